@@ -1,0 +1,60 @@
+# `make run` serves the page, `make test` proves the project. Both need Python >= 3.11 and make, and install the rest.
+#   make run PORT=8080 HOST=0.0.0.0 MODEL=flux-schnell
+#   make run TORCH="torch torchvision --index-url URL"    installed first: a CPU wheel, say (`make clean` to change it later)
+HOST ?= 127.0.0.1
+PORT ?= 7860
+MODEL ?=
+TORCH ?=
+SMOKE ?=
+export HOST PORT MODEL
+
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUN := $(BIN)/python
+PIP := $(RUN) -m pip install --disable-pip-version-check
+
+.PHONY: run test lint unit bench train-tiny evaluate-tiny clean
+
+run: $(VENV)/.run
+	$(RUN) app.py
+
+test: lint
+	$(RUN) tests/browser.py --install
+	$(RUN) -m pytest --durations=20
+
+lint: $(VENV)/.dev
+	$(RUN) -m ruff check .
+	$(RUN) -m basedpyright
+	$(RUN) tests/sizes.py
+
+unit: $(VENV)/.dev
+	$(RUN) -m pytest --ignore=tests/parity --ignore=tests/e2e
+
+bench: $(VENV)/.run
+	$(RUN) tests/bench.py
+
+train-tiny: $(VENV)/.run
+	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)
+
+evaluate-tiny: $(VENV)/.run
+	$(RUN) -m assets.train_tiny_flux evaluate
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+# The first Python that is new enough: a Mac's python3 may be 3.9 with a newer one beside it.
+$(VENV)/.made:
+	@for python in $(PYTHON) python3 python python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "$$python -m venv $(VENV)"; "$$python" -m venv --clear $(VENV) && touch $@; exit; \
+	  fi; \
+	done; echo "No Python 3.11 or newer was found: install one, or name it: make PYTHON=/path/to/python" >&2; exit 1
+
+$(VENV)/.run: $(VENV)/.made requirements.txt
+	$(if $(TORCH),$(PIP) $(TORCH))
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	@touch $@

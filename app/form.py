@@ -1,0 +1,124 @@
+"""Values of components <-> a checked RunRequest and Method. Every bad value becomes one sentence; nothing is clamped.
+
+A method's knobs know their labels, bounds and help (``METHODS[name].knobs()``); this file only makes components of them
+and narrows their bounds to the model at hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from cache_engine import METHODS, MODELS, EngineError, Knob, Method, ModelFacts, RunRequest, facts_of, method_from, resolve
+
+EMPTY = ""  # what an empty number field hands on: refused by the strict records, with their sentence
+RECIPE_METHODS = ("dbcache", "baseline")
+
+
+def default_model(wanted: str = "") -> str:
+    """The model that the page opens with. Raises EngineError where ``wanted`` is not a row of MODELS."""
+    if wanted:
+        return MODELS[wanted].name
+    return "tiny" if "tiny" in MODELS else next(iter(MODELS))
+
+
+def size_text(size: tuple[int, int]) -> str:
+    return f"{size[0]} × {size[1]}"
+
+
+def size_of(text: object) -> tuple[int, int]:
+    """``"1024 × 768"`` as two numbers."""
+    try:
+        width, height = (int(part) for part in str(text).split("×"))
+    except ValueError:
+        raise EngineError(f"size: {str(text)[:40]!r} is not valid; choose one of the list.") from None
+    return width, height
+
+
+def request_of(*, model: Any, prompt: Any, size: Any, seed: Any, steps: Any, guidance: Any = None,
+               true_cfg_scale: Any = None) -> RunRequest:
+    """The page's fields as a resolved request; fields that the model's row does not take are left out.
+
+    Raises EngineError: one sentence with field, value, bounds and remedy.
+    """
+    row = MODELS[model]
+    width, height = size_of(size)
+    taken = {"guidance": guidance} if row.guidance is not None else {}
+    taken |= {"true_cfg_scale": true_cfg_scale} if takes_cfg(model) else {}
+    fields = {"prompt": prompt, "seed": seed, "steps": steps} | taken
+    return resolve(RunRequest(model=model, width=width, height=height,
+                              **{name: EMPTY if value is None else value for name, value in fields.items()}))
+
+
+def request_from(described: Any) -> RunRequest:
+    """The ``request`` of an API call as a resolved request. Raises EngineError."""
+    fields = _fields(described, "request")
+    if "model" in fields:
+        MODELS[str(fields["model"])]  # a name, never a path
+    return resolve(RunRequest(**fields))
+
+
+def method_of(described: Any, request: RunRequest) -> Method:
+    """``{"name": ..., knobs...}`` as a method that fits the request's model and steps. Raises EngineError."""
+    method = method_from(_fields(described, "method"))
+    method.plan(facts_of(request))
+    return method
+
+
+def _fields(described: Any, name: str) -> dict[str, Any]:
+    if not isinstance(described, Mapping) or not all(isinstance(key, str) for key in described):
+        raise EngineError(f"{name}: {type(described).__name__} is not valid; give an object with the fields of a {name}.")
+    return dict(described)
+
+
+def takes_cfg(model: str) -> bool:
+    """Whether the model's row guides by a second call per step."""
+    return MODELS[model].true_cfg_scale > 1
+
+
+def facts_for(model: str, steps: Any) -> ModelFacts:
+    """What the knobs' bounds follow, also while the steps field holds nonsense (then: the model's usual steps)."""
+    row = MODELS[model]
+    usable = isinstance(steps, int | float) and math.isfinite(steps) and 1 <= steps <= 200
+    return ModelFacts(row.blocks, int(steps) if usable else row.steps)
+
+
+def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[float, float]:
+    """Where a knob's slider begins and ends for this model: Fn + Bn stay below the blocks, step counts within the steps.
+
+    A value that no longer fits keeps its place (the slider is widened to it): it is refused with a sentence, not moved.
+    """
+    low, high = knob.low or 0, knob.high if knob.high is not None else 1
+    steps = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")
+    other = {"Fn_compute_blocks": "Bn_compute_blocks", "Bn_compute_blocks": "Fn_compute_blocks"}.get(knob.name)
+    if other:
+        high = min(high, facts.blocks - 1 - _number(knobs.get(other), 0))
+    elif knob.name in steps:
+        high = min(high, facts.steps)
+    return low, max(high, low, _number(knobs.get(knob.name), low))
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return value if isinstance(value, int | float) and math.isfinite(value) else otherwise
+
+
+def knob_component(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> Component:
+    """A slider, list or text field for one knob; its ``elem_id`` is ``knob-`` and the field's own name."""
+    common: dict[str, Any] = {"value": knobs.get(knob.name, knob.default), "label": f"{knob.label} · {knob.name}",
+                              "info": knob.help, "elem_id": f"knob-{knob.name}", "elem_classes": ["cl-knob"],
+                              "interactive": True, "container": True}
+    if knob.type == "choice":
+        return gr.Dropdown(list(knob.choices), **common)
+    if knob.type == "text":
+        return gr.Textbox(placeholder="none", max_lines=1, **common)
+    low, high = limits(knob, facts, knobs)
+    return gr.Slider(low, high, step=knob.step, buttons=[], **common)
+
+
+def all_knobs() -> dict[tuple[str, str], Knob]:
+    """Every knob of every method, by (method, knob)."""
+    return {(name, knob.name): knob for name, method in METHODS.items() for knob in method.knobs()}

@@ -1,0 +1,131 @@
+"""The steps of a run as the dict that the timeline draws: whole, or so far as a running one has come. Pure, like views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cache_engine import Comparison, StepTrace
+
+from .words import change_text, flops_unit, is_forced, milliseconds, number, plural, sentence, significant
+
+View = dict[str, Any]
+MODES = ("computed", "forced", "cached", "partial")
+SIGNAL = "change since last computed"
+
+
+def timeline_of(comparison: Comparison) -> View:
+    return timeline(comparison.baseline.trace, comparison.accelerated.trace, len(comparison.accelerated.schedule),
+                    comparison.accelerated.method)
+
+
+def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], steps: int,
+             method: Mapping[str, Any] | None = None, *, running: str | None = None, streams: Sequence[str] = ()) -> View:
+    """Both sides' calls as columns, a column a step.
+
+    ``running``: the side being run ("baseline", "accelerated"), or None for a finished pair. ``streams``: the names of the
+    calls in a step where they are known beforehand, so that all rows stand from the start.
+    """
+    knobs = method or {}
+    names = list(dict.fromkeys([*streams, *(call.stream for call in (*baseline, *accelerated))])) or ["cond"]
+    full = {(call.step, call.stream): call for call in baseline}
+    rows = [_row(name, len(names) > 1, steps, accelerated, full, knobs) for name in names]
+    shades = [cell["mode"] for row in rows for cell in row["cells"] if cell]
+    line = _limit(accelerated, knobs)
+    top = axis_top(line, [call.change for call in accelerated if call.change is not None])
+    for cell in (cell for row in rows for cell in row["cells"] if cell and cell["change"] is not None):
+        cell["y"] = round(cell["change"] / top, 4)
+    done = {step for step in range(steps) if all((step, name) in full for name in names)}
+    warmup = knobs.get("max_warmup_steps", 0)
+    return {
+        "steps": steps, "running": running, "calls": len(shades), "per_step": len(names),
+        "counts": {mode: shades.count(mode) for mode in MODES}, "warmup": min(warmup, steps) if warmup else 0,
+        "baseline": [step in done for step in range(steps)], "rows": rows, "signal": SIGNAL,
+        "limit": None if line is None else {"place": round(min(line / top, 1), 4), "text": number(line)},
+        "top": top, "ticks": [{"place": round(tick / top, 4), "text": number(tick)} for tick in _ticks(top)],
+        "at": _look_at(accelerated, len(baseline) and full and max(done, default=0), running),
+        "banner": "" if running or not accelerated else nothing_cached(accelerated, steps, knobs),
+    }
+
+
+def _row(name: str, several: bool, steps: int, calls: Sequence[StepTrace], full: Mapping[tuple[int, str], StepTrace],
+         knobs: Mapping[str, Any]) -> View:
+    cells: list[View | None] = [None] * steps
+    streak = 0
+    for call in (call for call in calls if call.stream == name and call.step < steps):
+        streak = streak + 1 if call.mode == "c" else streak
+        cells[call.step] = _cell(call, streak, full.get((call.step, name)), knobs)
+        streak = 0 if call.mode == "C" else streak
+    return {"label": f"Accelerated, {name}" if several else "Accelerated", "stream": name, "cells": cells}
+
+
+def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[str, Any]) -> View:
+    shade = {"C": "forced" if is_forced(call) else "computed", "c": "cached", "p": "partial"}[call.mode]
+    whole = full.tflops if full and full.tflops else 0
+    ran = call.tflops / whole if whole and call.tflops else call.blocks_run / max(call.blocks, 1)
+    facts = [f"{call.blocks_run} of {plural(call.blocks, 'block')}"]
+    if whole and call.tflops:
+        factor, unit = flops_unit(whole)
+        facts.append(f"{significant(call.tflops * factor)} of {significant(whole * factor)} {unit}")
+    if full and full.seconds:
+        facts.append(f"{milliseconds(call.seconds).removesuffix(' ms')} of {milliseconds(full.seconds)}")
+    elif call.seconds:
+        facts.append(milliseconds(call.seconds))
+    return {"mode": shade, "change": call.change, "y": None, "cost": round(min(ran, 1), 4),
+            "value": None if call.change is None else change_text(call.change).rstrip("0") if call.change >= 1 else
+            significant(call.change, 2) if call.change else "0", "sentence": sentence(call, streak, knobs), "facts": " · ".join(facts)}
+
+
+def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None:
+    """The one threshold of a run; None where there is none or where it moves."""
+    limits = {call.limit for call in calls if call.limit is not None} or {knobs.get("residual_diff_threshold")}
+    only = limits.pop() if len(limits) == 1 else None
+    return float(only) if isinstance(only, (int, float)) else None
+
+
+def _nice(value: float) -> float:
+    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(round(lead * power, 12) for lead in (1, 2, 2.5, 5, 10) if lead * power >= value * (1 - 1e-9))
+
+
+def axis_top(limit: float | None, changes: Sequence[float]) -> float:
+    """Near twice the threshold, whatever the changes: it must not move while a run goes on. Longer bars are cut."""
+    if limit:
+        return _nice(limit * (2 if limit < 0.5 else 1.2))
+    return _nice(max(changes, default=0) or 0.1)
+
+
+def _ticks(top: float) -> list[float]:
+    step = _nice(top / 2.5)
+    return [step * count for count in range(1, math.floor(top / step + 1e-9) + 1)]
+
+
+def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: str | None) -> int:
+    """The step whose facts stand in the readout until someone picks another."""
+    if running:
+        return calls[-1].step if calls else baseline_at
+    cached = [call.step for call in calls if call.mode != "C"]
+    return cached[len(cached) // 2] if cached else calls[-1].step if calls else 0
+
+
+def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, Any]) -> str:
+    """Why not one call was cached, and what would change it. "" where some were."""
+    if any(call.mode != "C" for call in calls):
+        return ""
+    why = [call.reason for call in calls]
+    nothing = f"0 of {plural(steps, 'step')} cached"
+    changes = [call.change for call in calls if call.reason.startswith("change") and call.change is not None]
+    if changes and (line := _limit(calls, knobs)) is not None:
+        least = min(changes)
+        enough = math.floor(least * 100 + 1) / 100
+        return (f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the threshold is "
+                f"{number(line)}. {number(enough)} would cache the first step.")
+    if "threshold 0" in why:
+        return f"{nothing}: at threshold 0 nothing is. This is the setting that proves the two pictures equal."
+    if "always" in why:
+        return f"{nothing}: this method computes every step."
+    if "mask" in why:
+        return f"{nothing}: the mask and the warm-up have every step computed. Put zeros into the mask."
+    return f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). Choose fewer, or more steps."

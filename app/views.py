@@ -1,0 +1,219 @@
+"""From the engine's records to the plain JSON dicts that the components draw. Pure: no page, no torch, no state.
+
+Figures leave here as text, ready to show, with their units; bare numbers are places and lengths (0..1, or 0..100 for the
+scale). The shapes stand in ``app.components``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cache_engine import Comparison, Progress, Quality, RunResult, StepTrace
+
+from .timeline import timeline, timeline_of
+from .words import (LIKENESS, SCALE, decibels, flops_unit, is_identical, likeness, memory, plural, seconds, share, significant,
+                    structural, times_faster)
+
+__all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
+           "runs", "status", "stopped", "timeline", "timeline_of", "times"]
+
+View = dict[str, Any]
+SIDES = {"baseline": "Baseline", "accelerated": "Accelerated"}
+ABOUT = (
+    "Denoise loop: from the start of the first transformer call to the end of the last step, synchronised there. Reading the "
+    "prompt and decoding the picture are apart. One warm-up per model and size is not recorded.",
+    "Compute is counted, attention included, for the blocks that ran. It is another ratio than the measured time.",
+    "PSNR and SSIM compare the pixels of the two pictures, same prompt and seed: likeness to the baseline, not beauty. PSNR "
+    "punishes a small shift as much as a fault, so look at the pictures.",
+)
+
+
+# ---- headline ----
+
+def headline(comparison: Comparison | None, *, runs: int = 1, published: Mapping[str, Any] | None = None) -> View:
+    """Four cards. ``runs``: timed runs behind each side. ``published``: a preset's published figures, with their source."""
+    cards = [_speed(comparison, runs), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)] if comparison else [
+        _card(*names, "–", notes=["nothing measured yet"]) for names in (
+            ("speed", "measured", "Denoise loop"), ("flops", "counted", "Compute, counted"),
+            ("psnr", "measured", "Likeness to the baseline"), ("ssim", "measured", "Structure"))]
+    return {"state": "measured" if comparison else "empty", "cards": cards, "about": list(ABOUT), "published": published_line(published)}
+
+
+def _card(name: str, kind: str, label: str, num: str, word: str = "", **more: Any) -> View:
+    return {"name": name, "kind": kind, "label": label, "before": "", "num": num, "word": word, "strong": "", "notes": [],
+            "exact": "", "scale": None} | more
+
+
+def _engine(result: RunResult) -> str:
+    engine = result.engine
+    return ", ".join([engine.device, engine.dtype] + [plural(engine.threads, "thread")] * (engine.threads > 0))
+
+
+def _speed(comparison: Comparison, runs: int) -> View:
+    before, after = comparison.baseline.seconds.denoise, comparison.accelerated.seconds.denoise
+    num, word = times_faster(comparison.speedup)
+    reused = [f"baseline of {comparison.baseline.clock}, reused"] * comparison.baseline_reused
+    return _card("speed", "measured", "Denoise loop", num, word, strong=f"{seconds(before)} → {seconds(after)}",
+                 notes=[f"{plural(runs, 'run')} a side, warm", _engine(comparison.accelerated), *reused],
+                 exact=f"{comparison.speedup:.4f}× = {before:.4f} s / {after:.4f} s")
+
+
+def _compute(comparison: Comparison) -> View:
+    full, spent = comparison.baseline.tflops, comparison.accelerated.tflops
+    factor, unit = flops_unit(full)
+    calls = comparison.accelerated.trace
+    computed = sum(call.mode == "C" for call in calls)
+    what = "step" if len(comparison.accelerated.schedules) < 2 else "call"
+    cost = {mode: max((call.tflops for call in calls if call.mode == mode), default=0) for mode in "Cc"}
+    per_call, small = flops_unit(cost["C"])
+    parts = [f"a {name} {what} {significant(cost[mode] * per_call)}" for name, mode in (("full", "C"), ("cached", "c")) if cost[mode]]
+    ratio = comparison.compute_ratio
+    return _card("flops", "counted", "Compute, counted", significant(spent * factor), unit, before=significant(full * factor),
+                 strong=f"{ratio:.2f}× less compute" if ratio >= 1 else f"{1 / ratio:.2f}× more compute",
+                 notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
+                 + [f"{', '.join(parts)} {small}"] * bool(parts),
+                 exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {ratio:.4f}×")
+
+
+def place(psnr_db: float | None) -> float:
+    """Where a PSNR stands on the drawn scale, 0..100."""
+    low, high = SCALE
+    return round((min(max(high if psnr_db is None else psnr_db, low), high) - low) / (high - low) * 100, 2)
+
+
+def _psnr(quality: Quality) -> View:
+    same, word = is_identical(quality.psnr_db), likeness(quality.psnr_db)
+    words = [name for _, name in LIKENESS]
+    scale = {"place": place(quality.psnr_db), "on": len(words) - 1 if same else words.index(word), "words": words,
+             "ends": [place(low) for low, _ in LIKENESS[1:]]}
+    return _card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word, scale=scale,
+                 exact="no pixel differs" if same else f"PSNR {quality.psnr_db:.4f} dB against the baseline, same prompt and seed")
+
+
+def _ssim(comparison: Comparison) -> View:
+    peak = comparison.accelerated.peak_bytes
+    return _card("ssim", "measured", "Structure", structural(comparison.quality.ssim), "SSIM", strong="1 is identical",
+                 notes=["memory for the cache", memory(comparison.accelerated.cache_bytes)]
+                 + [f"peak of the run {memory(peak or 0)}"] * bool(peak), exact=f"SSIM {comparison.quality.ssim:.6f}, 7 × 7 window")
+
+
+def published_line(figures: Mapping[str, Any] | None) -> View | None:
+    """What a source printed about a setting (keys as in a preset's "published"); never mixed with what was measured here."""
+    if not figures:
+        return None
+    shapes = {"tflops": "{:g} TFLOPs", "speedup_tflops": "{:.2f}× less compute", "latency_s": "{:g} s", "speedup_latency": "{:.2f}× faster",
+              "psnr_as_printed": "{:.1f} dB PSNR as printed", "clip_score": "CLIP score {:g}", "image_reward": "ImageReward {:g}"}
+    known = [shape.format(figures[key]) for key, shape in shapes.items() if isinstance(figures.get(key), (int, float))]
+    return {"text": f"published: {', '.join(known)}", "source": str(figures.get("source", ""))}
+
+
+# ---- pictures and time ----
+
+def difference_facts(quality: Quality | None, gain: float) -> View:
+    """Numbers of the difference picture. The gain changes the picture and the end of its scale only."""
+    end = f"{255 / gain:.0f}{' and more' if gain > 1 else ''}"
+    if quality is None:
+        return {"rows": [], "top": end}
+    texts = {"Mean": f"{quality.mean:.{1 if quality.mean >= 0.1 or not quality.mean else 3}f}", "Largest": str(quality.largest),
+             "Pixels over 8": share(quality.share_over_8)}
+    return {"rows": [{"name": name, "text": text} for name, text in texts.items()], "top": end}
+
+
+def times(comparison: Comparison | None) -> View:
+    """Encode, denoise and decode of both sides on one axis; the whole picture's ratio is apart from the denoise ratio."""
+    if comparison is None:
+        return {"rows": [], "legend": [], "note": ""}
+    sides = {"baseline": comparison.baseline.seconds, "accelerated": comparison.accelerated.seconds}
+    longest = max(side.total for side in sides.values())
+    rows = [{"side": name, "label": SIDES[name], "total": seconds(side.total),
+             "parts": [{"name": part, "share": round(value / longest, 5), "text": f"{part} {seconds(value)}"}
+                       for part, value in side._asdict().items()]} for name, side in sides.items()]
+    legend = [{"name": part, "text": f"{part} " + ", ".join(dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()))}
+              for part in ("encode", "decode")]
+    num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
+    return {"rows": rows, "legend": legend, "note": f"whole picture {num} {word}"}
+
+
+# ---- runs on one baseline ----
+
+def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> View:
+    """A row for each comparison, in the order given, and one for their baseline. ``index`` is the place in the list."""
+    if not comparisons:
+        return {"steps": 0, "unit": "TFLOPs", "chosen": None, "rows": [], "baseline": None}
+    base = comparisons[0].baseline
+    factor, unit = flops_unit(base.tflops)
+    rows = [_run(index, one.accelerated, factor) | {"faster": f"{one.speedup:.2f}×", "psnr": decibels(one.quality.psnr_db),
+                                                   "word": "" if one.quality.identical else likeness(one.quality.psnr_db)}
+            for index, one in enumerate(comparisons)]
+    reference = _run(None, base, factor) | {"recipe": f"Baseline, {plural(len(base.schedule), 'step')}", "faster": "1.00×",
+                                           "psnr": "", "word": "the reference"}
+    return {"steps": len(base.schedule), "unit": unit, "chosen": chosen, "rows": rows, "baseline": reference}
+
+
+def _run(index: int | None, result: RunResult, factor: float) -> View:
+    return {"index": index, "recipe": result.recipe, "modes": result.schedule, "flops": significant(result.tflops * factor),
+            "when": result.clock}
+
+
+def recipe_parts(recipe: str, preset: str | None = None) -> View:
+    """The recipe's parts with a word each; those that differ from the preset's recipe are marked."""
+    names = {"F": ("first", "Fn_compute_blocks"), "B": ("last", "Bn_compute_blocks"), "W": ("warm", "max_warmup_steps"),
+             "I": ("every", "warmup_interval"), "M": ("in all", "max_cached_steps, 0 is no limit"),
+             "MC": ("in row", "max_continuous_cached_steps, 0 is no limit"), "R": ("limit", "residual_diff_threshold"),
+             "T": ("Taylor", "taylorseer_order"), "SCM": ("mask", "steps_computation_mask")}
+    known = dict(_parts(preset or recipe))
+    return {"parts": [{"code": letter + value, "word": names[letter][0], "title": names[letter][1], "changed": known.get(letter) != value}
+                      for letter, value in _parts(recipe)]}
+
+
+def _parts(recipe: str) -> list[tuple[str, str]]:
+    return re.findall(r"(SCM|MC|[FBWIMRT])(?<=SCM)?((?<=SCM)\d+(?:_static|_dynamic)?|(?<!SCM)[\d.]+(?:O\d)?)", recipe)
+
+
+# ---- status ----
+
+def _status(kind: str, title: str, detail: str = "", share: float | None = None) -> View:
+    return {"kind": kind, "title": title, "detail": detail, "share": share}
+
+
+def idle(sentence: str = "") -> View:
+    return _status("idle", "", sentence)
+
+
+def queued(ahead: int, left: float | None = None) -> View:
+    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {seconds(left)}" if left else "")
+
+
+def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> View:
+    """Where a run stands. ``calls``: this side's calls so far; ``kept``: the clock of a baseline that is reused."""
+    side, kept = SIDES[progress.side], f"baseline of {kept} is kept" if kept else ""
+    part = progress.done / progress.total if progress.total else None
+    if progress.stage != "denoise":
+        return _status("running", f"{side}: {progress.message}" if progress.stage in ("encode", "decode") else progress.message, kept, part)
+    detail = []
+    if progress.done and (spent := sum(call.seconds for call in calls)):
+        each = spent / progress.done
+        detail.append(f"{seconds(each)} a step, {seconds(each * (progress.total - progress.done))} left")
+    return _status("running", f"{side}, step {progress.done} of {progress.total}", "; ".join([*detail, *filter(None, [kept])]), part)
+
+
+def stopped(progress: Progress | None = None) -> View:
+    where = f" at step {progress.done}" if progress and progress.stage == "denoise" else ""
+    return _status("stopped", f"Stopped{where}.", "The model is restored; the last whole result stays.")
+
+
+def failed(sentence: str) -> View:
+    return _status("error", sentence, "The last whole result stays.")
+
+
+def finished(comparison: Comparison) -> View:
+    clock = comparison.baseline.clock
+    return _status("done", f"Done at {comparison.accelerated.clock}.", f"The baseline of {clock} is kept: a knob re-runs only the "
+                   "accelerated side." if not comparison.baseline_reused else f"Reused the baseline of {clock}; only the accelerated side ran.")
+
+
+def header(words: Sequence[str], state: str = "idle") -> View:
+    """The engine badge: ("tiny FLUX", "float32", "cpu") and one of idle, busy, loading, error."""
+    return {"engine": " · ".join([*words, state]), "state": state}

@@ -1,0 +1,126 @@
+"""Numbers, units, likeness and reasons in plain words. Text only: nothing is drawn here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from cache_engine import StepTrace
+
+# The one place where likeness gets its words: a word holds from its PSNR (dB) up to the next one's.
+LIKENESS: tuple[tuple[float, str], ...] = ((-math.inf, "different"), (27, "visible"), (32, "very close"), (38, "nearly identical"))
+SCALE = (20.0, 45.0)  # dB at the two ends of the drawn scale
+ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+def is_identical(psnr_db: float | None) -> bool:
+    """None and infinity both say: not one value differs."""
+    return psnr_db is None or psnr_db == math.inf
+
+
+def likeness(psnr_db: float | None) -> str:
+    if psnr_db is None or is_identical(psnr_db):
+        return "identical"
+    return [word for low, word in LIKENESS if psnr_db >= low][-1]
+
+
+def decibels(psnr_db: float | None) -> str:
+    return "identical" if psnr_db is None or is_identical(psnr_db) else f"{psnr_db:.1f} dB"
+
+
+def structural(ssim: float) -> str:
+    """Three decimals, but never 1.000 for pictures that differ."""
+    return ">0.999" if 0.9995 <= ssim < 1 else f"{ssim:.3f}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """2087, 74.5, 5.22, 0.0123: ``digits`` significant ones, whole numbers kept whole."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+
+
+def flops_unit(tflops: float) -> tuple[float, str]:
+    """Factor and name of the unit in which a count of TFLOPs reads best."""
+    for low, factor, name in ((0.1, 1.0, "TFLOPs"), (1e-4, 1e3, "GFLOPs")):
+        if tflops >= low:
+            return factor, name
+    return 1e6, "MFLOPs"
+
+
+def seconds(value: float) -> str:
+    if value < 0.0995:
+        return milliseconds(value)
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} s"
+
+
+def milliseconds(value: float) -> str:
+    return f"{value * 1000:.{0 if value >= 0.00995 else 1}f} ms"
+
+
+def memory(count: float) -> str:
+    """Bytes in decimal units."""
+    for low, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= low:
+            return f"{significant(count / low, 2 if count < 100 * low else 3)} {unit}"
+    return f"{count:.0f} B"
+
+
+def times_faster(ratio: float) -> tuple[str, str]:
+    """("2.10×", "faster"), ("1.05×", "slower"), ("1.00×", "the same")."""
+    shown = f"{max(ratio, 1 / ratio):.2f}×"
+    return shown, "the same" if shown == "1.00×" else "faster" if ratio > 1 else "slower"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def share(part: float) -> str:
+    """A share of one as per cent; never 0 % for something."""
+    return "under 0.1 %" if 0 < part < 0.001 else f"{part * 100:.{0 if part in (0, 1) else 1}f} %"
+
+
+def number(value: float) -> str:
+    """A knob's value as people write it: 0.12, 0.08, 1."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def change_text(change: float, limit: float | None = None) -> str:
+    """A change with three decimals, or as many as it takes to read on the right side of its limit."""
+    for decimals in range(3, 9):
+        text = f"{change:.{decimals}f}"
+        if float(text) == 0 != change:
+            continue
+        if limit is None or (float(text) < limit) == (change < limit):
+            return text
+    return repr(change)
+
+
+def is_forced(call: StepTrace) -> bool:
+    """Computed by rule, whatever the change was."""
+    return call.mode == "C" and not call.reason.startswith("change")
+
+
+def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = None) -> str:
+    """Why a call was computed or cached. ``streak``: cached calls in a row, this one included (for a computed one: before it)."""
+    knobs = method or {}
+    done = {"C": "computed", "c": "cached", "p": "partly computed"}[call.mode]
+    change = None if call.change is None else change_text(call.change, call.limit)
+    noted = f" (change {change})" if change else ""
+    row = f", {ORDINALS[streak] if streak < len(ORDINALS) else f'{streak}th'} in a row" if call.mode == "c" and streak else ""
+    if call.reason.startswith("change") and change and call.limit is not None:
+        return f"{done}: change {change} is {'' if call.change < call.limit else 'not '}below {number(call.limit)}{row}"
+    said = {
+        "always": "this side computes every step",
+        "first": "nothing is remembered yet",
+        "warm-up": f"warm-up, whatever the change ({change})" if change else "warm-up",
+        "mask": f"the mask says so{noted}",
+        "max in a row": f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the most{noted}",
+        "max in all": f"{knobs.get('max_cached_steps', 'no more')} cached in all is the most{noted}",
+        "threshold 0": f"at threshold 0 nothing is cached{noted}",
+        "threshold 1": f"at threshold 1 every change will do{noted}",
+    }.get(call.reason, f"{call.reason}{noted}")
+    return f"{done}: {said}{row}"
+

@@ -1,0 +1,196 @@
+"""The engine's thread: jobs wait in line, one runs at a time, its events go to whoever watches that job.
+
+The thread owns the loaded models and what the engine remembers as baselines; the page's generators only relay, because
+gradio moves them between threads. Nothing here imports torch: the engine does, on this thread, when it must.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, comparison, preload
+
+HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
+MOST_WAITING = 16
+MOST_KEPT = 64  # finished comparisons, so that a run can be shown again; about 6 MB each at 1024 x 1024
+
+log = logging.getLogger(__name__)
+
+
+class Waiting(NamedTuple):
+    """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed in."""
+
+    job: str
+    ahead: int
+    running: bool
+    loading: bool  # torch and diffusers are being imported
+    stopping: bool
+    seconds: float
+
+
+@dataclass(eq=False)
+class Job:
+    """One comparison on its way. ``key`` cannot be guessed: who knows it may cancel it and see its result."""
+
+    request: RunRequest
+    method: Method
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    stop: threading.Event = field(default_factory=threading.Event)
+    events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
+    since: float = field(default_factory=time.monotonic)
+
+
+class Worker:
+    """One thread for one device, started by the first thing there is to do."""
+
+    def __init__(self) -> None:
+        self.loaded = False  # torch and diffusers are imported
+        self._baselines = Baselines()
+        self._kept: OrderedDict[str, Comparison] = OrderedDict()
+        self._turn = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._warming = False
+        self._thread: threading.Thread | None = None
+
+    # ---- asked by the page ----
+    def submit(self, request: RunRequest, method: Method) -> Job:
+        """Hand in a comparison. Raises EngineError when too many wait already."""
+        job = Job(request, method)
+        with self._turn:
+            if len(self._waiting) >= MOST_WAITING:
+                raise EngineError(f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute.")
+            self._waiting.append(job)
+            self._wake()
+        return job
+
+    def watch(self, job: Job) -> Iterator[tuple[Event | Waiting, ...]]:
+        """What happened since the last look, at least every HEARTBEAT seconds; ends after the ``Comparison``.
+
+        Closing this generator (a tab was closed) stops the job. Raises EngineError or Cancelled as the job did.
+        """
+        try:
+            yield (self._sign(job),)
+            while True:
+                events = self._drained(job)
+                error = events.pop() if events and isinstance(events[-1], Exception) else None
+                yield (self._sign(job), *events)
+                if error:
+                    raise error
+                if events and isinstance(events[-1], Comparison):
+                    return
+        finally:
+            self.cancel(job.key)
+
+    def cancel(self, key: str) -> bool:
+        """Stop a job within one step, or take it out of the line. False where no such job is on its way."""
+        with self._turn:
+            for job in self._waiting:
+                if job.key == key:
+                    self._waiting.remove(job)
+                    job.stop.set()
+                    job.events.put(Cancelled())
+                    return True
+            if self._running and self._running.key == key:
+                self._running.stop.set()
+                return True
+        return False
+
+    def kept(self, key: str) -> Comparison | None:
+        """A finished comparison, while it is remembered."""
+        with self._turn:
+            return self._kept.get(key)
+
+    def warm(self) -> None:
+        """Begin to import torch and diffusers, beside the page. Returns at once."""
+        with self._turn:
+            self._warming = not self.loaded
+            self._wake()
+
+    def state(self) -> dict[str, object]:
+        """What ``/health`` tells and the header shows."""
+        with self._turn:
+            running = self._running.request.model if self._running else None
+            return {"status": "ok", "loaded": self.loaded, "loading": self._warming,
+                    "running": running, "waiting": len(self._waiting)}
+
+    def _sign(self, job: Job) -> Waiting:
+        with self._turn:
+            running = self._running is job
+            ahead = self._waiting.index(job) + (self._running is not None) if job in self._waiting else 0
+        return Waiting(job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since)
+
+    @staticmethod
+    def _drained(job: Job) -> list[Event | Exception]:
+        """All that is there, or one sign that nothing came for HEARTBEAT seconds. An exception is always the last."""
+        events: list[Event | Exception] = []
+        try:
+            events.append(job.events.get(timeout=HEARTBEAT))
+            while True:
+                events.append(job.events.get_nowait())
+        except queue.Empty:
+            return events
+
+    # ---- the thread ----
+    def _wake(self) -> None:
+        """Start the thread, or tell it that there is something to do. Called with ``_turn`` held."""
+        if not self._thread:
+            self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+            self._thread.start()
+        self._turn.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._waiting or self._warming)
+                self._running = job = self._waiting.popleft() if self._waiting else None
+            try:
+                self._preload()
+                if job:
+                    self._run(job)
+            except Exception as error:  # the thread must outlive any job
+                if job:
+                    job.events.put(self._explained(error))
+                else:
+                    log.exception("preloading failed; the next comparison tries again")
+            finally:
+                with self._turn:
+                    self._running, self._warming = None, False
+
+    def _preload(self) -> None:
+        if not self.loaded:
+            self._warming = True
+            preload()
+            self.loaded, self._warming = True, False
+
+    def _run(self, job: Job) -> None:
+        def emit(event: Event) -> None:
+            if not isinstance(event, Comparison):  # it ends the watching, so it goes last, when it is kept
+                job.events.put(event)
+
+        if job.stop.is_set():
+            raise Cancelled
+        result = comparison(job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop)
+        with self._turn:
+            self._kept[job.key] = result
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        job.events.put(result)
+
+    @staticmethod
+    def _explained(error: Exception) -> Exception:
+        """EngineError and Cancelled as they are; anything else becomes a sentence, and its traceback goes to the log."""
+        if isinstance(error, EngineError | Cancelled):
+            return error
+        code = secrets.token_hex(3)
+        log.error("a job failed (%s)", code, exc_info=error)
+        return EngineError(f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored, "
+                           "try again or another setting.")

@@ -1,0 +1,1 @@
+"""How the embedded model of `assets/tiny_flux` was made: pictures, latent, pipeline, training, evaluation, card."""

@@ -1,0 +1,179 @@
+"""What the embedded model knows: things, backgrounds, places, sizes, and the captions that name them."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import NamedTuple
+
+SIZE = 128  # picture side in pixels
+TOKEN = 16  # pixels a side of one image token
+GRID = SIZE // TOKEN  # tokens a side
+TEXT_TOKENS = 16
+
+# name -> emoji, words that may stand before the name, drawn facing either way?
+THINGS: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "apple": ("\U0001f34e", ("red",), False),
+    "banana": ("\U0001f34c", ("yellow",), True),
+    "strawberry": ("\U0001f353", ("red", "ripe"), False),
+    "lemon": ("\U0001f34b", ("yellow",), False),
+    "pear": ("\U0001f350", ("green",), False),
+    "watermelon": ("\U0001f349", (), False),
+    "pineapple": ("\U0001f34d", (), False),
+    "grapes": ("\U0001f347", ("purple",), False),
+    "carrot": ("\U0001f955", ("orange",), False),
+    "mushroom": ("\U0001f344", ("red",), False),
+    "pumpkin": ("\U0001f383", ("orange",), False),
+    "burger": ("\U0001f354", (), False),
+    "donut": ("\U0001f369", ("sweet",), False),
+    "cupcake": ("\U0001f9c1", ("sweet",), False),
+    "cat": ("\U0001f431", ("happy",), False),
+    "dog": ("\U0001f436", ("happy",), False),
+    "fox": ("\U0001f98a", ("orange",), False),
+    "panda": ("\U0001f43c", (), False),
+    "frog": ("\U0001f438", ("green",), False),
+    "pig": ("\U0001f437", ("pink",), False),
+    "lion": ("\U0001f981", (), False),
+    "penguin": ("\U0001f427", (), False),
+    "owl": ("\U0001f989", ("brown",), False),
+    "chick": ("\U0001f425", ("yellow",), False),
+    "fish": ("\U0001f420", (), True),
+    "whale": ("\U0001f433", ("blue",), True),
+    "turtle": ("\U0001f422", ("green",), True),
+    "ladybug": ("\U0001f41e", ("red",), False),
+    "butterfly": ("\U0001f98b", ("blue",), False),
+    "car": ("\U0001f697", ("red",), True),
+    "bus": ("\U0001f68c", (), True),
+    "train": ("\U0001f686", (), False),
+    "rocket": ("\U0001f680", (), True),
+    "sailboat": ("\u26f5", (), False),
+    "star": ("\u2b50", ("yellow",), False),
+    "heart": ("\u2764\ufe0f", ("red",), False),
+    "sun": ("\U0001f31e", ("yellow", "happy"), False),
+    "rainbow": ("\U0001f308", (), False),
+    "sunflower": ("\U0001f33b", ("yellow",), False),
+    "tree": ("\U0001f333", ("green",), False),
+    "cactus": ("\U0001f335", ("green",), False),
+    "balloon": ("\U0001f388", ("red",), False),
+    "gift": ("\U0001f381", (), False),
+    "house": ("\U0001f3e0", (), False),
+}
+
+BACKGROUNDS: dict[str, tuple[int, int, int]] = {
+    "blue": (58, 110, 220), "green": (62, 170, 88), "red": (214, 62, 62), "yellow": (250, 214, 66),
+    "orange": (246, 150, 54), "purple": (136, 88, 196), "pink": (250, 148, 190), "white": (242, 242, 242),
+    "black": (26, 26, 32), "gray": (140, 144, 150),
+}
+
+SIZES = {"small": 2, "medium": 4, "large": 6}  # tokens a side
+SIZE_WORDS = {"small": ("small", "small", "tiny", "little"), "medium": ("", "", "", "medium"),
+              "large": ("large", "large", "big", "huge")}
+PLACES = {"anywhere": "", "left": "l", "right": "r", "top": "t", "bottom": "b", "center": "c",
+          "top left": "tl", "top right": "tr", "bottom left": "bl", "bottom right": "br"}
+PLACE_WEIGHTS = (5, 4, 4, 4, 4, 3, 2, 2, 2, 2)
+FUNCTION_WORDS = ("a", "an", "the", "on", "of", "at", "in", "with", "background", "picture", "centre", "middle", "grey", ",", ".")
+CAPTION_DROPOUT = 0.12
+HELD_OUT_SHARE = 0.16
+
+
+class Spec(NamedTuple):
+    """One picture in words: what a prompt can name."""
+
+    thing: str
+    background: str
+    place: str
+    size: str
+
+
+class Layout(NamedTuple):
+    """What a prompt leaves open: offset in tokens, mirroring, brightness (1 = as named), vertical slope of brightness."""
+
+    x: int
+    y: int
+    flip: bool
+    shade: float
+    slope: float
+
+
+def held_out_pairs() -> list[tuple[str, str]]:
+    """(thing, background) pairs that training never shows: spread evenly over things and backgrounds, seeded."""
+    rng = random.Random(3)
+    things, names = list(THINGS), list(BACKGROUNDS)
+    wanted = math.ceil(HELD_OUT_SHARE * len(things) * len(names))
+    rng.shuffle(things)
+    pairs = []
+    while len(pairs) < wanted:
+        order = names * (len(things) // len(names) + 1)
+        rng.shuffle(order)
+        for thing, background in zip(things, order):
+            if (thing, background) not in pairs and len(pairs) < wanted:
+                pairs.append((thing, background))
+    return sorted(pairs)
+
+
+def offsets(place: str, size: str) -> list[tuple[int, int]]:
+    """All token offsets (x, y) of the top left corner that count as this place."""
+    free = GRID - SIZES[size]
+    low, high = ([0, 1], [free - 1, free]) if free > 2 else ([0], [free])
+    middle, loose = [free // 2], [free // 2 - 1, free // 2, free // 2 + 1] if free > 2 else [free // 2]
+    code = PLACES[place]
+    if code == "":
+        about = [free // 2 - 1, free // 2, free // 2 + 1]
+        return [(x, y) for x in about for y in about]
+    if code == "c":
+        return [(middle[0], middle[0])]
+    xs = low if "l" in code else high if "r" in code else loose
+    ys = low if "t" in code else high if "b" in code else loose
+    return [(x, y) for x in xs for y in ys]
+
+
+class Sampler:
+    """Seeded source of training pictures: a spec that is not held out, a layout and a caption."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        held = set(held_out_pairs())
+        self.pairs = [(t, b) for t in THINGS for b in BACKGROUNDS if (t, b) not in held]
+
+    def draw(self) -> tuple[Spec, Layout, str]:
+        """One training sample; the caption is empty with probability CAPTION_DROPOUT."""
+        rng = self.rng
+        thing, background = rng.choice(self.pairs)
+        place = rng.choices(list(PLACES), PLACE_WEIGHTS)[0]
+        spec = Spec(thing, background, place, rng.choices(list(SIZES), (3, 4, 4))[0])
+        text = "" if rng.random() < CAPTION_DROPOUT else caption(spec, rng)
+        return spec, layout(spec, rng), text
+
+
+def layout(spec: Spec, rng: random.Random) -> Layout:
+    """A random layout that a spec allows."""
+    x, y = rng.choice(offsets(spec.place, spec.size))
+    flip = THINGS[spec.thing][2] and rng.random() < 0.5
+    return Layout(x, y, flip, rng.uniform(0.86, 1.08), rng.uniform(-0.14, 0.14))
+
+
+def caption(spec: Spec, rng: random.Random) -> str:
+    """A random wording of a spec: word order, synonyms, and now and then the thing's own colour."""
+    adjectives = THINGS[spec.thing][1]
+    own = rng.choice(adjectives) if adjectives and rng.random() < 0.25 else ""
+    words = " ".join(w for w in (rng.choice(SIZE_WORDS[spec.size]), own, spec.thing) if w)
+    noun = words if spec.thing == "grapes" else f"{'an' if words[0] in 'aeo' else 'a'} {words}"
+    colour = "grey" if spec.background == "gray" and rng.random() < 0.4 else spec.background
+    back = f"{'an' if colour[0] == 'o' else 'a'} {colour} background"
+    if spec.place == "anywhere":
+        return rng.choice((f"{noun} on {back}", f"{words}, {colour} background", f"{colour} background, {words}",
+                           f"on {back}, {noun}", f"{words}, {colour}"))
+    where = rng.choice(("center", "center", "centre", "middle")) if spec.place == "center" else spec.place
+    at = f"{rng.choice(('in', 'in', 'at')) if spec.place == 'center' else rng.choice(('on', 'at', 'on'))} the {where}"
+    return rng.choice((f"{noun} {at} of {back}", f"{noun} {at} of {back}", f"{noun} on {back}, {where}",
+                       f"{colour} background, {words}, {where}", f"{words}, {where}, {colour}",
+                       f"{noun} {at}, {colour} background", f"on {back}, {noun} {at}",
+                       f"{where}, {words}, {colour} background"))
+
+
+def words() -> list[str]:
+    """Every word that the model knows, sorted."""
+    known = set(THINGS) | set(BACKGROUNDS) | {a for _, adjectives, _ in THINGS.values() for a in adjectives}
+    known |= {w for group in SIZE_WORDS.values() for w in group if w}
+    known |= {w for place in PLACES if place != "anywhere" for w in place.split()}
+    return sorted(known | set(FUNCTION_WORDS))

@@ -1,0 +1,66 @@
+"""Pictures of the domain: emoji composed on coloured backgrounds, always aligned to the token grid."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .domain import BACKGROUNDS, SIZE, SIZES, THINGS, TOKEN, Layout, Spec
+
+FONT = "NotoColorEmoji.ttf"  # Debian: fonts-noto-color-emoji
+BITMAP = 109  # the only size at which the font has bitmaps
+
+
+@cache
+def glyph(thing: str) -> Image.Image:
+    """The thing's colour bitmap, cropped to what is drawn (RGBA)."""
+    font = ImageFont.truetype(FONT, BITMAP)
+    image = Image.new("RGBA", (160, 160))
+    ImageDraw.Draw(image).text((8, 8), THINGS[thing][0], font=font, embedded_color=True)
+    return image.crop(image.getbbox())
+
+
+@cache
+def sprite(thing: str, size: str, flip: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(premultiplied colour (n, n, 3), transparency (n, n, 1)), float32 0..1, n = pixels a side of that size."""
+    side = SIZES[size] * TOKEN
+    inner = side - 2 * max(1, side // 32)
+    image = glyph(thing).convert("RGBa")  # premultiplied: no dark fringe
+    scale = inner / max(image.size)
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS)
+    box = np.zeros((side, side, 4), np.float32)
+    left, top = (side - image.width) // 2, (side - image.height) // 2
+    box[top : top + image.height, left : left + image.width] = np.frombuffer(image.tobytes(), np.uint8).reshape(
+        image.height, image.width, 4) / 255
+    if flip:
+        box = box[:, ::-1]
+    return np.ascontiguousarray(box[..., :3]), np.ascontiguousarray(1 - box[..., 3:])
+
+
+def backdrop(background: str, shade: float = 1.0, slope: float = 0.0) -> np.ndarray:
+    """An empty picture (SIZE, SIZE, 3), float32 0..1: the named colour, its brightness changing slowly downwards."""
+    colour = np.array(BACKGROUNDS[background], np.float32) / 255
+    rows = shade + slope * np.linspace(-0.5, 0.5, SIZE, dtype=np.float32)
+    return np.clip(np.broadcast_to(colour * rows[:, None, None], (SIZE, SIZE, 3)), 0, 1)
+
+
+def render(spec: Spec, layout: Layout) -> np.ndarray:
+    """The picture (SIZE, SIZE, 3), float32 0..1."""
+    picture = backdrop(spec.background, layout.shade, layout.slope).copy()
+    colour, clear = sprite(spec.thing, spec.size, layout.flip)
+    side, x, y = len(colour), layout.x * TOKEN, layout.y * TOKEN
+    picture[y : y + side, x : x + side] = picture[y : y + side, x : x + side] * clear + colour
+    return picture
+
+
+def sheet(pictures: list[np.ndarray], columns: int = 8, gap: int = 4) -> Image.Image:
+    """Pictures (n, n, 3) in 0..1 side by side on white."""
+    side = len(pictures[0])
+    lines = -(-len(pictures) // columns)
+    page = Image.new("RGB", (columns * (side + gap) - gap, lines * (side + gap) - gap), "white")
+    for i, picture in enumerate(pictures):
+        tile = Image.fromarray((np.clip(picture, 0, 1) * 255).round().astype(np.uint8))
+        page.paste(tile, (i % columns * (side + gap), i // columns * (side + gap)))
+    return page

@@ -1,0 +1,105 @@
+"""Method: a published way of caching as a frozen record of knobs, and the registry that finds them all."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from .records import EngineError, ModelFacts, Plan, RunRequest, Strict
+
+
+class Knob(NamedTuple):
+    """One parameter of a method, as sliders, command line, presets and docs show it."""
+
+    name: str
+    label: str
+    type: Literal["int", "float", "text", "choice"]
+    default: Any
+    low: float | None
+    high: float | None
+    step: float | None
+    choices: tuple[str, ...]
+    help: str
+
+
+def knob(default: Any, label: str, help: str, *, low: float | None = None, high: float | None = None,
+         step: float | None = None, **more: Any) -> Any:
+    """Declare a knob: its default, bounds, slider step and one line of help."""
+    return Field(default, title=label, description=help, ge=low, le=high, json_schema_extra={"step": step}, **more)
+
+
+class Method(Strict):
+    """One published method. Subclasses declare knobs as fields and turn them into a plan."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    grain: ClassVar[Literal["none", "stack", "module", "token", "column"]]
+
+    def effective(self, request: RunRequest) -> RunRequest:
+        """The request as this method runs it."""
+        return request
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        """When, how and where, for this model. Raises EngineError where the knobs do not fit it."""
+        raise EngineError(f"{self.name}: has no plan.")  # every subclass has one; the contract test sees to it
+
+    def described(self) -> dict[str, Any]:
+        """``{"name": ..., knobs...}``: what result files, presets and the API carry."""
+        return {"name": self.name, **self.model_dump()}
+
+    @classmethod
+    def knobs(cls) -> tuple[Knob, ...]:
+        kinds = {"integer": "int", "number": "float", "string": "text"}
+        found = []
+        for name, facts in cls.model_json_schema()["properties"].items():
+            choices = tuple(facts.get("enum", ()))
+            found.append(Knob(name, facts["title"], "choice" if choices else kinds[facts["type"]], facts["default"],
+                              facts.get("minimum"), facts.get("maximum"), facts.get("step"), choices,
+                              facts["description"]))
+        return tuple(found)
+
+
+class Registry(Mapping[str, type[Method]]):
+    """``METHODS["dbcache"]`` -> its class. Filled on first use by importing every file of ``methods/``."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, type[Method]] = {}
+
+    def _filled(self) -> dict[str, type[Method]]:
+        if not self._found:
+            package = importlib.import_module("cache_engine.methods")
+            for module in pkgutil.iter_modules(package.__path__):
+                found = importlib.import_module(f"cache_engine.methods.{module.name}")
+                for item in vars(found).values():
+                    if isinstance(item, type) and issubclass(item, Method) and item.__module__ == found.__name__:
+                        self._found[item.name] = item
+        return self._found
+
+    def __getitem__(self, name: str) -> type[Method]:
+        try:
+            return self._filled()[name]
+        except KeyError:
+            raise EngineError(f"method: {name!r} is not known; choose one of {', '.join(self._filled())}.") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._filled()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._filled())
+
+    def __len__(self) -> int:
+        return len(self._filled())
+
+
+METHODS = Registry()
+
+
+def method_from(described: Mapping[str, Any]) -> Method:
+    """The inverse of ``Method.described``."""
+    name, *knobs = described.get("name", ""), {k: v for k, v in described.items() if k != "name"}
+    return METHODS[str(name)](**knobs[0])

@@ -1,0 +1,22 @@
+"""The plain model: every block at every step. The other side of every comparison."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ..method import Method
+from ..predictors import Reuse
+from ..records import ModelFacts, Plan
+from ..schedules import Always
+
+
+class Baseline(Method):
+    """Always computes; runs through the same code path as every cache."""
+
+    name: ClassVar[str] = "baseline"
+    title: ClassVar[str] = "Baseline"
+    paper: ClassVar[str] = ""
+    grain: ClassVar[Literal["none"]] = "none"
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        return Plan(Always(), Reuse(), sites=())

@@ -1,0 +1,134 @@
+"""ModelSpec: one row a model, and the registry of rows. Torch and diffusers are imported inside load() only."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .records import EngineError, ModelFacts, RunRequest
+
+
+class Section(NamedTuple):
+    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the block's order."""
+
+    path: str
+    takes: tuple[str, ...]
+    returns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as the engine needs to know it.
+
+    config: the transformer's config, from which it is built without weights to count its compute.
+    load: (device, dtype) -> a diffusers pipeline.  inputs: (request) -> shapes of one transformer call's tensors.
+    call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
+    """
+
+    name: str
+    title: str
+    family: str
+    transformer: str
+    config: Mapping[str, Any]
+    sections: tuple[Section, ...]
+    blocks: int
+    load: Callable[[str, str], Any]
+    inputs: Callable[[RunRequest], dict[str, tuple[int, ...]]]
+    call: Callable[[RunRequest], dict[str, Any]]
+    steps: int
+    sizes: tuple[tuple[int, int], ...]
+    multiple: int
+    max_sequence_length: int
+    licence: str
+    needs: str
+    revision: Callable[[], str]
+    unavailable: Callable[[], str | None]
+    guidance: float | None = None
+    true_cfg_scale: float = 1.0
+    gated: bool = False
+    examples: tuple[str, ...] = ()
+    unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
+
+    def resolve(self, request: RunRequest) -> RunRequest:
+        """Fill in what the request leaves to the model, and refuse what the model cannot take."""
+        width, height = self.sizes[0]
+        filled = request.replaced(
+            steps=request.steps or self.steps, width=request.width or width, height=request.height or height,
+            max_sequence_length=request.max_sequence_length or self.max_sequence_length,
+            guidance=self.guidance if request.guidance is None else request.guidance,
+            true_cfg_scale=self.true_cfg_scale if request.true_cfg_scale is None else request.true_cfg_scale)
+        for name in ("width", "height"):
+            value = getattr(filled, name)
+            if value % self.multiple:
+                raise EngineError(f"{name}: {value} is not a multiple of {self.multiple}; {self.title} draws in steps "
+                                  f"of {self.multiple} pixels, so choose {value // self.multiple * self.multiple}.")
+        if len(self.sizes) == 1 and (filled.width, filled.height) != self.sizes[0]:
+            raise EngineError(f"width x height: {filled.width} x {filled.height} is not what {self.title} was trained "
+                              f"on; choose {width} x {height}.")
+        if filled.max_sequence_length > self.max_sequence_length:
+            raise EngineError(f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; "
+                              f"choose 1 to {self.max_sequence_length}.")
+        if self.guidance is None and filled.guidance is not None:
+            raise EngineError(f"guidance: {self.title} takes none; leave it out (true_cfg_scale guides it).")
+        return filled
+
+    def facts(self, request: RunRequest) -> ModelFacts:
+        """What a plan may depend on, for a resolved request."""
+        guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
+        return ModelFacts(self.blocks, request.steps or self.steps, ("cond", "uncond") if guided else ("cond",))
+
+
+class Models(Mapping[str, ModelSpec]):
+    """``MODELS["tiny"]`` -> its row. Filled on first use from the files of ``models/``: each has ``ROWS``."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, ModelSpec] = {}
+
+    def _filled(self) -> dict[str, ModelSpec]:
+        if not self._rows:
+            package = importlib.import_module("cache_engine.models")
+            modules = [importlib.import_module(f"cache_engine.models.{found.name}")
+                       for found in pkgutil.iter_modules(package.__path__) if not found.name.startswith("patch_")]
+            rows = [row for module in modules for row in getattr(module, "ROWS", ())]
+            self._rows = {row.name: row for row in sorted(rows, key=lambda row: row.blocks)}
+        return self._rows
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        try:
+            return self._filled()[name]
+        except KeyError:
+            raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(self._filled())}.") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._filled()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._filled())
+
+    def __len__(self) -> int:
+        return len(self._filled())
+
+
+MODELS = Models()
+
+
+def resolve(request: RunRequest) -> RunRequest:
+    """The request with every None filled from its model's row."""
+    return MODELS[request.model].resolve(request)
+
+
+def facts_of(request: RunRequest) -> ModelFacts:
+    """Blocks, steps and streams of the run that this request asks for."""
+    return MODELS[request.model].facts(resolve(request))
+
+
+def sections_of(transformer: str) -> tuple[Section, ...]:
+    """The block lists of a transformer class, by its name."""
+    for row in MODELS.values():
+        if row.transformer == transformer:
+            return row.sections
+    known = sorted({row.transformer for row in MODELS.values()})
+    raise EngineError(f"{transformer} is not described; known transformers are {', '.join(known)}.")

@@ -1,0 +1,99 @@
+"""FLUX.1: 19 double and 38 single blocks with one signature, so they act as one list of 57."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..model import ModelSpec, Section
+from ..records import RunRequest
+
+SECTIONS = (
+    Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
+            ("encoder_hidden_states", "hidden_states")),
+    Section("single_transformer_blocks", ("hidden_states", "encoder_hidden_states"),
+            ("encoder_hidden_states", "hidden_states")),
+)
+CONFIG: dict[str, Any] = dict(
+    patch_size=1, in_channels=64, num_layers=19, num_single_layers=38, attention_head_dim=128, num_attention_heads=24,
+    joint_attention_dim=4096, pooled_projection_dim=768, guidance_embeds=True, axes_dims_rope=(16, 56, 56))
+EXAMPLES = ("a red fox asleep in fresh snow, soft morning light",
+            "a shop window with the words OPEN LATE in neon letters",
+            "an old watchmaker's hands repairing a pocket watch, close up",
+            "a crowded night market in the rain, reflections, wide angle")
+
+
+def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:
+    """Shapes of one call's tensors: a token is 16 x 16 pixels (VAE 8, packed 2 x 2)."""
+    assert request.width and request.height and request.max_sequence_length
+    tokens, text = (request.width // 16) * (request.height // 16), request.max_sequence_length
+    found = {"hidden_states": (1, tokens, config["in_channels"]),
+             "encoder_hidden_states": (1, text, config["joint_attention_dim"]),
+             "pooled_projections": (1, config["pooled_projection_dim"]), "timestep": (1,),
+             "img_ids": (tokens, 3), "txt_ids": (text, 3)}
+    return found | {"guidance": (1,)} if config["guidance_embeds"] else found
+
+
+def arguments(request: RunRequest) -> dict[str, Any]:
+    """What FluxPipeline takes beside prompt, size, steps and generator."""
+    found: dict[str, Any] = {"max_sequence_length": request.max_sequence_length}
+    if request.guidance is not None:
+        found["guidance_scale"] = request.guidance
+    if request.true_cfg_scale is not None and request.true_cfg_scale > 1:  # with negative_prompt=None it is ignored
+        found |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
+    return found
+
+
+def load_from(source: str, device: str, dtype: str, **parts: Any) -> Any:
+    """The stock pipeline from a hub id or folder."""
+    import torch
+    from diffusers import FluxPipeline
+
+    pipe = FluxPipeline.from_pretrained(source, torch_dtype=getattr(torch, dtype), **parts)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def source(hub_id: str, variable: str) -> str:
+    """A local folder from the environment, else the hub id."""
+    return os.environ.get(variable) or hub_id
+
+
+def unavailable(hub_id: str, variable: str, gated: bool) -> str | None:
+    """None if it can be loaded or downloaded; else one sentence with the remedy."""
+    folder = os.environ.get(variable)
+    if folder:
+        present = (Path(folder) / "model_index.json").is_file()
+        return None if present else f"{variable}: {folder} holds no model_index.json; point it to a diffusers folder."
+    from huggingface_hub import get_token, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(hub_id, "model_index.json"), str) or (get_token() and gated):
+        return None
+    if gated:
+        return (f"{hub_id} is gated: accept its licence on huggingface.co/{hub_id}, then set HF_TOKEN or point "
+                f"{variable} to a local folder; the embedded model (tiny) runs at once.")
+    return (f"{hub_id} is not on this machine: download it with `hf download {hub_id}` (about 34 GB) or point "
+            f"{variable} to a local folder; the embedded model (tiny) runs at once.")
+
+
+def _row(name: str, title: str, hub_id: str, variable: str, guided: bool, steps: int, text: int, licence: str,
+         gated: bool) -> ModelSpec:
+    config = CONFIG | {"guidance_embeds": guided}
+    return ModelSpec(
+        name=name, title=title, family="FLUX.1", transformer="FluxTransformer2DModel", config=config,
+        sections=SECTIONS, blocks=57, load=lambda device, dtype: load_from(source(hub_id, variable), device, dtype),
+        inputs=lambda request: shapes(config, request), call=arguments, steps=steps,
+        sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=text,
+        licence=licence, needs="about 34 GB of GPU memory in bfloat16", revision=lambda: source(hub_id, variable),
+        unavailable=lambda: unavailable(hub_id, variable, gated), guidance=3.5 if guided else None, gated=gated,
+        examples=EXAMPLES)
+
+
+ROWS = (
+    _row("flux-dev", "FLUX.1-dev", "black-forest-labs/FLUX.1-dev", "FLUX_DIR", True, 28, 512,
+         "FLUX.1-dev non-commercial", True),
+    _row("flux-schnell", "FLUX.1-schnell", "black-forest-labs/FLUX.1-schnell", "FLUX_SCHNELL_DIR", False, 4, 256,
+         "Apache-2.0", True),
+)

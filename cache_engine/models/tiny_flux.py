@@ -1,0 +1,76 @@
+"""The embedded model: a real, small FLUX pipeline that runs on a laptop's CPU. Its card is in assets/tiny_flux/."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..model import ModelSpec
+from ..records import EngineError
+from .flux import SECTIONS, arguments, load_from, shapes
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_flux"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{path.name}: cannot be read ({type(error).__name__}); restore assets/tiny_flux from the "
+                          "repository.") from None
+
+
+@cache
+def _domain() -> dict[str, Any]:
+    return _json(FOLDER / "domain.json")
+
+
+def _load(device: str, dtype: str) -> Any:
+    import torch
+
+    from .patch_autoencoder import PatchAutoencoder
+
+    vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), torch_dtype=getattr(torch, dtype))
+    return load_from(str(FOLDER), device, dtype, vae=vae)
+
+
+def _unknown_words(prompt: str) -> tuple[str, ...]:
+    known = set(_domain()["words"])
+    return tuple(dict.fromkeys(word for word in re.findall(r"\w+", prompt.lower()) if word not in known))
+
+
+@cache
+def _revision() -> str:
+    """A hash of all weights: another training is another model."""
+    digest = hashlib.sha256()
+    for path in sorted(FOLDER.rglob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _unavailable() -> str | None:
+    parts = ("model_index.json", "domain.json", "transformer/config.json")
+    missing = next((part for part in parts if not (FOLDER / part).is_file()), None)
+    return f"{missing} is missing from assets/tiny_flux; restore it from the repository." if missing else None
+
+
+def _row() -> tuple[ModelSpec, ...]:
+    if _unavailable():
+        return ()
+    config = {key: value for key, value in _json(FOLDER / "transformer" / "config.json").items() if key[0] != "_"}
+    domain = _domain()
+    return (ModelSpec(
+        name="tiny", title="tiny FLUX (embedded)", family="FLUX.1", transformer="FluxTransformer2DModel",
+        config=config, sections=SECTIONS, blocks=config["num_layers"] + config["num_single_layers"], load=_load,
+        inputs=lambda request: shapes(config, request), call=arguments, steps=28,
+        sizes=((domain["size"], domain["size"]),), multiple=16, max_sequence_length=domain["max_sequence_length"],
+        licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 40 MB on disk", revision=_revision,
+        unavailable=_unavailable, true_cfg_scale=domain["true_cfg_scale"], examples=tuple(domain["examples"]),
+        unknown_words=_unknown_words),)
+
+
+ROWS = _row()

@@ -1,0 +1,46 @@
+"""Likeness of two pictures: PSNR, SSIM and where they differ. Arrays, never what a page shows; numpy, no torch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from .records import EngineError, Quality
+
+# Black, purple, red, yellow, white: lightness rises evenly, so that it also reads in grey.
+HEAT = np.array([(0, 0, 0), (74, 12, 107), (187, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64)
+
+
+def pixels(picture: Image.Image) -> np.ndarray:
+    """(height, width, 3) uint8."""
+    return np.asarray(picture.convert("RGB"))
+
+
+def psnr(reference: np.ndarray, other: np.ndarray) -> float | None:
+    """10 log10(255^2 / mean squared error) in dB over uint8 RGB; None for identical pictures."""
+    error = float(np.mean((reference.astype(np.float64) - other.astype(np.float64)) ** 2))
+    return None if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def measure(reference: Image.Image, other: Image.Image) -> Quality:
+    """All figures of likeness; SSIM as the published tables define it (7 x 7 uniform window, uint8 RGB)."""
+    from skimage.metrics import structural_similarity
+
+    a, b = pixels(reference), pixels(other)
+    if a.shape != b.shape:
+        raise EngineError(f"the pictures differ in size ({a.shape[1]} x {a.shape[0]}, {b.shape[1]} x {b.shape[0]}); "
+                          "only equal sizes can be compared.")
+    distance = np.abs(a.astype(np.int16) - b.astype(np.int16))
+    return Quality(psnr(a, b), float(structural_similarity(a, b, channel_axis=2)), float(distance.mean()),
+                   int(distance.max()), float((distance.max(axis=2) > 8).mean()))
+
+
+def difference(reference: Image.Image, other: Image.Image, gain: float = 8.0) -> Image.Image:
+    """A heat map of the largest channel difference; full heat at 255 / ``gain``, a fixed scale for all pictures."""
+    distance = np.abs(pixels(reference).astype(np.float64) - pixels(other)).max(axis=2)
+    heat = np.clip(distance * gain / 255, 0, 1) * (len(HEAT) - 1)
+    ticks = np.arange(len(HEAT))
+    colours = np.stack([np.interp(heat, ticks, HEAT[:, channel]) for channel in range(3)], axis=-1)
+    return Image.fromarray(colours.round().astype(np.uint8))

@@ -1,0 +1,91 @@
+"""F8B0_W8I1M0MC3_R0.12_T1O1 <-> a method. The field's own shorthand, read in any order of its parts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .method import METHODS, Method
+from .records import EngineError
+
+PARTS = {
+    "F": "Fn_compute_blocks", "B": "Bn_compute_blocks", "W": "max_warmup_steps", "I": "warmup_interval",
+    "M": "max_cached_steps", "MC": "max_continuous_cached_steps", "R": "residual_diff_threshold",
+    "O": "taylorseer_order",
+}
+BASELINE = "C0_Q0_NONE"
+EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
+TOKEN = re.compile(r"SCM(?P<mask>[01]+)_(?P<policy>static|dynamic)|(?P<key>MC|[FBWIMRTO])(?P<value>\d+(?:\.\d+)?)|_")
+OLD_RULE = {"streak_rule": "before"}
+
+# Rows of the published tables that are named in prose. Their missing knobs follow from their TFLOPs.
+NAMED: dict[str, dict[str, Any]] = {
+    "DBCache(Slow)": dict(recipe="F4B0_W4MC4_R0.12_T0O0"),
+    "DBCache(Slow)+TaylorSeer(O=1)": dict(recipe="F1B0_W4MC4_R0.2_T1O1"),
+    "DBCache(Medium)": dict(recipe="F1B0_W4MC6_R0.24_T0O0"),
+    "DBCache(Medium)+TaylorSeer(O=1)": dict(recipe="F1B0_W4MC6_R0.24_T1O1"),
+    "DBCache(Fast)": dict(recipe="F1B0_W8I2MC8_R0.8_T0O0"),
+    "DBCache(Fast)+TaylorSeer(O=1)": dict(recipe="F1B0_W8I2MC8_R0.8_T1O1"),
+    "DBCache(Ultra)": dict(recipe="F1B0_W8I4MC10_R0.8_T0O0", **OLD_RULE),
+    "DBCache(Ultra)+TaylorSeer(O=1)": dict(recipe="F1B0_W8I4MC10_R0.8_T1O1", **OLD_RULE),
+}
+
+
+def is_recipe(text: str) -> bool:
+    """Whether the text is written in the grammar (and not in the prose of a table)."""
+    text = text.strip()
+    return text == BASELINE or (bool(text) and "".join(m.group() for m in TOKEN.finditer(text)) == text)
+
+
+def parse_recipe(text: str) -> Method:
+    """The method that a recipe names. Raises EngineError with the part that cannot be read."""
+    text = text.strip()
+    if text == BASELINE:
+        return METHODS["baseline"]()
+    if not is_recipe(text):
+        rest = TOKEN.sub("", text)
+        raise EngineError(f"recipe: {rest[:40]!r} cannot be read in {text[:60]!r}; write it like {EXAMPLE}.")
+    knobs: dict[str, Any] = {}
+    forecast = True
+    for found in TOKEN.finditer(text):
+        key, value = found["key"], found["value"]
+        if found["mask"]:
+            knobs |= {"steps_computation_mask": found["mask"], "steps_computation_policy": found["policy"]}
+        elif key == "T":
+            forecast = value != "0"
+        elif key:
+            name = PARTS[key]
+            if name in knobs:
+                raise EngineError(f"recipe: {key} stands twice in {text[:60]!r}; keep one.")
+            knobs[name] = float(value) if key == "R" else _whole(key, value)
+    for name in ("max_cached_steps", "max_continuous_cached_steps"):
+        knobs[name] = knobs.get(name) or -1  # 0 in a recipe means: no limit
+    knobs["taylorseer_order"] = knobs.get("taylorseer_order", 1) if forecast and _forecasts(text) else 0
+    return METHODS["dbcache"](**knobs)
+
+
+def _forecasts(text: str) -> bool:
+    return re.search(r"[TO]\d", text) is not None
+
+
+def _whole(key: str, value: str) -> int:
+    if "." in value:
+        raise EngineError(f"recipe: {key}{value} is not a whole number; write {key}{value.split('.')[0]}.")
+    return int(value)
+
+
+def format_recipe(method: Method) -> str:
+    """The canonical recipe of a DBCache setting or of the baseline; other methods: their name and knobs."""
+    if method.name == "baseline":
+        return BASELINE
+    knobs = method.model_dump()
+    if method.name != "dbcache":
+        return f"{method.name}({', '.join(f'{name}={value}' for name, value in knobs.items())})"
+    order = knobs["taylorseer_order"]
+    text = (f"F{knobs['Fn_compute_blocks']}B{knobs['Bn_compute_blocks']}_W{knobs['max_warmup_steps']}"
+            f"I{knobs['warmup_interval']}M{max(0, knobs['max_cached_steps'])}"
+            f"MC{max(0, knobs['max_continuous_cached_steps'])}_R{knobs['residual_diff_threshold']:.10g}"
+            f"_T{int(order > 0)}O{order}")
+    if knobs["steps_computation_mask"]:
+        text += f"_SCM{knobs['steps_computation_mask']}_{knobs['steps_computation_policy']}"
+    return text

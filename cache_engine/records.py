@@ -1,0 +1,293 @@
+"""Frozen facts that cross borders: what is asked, what was decided, what came out.
+
+NamedTuples where thousands are made; strict pydantic for everything that comes from outside.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+from PIL.Image import Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+Mode = Literal["C", "c", "p"]  # computed, cached, partial
+Side = Literal["baseline", "accelerated"]
+
+
+class EngineError(Exception):
+    """One sentence that says what is wrong and what to do."""
+
+
+class Cancelled(Exception):
+    """The run was stopped on request. Not an error."""
+
+
+def whole(value: object) -> object:
+    """Let 28.0 pass for 28 (sliders send it); everything else meets the strict check."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
+
+
+class Strict(BaseModel):
+    """Base of all that comes from outside: unknown keys, NaN, booleans for numbers and values out of range are EngineErrors."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise EngineError(self._sentence(error)) from None
+
+    def replaced(self, **changes: Any) -> Any:
+        """A copy with some fields changed, validated like any other."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+    @classmethod
+    def _sentence(cls, error: ValidationError) -> str:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else cls.__name__
+        if first["type"] == "extra_forbidden":
+            return f"{field}: unknown field; known are {', '.join(cls.model_fields)}."
+        if first["type"] == "missing":
+            return f"{field}: missing; give it a value."
+        return f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field)}"
+
+    @classmethod
+    def _wanted(cls, field: str) -> str:
+        wanted = cls.model_json_schema()["properties"].get(field, {})
+        wanted = wanted | next((kind for kind in wanted.get("anyOf", ()) if kind.get("type") != "null"), {})
+        if "enum" in wanted:
+            return f"choose one of {', '.join(map(str, wanted['enum']))}."
+        if wanted.get("type") in ("integer", "number"):
+            kind = "a whole number" if wanted["type"] == "integer" else "a number"
+            return f"choose {kind} from {wanted.get('minimum')} to {wanted.get('maximum')}."
+        if "maxLength" in wanted:
+            return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
+        return f"give a value of type {wanted.get('type', 'as documented')}."
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+class RunRequest(Strict):
+    """What picture to draw. ``None`` means: as the model's row says."""
+
+    model: str = Field("tiny", min_length=1, max_length=200)
+    prompt: str = Field(min_length=1, max_length=2000)
+    negative_prompt: str = Field("", max_length=2000)
+    true_cfg_scale: float | None = Field(None, ge=1, le=20)
+    guidance: float | None = Field(None, ge=0, le=20)
+    seed: Whole = Field(0, ge=0, le=2**32 - 1)
+    steps: Whole | None = Field(None, ge=1, le=200)
+    width: Whole | None = Field(None, ge=64, le=2048)
+    height: Whole | None = Field(None, ge=64, le=2048)
+    max_sequence_length: Whole | None = Field(None, ge=1, le=512)
+
+
+class Engine(Strict):
+    """What ran it. Two results may be compared only if this is equal."""
+
+    model: str
+    revision: str
+    dtype: str
+    quantisation: str = "none"
+    placement: str = "resident"
+    attention: str = "native"
+    compiled: bool = False
+    device: str
+    threads: int = 0
+    versions: str
+
+
+class Signal(NamedTuple):
+    """What a schedule may look at: how far a tensor moved since the last computed (or previous) step."""
+
+    kind: Literal["front_residual", "modulated_input"]
+    since: Literal["computed", "previous"]
+
+
+class Stack(NamedTuple):
+    """Skip blocks ``start..stop-1`` (flat numbering) and serve their residual (or their output)."""
+
+    start: int
+    stop: int
+    serves: Mode = "c"
+    residual: bool = True
+    steps: tuple[int, int] | None = None
+
+
+class ModelFacts(NamedTuple):
+    """What a plan may depend on."""
+
+    blocks: int
+    steps: int
+    streams: tuple[str, ...] = ("cond",)
+
+
+class Decision(NamedTuple):
+    """Compute or not, and why. ``limit`` is the threshold that the change was held against."""
+
+    mode: Mode
+    reason: str
+    limit: float | None = None
+
+
+class Probe(Protocol):
+    """What a schedule may ask about the call at hand, in its own stream."""
+
+    step: int
+    total: int
+    ready: bool  # something is remembered
+    streak: int  # cached steps in a row up to here
+    cached: int  # cached steps so far
+
+    def change(self) -> float:
+        """The signal's relative change; one device synchronisation."""
+        ...
+
+
+Decide = Callable[[Probe], Decision]
+
+
+class Schedule(Protocol):
+    def begin(self) -> Decide:
+        """A decision function with fresh state, for one stream of one run."""
+        ...
+
+
+class Predictor(Protocol):
+    keep: int  # computed values that are remembered
+
+    def row(self, steps: tuple[int, ...], step: int) -> tuple[float, ...]:
+        """Weights over the values computed at ``steps`` (newest first) that predict the value at ``step``."""
+        ...
+
+
+class Plan(NamedTuple):
+    schedule: Schedule
+    predictor: Predictor
+    sites: tuple[Stack, ...]
+    signal: Signal | None = None
+
+
+class StepTrace(NamedTuple):
+    """One call of the transformer. ``change`` is None where nothing could be measured."""
+
+    step: int
+    call: int
+    stream: str
+    mode: Mode
+    reason: str
+    change: float | None
+    limit: float | None
+    blocks_run: int
+    blocks: int
+    tflops: float
+    seconds: float
+
+
+class Seconds(NamedTuple):
+    encode: float
+    denoise: float
+    decode: float
+
+    @property
+    def total(self) -> float:
+        return sum(self)
+
+
+class RunResult(NamedTuple):
+    """One picture and how it came about. Pickles."""
+
+    request: RunRequest
+    method: dict[str, Any]
+    recipe: str
+    engine: Engine
+    image: Image
+    trace: tuple[StepTrace, ...]
+    seconds: Seconds
+    tflops: float
+    peak_bytes: int | None
+    cache_bytes: int
+    finished: float  # Unix time
+
+    @property
+    def schedules(self) -> dict[str, str]:
+        """A string of C, c and p for each stream."""
+        found: dict[str, str] = {}
+        for call in self.trace:
+            found[call.stream] = found.get(call.stream, "") + call.mode
+        return found
+
+    @property
+    def schedule(self) -> str:
+        return next(iter(self.schedules.values()), "")
+
+    @property
+    def clock(self) -> str:
+        return time.strftime("%H:%M", time.localtime(self.finished))
+
+
+class Quality(NamedTuple):
+    """Likeness of two pictures. ``psnr_db`` is None when they are identical."""
+
+    psnr_db: float | None
+    ssim: float
+    mean: float  # of the absolute difference, 0..255
+    largest: int
+    share_over_8: float
+
+    @property
+    def identical(self) -> bool:
+        return self.psnr_db is None
+
+
+class Comparison(NamedTuple):
+    baseline: RunResult
+    accelerated: RunResult
+    quality: Quality
+    baseline_reused: bool
+
+    @property
+    def speedup(self) -> float:
+        """Denoise loop, measured seconds over measured seconds."""
+        return self.baseline.seconds.denoise / self.accelerated.seconds.denoise
+
+    @property
+    def compute_ratio(self) -> float:
+        """Counted TFLOPs over counted TFLOPs."""
+        return self.baseline.tflops / self.accelerated.tflops
+
+    @property
+    def steps_cached(self) -> int:
+        return len(self.accelerated.schedule) - self.accelerated.schedule.count("C")
+
+
+class Progress(NamedTuple):
+    """An event of a run. ``call`` is set while denoising."""
+
+    side: Side
+    stage: Literal["load", "count", "warm-up", "encode", "denoise", "decode"]
+    message: str
+    done: int = 0
+    total: int = 0
+    call: StepTrace | None = None
+
+
+class SideDone(NamedTuple):
+    """One side is complete. ``reused``: a remembered baseline, not a new run."""
+
+    side: Side
+    result: RunResult
+    reused: bool = False
+
+
+Event = Progress | SideDone | Comparison

@@ -1,0 +1,103 @@
+"""WHEN to compute. Plain floats, no torch: a simulation runs these very objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .records import Decide, Decision, Probe
+
+StreakRule = Literal["1.5.3", "before"]
+
+
+@dataclass(frozen=True)
+class Always:
+    """Compute every step: the baseline."""
+
+    def begin(self) -> Decide:
+        return lambda probe: Decision("C", "always")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The modes of ``letters`` in turn, whatever the data says; used to count what each mode costs."""
+
+    letters: str
+
+    def begin(self) -> Decide:
+        return lambda probe: Decision(self.letters[probe.step], "fixed")
+
+
+class _Streak:
+    """Cached steps in a row, as cache-dit counted them before 1.5.3.
+
+    The count went back to zero only when the limit struck, not when a step was computed for another reason, and a
+    cached step after a gap was not counted (unless it was the very first). The published tables were made with it.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last: int | None = None
+
+    def cached(self, step: int) -> None:
+        if self.last is None:
+            self.count += 1
+        elif step == self.last + 1:
+            self.count += 1 if self.count else 2
+        self.last = step
+
+
+@dataclass(frozen=True)
+class Drift:
+    """DBCache's rule: cache while the front's residual stays close to the one of the last computed step.
+
+    Source: cache-dit 1.5.3, whose tests this keeps in their order. ``warmup`` steps (every ``interval``-th of them)
+    are computed; then the mask, the limits on cached steps, and last the change against ``threshold`` decide.
+    Limits of -1 do not limit. A mask of policy "static" decides alone.
+    """
+
+    warmup: int
+    interval: int
+    threshold: float
+    max_cached: int = -1
+    max_in_a_row: int = -1
+    mask: str = ""
+    static: bool = False
+    streak_rule: StreakRule = "1.5.3"
+
+    def begin(self) -> Decide:
+        leading_ones = len(self.mask) - len(self.mask.lstrip("1"))
+        warmup = range(0, min(self.warmup, leading_ones) if self.mask else self.warmup, self.interval)
+        old_streak = _Streak() if self.streak_rule == "before" else None
+
+        def decide(probe: Probe) -> Decision:
+            decision = self._decide(probe, warmup, old_streak.count if old_streak else probe.streak)
+            if old_streak and decision.reason == "max in a row":
+                old_streak.count = 0
+            if old_streak and decision.mode == "c":
+                old_streak.cached(probe.step)
+            return decision
+
+        return decide
+
+    def _decide(self, probe: Probe, warmup: range, streak: int) -> Decision:
+        if probe.step in warmup:
+            return Decision("C", "warm-up")
+        if self.mask and self.mask[probe.step] == "1":
+            return Decision("C", "mask")
+        if not probe.ready:
+            return Decision("C", "first")
+        if self.mask and self.static:
+            return Decision("c", "mask")
+        if 0 <= self.max_cached <= probe.cached:
+            return Decision("C", "max in all")
+        if 0 <= self.max_in_a_row <= streak:
+            return Decision("C", "max in a row")
+        if self.threshold <= 0:
+            return Decision("C", "threshold 0", self.threshold)
+        if self.threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
+            return Decision("c", "threshold 1", self.threshold)
+        change = probe.change()
+        if change < self.threshold:
+            return Decision("c", f"change {change:.4g} < {self.threshold:g}", self.threshold)
+        return Decision("C", f"change {change:.4g} >= {self.threshold:g}", self.threshold)

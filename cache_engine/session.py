@@ -1,0 +1,157 @@
+"""One run's decisions, stream by stream, and its trace. No torch: a simulation runs this very Session."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+from .records import Decide, Decision, EngineError, Mode, Plan, StepTrace
+
+STREAM_NAMES = ("cond", "uncond", "third", "fourth")
+
+
+@dataclass
+class Call:
+    """One forward of the transformer while it runs. Serves the schedule as its probe."""
+
+    step: int
+    number: int
+    stream: str
+    total: int
+    ready: bool
+    streak: int
+    cached: int
+    measure: Callable[[], SupportsFloat] | None = None
+    decision: Decision | None = None
+    measured: SupportsFloat | None = None
+    blocks_run: int = 0
+    live: bool = True  # change and seconds are known at once; False: they are still on the device
+    seconds: Callable[[], float] = lambda: 0.0
+
+    def change(self) -> float:
+        """The signal's change as a float; asks the device for it."""
+        if self.measured is None and self.measure is not None:
+            self.measured = self.measure()
+        if self.measured is None:
+            raise EngineError(f"step {self.step}: this method's schedule needs a change, but its plan measures none.")
+        return checked(float(self.measured), self.step)
+
+
+def checked(change: float, step: int) -> float:
+    """The change itself, unless it is not a number: a broken run must not pass for a fast one."""
+    if not math.isfinite(change):
+        raise EngineError(f"step {step}: the change is {change}, so the model's activations are broken; use bfloat16 "
+                          "or float32 instead of float16, or another model file.")
+    return change
+
+
+@dataclass
+class _Stream:
+    decide: Decide
+    streak: int = 0
+    cached: int = 0
+    ready: bool = False
+
+
+class Session:
+    """Decides every call once. ``begin`` starts a run; nothing of an earlier run survives it.
+
+    planner: total steps -> Plan.  streams: names of the calls within a step, or None where they are only found out by
+    running; with names, a call past the last one begins the next step unless ``stepped`` says that someone else
+    (the scheduler's ``step``) calls ``next_step``.
+    """
+
+    def __init__(self, planner: Callable[[int], Plan], blocks: int, *, total: int = 0,
+                 streams: tuple[str, ...] | None = None, stepped: bool = False,
+                 costs: Mapping[Mode, float] | None = None) -> None:
+        self.planner, self.blocks, self.streams, self.stepped = planner, blocks, streams, stepped
+        self.costs = dict(costs or {})
+        self.plan: Plan | None = planner(total) if total else None  # knobs that do not fit are refused at once
+        self.total = total
+        self.begun = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.calls: list[Call] = []
+        self.memory: dict[str, Any] = {}  # what the sites remember, by stream: opaque here, gone with the run
+        self.step = self.calls_in_step = 0
+        self._streams: dict[str, _Stream] = {}
+
+    def begin(self, total: int | None = None) -> None:
+        """Start a run of ``total`` steps (the last run's count if None)."""
+        self.total = self.total if total is None else total
+        self.plan = self.planner(self.total)
+        self.begun = True
+        self._reset()
+
+    def next_step(self) -> None:
+        """The scheduler has taken its step."""
+        if self.streams and self.calls_in_step not in (0, len(self.streams)):
+            raise EngineError(f"step {self.step}: the model was called {self.calls_in_step} times for "
+                              f"{len(self.streams)} streams ({', '.join(self.streams)}); name its streams.")
+        if self.calls_in_step:  # a scheduler may step more than once for one call
+            self.step, self.calls_in_step = self.step + 1, 0
+
+    def open(self) -> Call:
+        """The transformer is being called: which step, which stream."""
+        if not self.begun or self.plan is None:
+            raise EngineError("the run has not begun; call session.begin() before the model.")
+        names = self.streams or STREAM_NAMES
+        if not self.stepped and self.calls_in_step == len(names):
+            self.next_step()
+        if self.step >= self.total or self.calls_in_step >= len(names):
+            raise EngineError(f"call {len(self.calls) + 1} does not fit {self.total} steps of {len(names)} calls; "
+                              "begin a new run, or name the streams.")
+        name = names[self.calls_in_step]
+        if name not in self._streams:
+            self._streams[name] = _Stream(self.plan.schedule.begin())
+        stream = self._streams[name]
+        call = Call(self.step, len(self.calls), name, self.total, stream.ready, stream.streak, stream.cached)
+        self.calls.append(call)
+        self.calls_in_step += 1
+        return call
+
+    def forget(self, call: Call) -> None:
+        """What the call's stream remembers does not fit any more (another shape): start it afresh."""
+        assert self.plan is not None
+        self._streams[call.stream] = _Stream(self.plan.schedule.begin())
+        self.memory.pop(call.stream, None)
+        call.ready, call.streak, call.cached = False, 0, 0
+
+    def decide(self, call: Call, measure: Callable[[], SupportsFloat] | None = None) -> Decision:
+        """Decide the call. ``measure`` gives the change (a device scalar is fine: it is fetched when it is needed)."""
+        stream = self._streams[call.stream]
+        call.measure = measure if call.ready else None
+        call.decision = decision = stream.decide(call)
+        if call.measured is None and call.measure is not None:
+            call.measured = call.measure()
+        call.measure = None
+        if decision.mode == "C":
+            stream.ready, stream.streak = True, 0
+        else:
+            stream.streak, stream.cached = stream.streak + 1, stream.cached + 1
+        return decision
+
+    def traced(self, call: Call, *, fetch: bool = True) -> StepTrace:
+        """The call as a fact. ``fetch=False`` leaves out a change that is still on the device."""
+        decision = call.decision or Decision("C", "always")
+        known = fetch or call.live
+        change = checked(float(call.measured), call.step) if known and call.measured is not None else None
+        return StepTrace(call.step, call.number, call.stream, decision.mode, decision.reason, change, decision.limit,
+                         call.blocks_run, self.blocks, self.costs.get(decision.mode, 0.0), call.seconds() if known else 0.0)
+
+    @property
+    def trace(self) -> tuple[StepTrace, ...]:
+        return tuple(self.traced(call) for call in self.calls)
+
+
+def walk(plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], float]) -> Session:
+    """Run the decisions alone: what would be computed if the changes were these."""
+    session = Session(lambda _: plan, 0, streams=streams)
+    session.begin(total)
+    for _ in range(total * len(streams)):
+        call = session.open()
+        session.decide(call, lambda call=call: change(call))
+    return session

@@ -1,0 +1,108 @@
+"""attached(): a method on a pipeline or a bare transformer, for as long as the ``with`` lasts.
+
+Every change is made on the instances and undone in the end, whatever happens in between; no class is touched.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
+from typing import Any
+
+from ..model import sections_of
+from ..records import Cancelled, EngineError, Mode, ModelFacts, Plan, StepTrace
+from ..session import Session
+from .clock import Clock
+from .stack import StackSite, numbered
+
+CONTROL = ("controlnet_block_samples", "controlnet_single_block_samples")
+
+
+def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
+    """Set an attribute of one instance; when the stack closes, the instance has what it had."""
+    before = vars(item).get(name)
+    own = name in vars(item)
+    setattr(item, name, value)
+    exits.callback(lambda: setattr(item, name, before) if own else delattr(item, name))
+
+
+@contextmanager
+def attached(target: Any, method: Any, *, steps: int | None = None, streams: tuple[str, ...] | None = None,
+             costs: Mapping[Mode, float] | None = None, stop: threading.Event | None = None,
+             on_call: Callable[[StepTrace], None] | None = None,
+             plan: Callable[[ModelFacts], Plan] | None = None) -> Iterator[Session]:
+    """Run ``target`` (a diffusers pipeline, or a bare transformer) under ``method``.
+
+    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. For a bare transformer give
+    ``steps`` and ``streams`` and call ``session.begin()`` before each run.
+
+    costs: TFLOPs of one call in each mode, for the trace.  stop: looked at in every call; Cancelled is raised.
+    on_call: told of every call as it ends.  plan: in place of ``method.plan``.
+    Raises EngineError for a model that is not known, attached already, or used in a way that cannot be cached.
+    """
+    scheduler = getattr(target, "scheduler", None) if hasattr(target, "transformer") else None
+    transformer = target.transformer if hasattr(target, "transformer") else target
+    sections = sections_of(type(transformer).__name__)
+    if "_cachelens" in vars(transformer):
+        raise EngineError("this model already runs under a method; leave that `with` first.")
+    if scheduler is None and steps is None:
+        raise EngineError("steps: a bare transformer does not tell how many steps a run has; pass steps=.")
+    blocks = numbered(transformer, sections)
+    make_plan = plan or method.plan
+    session = Session(
+        lambda total: make_plan(ModelFacts(len(blocks), total, streams or ("cond",))), len(blocks), total=steps or 0,
+        streams=streams or (None if scheduler is not None else ("cond",)), stepped=scheduler is not None, costs=costs)
+    site = StackSite(session, blocks)
+    clock = Clock(getattr(transformer, "device", None) or next(transformer.parameters()).device)
+
+    def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if stop is not None and stop.is_set():
+            raise Cancelled
+        if any(kwargs.get(name) is not None for name in CONTROL) and session.plan and session.plan.sites:
+            raise EngineError("ControlNet adds its signal between the blocks, which a cache skips; run it without one.")
+        call = session.open()
+        call.live = clock.live
+        start = clock.mark()
+        site.enter(call)
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            site.leave()
+        call.seconds = partial(clock.between, start, clock.mark())
+        if on_call is not None:
+            on_call(session.traced(call, fetch=False))
+        return result
+
+    with ExitStack() as exits:
+        replaced(exits, transformer, "_cachelens", True)
+        for module, replacement in site.forwards():
+            replaced(exits, module, "forward", replacement)
+        own = transformer.forward
+        replaced(exits, transformer, "forward", wraps(own)(partial(forward, own)))
+        if scheduler is not None:
+            attach_scheduler(exits, scheduler, session, stop)
+        yield session
+
+
+def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, stop: threading.Event | None) -> None:
+    """A run begins when ``set_timesteps`` returns, a step ends when ``step`` returns."""
+    set_timesteps, step = scheduler.set_timesteps, scheduler.step
+
+    @wraps(set_timesteps)
+    def begins(*args: Any, **kwargs: Any) -> Any:
+        result = set_timesteps(*args, **kwargs)
+        session.begin(len(scheduler.timesteps))
+        return result
+
+    @wraps(step)
+    def stepped(*args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **kwargs)
+        session.next_step()
+        if stop is not None and stop.is_set():
+            raise Cancelled
+        return result
+
+    replaced(exits, scheduler, "set_timesteps", begins)
+    replaced(exits, scheduler, "step", stepped)

@@ -1,0 +1,43 @@
+"""A tiny random FLUX and a denoising loop in plain sight: what cache-dit and this engine are both run on."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import FluxTransformer2DModel
+from torch import Tensor
+
+CFG_SCALE = 3.0
+
+
+def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
+    """2 double and 4 single blocks, 32 channels, random weights: the same ones every time."""
+    torch.manual_seed(0)
+    model = FluxTransformer2DModel(
+        patch_size=1, in_channels=4, num_layers=2, num_single_layers=4, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, pooled_projection_dim=32, guidance_embeds=False, axes_dims_rope=(4, 4, 8))
+    return model.eval().to(dtype)
+
+
+@torch.inference_mode()
+def denoise(model: FluxTransformer2DModel, steps: int, streams: tuple[str, ...] = ("cond",), side: int = 4,
+            dtype: torch.dtype = torch.float32) -> Tensor:
+    """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1, side**2, 4)."""
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(dtype)
+
+    latents = noise(1, side * side, 4)
+    texts = {name: (noise(1, 6, 32), noise(1, 32)) for name in ("cond", "uncond")}
+    place = torch.arange(side * side)
+    image_ids = torch.stack([torch.zeros_like(place), place // side, place % side], dim=1).to(dtype)
+    text_ids = torch.zeros(6, 3, dtype=dtype)
+
+    for step in range(steps):
+        sigma = 1 - step / steps
+        found = [model(hidden_states=latents, encoder_hidden_states=texts[name][0], pooled_projections=texts[name][1],
+                       timestep=torch.full((1,), sigma, dtype=dtype), img_ids=image_ids, txt_ids=text_ids,
+                       return_dict=False)[0] for name in streams]
+        velocity = found[0] if len(found) == 1 else found[1] + CFG_SCALE * (found[0] - found[1])
+        latents = latents - velocity / steps
+    return latents

@@ -1,0 +1,152 @@
+"""What may import what: the architecture's table, read from the sources and enforced."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for part in ("app", "cache_engine") for path in (ROOT / part).rglob("*.py")
+}
+MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
+HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
+TORCH_FREE = "records method recipe quality schedules predictors session survey simulate model methods.* models.*"
+
+
+class Rule(NamedTuple):
+    """``ours``: modules of ``cache_engine`` (None = any); ``theirs``: packages; ``lazy``: inside functions only."""
+
+    modules: str
+    ours: str | None
+    theirs: str = ""
+    lazy: str = ""
+
+
+LOADERS = "torch diffusers transformers accelerate huggingface_hub PIL"
+DOWNWARD = "records method schedules predictors methods.*"
+# The first rule that matches a module is its rule.
+RULES = [
+    Rule("cache_engine.records", "", "pydantic PIL"),
+    Rule("cache_engine.schedules cache_engine.predictors", "records schedules predictors", "pydantic"),
+    Rule("cache_engine.method", "records", "pydantic"),
+    Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
+    Rule("cache_engine.session", "records schedules predictors"),
+    Rule("cache_engine.sites*", "session model records sites.*", "torch diffusers"),
+    Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),  # a part of a network: imported inside load()
+    Rule("cache_engine.models*", "model records models.*", lazy=LOADERS),
+    Rule("cache_engine.model", "records", "pydantic", lazy=LOADERS),
+    Rule("cache_engine.quality cache_engine.recipe cache_engine.survey* cache_engine.simulate", TORCH_FREE,
+         "numpy skimage PIL pydantic"),
+    Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
+    Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage torchmetrics ray huggingface_hub"),
+    Rule("app.views app.share", "", "PIL"),
+    Rule("app.py", "", "spaces"),
+    Rule("app app.*", "", "gradio PIL spaces pydantic"),
+]
+
+
+class Import(NamedTuple):
+    module: str  # dotted, absolute
+    lazy: bool  # inside a function
+    typing: bool  # under `if TYPE_CHECKING:`
+    line: int
+
+
+def imports(name: str) -> list[Import]:
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return list(walk(ast.parse(path.read_text(encoding="utf-8")), package, lazy=False, typing=False))
+
+
+def walk(node: ast.AST, package: str, *, lazy: bool, typing: bool) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        yield from (Import(alias.name, lazy, typing, node.lineno) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parents = package.split(".")[:1 - node.level or None] if node.level else []
+        base = ".".join([*parents, *filter(None, [node.module])])
+        for alias in node.names:  # `from .x import y`: y may be a module itself
+            inner = f"{base}.{alias.name}"
+            yield Import(inner if inner in MODULES else base, lazy, typing, node.lineno)
+    within_function = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    for field, children in ast.iter_fields(node):
+        checked = isinstance(node, ast.If) and field == "body" and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in children if isinstance(children, list) else [children]:
+            if isinstance(child, ast.AST):
+                yield from walk(child, package, lazy=within_function, typing=typing or checked)
+
+
+def matches(name: str, patterns: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split())
+
+
+def allowed(name: str, found: Import, rule: Rule) -> bool:
+    top = found.module.split(".")[0]
+    if top == "app":
+        return top == name.split(".")[0]
+    if top == "cache_engine":
+        inside = found.module.removeprefix("cache_engine").removeprefix(".")
+        front_door = not inside and not name.startswith("cache_engine.")  # for the page, the only way in
+        return front_door or rule.ours is None or matches(inside, f"{rule.ours} {package_of(rule.ours)}")
+    if top in sys.stdlib_module_names:
+        return True
+    return matches(top, f"{rule.theirs} {rule.lazy if found.lazy or found.typing else ''}")
+
+
+def package_of(patterns: str) -> str:
+    """``sites.*`` admits ``sites`` itself too."""
+    return " ".join(pattern.removesuffix(".*") for pattern in patterns.split() if pattern.endswith(".*"))
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_only_what_its_part_may(name: str) -> None:
+    rule = next(rule for rule in RULES if matches(name, rule.modules))
+    faults = [f"{MODULES[name].relative_to(ROOT).as_posix()}:{found.line} imports {found.module}"
+              for found in imports(name) if not allowed(name, found, rule)]
+    assert not faults, "\n".join(faults)
+
+
+def test_no_cycles() -> None:
+    graph = {name: {found.module for found in imports(name) if found.module in MODULES and not found.typing} - {name}
+             for name in MODULES}
+    graph["cache_engine"] = set()  # the front door hands out names on demand: importing it imports nothing below
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def run_fresh(code: str, folder: Path) -> str:
+    """What a new interpreter prints for ``code``, run in an empty folder that is also its home."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
+    places = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=folder, env=kept | places, capture_output=True, text=True,
+                         encoding="utf-8")
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize(("code", "unwanted"), [
+    ("import cache_engine", HEAVY | {"gradio", "numpy", "skimage"}),
+    ("from cache_engine import METHODS, MODELS, RunRequest, compare\nlist(METHODS), list(MODELS)", HEAVY | {"gradio"}),
+    ("import cache_engine.simulate" if "cache_engine.simulate" in MODULES else "import cache_engine.session", HEAVY),
+    ("import cache_engine.quality", HEAVY),
+    ("import cache_engine.recipe", HEAVY),
+    ("import app", HEAVY),
+    ("from app import build_page\nbuild_page()", HEAVY),
+])
+def test_nothing_heavy_and_nothing_written_on_import(code: str, unwanted: set[str], tmp_path: Path) -> None:
+    loaded = set(run_fresh(f"import sys\n{code}\nprint(*sys.modules)", tmp_path).split())
+    assert not loaded & unwanted
+    written = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert not written
