@@ -178,6 +178,14 @@ class Plan(NamedTuple):
     signal: Signal | None = None
 
 
+Costs = Callable[[Mode, int], float]  # (mode, step) -> TFLOPs of one call
+
+
+def active_site(plan: Plan, step: int) -> Stack | None:
+    """The site that may skip at this step; None where every block runs."""
+    return next((site for site in plan.sites if site.steps is None or site.steps[0] <= step < site.steps[1]), None)
+
+
 class StepTrace(NamedTuple):
     """One call of the transformer. ``change`` is None where nothing could be measured."""
 
@@ -207,7 +215,8 @@ class Seconds(NamedTuple):
 class RunResult(NamedTuple):
     """One picture and how it came about. Pickles."""
 
-    request: RunRequest
+    request: RunRequest  # as asked, resolved
+    effective: RunRequest  # as the method ran it
     method: dict[str, Any]
     recipe: str
     engine: Engine

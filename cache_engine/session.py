@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
-from .records import Decide, Decision, EngineError, Mode, Plan, StepTrace
+from .records import Costs, Decide, Decision, EngineError, Plan, StepTrace
 
 STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
@@ -65,9 +65,9 @@ class Session:
 
     def __init__(self, planner: Callable[[int], Plan], blocks: int, *, total: int = 0,
                  streams: tuple[str, ...] | None = None, stepped: bool = False,
-                 costs: Mapping[Mode, float] | None = None) -> None:
+                 costs: Costs | None = None) -> None:
         self.planner, self.blocks, self.streams, self.stepped = planner, blocks, streams, stepped
-        self.costs = dict(costs or {})
+        self.costs = costs or (lambda mode, step: 0.0)
         self.plan: Plan | None = planner(total) if total else None  # knobs that do not fit are refused at once
         self.total = total
         self.begun = False
@@ -140,7 +140,7 @@ class Session:
         known = fetch or call.live
         change = checked(float(call.measured), call.step) if known and call.measured is not None else None
         return StepTrace(call.step, call.number, call.stream, decision.mode, decision.reason, change, decision.limit,
-                         call.blocks_run, self.blocks, self.costs.get(decision.mode, 0.0), call.seconds() if known else 0.0)
+                         call.blocks_run, self.blocks, self.costs(decision.mode, call.step), call.seconds() if known else 0.0)
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:

@@ -6,13 +6,15 @@ Every change is made on the instances and undone in the end, whatever happens in
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Any
 
+import torch
+
 from ..model import sections_of
-from ..records import Cancelled, EngineError, Mode, ModelFacts, Plan, StepTrace
+from ..records import Cancelled, Costs, EngineError, ModelFacts, Plan, StepTrace
 from ..session import Session
 from .clock import Clock
 from .stack import StackSite, numbered
@@ -30,16 +32,16 @@ def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
 
 @contextmanager
 def attached(target: Any, method: Any, *, steps: int | None = None, streams: tuple[str, ...] | None = None,
-             costs: Mapping[Mode, float] | None = None, stop: threading.Event | None = None,
-             on_call: Callable[[StepTrace], None] | None = None,
+             costs: Costs | None = None, stop: threading.Event | None = None,
+             on_call: Callable[[StepTrace], None] | None = None, clock: Clock | None = None,
              plan: Callable[[ModelFacts], Plan] | None = None) -> Iterator[Session]:
     """Run ``target`` (a diffusers pipeline, or a bare transformer) under ``method``.
 
     A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. For a bare transformer give
     ``steps`` and ``streams`` and call ``session.begin()`` before each run.
 
-    costs: TFLOPs of one call in each mode, for the trace.  stop: looked at in every call; Cancelled is raised.
-    on_call: told of every call as it ends.  plan: in place of ``method.plan``.
+    costs: (mode, step) -> TFLOPs of one call, for the trace.  stop: looked at in every call; Cancelled is raised.
+    on_call: told of every call as it ends.  clock: is given the loop's begin and end.  plan: in place of ``method.plan``.
     Raises EngineError for a model that is not known, attached already, or used in a way that cannot be cached.
     """
     scheduler = getattr(target, "scheduler", None) if hasattr(target, "transformer") else None
@@ -55,7 +57,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         lambda total: make_plan(ModelFacts(len(blocks), total, streams or ("cond",))), len(blocks), total=steps or 0,
         streams=streams or (None if scheduler is not None else ("cond",)), stepped=scheduler is not None, costs=costs)
     site = StackSite(session, blocks)
-    clock = Clock(getattr(transformer, "device", None) or next(transformer.parameters()).device)
+    clock = clock or Clock(device_of(transformer))
 
     def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if stop is not None and stop.is_set():
@@ -64,6 +66,8 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
             raise EngineError("ControlNet adds its signal between the blocks, which a cache skips; run it without one.")
         call = session.open()
         call.live = clock.live
+        if call.number == 0:
+            clock.loop_begins = clock.synchronise()
         start = clock.mark()
         site.enter(call)
         try:
@@ -82,11 +86,16 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         own = transformer.forward
         replaced(exits, transformer, "forward", wraps(own)(partial(forward, own)))
         if scheduler is not None:
-            attach_scheduler(exits, scheduler, session, stop)
+            attach_scheduler(exits, scheduler, session, clock, stop)
         yield session
 
 
-def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, stop: threading.Event | None) -> None:
+def device_of(transformer: Any) -> torch.device:
+    return getattr(transformer, "device", None) or next(transformer.parameters()).device
+
+
+def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, clock: Clock,
+                     stop: threading.Event | None) -> None:
     """A run begins when ``set_timesteps`` returns, a step ends when ``step`` returns."""
     set_timesteps, step = scheduler.set_timesteps, scheduler.step
 
@@ -100,6 +109,8 @@ def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, stop: t
     def stepped(*args: Any, **kwargs: Any) -> Any:
         result = step(*args, **kwargs)
         session.next_step()
+        if session.step == session.total:
+            clock.loop_ends = clock.synchronise()
         if stop is not None and stop.is_set():
             raise Cancelled
         return result

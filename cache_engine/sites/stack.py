@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ..model import Section
-from ..records import Stack
+from ..records import Stack, active_site
 from ..session import Call, Session
 from .memory import Computed, Front, Memory
 
@@ -63,7 +63,7 @@ class StackSite:
         """A call of the transformer begins."""
         assert self.session.plan is not None
         self.call, self.skipping = call, False
-        self.stack = next((site for site in self.session.plan.sites if within(site, call.step)), None)
+        self.stack = active_site(self.session.plan, call.step)
         self.memory = self.session.memory.setdefault(call.stream, Memory())
         if self.stack is None:
             self.session.decide(call)
@@ -125,7 +125,3 @@ class StackSite:
         values = [outputs[name] - self.start[name] if self.stack.residual else outputs[name] for name in names]
         computed = Computed(call.step, values[0], values[1] if len(values) > 1 else None)
         self.memory.remember(computed, self.session.plan.predictor.keep)
-
-
-def within(site: Stack, step: int) -> bool:
-    return site.steps is None or site.steps[0] <= step < site.steps[1]

@@ -1,0 +1,120 @@
+"""TFLOPs of each mode of a plan: the transformer's meta copy is run with the plan attached, and what runs is counted.
+
+calflops counts the layers; its release does not know scaled_dot_product_attention, so attention is added here: 2 FLOPs a
+multiply-add in QK and AV, 5 an element of the softmax. No weights and no device are needed. calflops patches torch for
+the whole process and leaves it patched after an error: everything is put back from a snapshot, under one lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from .model import MODELS, ModelSpec
+from .records import Costs, Mode, Plan, RunRequest, active_site
+from .schedules import Always, Fixed
+from .sites.attach import attached
+
+_LOCK = threading.RLock()
+_PATCHED = ("matmul", "addmm", "mul", "add", "einsum", "baddbmm")  # what calflops replaces beside torch.nn.functional
+
+
+class _Attention(TorchFunctionMode):
+    """Counts scaled_dot_product_attention of this thread."""
+
+    flops = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            named = dict(zip(("query", "key", "value"), args)) | dict(kwargs)
+            query, key, value = (named[name].shape for name in ("query", "key", "value"))
+            pairs = torch.Size(query[:-1]).numel() * key[-2]
+            self.flops += pairs * (2 * query[-1] + 2 * value[-1] + 5)
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def _torch_restored() -> Iterator[None]:
+    owners: list[tuple[Any, dict[str, Any]]] = [(F, dict(vars(F)))]
+    owners += [(owner, {name: vars(owner).get(name) for name in _PATCHED}) for owner in (torch, torch.Tensor)]
+    try:
+        yield
+    finally:
+        for owner, before in owners:
+            for name, value in before.items():
+                if vars(owner).get(name) is value:
+                    continue
+                if value is None:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, value)
+
+
+def count(model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> float:
+    """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``, tensors only.
+
+    Two forwards: under a TorchFunctionMode torch looks its own functions up by name, so calflops' would count twice.
+    """
+    from calflops import calculate_flops
+
+    with _LOCK, torch.no_grad():
+        with _torch_restored():
+            layers, _, _ = calculate_flops(model, kwargs=dict(inputs), print_results=False, output_as_string=False)
+        with _Attention() as attention:
+            model(**inputs)
+    return (layers + attention.flops) / 1e12
+
+
+@lru_cache(maxsize=2)
+def _meta_copy(name: str) -> nn.Module:
+    import diffusers
+
+    spec = MODELS[name]
+    with torch.device("meta"):
+        return getattr(diffusers, spec.transformer)(**spec.config).eval()
+
+
+def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, torch.Tensor]:
+    return {name: torch.empty(shape, device="meta") for name, shape in spec.inputs(request).items()}
+
+
+@lru_cache(maxsize=512)
+def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
+    """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that is."""
+    model = _meta_copy(request.model)
+    inputs = _inputs(MODELS[request.model], request)
+    before = "" if mode == "C" else "C" * plan.predictor.keep
+    letters = before + mode * 2
+    planned = plan._replace(schedule=Fixed(letters), sites=tuple(site._replace(steps=None) for site in plan.sites))
+    with _LOCK, attached(model, None, steps=len(letters), plan=lambda facts: planned) as session, torch.no_grad():
+        session.begin()
+        for _ in before:
+            model(**inputs)
+        return count(model, inputs)
+
+
+def costs(request: RunRequest, plan: Plan) -> Costs:
+    """(mode, step) -> TFLOPs of one call. ``request`` is resolved. Counted once for each size and plan, then remembered.
+
+    Raises EngineError where the plan does not fit the model.
+    """
+    shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
+                       max_sequence_length=request.max_sequence_length)
+
+    def cost(mode: Mode, step: int) -> float:
+        site = active_site(plan, step)
+        if site is None:
+            return _cost(shape, Plan(Always(), plan.predictor, ()), "C")
+        return _cost(shape, plan._replace(schedule=Always(), sites=(site,)), mode)
+
+    return cost
+
