@@ -13,8 +13,21 @@ from typing import Any
 from cache_engine import Comparison, Progress, Quality, RunResult, StepTrace
 
 from .timeline import timeline, timeline_of
-from .words import (LIKENESS, SCALE, decibels, flops_unit, is_identical, likeness, memory, plural, seconds, share, significant,
-                    structural, times_faster)
+from .words import (
+    LIKENESS,
+    SCALE,
+    decibels,
+    flops_unit,
+    is_identical,
+    likeness,
+    memory,
+    plural,
+    seconds,
+    share,
+    significant,
+    structural,
+    times_faster,
+)
 
 __all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
            "runs", "status", "stopped", "timeline", "timeline_of", "times"]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, comparison, preload
+from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, compared, preload
 
 HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
 MOST_WAITING = 16
@@ -178,7 +178,7 @@ class Worker:
 
         if job.stop.is_set():
             raise Cancelled
-        result = comparison(job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop)
+        result = compared(job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop)
         with self._turn:
             self._kept[job.key] = result
             while len(self._kept) > MOST_KEPT:

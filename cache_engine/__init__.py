@@ -1,0 +1,75 @@
+"""CacheLens' engine: see what caching does to a diffusion transformer, before you trust it.
+
+    from cache_engine import METHODS, RunRequest, compare
+    request = RunRequest(model="tiny", prompt="a small red apple on a blue background", seed=7)
+    for event in compare(request, METHODS["dbcache"](residual_diff_threshold=0.12, taylorseer_order=1)):
+        print(event)
+
+    with attached(pipe, METHODS["dbcache"]()) as session:  # a pipeline that you have already
+        pipe("a fox")
+    session.trace
+
+Names are looked up on first use: importing this package imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .comparison import Baselines, compare, compared
+    from .loading import preload
+    from .method import METHODS, Knob, Method, method_from
+    from .model import MODELS, ModelSpec, facts_of, resolve
+    from .quality import difference
+    from .recipe import BASELINE, NAMED, format_recipe, parse_recipe
+    from .records import (
+        Cancelled,
+        Comparison,
+        Decision,
+        Engine,
+        EngineError,
+        Event,
+        ModelFacts,
+        Plan,
+        Progress,
+        Quality,
+        RunRequest,
+        RunResult,
+        Seconds,
+        SideDone,
+        StepTrace,
+    )
+    from .runner import run
+    from .sites.attach import attached
+
+_HOME = {
+    "comparison": ("Baselines", "compare", "compared"),
+    "loading": ("preload",),
+    "method": ("METHODS", "Knob", "Method", "method_from"),
+    "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
+    "quality": ("difference",),
+    "recipe": ("BASELINE", "NAMED", "format_recipe", "parse_recipe"),
+    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
+                "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
+    "runner": ("run",),
+    "sites.attach": ("attached",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+__all__ = [
+    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
+    "MODELS", "Method", "ModelFacts", "ModelSpec", "NAMED", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
+    "SideDone", "StepTrace", "attached", "compare", "compared", "difference", "facts_of", "format_recipe", "method_from",
+    "parse_recipe", "preload", "resolve", "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

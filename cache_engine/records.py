@@ -7,74 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from PIL.Image import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field
+
+from .strict import Cancelled as Cancelled
+from .strict import EngineError as EngineError
+from .strict import Strict as Strict
+from .strict import Whole as Whole
 
 Mode = Literal["C", "c", "p"]  # computed, cached, partial
 Side = Literal["baseline", "accelerated"]
-
-
-class EngineError(Exception):
-    """One sentence that says what is wrong and what to do."""
-
-
-class Cancelled(Exception):
-    """The run was stopped on request. Not an error."""
-
-
-def whole(value: object) -> object:
-    """Let 28.0 pass for 28 (sliders send it); everything else meets the strict check."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = Annotated[int, BeforeValidator(whole)]
-
-
-class Strict(BaseModel):
-    """Base of all that comes from outside: unknown keys, NaN, booleans for numbers and values out of range are EngineErrors."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __init__(self, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise EngineError(self._sentence(error)) from None
-
-    def replaced(self, **changes: Any) -> Any:
-        """A copy with some fields changed, validated like any other."""
-        return type(self)(**{**self.model_dump(), **changes})
-
-    @classmethod
-    def _sentence(cls, error: ValidationError) -> str:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else cls.__name__
-        if first["type"] == "extra_forbidden":
-            return f"{field}: unknown field; known are {', '.join(cls.model_fields)}."
-        if first["type"] == "missing":
-            return f"{field}: missing; give it a value."
-        return f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field)}"
-
-    @classmethod
-    def _wanted(cls, field: str) -> str:
-        wanted = cls.model_json_schema()["properties"].get(field, {})
-        wanted = wanted | next((kind for kind in wanted.get("anyOf", ()) if kind.get("type") != "null"), {})
-        if "enum" in wanted:
-            return f"choose one of {', '.join(map(str, wanted['enum']))}."
-        if wanted.get("type") in ("integer", "number"):
-            kind = "a whole number" if wanted["type"] == "integer" else "a number"
-            return f"choose {kind} from {wanted.get('minimum')} to {wanted.get('maximum')}."
-        if "maxLength" in wanted:
-            return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
-        return f"give a value of type {wanted.get('type', 'as documented')}."
-
-
-def shown(value: object) -> str:
-    """A value as an error message shows it: short, on one line."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 class RunRequest(Strict):
@@ -300,3 +244,8 @@ class SideDone(NamedTuple):
 
 
 Event = Progress | SideDone | Comparison
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """For who wants the result only."""

@@ -147,7 +147,7 @@ class Session:
         return tuple(self.traced(call) for call in self.calls)
 
 
-def walk(plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], float]) -> Session:
+def walk(plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], SupportsFloat]) -> Session:
     """Run the decisions alone: what would be computed if the changes were these."""
     session = Session(lambda _: plan, 0, streams=streams)
     session.begin(total)

@@ -37,7 +37,8 @@ LOADERS = "torch diffusers transformers accelerate huggingface_hub PIL"
 DOWNWARD = "records method schedules predictors methods.*"
 # The first rule that matches a module is its rule.
 RULES = [
-    Rule("cache_engine.records", "", "pydantic PIL"),
+    Rule("cache_engine.strict", "", "pydantic"),
+    Rule("cache_engine.records", "strict", "pydantic PIL"),
     Rule("cache_engine.schedules cache_engine.predictors", "records schedules predictors", "pydantic"),
     Rule("cache_engine.method", "records", "pydantic"),
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),

@@ -27,8 +27,8 @@ EXAMPLES = ("a red fox asleep in fresh snow, soft morning light",
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:
     """Shapes of one call's tensors: a token is 16 x 16 pixels (VAE 8, packed 2 x 2)."""
-    assert request.width and request.height and request.max_sequence_length
-    tokens, text = (request.width // 16) * (request.height // 16), request.max_sequence_length
+    width, height, text = request.width or 0, request.height or 0, request.max_sequence_length or 0  # resolved: never None
+    tokens = (width // 16) * (height // 16)
     found = {"hidden_states": (1, tokens, config["in_channels"]),
              "encoder_hidden_states": (1, text, config["joint_attention_dim"]),
              "pooled_projections": (1, config["pooled_projection_dim"]), "timestep": (1,),

@@ -48,7 +48,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         spread = SimpleNamespace(mode=lambda: z, sample=lambda generator=None: z, mean=z)
         return SimpleNamespace(latent_dist=spread) if return_dict else (spread,)
 
-    def decode(self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> DecoderOutput | tuple[Tensor]:
+    def decode(self, z: Tensor, return_dict: bool = True,
+               generator: torch.Generator | None = None) -> DecoderOutput | tuple[Tensor]:
         """Latents (B, C, h, w) -> pictures (B, 3, 8h, 8w)."""
         batch, channels, height, width = z.shape
         tokens = z.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)

@@ -98,19 +98,29 @@ def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, clock: 
                      stop: threading.Event | None) -> None:
     """A run begins when ``set_timesteps`` returns, a step ends when ``step`` returns."""
     set_timesteps, step = scheduler.set_timesteps, scheduler.step
+    finite: list[tuple[int, torch.Tensor]] = []
 
     @wraps(set_timesteps)
     def begins(*args: Any, **kwargs: Any) -> Any:
         result = set_timesteps(*args, **kwargs)
         session.begin(len(scheduler.timesteps))
+        finite.clear()
         return result
 
     @wraps(step)
     def stepped(*args: Any, **kwargs: Any) -> Any:
         result = step(*args, **kwargs)
+        sample = result[0] if isinstance(result, tuple) else result.prev_sample
+        finite.append((session.step, torch.isfinite(sample).all()))
         session.next_step()
         if session.step == session.total:
             clock.loop_ends = clock.synchronise()
+        if clock.live or session.step == session.total:  # elsewhere each look would hold the device up
+            broken = next((step for step, fine in finite if not fine), None)
+            finite.clear()
+            if broken is not None:
+                raise EngineError(f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
+                                  "instead of float16, or another model file.")
         if stop is not None and stop.is_set():
             raise Cancelled
         return result

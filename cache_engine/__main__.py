@@ -1,0 +1,48 @@
+"""python -m cache_engine ...: the engine's command line. With --json the last line of stdout is one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .commands import COMMANDS
+from .records import EngineError
+
+
+class Parser(argparse.ArgumentParser):
+    """One line on stderr and exit code 2 for whatever is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parser() -> Parser:
+    main = Parser(prog="python -m cache_engine", description=__doc__, allow_abbrev=False)
+    commands = main.add_subparsers(dest="command", required=True, parser_class=Parser)
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False)
+        command.arguments(one)
+        one.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        answer = COMMANDS[options.command].run(options)
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing half done was written.", file=sys.stderr)
+        return 130
+    print(json.dumps(answer.data, ensure_ascii=False) if options.json else answer.text)
+    return answer.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

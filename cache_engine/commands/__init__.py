@@ -1,0 +1,9 @@
+"""The commands of ``python -m cache_engine``: one command, one file."""
+
+from __future__ import annotations
+
+from . import compare, flops, methods, models
+from .shared import Command
+
+COMMANDS: dict[str, Command] = {command.name: command for command in (
+    models.COMMAND, methods.COMMAND, flops.COMMAND, compare.COMMAND)}

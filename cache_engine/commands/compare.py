@@ -1,0 +1,84 @@
+"""``compare``: both sides of one prompt; pictures and result.json into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..records import Comparison, EngineError, Event, Progress, RunResult, SideDone
+from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    request_arguments(parser)
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--negative-prompt", default="")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--guidance")
+    method_arguments(parser, default="dbcache")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    from ..comparison import compared  # torch
+    from ..quality import difference
+
+    method = method_of(options)
+    guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
+    request = request_of(options, prompt=options.prompt, negative_prompt=options.negative_prompt, seed=number(options.seed),
+                         **guidance)
+    folder = writable(options.out)
+    result = compared(request, method, emit=_tell)
+    pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
+                "difference": difference(result.baseline.image, result.accelerated.image)}
+    data = described(result)
+    try:
+        for name, picture in pictures.items():
+            picture.save(folder / f"{name}.png")
+        (folder / "result.json").write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
+                          "folder, or make room.") from None
+    psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
+    return Answer(data, f"{result.speedup:.2f}x faster ({result.baseline.seconds.denoise:.2f} s -> "
+                  f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, {psnr}, "
+                  f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{folder}")
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made if need be: before the run, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EngineError(f"out: {folder} cannot be made ({error.strerror or type(error).__name__}); choose another "
+                          "folder.") from None
+    return folder
+
+
+def described(result: Comparison) -> dict[str, Any]:
+    """A comparison as result.json carries it."""
+    return {"request": result.baseline.request.model_dump(), "method": result.accelerated.method,
+            "recipe": result.accelerated.recipe, "engine": result.accelerated.engine.model_dump(),
+            "baseline": _side(result.baseline), "accelerated": _side(result.accelerated), "speedup": result.speedup,
+            "compute_ratio": result.compute_ratio, "psnr_db": result.quality.psnr_db,
+            "identical": result.quality.identical, "ssim": result.quality.ssim}
+
+
+def _side(side: RunResult) -> dict[str, Any]:
+    return {"seconds": side.seconds._asdict(), "tflops": side.tflops, "schedule": side.schedule, "schedules": side.schedules,
+            "trace": [call._asdict() for call in side.trace], "peak_bytes": side.peak_bytes, "cache_bytes": side.cache_bytes,
+            "effective": side.effective.model_dump()}
+
+
+def _tell(event: Event) -> None:
+    """Progress on stderr: one line a stage."""
+    if isinstance(event, Progress) and event.call is None:
+        print(f"{event.side}: {event.message}", file=sys.stderr)
+    elif isinstance(event, SideDone):
+        print(f"{event.side}: {event.result.schedule} in {event.result.seconds.denoise:.2f} s", file=sys.stderr)
+
+
+COMMAND = Command("compare", "draw one prompt with and without a cache, and compare", arguments, run)

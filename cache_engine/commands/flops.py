@@ -1,0 +1,71 @@
+"""``flops``: what a setting costs, from shapes alone: no weights, no device."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..model import MODELS
+from ..records import Costs, EngineError, ModelFacts, Plan
+from ..session import Call, walk
+from .shared import Answer, Command, method_arguments, method_of, real, request_arguments, request_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    request_arguments(parser)
+    method_arguments(parser, default="baseline")
+    parser.add_argument("--computed-steps", help="where the schedule depends on the picture: how many steps are computed "
+                        "(an average may be fractional)")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    from ..flops import costs  # torch
+
+    method = method_of(options)
+    spec = MODELS[options.model]
+    request = spec.resolve(request_of(options, prompt="-"))
+    effective = spec.resolve(method.effective(request))
+    facts = spec.facts(effective)
+    plan = method.plan(facts)
+    cost = costs(effective, plan)
+    plain = spec.facts(request)
+    baseline = costs(request, plan._replace(sites=()))("C", 0) * plain.steps * len(plain.streams)
+    computed = real(options.computed_steps)
+    if computed is None:
+        calls = walk(plan, facts.steps, facts.streams, _Unknown).calls
+        letters = [call.decision.mode for call in calls if call.decision]
+        tflops = sum(cost(mode, call.step) for mode, call in zip(letters, calls, strict=True))
+        modes = {mode: letters.count(mode) for mode in ("C", "p", "c")}
+        schedule = "".join(mode for mode, call in zip(letters, calls, strict=True) if call.stream == facts.streams[0])
+        computed = modes["C"] / len(facts.streams)
+    else:
+        tflops, modes = _split(computed, facts, plan, cost)
+        schedule = None
+    data = {"tflops": tflops, "baseline_tflops": baseline, "compute_ratio": baseline / tflops,
+            "computed_steps": computed, "schedule": schedule, "modes": modes}
+    text = (f"{tflops:.2f} TFLOPs of {baseline:.2f} ({baseline / tflops:.2f}x less compute), {computed:g} of {facts.steps} "
+            f"steps computed{f': {schedule}' if schedule else ''}")
+    return Answer(data, text)
+
+
+def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tuple[float, dict[str, float]]:
+    if not isinstance(computed, float) or not 0 <= computed <= facts.steps:
+        raise EngineError(f"computed-steps: {computed!r} is not valid; choose a number from 0 to {facts.steps}.")
+    if not plan.sites:
+        raise EngineError("computed-steps: this method computes every step; leave it out.")
+    skipped, streams = facts.steps - computed, len(facts.streams)
+    tflops = streams * (computed * cost("C", 0) + skipped * cost("c", facts.steps - 1))
+    return tflops, {"C": computed * streams, "p": 0, "c": skipped * streams}
+
+
+class _Unknown:
+    """The change of a step that was not run: an error only where a decision asks for it."""
+
+    def __init__(self, call: Call) -> None:
+        self.step = call.step
+
+    def __float__(self) -> float:
+        raise EngineError(f"computed-steps: step {self.step} is decided by the picture's own change, which is not known "
+                          "without a run; pass --computed-steps N, or a threshold of 1 (always similar).")
+
+
+COMMAND = Command("flops", "what a setting costs in TFLOPs, without weights or a device", arguments, run)

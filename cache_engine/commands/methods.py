@@ -1,0 +1,28 @@
+"""``methods``: every method with its knobs, their defaults and bounds."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..method import METHODS
+from .shared import Answer, Command, table
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    del parser
+
+
+def run(options: argparse.Namespace) -> Answer:
+    del options
+    found = [{"name": name, "title": method.title, "paper": method.paper, "grain": method.grain,
+              "knobs": [knob._asdict() for knob in method.knobs()]} for name, method in METHODS.items()]
+    parts = []
+    for method in found:
+        lines = [(f"  {knob['name']}", knob["default"] if knob["default"] != "" else "-",
+                  "|".join(knob["choices"]) or f"{knob['low']}..{knob['high']}" if knob["type"] != "text" else "text",
+                  knob["help"]) for knob in method["knobs"]]
+        parts.append(f"{method['name']}: {method['title']} ({method['grain']})\n{table(lines) if lines else '  no knobs'}")
+    return Answer(found, "\n\n".join(parts))
+
+
+COMMAND = Command("methods", "the methods and their knobs", arguments, run)

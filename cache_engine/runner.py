@@ -1,0 +1,88 @@
+"""run(): one picture under one method, clocked and traced."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import torch
+
+from .flops import costs
+from .loading import Loaded, loaded
+from .method import METHODS, Method
+from .recipe import format_recipe
+from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
+from .sites.attach import attached, device_of
+from .sites.clock import Clock
+
+WARM_UP_STEPS = 2
+
+
+def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threading.Event | None = None,
+        side: Side = "accelerated") -> RunResult:
+    """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked at in every call.
+
+    Raises EngineError (one sentence) or Cancelled; either way the model is left as it was.
+    """
+    emit(Progress(side, "load", f"Loading {request.model}"))
+    model = loaded(request.model)
+    request = model.spec.resolve(request)
+    effective = model.spec.resolve(method.effective(request))
+    plan = method.plan(model.spec.facts(effective))
+    emit(Progress(side, "count", "Counting the compute"))
+    cost = costs(effective, plan)
+    _warm_up(model, effective, side, emit, stop)
+
+    steps = effective.steps or 0
+    transformer = model.pipe.transformer
+    clock = Clock(device_of(transformer))
+    streams = len(model.spec.facts(effective).streams)
+
+    def on_call(call: StepTrace) -> None:
+        emit(Progress(side, "denoise", f"Step {call.step + 1} of {steps}", call.step + (call.call % streams + 1 == streams),
+                      steps, call))
+        if call.step + 1 == steps and (call.call + 1) % streams == 0:
+            emit(Progress(side, "decode", "Decoding the picture", steps, steps))
+
+    if clock.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(clock.device)
+    emit(Progress(side, "encode", "Reading the prompt", 0, steps))
+    _fresh_scheduler(model)
+    begin = clock.synchronise()
+    with attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session:
+        image = _draw(model, effective)
+        end = clock.synchronise()
+        trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
+    if clock.loop_begins is None or clock.loop_ends is None:
+        raise EngineError(f"model: {model.spec.title} never finished its {steps} steps; choose another number of steps.")
+    return RunResult(
+        request=request, effective=effective, method=method.described(), recipe=format_recipe(method), engine=model.engine,
+        image=image, trace=trace, tflops=sum(call.tflops for call in trace), cache_bytes=cache_bytes,
+        seconds=Seconds(clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends),
+        peak_bytes=torch.cuda.max_memory_allocated(clock.device) if clock.device.type == "cuda" else None,
+        finished=time.time())
+
+
+def _draw(model: Loaded, request: RunRequest) -> Any:
+    """The stock pipeline's picture."""
+    generator = torch.Generator("cpu").manual_seed(request.seed)
+    return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width,
+                      height=request.height, generator=generator, **model.spec.call(request)).images[0]
+
+
+def _fresh_scheduler(model: Loaded) -> None:
+    """A scheduler keeps state of its last run."""
+    model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
+
+
+def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None) -> None:
+    """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded."""
+    streams = model.spec.facts(request).streams
+    shape = (request.width, request.height, request.max_sequence_length, streams)
+    if shape not in model.warm:
+        emit(Progress(side, "warm-up", "Warming up, not recorded"))
+        _fresh_scheduler(model)
+        with attached(model.pipe, METHODS["baseline"](), stop=stop):
+            _draw(model, request.replaced(steps=WARM_UP_STEPS))
+        model.warm.add(shape)
