@@ -56,7 +56,8 @@ class Strict(BaseModel):
             return f"choose one of {', '.join(map(str, wanted['enum']))}."
         if wanted.get("type") in ("integer", "number"):
             kind = "a whole number" if wanted["type"] == "integer" else "a number"
-            return f"choose {kind} from {wanted.get('minimum')} to {wanted.get('maximum')}."
+            low, high = wanted.get("minimum", wanted.get("ge")), wanted.get("maximum", wanted.get("le"))
+            return f"choose {kind} from {low} to {high}."
         if "maxLength" in wanted:
             return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
         return f"give a value of type {wanted.get('type', 'as documented')}."
