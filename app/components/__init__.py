@@ -37,3 +37,66 @@ cl-knob (a gr.Slider of a method), cl-changed (a knob off its preset), cl-mono (
 cl-viewer, cl-pair (gr.ImageSlider with the captions inside), cl-left, cl-right, cl-heat (gr.Image with a caption inside),
 cl-fit (pictures up to 512 px wide are scaled by whole numbers, unblurred), cl-icon (a square icon button), cl-quiet (no border).
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@lru_cache
+def _text(file: str) -> str:
+    return (FOLDER / file).read_text(encoding="utf-8")
+
+
+def _drawn(name: str, value: dict[str, Any] | None, elem_classes: Sequence[str] | str | None = None, **more: Any) -> gr.HTML:
+    """A ``gr.HTML`` of constants: gradio runs templates, so no value may ever stand in one."""
+    return gr.HTML(value, html_template=f'<div class="cl-{name}"></div>', css_template=_text(f"{name}.css"),
+                   js_on_load=_text("dom.js") + _text(f"{name}.js"), apply_default_css=False,
+                   elem_classes=elem_classes, **more)
+
+
+def header(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Name, engine badge and dark switch."""
+    return _drawn("header", value, **more)
+
+
+def status(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """What is going on, in a place that is always there."""
+    return _drawn("status", value, **more)
+
+
+def headline(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Four numbers, and how they were measured."""
+    return _drawn("headline", value, **more)
+
+
+def timeline(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """A column a step: what was decided, what it cost, how much had changed."""
+    return _drawn("timeline", value, **more)
+
+
+def times(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Encode, denoise, decode of both sides on one axis."""
+    return _drawn("times", value, **more)
+
+
+def difference(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Colour scale and figures of the difference picture."""
+    return _drawn("difference", value, **more)
+
+
+def runs(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Every run on the baseline at hand; a click chooses one."""
+    return _drawn("runs", value, **more)
+
+
+def recipe(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """The parts of a recipe with a word each."""
+    return _drawn("recipe", value, **more)

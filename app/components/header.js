@@ -1,0 +1,40 @@
+const DARK = 'cachelens-dark';
+const engine = make('span');
+const dot = make('i', { 'aria-hidden': 'true' });
+const toggle = make('button', { type: 'button', class: 'cl-btn cl-icon cl-quiet', 'aria-label': 'Dark theme', title: 'Light or dark' },
+  icon('M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM8 2.5v11M8 4.7h3.6M8 7h4.8M8 9.3h4.6M8 11.5h3'));
+
+function logo() {
+  return shape('svg', { viewBox: '0 0 24 24', width: 24, height: 24, 'aria-hidden': 'true' },
+    shape('path', { d: 'M12 4a8 8 0 0 0 0 16z', fill: 'var(--cl-accent)' }),
+    shape('path', { d: 'M12 4a8 8 0 0 1 0 16z', fill: 'var(--cl-cached)' }),
+    shape('circle', { cx: 12, cy: 12, r: 8, fill: 'none', stroke: 'var(--cl-accent)', 'stroke-width': 1.6 }),
+    shape('path', { d: 'M12 1v22', stroke: 'var(--cl-ink)', 'stroke-width': 1.8, 'stroke-linecap': 'round' }));
+}
+
+function dark(on) {
+  document.body.classList.toggle('dark', on);
+  toggle.setAttribute('aria-pressed', on);
+}
+
+// Storage may be forbidden (private windows, frames): then the choice lasts as long as the page.
+function remembered() {
+  try { return localStorage.getItem(DARK); } catch { return null; }
+}
+
+toggle.onclick = () => {
+  dark(!document.body.classList.contains('dark'));
+  try { localStorage.setItem(DARK, document.body.classList.contains('dark')); } catch { /* see above */ }
+};
+const asked = new URLSearchParams(location.search).get('__theme');
+const kept = remembered();
+dark(asked || kept === null ? document.body.classList.contains('dark') : kept === 'true');
+
+set(root, {}, make('h1', { class: 'brand' }, logo(), 'CacheLens'),
+  make('div', { class: 'right' }, make('span', { class: 'cl-engine', role: 'status' }, dot, engine), toggle));
+
+keep((value) => {
+  engine.textContent = value?.engine ?? '';
+  root.querySelector('.cl-engine').hidden = !value;
+  root.querySelector('.cl-engine').dataset.state = value?.state ?? 'idle';
+});

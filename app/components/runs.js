@@ -1,0 +1,29 @@
+const HEIGHT = { C: 1, p: 0.6, c: 0.28 };
+
+// A schedule without words: high is computed, low is cached.
+function strip(modes) {
+  const bars = [...modes].map((mode, i) => `M${i} ${1 - (HEIGHT[mode] ?? 0)}h.8V1h-.8z`).join('');
+  return shape('svg', { class: 'strip', viewBox: `0 0 ${Math.max(modes.length, 1)} 1`, preserveAspectRatio: 'none', role: 'img', 'aria-label': modes },
+    shape('path', { d: bars }));
+}
+
+function row(run, unit, chosen) {
+  const mine = run.index !== null && run.index === chosen;
+  const name = run.index === null ? make('span', {}, run.recipe) : make('button', { type: 'button', 'aria-current': mine ? 'true' : null, title: 'Show this run' }, run.recipe);
+  const line = make('tr', { 'data-index': run.index, class: mine && 'on' }, make('td', { class: 'recipe' }, name), make('td', { class: 'wide' }, strip(run.modes)),
+    make('td', { class: 'r' }, run.faster), make('td', { class: 'r wide' }, run.flops), make('td', { class: 'r' }, run.psnr),
+    make('td', { class: 'wide word' }, run.word), make('td', { class: 'r wide' }, run.when));
+  if (run.index !== null) line.onclick = () => trigger('choose', { index: run.index });
+  return line;
+}
+
+keep((value) => {
+  const { steps = 0, unit = 'TFLOPs', chosen = null, rows = [], baseline = null } = value ?? {};
+  const focused = root.querySelector('tr:has(:focus)')?.dataset.index;
+  const heads = [['Recipe', ''], [`Steps 0 to ${Math.max(steps - 1, 0)}`, 'wide'], ['Faster', 'r'], [unit, 'r wide'], ['PSNR', 'r'], ['Likeness', 'wide word'], ['When', 'r wide']];
+  const table = rows.length && make('table', {}, make('thead', {}, make('tr', {}, ...heads.map(([text, kind]) => make('th', { class: kind, scope: 'col' }, text)))),
+    make('tbody', {}, ...rows.map((run) => row(run, unit, chosen)), baseline && row(baseline, unit, chosen)));
+  set(root, { class: 'cl-runs cl-card' }, make('header', {}, make('h2', {}, 'Runs on this baseline'), rows.length > 1 && make('span', { class: 'cl-note' }, 'click a run to see it again')),
+    table || make('p', { class: 'cl-note none' }, 'No run yet. Each comparison on the same prompt, seed and size adds a row.'));
+  if (focused) root.querySelector(`tr[data-index="${focused}"] button`)?.focus();
+});

@@ -1,0 +1,19 @@
+const meter = make('span', { class: 'meter', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-label': 'Progress' }, make('i'));
+const title = make('b');
+const detail = make('span', { class: 'detail' });
+const spoken = make('span', { class: 'cl-hide', role: 'status' }); // a screen reader hears stages, not every step
+let said = '';
+
+set(root, {}, meter, make('p', {}, title, detail), spoken);
+
+keep((value) => {
+  const { kind = 'idle', title: head = '', detail: more = '', share = null } = value ?? {};
+  root.dataset.kind = kind;
+  title.textContent = head;
+  detail.textContent = more;
+  meter.hidden = share === null && kind !== 'running';
+  set(meter, { '--share': share ?? 0, 'aria-valuenow': share === null ? null : Math.round(share * 100) });
+  const stage = kind + head.replace(/\d+/g, '');
+  if (stage !== said) spoken.textContent = kind === 'idle' ? '' : `${head} ${kind === 'running' ? '' : more}`;
+  said = stage;
+});

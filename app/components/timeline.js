@@ -1,0 +1,129 @@
+const BEFORE = 'M10 3.5 5.5 8l4.5 4.5', NEXT = 'M6 3.5 10.5 8 6 12.5';
+let view = null, columns = [], pinned = null, pointed = null;
+
+// ---- parts that stand still ----
+const legend = make('p', { class: 'legend' });
+const kind = make('span', { class: 'cl-kind', 'data-kind': 'expected', hidden: true }, 'expected, not run');
+const plot = make('div', { class: 'tl' });
+const sentence = make('p', { class: 'sentence' }), facts = make('p', { class: 'cl-note facts' }), banner = make('p', { class: 'banner' });
+const back = turn('Step before', BEFORE, -1), forth = turn('Next step', NEXT, 1);
+const readout = make('div', { class: 'cl-readout' }, back, forth, banner, sentence, facts);
+set(root, { class: 'cl-timeline cl-card', role: 'group', 'aria-label': 'Steps' },
+  make('header', {}, make('h2', {}, 'Steps'), kind, legend), plot, readout);
+
+function turn(name, path, by) {
+  const button = make('button', { type: 'button', class: 'cl-btn cl-icon cl-quiet', 'aria-label': name }, icon(path));
+  button.onclick = () => pin(at() + by);
+  return button;
+}
+
+// ---- which step the readout tells of: pointed at, else pinned, else what Python suggests ----
+const at = () => Math.min(pointed ?? pinned ?? view?.at ?? 0, Math.max(columns.length - 1, 0));
+
+function pin(index, focus = false) {
+  pinned = Math.max(0, Math.min(columns.length - 1, index));
+  pointed = null;
+  tell();
+  if (focus) columns[pinned].focus();
+  trigger('select', { index: pinned });
+}
+
+function tell() {
+  const shown = at();
+  columns.forEach((column, i) => {
+    set(column, { 'aria-current': i === shown ? 'true' : null, tabindex: i === (pinned ?? view.at) ? 0 : -1 });
+  });
+  const silent = pinned === null && pointed === null && view.banner;
+  banner.hidden = !silent;
+  sentence.hidden = facts.hidden = Boolean(silent);
+  banner.textContent = view.banner;
+  const told = view.rows.map((row) => ({ row, cell: row.cells[shown] })).filter(({ cell }) => cell);
+  const lines = told.map(({ row, cell }) => view.rows.length > 1 ? `${row.stream}: ${cell.sentence}` : cell.sentence);
+  const waiting = view.baseline[shown] ? 'not run yet; the baseline is' : 'not run yet';
+  sentence.replaceChildren(make('b', {}, `Step ${shown}`), ...(lines.length ? lines : [waiting]).map((line) => make('span', {}, line)));
+  facts.replaceChildren(...told.map(({ cell }) => make('span', {}, cell.facts)));
+}
+
+// ---- the grid: built once for a number of steps and rows, then only classes and lengths change ----
+function build({ steps, rows }) {
+  const gap = steps > 60 ? '.5px' : steps > 34 ? '1px' : '1.5px';
+  const every = [[34, 1], [80, 5], [400, 10]], narrow = [[12, 1], [60, 5], [120, 10], [400, 20]];
+  const marked = (table, i) => i % table.find(([most]) => steps <= most)[1] === 0;
+  columns = Array.from({ length: steps }, (_, i) => {
+    const cells = rows.map((_, r) => make('i', { class: 'cl-cell', '--r': r + 4 }));
+    const bars = rows.map(() => make('i', { class: 'cl-bar' }));
+    const column = make('button', { type: 'button', class: 'cl-step' }, make('i', { class: 'base' }), ...cells,
+      make('span', { class: 'plot' }, ...bars, make('span', { class: 'over' })),
+      make('span', { class: 'n', 'data-wide': marked(every, i), 'data-narrow': marked(narrow, i) }, String(i)));
+    column.onclick = () => pin(i);
+    column.onpointerenter = (event) => { if (event.pointerType === 'mouse') { pointed = i; tell(); } };
+    return column;
+  });
+  const grid = make('div', { class: 'steps', role: 'group', 'aria-label': `${steps} steps; arrow keys move` },
+    make('span', { class: 'brace' }, make('span', {}, 'warm-up')), make('div', { class: 'zone' }), ...columns, limit());
+  grid.onpointerleave = (event) => { if (event.pointerType === 'mouse') { pointed = null; tell(); } };
+  grid.onpointermove = (event) => { if (event.pointerType !== 'mouse' && event.pressure > 0) scrub(event, grid); };
+  grid.onpointerup = (event) => { if (event.pointerType !== 'mouse' && pointed !== null) pin(pointed); };
+  grid.onkeydown = (event) => {
+    const to = { ArrowRight: at() + 1, ArrowLeft: at() - 1, Home: 0, End: steps - 1 }[event.key];
+    if (to !== undefined) { event.preventDefault(); pin(to, true); }
+  };
+  const labels = make('div', { class: 'labels', 'aria-hidden': 'true' }, make('span', { class: 'of-base' }, 'Baseline'),
+    ...rows.map((row, r) => make('span', { class: 'of-row', '--r': r + 4 }, row.label)), make('span', { class: 'axis' }), make('span', { class: 'of-step' }, 'Step'));
+  set(plot, { '--rows': rows.length, '--steps': steps, '--gap': gap }, labels, grid);
+  plot.dataset.shape = shapeOf({ steps, rows });
+}
+
+const shapeOf = ({ steps, rows }) => [steps, ...rows.map((row) => row.label)].join('|');
+
+function scrub(event, grid) {
+  const box = grid.getBoundingClientRect();
+  pointed = Math.max(0, Math.min(columns.length - 1, Math.floor((event.clientX - box.left) / box.width * columns.length)));
+  tell();
+}
+
+function limit() {
+  return make('div', { class: 'cl-limit' }, make('em', {}, 'computed'), make('output', {}), make('em', {}, 'cached'));
+}
+
+// ---- one value onto the grid ----
+function paint(column, i) {
+  const cells = view.rows.map((row) => row.cells[i]);
+  set(column.querySelector('.base'), { 'data-done': view.baseline[i] });
+  const first = cells.find((cell) => cell);
+  const words = cells.map((cell, r) => cell && (view.rows.length > 1 ? `${view.rows[r].stream} ${cell.sentence}` : cell.sentence)).filter(Boolean);
+  set(column, { 'data-mode': first?.mode ?? null, 'data-expected': first?.expected ?? null, 'data-painted': first?.painted ?? null,
+    'aria-label': `Step ${i}, ${words.join('; ') || 'not run yet'}` });
+  column.querySelectorAll('.cl-cell').forEach((node, r) => set(node, { 'data-shade': cells[r]?.mode ?? 'none', '--cost': cells[r]?.cost ?? 0 }));
+  column.querySelectorAll('.cl-bar').forEach((node, r) => {
+    const y = cells[r]?.y ?? null;
+    set(node, { 'data-shade': y === null ? 'none' : cells[r].mode, '--y': Math.min(y ?? 0, 1), 'data-cut': y > 1 });
+  });
+  const cut = cells.filter((cell) => cell?.y > 1).sort((a, b) => b.y - a.y)[0];
+  column.querySelector('.over').textContent = cut?.value ?? '';
+}
+
+function draw(value) {
+  const again = value && view && (value.calls < view.calls || value.steps !== view.steps);
+  if (again) pinned = pointed = null;
+  view = value;
+  set(root, { 'data-running': view?.running ?? null, 'data-empty': !view, 'data-expected': view?.expected ?? null });
+  kind.hidden = !view?.expected;
+  legend.replaceChildren(...Object.entries(view?.counts ?? {}).filter(([mode, n]) => n || mode !== 'partial')
+    .map(([mode, n]) => make('span', {}, make('i', { 'data-shade': mode }), mode, make('b', {}, String(n)))));
+  if (!view) return set(plot, {}, make('p', { class: 'cl-note' }, 'Nothing has run yet: press Generate, and every step appears here as it is decided.'));
+  if (plot.dataset.shape !== shapeOf(view)) build(view);
+  columns.forEach(paint);
+  const brace = plot.querySelector('.brace'), line = plot.querySelector('.cl-limit');
+  set(brace, { '--share': view.warmup / view.steps });
+  brace.hidden = !view.warmup;
+  line.hidden = !view.limit;
+  set(plot, { '--t': view.limit?.place ?? 0 });
+  line.querySelector('output').textContent = view.limit?.text ?? '';
+  plot.querySelector('.zone').replaceChildren(make('i', { class: 'under' }), ...view.ticks.map((tick) => make('i', { '--at': tick.place })));
+  plot.querySelector('.axis').replaceChildren(make('em', {}, view.signal), ...[{ place: 0, text: '0' }, ...view.ticks].map((tick) => make('span', { '--at': tick.place }, tick.text)));
+  readout.setAttribute('aria-live', view.running ? 'off' : 'polite');
+  tell();
+}
+
+keep(draw);
