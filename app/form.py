@@ -13,10 +13,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from cache_engine import METHODS, MODELS, EngineError, Knob, Method, ModelFacts, RunRequest, facts_of, method_from, resolve
+from cache_engine import METHODS, MODELS, EngineError, Knob, Method, ModelFacts, RunRequest, facts_of, format_recipe, method_from, resolve
 
 EMPTY = ""  # what an empty number field hands on: refused by the strict records, with their sentence
-RECIPE_METHODS = ("dbcache", "baseline")
 
 
 def default_model(wanted: str = "") -> str:
@@ -87,17 +86,20 @@ def facts_for(model: str, steps: Any) -> ModelFacts:
     return ModelFacts(row.blocks, int(steps) if usable else row.steps)
 
 
+STEP_KNOBS = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")
+OPPOSITE = {"Fn_compute_blocks": "Bn_compute_blocks", "Bn_compute_blocks": "Fn_compute_blocks"}
+FOLLOWING = (*STEP_KNOBS, *OPPOSITE)  # knobs whose bounds follow the model, the steps or each other
+
+
 def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[float, float]:
     """Where a knob's slider begins and ends for this model: Fn + Bn stay below the blocks, step counts within the steps.
 
     A value that no longer fits keeps its place (the slider is widened to it): it is refused with a sentence, not moved.
     """
     low, high = knob.low or 0, knob.high if knob.high is not None else 1
-    steps = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")
-    other = {"Fn_compute_blocks": "Bn_compute_blocks", "Bn_compute_blocks": "Fn_compute_blocks"}.get(knob.name)
-    if other:
-        high = min(high, facts.blocks - 1 - _number(knobs.get(other), 0))
-    elif knob.name in steps:
+    if knob.name in OPPOSITE:
+        high = min(high, facts.blocks - 1 - _number(knobs.get(OPPOSITE[knob.name]), 0))
+    elif knob.name in STEP_KNOBS:
         high = min(high, facts.steps)
     return low, max(high, low, _number(knobs.get(knob.name), low))
 
@@ -106,10 +108,20 @@ def _number(value: Any, otherwise: float) -> float:
     return value if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
-def knob_component(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> Component:
-    """A slider, list or text field for one knob; its ``elem_id`` is ``knob-`` and the field's own name."""
+def checked(described: Mapping[str, Any], facts: ModelFacts) -> None:
+    """Raises EngineError where the setting does not fit a model with these facts."""
+    method_from(described).plan(facts)
+
+
+def recipe_text(method: str, knobs: Mapping[str, Any]) -> str:
+    """The recipe of a setting. Raises EngineError."""
+    return format_recipe(method_from({"name": method} | dict(knobs)))
+
+
+def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> Component:
+    """A slider, list or text field for one knob; its ``elem_id`` is ``knob-``, the method's and the field's own name."""
     common: dict[str, Any] = {"value": knobs.get(knob.name, knob.default), "label": f"{knob.label} · {knob.name}",
-                              "info": knob.help, "elem_id": f"knob-{knob.name}", "elem_classes": ["cl-knob"],
+                              "info": knob.help, "elem_id": f"knob-{method}-{knob.name}", "elem_classes": ["cl-knob"],
                               "interactive": True, "container": True}
     if knob.type == "choice":
         return gr.Dropdown(list(knob.choices), **common)
@@ -119,6 +131,9 @@ def knob_component(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> C
     return gr.Slider(low, high, step=knob.step, buttons=[], **common)
 
 
-def all_knobs() -> dict[tuple[str, str], Knob]:
-    """Every knob of every method, by (method, knob)."""
-    return {(name, knob.name): knob for name, method in METHODS.items() for knob in method.knobs()}
+def knob_update(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any], **changes: Any) -> Any:
+    """New bounds for a knob's slider, and ``value=`` if it is to move. Other kinds of knob have no bounds."""
+    if knob.type in ("int", "float"):
+        low, high = limits(knob, facts, knobs)
+        return gr.update(minimum=low, maximum=high, **changes)
+    return gr.update(**changes)

@@ -30,7 +30,7 @@ from .words import (
 )
 
 __all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
-           "runs", "status", "stopped", "timeline", "timeline_of", "times"]
+           "runs", "starting", "status", "stopped", "stopping", "timeline", "timeline_of", "times"]
 
 View = dict[str, Any]
 SIDES = {"baseline": "Baseline", "accelerated": "Accelerated"}
@@ -230,3 +230,12 @@ def finished(comparison: Comparison) -> View:
 def header(words: Sequence[str], state: str = "idle") -> View:
     """The engine badge: ("tiny FLUX", "float32", "cpu") and one of idle, busy, loading, error."""
     return {"engine": " · ".join([*words, state]), "state": state}
+
+
+def starting(since: float) -> View:
+    """The engine's libraries are being imported, once for all."""
+    return _status("running", "Starting the engine", f"once, about 20 s; {seconds(since)} so far")
+
+
+def stopping() -> View:
+    return _status("running", "Stopping", "at the end of this step")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         SideDone,
         StepTrace,
     )
+    from .report import report
     from .runner import run
     from .sites.attach import attached
 
@@ -53,6 +54,7 @@ _HOME = {
     "recipe": ("BASELINE", "NAMED", "format_recipe", "parse_recipe"),
     "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
+    "report": ("report",),
     "runner": ("run",),
     "sites.attach": ("attached",),
 }
@@ -61,7 +63,7 @@ __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
     "MODELS", "Method", "ModelFacts", "ModelSpec", "NAMED", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
     "SideDone", "StepTrace", "attached", "compare", "compared", "difference", "facts_of", "format_recipe", "method_from",
-    "parse_recipe", "preload", "resolve", "run",
+    "parse_recipe", "preload", "report", "resolve", "run",
 ]
 
 

@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from ..records import Comparison, EngineError, Event, Progress, RunResult, SideDone
+from ..records import EngineError, Event, Progress, SideDone
+from ..report import report
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Answer:
     result = compared(request, method, emit=_tell)
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
                 "difference": difference(result.baseline.image, result.accelerated.image)}
-    data = described(result)
+    data = report(result)
     try:
         for name, picture in pictures.items():
             picture.save(folder / f"{name}.png")
@@ -56,21 +56,6 @@ def writable(folder: Path) -> Path:
         raise EngineError(f"out: {folder} cannot be made ({error.strerror or type(error).__name__}); choose another "
                           "folder.") from None
     return folder
-
-
-def described(result: Comparison) -> dict[str, Any]:
-    """A comparison as result.json carries it."""
-    return {"request": result.baseline.request.model_dump(), "method": result.accelerated.method,
-            "recipe": result.accelerated.recipe, "engine": result.accelerated.engine.model_dump(),
-            "baseline": _side(result.baseline), "accelerated": _side(result.accelerated), "speedup": result.speedup,
-            "compute_ratio": result.compute_ratio, "psnr_db": result.quality.psnr_db,
-            "identical": result.quality.identical, "ssim": result.quality.ssim}
-
-
-def _side(side: RunResult) -> dict[str, Any]:
-    return {"seconds": side.seconds._asdict(), "tflops": side.tflops, "schedule": side.schedule, "schedules": side.schedules,
-            "trace": [call._asdict() for call in side.trace], "peak_bytes": side.peak_bytes, "cache_bytes": side.cache_bytes,
-            "effective": side.effective.model_dump()}
 
 
 def _tell(event: Event) -> None:

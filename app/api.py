@@ -1,0 +1,80 @@
+"""Endpoints for programs (gradio_client): /compare streams, /cancel, /presets, /health.
+
+/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; its first event carries the job's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from cache_engine import Cancelled, Comparison, EngineError, Progress, facts_of, report
+
+from . import form
+from .live import Live
+from .presets import presets
+from .worker import Worker
+
+EVENT = dict[str, Any]
+
+
+def build(worker: Worker) -> None:
+    """Register them; they have no components on the page."""
+
+    def compare(job: dict[str, Any]) -> Iterator[EVENT]:
+        """A comparison as a stream of events; the last one has "event": "comparison"."""
+        try:
+            if not isinstance(job, dict) or set(job) - {"request", "method"}:
+                raise EngineError('job: not valid; give {"request": {...}, "method": {"name": ..., knobs...}}.')
+            request = form.request_from(job.get("request"))
+            method = form.method_of(job.get("method"), request)
+            live = Live(method, facts_of(method.effective(request)))
+            waiting = worker.submit(request, method)
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        yield {"event": "job", "job": waiting.key}
+        try:
+            for events in worker.watch(waiting):
+                live.take(events)
+                progress = [event for event in events if isinstance(event, Progress)]
+                if progress:
+                    yield described_progress(progress[-1])
+                else:
+                    yield {"event": "waiting", "ahead": live.waiting.ahead if live.waiting else 0}
+        except Cancelled:
+            yield {"event": "cancelled"}
+            return
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        if live.result is not None:
+            yield described(live.result)
+
+    def cancel(job: str) -> bool:
+        """Stop a job within one step. False where no such job is on its way."""
+        return worker.cancel(str(job))
+
+    def list_presets() -> list[EVENT]:
+        """Every preset: title, description, models, method, published figures."""
+        return [preset.model_dump(mode="json") for preset in presets()]
+
+    def health() -> EVENT:
+        """Whether the engine is loaded, what runs, and how many wait."""
+        return worker.state()
+
+    gr.api(compare, api_name="compare", concurrency_limit=24)
+    gr.api(cancel, api_name="cancel", queue=False)
+    gr.api(list_presets, api_name="presets", queue=False)
+    gr.api(health, api_name="health", queue=False)
+
+
+def described_progress(progress: Progress) -> EVENT:
+    call = progress.call._asdict() if progress.call else None
+    return {"event": "progress", "side": progress.side, "stage": progress.stage, "done": progress.done, "total": progress.total,
+            "message": progress.message, "call": call}
+
+
+def described(result: Comparison) -> EVENT:
+    """The figures of a comparison, as in result.json."""
+    return {"event": "comparison", **report(result), "baseline_reused": result.baseline_reused}

@@ -1,0 +1,48 @@
+"""Blocks: header, tabs, loading and the queue's settings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gradio as gr
+
+from . import api, views
+from .components import header
+from .components.theme import css, theme
+from .form import default_model
+from .tabs import about, compare
+from .worker import Worker
+
+MOST_WAITING = 24
+
+
+def build_page() -> gr.Blocks:
+    """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
+    worker = Worker()
+    model = default_model(os.environ.get("MODEL", ""))
+    with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+        badge = header(views.header((model,), "idle"), elem_id="header")
+        with gr.Tabs(elem_classes="cl-tabs"):
+            with gr.Tab("Compare", id="compare"):
+                compare.build(worker, model)
+            with gr.Tab("About", id="about"):
+                about.build()
+        clock = gr.Timer(2)
+        clock.tick(lambda: views.header((model,), _state(worker)), outputs=badge, queue=False, show_progress="hidden",
+                   api_visibility="private")
+        page.load(worker.warm, queue=False, show_progress="hidden", api_visibility="private")
+        api.build(worker)
+    page.queue(max_size=MOST_WAITING, default_concurrency_limit=MOST_WAITING, api_open=False)
+    return page
+
+
+def _state(worker: Worker) -> str:
+    state = worker.state()
+    return "busy" if state["running"] else "loading" if state["loading"] else "idle"
+
+
+def launch_options() -> dict[str, Any]:
+    """Nothing leaves the machine, nothing is shown that was not meant to be."""
+    return {"theme": theme(), "css": css(), "ssr_mode": False, "run_history": False, "enable_monitoring": False,
+            "max_file_size": "10mb", "show_error": False, "footer_links": ["api"], "pwa": False}

@@ -1,0 +1,30 @@
+"""Tab *About*: how the numbers are measured, in plain words."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+TEXT = """
+## What you see
+
+One prompt is drawn twice with the same seed: once with every block of the model at every step (**baseline**), once with a
+feature cache (**accelerated**). Both run through the same code on the same device in the same precision.
+
+## How it is measured
+
+- **Times faster** is the denoise loop alone, in measured seconds, from the start of the first call of the transformer to the end
+  of the last step. Reading the prompt and decoding the picture are shown apart. The first run of a model and size is a
+  warm-up and is not recorded.
+- **TFLOPs** are counted for what ran, attention included. Their ratio is another number than the measured one: a step that is
+  skipped costs no compute, but the rest of the loop goes on.
+- **PSNR** and **SSIM** compare the pixels of the two pictures. They say how close the accelerated picture is to the baseline, not
+  how good it is. A small shift costs as much as a fault, so look at the pictures.
+- **Change** is how far the residual of the first blocks has moved since the last computed step: mean absolute difference over mean
+  absolute value, in float32.
+- Figures called *published* were printed by their source and not measured here.
+"""
+
+
+def build() -> None:
+    with gr.Column(elem_classes="cl-text"):
+        gr.Markdown(TEXT)

@@ -1,0 +1,170 @@
+"""Tab *Compare*: the components. What they do together is in ``compare_wiring``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from cache_engine import METHODS, MODELS
+
+from .. import form, views
+from ..components import difference, headline, recipe, runs, status, timeline, times
+from ..presets import presets_for
+from ..worker import Worker
+
+GAIN = 8
+VIEWS = ("Slider", "Side by side")
+START_METHOD = "dbcache"
+
+
+@dataclass
+class Parts:
+    """Every component that an event reads or writes."""
+
+    prompt: Any = None
+    chips: list[gr.Button] = field(default_factory=list)
+    generate: Any = None
+    stop: Any = None
+    status: Any = None
+    unknown: Any = None
+    model: Any = None
+    size: Any = None
+    seed: Any = None
+    dice: Any = None
+    lock: Any = None
+    steps: Any = None
+    guidance: Any = None
+    cfg: Any = None
+    method: Any = None
+    preset: Any = None
+    recipe_text: Any = None
+    recipe: Any = None
+    groups: dict[str, Any] = field(default_factory=dict)  # method -> its Column of knobs
+    knobs: dict[tuple[str, str], Component] = field(default_factory=dict)
+    headline: Any = None
+    view: Any = None
+    pair: Any = None
+    reveal: Any = None
+    slider_view: Any = None
+    side_view: Any = None
+    left: Any = None
+    right: Any = None
+    heat: Any = None
+    gain: Any = None
+    difference: Any = None
+    times: Any = None
+    timeline: Any = None
+    runs: Any = None
+    # state of this browser tab
+    job: Any = None  # key of the job on its way
+    done: Any = None  # keys of finished comparisons, oldest first
+    shown: Any = None  # key of the one that is shown
+    origin: Any = None  # title of the preset that the knobs came from
+    locked: Any = None  # whether the seed is kept
+
+
+def build(worker: Worker, model: str) -> None:
+    from .compare_wiring import wire
+
+    parts = Parts()
+    parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
+    parts.locked = gr.State(True)
+    with gr.Row(elem_classes="cl-page"):
+        with gr.Column(elem_classes="cl-aside"):
+            _prompt(parts, model)
+            _model(parts, model)
+            _setting(parts, model)
+        with gr.Column(elem_classes="cl-main"):
+            parts.headline = headline(views.headline(None), elem_id="headline")
+            _pictures(parts)
+            parts.timeline = timeline(None, elem_id="timeline")
+            parts.runs = runs(views.runs([]), elem_id="runs")
+    wire(parts, worker)
+
+
+def _prompt(parts: Parts, model: str) -> None:
+    row = MODELS[model]
+    with gr.Column(elem_classes="cl-section"):
+        parts.prompt = gr.Textbox(row.examples[0] if row.examples else "", label="Prompt", lines=2, max_lines=6, interactive=True,
+                                  elem_id="prompt")
+        with gr.Row(elem_classes="cl-chips"):
+            parts.chips = [gr.Button(text, size="sm", min_width=0, elem_classes=["cl-example"]) for text in row.examples[:4]]
+        parts.unknown = status(views.idle(), elem_id="unknown")
+        with gr.Row(elem_classes="cl-go"):
+            parts.generate = gr.Button("Generate", variant="primary", elem_id="generate")
+            parts.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
+        parts.status = status(views.idle(f"The first run loads {row.title}."), elem_id="status")
+
+
+def _model(parts: Parts, model: str) -> None:
+    row = MODELS[model]
+    with gr.Column(elem_classes="cl-section"):
+        with gr.Row():
+            parts.model = gr.Dropdown([(one.title, name) for name, one in MODELS.items()], value=model, label="Model",
+                                      interactive=True, min_width=150, elem_id="model")
+            sizes = [form.size_text(size) for size in row.sizes]
+            parts.size = gr.Dropdown(sizes, value=sizes[0], label="Size", interactive=True, min_width=120, elem_id="size")
+        with gr.Row():
+            parts.seed = gr.Number(7, label="Seed", interactive=True, min_width=110, elem_id="seed")
+            parts.dice = gr.Button("New seed", elem_classes=["cl-icon", "cl-dice"], min_width=32, scale=0, elem_id="dice")
+            parts.lock = gr.Button("Seed is kept", elem_classes=["cl-icon", "cl-lock"], min_width=32, scale=0, elem_id="lock")
+        with gr.Row():
+            parts.steps = gr.Number(row.steps, label="Steps", interactive=True, min_width=80, elem_id="steps")
+            parts.guidance = gr.Number(row.guidance, label="Guidance", interactive=True, min_width=80, elem_id="guidance",
+                                       visible=row.guidance is not None)
+            parts.cfg = gr.Number(row.true_cfg_scale, label="True CFG", interactive=True, min_width=80, elem_id="cfg",
+                                  visible=form.takes_cfg(model))
+
+
+def _setting(parts: Parts, model: str) -> None:
+    known = presets_for(model)
+    title, preset = next(iter(known.items())) if known else ("", None)
+    method = preset.method["name"] if preset else START_METHOD
+    knobs = dict(preset.method) if preset else METHODS[method]().model_dump()
+    facts = form.facts_for(model, MODELS[model].steps)
+    text = form.recipe_text(method, knobs)
+    parts.origin = gr.State(title)
+    with gr.Column(elem_classes="cl-section"):
+        parts.method = gr.Dropdown([(one.title, name) for name, one in METHODS.items() if name != "baseline"], value=method,
+                                   label="Method", interactive=True, elem_id="method")
+        parts.preset = gr.Radio(list(known), value=title or None, label="Preset", interactive=True, elem_classes=["cl-chips"],
+                                elem_id="preset")
+    with gr.Column(elem_classes="cl-section"):
+        parts.recipe_text = gr.Textbox(text, label="Recipe · type one, or move the knobs", interactive=True, max_lines=1,
+                                       elem_classes=["cl-mono"], elem_id="recipe-text")
+        parts.recipe = recipe(views.recipe_parts(text, text), elem_id="recipe")
+        for name, one in METHODS.items():
+            with gr.Column(visible=name == method, elem_classes=["cl-knobs"]) as parts.groups[name]:
+                values = knobs if name == method else {}
+                for knob in one.knobs():
+                    parts.knobs[name, knob.name] = form.knob_component(name, knob, facts, values)
+
+
+def _pictures(parts: Parts) -> None:
+    with gr.Column(elem_classes=["cl-card", "cl-viewer"]):
+        with gr.Row(elem_classes="cl-card-head"):
+            parts.view = gr.Radio(list(VIEWS), value=VIEWS[0], show_label=False, container=False, elem_classes="cl-seg",
+                                  interactive=True, label="View", elem_id="view")
+        with gr.Row():
+            with gr.Column(elem_classes="cl-left"):
+                with gr.Column() as parts.slider_view:
+                    parts.pair = gr.ImageSlider(None, show_label=False, format="png", elem_classes=["cl-pair", "cl-fit"],
+                                                buttons=["fullscreen"], interactive=False, elem_id="pair", label="Baseline, accelerated")
+                    parts.reveal = gr.Slider(0, 100, 50, step=1, label="Reveal", interactive=True, buttons=[], elem_id="reveal")
+                with gr.Column(visible=False, elem_classes=["cl-sides"]) as parts.side_view:
+                    for side in ("left", "right"):
+                        label = "Baseline" if side == "left" else "Accelerated"
+                        setattr(parts, side, gr.Image(None, label=label, format="png", elem_classes=["cl-fit"], interactive=False,
+                                                      buttons=["download", "fullscreen"], elem_id=f"side-{side}"))
+            with gr.Column(elem_classes="cl-right"):
+                gr.Markdown("### Difference")
+                with gr.Row():
+                    parts.heat = gr.Image(None, show_label=False, label="Difference picture", format="png", interactive=False,
+                                          elem_classes=["cl-heat", "cl-fit"], buttons=["fullscreen"], elem_id="heat")
+                    with gr.Column():
+                        parts.gain = gr.Slider(1, 32, GAIN, step=1, label="Gain", interactive=True, buttons=[], elem_id="gain")
+                        parts.difference = difference(views.difference_facts(None, GAIN), elem_id="difference")
+                parts.times = times(views.times(None), elem_id="times")
