@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
     from .quality import difference
-    from .recipe import BASELINE, NAMED, format_recipe, parse_recipe
+    from .recipe import BASELINE, format_recipe, parse_recipe, read_name
     from .records import (
         Cancelled,
         Comparison,
@@ -51,7 +51,7 @@ _HOME = {
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
-    "recipe": ("BASELINE", "NAMED", "format_recipe", "parse_recipe"),
+    "recipe": ("BASELINE", "format_recipe", "parse_recipe", "read_name"),
     "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
     "report": ("report",),
@@ -61,9 +61,9 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
-    "MODELS", "Method", "ModelFacts", "ModelSpec", "NAMED", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
+    "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
     "SideDone", "StepTrace", "attached", "compare", "compared", "difference", "facts_of", "format_recipe", "method_from",
-    "parse_recipe", "preload", "report", "resolve", "run",
+    "parse_recipe", "preload", "read_name", "report", "resolve", "run",
 ]
 
 

@@ -16,19 +16,36 @@ PARTS = {
 BASELINE = "C0_Q0_NONE"
 EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
 TOKEN = re.compile(r"SCM(?P<mask>[01]+)_(?P<policy>static|dynamic)|(?P<key>MC|[FBWIMRTO])(?P<value>\d+(?:\.\d+)?)|_")
-OLD_RULE = {"streak_rule": "before"}
-
-# Rows of the published tables that are named in prose. Their missing knobs follow from their TFLOPs.
-NAMED: dict[str, dict[str, Any]] = {
-    "DBCache(Slow)": dict(recipe="F4B0_W4MC4_R0.12_T0O0"),
-    "DBCache(Slow)+TaylorSeer(O=1)": dict(recipe="F1B0_W4MC4_R0.2_T1O1"),
-    "DBCache(Medium)": dict(recipe="F1B0_W4MC6_R0.24_T0O0"),
-    "DBCache(Medium)+TaylorSeer(O=1)": dict(recipe="F1B0_W4MC6_R0.24_T1O1"),
-    "DBCache(Fast)": dict(recipe="F1B0_W8I2MC8_R0.8_T0O0"),
-    "DBCache(Fast)+TaylorSeer(O=1)": dict(recipe="F1B0_W8I2MC8_R0.8_T1O1"),
-    "DBCache(Ultra)": dict(recipe="F1B0_W8I4MC10_R0.8_T0O0", **OLD_RULE),
-    "DBCache(Ultra)+TaylorSeer(O=1)": dict(recipe="F1B0_W8I4MC10_R0.8_T1O1", **OLD_RULE),
+# Rows of the published tables that are named in prose: recipe or method. The missing knobs of the DBCache rows follow
+# from their TFLOPs, and those of the others from theirs (docs: the table of methods).
+_NAMED: dict[str, str | dict[str, Any]] = {
+    "FLUX.1-dev: 50 steps": BASELINE, "Baseline: FLUX.1 50 steps": BASELINE, "Baseline: FLUX.1.dev, 50 steps": BASELINE,
+    "Lightning: 4 steps": BASELINE,
+    "FLUX.1-dev: 60% steps": dict(name="fewer_steps", fraction=0.6),
+    "FLUX.1-dev: 34% steps": dict(name="fewer_steps", fraction=0.34),
+    "FLUX.1-dev: 22% steps": dict(name="fewer_steps", fraction=0.22),
+    "DBCache(Slow)": "F4B0_W4MC4_R0.12_T0O0", "DBCache(Slow)+TaylorSeer(O=1)": "F1B0_W4MC4_R0.2_T1O1",
+    "DBCache(Medium)": "F1B0_W4MC6_R0.24_T0O0", "DBCache(Medium)+TaylorSeer(O=1)": "F1B0_W4MC6_R0.24_T1O1",
+    "DBCache(Fast)": "F1B0_W8I2MC8_R0.8_T0O0", "DBCache(Fast)+TaylorSeer(O=1)": "F1B0_W8I2MC8_R0.8_T1O1",
+    "DBCache(Ultra)": "F1B0_W8I4MC10_R0.8_T0O0", "DBCache(Ultra)+TaylorSeer(O=1)": "F1B0_W8I4MC10_R0.8_T1O1",
+    "Δ-DiT(N=2)": dict(name="delta_dit", interval=2), "Δ-DiT(N=3)": dict(name="delta_dit", interval=3),
+    "FORA(N=3)": dict(name="fora", interval=3, before_projection=True), "FORA(N=7)": dict(name="fora", interval=7, first=3),
+    "TeaCache(l=1.2)": dict(name="teacache", threshold=1.2),
+    "TaylorSeer(N=4,O=2)": dict(name="taylorseer", interval=4, order=2),
+    "TaylorSeer(N=7,O=2)": dict(name="taylorseer", interval=7, order=2),
+    "FoCa(N=5)": dict(name="foca", interval=5), "FoCa(N=8)": dict(name="foca", interval=8),
+    "ToCa(N=12)": dict(name="toca", interval=12), "DuCa(N=5)": dict(name="duca", interval=5),
+    "DuCa(N=10)": dict(name="duca", interval=10), "Chipmunk": dict(name="chipmunk"),
 }
+
+
+def read_name(name: str) -> dict[str, Any]:
+    """The setting that a row of the published tables names: ``{"name": method, knobs...}``; recipes are read too.
+
+    Raises EngineError for a name that is neither a recipe nor known.
+    """
+    setting = _NAMED.get(name.split(": arxiv")[0].strip(), name)
+    return parse_recipe(setting).described() if isinstance(setting, str) else dict(setting)
 
 
 def is_recipe(text: str) -> bool:
