@@ -18,7 +18,7 @@ function set(node, attributes, ...children) {
     else if (value === false || value === null || value === undefined) node.removeAttribute(name);
     else node.setAttribute(name, value === true ? '' : value);
   }
-  if (children.length) node.replaceChildren(...children.filter((child) => child || child === 0));
+  if (children.length) node.replaceChildren(...children.filter(Boolean));
   return node;
 }
 
