@@ -22,8 +22,9 @@ function set(node, attributes, ...children) {
   return node;
 }
 
-function icon(path) {
-  return shape('svg', { viewBox: '0 0 16 16', class: 'cl-ic', 'aria-hidden': 'true' }, shape('path', { d: path }));
+function icon(line, filled) {
+  return shape('svg', { viewBox: '0 0 16 16', class: 'cl-ic', 'aria-hidden': 'true' }, shape('path', { d: line }),
+    filled && shape('path', { d: filled, fill: 'currentColor' }));
 }
 
 // Draw now, and again whenever Python sends another value.

@@ -2,7 +2,7 @@ const DARK = 'cachelens-dark';
 const engine = make('span');
 const dot = make('i', { 'aria-hidden': 'true' });
 const toggle = make('button', { type: 'button', class: 'cl-btn cl-icon cl-quiet', 'aria-label': 'Dark theme', title: 'Light or dark' },
-  icon('M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM8 2.5v11M8 4.7h3.6M8 7h4.8M8 9.3h4.6M8 11.5h3'));
+  icon('M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11z', 'M8 2.5a5.5 5.5 0 0 1 0 11z'));
 
 function logo() {
   return shape('svg', { viewBox: '0 0 24 24', width: 24, height: 24, 'aria-hidden': 'true' },

@@ -74,11 +74,22 @@ function build({ steps, rows }) {
   widths.observe(grid);
 }
 
-// As many step numbers as there is room for.
+// As many step numbers, and values of cut bars, as there is room for.
+let room = 0;
 const widths = new ResizeObserver(([{ contentRect }]) => {
-  const every = [1, 5, 10, 20].find((count) => count * contentRect.width / columns.length >= (count > 1 ? 20 : 18)) ?? 50;
-  columns.forEach((column, i) => set(column, { 'data-marked': i % every === 0 }));
+  room = contentRect.width / columns.length;
+  mark();
 });
+
+function mark() {
+  const every = [1, 5, 10, 20].find((count) => count * room >= (count > 1 ? 20 : 18)) ?? 50;
+  let last = -Infinity;
+  columns.forEach((column, i) => {
+    const told = column.dataset.over && (i - last) * room >= 32;
+    if (told) last = i;
+    set(column, { 'data-marked': i % every === 0, 'data-told': told });
+  });
+}
 
 const shapeOf = ({ steps, rows }) => [steps, ...rows.map((row) => row.label)].join('|');
 
@@ -107,6 +118,7 @@ function paint(column, i) {
   });
   const cut = cells.filter((cell) => cell?.y > 1).sort((a, b) => b.y - a.y)[0];
   column.querySelector('.over').textContent = cut?.value ?? '';
+  set(column, { 'data-over': cut?.value ?? null });
 }
 
 function draw(value) {
@@ -120,6 +132,7 @@ function draw(value) {
   if (!view) return set(plot, {}, make('p', { class: 'cl-note' }, 'Nothing has run yet: press Generate, and every step appears here as it is decided.'));
   if (plot.dataset.shape !== shapeOf(view)) build(view);
   columns.forEach(paint);
+  mark();
   const brace = plot.querySelector('.brace'), line = plot.querySelector('.cl-limit');
   set(brace, { '--share': view.warmup / view.steps });
   brace.hidden = !view.warmup;
