@@ -82,12 +82,16 @@ def _compute(comparison: Comparison) -> View:
     cost = {mode: max((call.tflops for call in calls if call.mode == mode), default=0) for mode in "Cc"}
     per_call, small = flops_unit(cost["C"])
     parts = [f"a {name} {what} {significant(cost[mode] * per_call)}" for name, mode in (("full", "C"), ("cached", "c")) if cost[mode]]
-    ratio = comparison.compute_ratio
     return _card("flops", "counted", "Compute, counted", significant(spent * factor), unit, before=significant(full * factor),
-                 strong=f"{ratio:.2f}× less compute" if ratio >= 1 else f"{1 / ratio:.2f}× more compute",
+                 strong=_less_compute(comparison.compute_ratio),
                  notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
                  + [f"{', '.join(parts)} {small}"] * bool(parts),
-                 exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {ratio:.4f}×")
+                 exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {comparison.compute_ratio:.4f}×")
+
+
+def _less_compute(ratio: float) -> str:
+    shown = f"{max(ratio, 1 / ratio):.2f}×"
+    return "the same compute" if shown == "1.00×" else f"{shown} {'less' if ratio > 1 else 'more'} compute"
 
 
 def place(psnr_db: float | None) -> float:
@@ -146,7 +150,7 @@ def times(comparison: Comparison | None) -> View:
     legend = [{"name": part, "text": f"{part} " + ", ".join(dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()))}
               for part in ("encode", "decode")]
     num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
-    return {"rows": rows, "legend": legend, "note": f"whole picture {num} {word}"}
+    return {"rows": rows, "legend": legend, "note": "whole picture: " + ("the same time" if word == "the same" else f"{num} {word}")}
 
 
 # ---- runs on one baseline ----

@@ -18,12 +18,13 @@ function set(node, attributes, ...children) {
     else if (value === false || value === null || value === undefined) node.removeAttribute(name);
     else node.setAttribute(name, value === true ? '' : value);
   }
-  if (children.length) node.replaceChildren(...children.filter((child) => child || child === 0));
+  if (children.length) node.replaceChildren(...children.filter(Boolean));
   return node;
 }
 
-function icon(path) {
-  return shape('svg', { viewBox: '0 0 16 16', class: 'cl-ic', 'aria-hidden': 'true' }, shape('path', { d: path }));
+function icon(line, filled) {
+  return shape('svg', { viewBox: '0 0 16 16', class: 'cl-ic', 'aria-hidden': 'true' }, shape('path', { d: line }),
+    filled && shape('path', { d: filled, fill: 'currentColor' }));
 }
 
 // Draw now, and again whenever Python sends another value.

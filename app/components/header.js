@@ -2,7 +2,7 @@ const DARK = 'cachelens-dark';
 const engine = make('span');
 const dot = make('i', { 'aria-hidden': 'true' });
 const toggle = make('button', { type: 'button', class: 'cl-btn cl-icon cl-quiet', 'aria-label': 'Dark theme', title: 'Light or dark' },
-  icon('M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM8 2.5v11M8 4.7h3.6M8 7h4.8M8 9.3h4.6M8 11.5h3'));
+  icon('M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11z', 'M8 2.5a5.5 5.5 0 0 1 0 11z'));
 
 function logo() {
   return shape('svg', { viewBox: '0 0 24 24', width: 24, height: 24, 'aria-hidden': 'true' },
@@ -38,3 +38,25 @@ keep((value) => {
   root.querySelector('.cl-engine').hidden = !value;
   root.querySelector('.cl-engine').dataset.state = value?.state ?? 'idle';
 });
+
+// ---- pictures of class cl-fit: up to 512 pixels wide they are scaled by whole numbers, larger ones to the room there is ----
+const SMALL = 512, TALLEST = 640;
+
+function fit(picture) {
+  const frame = picture.closest('.cl-fit');
+  const { naturalWidth: wide, naturalHeight: high } = picture;
+  if (!wide || !frame.clientWidth) return; // not there or not shown yet
+  const room = Math.min(frame.clientWidth / wide, TALLEST / high);
+  const scale = wide <= SMALL && room >= 1 ? Math.floor(room) : room;
+  frame.toggleAttribute('data-whole', wide <= SMALL && room >= 1);
+  frame.style.setProperty('--fit-width', `${wide * scale}px`);
+  frame.style.setProperty('--fit-height', `${high * scale}px`);
+}
+
+const frames = new ResizeObserver((entries) => entries.forEach(({ target }) => target.querySelectorAll('img').forEach(fit)));
+function arrived(picture) {
+  const frame = picture.closest?.('.cl-fit');
+  if (frame) { fit(picture); frames.observe(frame); }
+}
+document.addEventListener('load', (event) => arrived(event.target), true);
+document.querySelectorAll('.cl-fit img').forEach(arrived);

@@ -15,7 +15,8 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono"
 POINTERS = {
     "body_background_fill": "bg", "body_text_color": "ink-2", "body_text_color_subdued": "ink-3",
     "background_fill_primary": "surface", "background_fill_secondary": "bg",
-    "border_color_primary": "line", "border_color_accent": "accent", "color_accent_soft": "accent-soft",
+    "border_color_primary": "line", "border_color_accent": "accent",
+    "color_accent_soft": "accent-soft",
     "link_text_color": "accent-ink", "link_text_color_hover": "accent-ink", "link_text_color_visited": "accent-ink",
     "link_text_color_active": "accent-ink",
     "block_background_fill": "surface", "block_border_color": "line", "block_label_background_fill": "surface",
@@ -48,7 +49,8 @@ POINTERS = {
     "table_row_focus": "accent-soft", "table_text_color": "ink-2",
     "code_background_fill": "well",
 }
-SIZES = {
+SAME = {  # sizes, and the one colour that gradio knows no dark one for
+    "color_accent": "var(--cl-accent)",
     "body_text_size": "var(--cl-text)", "block_label_text_size": "var(--cl-small)", "block_title_text_size": "var(--cl-small)",
     "block_info_text_size": "var(--cl-small)", "input_text_size": "var(--cl-text)", "block_title_text_weight": "500",
     "block_label_text_weight": "500", "block_border_width": "0px", "block_shadow": "none", "block_padding": "0px",
@@ -69,7 +71,7 @@ def theme() -> gr.themes.Base:
     """System fonts, our colours; nothing is fetched from anywhere."""
     made = gr.themes.Base(font=list(SANS), font_mono=list(MONO))
     colours = {name: f"var(--cl-{token})" for name, token in POINTERS.items()}
-    values = SIZES | colours | {f"{name}_dark": value for name, value in colours.items()}
+    values = SAME | colours | {f"{name}_dark": value for name, value in colours.items()}
     return made.set(**values)
 
 

@@ -47,14 +47,12 @@ function tell() {
 // ---- the grid: built once for a number of steps and rows, then only classes and lengths change ----
 function build({ steps, rows }) {
   const gap = steps > 60 ? '.5px' : steps > 34 ? '1px' : '1.5px';
-  const every = [[34, 1], [80, 5], [400, 10]], narrow = [[12, 1], [60, 5], [120, 10], [400, 20]];
-  const marked = (table, i) => i % table.find(([most]) => steps <= most)[1] === 0;
   columns = Array.from({ length: steps }, (_, i) => {
     const cells = rows.map((_, r) => make('i', { class: 'cl-cell', '--r': r + 4 }));
     const bars = rows.map(() => make('i', { class: 'cl-bar' }));
     const column = make('button', { type: 'button', class: 'cl-step' }, make('i', { class: 'base' }), ...cells,
       make('span', { class: 'plot' }, ...bars, make('span', { class: 'over' })),
-      make('span', { class: 'n', 'data-wide': marked(every, i), 'data-narrow': marked(narrow, i) }, String(i)));
+      make('span', { class: 'n' }, String(i)));
     column.onclick = () => pin(i);
     column.onpointerenter = (event) => { if (event.pointerType === 'mouse') { pointed = i; tell(); } };
     return column;
@@ -72,6 +70,25 @@ function build({ steps, rows }) {
     ...rows.map((row, r) => make('span', { class: 'of-row', '--r': r + 4 }, row.label)), make('span', { class: 'axis' }), make('span', { class: 'of-step' }, 'Step'));
   set(plot, { '--rows': rows.length, '--steps': steps, '--gap': gap }, labels, grid);
   plot.dataset.shape = shapeOf({ steps, rows });
+  widths.disconnect();
+  widths.observe(grid);
+}
+
+// As many step numbers, and values of cut bars, as there is room for.
+let room = 0;
+const widths = new ResizeObserver(([{ contentRect }]) => {
+  room = contentRect.width / columns.length;
+  mark();
+});
+
+function mark() {
+  const every = [1, 5, 10, 20].find((count) => count * room >= (count > 1 ? 20 : 18)) ?? 50;
+  let last = -Infinity;
+  columns.forEach((column, i) => {
+    const told = column.dataset.over && (i - last) * room >= 32;
+    if (told) last = i;
+    set(column, { 'data-marked': i % every === 0, 'data-told': told });
+  });
 }
 
 const shapeOf = ({ steps, rows }) => [steps, ...rows.map((row) => row.label)].join('|');
@@ -101,6 +118,7 @@ function paint(column, i) {
   });
   const cut = cells.filter((cell) => cell?.y > 1).sort((a, b) => b.y - a.y)[0];
   column.querySelector('.over').textContent = cut?.value ?? '';
+  set(column, { 'data-over': cut?.value ?? null });
 }
 
 function draw(value) {
@@ -114,6 +132,7 @@ function draw(value) {
   if (!view) return set(plot, {}, make('p', { class: 'cl-note' }, 'Nothing has run yet: press Generate, and every step appears here as it is decided.'));
   if (plot.dataset.shape !== shapeOf(view)) build(view);
   columns.forEach(paint);
+  mark();
   const brace = plot.querySelector('.brace'), line = plot.querySelector('.cl-limit');
   set(brace, { '--share': view.warmup / view.steps });
   brace.hidden = !view.warmup;
