@@ -79,7 +79,7 @@ class Following:
 
 @pytest.mark.parametrize("setting", BFLOAT16, ids=str)
 def test_bfloat16_differs_only_by_the_rounding_of_its_change(
-        setting: Setting, reference: dict[str, Any], models: dict[str, Model], record_property: Any) -> None:
+        setting: Setting, reference: dict[str, Any], models: dict[str, Model], capsys: pytest.CaptureFixture[str]) -> None:
     """Led along cache-dit's decisions, every step starts from its state: latents are equal to the bit, and a decision
     of ours may differ only where cache-dit's 8-bit change is on the other side of the threshold."""
     theirs = reference["runs"][str(setting)]
@@ -97,13 +97,13 @@ def test_bfloat16_differs_only_by_the_rounding_of_its_change(
                  if call.reason[0] != call.mode]
     threshold = setting.knobs["R"]
     for call, change in differing:
-        print(f"{setting}: step {call.step} {call.stream}: float32 change {call.change:.6f} -> {call.reason[0]}, "
-              f"8-bit change {change:.6f} -> {call.mode}, threshold {threshold}")
+        with capsys.disabled():  # listed, not hidden
+            print(f"\n{setting}: step {call.step} {call.stream}: float32 change {call.change:.6f} -> {call.reason[0]}, "
+                  f"8-bit change {change:.6f} -> {call.mode}")
         assert call.change is not None
         assert abs(call.change - threshold) <= EIGHT_BITS * threshold
         assert (change < threshold) == (call.mode == "c")
         assert (call.change < threshold) == (call.reason[0] == "c")
-    record_property("decisions that differ", len(differing))
 
     calls, _, _ = ours(models["bfloat16"], setting)
     first = min((call.call for call, _ in differing), default=len(calls))
