@@ -98,6 +98,12 @@ class Drift:
         if self.threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
             return Decision("c", "threshold 1", self.threshold)
         change = probe.change()
-        if change < self.threshold:
-            return Decision("c", f"change {change:.4g} < {self.threshold:g}", self.threshold)
-        return Decision("C", f"change {change:.4g} >= {self.threshold:g}", self.threshold)
+        similar = change < self.threshold
+        return Decision("c" if similar else "C", compared(change, self.threshold), self.threshold)
+
+
+def compared(change: float, limit: float) -> str:
+    """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
+    below = change < limit
+    found = next(text for digits in range(4, 18) if (float(text := f"{change:.{digits}g}") < limit) == below)
+    return f"change {found} {'<' if below else '>='} {limit:.10g}"

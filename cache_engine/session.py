@@ -81,10 +81,16 @@ class Session:
 
     def begin(self, total: int | None = None) -> None:
         """Start a run of ``total`` steps (the last run's count if None)."""
+        self.end()
         self.total = self.total if total is None else total
         self.plan = self.planner(self.total)
-        self.begun = True
         self._reset()
+        self.begun = True
+
+    def end(self) -> None:
+        """The run is over, done or not: what it remembered is gone, its trace stays."""
+        self.begun = False
+        self.memory.clear()
 
     def next_step(self) -> None:
         """The scheduler has taken its step."""
@@ -127,6 +133,8 @@ class Session:
         call.decision = decision = stream.decide(call)
         if call.measured is None and call.measure is not None:
             call.measured = call.measure()
+        if call.live and call.measured is not None:
+            checked(float(call.measured), call.step)
         call.measure = None
         if decision.mode == "C":
             stream.ready, stream.streak = True, 0

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from inspect import signature
 from typing import Any
 
 import torch
@@ -47,8 +48,9 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
     scheduler = getattr(target, "scheduler", None) if hasattr(target, "transformer") else None
     transformer = target.transformer if hasattr(target, "transformer") else target
     sections = sections_of(type(transformer).__name__)
-    if "_cachelens" in vars(transformer):
-        raise EngineError("this model already runs under a method; leave that `with` first.")
+    for item in (transformer, scheduler):  # a shared scheduler would tell both runs of either's steps
+        if "_cachelens" in getattr(item, "__dict__", ()):
+            raise EngineError(f"this {type(item).__name__} already runs under a method; leave that `with` first.")
     if scheduler is None and steps is None:
         raise EngineError("steps: a bare transformer does not tell how many steps a run has; pass steps=.")
     blocks = numbered(transformer, sections)
@@ -59,18 +61,21 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
     site = StackSite(session, blocks)
     clock = clock or Clock(device_of(transformer))
 
+    names = list(signature(transformer.forward).parameters)
+
     def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if stop is not None and stop.is_set():
             raise Cancelled
-        if any(kwargs.get(name) is not None for name in CONTROL) and session.plan and session.plan.sites:
+        given = dict(zip(names, args)) | kwargs
+        if any(given.get(name) is not None for name in CONTROL) and session.plan and session.plan.sites:
             raise EngineError("ControlNet adds its signal between the blocks, which a cache skips; run it without one.")
         call = session.open()
         call.live = clock.live
         if call.number == 0:
             clock.loop_begins = clock.synchronise()
         start = clock.mark()
-        site.enter(call)
         try:
+            site.enter(call)
             result = original(*args, **kwargs)
         finally:
             site.leave()
@@ -79,13 +84,22 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
             on_call(session.traced(call, fetch=False))
         return result
 
+    def guarded(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return forward(original, *args, **kwargs)
+        except BaseException:  # a run that failed is over: no later call may be served from it
+            session.end()
+            raise
+
     with ExitStack() as exits:
+        exits.callback(session.end)
         replaced(exits, transformer, "_cachelens", True)
         for module, replacement in site.forwards():
             replaced(exits, module, "forward", replacement)
         own = transformer.forward
-        replaced(exits, transformer, "forward", wraps(own)(partial(forward, own)))
+        replaced(exits, transformer, "forward", wraps(own)(partial(guarded, own)))
         if scheduler is not None:
+            replaced(exits, scheduler, "_cachelens", True)
             attach_scheduler(exits, scheduler, session, clock, stop)
         yield session
 

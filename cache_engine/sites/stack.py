@@ -98,8 +98,8 @@ class StackSite:
         return result
 
     def decide(self, call: Call, stack: Stack, block: Block, inputs: dict[str, Tensor]) -> None:
-        image = inputs[block.section.takes[0]]
-        if not self.memory.fits(image):
+        image, *text = (inputs[name] for name in block.section.takes)
+        if not self.memory.fits(image, *text):
             self.session.forget(call)
             self.memory = self.session.memory.setdefault(call.stream, Memory())
         residual = image - self.entry if self.session.plan.signal and stack.start > 0 else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from diffusers import FluxTransformer2DModel
 from torch import Tensor
@@ -18,26 +21,44 @@ def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
     return model.eval().to(dtype)
 
 
+def control_samples(side: int = 4) -> dict[str, list[Tensor]]:
+    """What a ControlNet would add after each block: one (1, side**2, 32) for the double blocks, two for the single."""
+    generator = torch.Generator().manual_seed(2)
+    first, *rest = (torch.randn(1, side * side, 32, generator=generator) for _ in range(3))
+    return {"controlnet_block_samples": [first], "controlnet_single_block_samples": rest}
+
+
 @torch.inference_mode()
-def denoise(model: FluxTransformer2DModel, steps: int, streams: tuple[str, ...] = ("cond",), side: int = 4,
-            dtype: torch.dtype = torch.float32) -> Tensor:
-    """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1, side**2, 4)."""
+def denoise(model: FluxTransformer2DModel, steps: int, streams: tuple[str, ...] = ("cond",),
+            side: int | Callable[[int], int] = 4, dtype: torch.dtype = torch.float32, broken_from: int | None = None,
+            **more: Any) -> Tensor:
+    """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1, side**2, 4).
+
+    side: may be a function of the step, which then starts from fresh noise where it changes.
+    broken_from: the step from which the latents are not a number.  more: goes to every call of the model.
+    """
     generator = torch.Generator().manual_seed(1)
+    side_at = side if callable(side) else lambda step: side
 
     def noise(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(dtype)
 
-    latents = noise(1, side * side, 4)
+    latents = noise(1, side_at(0) ** 2, 4)
     texts = {name: (noise(1, 6, 32), noise(1, 32)) for name in ("cond", "uncond")}
-    place = torch.arange(side * side)
-    image_ids = torch.stack([torch.zeros_like(place), place // side, place % side], dim=1).to(dtype)
     text_ids = torch.zeros(6, 3, dtype=dtype)
 
     for step in range(steps):
+        width = side_at(step)
+        if latents.shape[1] != width**2:
+            latents = noise(1, width**2, 4)
+        if step == broken_from:
+            latents = latents * torch.nan
+        place = torch.arange(width**2)
+        image_ids = torch.stack([torch.zeros_like(place), place // width, place % width], dim=1).to(dtype)
         sigma = 1 - step / steps
         found = [model(hidden_states=latents, encoder_hidden_states=texts[name][0], pooled_projections=texts[name][1],
                        timestep=torch.full((1,), sigma, dtype=dtype), img_ids=image_ids, txt_ids=text_ids,
-                       return_dict=False)[0] for name in streams]
+                       return_dict=False, **more)[0] for name in streams]
         velocity = found[0] if len(found) == 1 else found[1] + CFG_SCALE * (found[0] - found[1])
         latents = latents - velocity / steps
     return latents
