@@ -1,0 +1,78 @@
+"""A served page for the browser and client tests: the real launcher in its own process, on a free port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("served")
+    log = folder / "log"
+    settings = {"PORT": str(port), "HOST": "127.0.0.1", "MODEL": "", "GRADIO_TEMP_DIR": str(folder)}
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen([sys.executable, str(ROOT / "app.py")], cwd=folder, stdout=out, stderr=out,
+                                   env=os.environ | settings)
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            if process.poll() is not None:
+                pytest.fail(f"the page stopped at once:\n{log.read_text(encoding='utf-8')}")
+            try:
+                urllib.request.urlopen(address, timeout=1).read()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as play:
+        one = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield one
+        one.close()
+
+
+class Visit:
+    """A page in a fresh context, and what it said and asked for."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.complaints, self.abroad = page, list[str](), list[str]()
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else self.abroad.append(asked.url))
+
+
+@pytest.fixture
+def visit(browser: Browser, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """The page, opened; afterwards it must have been silent and at home."""
+    options: dict[str, Any] = getattr(request, "param", {})
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}} | options)
+    found = Visit(context.new_page(), served)
+    found.page.goto(served)
+    found.page.locator("#generate").wait_for(timeout=60_000)
+    found.page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
+    yield found
+    context.close()
+    assert found.complaints == []
+    assert found.abroad == []

@@ -1,0 +1,119 @@
+"""The main job in a real browser: generate, read the numbers, move a knob, stop, and be told what is wrong."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import Visit
+
+RUN = 240_000  # ms; the first run loads the model
+
+
+def generate(page: Page) -> None:
+    page.locator("#generate button, button#generate").first.click()
+    expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done", timeout=RUN)
+
+
+def figure(page: Page, card: str) -> float:
+    return float(re.sub(r"[^\d.]", "", page.locator(f"[data-card={card}] .num").inner_text()))
+
+
+def knob(page: Page, name: str, value: float) -> None:
+    """Type into the number box beside a knob's slider."""
+    box = page.locator(f"#knob-dbcache-{name} input[type=number]")
+    box.fill(str(value))
+    box.press("Enter")
+    box.blur()
+
+
+def recipe(page: Page, text: str) -> None:
+    field = page.locator("#recipe-text input, #recipe-text textarea").first
+    field.fill(text)
+    field.press("Enter")
+
+
+def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
+    page = visit.page
+    recipe(page, "F1B0_W4MC3_R0.3_T1O1")
+    expect(page.locator("#knob-dbcache-max_continuous_cached_steps input[type=number]")).to_have_value("3")
+    generate(page)
+    assert figure(page, "speed") > 0
+    assert "TFLOPs" in page.locator("[data-card=flops]").inner_text() or "GFLOPs" in page.locator("[data-card=flops]").inner_text()
+    assert 5 < figure(page, "psnr") < 99
+    assert 0 < figure(page, "ssim") <= 1
+    steps = page.locator("#timeline .cl-step")
+    expect(steps).to_have_count(28)
+    assert page.locator("#timeline [data-mode=cached]").count() > 0
+    assert page.locator("#pair img").count() >= 2
+
+    # a knob moves: the accelerated side alone runs again, and the page says so
+    knob(page, "residual_diff_threshold", 0)
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile("_R0_"))
+    generate(page)
+    assert "eused the baseline of" in page.locator("#status").inner_text()
+    assert page.locator("[data-card=psnr] .num").inner_text() == "identical"
+    expect(page.locator("#timeline .cl-step [data-mode=cached], #timeline .cl-step[data-mode=cached]")).to_have_count(0)
+    expect(page.locator("#runs [data-index]")).to_have_count(2)
+
+    # the earlier run is shown again by a click
+    page.locator("#runs [data-index='1']").click()
+    expect(page.locator("[data-card=psnr] .num")).to_contain_text("dB")
+
+
+def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#steps input").fill("200")
+    page.locator("#steps input").blur()
+    page.locator("#generate").click()
+    expect(page.locator("#timeline .cl-step")).to_have_count(200, timeout=RUN)
+    expect(page.locator("#status")).to_contain_text(re.compile(r"step \d+ of 200"), timeout=RUN)
+    page.locator("#stop").click()
+    expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "stopped", timeout=20_000)
+    assert page.locator("#pair img").count() == 0
+    assert page.locator("[data-card=speed] .num").inner_text() == "–"
+    page.locator("#steps input").fill("6")
+    page.locator("#steps input").blur()
+    recipe(page, "F1B0_W2_R0.3_T0O0")
+    generate(page)
+    expect(page.locator("#timeline .cl-step")).to_have_count(6)
+
+
+@pytest.mark.parametrize(("field", "value", "said"), [
+    ("#steps", "28.5", "steps: 28.5"), ("#steps", "0", "steps: 0"), ("#seed", "-1", "seed: -1"), ("#seed", "", "seed: ''"),
+])
+def test_a_bad_field_is_named_and_nothing_runs(visit: Visit, field: str, value: str, said: str) -> None:
+    page = visit.page
+    page.locator(f"{field} input").fill(value)
+    page.locator(f"{field} input").blur()
+    page.locator("#generate").click()
+    expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "error", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text(said)
+
+
+def test_a_bad_recipe_changes_nothing(visit: Visit) -> None:
+    page = visit.page
+    before = page.locator("#knob-dbcache-max_warmup_steps input[type=number]").input_value()
+    recipe(page, "F1B0_W3_nonsense")
+    expect(page.locator("#status")).to_contain_text("recipe: 'nonsense' cannot be read")
+    assert page.locator("#knob-dbcache-max_warmup_steps input[type=number]").input_value() == before
+
+
+def test_a_prompt_is_text_and_nothing_else(visit: Visit) -> None:
+    page = visit.page
+    canary = "<img src=x onerror=window.__hit=1> ${window.__hit=1} `{{window.__hit=1}}` 日本語 🦊"
+    page.locator("#prompt textarea").fill(canary)
+    page.locator("#steps input").fill("2")
+    page.locator("#steps input").blur()
+    recipe(page, "F1B0_W1_R0.3_T0O0")
+    generate(page)
+    assert page.evaluate("window.__hit") is None
+    expect(page.locator("#unknown")).to_contain_text("does not know")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}, {"viewport": {"width": 1024, "height": 800}},
+                                   {"viewport": {"width": 1440, "height": 900}}], indirect=True)
+def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
+    assert visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
