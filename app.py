@@ -1,7 +1,7 @@
 """Serve the page: HOST, PORT and MODEL may be set. On a Space, `spaces` has to be imported before torch is."""
 
 try:
-    import spaces  # noqa: F401
+    import spaces  # noqa: F401  # pyright: ignore[reportMissingImports]
 except ImportError:
     pass
 

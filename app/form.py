@@ -13,7 +13,18 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from cache_engine import METHODS, MODELS, EngineError, Knob, Method, ModelFacts, RunRequest, facts_of, format_recipe, method_from, resolve
+from cache_engine import (
+    MODELS,
+    EngineError,
+    Knob,
+    Method,
+    ModelFacts,
+    RunRequest,
+    facts_of,
+    format_recipe,
+    method_from,
+    resolve,
+)
 
 EMPTY = ""  # what an empty number field hands on: refused by the strict records, with their sentence
 
@@ -48,9 +59,9 @@ def request_of(*, model: Any, prompt: Any, size: Any, seed: Any, steps: Any, gui
     width, height = size_of(size)
     taken = {"guidance": guidance} if row.guidance is not None else {}
     taken |= {"true_cfg_scale": true_cfg_scale} if takes_cfg(model) else {}
-    fields = {"prompt": prompt, "seed": seed, "steps": steps} | taken
-    return resolve(RunRequest(model=model, width=width, height=height,
-                              **{name: EMPTY if value is None else value for name, value in fields.items()}))
+    fields: dict[str, Any] = {"prompt": prompt, "seed": seed, "steps": steps} | taken
+    given: dict[str, Any] = {name: EMPTY if value is None else value for name, value in fields.items()}
+    return resolve(RunRequest(model=model, width=width, height=height, **given))
 
 
 def request_from(described: Any) -> RunRequest:

@@ -80,10 +80,9 @@ class Worker:
         try:
             yield (self._sign(job),)
             while True:
-                events = self._drained(job)
-                error = events.pop() if events and isinstance(events[-1], Exception) else None
+                events, error = self._drained(job)
                 yield (self._sign(job), *events)
-                if error:
+                if error is not None:
                     raise error
                 if events and isinstance(events[-1], Comparison):
                     return
@@ -129,15 +128,17 @@ class Worker:
         return Waiting(job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since)
 
     @staticmethod
-    def _drained(job: Job) -> list[Event | Exception]:
-        """All that is there, or one sign that nothing came for HEARTBEAT seconds. An exception is always the last."""
-        events: list[Event | Exception] = []
+    def _drained(job: Job) -> tuple[list[Event], Exception | None]:
+        """All that is there, or nothing after HEARTBEAT seconds; and how the job ended, if it failed."""
+        events: list[Event] = []
         try:
-            events.append(job.events.get(timeout=HEARTBEAT))
-            while True:
-                events.append(job.events.get_nowait())
+            event = job.events.get(timeout=HEARTBEAT)
+            while not isinstance(event, Exception):
+                events.append(event)
+                event = job.events.get_nowait()
         except queue.Empty:
-            return events
+            return events, None
+        return events, event
 
     # ---- the thread ----
     def _wake(self) -> None:

@@ -71,7 +71,7 @@ def count(model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> float:
             layers, _, _ = calculate_flops(model, kwargs=dict(inputs), print_results=False, output_as_string=False)
         with _Attention() as attention:
             model(**inputs)
-    return (layers + attention.flops) / 1e12
+    return (float(layers) + attention.flops) / 1e12
 
 
 @lru_cache(maxsize=2)
@@ -92,8 +92,8 @@ def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
     """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that is."""
     model = _meta_copy(request.model)
     inputs = _inputs(MODELS[request.model], request)
-    before = "" if mode == "C" else "C" * plan.predictor.keep
-    letters = before + mode * 2
+    before: tuple[Mode, ...] = () if mode == "C" else ("C",) * plan.predictor.keep
+    letters = (*before, mode, mode)
     planned = plan._replace(schedule=Fixed(letters), sites=tuple(site._replace(steps=None) for site in plan.sites))
     with _LOCK, attached(model, None, steps=len(letters), plan=lambda facts: planned) as session, torch.no_grad():
         session.begin()

@@ -11,13 +11,15 @@ from pydantic import Field
 
 from .records import EngineError, ModelFacts, Plan, RunRequest, Strict
 
+Kind = Literal["int", "float", "text", "choice"]
+
 
 class Knob(NamedTuple):
     """One parameter of a method, as sliders, command line, presets and docs show it."""
 
     name: str
     label: str
-    type: Literal["int", "float", "text", "choice"]
+    type: Kind
     default: Any
     low: float | None
     high: float | None
@@ -54,7 +56,7 @@ class Method(Strict):
 
     @classmethod
     def knobs(cls) -> tuple[Knob, ...]:
-        kinds = {"integer": "int", "number": "float", "string": "text"}
+        kinds: dict[str, Kind] = {"integer": "int", "number": "float", "string": "text"}
         found = []
         for name, facts in cls.model_json_schema()["properties"].items():
             choices = tuple(facts.get("enum", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,7 +34,8 @@ def measure(reference: Image.Image, other: Image.Image) -> Quality:
         raise EngineError(f"the pictures differ in size ({a.shape[1]} x {a.shape[0]}, {b.shape[1]} x {b.shape[0]}); "
                           "only equal sizes can be compared.")
     distance = np.abs(a.astype(np.int16) - b.astype(np.int16))
-    return Quality(psnr(a, b), float(structural_similarity(a, b, channel_axis=2)), float(distance.mean()),
+    ssim: Any = structural_similarity(a, b, channel_axis=2)
+    return Quality(psnr(a, b), float(ssim), float(distance.mean()),
                    int(distance.max()), float((distance.max(axis=2) > 8).mean()))
 
 

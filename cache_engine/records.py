@@ -24,16 +24,16 @@ Side = Literal["baseline", "accelerated"]
 class RunRequest(Strict):
     """What picture to draw. ``None`` means: as the model's row says."""
 
-    model: str = Field("tiny", min_length=1, max_length=200)
+    model: str = Field(default="tiny", min_length=1, max_length=200)
     prompt: str = Field(min_length=1, max_length=2000)
-    negative_prompt: str = Field("", max_length=2000)
-    true_cfg_scale: float | None = Field(None, ge=1, le=20)
-    guidance: float | None = Field(None, ge=0, le=20)
-    seed: Whole = Field(0, ge=0, le=2**32 - 1)
-    steps: Whole | None = Field(None, ge=1, le=200)
-    width: Whole | None = Field(None, ge=64, le=2048)
-    height: Whole | None = Field(None, ge=64, le=2048)
-    max_sequence_length: Whole | None = Field(None, ge=1, le=512)
+    negative_prompt: str = Field(default="", max_length=2000)
+    true_cfg_scale: float | None = Field(default=None, ge=1, le=20)
+    guidance: float | None = Field(default=None, ge=0, le=20)
+    seed: Whole = Field(default=0, ge=0, le=2**32 - 1)
+    steps: Whole | None = Field(default=None, ge=1, le=200)
+    width: Whole | None = Field(default=None, ge=64, le=2048)
+    height: Whole | None = Field(default=None, ge=64, le=2048)
+    max_sequence_length: Whole | None = Field(default=None, ge=1, le=512)
 
 
 class Engine(Strict):

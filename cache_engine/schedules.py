@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .records import Decide, Decision, Probe
+from .records import Decide, Decision, Mode, Probe
 
 StreakRule = Literal["1.5.3", "before"]
 
@@ -22,7 +22,7 @@ class Always:
 class Fixed:
     """The modes of ``letters`` in turn, whatever the data says; used to count what each mode costs."""
 
-    letters: str
+    letters: tuple[Mode, ...]
 
     def begin(self) -> Decide:
         return lambda probe: Decision(self.letters[probe.step], "fixed")

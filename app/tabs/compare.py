@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from cache_engine import METHODS, MODELS
 
@@ -43,7 +42,7 @@ class Parts:
     recipe_text: Any = None
     recipe: Any = None
     groups: dict[str, Any] = field(default_factory=dict)  # method -> its Column of knobs
-    knobs: dict[tuple[str, str], Component] = field(default_factory=dict)
+    knobs: dict[tuple[str, str], Any] = field(default_factory=dict)
     headline: Any = None
     view: Any = None
     pair: Any = None

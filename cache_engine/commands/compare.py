@@ -59,7 +59,9 @@ def writable(folder: Path) -> Path:
 
 
 def _tell(event: Event) -> None:
-    """Progress on stderr: one line a stage."""
+    """Progress on stderr, one line a stage, for who watches: a program finds nothing but errors there."""
+    if not sys.stderr.isatty():
+        return
     if isinstance(event, Progress) and event.call is None:
         print(f"{event.side}: {event.message}", file=sys.stderr)
     elif isinstance(event, SideDone):

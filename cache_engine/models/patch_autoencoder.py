@@ -29,20 +29,20 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         block_out_channels: tuple[int, ...] = (1, 1, 1, 1),  # only their number is read: 2 ** 3 = 8 pixels a latent
     ) -> None:
         super().__init__()
-        numbers = 4 * latent_channels
+        self.patch_size, numbers = patch_size, 4 * latent_channels
         self.basis = nn.Parameter(torch.zeros(3 * patch_size**2, numbers), requires_grad=False)
         self.mean = nn.Parameter(torch.zeros(3 * patch_size**2), requires_grad=False)
         self.scale = nn.Parameter(torch.ones(numbers), requires_grad=False)
 
     def tokens(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in -1..1 -> packed tokens (B, HW / 256, 4C), as the transformer sees them."""
-        patches = nn.functional.unfold(pictures, self.config.patch_size, stride=self.config.patch_size).mT
+        patches = nn.functional.unfold(pictures, self.patch_size, stride=self.patch_size).mT
         return (patches - self.mean) @ self.basis / self.scale
 
     def encode(self, x: Tensor, return_dict: bool = True) -> SimpleNamespace | tuple[SimpleNamespace]:
         """Pictures -> a distribution without spread, as `encode(x).latent_dist.mode()`."""
         batch, _, height, width = x.shape
-        rows, columns = height // self.config.patch_size, width // self.config.patch_size
+        rows, columns = height // self.patch_size, width // self.patch_size
         z = self.tokens(x).view(batch, rows, columns, -1, 2, 2).permute(0, 3, 1, 4, 2, 5)
         z = z.reshape(batch, -1, 2 * rows, 2 * columns)
         spread = SimpleNamespace(mode=lambda: z, sample=lambda generator=None: z, mean=z)
@@ -55,6 +55,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         tokens = z.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
         tokens = tokens.reshape(batch, height * width // 4, 4 * channels)
         patches = (tokens * self.scale) @ self.basis.T + self.mean
-        size = self.config.patch_size
+        size = self.patch_size
         sample = nn.functional.fold(patches.mT, (height * 8, width * 8), size, stride=size)
         return DecoderOutput(sample=sample) if return_dict else (sample,)

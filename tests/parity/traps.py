@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import cache_dit
-import torch
 from cache_dit import DBCacheConfig
 
-from tests.parity.loop import denoise, control_samples, tiny_flux
+from tests.parity.loop import control_samples, denoise, tiny_flux
 from tests.tiny_pipeline import draw, tiny_pipeline
 
 
