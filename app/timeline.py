@@ -44,7 +44,7 @@ def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], st
         "baseline": [step in done for step in range(steps)], "rows": rows, "signal": SIGNAL,
         "limit": None if line is None else {"place": round(min(line / top, 1), 4), "text": number(line)},
         "top": top, "ticks": [{"place": round(tick / top, 4), "text": number(tick)} for tick in _ticks(top)],
-        "at": _look_at(accelerated, len(baseline) and full and max(done, default=0), running),
+        "at": _look_at(accelerated, max(done, default=0), running),
         "banner": "" if running or not accelerated else nothing_cached(accelerated, steps, knobs),
     }
 

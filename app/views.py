@@ -108,7 +108,7 @@ def _psnr(quality: Quality) -> View:
     scale = {"place": place(quality.psnr_db), "on": len(words) - 1 if same else words.index(word), "words": words,
              "ends": [place(low) for low, _ in LIKENESS[1:]]}
     return _card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word, scale=scale,
-                 exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR against the baseline, same prompt and seed")
+                 exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")
 
 
 def _ssim(comparison: Comparison) -> View:
@@ -151,10 +151,11 @@ def times(comparison: Comparison | None) -> View:
     rows = [{"side": name, "label": SIDES[name], "total": seconds(side.total),
              "parts": [{"name": part, "share": round(value / longest, 5), "text": f"{part} {seconds(value)}"}
                        for part, value in side._asdict().items()]} for name, side in sides.items()]
-    legend = [{"name": part, "text": f"{part} {', '.join(dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()))}"}
-              for part in ("encode", "decode")]
+    both = {part: dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()) for part in ("encode", "decode")}
+    legend = [{"name": part, "text": f"{part} {', '.join(texts)}"} for part, texts in both.items()]
     num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
-    return {"rows": rows, "legend": legend, "note": f"whole picture: {'the same time' if word == 'the same' else f'{num} {word}'}"}
+    whole = "the same time" if word == "the same" else f"{num} {word}"
+    return {"rows": rows, "legend": legend, "note": f"whole picture: {whole}"}
 
 
 # ---- runs on one baseline ----

@@ -111,7 +111,7 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
     change = None if call.change is None else change_text(call.change, call.limit)
     noted = f" (change {change})" if change else ""
     row = f", {ORDINALS[streak] if streak < len(ORDINALS) else f'{streak}th'} in a row" if call.mode == "c" and streak else ""
-    if call.reason.startswith("change") and change and call.limit is not None:
+    if call.reason.startswith("change") and call.change is not None and call.limit is not None:
         return f"{done}: change {change} is {'' if call.change < call.limit else 'not '}below {number(call.limit)}{row}"
     said = {
         "always": "this side computes every step",

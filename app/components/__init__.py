@@ -50,7 +50,6 @@ button), cl-quiet (no border), cl-note (small print).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -65,11 +64,10 @@ def _text(file: str) -> str:
     return (FOLDER / file).read_text(encoding="utf-8")
 
 
-def _drawn(name: str, value: dict[str, Any] | None, elem_classes: Sequence[str] | str | None = None, **more: Any) -> gr.HTML:
+def _drawn(name: str, value: dict[str, Any] | None, **more: Any) -> gr.HTML:
     """A ``gr.HTML`` of constants: gradio runs templates, so no value may ever stand in one."""
     return gr.HTML(value, html_template=f'<div class="cl-{name}"></div>', css_template=_text(f"{name}.css"),
-                   js_on_load=_text("dom.js") + _text(f"{name}.js"), apply_default_css=False,
-                   elem_classes=elem_classes, **more)
+                   js_on_load=_text("dom.js") + _text(f"{name}.js"), apply_default_css=False, **more)
 
 
 def header(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base
 
 FOLDER = Path(__file__).resolve().parent
 SHEETS = ("tokens.css", "base.css", "gradio.css")
@@ -68,9 +68,9 @@ SAME = {  # sizes, and the one colour that gradio knows no dark one for
 }
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """System fonts, our colours; nothing is fetched from anywhere."""
-    made = gr.themes.Base(font=list(SANS), font_mono=list(MONO))
+    made = Base(font=list(SANS), font_mono=list(MONO))
     colours = {name: f"var(--cl-{token})" for name, token in POINTERS.items()}
     values = SAME | colours | {f"{name}_dark": value for name, value in colours.items()}
     return made.set(**values)
