@@ -43,7 +43,9 @@ function tell() {
   const lines = told.map(({ row, cell }) => view.rows.length > 1 ? `${row.stream}: ${cell.sentence}` : cell.sentence);
   const waiting = view.baseline[shown] ? 'not run yet; the baseline is' : 'not run yet';
   sentence.replaceChildren(make('b', {}, `Step ${shown}`), ...(lines.length ? lines : [waiting]).map((line) => make('span', {}, line)));
-  facts.replaceChildren(...told.map(({ cell }) => make('span', {}, cell.facts)));
+  const costs = [...new Set(told.map(({ cell }) => cell.facts))];
+  const named = costs.length > 1 ? told.map(({ row, cell }) => `${row.stream}: ${cell.facts}`) : costs;
+  facts.replaceChildren(...named.map((line) => make('span', {}, line)));
 }
 
 // ---- the grid: built once for a number of steps and rows, then only classes and lengths change ----
