@@ -72,9 +72,13 @@ def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[s
         facts.append(f"{milliseconds(call.seconds).removesuffix(' ms')} of {milliseconds(full.seconds)}")
     elif call.seconds:
         facts.append(milliseconds(call.seconds))
-    return {"mode": shade, "change": call.change, "y": None, "cost": round(min(ran, 1), 4),
-            "value": None if call.change is None else change_text(call.change).rstrip("0") if call.change >= 1 else
-            significant(call.change, 2) if call.change else "0", "sentence": sentence(call, streak, knobs), "facts": " · ".join(facts)}
+    return {"mode": shade, "change": call.change, "y": None, "cost": round(min(ran, 1), 4), "value": _short(call.change),
+            "sentence": sentence(call, streak, knobs), "facts": " · ".join(facts)}
+
+
+def _short(change: float | None) -> str | None:
+    """A change in the little room above its bar."""
+    return None if change is None else significant(change, 3 if change >= 1 else 2)
 
 
 def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None:
@@ -128,4 +132,5 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
         return f"{nothing}: this method computes every step."
     if "mask" in why:
         return f"{nothing}: the mask and the warm-up have every step computed. Put zeros into the mask."
-    return f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). Choose fewer, or more steps."
+    return (f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
+            "Choose fewer, or more steps.")

@@ -51,7 +51,8 @@ def headline(comparison: Comparison | None, *, runs: int = 1, published: Mapping
         _card(*names, "–", notes=["nothing measured yet"]) for names in (
             ("speed", "measured", "Denoise loop"), ("flops", "counted", "Compute, counted"),
             ("psnr", "measured", "Likeness to the baseline"), ("ssim", "measured", "Structure"))]
-    return {"state": "measured" if comparison else "empty", "cards": cards, "about": list(ABOUT), "published": published_line(published)}
+    return {"state": "measured" if comparison else "empty", "cards": cards, "about": list(ABOUT),
+            "published": published_line(published)}
 
 
 def _card(name: str, kind: str, label: str, num: str, word: str = "", **more: Any) -> View:
@@ -81,7 +82,8 @@ def _compute(comparison: Comparison) -> View:
     what = "step" if len(comparison.accelerated.schedules) < 2 else "call"
     cost = {mode: max((call.tflops for call in calls if call.mode == mode), default=0) for mode in "Cc"}
     per_call, small = flops_unit(cost["C"])
-    parts = [f"a {name} {what} {significant(cost[mode] * per_call)}" for name, mode in (("full", "C"), ("cached", "c")) if cost[mode]]
+    parts = [f"a {name} {what} {significant(cost[mode] * per_call)}"
+             for name, mode in (("full", "C"), ("cached", "c")) if cost[mode]]
     return _card("flops", "counted", "Compute, counted", significant(spent * factor), unit, before=significant(full * factor),
                  strong=_less_compute(comparison.compute_ratio),
                  notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
@@ -106,23 +108,25 @@ def _psnr(quality: Quality) -> View:
     scale = {"place": place(quality.psnr_db), "on": len(words) - 1 if same else words.index(word), "words": words,
              "ends": [place(low) for low, _ in LIKENESS[1:]]}
     return _card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word, scale=scale,
-                 exact="no pixel differs" if same else f"PSNR {quality.psnr_db:.4f} dB against the baseline, same prompt and seed")
+                 exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")
 
 
 def _ssim(comparison: Comparison) -> View:
     peak = comparison.accelerated.peak_bytes
     return _card("ssim", "measured", "Structure", structural(comparison.quality.ssim), "SSIM", strong="1 is identical",
                  notes=["memory for the cache", memory(comparison.accelerated.cache_bytes)]
-                 + [f"peak of the run {memory(peak or 0)}"] * bool(peak), exact=f"SSIM {comparison.quality.ssim:.6f}, 7 × 7 window")
+                 + [f"peak of the run {memory(peak or 0)}"] * bool(peak),
+                 exact=f"SSIM {comparison.quality.ssim:.6f}, 7 × 7 window")
 
 
 def published_line(figures: Mapping[str, Any] | None) -> View | None:
     """What a source printed about a setting (keys as in a preset's "published"); never mixed with what was measured here."""
     if not figures:
         return None
-    shapes = {"tflops": "{:g} TFLOPs", "speedup_tflops": "{:.2f}× less compute", "latency_s": "{:g} s", "speedup_latency": "{:.2f}× faster",
-              "psnr_as_printed": "{:.1f} dB PSNR as printed", "clip_score": "CLIP score {:g}", "image_reward": "ImageReward {:g}"}
-    known = [shape.format(figures[key]) for key, shape in shapes.items() if isinstance(figures.get(key), (int, float))]
+    shapes = {"tflops": "{:g} TFLOPs", "speedup_tflops": "{:.2f}× less compute", "latency_s": "{:g} s",
+              "speedup_latency": "{:.2f}× faster", "psnr_as_printed": "{:.1f} dB PSNR as printed",
+              "clip_score": "CLIP score {:g}", "image_reward": "ImageReward {:g}"}
+    known = [shape.format(figures[key]) for key, shape in shapes.items() if isinstance(figures.get(key), int | float)]
     return {"text": f"published: {', '.join(known)}", "source": str(figures.get("source", ""))}
 
 
@@ -147,10 +151,11 @@ def times(comparison: Comparison | None) -> View:
     rows = [{"side": name, "label": SIDES[name], "total": seconds(side.total),
              "parts": [{"name": part, "share": round(value / longest, 5), "text": f"{part} {seconds(value)}"}
                        for part, value in side._asdict().items()]} for name, side in sides.items()]
-    legend = [{"name": part, "text": f"{part} " + ", ".join(dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()))}
-              for part in ("encode", "decode")]
+    both = {part: dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()) for part in ("encode", "decode")}
+    legend = [{"name": part, "text": f"{part} {', '.join(texts)}"} for part, texts in both.items()]
     num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
-    return {"rows": rows, "legend": legend, "note": "whole picture: " + ("the same time" if word == "the same" else f"{num} {word}")}
+    whole = "the same time" if word == "the same" else f"{num} {word}"
+    return {"rows": rows, "legend": legend, "note": f"whole picture: {whole}"}
 
 
 # ---- runs on one baseline ----
@@ -181,8 +186,8 @@ def recipe_parts(recipe: str, preset: str | None = None) -> View:
              "MC": ("in row", "max_continuous_cached_steps, 0 is no limit"), "R": ("limit", "residual_diff_threshold"),
              "T": ("Taylor", "taylorseer_order"), "SCM": ("mask", "steps_computation_mask")}
     known = dict(_parts(preset or recipe))
-    return {"parts": [{"code": letter + value, "word": names[letter][0], "title": names[letter][1], "changed": known.get(letter) != value}
-                      for letter, value in _parts(recipe)]}
+    return {"parts": [{"code": letter + value, "word": names[letter][0], "title": names[letter][1],
+                       "changed": known.get(letter) != value} for letter, value in _parts(recipe)]}
 
 
 def _parts(recipe: str) -> list[tuple[str, str]]:
@@ -208,12 +213,14 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     side, kept = SIDES[progress.side], f"baseline of {kept} is kept" if kept else ""
     part = progress.done / progress.total if progress.total else None
     if progress.stage != "denoise":
-        return _status("running", f"{side}: {progress.message}" if progress.stage in ("encode", "decode") else progress.message, kept, part)
+        named = f"{side}: {progress.message}" if progress.stage in ("encode", "decode") else progress.message
+        return _status("running", named, kept, part)
     detail = []
     if progress.done and (spent := sum(call.seconds for call in calls)):
         each = spent / progress.done
         detail.append(f"{seconds(each)} a step, {seconds(each * (progress.total - progress.done))} left")
-    return _status("running", f"{side}, step {progress.done} of {progress.total}", "; ".join([*detail, *filter(None, [kept])]), part)
+    said = "; ".join([*detail, *filter(None, [kept])])
+    return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 
 
 def stopped(progress: Progress | None = None) -> View:
@@ -227,8 +234,9 @@ def failed(sentence: str) -> View:
 
 def finished(comparison: Comparison) -> View:
     clock = comparison.baseline.clock
-    return _status("done", f"Done at {comparison.accelerated.clock}.", f"The baseline of {clock} is kept: a knob re-runs only the "
-                   "accelerated side." if not comparison.baseline_reused else f"Reused the baseline of {clock}; only the accelerated side ran.")
+    said = (f"Reused the baseline of {clock}; only the accelerated side ran." if comparison.baseline_reused else
+            f"The baseline of {clock} is kept: a knob re-runs only the accelerated side.")
+    return _status("done", f"Done at {comparison.accelerated.clock}.", said)
 
 
 def header(words: Sequence[str], state: str = "idle") -> View:

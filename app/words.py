@@ -9,7 +9,8 @@ from typing import Any
 from cache_engine import StepTrace
 
 # The one place where likeness gets its words: a word holds from its PSNR (dB) up to the next one's.
-LIKENESS: tuple[tuple[float, str], ...] = ((-math.inf, "different"), (27, "visible"), (32, "very close"), (38, "nearly identical"))
+LIKENESS: tuple[tuple[float, str], ...] = (
+    (-math.inf, "different"), (27, "visible"), (32, "very close"), (38, "nearly identical"))
 SCALE = (20.0, 45.0)  # dB at the two ends of the drawn scale
 ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -104,7 +105,7 @@ def is_forced(call: StepTrace) -> bool:
 
 
 def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = None) -> str:
-    """Why a call was computed or cached. ``streak``: cached calls in a row, this one included (for a computed one: before it)."""
+    """Why a call was computed or cached. ``streak``: cached calls in a row, this one included (a computed one's: before it)."""
     knobs = method or {}
     done = {"C": "computed", "c": "cached", "p": "partly computed"}[call.mode]
     change = None if call.change is None else change_text(call.change, call.limit)

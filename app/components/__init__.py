@@ -1,41 +1,51 @@
 """What the page draws itself: each component is a ``gr.HTML`` whose template, styles and script are constants.
 
-Values are plain JSON dicts made by ``app.views``; user text reaches the document through ``textContent`` alone. Every
+Values are plain JSON dicts made by ``app.views``; user text reaches the document through text nodes alone. Every
 constructor takes ``(value=None, **more)``; ``None`` draws the empty state, ``more`` goes to ``gr.HTML``. Use
 ``show_progress="hidden"`` on events that write to them: gradio's own overlay would hide them. Launch with
-``theme=theme(), css=css()`` (from ``app.components.theme``).
+``theme=theme(), css=css()`` (from ``app.components.theme``). headline, timeline and runs draw their own card.
 
 constructor   value (made by)                                            events                          selectors for tests
-header        views.header(engine | words, state)                        none; owns the dark switch      .cl-engine
-status        views.status | queued | stopped | failed | finished | idle none                            .cl-status [data-kind]
-headline      views.headline(comparison | None)                          none                            [data-card=speed|flops|psnr|ssim] .num
-timeline      views.timeline(...) | timeline_of(comparison)              select {index} (a click pins)   .cl-step [data-mode], .cl-readout
+header        views.header(engine | words, state)                        none; owns the dark switch      .cl-engine[data-state]
+status        views.status | queued | stopped | failed | finished | idle none                            .cl-status[data-kind]
+headline      views.headline(comparison | None)                          none                            [data-card=speed] .num
+timeline      views.timeline(...) | timeline_of(comparison)              select {index} (a click pins)   .cl-step[data-mode]
 times         views.times(comparison | None)                             none                            .cl-times [data-side]
 difference    views.difference_facts(quality | None, gain)               none                            .cl-difference dd
 runs          views.runs(comparisons, chosen)                            choose {index} (of the list)    .cl-runs [data-index]
 recipe        views.recipe_parts(recipe, preset_recipe | None)           none                            .cl-recipe [data-part]
 
-In Python: ``runs(...).choose(fn)`` with ``event: gr.EventData`` and ``event.index``; ``timeline(...).select(fn)`` alike.
+The cards are speed, flops, psnr, ssim. A step's ``data-mode`` is its first stream's; each stream has a ``.cl-cell`` with its
+``data-shade``; the readout is ``.cl-readout``; the one step shown in it has ``aria-current``. A recipe's parts are named by
+their letters (``[data-part=MC]``). In Python: ``runs(...).choose(fn)`` with ``event: gr.EventData`` and ``event.index``;
+``timeline(...).select(fn)`` alike.
 
 Dicts, in short (the figures are text, ready to show; bare numbers are for places and lengths only):
 header      {"engine": "tiny FLUX · float32 · cpu · idle", "state": "idle" | "busy" | "loading" | "error"}
 status      {"kind": "idle" | "queued" | "running" | "stopped" | "error" | "done", "title", "detail", "share": 0..1 | None}
-headline    {"state": "measured" | "empty", "cards": [{"name", "kind", "label", "before", "num", "word", "strong", "notes": [..],
-            "exact", "scale": {"place": 0..100, "on": 0..3, "words": [..], "ends": [..]} | None}], "published": {"text", "source"} | None}
+headline    {"state": "measured" | "empty", "cards": [{"name", "kind", "label", "before", "num", "word", "strong",
+            "notes": [..], "exact", "scale": {"place": 0..100, "on": 0..3, "words": [..], "ends": [..]} | None}],
+            "about": [sentence], "published": {"text", "source"} | None}
 timeline    {"steps", "running": None | "baseline" | "accelerated", "calls", "counts": {mode: n}, "warmup", "baseline": [bool],
-            "rows": [{"label", "cells": [None | {"mode", "change", "cost", "sentence", "facts"}]}],
+            "rows": [{"label", "stream", "cells": [None | {"mode", "y", "value", "cost", "sentence", "facts"}]}],
             "limit": None | {"place", "text"}, "top", "ticks": [{"place", "text"}], "signal", "at", "banner": "" | sentence}
 times       {"rows": [{"side", "label", "parts": [{"name", "share", "text"}], "total"}], "legend": [{"name", "text"}], "note"}
 difference  {"rows": [{"name", "text"}], "top": "32 and more"}
-runs        {"steps", "unit", "chosen", "rows": [{"index", "recipe", "modes", "faster", "flops", "psnr", "word", "when"}], "baseline": row | None}
+runs        {"steps", "unit", "chosen", "rows": [{"index", "recipe", "modes", "faster", "flops", "psnr", "word", "when"}],
+            "baseline": row | None}
 recipe      {"parts": [{"code", "word", "title", "changed"}]}
 
+What is expected, not measured, is drawn dashed and with "about": a card of kind "expected", a timeline or a cell with
+``"expected": True``. A cell with ``"painted": True`` gets a corner mark.
+
 Classes for gradio's own components (``elem_classes``); the styles are in base.css and gradio.css:
-cl-page (Row: aside | main), cl-aside, cl-main, cl-card (a Column that is a card), cl-card-head, cl-section (a part of the aside),
-cl-tabs (gr.Tabs drawn into the header bar), cl-chips (gr.Radio or a Row of Buttons as chips), cl-seg (gr.Radio as segmented control),
-cl-knob (a gr.Slider of a method), cl-changed (a knob off its preset), cl-mono (a textbox for the recipe), cl-go (Row: Generate, Stop),
-cl-viewer, cl-pair (gr.ImageSlider with the captions inside), cl-left, cl-right, cl-heat (gr.Image with a caption inside),
-cl-fit (pictures up to 512 px wide are scaled by whole numbers, unblurred), cl-icon (a square icon button), cl-quiet (no border).
+cl-page (Row: aside | main), cl-aside, cl-main, cl-card (a Column that is a card), cl-card-head (its first Row), cl-section (a
+part of the aside), cl-tabs (gr.Tabs drawn into the header bar), cl-chips (gr.Radio or a Row of small Buttons as chips), cl-seg
+(gr.Radio as segmented control), cl-knob (a knob of a method), cl-changed (a knob off its preset), cl-mono (a textbox for the
+recipe), cl-go (Row: Generate, Stop; at the bottom of a phone), cl-viewer (a card of pictures with one Row of cl-left and
+cl-right under its head), cl-pair (gr.ImageSlider with the captions inside), cl-heat (the difference picture), cl-fit (pictures
+up to 512 px wide are scaled by whole numbers, unblurred), cl-foot (Row of Buttons under it all), cl-icon (a square icon
+button), cl-quiet (no border), cl-note (small print).
 """
 
 from __future__ import annotations
@@ -54,11 +64,10 @@ def _text(file: str) -> str:
     return (FOLDER / file).read_text(encoding="utf-8")
 
 
-def _drawn(name: str, value: dict[str, Any] | None, elem_classes: list[str] | str | None = None, **more: Any) -> gr.HTML:
+def _drawn(name: str, value: dict[str, Any] | None, **more: Any) -> gr.HTML:
     """A ``gr.HTML`` of constants: gradio runs templates, so no value may ever stand in one."""
     return gr.HTML(value, html_template=f'<div class="cl-{name}"></div>', css_template=_text(f"{name}.css"),
-                   js_on_load=_text("dom.js") + _text(f"{name}.js"), apply_default_css=False,
-                   elem_classes=elem_classes, **more)
+                   js_on_load=_text("dom.js") + _text(f"{name}.js"), apply_default_css=False, **more)
 
 
 def header(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:

@@ -56,7 +56,11 @@ function fit(picture) {
 const frames = new ResizeObserver((entries) => entries.forEach(({ target }) => target.querySelectorAll('img').forEach(fit)));
 function arrived(picture) {
   const frame = picture.closest?.('.cl-fit');
-  if (frame) { fit(picture); frames.observe(frame); }
+  if (!frame) return;
+  fit(picture);
+  frames.observe(frame);
+  const around = picture.closest('button'); // gradio's own has no name
+  if (around) around.setAttribute('aria-label', frame.querySelector('label')?.textContent.trim() || 'Picture');
 }
 document.addEventListener('load', (event) => arrived(event.target), true);
 document.querySelectorAll('.cl-fit img').forEach(arrived);

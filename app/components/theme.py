@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base
 
 FOLDER = Path(__file__).resolve().parent
 SHEETS = ("tokens.css", "base.css", "gradio.css")
@@ -56,8 +56,9 @@ SAME = {  # sizes, and the one colour that gradio knows no dark one for
     "block_label_text_weight": "500", "block_border_width": "0px", "block_shadow": "none", "block_padding": "0px",
     "block_radius": "var(--cl-r-control)", "container_radius": "var(--cl-r-control)", "input_radius": "var(--cl-r-control)",
     "input_border_width": "1px", "input_padding": "6px 10px", "input_shadow": "none", "input_shadow_focus": "none",
-    "button_large_radius": "var(--cl-r-control)", "button_medium_radius": "var(--cl-r-control)", "button_small_radius": "var(--cl-r-control)",
-    "button_large_text_size": "var(--cl-text)", "button_medium_text_size": "var(--cl-text)", "button_small_text_size": "var(--cl-small)",
+    "button_large_radius": "var(--cl-r-control)", "button_medium_radius": "var(--cl-r-control)",
+    "button_small_radius": "var(--cl-r-control)", "button_large_text_size": "var(--cl-text)",
+    "button_medium_text_size": "var(--cl-text)", "button_small_text_size": "var(--cl-small)",
     "button_large_text_weight": "600", "button_medium_text_weight": "500", "button_small_text_weight": "500",
     "button_large_padding": "0 var(--cl-3)", "button_medium_padding": "0 var(--cl-3)", "button_small_padding": "0 10px",
     "button_border_width": "1px", "button_primary_shadow": "none", "button_secondary_shadow": "none",
@@ -67,9 +68,9 @@ SAME = {  # sizes, and the one colour that gradio knows no dark one for
 }
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """System fonts, our colours; nothing is fetched from anywhere."""
-    made = gr.themes.Base(font=list(SANS), font_mono=list(MONO))
+    made = Base(font=list(SANS), font_mono=list(MONO))
     colours = {name: f"var(--cl-{token})" for name, token in POINTERS.items()}
     values = SAME | colours | {f"{name}_dark": value for name, value in colours.items()}
     return made.set(**values)

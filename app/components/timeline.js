@@ -1,5 +1,6 @@
 const BEFORE = 'M10 3.5 5.5 8l4.5 4.5', NEXT = 'M6 3.5 10.5 8 6 12.5';
 let view = null, columns = [], pinned = null, pointed = null;
+let room = 0; // pixels a column has
 
 // ---- parts that stand still ----
 const legend = make('p', { class: 'legend' });
@@ -31,7 +32,8 @@ function pin(index, focus = false) {
 function tell() {
   const shown = at();
   columns.forEach((column, i) => {
-    set(column, { 'aria-current': i === shown ? 'true' : null, tabindex: i === (pinned ?? view.at) ? 0 : -1 });
+    set(column, { 'aria-current': i === shown ? 'true' : null, tabindex: i === (pinned ?? view.at) ? 0 : -1,
+      'data-near': i !== shown && Math.abs(i - shown) * room < 20 });
   });
   const silent = pinned === null && pointed === null && view.banner;
   banner.hidden = !silent;
@@ -41,7 +43,9 @@ function tell() {
   const lines = told.map(({ row, cell }) => view.rows.length > 1 ? `${row.stream}: ${cell.sentence}` : cell.sentence);
   const waiting = view.baseline[shown] ? 'not run yet; the baseline is' : 'not run yet';
   sentence.replaceChildren(make('b', {}, `Step ${shown}`), ...(lines.length ? lines : [waiting]).map((line) => make('span', {}, line)));
-  facts.replaceChildren(...told.map(({ cell }) => make('span', {}, cell.facts)));
+  const costs = [...new Set(told.map(({ cell }) => cell.facts))];
+  const named = costs.length > 1 ? told.map(({ row, cell }) => `${row.stream}: ${cell.facts}`) : costs;
+  facts.replaceChildren(...named.map((line) => make('span', {}, line)));
 }
 
 // ---- the grid: built once for a number of steps and rows, then only classes and lengths change ----
@@ -75,10 +79,10 @@ function build({ steps, rows }) {
 }
 
 // As many step numbers, and values of cut bars, as there is room for.
-let room = 0;
 const widths = new ResizeObserver(([{ contentRect }]) => {
   room = contentRect.width / columns.length;
   mark();
+  tell();
 });
 
 function mark() {

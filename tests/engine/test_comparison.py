@@ -1,0 +1,143 @@
+"""The baseline is remembered under exactly what was asked and what ran it; a comparison's events come in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from cache_engine import METHODS, Baselines, Cancelled, Comparison, EngineError, RunRequest, compare, compared, resolve
+from cache_engine.records import Engine, Event, Progress, RunResult, SideDone
+
+APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
+SETTING = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=0)
+OTHER_REQUEST = {
+    "model": "flux-dev", "prompt": "a large red apple on a blue background", "negative_prompt": "a cat", "true_cfg_scale": 1.5,
+    "guidance": 4.0, "seed": 8, "steps": 4, "width": 144, "height": 144, "max_sequence_length": 8,
+}
+OTHER_ENGINE = {
+    "model": "flux-dev", "revision": "another", "dtype": "bfloat16", "quantisation": "int8", "placement": "offload",
+    "attention": "flash", "compiled": True, "device": "another", "threads": 99, "versions": "another",
+}
+
+
+@pytest.fixture(scope="module")
+def first() -> Comparison:
+    return compared(APPLE, SETTING)
+
+
+def kept(first: Comparison) -> Baselines:
+    baselines = Baselines()
+    baselines.put(first.baseline)
+    return baselines
+
+
+def test_every_field_has_a_case() -> None:
+    assert set(OTHER_REQUEST) == set(RunRequest.model_fields)
+    assert set(OTHER_ENGINE) == set(Engine.model_fields)
+
+
+@pytest.mark.parametrize("field", OTHER_REQUEST)
+def test_another_request_is_another_baseline(first: Comparison, field: str) -> None:
+    """The resolved request is the key; ``model_copy`` is used here alone, to reach values that the tiny model refuses."""
+    request = first.baseline.request.model_copy(update={field: OTHER_REQUEST[field]})
+    assert kept(first).get(first.baseline.request, first.baseline.engine) is first.baseline
+    assert kept(first).get(request, first.baseline.engine) is None
+
+
+@pytest.mark.parametrize("field", OTHER_ENGINE)
+def test_another_engine_is_another_baseline(first: Comparison, field: str) -> None:
+    engine = first.baseline.engine.replaced(**{field: OTHER_ENGINE[field]})
+    assert kept(first).get(first.baseline.request, engine) is None
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "true_cfg_scale", "seed", "steps", "max_sequence_length"])
+def test_it_is_seen_to_run_again(first: Comparison, field: str) -> None:
+    baselines, sides = kept(first), list[str]()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "encode":
+            sides.append(event.side)
+
+    again = compared(APPLE, SETTING, baselines=baselines, emit=emit)
+    assert (sides, again.baseline_reused) == (["accelerated"], True)
+    sides.clear()
+    other = compared(APPLE.replaced(**{field: OTHER_REQUEST[field]}), SETTING, baselines=baselines, emit=emit)
+    assert (sides, other.baseline_reused) == (["baseline", "accelerated"], False)
+
+
+def test_the_memory_is_bounded(first: Comparison) -> None:
+    baselines = Baselines(most=2)
+    results = [first.baseline._replace(request=resolve(APPLE.replaced(seed=seed))) for seed in range(3)]
+    for result in results:
+        baselines.put(result)
+    assert [baselines.get(result.request, result.engine) is not None for result in results] == [False, True, True]
+
+
+def test_events_in_order() -> None:
+    events = list(compare(APPLE, SETTING))
+    sides = [event.side for event in events if isinstance(event, SideDone)]
+    assert sides == ["baseline", "accelerated"]
+    for side in sides:
+        done = [event.done for event in events if isinstance(event, Progress) and event.side == side and event.call]
+        assert done == sorted(done)
+        assert done[-1] == 3
+    result = events[-1]
+    assert isinstance(result, Comparison)
+    assert result.accelerated.schedule == "Ccc"
+    assert result.accelerated.schedules == {"cond": "Ccc", "uncond": "Ccc"}
+    assert result.steps_cached == 2
+    assert result.baseline.tflops > result.accelerated.tflops > 0
+
+
+def test_an_earlier_result_serves_as_baseline(first: Comparison) -> None:
+    *_, last = compare(APPLE, SETTING, baseline=first.baseline)
+    assert isinstance(last, Comparison)
+    assert last.baseline_reused
+    assert last.accelerated.image.tobytes() == first.accelerated.image.tobytes()
+
+
+def test_closing_the_events_stops_the_run() -> None:
+    before = threading.active_count()
+    events = compare(APPLE.replaced(steps=200), SETTING)
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_stop_leaves_nothing_behind(first: Comparison) -> None:
+    baselines, stop = Baselines(), threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        compared(APPLE, SETTING, baselines=baselines, stop=stop)
+    assert baselines.get(first.baseline.request, first.baseline.engine) is None
+    assert compared(APPLE, SETTING).accelerated.image.tobytes() == first.accelerated.image.tobytes()
+
+
+def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
+    result = compared(APPLE, METHODS["dbcache"](residual_diff_threshold=0))
+    assert result.quality.identical
+    assert result.accelerated.schedule == "CCC"
+
+
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda: (APPLE, METHODS["dbcache"](Fn_compute_blocks=12)), "Fn_compute_blocks"),
+    (lambda: (APPLE, METHODS["dbcache"](max_warmup_steps=4)), "max_warmup_steps"),
+    (lambda: (APPLE.replaced(width=256), SETTING), "width"),
+    (lambda: (APPLE.replaced(guidance=3.0), SETTING), "guidance"),
+    (lambda: (APPLE.replaced(model="flux-dev"), SETTING), "gated"),
+])
+def test_what_does_not_fit_is_refused_before_anything_runs(make: Callable[[], tuple], said: str) -> None:
+    events: list[Event] = []
+    with pytest.raises(EngineError, match=said):
+        compared(*make(), emit=events.append)
+    assert not any(isinstance(event, Progress) and event.stage == "encode" for event in events)
+
+
+def test_a_result_pickles(first: Comparison) -> None:
+    import pickle
+
+    again: RunResult = pickle.loads(pickle.dumps(first.accelerated))
+    assert again.schedule == first.accelerated.schedule
+    assert again.image.tobytes() == first.accelerated.image.tobytes()
