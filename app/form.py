@@ -136,6 +136,8 @@ def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[st
                               "interactive": True, "container": True}
     if knob.type == "choice":
         return gr.Dropdown(list(knob.choices), **common)
+    if knob.type == "bool":
+        return gr.Checkbox(**{name: value for name, value in common.items() if name != "container"})
     if knob.type == "text":
         return gr.Textbox(placeholder="none", max_lines=1, **common)
     low, high = limits(knob, facts, knobs)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from .records import EngineError, ModelFacts, Plan, RunRequest, Strict
 
-Kind = Literal["int", "float", "text", "choice"]
+Kind = Literal["int", "float", "text", "choice", "bool"]
 
 
 class Knob(NamedTuple):
@@ -34,13 +34,57 @@ def knob(default: Any, label: str, help: str, *, low: float | None = None, high:
     return Field(default, title=label, description=help, ge=low, le=high, json_schema_extra={"step": step}, **more)
 
 
+def interval_knob(default: int) -> Any:
+    return knob(default, "Interval", "One step in so many is computed, the others are predicted. 1: all are, bit-equal.",
+                low=1, high=50, step=1)
+
+
+def first_knob(default: int) -> Any:
+    return knob(default, "First steps", "So many steps at the start are computed.", low=1, high=200, step=1)
+
+
+def order_knob(default: int, *, high: int = 3) -> Any:
+    return knob(default, "Order", "How a skipped step is predicted: of which degree in time. 0 repeats the last.",
+                low=0, high=high, step=1)
+
+
+def mask_knob() -> Any:
+    return Field("", title="Mask", max_length=200, pattern="^[01]*$",
+                 description="A 1 or 0 for each step: 1 is computed. Empty: no mask.")
+
+
+def fits_steps(name: str, value: int, facts: ModelFacts, *, low: int = 1) -> None:
+    """Refuse a number of steps that the run does not have."""
+    if value > facts.steps:
+        raise EngineError(f"{name}: {value} is more than the {facts.steps} steps of the run; choose {low} to "
+                          f"{facts.steps}.")
+
+
+def fits_mask(name: str, mask: str, facts: ModelFacts) -> None:
+    """Refuse a mask that is not of the run's length."""
+    if mask and len(mask) != facts.steps:
+        raise EngineError(f"{name}: has {len(mask)} digits for {facts.steps} steps; give one for each step.")
+
+
+def has_modules(method: str, facts: ModelFacts) -> None:
+    """Refuse a model whose blocks' modules are not described."""
+    if not facts.modules:
+        raise EngineError(f"{method}: the attention and feed-forward modules of this model's blocks are not described, so "
+                          "their outputs cannot be served; choose a method that skips whole blocks, such as dbcache.")
+
+
 class Method(Strict):
-    """One published method. Subclasses declare knobs as fields and turn them into a plan."""
+    """One published method. Subclasses declare knobs as fields and turn them into a plan.
+
+    grain: what is remembered: the sum of a stack of blocks, or every module's output, ...
+    always: the knobs with which every step is computed, bit-equal to the baseline.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
     grain: ClassVar[Literal["none", "stack", "module", "token", "column"]]
+    always: ClassVar[dict[str, Any]]
 
     def effective(self, request: RunRequest) -> RunRequest:
         """The request as this method runs it."""
@@ -56,7 +100,7 @@ class Method(Strict):
 
     @classmethod
     def knobs(cls) -> tuple[Knob, ...]:
-        kinds: dict[str, Kind] = {"integer": "int", "number": "float", "string": "text"}
+        kinds: dict[str, Kind] = {"integer": "int", "number": "float", "string": "text", "boolean": "bool"}
         found = []
         for name, facts in cls.model_json_schema()["properties"].items():
             choices = tuple(facts.get("enum", ()))

@@ -12,11 +12,30 @@ from .records import EngineError, ModelFacts, RunRequest
 
 
 class Section(NamedTuple):
-    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the block's order."""
+    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the block's order.
+
+    length: the config's name for how many blocks it has.  modulated: (block, its arguments) -> TeaCache's signal.
+    outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads while the outputs
+    are served.  projections: the last layers within an output module, in the order of its results.
+    streams: how many tensors as long as image and text together a block's outputs make up.
+    """
 
     path: str
     takes: tuple[str, ...]
     returns: tuple[str, ...]
+    length: str = ""
+    modulated: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    outputs: tuple[str, ...] = ()
+    muted: tuple[str, ...] = ()
+    projections: Mapping[str, tuple[str, ...]] = {}
+    streams: int = 0
+
+
+class Coefficients(NamedTuple):
+    """What was fitted on one model's activations and holds for no other; meaning as in ModelFacts."""
+
+    polynomial: tuple[float, ...] | None = None
+    ratios: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,7 @@ class ModelSpec:
     guidance: float | None = None
     true_cfg_scale: float = 1.0
     gated: bool = False
+    coefficients: Coefficients = field(default=Coefficients())
     examples: tuple[str, ...] = ()
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 
@@ -78,7 +98,9 @@ class ModelSpec:
     def facts(self, request: RunRequest) -> ModelFacts:
         """What a plan may depend on, for a resolved request."""
         guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
-        return ModelFacts(self.blocks, request.steps or self.steps, ("cond", "uncond") if guided else ("cond",))
+        lengths = tuple(self.config[section.length] for section in self.sections)
+        return model_facts(self.sections, lengths, request.steps or self.steps,
+                           ("cond", "uncond") if guided else ("cond",), self.coefficients)
 
 
 class Models(Mapping[str, ModelSpec]):
@@ -132,3 +154,23 @@ def sections_of(transformer: str) -> tuple[Section, ...]:
             return row.sections
     known = sorted({row.transformer for row in MODELS.values()})
     raise EngineError(f"{transformer} is not described; known transformers are {', '.join(known)}.")
+
+
+def coefficients_of(transformer: str, config: Mapping[str, Any]) -> Coefficients:
+    """What is known of the row that has this very config; nothing for a model that is only of a known class."""
+    def alike(row: ModelSpec) -> bool:
+        return row.transformer == transformer and all(_plain(config.get(name)) == _plain(value)
+                                                      for name, value in row.config.items())
+
+    return next((row.coefficients for row in MODELS.values() if alike(row)), Coefficients())
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def model_facts(sections: tuple[Section, ...], lengths: tuple[int, ...], steps: int, streams: tuple[str, ...],
+                known: Coefficients) -> ModelFacts:
+    """What a plan may depend on, from a model's description."""
+    return ModelFacts(sum(lengths), steps, streams, lengths, all(section.outputs for section in sections),
+                      known.polynomial if sections[0].modulated else None, known.ratios)

@@ -21,7 +21,7 @@ MODULES = {
 }
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
-TORCH_FREE = "records method recipe quality schedules predictors session survey simulate model methods.* models.*"
+TORCH_FREE = "records method recipe quality schedules.* predictors.* session survey simulate model methods.* models.*"
 
 
 class Rule(NamedTuple):
@@ -34,16 +34,17 @@ class Rule(NamedTuple):
 
 
 LOADERS = "torch diffusers transformers accelerate huggingface_hub PIL"
-DOWNWARD = "records method schedules predictors methods.*"
+DOWNWARD = "records method schedules.* predictors.* methods.*"
 # The first rule that matches a module is its rule.
 RULES = [
     Rule("cache_engine.strict", "", "pydantic"),
     Rule("cache_engine.records", "strict", "pydantic PIL"),
-    Rule("cache_engine.schedules cache_engine.predictors", "records schedules predictors", "pydantic"),
+    Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),  # eigenvalues, and only for who picks it
+    Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),
     Rule("cache_engine.method", "records", "pydantic"),
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
-    Rule("cache_engine.session", "records schedules predictors"),
-    Rule("cache_engine.sites*", "session model records sites.*", "torch diffusers"),
+    Rule("cache_engine.session", "records schedules.* predictors.*"),
+    Rule("cache_engine.sites*", "session model records predictors.* sites.*", "torch diffusers"),
     Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),  # a part of a network: imported inside load()
     Rule("cache_engine.models*", "model records models.*", lazy=LOADERS),
     Rule("cache_engine.model", "records", "pydantic", lazy=LOADERS),

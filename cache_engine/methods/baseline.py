@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ..method import Method
 from ..predictors import Reuse
@@ -17,6 +17,7 @@ class Baseline(Method):
     title: ClassVar[str] = "Baseline"
     paper: ClassVar[str] = ""
     grain: ClassVar[Literal["none"]] = "none"
+    always: ClassVar[dict[str, Any]] = {}
 
     def plan(self, facts: ModelFacts) -> Plan:
         return Plan(Always(), Reuse(), sites=())

@@ -4,17 +4,16 @@ Source: cache-dit 1.5.3 (Apache-2.0; behaviour, not code). Where this differs on
 knobs that cannot be meant are refused (Fn + Bn >= blocks runs blocks twice there; a limit of 0 never caches; a static
 mask that starts with 0 fails there; a mask of another length is read as zeros there); a threshold of 1 or more still
 minds a change of shape; the change is a float32 and known for the warm-up too; each stream of a
-guided run has its own steps and memory, with nothing to set by hand.
+guided run has its own steps and memory, with nothing to set by hand. Of its other forecasts, foca is the paper's here
+(it leaves out a step there, and a division) and dmd fits a batch as one.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from ..method import Method, knob
-from ..predictors import Reuse, Taylor
+from ..method import Method, fits_mask, fits_steps, knob, mask_knob
+from ..predictors import Forecast, forecast
 from ..records import EngineError, ModelFacts, Plan, Signal, Stack, Whole
 from ..schedules import Drift, StreakRule
 
@@ -26,6 +25,7 @@ class DBCache(Method):
     title: ClassVar[str] = "DBCache + TaylorSeer"
     paper: ClassVar[str] = "cache-dit; forecast: arXiv 2503.06923"
     grain: ClassVar[Literal["stack"]] = "stack"
+    always: ClassVar[dict[str, Any]] = {"residual_diff_threshold": 0.0}
 
     Fn_compute_blocks: Whole = knob(1, "First blocks", "Computed in every step. More: closer, slower.",
                                     low=1, high=100, step=1)
@@ -42,8 +42,8 @@ class DBCache(Method):
                                           "1: everything is.", low=0, high=1, step=0.01)
     taylorseer_order: Whole = knob(1, "Taylor order", "How a skipped step is predicted. 0 repeats the last.",
                                    low=0, high=3, step=1)
-    steps_computation_mask: str = Field("", title="Mask", max_length=200, pattern="^[01]*$",
-                                        description="A 1 or 0 for each step: 1 is computed. Empty: no mask.")
+    predictor: Forecast = knob("taylor", "Forecast", "What predicts a skipped step where the order is 1 or more.")
+    steps_computation_mask: str = mask_knob()
     steps_computation_policy: Literal["dynamic", "static"] = knob(
         "dynamic", "Mask policy", "dynamic: limits and threshold still apply at the zeros. static: the mask alone.")
     streak_rule: StreakRule = knob(
@@ -58,7 +58,7 @@ class DBCache(Method):
             max_cached=self.max_cached_steps, max_in_a_row=self.max_continuous_cached_steps,
             mask=self.steps_computation_mask, static=self.steps_computation_policy == "static",
             streak_rule=self.streak_rule)
-        predictor = Taylor(self.taylorseer_order, first_difference=3) if self.taylorseer_order else Reuse()
+        predictor = forecast(self.predictor, self.taylorseer_order, first_difference=3)
         return Plan(schedule, predictor, (Stack(front, stop),), Signal("front_residual", "computed"))
 
     def _fits(self, facts: ModelFacts) -> None:
@@ -66,15 +66,11 @@ class DBCache(Method):
         if front + back >= facts.blocks:
             raise EngineError(f"Fn_compute_blocks + Bn_compute_blocks: {front} + {back} leaves nothing to skip of "
                               f"{facts.blocks} blocks; keep their sum at {facts.blocks - 1} or less.")
-        if self.max_warmup_steps > facts.steps:
-            raise EngineError(f"max_warmup_steps: {self.max_warmup_steps} is more than the {facts.steps} steps of the "
-                              f"run; choose 0 to {facts.steps}.")
+        fits_steps("max_warmup_steps", self.max_warmup_steps, facts, low=0)
         for name in ("max_cached_steps", "max_continuous_cached_steps"):
             if getattr(self, name) == 0:
                 raise EngineError(f"{name}: 0 would never cache; choose 1 or more, or -1 for no limit.")
-        if mask and len(mask) != facts.steps:
-            raise EngineError(f"steps_computation_mask: has {len(mask)} digits for {facts.steps} steps; give one for "
-                              "each step.")
+        fits_mask("steps_computation_mask", mask, facts)
         if mask.startswith("0") and self.steps_computation_policy == "static":
             raise EngineError("steps_computation_mask: a static mask that starts with 0 has nothing to reuse; start it "
                               "with 1.")

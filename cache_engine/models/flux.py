@@ -7,15 +7,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..model import ModelSpec, Section
+from ..model import Coefficients, ModelSpec, Section
 from ..records import RunRequest
 
+
+def modulated(block: Any, arguments: Mapping[str, Any]) -> Any:
+    """What TeaCache looks at: the first block's input, normalised, scaled and shifted for this step."""
+    return block.norm1(arguments["hidden_states"], emb=arguments["temb"])[0]
+
+
+TAKES, RETURNS = ("hidden_states", "encoder_hidden_states"), ("encoder_hidden_states", "hidden_states")
 SECTIONS = (
-    Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
-            ("encoder_hidden_states", "hidden_states")),
-    Section("single_transformer_blocks", ("hidden_states", "encoder_hidden_states"),
-            ("encoder_hidden_states", "hidden_states")),
+    Section("transformer_blocks", TAKES, RETURNS, length="num_layers", modulated=modulated,
+            outputs=("attn", "ff", "ff_context"), projections={"attn": ("to_out.0", "to_add_out")}, streams=2),
+    Section("single_transformer_blocks", TAKES, RETURNS, length="num_single_layers", outputs=("proj_out",),
+            muted=("attn", "proj_mlp"), streams=1),
 )
+# Of FLUX.1-dev, over 28 steps. The polynomial: TeaCache (ali-vilab/TeaCache, Apache-2.0), highest power first. The
+# ratios: MagCache (Zehong-Ma/MagCache, Apache-2.0), the first of them for a step that has none before it.
+PUBLISHED = Coefficients(
+    polynomial=(4.98651651e+02, -2.83781631e+02, 5.58554382e+01, -3.82021401e+00, 2.64230861e-01),
+    ratios=(1.0, 1.21094, 1.11719, 1.07812, 1.0625, 1.03906, 1.03125, 1.03906, 1.02344, 1.03125, 1.02344, 0.98047, 1.01562,
+            1.00781, 1.0, 1.00781, 1.0, 1.00781, 1.0, 1.0, 0.99609, 0.99609, 0.98047, 0.98828, 0.96484, 0.95703, 0.93359,
+            0.89062))
 CONFIG: dict[str, Any] = dict(
     patch_size=1, in_channels=64, num_layers=19, num_single_layers=38, attention_head_dim=128, num_attention_heads=24,
     joint_attention_dim=4096, pooled_projection_dim=768, guidance_embeds=True, axes_dims_rope=(16, 56, 56))
@@ -79,7 +93,7 @@ def unavailable(hub_id: str, variable: str, gated: bool) -> str | None:
 
 
 def _row(name: str, title: str, hub_id: str, variable: str, guided: bool, steps: int, text: int, licence: str,
-         gated: bool) -> ModelSpec:
+         gated: bool, coefficients: Coefficients = Coefficients()) -> ModelSpec:
     config = CONFIG | {"guidance_embeds": guided}
     return ModelSpec(
         name=name, title=title, family="FLUX.1", transformer="FluxTransformer2DModel", config=config,
@@ -88,12 +102,12 @@ def _row(name: str, title: str, hub_id: str, variable: str, guided: bool, steps:
         sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=text,
         licence=licence, needs="about 34 GB of GPU memory in bfloat16", revision=lambda: source(hub_id, variable),
         unavailable=lambda: unavailable(hub_id, variable, gated), guidance=3.5 if guided else None, gated=gated,
-        examples=EXAMPLES)
+        coefficients=coefficients, examples=EXAMPLES)
 
 
 ROWS = (
     _row("flux-dev", "FLUX.1-dev", "black-forest-labs/FLUX.1-dev", "FLUX_DIR", True, 28, 512,
-         "FLUX.1-dev non-commercial", True),
+         "FLUX.1-dev non-commercial", True, PUBLISHED),
     _row("flux-schnell", "FLUX.1-schnell", "black-forest-labs/FLUX.1-schnell", "FLUX_SCHNELL_DIR", False, 4, 256,
          "Apache-2.0", True),
 )

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from ..model import sections_of
-from ..records import Cancelled, Costs, EngineError, ModelFacts, Plan, StepTrace
+from ..model import coefficients_of, model_facts, sections_of
+from ..records import Cancelled, Costs, EngineError, ModelFacts, Modules, Plan, Stack, StepTrace
 from ..session import Session
 from .clock import Clock
+from .modules import ModuleSite
 from .stack import StackSite, numbered
 
 CONTROL = ("controlnet_block_samples", "controlnet_single_block_samples")
@@ -55,10 +56,14 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         raise EngineError("steps: a bare transformer does not tell how many steps a run has; pass steps=.")
     blocks = numbered(transformer, sections)
     make_plan = plan or method.plan
+    lengths = tuple(sum(block.section is section for block in blocks) for section in sections)
+    known = coefficients_of(type(transformer).__name__, transformer.config)
     session = Session(
-        lambda total: make_plan(ModelFacts(len(blocks), total, streams or ("cond",))), len(blocks), total=steps or 0,
-        streams=streams or (None if scheduler is not None else ("cond",)), stepped=scheduler is not None, costs=costs)
+        lambda total: make_plan(model_facts(sections, lengths, total, streams or ("cond",), known)), len(blocks),
+        total=steps or 0, streams=streams or (None if scheduler is not None else ("cond",)),
+        stepped=scheduler is not None, costs=costs)
     site = StackSite(session, blocks)
+    placed: list[ModuleSite] = []
     clock = clock or Clock(device_of(transformer))
 
     names = list(signature(transformer.forward).parameters)
@@ -67,9 +72,15 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         if stop is not None and stop.is_set():
             raise Cancelled
         given = dict(zip(names, args)) | kwargs
-        if any(given.get(name) is not None for name in CONTROL) and session.plan and session.plan.sites:
+        sites = session.plan.sites if session.plan else ()
+        if any(given.get(name) is not None for name in CONTROL) and any(isinstance(one, Stack) for one in sites):
             raise EngineError("ControlNet adds its signal between the blocks, which a cache skips; run it without one.")
         call = session.open()
+        if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
+            placed.extend(ModuleSite(site, before_projection=one.before_projection)
+                          for one in sites if isinstance(one, Modules))
+            for module, replacement in (pair for one in placed for pair in one.forwards()):
+                replaced(exits, module, "forward", replacement)
         call.live = clock.live
         if call.number == 0:
             clock.loop_begins = clock.synchronise()

@@ -1,70 +1,123 @@
-"""What one stream remembers: the values computed last at one place, and the front's residual to compare with."""
+"""What one stream remembers: at each place the values computed last, and the signal to compare with."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..predictors.differences import ungrammed
 from ..records import Predictor
 
 
 class Computed(NamedTuple):
-    """One computed step: image and (where the blocks carry it) text stream, each (batch, tokens, channels)."""
+    """One place at one step: its tensors, the image's first where there are two streams."""
 
     step: int
-    image: Tensor
-    text: Tensor | None
+    values: tuple[Tensor, ...]
 
 
-class Front:
-    """The residual of the first Fn blocks at the last computed step.
+class Reference:
+    """A signal, (batch, tokens, channels), at the last computed (or previous) step.
 
-    ``change`` is mean|new - old| / mean|old| over the whole image stream, in float32 whatever the model's dtype.
+    ``change`` is mean|new - old| / mean|old| over the whole tensor, in float32 whatever the model's dtype.
     """
 
-    def __init__(self, residual: Tensor) -> None:
-        self.residual = residual
-        self.mean = residual.float().abs().mean()
+    def __init__(self, signal: Tensor) -> None:
+        self.signal = signal
+        self.mean = signal.float().abs().mean()
 
-    def change(self, residual: Tensor) -> Tensor:
-        return (self.residual.float() - residual.float()).abs().mean() / self.mean
+    def change(self, signal: Tensor) -> Tensor:
+        return (self.signal.float() - signal.float()).abs().mean() / self.mean
 
 
-class Memory:
-    """The newest ``predictor.keep`` computed values of one stream."""
+class History:
+    """The newest computed values of one place and, for predictors that want it, the last one that was handed out."""
 
     def __init__(self) -> None:
         self.computed: list[Computed] = []
-        self.front: Front | None = None
+        self.before: Computed | None = None  # handed out right before the newest computed one
+        self.handed: Computed | None = None
+        self._products: dict[int, tuple[tuple[float, ...], ...]] = {}
 
-    def remember(self, value: Computed, keep: int) -> None:
-        self.computed = [value, *self.computed[: keep - 1]]
+    def remember(self, step: int, values: tuple[Tensor, ...], predictor: Predictor) -> None:
+        self.before = self.handed if self.handed is not None and self.handed.step == step - 1 else None
+        self.handed = None
+        self.computed = [Computed(step, values), *self.computed[: predictor.keep - 1]]
+        self._products.clear()
 
-    def predict(self, predictor: Predictor, step: int) -> tuple[Tensor, Tensor | None]:
-        """Image and text values at ``step``: a weighted sum of what is remembered, in the model's dtype."""
-        weights = predictor.row(tuple(value.step for value in self.computed), step)
-        image = combine(weights, [value.image for value in self.computed])
-        texts = [value.text for value in self.computed if value.text is not None]
-        return image, combine(weights, texts) if texts else None
+    def predict(self, predictor: Predictor, step: int, total: int) -> tuple[Tensor, ...]:
+        """The values at ``step``: a weighted sum of what is remembered, in the model's dtype."""
+        remembered = [*self.computed, self.before] if self.before is not None else self.computed
+        values = tuple(combine(self._row(predictor, step, total, place), [found.values[place] for found in remembered])
+                       for place in range(len(self.computed[0].values)))
+        if predictor.served:
+            self.handed = Computed(step, values)
+        return values
 
-    def fits(self, image: Tensor, text: Tensor | None = None) -> bool:
-        """Whether what is remembered has the shapes and dtypes of this call."""
-        return all(alike(value.image, image) and alike(value.text, text) for value in self.computed)
+    def _row(self, predictor: Predictor, step: int, total: int, place: int) -> tuple[float, ...]:
+        steps = tuple(found.step for found in self.computed)
+        served = self.before.step if self.before is not None else None
+        if predictor.measures:
+            return predictor.row(steps, step, total, served, partial(self._gram, place))
+        return row(predictor, steps, step, total, served)
+
+    def _gram(self, place: int) -> tuple[tuple[float, ...], ...]:
+        if place not in self._products:
+            self._products[place] = inner_products([found.values[place] for found in self.computed])
+        return self._products[place]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        found = [*self.computed, *(one for one in (self.before, self.handed) if one is not None)]
+        return [tensor for one in found for tensor in one.values]
+
+
+class Memory:
+    """One stream's histories by place, and its signal's reference."""
+
+    def __init__(self) -> None:
+        self.histories: dict[Hashable, History] = {}
+        self.reference: Reference | None = None
+        self._like: tuple[object, ...] | None = None
+
+    def at(self, place: Hashable) -> History:
+        return self.histories.setdefault(place, History())
+
+    def keep_only(self, place: Hashable) -> None:
+        """Forget every other place."""
+        self.histories = {place: self.at(place)}
+
+    def fits(self, *inputs: Tensor) -> bool:
+        """Whether these are of the shapes and dtypes of the first call, whose values are remembered."""
+        like = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+        self._like = self._like or like
+        return self._like == like
 
     @property
     def bytes(self) -> int:
-        tensors = [tensor for value in self.computed for tensor in (value.image, value.text) if tensor is not None]
-        if self.front is not None:
-            tensors.append(self.front.residual)
+        tensors = [tensor for history in self.histories.values() for tensor in history.tensors]
+        if self.reference is not None:
+            tensors.append(self.reference.signal)
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def alike(remembered: Tensor | None, now: Tensor | None) -> bool:
-    if remembered is None or now is None:
-        return remembered is now
-    return remembered.shape == now.shape and remembered.dtype == now.dtype
+@lru_cache(maxsize=1024)
+def row(predictor: Predictor, steps: tuple[int, ...], step: int, total: int, served: int | None) -> tuple[float, ...]:
+    """A row that follows from step numbers alone: every module of every block asks for the same one."""
+    return predictor.row(steps, step, total, served, ungrammed)
+
+
+def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:
+    """Of each with each, added up in float64: the smallest directions have to survive. One device synchronisation."""
+    flat = [value.float().flatten() for value in values]
+    products = torch.stack([(one * other).sum(dtype=torch.float64) for place, one in enumerate(flat) for other in flat[place:]])
+    found = iter(products.tolist())
+    upper = {(i, j): next(found) for i in range(len(flat)) for j in range(i, len(flat))}
+    return tuple(tuple(upper[min(i, j), max(i, j)] for j in range(len(flat))) for i in range(len(flat)))
 
 
 def combine(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 from torch import Tensor, nn
 
 from ..model import Section
-from ..records import Stack, active_site
+from ..records import Modules, Stack, active_site
 from ..session import Call, Session
-from .memory import Computed, Front, Memory
+from .memory import Memory, Reference
 
 
 class Block(NamedTuple):
@@ -22,13 +22,15 @@ class Block(NamedTuple):
     module: nn.Module
     forward: Callable[..., Any]
     section: Section
-    positions: tuple[int, ...]
+    parameters: tuple[str, ...]
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The forward's arguments by name."""
+        return dict(zip(self.parameters, args)) | kwargs
 
     def inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
-        found = {}
-        for name, position in zip(self.section.takes, self.positions, strict=True):
-            found[name] = kwargs[name] if name in kwargs else args[position]
-        return found
+        given = self.arguments(args, kwargs)
+        return {name: given[name] for name in self.section.takes}
 
     def outputs(self, result: Any) -> dict[str, Tensor]:
         """The block's result by name."""
@@ -37,8 +39,8 @@ class Block(NamedTuple):
 
     def result(self, values: dict[str, Tensor]) -> Any:
         """The inverse of ``outputs``."""
-        found = tuple(values[name] for name in self.section.returns)
-        return found if len(found) > 1 else found[0]
+        found = [values[name] for name in self.section.returns]
+        return tuple(found) if len(found) > 1 else found[0]
 
 
 def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Block]:
@@ -46,31 +48,40 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
     found: list[Block] = []
     for section in sections:
         for module in transformer.get_submodule(section.path).children():
-            names = list(inspect.signature(module.forward).parameters)
-            positions = tuple(names.index(name) for name in section.takes)
-            found.append(Block(len(found), module, module.forward, section, positions))
+            parameters = tuple(inspect.signature(module.forward).parameters)
+            found.append(Block(len(found), module, module.forward, section, parameters))
     return found
 
 
 class StackSite:
-    """Stands in every block's way, decides at the first skippable one, and serves or remembers."""
+    """Stands in every block's way, decides where the first skippable one begins, and serves or remembers.
+
+    What the call at hand is, and what its stream remembers, stands here for the module site too.
+    """
 
     def __init__(self, session: Session, blocks: list[Block]) -> None:
         self.session, self.blocks = session, blocks
-        self.call: Call | None = None
+        self.leave()
 
     def enter(self, call: Call) -> None:
         """A call of the transformer begins."""
         assert self.session.plan is not None
-        self.call, self.skipping = call, False
-        self.stack = active_site(self.session.plan, call.step)
+        self.plan, self.call = self.session.plan, call
+        site = active_site(self.plan, call.step)
+        self.stack = site if isinstance(site, Stack) else None
+        self.modules = site if isinstance(site, Modules) else None
+        self.decides_at = self.stack.start if self.stack else 0
+        self.skipping = self.serving = False
         self.memory = self.session.memory.setdefault(call.stream, Memory())
-        if self.stack is None:
-            self.session.decide(call)
 
     def leave(self) -> None:
         """The call is over, or has failed: keep no tensor of it."""
-        self.call = self.stack = self.entry = self.start = None
+        self.call: Call | None = None
+        self.stack: Stack | None = None
+        self.modules: Modules | None = None
+        self.entry: Tensor | None = None  # the first block's image
+        self.signal: Tensor | None = None
+        self.start: dict[str, Tensor] = {}  # what enters the stack
 
     def forwards(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
         """For each block's module, the forward to run in place of its own."""
@@ -78,50 +89,63 @@ class StackSite:
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
         call, stack = self.call, self.stack
-        if call is None or stack is None:
-            if call is not None:
-                call.blocks_run += 1
+        if call is None:
             return block.forward(*args, **kwargs)
         inputs = block.inputs(args, kwargs)
         if block.index == 0:
-            self.entry = inputs[block.section.takes[0]]
-        if block.index == stack.start:
-            self.decide(call, stack, block, inputs)
-            if self.skipping:
-                return block.result(self.served(call, inputs))
-        if self.skipping and stack.start < block.index < stack.stop:
+            self.look(block, block.arguments(args, kwargs))
+        if block.index == self.decides_at:
+            self.decide(call, inputs)
+            if stack and self.skipping:
+                return block.result(self.served(call, stack, inputs))
+        if stack and self.skipping and stack.start < block.index < stack.stop:
             return block.result(inputs)
-        call.blocks_run += 1
+        call.blocks_run += not self.serving
         result = block.forward(*args, **kwargs)
-        if block.index == stack.stop - 1 and not self.skipping:
-            self.remember(call, block.outputs(result))
+        if stack and block.index == stack.stop - 1 and not self.skipping:
+            self.remember(call, stack, block.outputs(result))
         return result
 
-    def decide(self, call: Call, stack: Stack, block: Block, inputs: dict[str, Tensor]) -> None:
-        image, *text = (inputs[name] for name in block.section.takes)
-        if not self.memory.fits(image, *text):
+    def look(self, block: Block, arguments: dict[str, Any]) -> None:
+        """At the first block: what the signal is taken from."""
+        self.entry = arguments[block.section.takes[0]]
+        wanted = self.plan.signal is not None and self.plan.signal.kind == "modulated_input"
+        self.signal = block.section.modulated(block.module, arguments) if wanted and block.section.modulated else None
+
+    def decide(self, call: Call, inputs: dict[str, Tensor]) -> None:
+        if not self.memory.fits(*inputs.values()):
             self.session.forget(call)
             self.memory = self.session.memory.setdefault(call.stream, Memory())
-        residual = image - self.entry if self.session.plan.signal and stack.start > 0 else None
-        measure = None
-        if residual is not None and self.memory.front is not None:
-            front = self.memory.front
-            measure = (lambda: float(front.change(residual))) if call.live else (lambda: front.change(residual))
-        decision = self.session.decide(call, measure)
-        self.skipping = decision.mode == stack.serves
+            self.memory.fits(*inputs.values())
+        if self.stack:
+            if self.stack.steps:
+                self.memory.keep_only(self.stack)
+            self.history = self.memory.at(self.stack)
+            call.ready = call.ready and bool(self.history.computed)
+        if self.plan.signal and self.signal is None and self.entry is not None and self.decides_at > 0:
+            self.signal = next(iter(inputs.values())) - self.entry  # of the blocks in front
+        decision = self.session.decide(call, self.measure(call))
+        self.skipping = self.stack is not None and decision.mode == self.stack.serves
+        self.serving = self.modules is not None and decision.mode == self.modules.serves
         if not self.skipping:
             self.start = inputs
-            self.memory.front = Front(residual) if residual is not None else None
+        if self.plan.signal and (decision.mode == "C" or self.plan.signal.since == "previous"):
+            self.memory.reference = Reference(self.signal) if self.signal is not None else None
 
-    def served(self, call: Call, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        predicted = self.memory.predict(self.session.plan.predictor, call.step)
-        if not self.stack.residual:
-            return {name: value for name, value in zip(inputs, predicted, strict=False) if value is not None}
-        return {name: value if delta is None else delta + value
-                for (name, value), delta in zip(inputs.items(), predicted, strict=False)}
+    def measure(self, call: Call) -> Callable[[], SupportsFloat] | None:
+        """How far the signal moved: a float where that costs nothing, else a scalar on the device."""
+        reference, signal = self.memory.reference, self.signal
+        if reference is None or signal is None or signal.is_meta:
+            return None
+        return (lambda: float(reference.change(signal))) if call.live else (lambda: reference.change(signal))
 
-    def remember(self, call: Call, outputs: dict[str, Tensor]) -> None:
+    def served(self, call: Call, stack: Stack, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        predicted = self.history.predict(self.plan.predictor, call.step, call.total)
+        if not stack.residual:
+            return dict(zip(inputs, predicted))
+        return {name: delta + value for (name, value), delta in zip(inputs.items(), predicted)}
+
+    def remember(self, call: Call, stack: Stack, outputs: dict[str, Tensor]) -> None:
         names = [name for name in self.start if name in outputs]
-        values = [outputs[name] - self.start[name] if self.stack.residual else outputs[name] for name in names]
-        computed = Computed(call.step, values[0], values[1] if len(values) > 1 else None)
-        self.memory.remember(computed, self.session.plan.predictor.keep)
+        values = tuple(outputs[name] - self.start[name] if stack.residual else outputs[name] for name in names)
+        self.history.remember(call.step, values, self.plan.predictor)

@@ -1,31 +1,13 @@
-"""WHEN to compute. Plain floats, no torch: a simulation runs these very objects."""
+"""Schedules that look at the data: the change of a signal decides."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from .records import Decide, Decision, Mode, Probe
+from ..records import Decide, Decision, Probe
 
 StreakRule = Literal["1.5.3", "before"]
-
-
-@dataclass(frozen=True)
-class Always:
-    """Compute every step: the baseline."""
-
-    def begin(self) -> Decide:
-        return lambda probe: Decision("C", "always")
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """The modes of ``letters`` in turn, whatever the data says; used to count what each mode costs."""
-
-    letters: tuple[Mode, ...]
-
-    def begin(self) -> Decide:
-        return lambda probe: Decision(self.letters[probe.step], "fixed")
 
 
 class _Streak:
@@ -99,11 +81,58 @@ class Drift:
             return Decision("c", "threshold 1", self.threshold)
         change = probe.change()
         similar = change < self.threshold
-        return Decision("c" if similar else "C", compared(change, self.threshold), self.threshold)
+        return Decision("c" if similar else "C", compared("change", change, "<" if similar else ">=", self.threshold),
+                        self.threshold)
 
 
-def compared(change: float, limit: float) -> str:
+def compared(name: str, value: float, sign: str, limit: float) -> str:
     """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
-    below = change < limit
-    found = next(text for digits in range(4, 18) if (float(text := f"{change:.{digits}g}") < limit) == below)
-    return f"change {found} {'<' if below else '>='} {limit:.10g}"
+    def side(of: float) -> int:
+        return (of > limit) - (of < limit)
+
+    found = next(text for digits in range(4, 18) if side(float(text := f"{value:.{digits}g}")) == side(value))
+    return f"{name} {found} {sign} {limit:.10g}"
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """TeaCache's rule: cache while the rescaled changes since the last computed step add up to less than ``threshold``.
+
+    Paper: TeaCache (arXiv 2411.19108). The change is taken from step to step, cached ones included, and rescaled by
+    ``polynomial`` (highest power first). The first step and the last one are computed.
+    """
+
+    threshold: float
+    polynomial: tuple[float, ...]
+
+    def begin(self) -> Decide:
+        total = 0.0
+
+        def decide(probe: Probe) -> Decision:
+            nonlocal total
+            forced = self._forced(probe)
+            if forced:
+                total = 0.0
+                return Decision("C", forced)
+            total += self.rescaled(probe.change())
+            if total < self.threshold:
+                return Decision("c", compared("sum", total, "<", self.threshold))
+            reason, total = compared("sum", total, ">=", self.threshold), 0.0
+            return Decision("C", reason)
+
+        return decide
+
+    def _forced(self, probe: Probe) -> str:
+        """Why this step is computed whatever the change, or nothing."""
+        if not probe.ready:
+            return "first"
+        if probe.step == probe.total - 1:
+            return "last"
+        return "threshold 0" if self.threshold <= 0 else ""
+
+    def rescaled(self, change: float) -> float:
+        """The polynomial's value: how far a change of the input is likely to move the output."""
+        value = 0.0
+        for coefficient in self.polynomial:
+            value = value * change + coefficient
+        return value

@@ -1,0 +1,33 @@
+"""FoCa: every skipped step is forecast, then calibrated.
+
+Paper: "Forecast then Calibrate" (arXiv 2508.16211), eq. 6 to 8: a BDF2 predictor and a Heun corrector on module outputs,
+with TaylorSeer's schedule. In closed form, so three tensors a module; see ``predictors.FoCa``, which also says how
+cache-dit's forecast of that name differs. The authors' code is not public: equations and published compute are the source.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ..method import Method, first_knob, fits_steps, has_modules, interval_knob
+from ..predictors import FoCa as Corrected
+from ..records import ModelFacts, Modules, Plan, Whole
+from ..schedules import Interval
+
+
+class FoCa(Method):
+    """Compute one step in N; a corrected forecast of every module's output in between."""
+
+    name: ClassVar[str] = "foca"
+    title: ClassVar[str] = "FoCa"
+    paper: ClassVar[str] = "arXiv 2508.16211"
+    grain: ClassVar[Literal["module"]] = "module"
+    always: ClassVar[dict[str, Any]] = {"interval": 1}
+
+    interval: Whole = interval_knob(5)
+    first: Whole = first_knob(3)
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        has_modules(self.name, facts)
+        fits_steps("first", self.first, facts)
+        return Plan(Interval(self.interval, self.first), Corrected(), (Modules(),))

@@ -1,0 +1,36 @@
+"""FORA: module outputs are reused for a fixed number of steps.
+
+Paper: "FORA: Fast-Forward Caching in Diffusion Transformer Acceleration" (arXiv 2407.01425): all is
+computed at every N-th step; in between the outputs of attention and feed-forward are the last computed ones, under the
+current step's gates. The original also computes the last step; its ports to FLUX, and this one, do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob
+from ..predictors import Reuse
+from ..records import ModelFacts, Modules, Plan, Whole
+from ..schedules import Interval
+
+
+class FORA(Method):
+    """Compute one step in N; reuse every module's output in between."""
+
+    name: ClassVar[str] = "fora"
+    title: ClassVar[str] = "FORA"
+    paper: ClassVar[str] = "arXiv 2407.01425"
+    grain: ClassVar[Literal["module"]] = "module"
+    always: ClassVar[dict[str, Any]] = {"interval": 1}
+
+    interval: Whole = interval_knob(3)
+    first: Whole = first_knob(1)
+    before_projection: bool = knob(
+        False, "Before projection", "Remember attention before its output projection, which then runs in every step: what "
+        "the published row for N = 3 paid for, 2 % of a step.")
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        has_modules(self.name, facts)
+        fits_steps("first", self.first, facts)
+        return Plan(Interval(self.interval, self.first), Reuse(), (Modules(before_projection=self.before_projection),))

@@ -1,0 +1,36 @@
+"""HiCache: TaylorSeer with scaled Hermite polynomials for powers, which damps long forecasts.
+
+Paper: "HiCache: Training-free Acceleration of Diffusion Models via Hermite Polynomial-based Feature Caching"
+(arXiv 2508.16984). The polynomials are evaluated k steps ahead; the authors' first code took -k, a slip that their later
+work corrects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob, order_knob
+from ..predictors import Hermite
+from ..records import ModelFacts, Modules, Plan, Whole
+from ..schedules import Interval
+
+
+class HiCache(Method):
+    """Compute one step in N; a damped forecast of every module's output in between."""
+
+    name: ClassVar[str] = "hicache"
+    title: ClassVar[str] = "HiCache"
+    paper: ClassVar[str] = "arXiv 2508.16984"
+    grain: ClassVar[Literal["module"]] = "module"
+    always: ClassVar[dict[str, Any]] = {"interval": 1}
+
+    interval: Whole = interval_knob(5)
+    order: Whole = order_knob(2)
+    first: Whole = first_knob(3)
+    sigma: float = knob(0.5, "Scale", "How far a forecast goes: the slope counts 2 sigma² times, so 0.5 halves it.",
+                        low=0.05, high=1, step=0.05)
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        has_modules(self.name, facts)
+        fits_steps("first", self.first, facts)
+        return Plan(Interval(self.interval, self.first), Hermite(self.order, sigma=self.sigma), (Modules(),))

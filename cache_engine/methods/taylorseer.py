@@ -1,0 +1,39 @@
+"""TaylorSeer: module outputs are forecast by a Taylor series of finite differences.
+
+Paper: "From Reusing to Forecasting: Accelerating Diffusion Models with TaylorSeers" (arXiv 2503.06923). The
+first steps are computed, then one in N. As in the paper's code: distances are step numbers, differences start at step 2,
+each is divided by its own gap. Its "lite" form forecasts one tensor, the output of the last block.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob, order_knob
+from ..predictors import Taylor
+from ..records import ModelFacts, Modules, Plan, Stack, Whole
+from ..schedules import Interval
+
+
+class TaylorSeer(Method):
+    """Compute one step in N; forecast every module's output in between."""
+
+    name: ClassVar[str] = "taylorseer"
+    title: ClassVar[str] = "TaylorSeer"
+    paper: ClassVar[str] = "arXiv 2503.06923"
+    grain: ClassVar[Literal["module"]] = "module"
+    always: ClassVar[dict[str, Any]] = {"interval": 1}
+
+    interval: Whole = interval_knob(4)
+    order: Whole = order_knob(2)
+    first: Whole = first_knob(3)
+    site: Literal["modules", "stack"] = knob(
+        "modules", "Forecast what", "modules: every module's output, as published. stack: the last block's output alone, "
+        "one tensor for each order (lite).")
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        fits_steps("first", self.first, facts)
+        if self.site == "modules":
+            has_modules(self.name, facts)
+        site = Modules() if self.site == "modules" else Stack(0, facts.blocks, residual=False)
+        return Plan(Interval(self.interval, self.first), Taylor(self.order), (site,))

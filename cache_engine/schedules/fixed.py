@@ -1,0 +1,133 @@
+"""Schedules that are known before the run: the step number alone decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..records import Decide, Decision, Mode, Probe
+from .drift import compared
+
+
+@dataclass(frozen=True)
+class Always:
+    """Compute every step: the baseline."""
+
+    def begin(self) -> Decide:
+        return lambda probe: Decision("C", "always")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The modes of ``letters`` in turn, whatever the data says; used to count what each mode costs."""
+
+    letters: tuple[Mode, ...]
+
+    def begin(self) -> Decide:
+        return lambda probe: Decision(self.letters[probe.step], "fixed")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The first ``first`` steps, then one step in ``interval``, counted from the last computed one."""
+
+    interval: int
+    first: int = 1
+
+    def begin(self) -> Decide:
+        return self._decide
+
+    def _decide(self, probe: Probe) -> Decision:
+        if probe.step < self.first or not probe.ready:
+            return Decision("C", "first")
+        return Decision("C" if probe.streak >= self.interval - 1 else "c", "interval")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A 1 for each step that is computed, a 0 for each that is not."""
+
+    digits: str
+
+    def begin(self) -> Decide:
+        return self._decide
+
+    def _decide(self, probe: Probe) -> Decision:
+        if not probe.ready:
+            return Decision("C", "first")
+        return Decision("C" if self.digits[probe.step] == "1" else "c", "mask")
+
+
+@dataclass(frozen=True)
+class Widening:
+    """The first ``first`` steps, then gaps of ``window`` steps that widen by ``growth`` after each computed step.
+
+    Paper: Spectrum (arXiv 2603.01623). A gap is the whole part of the window.
+    """
+
+    first: int
+    window: float
+    growth: float
+
+    def begin(self) -> Decide:
+        window = self.window
+
+        def decide(probe: Probe) -> Decision:
+            nonlocal window
+            if probe.step < self.first or not probe.ready:
+                return Decision("C", "first")
+            if probe.streak + 1 < int(window):
+                return Decision("c", f"window {window:g}")
+            reason = f"window {window:g}"
+            window += self.growth
+            return Decision("C", reason)
+
+        return decide
+
+
+@dataclass(frozen=True)
+class Magnitude:
+    """MagCache's rule: cache while the residual's size, as it is known to develop, stays close to what is remembered.
+
+    Paper: MagCache (arXiv 2506.09045). ``ratios``: size of each step's residual over that of the step before, for a run of
+    as many steps; other runs take the nearest entry. Their product since the last computed step says how far off the
+    remembered residual is; these errors may add up to ``threshold``, over ``longest`` steps. ``start``: share of the run
+    that is computed first. ``landmark``: the entry whose steps are computed whatever the error, -1 for none.
+    """
+
+    ratios: tuple[float, ...]
+    threshold: float
+    longest: int
+    start: float
+    landmark: int = -1
+
+    def begin(self) -> Decide:
+        ratio, error = 1.0, 0.0
+
+        def decide(probe: Probe) -> Decision:
+            nonlocal ratio, error
+            entry = self._entry(probe)
+            if probe.step < int(self.start * probe.total + 0.5) or not probe.ready:
+                return Decision("C", "first")
+            ratio *= self.ratios[entry]
+            error += abs(1 - ratio)
+            decision = self._decide(error, probe.streak, entry)
+            if decision.mode == "C":
+                ratio, error = 1.0, 0.0
+            return decision
+
+        return decide
+
+    def _entry(self, probe: Probe) -> int:
+        last = len(self.ratios) - 1
+        return round(probe.step * last / (probe.total - 1)) if probe.total > 1 else last
+
+    def _decide(self, error: float, streak: int, entry: int) -> Decision:
+        if self.threshold <= 0:
+            return Decision("C", "threshold 0")
+        if streak >= self.longest:
+            return Decision("C", "max in a row")
+        if entry == self.landmark:
+            return Decision("C", "landmark")
+        if error <= self.threshold:
+            return Decision("c", compared("error", error, "<=", self.threshold))
+        return Decision("C", compared("error", error, ">", self.threshold))

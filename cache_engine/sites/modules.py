@@ -1,0 +1,91 @@
+"""The module site: blocks run as they are, with the outputs of their attention and feed-forward remembered or served.
+
+The gates, shifts and scales around a served output are this step's own, because the block's forward computes them. In
+single blocks the attention and the feed-forward meet in one projection: its output is served, what feeds it is muted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..session import Call
+from .memory import History
+from .stack import Block, StackSite
+
+
+class ModuleSite:
+    """Stands in the way of the modules that ``Section.outputs`` and ``Section.muted`` name. ``at``: the call at hand."""
+
+    def __init__(self, at: StackSite, *, before_projection: bool) -> None:
+        self.at, self.before_projection = at, before_projection
+
+    def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+        """For each module, the forward to run in place of its own."""
+        for block in self.at.blocks:
+            for name in block.section.muted:
+                module = block.module.get_submodule(name)
+                yield module, wraps(module.forward)(partial(self.muted, module.forward))
+            for name in block.section.outputs:
+                module = block.module.get_submodule(name)
+                projections = block.section.projections.get(name, ()) if self.before_projection else ()
+                if projections:
+                    yield from self.projected(block, name, module, [module.get_submodule(part) for part in projections])
+                else:
+                    yield module, wraps(module.forward)(partial(self.output, (block.index, name), module.forward))
+
+    def output(self, place: tuple[int, str], original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Serve what the module would return, or run it and remember that."""
+        here = self.here(place)
+        if here is None:
+            return original(*args, **kwargs)
+        call, history = here
+        if self.at.serving:
+            values = list(history.predict(self.at.plan.predictor, call.step, call.total))
+            return tuple(values) if len(values) > 1 else values[0]
+        result = original(*args, **kwargs)
+        history.remember(call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor)
+        return result
+
+    def projected(self, block: Block, name: str, module: nn.Module,
+                  projections: list[nn.Module]) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+        """As ``output``, but what enters the module's last projections is remembered, and they run in every step."""
+        originals = [projection.forward for projection in projections]
+        entered: dict[int, Tensor] = {}
+
+        def projection(place: int, value: Tensor) -> Tensor:
+            if self.here((block.index, name)) is not None:
+                entered[place] = value
+            return originals[place](value)
+
+        def attention(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            here = self.here((block.index, name))
+            if here is None:
+                return original(*args, **kwargs)
+            call, history = here
+            if self.at.serving:
+                values = history.predict(self.at.plan.predictor, call.step, call.total)
+                return tuple(own(value) for own, value in zip(originals, values, strict=True))
+            result = original(*args, **kwargs)
+            values = tuple(entered.pop(place) for place in range(len(originals)))
+            history.remember(call.step, values, self.at.plan.predictor)
+            return result
+
+        for place, part in enumerate(projections):
+            yield part, wraps(part.forward)(partial(projection, place))
+        yield module, wraps(module.forward)(partial(attention, module.forward))
+
+    def muted(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """While outputs are served nobody reads this one: a tensor without channels stands for it."""
+        if self.at.call is None or not self.at.serving:
+            return original(*args, **kwargs)
+        entering = args[0] if args else kwargs["hidden_states"]
+        return entering[..., :0]
+
+    def here(self, place: tuple[int, str]) -> tuple[Call, History] | None:
+        """The call and what is remembered at a place, in a call that serves or remembers modules."""
+        at = self.at
+        return (at.call, at.memory.at(place)) if at.call is not None and at.modules is not None else None
