@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import Cancelled, Comparison, EngineError, Progress, facts_of, report
+from cache_engine import Cancelled, EngineError, Progress, described, facts_of
 
 from . import form
 from .live import Live
@@ -40,7 +40,7 @@ def build(worker: Worker) -> None:
                 live.take(events)
                 progress = [event for event in events if isinstance(event, Progress)]
                 if progress:
-                    yield described_progress(progress[-1])
+                    yield _progress(progress[-1])
                 else:
                     yield {"event": "waiting", "ahead": live.waiting.ahead if live.waiting else 0}
         except Cancelled:
@@ -49,7 +49,7 @@ def build(worker: Worker) -> None:
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
         if live.result is not None:
-            yield described(live.result)
+            yield {"event": "comparison", **described(live.result), "baseline_reused": live.result.baseline_reused}
 
     def cancel(job: str) -> bool:
         """Stop a job within one step. False where no such job is on its way."""
@@ -69,12 +69,7 @@ def build(worker: Worker) -> None:
     gr.api(health, api_name="health", queue=False)
 
 
-def described_progress(progress: Progress) -> EVENT:
+def _progress(progress: Progress) -> EVENT:
     call = progress.call._asdict() if progress.call else None
     return {"event": "progress", "side": progress.side, "stage": progress.stage, "done": progress.done, "total": progress.total,
             "message": progress.message, "call": call}
-
-
-def described(result: Comparison) -> EVENT:
-    """The figures of a comparison, as in result.json."""
-    return {"event": "comparison", **report(result), "baseline_reused": result.baseline_reused}

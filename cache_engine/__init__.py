@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         SideDone,
         StepTrace,
     )
-    from .report import report
+    from .report import described
     from .runner import run
     from .sites.attach import attached
 
@@ -54,7 +54,7 @@ _HOME = {
     "recipe": ("BASELINE", "format_recipe", "parse_recipe", "read_name"),
     "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
-    "report": ("report",),
+    "report": ("described",),
     "runner": ("run",),
     "sites.attach": ("attached",),
 }
@@ -62,8 +62,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
     "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
-    "SideDone", "StepTrace", "attached", "compare", "compared", "difference", "facts_of", "format_recipe", "method_from",
-    "parse_recipe", "preload", "read_name", "report", "resolve", "run",
+    "SideDone", "StepTrace", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe", "method_from",
+    "parse_recipe", "preload", "read_name", "resolve", "run",
 ]
 
 

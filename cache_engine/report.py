@@ -7,7 +7,7 @@ from typing import Any
 from .records import Comparison, RunResult
 
 
-def report(result: Comparison) -> dict[str, Any]:
+def described(result: Comparison) -> dict[str, Any]:
     """The contents of result.json. ``psnr_db`` is None where the pictures are identical."""
     quality = result.quality
     return {"request": result.baseline.request.model_dump(), "method": result.accelerated.method,

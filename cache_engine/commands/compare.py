@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..records import EngineError, Event, Progress, SideDone
-from ..report import report
+from ..report import described
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Answer:
     result = compared(request, method, emit=_tell)
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
                 "difference": difference(result.baseline.image, result.accelerated.image)}
-    data = report(result)
+    data = described(result)
     try:
         for name, picture in pictures.items():
             picture.save(folder / f"{name}.png")

@@ -237,7 +237,7 @@ def test_a_broken_change_on_the_device_is_found_in_the_end(schedule: Any) -> Non
 # The trace
 
 def test_the_trace_has_what_each_call_was() -> None:
-    session = begun(Fixed("Cc"), total=2, streams=("cond",), costs={"C": 74.5, "c": 1.3})
+    session = begun(Fixed("Cc"), total=2, streams=("cond",), costs=lambda mode, step: {"C": 74.5, "c": 1.3}[mode])
     for blocks, seconds in ((6, 2.0), (1, 0.5)):
         call = decide(session)
         call.blocks_run, call.seconds = blocks, lambda seconds=seconds: seconds
