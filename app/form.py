@@ -134,6 +134,8 @@ def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[st
     common: dict[str, Any] = {"value": knobs.get(knob.name, knob.default), "label": f"{knob.label} · {knob.name}",
                               "info": knob.help, "elem_id": f"knob-{method}-{knob.name}", "elem_classes": ["cl-knob"],
                               "interactive": True, "container": True}
+    if knob.type == "bool":
+        return gr.Checkbox(**common)
     if knob.type == "choice":
         return gr.Dropdown(list(knob.choices), **common)
     if knob.type == "bool":

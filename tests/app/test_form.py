@@ -1,0 +1,62 @@
+"""Fields and knobs become a checked request and method, or one sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from app import form
+from cache_engine import METHODS, EngineError, ModelFacts, RunRequest, resolve
+
+FIELDS: dict[str, Any] = dict(model="flux-dev", prompt="a fox", size="1024 × 1024", seed=7.0, steps=28.0, guidance=3.5,
+                              true_cfg_scale=None)
+
+
+def test_whole_floats_pass_and_everything_arrives() -> None:
+    request = form.request_of(**FIELDS)
+    assert (request.seed, request.steps, request.width, request.height, request.guidance) == (7, 28, 1024, 1024, 3.5)
+
+
+@pytest.mark.parametrize(("field", "value", "said"), [
+    ("prompt", "", "prompt"), ("prompt", "x" * 2001, "prompt"), ("prompt", None, "prompt"), ("seed", -1, "seed: -1"),
+    ("seed", 2**32, "seed"), ("seed", 1.5, "seed: 1.5"), ("seed", True, "seed: True"), ("seed", math.nan, "seed: nan"),
+    ("steps", 0, "steps: 0"), ("steps", 201, "steps: 201"), ("steps", None, "steps"), ("steps", "many", "steps: 'many'"),
+    ("guidance", 21, "guidance: 21"), ("guidance", math.inf, "guidance: inf"), ("size", "big", "size: 'big'"),
+    ("size", "100 × 100", "width: 100"), ("model", "../x", "model"),
+])
+def test_a_bad_field_is_one_sentence(field: str, value: Any, said: str) -> None:
+    with pytest.raises(EngineError) as error:
+        form.request_of(**FIELDS | {field: value})
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("prompt", ["日本語", "🦊 fox", "a\u202eb", "x" * 2000, "<b>&amp;</b> {{x}} ${y}"])
+def test_any_unicode_is_a_prompt(prompt: str) -> None:
+    assert form.request_of(**FIELDS | {"prompt": prompt}).prompt == prompt
+
+
+@pytest.mark.parametrize("knob", METHODS["dbcache"].knobs(), ids=lambda knob: knob.name)
+def test_every_knob_reaches_the_method(knob: Any) -> None:
+    """Each slider changes the setting: none is for show."""
+    other = {"int": lambda: knob.default + 1 if knob.default >= 0 else 2, "float": lambda: 0.3, "text": lambda: "1" * 28,
+             "choice": lambda: next(choice for choice in knob.choices if choice != knob.default)}[knob.type]()
+    request = resolve(RunRequest(model="flux-dev", prompt="a fox", steps=28))
+    described = METHODS["dbcache"]().described() | {knob.name: other}
+    assert getattr(form.method_of(described, request), knob.name) == other
+
+
+def test_bounds_follow_the_model_the_steps_and_each_other() -> None:
+    knobs = {knob.name: knob for knob in METHODS["dbcache"].knobs()}
+    facts = ModelFacts(blocks=12, steps=20)
+    assert form.limits(knobs["Fn_compute_blocks"], facts, {"Bn_compute_blocks": 4, "Fn_compute_blocks": 1}) == (1, 7)
+    assert form.limits(knobs["max_warmup_steps"], facts, {"max_warmup_steps": 4}) == (0, 20)
+    assert form.limits(knobs["Fn_compute_blocks"], facts, {"Bn_compute_blocks": 0, "Fn_compute_blocks": 40}) == (1, 40)
+
+
+def test_a_setting_that_does_not_fit_is_refused_before_it_runs() -> None:
+    request = resolve(RunRequest(model="flux-dev", prompt="a fox", steps=4))
+    with pytest.raises(EngineError, match="max_warmup_steps: 8 is more than the 4 steps"):
+        form.method_of({"name": "dbcache", "max_warmup_steps": 8}, request)

@@ -1,0 +1,67 @@
+"""Preset files: all are good, and a bad one is named with its key."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.presets import FOLDER, presets, read
+from cache_engine import MODELS, EngineError, ModelFacts, method_from
+
+with (FOLDER / "published.csv").open(encoding="utf-8") as file:
+    ROWS = list(csv.DictReader(file))
+COLUMNS = ("tflops", "speedup_tflops", "latency_s", "speedup_latency", "clip_score", "image_reward", "ssim", "lpips")
+GOOD = json.loads((FOLDER / "22-slow.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.title)
+def test_it_fits_what_it_was_made_for(preset: Any) -> None:
+    for name in preset.models or ():
+        blocks = MODELS[name].blocks if name in MODELS else 60
+        method_from(preset.method).plan(ModelFacts(blocks, preset.steps or 28, sections=(blocks // 3,)))
+
+
+@pytest.mark.parametrize("preset", [preset for preset in presets() if preset.published], ids=lambda preset: preset.title)
+def test_published_figures_stand_in_the_tables(preset: Any) -> None:
+    rows = [row for row in ROWS if row["config"] in preset.published.configs]
+    assert {row["config"] for row in rows} == set(preset.published.configs)
+    for column in COLUMNS:
+        value = getattr(preset.published, column)
+        assert value is None or value in {float(row[column]) for row in rows if row[column]}
+    printed = preset.published.psnr_as_printed
+    assert printed is None or printed in {float(row["psnr"]) for row in rows if row["psnr"]}
+
+
+def test_the_named_settings_of_the_tables_are_there() -> None:
+    titles = {preset.title for preset in presets() if preset.models and "flux-dev" in preset.models}
+    assert {"Slow", "Medium", "Fast", "Ultra", "Slow + TaylorSeer", "Medium + TaylorSeer", "Fast + TaylorSeer",
+            "Ultra + TaylorSeer", "F8", "F8 + TaylorSeer"} <= titles
+    assert any("tiny" in (preset.models or ()) for preset in presets())
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"titel": "x"}, "titel"), ({"title": ""}, "title"), ({"steps": "28"}, "steps"), ({"steps": 0}, "steps"),
+    ({"method": {"name": "magic"}}, "method"), ({"method": GOOD["method"] | {"Fn_compute_blocks": 0}}, "Fn_compute_blocks"),
+    ({"method": GOOD["method"] | {"F": 1}}, "F: unknown field"), ({"published": GOOD["published"] | {"tflops": -1}}, "tflops"),
+    ({"method": GOOD["method"] | {"residual_diff_threshold": float("nan")}}, "residual_diff_threshold"),
+])
+def test_a_bad_file_names_itself_and_the_key(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(GOOD | change), encoding="utf-8")
+    with pytest.raises(EngineError) as error:
+        read(path)
+    assert "mine.json" in str(error.value)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_broken_file_names_itself(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match=r"mine\.json"):
+        read(path)
