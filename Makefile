@@ -24,7 +24,7 @@ test: lint
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
-	$(RUN) -m basedpyright
+	$(RUN) -m basedpyright --pythonpath $(RUN)
 	$(RUN) tests/sizes.py
 
 unit: $(VENV)/.dev

@@ -111,11 +111,14 @@ def costs(request: RunRequest, plan: Plan) -> Costs:
     shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
                        max_sequence_length=request.max_sequence_length)
 
+    def counted(one: Plan, mode: Mode) -> float:
+        return _cost(shape, one, mode)  # pyright: ignore[reportArgumentType]  # a frozen pydantic record has a hash
+
     def cost(mode: Mode, step: int) -> float:
         site = active_site(plan, step)
         if site is None:
-            return _cost(shape, Plan(Always(), plan.predictor, ()), "C")
-        return _cost(shape, plan._replace(schedule=Always(), sites=(site,)), mode)
+            return counted(Plan(Always(), plan.predictor, ()), "C")
+        return counted(plan._replace(schedule=Always(), sites=(site,)), mode)
 
     return cost
 

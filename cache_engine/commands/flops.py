@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Answer:
         calls = walk(plan, facts.steps, facts.streams, _Unknown).calls
         letters = [call.decision.mode for call in calls if call.decision]
         tflops = sum(cost(mode, call.step) for mode, call in zip(letters, calls, strict=True))
-        modes: dict[str, float] = {mode: letters.count(mode) for mode in ("C", "p", "c")}
+        modes: dict[str, float] = {"C": letters.count("C"), "p": letters.count("p"), "c": letters.count("c")}
         schedule = "".join(mode for mode, call in zip(letters, calls, strict=True) if call.stream == facts.streams[0])
         computed = modes["C"] / len(facts.streams)
     else:
