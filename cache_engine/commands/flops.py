@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..model import MODELS
-from ..records import Costs, EngineError, ModelFacts, Plan
+from ..records import Costs, EngineError, Mode, ModelFacts, Plan
 from ..session import Call, walk
 from .shared import Answer, Command, method_arguments, method_of, real, request_arguments, request_of
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> Answer:
     computed = real(options.computed_steps)
     if computed is None:
         calls = walk(plan, facts.steps, facts.streams, _Unknown).calls
-        letters = [call.decision.mode for call in calls if call.decision]
+        letters: list[Mode] = [call.decision.mode for call in calls if call.decision]
         tflops = sum(cost(mode, call.step) for mode, call in zip(letters, calls, strict=True))
         modes: dict[str, float] = {"C": letters.count("C"), "p": letters.count("p"), "c": letters.count("c")}
         schedule = "".join(mode for mode, call in zip(letters, calls, strict=True) if call.stream == facts.streams[0])
