@@ -71,7 +71,8 @@ SIZE_WORDS = {"small": ("small", "small", "tiny", "little"), "medium": ("", "", 
 PLACES = {"anywhere": "", "left": "l", "right": "r", "top": "t", "bottom": "b", "center": "c",
           "top left": "tl", "top right": "tr", "bottom left": "bl", "bottom right": "br"}
 PLACE_WEIGHTS = (5, 4, 4, 4, 4, 3, 2, 2, 2, 2)
-FUNCTION_WORDS = ("a", "an", "the", "on", "of", "at", "in", "with", "background", "picture", "centre", "middle", "grey", ",", ".")
+FUNCTION_WORDS = ("a", "an", "the", "on", "of", "at", "in", "with", "background", "picture", "centre", "middle", "grey",
+                  ",", ".")
 CAPTION_DROPOUT = 0.12
 HELD_OUT_SHARE = 0.16
 
