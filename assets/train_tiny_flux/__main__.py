@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from cache_engine.models.patch_autoencoder import PatchAutoencoder
+
 from . import card, evaluate, export
 from .basis import fit
 from .build import build
@@ -26,7 +28,9 @@ def train(options: argparse.Namespace) -> None:
     recipe = Recipe(minutes=options.minutes, batch=options.batch)
     if options.smoke:
         recipe = recipe._replace(steps=SMOKE_STEPS, batch=2, warmup_steps=1, compile=False)
-    trainer = Trainer(build(fit(SMOKE_RENDERS) if options.smoke else None), options.folder, recipe)
+    kept = options.folder / "vae"  # weights are of use with the autoencoder that they were trained on alone
+    vae = PatchAutoencoder.from_pretrained(kept) if kept.exists() else fit(SMOKE_RENDERS) if options.smoke else fit()
+    trainer = Trainer(build(vae), options.folder, recipe)
     if trainer.resume():
         print(f"resumed at step {trainer.step}")
     trainer.run()

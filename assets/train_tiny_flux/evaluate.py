@@ -13,7 +13,7 @@ import torch
 from diffusers import FluxPipeline
 
 from .basis import reconstruction_db
-from .domain import BACKGROUNDS, GRID, PLACES, SIZE, SIZES, THINGS, TOKEN, Spec, caption, held_out_pairs, layout, offsets
+from .domain import BACKGROUNDS, GRID, PLACES, SIZE, SIZES, THINGS, TOKEN, Spec, caption, held_out_pairs, light, offset
 from .render import backdrop, render, sprite
 from .train import RUNNING
 
@@ -67,12 +67,11 @@ def nearest_backdrop(picture: np.ndarray) -> tuple[str, np.ndarray]:
 
 @cache
 def sprites(size: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, colours and transparencies (n, side * side * 3) of every thing, either way round."""
-    names = [(thing, flip) for thing, (_, _, either) in THINGS.items() for flip in ((False, True) if either else (False,))]
-    drawn = [sprite(thing, size, flip) for thing, flip in names]
+    """Names, colours and transparencies (n, side * side * 3) of every thing."""
+    drawn = [sprite(thing, size) for thing in THINGS]
     colour = np.stack([c for c, _ in drawn]).reshape(len(drawn), -1)
     clear = np.stack([np.broadcast_to(t, c.shape) for c, t in drawn]).reshape(len(drawn), -1)
-    return [thing for thing, _ in names], colour, clear
+    return list(THINGS), colour, clear
 
 
 def windows(field: np.ndarray, places: list[tuple[int, int]], tokens: int) -> np.ndarray:
@@ -106,7 +105,7 @@ def nearest(picture: np.ndarray) -> Found:
 def judge(spec: Spec, found: Found) -> dict[str, float]:
     """1 or 0 for each of the four things that a prompt asks for."""
     return {"thing": found.thing == spec.thing, "background": found.background == spec.background,
-            "place": (found.x, found.y) in offsets(spec.place, found.size), "size": found.size == spec.size,
+            "place": (found.x, found.y) == offset(spec.place, found.size), "size": found.size == spec.size,
             "psnr_db": found.psnr_db}
 
 
@@ -137,7 +136,7 @@ def evaluate(pipe: FluxPipeline, count: int, scale: float, steps: int = STEPS) -
 def reconstruction(pipe: FluxPipeline, count: int = 200) -> float:
     """Mean PSNR of the autoencoder on renders of held-out pairs."""
     rng = Random(11)
-    renders = np.stack([render(spec, layout(spec, rng)) for spec, _ in held_out(count)])
+    renders = np.stack([render(spec, light(rng)) for spec, _ in held_out(count)])
     return reconstruction_db(pipe.vae, torch.from_numpy(renders).permute(0, 3, 1, 2) * 2 - 1)
 
 

@@ -100,7 +100,7 @@ class Worker:
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """A batch: clean tokens (B, 64, 96), T5 ids (B, 16), CLIP ids (B, 16)."""
         drawn = [self.sampler.draw() for _ in range(self.recipe.batch)]
-        pictures = torch.from_numpy(np.stack([render(spec, layout) for spec, layout, _ in drawn]))
+        pictures = torch.from_numpy(np.stack([render(spec, light) for spec, light, _ in drawn]))
         texts = [text for _, _, text in drawn]
         with torch.no_grad():
             tokens = self.pipe.vae.tokens(pictures.permute(0, 3, 1, 2) * 2 - 1)

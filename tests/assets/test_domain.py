@@ -15,13 +15,13 @@ from assets.train_tiny_flux.domain import (
     TEXT_TOKENS,
     THINGS,
     TOKEN,
-    Layout,
+    Light,
     Sampler,
     Spec,
     caption,
     held_out_pairs,
-    layout,
-    offsets,
+    light,
+    offset,
     words,
 )
 from assets.train_tiny_flux.evaluate import held_out, judge, nearest
@@ -76,14 +76,14 @@ def test_a_thing_is_drawn_where_and_as_large_as_its_caption_says(place, size):
     rng = Random(1)
     for thing in list(THINGS)[::11]:
         spec = Spec(thing, "white", place, size)
-        chosen = layout(spec, rng)
-        drawn = np.abs(render(spec, chosen) - backdrop("white", chosen.shade, chosen.slope)).max(axis=2) > 0.02
+        chosen, (left, top) = light(rng), offset(place, size)
+        drawn = np.abs(render(spec, chosen) - backdrop("white", *chosen)).max(axis=2) > 0.02
         rows, columns = np.where(drawn.any(axis=1))[0], np.where(drawn.any(axis=0))[0]
         side = SIZES[size] * TOKEN
-        assert chosen.x * TOKEN <= columns.min() <= columns.max() < chosen.x * TOKEN + side
-        assert chosen.y * TOKEN <= rows.min() <= rows.max() < chosen.y * TOKEN + side
+        assert left * TOKEN <= columns.min() <= columns.max() < left * TOKEN + side
+        assert top * TOKEN <= rows.min() <= rows.max() < top * TOKEN + side
         assert max(np.ptp(rows), np.ptp(columns)) + 1 >= 0.85 * side
-        x, y = chosen.x * TOKEN + side / 2, chosen.y * TOKEN + side / 2
+        x, y = left * TOKEN + side / 2, top * TOKEN + side / 2
         assert {name for name, true in (("left", x < 64), ("right", x > 64), ("top", y < 64), ("bottom", y > 64)) if true
                 } >= set(place.split()) - {"anywhere", "center"}
 
@@ -102,22 +102,22 @@ def test_captions_name_what_they_promise():
 def test_the_matcher_finds_what_was_drawn_through_noise():
     rng, noise = Random(3), np.random.default_rng(3)
     for spec, _ in held_out(40):
-        chosen = layout(spec, rng)
-        picture = render(spec, chosen)
+        picture = render(spec, light(rng))
         found = nearest(picture + noise.normal(0, 0.08, picture.shape).astype(np.float32))
-        assert (found.x, found.y) == (chosen.x, chosen.y)
+        assert (found.x, found.y) == offset(spec.place, spec.size)
         verdict = judge(spec, found)
-        assert all(verdict[name] for name in ("thing", "background", "place", "size")), (spec, chosen, found)
+        assert all(verdict[name] for name in ("thing", "background", "place", "size")), (spec, found)
 
 
 def test_the_matcher_sees_what_is_wrong():
     asked = Spec("apple", "blue", "left", "small")
-    picture = render(Spec("pear", "green", "right", "large"), Layout(2, 1, False, 1.0, 0.0))
+    picture = render(Spec("pear", "green", "right", "large"), Light(1.0, 0.0))
     verdict = judge(asked, nearest(picture))
     assert not any(verdict[name] for name in ("thing", "background", "place", "size"))
 
 
-def test_places_of_opposite_names_never_share_an_offset():
-    for size in SIZES:
-        assert not set(offsets("left", size)) & set(offsets("right", size))
-        assert not set(offsets("top", size)) & set(offsets("bottom", size))
+@pytest.mark.parametrize("size", SIZES)
+def test_every_place_is_another_offset_and_no_place_is_the_middle(size):
+    named = [place for place in PLACES if place != "anywhere"]
+    assert len({offset(place, size) for place in named}) == len(named)
+    assert offset("anywhere", size) == offset("center", size)
