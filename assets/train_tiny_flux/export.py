@@ -15,7 +15,7 @@ from .build import build
 from .domain import SIZE, TEXT_TOKENS, words
 from .train import use_average
 
-TRUE_CFG_SCALE = 3.0
+TRUE_CFG_SCALE = 2.0
 MOST_BYTES = 40_000_000
 EXAMPLES = (
     "a small red apple on the left of a blue background",
