@@ -16,7 +16,7 @@ CHANNELS = 24  # of a latent: 4 x 24 = 96 numbers a token
 def pictures(count: int, seed: int) -> torch.Tensor:
     """Training renders (count, 3, 128, 128) in -1..1."""
     sampler = Sampler(seed)
-    drawn = np.stack([render(spec, layout) for spec, layout, _ in (sampler.draw() for _ in range(count))])
+    drawn = np.stack([render(spec, light) for spec, light, _ in (sampler.draw() for _ in range(count))])
     return torch.from_numpy(drawn).permute(0, 3, 1, 2).contiguous() * 2 - 1
 
 

@@ -8,6 +8,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
 
+from cache_engine.models.patch_autoencoder import PatchAutoencoder
+
 from .basis import CHANNELS, fit
 from .domain import TEXT_TOKENS, words
 
@@ -46,8 +48,8 @@ def clip_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocab)}, merges=merges, model_max_length=TEXT_TOKENS)
 
 
-def build(seed: int = 0) -> FluxPipeline:
-    """A FluxPipeline with seeded random weights and the fitted autoencoder, float32."""
+def build(vae: PatchAutoencoder | None = None, seed: int = 0) -> FluxPipeline:
+    """A FluxPipeline with seeded random weights and the given or a fitted autoencoder, float32."""
     torch.manual_seed(seed)
     t5_words, clip_words = t5_tokenizer(), clip_tokenizer()
     text = T5EncoderModel(T5Config(
@@ -64,7 +66,7 @@ def build(seed: int = 0) -> FluxPipeline:
         pooled_projection_dim=CLIP_WIDTH, guidance_embeds=False, axes_dims_rope=(4, 14, 14))
     prepare(transformer)
     return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False), vae=fit(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False), vae=vae or fit(),
         text_encoder=pooled, tokenizer=clip_words, text_encoder_2=text, tokenizer_2=t5_words, transformer=transformer)
 
 

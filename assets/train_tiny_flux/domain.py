@@ -11,52 +11,52 @@ TOKEN = 16  # pixels a side of one image token
 GRID = SIZE // TOKEN  # tokens a side
 TEXT_TOKENS = 16
 
-# name -> emoji, words that may stand before the name, drawn facing either way?
-THINGS: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "apple": ("\U0001f34e", ("red",), False),
-    "banana": ("\U0001f34c", ("yellow",), True),
-    "strawberry": ("\U0001f353", ("red", "ripe"), False),
-    "lemon": ("\U0001f34b", ("yellow",), False),
-    "pear": ("\U0001f350", ("green",), False),
-    "watermelon": ("\U0001f349", (), False),
-    "pineapple": ("\U0001f34d", (), False),
-    "grapes": ("\U0001f347", ("purple",), False),
-    "carrot": ("\U0001f955", ("orange",), False),
-    "mushroom": ("\U0001f344", ("red",), False),
-    "pumpkin": ("\U0001f383", ("orange",), False),
-    "burger": ("\U0001f354", (), False),
-    "donut": ("\U0001f369", ("sweet",), False),
-    "cupcake": ("\U0001f9c1", ("sweet",), False),
-    "cat": ("\U0001f431", ("happy",), False),
-    "dog": ("\U0001f436", ("happy",), False),
-    "fox": ("\U0001f98a", ("orange",), False),
-    "panda": ("\U0001f43c", (), False),
-    "frog": ("\U0001f438", ("green",), False),
-    "pig": ("\U0001f437", ("pink",), False),
-    "lion": ("\U0001f981", (), False),
-    "penguin": ("\U0001f427", (), False),
-    "owl": ("\U0001f989", ("brown",), False),
-    "chick": ("\U0001f425", ("yellow",), False),
-    "fish": ("\U0001f420", (), True),
-    "whale": ("\U0001f433", ("blue",), True),
-    "turtle": ("\U0001f422", ("green",), True),
-    "ladybug": ("\U0001f41e", ("red",), False),
-    "butterfly": ("\U0001f98b", ("blue",), False),
-    "car": ("\U0001f697", ("red",), True),
-    "bus": ("\U0001f68c", (), True),
-    "train": ("\U0001f686", (), False),
-    "rocket": ("\U0001f680", (), True),
-    "sailboat": ("\u26f5", (), False),
-    "star": ("\u2b50", ("yellow",), False),
-    "heart": ("\u2764\ufe0f", ("red",), False),
-    "sun": ("\U0001f31e", ("yellow", "happy"), False),
-    "rainbow": ("\U0001f308", (), False),
-    "sunflower": ("\U0001f33b", ("yellow",), False),
-    "tree": ("\U0001f333", ("green",), False),
-    "cactus": ("\U0001f335", ("green",), False),
-    "balloon": ("\U0001f388", ("red",), False),
-    "gift": ("\U0001f381", (), False),
-    "house": ("\U0001f3e0", (), False),
+# name -> emoji, words that may stand before the name
+THINGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "apple": ("\U0001f34e", ("red",)),
+    "banana": ("\U0001f34c", ("yellow",)),
+    "strawberry": ("\U0001f353", ("red", "ripe")),
+    "lemon": ("\U0001f34b", ("yellow",)),
+    "pear": ("\U0001f350", ("green",)),
+    "watermelon": ("\U0001f349", ()),
+    "pineapple": ("\U0001f34d", ()),
+    "grapes": ("\U0001f347", ("purple",)),
+    "carrot": ("\U0001f955", ("orange",)),
+    "mushroom": ("\U0001f344", ("red",)),
+    "pumpkin": ("\U0001f383", ("orange",)),
+    "burger": ("\U0001f354", ()),
+    "donut": ("\U0001f369", ("sweet",)),
+    "cupcake": ("\U0001f9c1", ("sweet",)),
+    "cat": ("\U0001f431", ("happy",)),
+    "dog": ("\U0001f436", ("happy",)),
+    "fox": ("\U0001f98a", ("orange",)),
+    "panda": ("\U0001f43c", ()),
+    "frog": ("\U0001f438", ("green",)),
+    "pig": ("\U0001f437", ("pink",)),
+    "lion": ("\U0001f981", ()),
+    "penguin": ("\U0001f427", ()),
+    "owl": ("\U0001f989", ("brown",)),
+    "chick": ("\U0001f425", ("yellow",)),
+    "fish": ("\U0001f420", ()),
+    "whale": ("\U0001f433", ("blue",)),
+    "turtle": ("\U0001f422", ("green",)),
+    "ladybug": ("\U0001f41e", ("red",)),
+    "butterfly": ("\U0001f98b", ("blue",)),
+    "car": ("\U0001f697", ("red",)),
+    "bus": ("\U0001f68c", ()),
+    "train": ("\U0001f686", ()),
+    "rocket": ("\U0001f680", ()),
+    "sailboat": ("\u26f5", ()),
+    "star": ("\u2b50", ("yellow",)),
+    "heart": ("\u2764\ufe0f", ("red",)),
+    "sun": ("\U0001f31e", ("yellow", "happy")),
+    "rainbow": ("\U0001f308", ()),
+    "sunflower": ("\U0001f33b", ("yellow",)),
+    "tree": ("\U0001f333", ("green",)),
+    "cactus": ("\U0001f335", ("green",)),
+    "balloon": ("\U0001f388", ("red",)),
+    "gift": ("\U0001f381", ()),
+    "house": ("\U0001f3e0", ()),
 }
 
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
@@ -71,7 +71,8 @@ SIZE_WORDS = {"small": ("small", "small", "tiny", "little"), "medium": ("", "", 
 PLACES = {"anywhere": "", "left": "l", "right": "r", "top": "t", "bottom": "b", "center": "c",
           "top left": "tl", "top right": "tr", "bottom left": "bl", "bottom right": "br"}
 PLACE_WEIGHTS = (5, 4, 4, 4, 4, 3, 2, 2, 2, 2)
-FUNCTION_WORDS = ("a", "an", "the", "on", "of", "at", "in", "with", "background", "picture", "centre", "middle", "grey", ",", ".")
+FUNCTION_WORDS = ("a", "an", "the", "on", "of", "at", "in", "with", "background", "picture", "centre", "middle", "grey",
+                  ",", ".")
 CAPTION_DROPOUT = 0.12
 HELD_OUT_SHARE = 0.16
 
@@ -85,12 +86,9 @@ class Spec(NamedTuple):
     size: str
 
 
-class Layout(NamedTuple):
-    """What a prompt leaves open: offset in tokens, mirroring, brightness (1 = as named), vertical slope of brightness."""
+class Light(NamedTuple):
+    """What a prompt leaves open: brightness of the background (1 = as named), and its slope downwards."""
 
-    x: int
-    y: int
-    flip: bool
     shade: float
     slope: float
 
@@ -111,45 +109,36 @@ def held_out_pairs() -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
-def offsets(place: str, size: str) -> list[tuple[int, int]]:
-    """All token offsets (x, y) of the top left corner that count as this place."""
-    free = GRID - SIZES[size]
-    low, high = ([0, 1], [free - 1, free]) if free > 2 else ([0], [free])
-    middle, loose = [free // 2], [free // 2 - 1, free // 2, free // 2 + 1] if free > 2 else [free // 2]
-    code = PLACES[place]
-    if code == "":
-        about = [free // 2 - 1, free // 2, free // 2 + 1]
-        return [(x, y) for x in about for y in about]
-    if code == "c":
-        return [(middle[0], middle[0])]
-    xs = low if "l" in code else high if "r" in code else loose
-    ys = low if "t" in code else high if "b" in code else loose
-    return [(x, y) for x in xs for y in ys]
+def offset(place: str, size: str) -> tuple[int, int]:
+    """Offset in tokens (x, y) of the thing's top left corner; a prompt that names no place gets the middle."""
+    free, code = GRID - SIZES[size], PLACES[place]
+    near = 1 if free > 4 else 0
+    x = near if "l" in code else free - near if "r" in code else free // 2
+    y = near if "t" in code else free - near if "b" in code else free // 2
+    return x, y
 
 
 class Sampler:
-    """Seeded source of training pictures: a spec that is not held out, a layout and a caption."""
+    """Seeded source of training pictures: a spec that is not held out, a light and a caption."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         held = set(held_out_pairs())
         self.pairs = [(t, b) for t in THINGS for b in BACKGROUNDS if (t, b) not in held]
 
-    def draw(self) -> tuple[Spec, Layout, str]:
+    def draw(self) -> tuple[Spec, Light, str]:
         """One training sample; the caption is empty with probability CAPTION_DROPOUT."""
         rng = self.rng
         thing, background = rng.choice(self.pairs)
         place = rng.choices(list(PLACES), PLACE_WEIGHTS)[0]
         spec = Spec(thing, background, place, rng.choices(list(SIZES), (3, 4, 4))[0])
         text = "" if rng.random() < CAPTION_DROPOUT else caption(spec, rng)
-        return spec, layout(spec, rng), text
+        return spec, light(rng), text
 
 
-def layout(spec: Spec, rng: random.Random) -> Layout:
-    """A random layout that a spec allows."""
-    x, y = rng.choice(offsets(spec.place, spec.size))
-    flip = THINGS[spec.thing][2] and rng.random() < 0.5
-    return Layout(x, y, flip, rng.uniform(0.86, 1.08), rng.uniform(-0.14, 0.14))
+def light(rng: random.Random) -> Light:
+    """A random light."""
+    return Light(rng.uniform(0.86, 1.08), rng.uniform(-0.14, 0.14))
 
 
 def caption(spec: Spec, rng: random.Random) -> str:
@@ -173,7 +162,7 @@ def caption(spec: Spec, rng: random.Random) -> str:
 
 def words() -> list[str]:
     """Every word that the model knows, sorted."""
-    known = set(THINGS) | set(BACKGROUNDS) | {a for _, adjectives, _ in THINGS.values() for a in adjectives}
+    known = set(THINGS) | set(BACKGROUNDS) | {a for _, adjectives in THINGS.values() for a in adjectives}
     known |= {w for group in SIZE_WORDS.values() for w in group if w}
     known |= {w for place in PLACES if place != "anywhere" for w in place.split()}
     return sorted(known | set(FUNCTION_WORDS))

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .domain import BACKGROUNDS, SIZE, SIZES, THINGS, TOKEN, Layout, Spec
+from .domain import BACKGROUNDS, SIZE, SIZES, THINGS, TOKEN, Light, Spec, offset
 
 FONT = "NotoColorEmoji.ttf"  # Debian: fonts-noto-color-emoji
 BITMAP = 109  # the only size at which the font has bitmaps
@@ -23,7 +23,7 @@ def glyph(thing: str) -> Image.Image:
 
 
 @cache
-def sprite(thing: str, size: str, flip: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def sprite(thing: str, size: str) -> tuple[np.ndarray, np.ndarray]:
     """(premultiplied colour (n, n, 3), transparency (n, n, 1)), float32 0..1, n = pixels a side of that size."""
     side = SIZES[size] * TOKEN
     inner = side - 2 * max(1, side // 32)
@@ -34,8 +34,6 @@ def sprite(thing: str, size: str, flip: bool = False) -> tuple[np.ndarray, np.nd
     left, top = (side - image.width) // 2, (side - image.height) // 2
     box[top : top + image.height, left : left + image.width] = np.frombuffer(image.tobytes(), np.uint8).reshape(
         image.height, image.width, 4) / 255
-    if flip:
-        box = box[:, ::-1]
     return np.ascontiguousarray(box[..., :3]), np.ascontiguousarray(1 - box[..., 3:])
 
 
@@ -46,11 +44,12 @@ def backdrop(background: str, shade: float = 1.0, slope: float = 0.0) -> np.ndar
     return np.clip(np.broadcast_to(colour * rows[:, None, None], (SIZE, SIZE, 3)), 0, 1)
 
 
-def render(spec: Spec, layout: Layout) -> np.ndarray:
+def render(spec: Spec, light: Light) -> np.ndarray:
     """The picture (SIZE, SIZE, 3), float32 0..1."""
-    picture = backdrop(spec.background, layout.shade, layout.slope).copy()
-    colour, clear = sprite(spec.thing, spec.size, layout.flip)
-    side, x, y = len(colour), layout.x * TOKEN, layout.y * TOKEN
+    picture = backdrop(spec.background, *light).copy()
+    colour, clear = sprite(spec.thing, spec.size)
+    side = len(colour)
+    x, y = (TOKEN * n for n in offset(spec.place, spec.size))
     picture[y : y + side, x : x + side] = picture[y : y + side, x : x + side] * clear + colour
     return picture
 

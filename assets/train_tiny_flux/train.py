@@ -1,22 +1,32 @@
-"""The trainer: rectified flow on rendered pictures, transformer and text encoders together, resumable at any time."""
+"""The trainer: rectified flow on rendered pictures, transformer and text encoders together, resumable at any time.
+
+One process a core, one thread each: they share weights, gradients and optimizer state in memory, each draws its own
+samples and updates its own part of the weights. Unlike threads they lose nothing when other programs use the cores.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.multiprocessing as processes
 from diffusers import FluxPipeline
 from torch import Tensor, nn
 
+from cache_engine.models.patch_autoencoder import PatchAutoencoder
+
+from .build import build
 from .domain import GRID, TEXT_TOKENS, Sampler
-from .muon import Muon
+from .optimizers import adam, muon
 from .render import render
 
+RUNNING = "running"  # a file that is touched before every step
 PARTS = ("transformer", "text_encoder", "text_encoder_2")
 
 
@@ -24,72 +34,91 @@ class Recipe(NamedTuple):
     """What a sitting of training needs. Time is wall-clock: a sitting ends when it said it would."""
 
     minutes: float
-    batch: int = 16
-    learning_rate: float = 1.5e-3
-    muon_rate: float = 6e-4  # for the matrices inside the blocks; 0 = AdamW for all
+    steps: int = 10**9  # at most
+    workers: int = 2
+    batch: int = 8  # of each worker
+    adam_rate: float = 1.5e-3
+    muon_rate: float = 8e-4  # for the matrices inside the blocks
     warmup_steps: int = 150
-    decay_share: float = 0.3  # the last part of the sitting, in which the learning rate falls to nothing
+    decay_share: float = 0.4  # the last part of the sitting, in which the learning rate falls to nothing
     ema: float = 0.999
     noise_shift: float = 2.0  # training noise levels: logit-normal, shifted like the scheduler's
-    weight_decay: float = 0.01
     checkpoint_minutes: float = 4.0
     seed: int = 0
     compile: bool = True
 
 
-class Trainer:
-    """Holds what is trained. `folder` keeps checkpoint.pt, log.jsonl and, while it should sleep, a file named `pause`."""
+class Shared(NamedTuple):
+    """What the workers have in common, all in shared memory, parameter by parameter."""
 
-    def __init__(self, pipe: FluxPipeline, folder: Path, recipe: Recipe) -> None:
-        self.pipe, self.folder, self.recipe = pipe, folder, recipe
-        folder.mkdir(parents=True, exist_ok=True)
-        self.parts = nn.ModuleDict({name: getattr(pipe, name) for name in PARTS}).train().requires_grad_(True)
-        self.parameters = [p for p in self.parts.parameters()]
-        self.average = [p.detach().clone() for p in self.parameters]
-        inner = {id(p) for name, p in pipe.transformer.named_parameters()
-                 if p.ndim == 2 and "blocks" in name and ".norm" not in name}
-        if not recipe.muon_rate:
-            inner = set()
-        self.inner = [p for p in self.parameters if id(p) in inner]
-        outer = [p for p in self.parameters if id(p) not in inner]
-        decay = recipe.weight_decay
-        self.optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(
-            [{"params": [p for p in outer if p.ndim > 1], "weight_decay": decay},
-             {"params": [p for p in outer if p.ndim <= 1], "weight_decay": 0.0}],
-            lr=recipe.learning_rate, betas=(0.9, 0.95), fused=True)]
-        if inner:
-            self.optimizers.append(Muon(self.inner, recipe.muon_rate, weight_decay=decay))
-        self.step = self.samples = 0
-        self.seconds = 0.0  # of training, over all sittings
-        self.sitting = 0
+    values: list[Tensor]
+    average: list[Tensor]
+    momentum: list[Tensor]
+    square: list[Tensor]  # AdamW's alone
+    slopes: list[list[Tensor]]  # worker by worker
+    rate: Tensor  # share of the full learning rates for the next step; below 0: the sitting is over
+    step: Tensor
+
+    @classmethod
+    def of(cls, values: Sequence[Tensor], workers: int) -> Shared:
+        def like(fresh: bool) -> list[Tensor]:
+            return [(torch.zeros_like(v) if fresh else v.detach().clone()).share_memory_() for v in values]
+
+        return cls(like(False), like(False), like(True), like(True), [like(True) for _ in range(workers)],
+                   torch.zeros(1).share_memory_(), torch.zeros(1, dtype=torch.int64).share_memory_())
+
+
+def parameters_of(pipe: FluxPipeline) -> dict[str, nn.Parameter]:
+    """All that is trained, by name."""
+    return {f"{part}.{name}": p for part in PARTS for name, p in getattr(pipe, part).named_parameters()}
+
+
+class Worker:
+    """One process's share of a step."""
+
+    def __init__(self, pipe: FluxPipeline, recipe: Recipe, shared: Shared, rank: int, barrier: Any) -> None:
+        self.pipe, self.recipe, self.shared, self.rank, self.meet = pipe, recipe, shared, rank, barrier.wait
+        named = parameters_of(pipe)
+        for parameter, value, slope in zip(named.values(), shared.values, shared.slopes[rank], strict=True):
+            parameter.requires_grad_(True).data = value
+            parameter.grad = slope
+        inner = [i for i, (name, p) in enumerate(named.items())
+                 if p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and ".norm" not in name]
+        inner.sort(key=lambda i: sorted(shared.values[i].shape))  # so that every worker gets its share of each shape
+        outer = [i for i in range(len(named)) if i not in set(inner)]
+        self.inner, self.outer = inner[rank :: recipe.workers], outer[rank :: recipe.workers]
+        seed = recipe.seed + 1000 * rank + int(shared.step)
+        self.sampler, self.generator = Sampler(seed), torch.Generator().manual_seed(seed)
         self.text_ids = torch.zeros(TEXT_TOKENS, 3)
         self.image_ids = pipe._prepare_latent_image_ids(1, GRID, GRID, "cpu", torch.float32)
+        for part in PARTS:
+            getattr(pipe, part).train()
         if recipe.compile:
             for block in (*pipe.transformer.transformer_blocks, *pipe.transformer.single_transformer_blocks):
                 block.compile(dynamic=False)
 
-    def draw(self, sampler: Sampler) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """A batch: clean tokens (B, 64, 96), T5 ids (B, 16), CLIP ids (B, 16)."""
-        drawn = [sampler.draw() for _ in range(self.recipe.batch)]
-        pictures = torch.from_numpy(np.stack([render(spec, layout) for spec, layout, _ in drawn]))
+        drawn = [self.sampler.draw() for _ in range(self.recipe.batch)]
+        pictures = torch.from_numpy(np.stack([render(spec, light) for spec, light, _ in drawn]))
         texts = [text for _, _, text in drawn]
         with torch.no_grad():
             tokens = self.pipe.vae.tokens(pictures.permute(0, 3, 1, 2) * 2 - 1)
         pad = {"padding": "max_length", "max_length": TEXT_TOKENS, "truncation": True, "return_tensors": "pt"}
         return tokens, self.pipe.tokenizer_2(texts, **pad).input_ids, self.pipe.tokenizer(texts, **pad).input_ids
 
-    def noise_levels(self, generator: torch.Generator) -> Tensor:
+    def noise_levels(self) -> Tensor:
         """Sigmas (B, 1, 1) in 0..1, spread evenly over the quantiles; one in eight is uniform."""
         batch = self.recipe.batch
-        spread = ((torch.arange(batch) + torch.rand(batch, generator=generator)) / batch).clamp(1e-4, 1 - 1e-4)
+        spread = ((torch.arange(batch) + torch.rand(batch, generator=self.generator)) / batch).clamp(1e-4, 1 - 1e-4)
         bell = torch.sigmoid(math.sqrt(2) * torch.erfinv(2 * spread - 1) + math.log(self.recipe.noise_shift))
-        even = torch.rand(batch, generator=generator)
-        return torch.where(torch.rand(batch, generator=generator) < 0.125, even, bell)[:, None, None]
+        even = torch.rand(batch, generator=self.generator)
+        return torch.where(torch.rand(batch, generator=self.generator) < 0.125, even, bell)[:, None, None]
 
-    def loss(self, clean: Tensor, t5_ids: Tensor, clip_ids: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, clean: Tensor, t5_ids: Tensor, clip_ids: Tensor) -> Tensor:
         """Mean squared error of the velocity (noise - clean), as FluxPipeline and the Euler scheduler use it."""
-        noise = torch.randn(clean.shape, generator=generator)
-        sigma = self.noise_levels(generator)
+        noise = torch.randn(clean.shape, generator=self.generator)
+        sigma = self.noise_levels()
         velocity = self.pipe.transformer(
             hidden_states=torch.lerp(clean, noise, sigma), timestep=sigma[:, 0, 0],
             encoder_hidden_states=self.pipe.text_encoder_2(t5_ids)[0],
@@ -97,22 +126,67 @@ class Trainer:
             txt_ids=self.text_ids, img_ids=self.image_ids, return_dict=False)[0]
         return (velocity - (noise - clean)).square().mean()
 
-    def update(self, sampler: Sampler, generator: torch.Generator, rate: float) -> tuple[float, float]:
-        """One step; (loss, gradient norm)."""
-        for optimizer, full in zip(self.optimizers, (self.recipe.learning_rate, self.recipe.muon_rate)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * full
-        loss = self.loss(*self.draw(sampler), generator)
-        self.parts.zero_grad(set_to_none=True)
+    def update(self, step: int, rate: float) -> tuple[float, float]:
+        """One step, counted from 1; (loss, gradient norm) of this worker's samples."""
+        torch._foreach_zero_(self.shared.slopes[self.rank])
+        loss = self.loss(*self.draw())
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.step, self.samples = self.step + 1, self.samples + self.recipe.batch
-        keep = min(self.recipe.ema, self.step / (self.step + 10))
+        norm = nn.utils.clip_grad_norm_(list(parameters_of(self.pipe).values()), 1.0)
+        self.meet()  # now everyone's gradients are there
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.parameters, 1 - keep)
+            self.move(step, rate)
+        self.meet()  # now everyone's weights are new
         return float(loss.detach()), float(norm)
+
+    def move(self, step: int, rate: float) -> None:
+        """Updates this worker's part of the weights and of their average."""
+        shared, recipe = self.shared, self.recipe
+
+        def pick(tensors: list[Tensor], which: list[int]) -> list[Tensor]:
+            return [tensors[i] for i in which]
+
+        for which in (self.inner, self.outer):
+            slopes = pick(shared.slopes[0], which)
+            for others in shared.slopes[1:]:
+                slopes = torch._foreach_add(slopes, pick(others, which))
+            slopes = torch._foreach_div(slopes, recipe.workers)
+            values, momentum = pick(shared.values, which), pick(shared.momentum, which)
+            if which is self.inner:
+                muon(values, slopes, momentum, rate * recipe.muon_rate)
+            else:
+                adam(values, slopes, momentum, pick(shared.square, which), rate * recipe.adam_rate, step)
+            keep = min(recipe.ema, step / (step + 10))
+            torch._foreach_lerp_(pick(shared.average, which), values, 1 - keep)
+
+    def follow(self) -> None:
+        """Steps until the first worker says that it is over."""
+        while self.meet() is not None and self.shared.rate >= 0:
+            self.update(int(self.shared.step) + 1, float(self.shared.rate))
+            self.meet()
+
+
+def assist(rank: int, folder: Path, recipe: Recipe, shared: Shared, barrier: Any) -> None:
+    """What every process but the first does."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        Worker(build(PatchAutoencoder.from_pretrained(folder / "vae")), recipe, shared, rank, barrier).follow()
+    except BaseException:
+        barrier.abort()  # else the others would wait for ever
+        raise
+
+
+class Trainer:
+    """The first worker. `folder` keeps checkpoint.pt, log.jsonl and, while it should sleep, a file named `pause`."""
+
+    def __init__(self, pipe: FluxPipeline, folder: Path, recipe: Recipe) -> None:
+        self.pipe, self.folder, self.recipe = pipe, folder, recipe
+        folder.mkdir(parents=True, exist_ok=True)
+        pipe.vae.save_pretrained(folder / "vae")
+        self.shared = Shared.of(list(parameters_of(pipe).values()), recipe.workers)
+        self.step = self.samples = 0
+        self.seconds = 0.0  # of training, over all sittings
+        self.sitting = 0.0  # seconds of the current one
 
     def rate(self, progress: float, steps: int) -> float:
         """Share of the full learning rates at a share of the sitting: warm-up in steps, plateau, linear decay."""
@@ -121,46 +195,71 @@ class Trainer:
 
     def run(self) -> None:
         """Trains for one sitting, or what is left of it, with checkpoints; always ends with one."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self.shared.step[0] = self.step
+        context = processes.get_context("spawn")
+        barrier = context.Barrier(self.recipe.workers)
+        others = [context.Process(target=assist, args=(rank, self.folder, self.recipe, self.shared, barrier), daemon=True)
+                  for rank in range(1, self.recipe.workers)]
+        for other in others:
+            other.start()
+        try:
+            self.lead(Worker(self.pipe, self.recipe, self.shared, 0, barrier))
+        except BaseException:
+            barrier.abort()
+            raise
+        finally:
+            (self.folder / RUNNING).unlink(missing_ok=True)
+            torch.set_num_threads(threads)
+        for other in others:
+            other.join()
+
+    def lead(self, worker: Worker) -> None:
+        """The loop of the first worker: clock, log and checkpoints."""
         recipe, begun = self.recipe, time.time()
-        deadline, saved = begun + 60 * recipe.minutes, begun
-        generator = torch.Generator().manual_seed(recipe.seed + self.step)
-        sampler = Sampler(recipe.seed + self.step)
+        deadline, saved, mark, steps = begun + 60 * recipe.minutes, begun, begun, 0
         recent: list[tuple[float, float]] = []
-        mark, steps = begun, 0
-        while (now := time.time()) < deadline:
+        while (now := time.time()) < deadline and steps < recipe.steps:
+            (self.folder / RUNNING).touch()
             if (self.folder / "pause").exists():
                 time.sleep(2)
                 continue
             spent = self.sitting + now - begun
-            progress = spent / (spent + deadline - now)
-            rate = self.rate(progress, steps)
-            recent.append(self.update(sampler, generator, rate))
-            steps += 1
+            rate = self.rate(spent / (spent + deadline - now), steps)
+            self.shared.rate[0], self.shared.step[0] = rate, self.step
+            worker.meet()
+            recent.append(worker.update(self.step + 1, rate))
+            worker.meet()
+            steps, self.step = steps + 1, self.step + 1
+            self.samples += recipe.workers * recipe.batch
             self.seconds += time.time() - now
             if steps % 50 == 0:
                 losses, norms = zip(*recent)
                 self.log(loss=sum(losses) / len(losses), norm=sum(norms) / len(norms), rate=rate,
-                         per_second=len(recent) * recipe.batch / (time.time() - mark))
+                         per_second=len(recent) * recipe.workers * recipe.batch / (time.time() - mark))
                 recent, mark = [], time.time()
             if time.time() - saved > 60 * recipe.checkpoint_minutes:
                 self.save(spent)
                 saved = time.time()
-        self.save(0.0)
+        self.shared.rate[0] = -1
+        worker.meet()
+        self.save(0.0 if time.time() >= deadline else self.sitting + time.time() - begun)
 
     def log(self, **facts: float) -> None:
         """Appends one line to log.jsonl and prints it."""
         line = json.dumps({"step": self.step, "samples": self.samples, "minutes": round(self.seconds / 60, 1),
                            **{k: float(f"{v:.5g}") for k, v in facts.items()}})
         print(line, flush=True)
-        with (self.folder / "log.jsonl").open("a") as file:
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def save(self, sitting: float) -> None:
         """Writes checkpoint.pt in one go; `sitting` = seconds of the current sitting, 0 when it is over."""
         half = self.folder / "checkpoint.part"
-        torch.save({"weights": [p.detach() for p in self.parameters], "average": self.average,
-                    "optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "samples": self.samples,
-                    "seconds": self.seconds, "sitting": sitting}, half)
+        tensors = {name: getattr(self.shared, name) for name in ("values", "average", "momentum", "square")}
+        torch.save({**tensors, "step": self.step, "samples": self.samples, "seconds": self.seconds, "sitting": sitting},
+                   half)
         half.replace(self.folder / "checkpoint.pt")
 
     @torch.no_grad()
@@ -170,17 +269,17 @@ class Trainer:
         if not file.exists():
             return False
         state = torch.load(file, map_location="cpu", weights_only=True)
-        for parameter, value in zip(self.parameters, state["weights"], strict=True):
-            parameter.copy_(value)
-        self.average = state["average"]
-        for optimizer, value in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(value)
+        for name in ("values", "average", "momentum", "square"):
+            torch._foreach_copy_(getattr(self.shared, name), state[name])
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
         self.sitting = state["sitting"]
         return True
 
-    @torch.no_grad()
-    def use_average(self) -> None:
-        """Puts the averaged weights into the pipeline (for export; not to train on)."""
-        for parameter, value in zip(self.parameters, self.average, strict=True):
-            parameter.copy_(value)
+
+@torch.no_grad()
+def use_average(pipe: FluxPipeline, folder: Path) -> dict[str, float]:
+    """Puts the checkpoint's averaged weights into the pipeline; returns its step, samples and seconds."""
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    for parameter, value in zip(parameters_of(pipe).values(), state["average"], strict=True):
+        parameter.copy_(value)
+    return {name: state[name] for name in ("step", "samples", "seconds")}

@@ -1,0 +1,147 @@
+"""Scores: what is in a picture, found by its nearest rendered reference, against what the prompt asked for."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from diffusers import FluxPipeline
+
+from .basis import reconstruction_db
+from .domain import BACKGROUNDS, GRID, PLACES, SIZE, SIZES, THINGS, TOKEN, Spec, caption, held_out_pairs, light, offset
+from .render import backdrop, render, sprite
+from .train import RUNNING
+
+STEPS = 28
+PURE = GRID**2 - max(SIZES.values()) ** 2  # tokens that show background alone, at least
+
+
+class Found(NamedTuple):
+    """The nearest reference of a picture, and how near it is."""
+
+    thing: str
+    background: str
+    size: str
+    x: int
+    y: int
+    psnr_db: float
+
+
+def held_out(count: int, seed: int = 7) -> list[tuple[Spec, str]]:
+    """Specs of held-out pairs with captions; every pair comes up about equally often, every place and size too."""
+    rng = Random(seed)
+    pairs: list[tuple[str, str]] = []
+    while len(pairs) < count:
+        fresh = held_out_pairs()
+        rng.shuffle(fresh)
+        pairs += fresh
+    specs = [Spec(*pair, rng.choice(list(PLACES)), rng.choice(list(SIZES))) for pair in pairs[:count]]
+    return [(spec, caption(spec, rng)) for spec in specs]
+
+
+@cache
+def backdrops() -> tuple[list[str], np.ndarray]:
+    """Names and pictures, one column of them (K, SIZE, 3), of every background in every light."""
+    lights = [(shade, slope) for shade in np.linspace(0.84, 1.10, 14) for slope in np.linspace(-0.16, 0.16, 9)]
+    names = [name for name in BACKGROUNDS for _ in lights]
+    return names, np.stack([backdrop(name, *light)[:, 0] for name in BACKGROUNDS for light in lights])
+
+
+def nearest_backdrop(picture: np.ndarray) -> tuple[str, np.ndarray]:
+    """Name and column (SIZE, 3) of the background that fits the PURE best-fitting tokens best."""
+    names, columns = backdrops()
+    rows = picture.reshape(GRID, TOKEN, GRID, TOKEN, 3)
+    light = columns.reshape(-1, GRID, TOKEN, 3)
+    squares = np.einsum("yiXjc,yiXjc->yX", rows, rows)
+    cross = np.einsum("yiXc,kyic->kyX", rows.sum(3), light, optimize=True)
+    own = TOKEN * np.einsum("kyic,kyic->ky", light, light)
+    error = (squares[None] - 2 * cross + own[..., None]).reshape(len(names), -1)
+    best = int(np.partition(error, PURE, axis=1)[:, :PURE].sum(1).argmin())
+    return names[best], columns[best]
+
+
+@cache
+def sprites(size: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, colours and transparencies (n, side * side * 3) of every thing."""
+    drawn = [sprite(thing, size) for thing in THINGS]
+    colour = np.stack([c for c, _ in drawn]).reshape(len(drawn), -1)
+    clear = np.stack([np.broadcast_to(t, c.shape) for c, t in drawn]).reshape(len(drawn), -1)
+    return list(THINGS), colour, clear
+
+
+def windows(field: np.ndarray, places: list[tuple[int, int]], tokens: int) -> np.ndarray:
+    """What lies in a square of so many tokens a side, at each offset in tokens: (places, side * side * 3)."""
+    side = tokens * TOKEN
+    cut = [field[y * TOKEN : y * TOKEN + side, x * TOKEN : x * TOKEN + side] for x, y in places]
+    return np.stack(cut).reshape(len(cut), -1)
+
+
+def nearest(picture: np.ndarray) -> Found:
+    """The reference with the least squared pixel distance: any background and light, then any thing, size and offset."""
+    background, column = nearest_backdrop(picture)
+    empty = np.broadcast_to(column[:, None], picture.shape)
+    whole = float(((picture - empty) ** 2).sum())
+    best: tuple[float, str, str, int, int] = (np.inf, "", "", 0, 0)
+    for size, tokens in SIZES.items():
+        names, colour, clear = sprites(size)
+        places = [(x, y) for y in range(GRID - tokens + 1) for x in range(GRID - tokens + 1)]
+
+        p, b = windows(picture, places, tokens), windows(empty, places, tokens)
+        # |p - (b clear + colour)|^2 - |p - b|^2, multiplied out
+        gain = ((b * b) @ (clear * clear - 1).T - 2 * (p * b) @ (clear - 1).T - 2 * p @ colour.T
+                + 2 * b @ (clear * colour).T + (colour * colour).sum(1))
+        at, which = np.unravel_index(int(gain.argmin()), gain.shape)
+        if gain[at, which] < best[0]:
+            best = (float(gain[at, which]), names[which], size, *places[at])
+    error = max(whole + best[0], 1e-6) / picture.size
+    return Found(best[1], background, best[2], best[3], best[4], float(-10 * np.log10(error)))
+
+
+def judge(spec: Spec, found: Found) -> dict[str, float]:
+    """1 or 0 for each of the four things that a prompt asks for."""
+    return {"thing": found.thing == spec.thing, "background": found.background == spec.background,
+            "place": (found.x, found.y) == offset(spec.place, found.size), "size": found.size == spec.size,
+            "psnr_db": found.psnr_db}
+
+
+@torch.no_grad()
+def draw(pipe: FluxPipeline, prompts: list[str], seeds: list[int], scale: float, steps: int = STEPS,
+         batch: int = 10) -> list[np.ndarray]:
+    """Pictures (SIZE, SIZE, 3) in 0..1 of the stock pipeline."""
+    drawn: list[np.ndarray] = []
+    for start in range(0, len(prompts), batch):
+        some = prompts[start : start + batch]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch]]
+        pictures = pipe(some, negative_prompt=[""] * len(some), true_cfg_scale=scale, num_inference_steps=steps,
+                        width=SIZE, height=SIZE, max_sequence_length=pipe.tokenizer_2.model_max_length,
+                        generator=generators, output_type="np").images
+        drawn += list(pictures)
+    return drawn
+
+
+def evaluate(pipe: FluxPipeline, count: int, scale: float, steps: int = STEPS) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Scores in 0..1 over held-out prompts (and decibels), and the pictures."""
+    asked = held_out(count)
+    pictures = draw(pipe, [text for _, text in asked], list(range(count)), scale, steps)
+    verdicts = [judge(spec, nearest(picture)) for (spec, _), picture in zip(asked, pictures)]
+    scores = {name: float(np.mean([verdict[name] for verdict in verdicts])) for name in verdicts[0]}
+    return scores | {"reconstruction_db": reconstruction(pipe)}, pictures
+
+
+def reconstruction(pipe: FluxPipeline, count: int = 200) -> float:
+    """Mean PSNR of the autoencoder on renders of held-out pairs."""
+    rng = Random(11)
+    renders = np.stack([render(spec, light(rng)) for spec, _ in held_out(count)])
+    return reconstruction_db(pipe.vae, torch.from_numpy(renders).permute(0, 3, 1, 2) * 2 - 1)
+
+
+def refuse_beside_training(folder: Path, patience: float = 600.0) -> None:
+    """Stops if a trainer was at work in this folder within the last minutes: neither would be measured right."""
+    mark = folder / RUNNING
+    if mark.exists() and time.time() - mark.stat().st_mtime < patience:
+        raise SystemExit(f"{folder}: training is running here; wait for its end, or delete {mark} if it was killed.")

@@ -1,0 +1,100 @@
+"""How the embedded model behaves under a cache: the Fn residual's change, DBCache's grading, and curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from diffusers import FluxPipeline
+
+from cache_engine import METHODS, attached
+from cache_engine.quality import psnr
+
+from .domain import SIZE
+from .evaluate import held_out
+
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+COMPUTED, OUT_OF = 12, 50  # "curved enough": computed steps, and steps of the reference
+
+
+class Run(NamedTuple):
+    """One picture (SIZE, SIZE, 3) uint8, its first stream's schedule, and its change per step (None where unknown)."""
+
+    picture: np.ndarray
+    schedule: str
+    changes: list[float | None]
+
+
+class Outcome(NamedTuple):
+    """Means over prompts: share of steps that was cached, computed steps, PSNR in dB against the reference."""
+
+    cached: float
+    computed: float
+    psnr_db: float
+
+
+@torch.no_grad()
+def run(pipe: FluxPipeline, method: Any, prompt: str, seed: int, scale: float, steps: int) -> Run:
+    """The stock pipeline under a method of the engine."""
+    with attached(pipe, method) as session:
+        picture = pipe(prompt, negative_prompt="", true_cfg_scale=scale, num_inference_steps=steps, width=SIZE,
+                       height=SIZE, max_sequence_length=pipe.tokenizer_2.model_max_length,
+                       generator=torch.Generator().manual_seed(seed)).images[0]
+    calls = [call for call in session.trace if call.stream == session.trace[0].stream]
+    return Run(np.asarray(picture), "".join(call.mode for call in calls), [call.change for call in calls])
+
+
+def dbcache(**knobs: Any) -> Any:
+    """DBCache, F1 and W2 without limits unless told otherwise."""
+    return METHODS["dbcache"](**{"Fn_compute_blocks": 1, "max_warmup_steps": 2, "taylorseer_order": 0, **knobs})
+
+
+class Bench:
+    """Held-out prompts and their references, drawn once for each number of steps."""
+
+    def __init__(self, pipe: FluxPipeline, scale: float, prompts: int) -> None:
+        self.pipe, self.scale = pipe, scale
+        self.prompts = [text for _, text in held_out(prompts)]
+        self._references: dict[int, list[Run]] = {}
+
+    def runs(self, method: Any, steps: int) -> list[Run]:
+        return [run(self.pipe, method, text, seed, self.scale, steps) for seed, text in enumerate(self.prompts)]
+
+    def references(self, steps: int) -> list[Run]:
+        """Every step computed; the changes are known all the same."""
+        if steps not in self._references:
+            self._references[steps] = self.runs(dbcache(residual_diff_threshold=0.0), steps)
+        return self._references[steps]
+
+    def outcome(self, runs: Iterable[Run], against: int) -> Outcome:
+        pairs = list(zip(runs, self.references(against)))
+        cached = float(np.mean([run.schedule.count("c") / len(run.schedule) for run, _ in pairs]))
+        computed = float(np.mean([run.schedule.count("C") for run, _ in pairs]))
+        likeness = [psnr(reference.picture, run.picture) for run, reference in pairs]
+        return Outcome(cached, computed, float(np.mean([100.0 if value is None else value for value in likeness])))
+
+    def grading(self, steps: int) -> dict[str, Outcome]:
+        """Threshold -> outcome of DBCache F1 W2 without limits."""
+        return {f"{limit:g}": self.outcome(self.runs(dbcache(residual_diff_threshold=limit), steps), steps)
+                for limit in THRESHOLDS}
+
+    def curvature(self, computed: int, steps: int) -> dict[str, Outcome]:
+        """The plain model with few steps, and DBCache with as many computed of `steps`, against all `steps`."""
+        found = {f"plain, {computed} steps": self.outcome(self.runs(METHODS["baseline"](), computed), steps)}
+        for warmup in (2, 4, 6):
+            even = np.linspace(warmup, steps - 1, computed - warmup + 1).round().astype(int)[:-1]
+            mask = "".join("1" if step < warmup or step in even else "0" for step in range(steps))
+            for order in (0, 1, 2):
+                method = dbcache(max_warmup_steps=warmup, taylorseer_order=order, steps_computation_mask=mask,
+                                 steps_computation_policy="static")
+                found[f"DBCache F1 W{warmup}, T{order}, even mask"] = self.outcome(self.runs(method, steps), steps)
+        return found
+
+
+def change_per_step(runs: list[Run]) -> list[tuple[float, float, float]]:
+    """(least, mean, largest) change of each step that has one, over prompts."""
+    rows = [[change for change in run.changes if change is not None] for run in runs]
+    table = np.array(rows)
+    return [(float(column.min()), float(column.mean()), float(column.max())) for column in table.T]
