@@ -22,6 +22,7 @@ from .words import (
     likeness,
     memory,
     plural,
+    rough,
     seconds,
     share,
     significant,
@@ -205,7 +206,7 @@ def idle(sentence: str = "") -> View:
 
 
 def queued(ahead: int, left: float | None = None) -> View:
-    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {seconds(left)}" if left else "")
+    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else "")
 
 
 def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> View:
@@ -218,7 +219,7 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     detail = []
     if progress.done and (spent := sum(call.seconds for call in calls)):
         each = spent / progress.done
-        detail.append(f"{seconds(each)} a step, {seconds(each * (progress.total - progress.done))} left")
+        detail.append(f"{seconds(each)} a step, {rough(each * (progress.total - progress.done))} left")
     said = "; ".join([*detail, *filter(None, [kept])])
     return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 
