@@ -106,7 +106,7 @@ def place(psnr_db: float | None) -> float:
 def _psnr(quality: Quality) -> View:
     same, word = is_identical(quality.psnr_db), likeness(quality.psnr_db)
     words = [name for _, name in LIKENESS]
-    scale = {"place": place(quality.psnr_db), "on": len(words) - 1 if same else words.index(word), "words": words,
+    scale = {"place": place(quality.psnr_db), "on": -1 if same else words.index(word), "words": words,
              "ends": [place(low) for low, _ in LIKENESS[1:]]}
     return _card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word, scale=scale,
                  exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")

@@ -41,7 +41,7 @@ def test_equal_sides_are_the_same_not_faster() -> None:
     assert (shown["speed"]["num"], shown["speed"]["word"]) == ("1.00×", "the same")
     assert shown["flops"]["strong"] == "the same compute"
     assert (shown["psnr"]["num"], shown["psnr"]["word"]) == ("identical", "")
-    assert shown["psnr"]["scale"]["place"] == 100
+    assert (shown["psnr"]["scale"]["place"], shown["psnr"]["scale"]["on"]) == (100, -1)
     assert shown["psnr"]["exact"] == "no pixel differs"
     assert len(shown["speed"]["notes"]) == 2  # nothing was reused
 
