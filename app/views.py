@@ -22,6 +22,7 @@ from .words import (
     likeness,
     memory,
     plural,
+    rough,
     seconds,
     share,
     significant,
@@ -105,7 +106,7 @@ def place(psnr_db: float | None) -> float:
 def _psnr(quality: Quality) -> View:
     same, word = is_identical(quality.psnr_db), likeness(quality.psnr_db)
     words = [name for _, name in LIKENESS]
-    scale = {"place": place(quality.psnr_db), "on": len(words) - 1 if same else words.index(word), "words": words,
+    scale = {"place": place(quality.psnr_db), "on": -1 if same else words.index(word), "words": words,
              "ends": [place(low) for low, _ in LIKENESS[1:]]}
     return _card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word, scale=scale,
                  exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")
@@ -205,7 +206,7 @@ def idle(sentence: str = "") -> View:
 
 
 def queued(ahead: int, left: float | None = None) -> View:
-    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {seconds(left)}" if left else "")
+    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else "")
 
 
 def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> View:
@@ -218,7 +219,7 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     detail = []
     if progress.done and (spent := sum(call.seconds for call in calls)):
         each = spent / progress.done
-        detail.append(f"{seconds(each)} a step, {seconds(each * (progress.total - progress.done))} left")
+        detail.append(f"{seconds(each)} a step, {rough(each * (progress.total - progress.done))} left")
     said = "; ".join([*detail, *filter(None, [kept])])
     return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 

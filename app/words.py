@@ -56,6 +56,11 @@ def seconds(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} s"
 
 
+def rough(value: float) -> str:
+    """A time that is only estimated: 1.6 s, 20 s, 3 min."""
+    return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s" if value < 119.5 else f"{value / 60:.0f} min"
+
+
 def milliseconds(value: float) -> str:
     return f"{value * 1000:.{0 if value >= 0.00995 else 1}f} ms"
 

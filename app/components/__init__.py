@@ -24,7 +24,7 @@ Dicts, in short (the figures are text, ready to show; bare numbers are for place
 header      {"engine": "tiny FLUX · float32 · cpu · idle", "state": "idle" | "busy" | "loading" | "error"}
 status      {"kind": "idle" | "queued" | "running" | "stopped" | "error" | "done", "title", "detail", "share": 0..1 | None}
 headline    {"state": "measured" | "empty", "cards": [{"name", "kind", "label", "before", "num", "word", "strong",
-            "notes": [..], "exact", "scale": {"place": 0..100, "on": 0..3, "words": [..], "ends": [..]} | None}],
+            "notes": [..], "exact", "scale": {"place": 0..100, "on": -1..3, "words": [..], "ends": [..]} | None}],
             "about": [sentence], "published": {"text", "source"} | None}
 timeline    {"steps", "running": None | "baseline" | "accelerated", "calls", "counts": {mode: n}, "warmup", "baseline": [bool],
             "rows": [{"label", "stream", "cells": [None | {"mode", "y", "value", "cost", "sentence", "facts"}]}],
@@ -45,7 +45,7 @@ part of the aside), cl-tabs (gr.Tabs drawn into the header bar), cl-chips (gr.Ra
 recipe), cl-go (Row: Generate, Stop; at the bottom of a phone), cl-viewer (a card of pictures with one Row of cl-left and
 cl-right under its head), cl-pair (gr.ImageSlider with the captions inside), cl-heat (the difference picture), cl-fit (pictures
 up to 512 px wide are scaled by whole numbers, unblurred), cl-foot (Row of Buttons under it all), cl-icon (a square icon
-button), cl-quiet (no border), cl-note (small print).
+button), cl-dice, cl-lock, cl-unlocked (its icon), cl-quiet (no border), cl-slim (a status that keeps no place), cl-note (small print).
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ function icon(line, filled) {
     filled && shape('path', { d: filled, fill: 'currentColor' }));
 }
 
-// Draw now, and again whenever Python sends another value.
+// Draw now, and again whenever Python sends another value. No value arrives as null or as "" and is drawn as null.
 function keep(draw) {
-  const redraw = () => draw(props.value ?? null);
+  const redraw = () => draw(props.value || null);
   watch('value', redraw);
   redraw();
 }

@@ -64,3 +64,8 @@ function arrived(picture) {
 }
 document.addEventListener('load', (event) => arrived(event.target), true);
 document.querySelectorAll('.cl-fit img').forEach(arrived);
+
+// Gradio's empty pictures carry a label that only an image may have.
+const nameEmpty = () => document.querySelectorAll('.empty[aria-label]:not([role])').forEach((node) => node.setAttribute('role', 'img'));
+new MutationObserver(nameEmpty).observe(document.body, { subtree: true, childList: true });
+nameEmpty();

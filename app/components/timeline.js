@@ -42,7 +42,7 @@ function tell() {
   const told = view.rows.map((row) => ({ row, cell: row.cells[shown] })).filter(({ cell }) => cell);
   const lines = told.map(({ row, cell }) => view.rows.length > 1 ? `${row.stream}: ${cell.sentence}` : cell.sentence);
   const waiting = view.baseline[shown] ? 'not run yet; the baseline is' : 'not run yet';
-  sentence.replaceChildren(make('b', {}, `Step ${shown}`), ...(lines.length ? lines : [waiting]).map((line) => make('span', {}, line)));
+  sentence.replaceChildren(make('b', {}, `Step ${shown}`), ' · ', ...(lines.length ? lines : [waiting]).map((line) => make('span', {}, line)));
   const costs = [...new Set(told.map(({ cell }) => cell.facts))];
   const named = costs.length > 1 ? told.map(({ row, cell }) => `${row.stream}: ${cell.facts}`) : costs;
   facts.replaceChildren(...named.map((line) => make('span', {}, line)));

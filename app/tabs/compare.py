@@ -91,7 +91,7 @@ def _prompt(parts: Parts, model: str) -> None:
                                   elem_id="prompt")
         with gr.Row(elem_classes="cl-chips"):
             parts.chips = [gr.Button(text, size="sm", min_width=0, elem_classes=["cl-example"]) for text in row.examples[:4]]
-        parts.unknown = status(views.idle(), elem_id="unknown")
+        parts.unknown = status(views.idle(), elem_id="unknown", elem_classes="cl-slim")
         with gr.Row(elem_classes="cl-go"):
             parts.generate = gr.Button("Generate", variant="primary", elem_id="generate")
             parts.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
