@@ -2,10 +2,10 @@
 
 Source: cache-dit 1.5.3 (Apache-2.0; behaviour, not code). Where this differs on purpose:
 knobs that cannot be meant are refused (Fn + Bn >= blocks runs blocks twice there; a limit of 0 never caches; a static
-mask that starts with 0 fails there; a mask of another length is read as zeros there); a threshold of 1 or more still
-minds a change of shape; the change is a float32 and known for the warm-up too; each stream of a
-guided run has its own steps and memory, with nothing to set by hand. Of its other forecasts, foca is the paper's here
-(it leaves out a step there, and a division) and dmd fits a batch as one.
+mask that starts with 0 fails there; a mask of another length is read as zeros there; a warm-up longer than the run
+caches nothing there); a threshold of 1 or more still minds a change of shape; the change is a float32 and known for
+the warm-up too; each stream of a guided run has its own steps and memory, with nothing to set by hand. Of its other
+forecasts, foca is the paper's here (it leaves out a step there, and a division) and dmd fits a batch as one.
 """
 
 from __future__ import annotations

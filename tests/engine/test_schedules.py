@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.predictors import Reuse
 from cache_engine.records import ModelFacts, Plan, Schedule
-from cache_engine.schedules import Always, Drift, Fixed, compared
+from cache_engine.schedules import Always, Drift, Fixed
 from cache_engine.session import Call, Session, walk
 
 FLUX = 57  # blocks
@@ -33,10 +34,14 @@ def reasons(session: Session) -> list[str]:
     return [call.reason for call in session.trace]
 
 
-def similar(total: int, **knobs: object) -> str:
+def similar(total: int, **knobs: Any) -> str:
     """The modes of DBCache where every change is below the threshold."""
     plan = DBCache(residual_diff_threshold=1, **knobs).plan(ModelFacts(FLUX, total))
     return letters(walk(plan, total, ("cond",), lambda call: 0.5))
+
+
+def limited_by(warmup: int, interval: int, in_a_row: int) -> dict[str, int]:
+    return {"max_warmup_steps": warmup, "warmup_interval": interval, "max_continuous_cached_steps": in_a_row}
 
 
 def computed(modes: str) -> list[int]:
@@ -45,30 +50,31 @@ def computed(modes: str) -> list[int]:
 
 # The published static schedules
 
-@pytest.mark.parametrize(("front", "knobs", "steps", "tflops"), [
-    (1, dict(max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=8), [0, 2, 4, 6, 15, 24, 33, 42], 651.90),
-    (1, dict(max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=10), [0, 2, 4, 6, 17, 28, 39], 578.69),
-    (1, dict(max_warmup_steps=8, warmup_interval=4, max_continuous_cached_steps=10), [0, 4, 15, 26, 37, 48], 505.47),
-    (1, dict(max_warmup_steps=16, warmup_interval=4, max_continuous_cached_steps=8), [0, 4, 8, 12, 21, 30, 39, 48], 651.90),
-    (1, dict(max_warmup_steps=4, max_continuous_cached_steps=2), [0, 1, 2, *range(3, 50, 3)], 1457.25),
-    (8, dict(max_warmup_steps=8, max_continuous_cached_steps=2), [*range(7), *range(7, 50, 3)], 1933.17),
-    (1, dict(max_warmup_steps=4, max_continuous_cached_steps=4), [0, 1, 2, *range(3, 50, 5)], 1017.97),
+@pytest.mark.parametrize(("front", "knobs", "steps", "tflops"), [  # W, I, MC
+    (1, (8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42], 651.90),
+    (1, (8, 2, 10), [0, 2, 4, 6, 17, 28, 39], 578.69),
+    (1, (8, 4, 10), [0, 4, 15, 26, 37, 48], 505.47),
+    (1, (16, 4, 8), [0, 4, 8, 12, 21, 30, 39, 48], 651.90),
+    (1, (4, 1, 2), [0, 1, 2, *range(3, 50, 3)], 1457.25),
+    (8, (8, 1, 2), [*range(7), *range(7, 50, 3)], 1933.17),
+    (1, (4, 1, 4), [0, 1, 2, *range(3, 50, 5)], 1017.97),
 ])
-def test_published_schedules(front: int, knobs: dict[str, int], steps: list[int], tflops: float) -> None:
-    assert computed(similar(50, Fn_compute_blocks=front, **knobs)) == steps
+def test_published_schedules(front: int, knobs: tuple[int, int, int], steps: list[int], tflops: float) -> None:
+    assert computed(similar(50, Fn_compute_blocks=front, **limited_by(*knobs))) == steps
     assert len(steps) * STEP + (50 - len(steps)) * CACHED[front] == pytest.approx(tflops, abs=0.02)
 
 
 @pytest.mark.parametrize(("knobs", "steps"), [
-    (dict(max_warmup_steps=8, warmup_interval=4, max_continuous_cached_steps=10), [0, 4, 13, 24, 35, 46]),
-    (dict(max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=8), [0, 2, 4, 6, 15, 24, 33, 42]),
-    (dict(max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=10), [0, 2, 4, 6, 17, 28, 39]),
-    (dict(max_warmup_steps=4, max_continuous_cached_steps=2), [0, 1, 2, *range(3, 50, 3)]),
-    (dict(max_warmup_steps=4, max_continuous_cached_steps=4), [0, 1, 2, *range(3, 50, 5)]),
-    (dict(max_warmup_steps=8, max_continuous_cached_steps=2), [*range(7), *range(7, 50, 3)]),
+    ((8, 4, 10), [0, 4, 13, 24, 35, 46]),
+    ((8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42]),
+    ((8, 2, 10), [0, 2, 4, 6, 17, 28, 39]),
+    ((16, 4, 8), [0, 4, 8, 12, 15, 24, 33, 42]),
+    ((4, 1, 2), [0, 1, 2, *range(3, 50, 3)]),
+    ((4, 1, 4), [0, 1, 2, *range(3, 50, 5)]),
+    ((8, 1, 2), [*range(7), *range(7, 50, 3)]),
 ])
-def test_published_schedules_under_the_rule_they_were_made_with(knobs: dict[str, int], steps: list[int]) -> None:
-    assert computed(similar(50, streak_rule="before", **knobs)) == steps
+def test_published_schedules_under_the_rule_they_were_made_with(knobs: tuple[int, int, int], steps: list[int]) -> None:
+    assert computed(similar(50, streak_rule="before", **limited_by(*knobs))) == steps
 
 
 def test_the_old_rule_caches_pairs_where_the_limit_is_one() -> None:
@@ -150,7 +156,7 @@ def test_masks(mask: str, static: bool, warmup: int, expected: str) -> None:
 
 def test_limits_and_threshold_hold_at_the_zeros_of_a_dynamic_mask_only() -> None:
     mask = "11000000"
-    limited = dict(mask=mask, max_in_a_row=2, max_cached=3)
+    limited: dict[str, Any] = dict(mask=mask, max_in_a_row=2, max_cached=3)
     assert letters(walked(Drift(0, 1, 1.0, **limited), 8)) == "CCccCcCC"
     assert letters(walked(Drift(0, 1, 1.0, static=True, **limited), 8)) == "CCcccccc"
     assert letters(walked(Drift(0, 1, 0.1, mask=mask), 8)) == "CCCCCCCC"
@@ -193,7 +199,7 @@ def test_the_limit_is_given_with_the_reason() -> None:
     (0.1234567, 0.12345678, "change 0.1234567 < 0.12345678"),
 ])
 def test_the_sentence_about_a_change_is_true(change: float, limit: float, sentence: str) -> None:
-    assert compared(change, limit) == sentence
+    assert reasons(walked(Drift(1, 1, limit), 2, change))[1] == sentence
     left, sign, right = sentence.removeprefix("change ").split()
     assert (float(left) < float(right)) == (sign == "<") == (change < limit)
 
@@ -224,14 +230,13 @@ def test_whatever_the_knobs_every_limit_holds(seed: int) -> None:
         runs = [len(list(run)) for mode, run in itertools.groupby(modes) if mode == "c"]
         assert rule.max_in_a_row == -1 or max(runs, default=0) <= rule.max_in_a_row
         assert rule.max_cached == -1 or modes.count("c") <= rule.max_cached
-        assert all(rule.threshold >= 1 or changes[stream, step] < rule.threshold for step, mode in enumerate(modes) if mode == "c")
-        free = [step for step in range(1, total) if step not in range(0, min(rule.warmup, leading), rule.interval)
-                and (not mask or mask[step] == "0") and rule.threshold > 0
-                and (rule.threshold >= 1 or changes[stream, step] < rule.threshold)]
-        for step in free:  # what no rule forbids is cached
+        alike = [step for step in range(1, total) if rule.threshold >= 1 or changes[stream, step] < rule.threshold]
+        assert all(step in alike for step, mode in enumerate(modes) if mode == "c")
+        forced = range(0, min(rule.warmup, leading), rule.interval)
+        for step in (step for step in alike if step not in forced and (not mask or mask[step] == "0")):
             streak = len(modes[:step]) - len(modes[:step].rstrip("c"))
             forbidden = 0 <= rule.max_in_a_row <= streak or 0 <= rule.max_cached <= modes[:step].count("c")
-            assert modes[step] == ("C" if forbidden else "c")
+            assert modes[step] == ("C" if forbidden else "c")  # what no rule forbids is cached
 
 
 def test_a_schedule_may_begin_many_times() -> None:

@@ -15,13 +15,13 @@ CFG_SCALE = 3.0
 def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
     """2 double and 4 single blocks, 32 channels, random weights: the same ones every time."""
     torch.manual_seed(0)
-    model = FluxTransformer2DModel(
+    model: Any = FluxTransformer2DModel(
         patch_size=1, in_channels=4, num_layers=2, num_single_layers=4, attention_head_dim=16, num_attention_heads=2,
         joint_attention_dim=32, pooled_projection_dim=32, guidance_embeds=False, axes_dims_rope=(4, 4, 8))
-    return model.eval().to(dtype)
+    return model.eval().to(dtype=dtype)
 
 
-def control_samples(side: int = 4) -> dict[str, list[Tensor]]:
+def control_samples(side: int = 4) -> dict[str, Any]:
     """What a ControlNet would add after each block: one (1, side**2, 32) for the double blocks, two for the single."""
     generator = torch.Generator().manual_seed(2)
     first, *rest = (torch.randn(1, side * side, 32, generator=generator) for _ in range(3))

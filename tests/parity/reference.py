@@ -18,13 +18,12 @@ from tests.parity.settings import BFLOAT16, FLOAT32, NAMES, Setting
 
 
 def run(setting: Setting) -> dict[str, Any]:
-    """``calls``: C or c for each call, seen at the first middle block. ``changes``: cache-dit's own, by stream and step."""
+    """``calls``: C or c for each, seen at the first middle block. ``changes``: cache-dit's own, by stream and step."""
     model = tiny_flux(getattr(torch, setting.dtype))
-    knobs = {NAMES[key]: value for key, value in setting.knobs.items()}
+    knobs: dict[str, Any] = {NAMES[key]: value for key, value in setting.knobs.items()}
     order, mask = knobs.pop("taylorseer_order", 0), knobs.pop("steps_computation_mask", None)
-    config = cache_dit.DBCacheConfig(
-        **{"Fn_compute_blocks": 1} | knobs, steps_computation_mask=[int(digit) for digit in mask] if mask else None,
-        enable_separate_cfg=len(setting.streams) == 2)
+    knobs = {"Fn_compute_blocks": 1, "enable_separate_cfg": len(setting.streams) == 2} | knobs
+    config = cache_dit.DBCacheConfig(**knobs, steps_computation_mask=[int(digit) for digit in mask] if mask else None)
     forecast = cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order) if order else None
     cache_dit.enable_cache(model, cache_config=config, calibrator_config=forecast)
 

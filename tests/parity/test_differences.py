@@ -34,8 +34,8 @@ def modes(session: Session, stream: str = "cond") -> str:
 
 def refused(model: Any, steps: int, **knobs: Any) -> str:
     """The sentence of the refusal, which comes before anything runs."""
-    with (pytest.raises(EngineError) as error,
-          attached(model, DBCache(**{"max_warmup_steps": 0} | knobs), steps=steps, streams=("cond",))):
+    knobs = {"max_warmup_steps": 0} | knobs
+    with pytest.raises(EngineError) as error, attached(model, DBCache(**knobs), steps=steps, streams=("cond",)):
         pytest.fail("was not refused")
     return str(error.value)
 
@@ -69,8 +69,9 @@ def test_a_mask_of_another_length_would_be_read_as_zeros(traps: Traps, model: An
 
 def test_an_unknown_knob_would_be_dropped(traps: Traps) -> None:
     assert traps["unknown knob"] == ""
+    misspelt: dict[str, Any] = {"max_continous_cached_steps": 3}
     with pytest.raises(EngineError, match="max_continous_cached_steps: unknown field"):
-        DBCache(max_continous_cached_steps=3)
+        DBCache(**misspelt)
 
 
 def test_a_change_of_shape_is_minded_even_if_everything_is_similar(traps: Traps, model: Any) -> None:

@@ -32,8 +32,8 @@ RECORDED = (
 )
 
 
-def decided(model: Any, setting: Setting, rule: str) -> str:
-    method = DBCache(**setting.method, streak_rule=rule)
+def decided(model: Any, setting: Setting) -> str:
+    method = DBCache(**setting.method, streak_rule="before")
     with attached(model, method, steps=setting.steps, streams=setting.streams) as session:
         session.begin()
         denoise(model, setting.steps, setting.streams, setting.side)
@@ -47,7 +47,7 @@ def model() -> Any:
 
 @pytest.mark.parametrize(("setting", "letters"), RECORDED, ids=[str(setting) for setting, _ in RECORDED])
 def test_decides_as_1_5_2_did(setting: Setting, letters: str, model: Any, reference: dict[str, Any]) -> None:
-    assert decided(model, setting, "before") == letters
+    assert decided(model, setting) == letters
     assert letters != reference["runs"][str(setting)]["calls"]
 
 
@@ -56,4 +56,4 @@ def test_elsewhere_both_rules_agree(model: Any, reference: dict[str, Any]) -> No
     limited = [setting for setting in FLOAT32 if "MC" in setting.knobs and str(setting) not in recorded]
     assert len(limited) >= 15
     for setting in limited:
-        assert decided(model, setting, "before") == reference["runs"][str(setting)]["calls"], setting
+        assert decided(model, setting) == reference["runs"][str(setting)]["calls"], setting

@@ -108,7 +108,7 @@ def after_disable() -> bool:
 
 
 def fall_into_all() -> dict[str, Any]:
-    static = dict(steps_computation_policy="static", steps_computation_mask=[0, 1, 1, 0])
+    static: dict[str, Any] = dict(steps_computation_policy="static", steps_computation_mask=[0, 1, 1, 0])
     return {
         "overlap": overlap(),
         "no cached steps": calls(8, max_cached_steps=0), "none in a row": calls(8, max_continuous_cached_steps=0),
