@@ -33,6 +33,8 @@ def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -
     with attached(target, None, plan=lambda facts: plan._replace(sites=(Stack(0, facts.blocks),)),
                   on_call=lambda call: watch(session, call), **attach) as session:
         for draw in draws:
+            if "steps" in attach:  # a bare transformer is not told of a new run by its scheduler
+                session.begin()
             draw()
             watch.collect(session.trace)
     return watch.fit()

@@ -14,8 +14,8 @@ from .shared import Answer, Command, number, request_arguments, request_of
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--runs", default="8", help="how many pictures to draw, over the model's example prompts")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a JSON file; beside the model's weights "
-                        "it is found again")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a JSON file; the embedded model reads "
+                        "assets/tiny_flux/calibration.json")
 
 
 def run(options: argparse.Namespace) -> Answer:
