@@ -51,7 +51,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     _fresh_scheduler(model)
     begin = clock.synchronise()
     with attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session:
-        image = _draw(model, effective)
+        image = draw(model, effective)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     if clock.loop_begins is None or clock.loop_ends is None:
@@ -64,7 +64,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
         finished=time.time())
 
 
-def _draw(model: Loaded, request: RunRequest) -> Any:
+def draw(model: Loaded, request: RunRequest) -> Any:
     """The stock pipeline's picture."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
     return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width,
@@ -84,5 +84,5 @@ def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: t
         emit(Progress(side, "warm-up", "Warming up, not recorded"))
         _fresh_scheduler(model)
         with attached(model.pipe, METHODS["baseline"](), stop=stop):
-            _draw(model, request.replaced(steps=WARM_UP_STEPS))
+            draw(model, request.replaced(steps=WARM_UP_STEPS))
         model.warm.add(shape)

@@ -113,7 +113,7 @@ def row(predictor: Predictor, steps: tuple[int, ...], step: int, total: int, ser
 
 def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:
     """Of each with each, added up in float64: the smallest directions have to survive. One device synchronisation."""
-    flat = [value.float().flatten() for value in values]
+    flat = [(value.cpu() if value.device.type == "mps" else value).float().flatten() for value in values]  # no float64 there
     products = torch.stack([(one * other).sum(dtype=torch.float64) for place, one in enumerate(flat) for other in flat[place:]])
     found = iter(products.tolist())
     upper = {(i, j): next(found) for i in range(len(flat)) for j in range(i, len(flat))}

@@ -57,7 +57,7 @@ class ModuleSite:
         entered: dict[int, Tensor] = {}
 
         def projection(place: int, value: Tensor) -> Tensor:
-            if self.here((block.index, name)) is not None:
+            if self.here((block.index, name)) is not None and not self.at.serving:
                 entered[place] = value
             return originals[place](value)
 
@@ -68,7 +68,7 @@ class ModuleSite:
             call, history = here
             if self.at.serving:
                 values = history.predict(self.at.plan.predictor, call.step, call.total)
-                return tuple(own(value) for own, value in zip(originals, values, strict=True))
+                return tuple(part(value) for part, value in zip(projections, values, strict=True))
             result = original(*args, **kwargs)
             values = tuple(entered.pop(place) for place in range(len(originals)))
             history.remember(call.step, values, self.at.plan.predictor)

@@ -1,0 +1,77 @@
+"""Fits what TeaCache and MagCache have to know of a model, from plain runs of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .model import Coefficients
+from .predictors import Reuse
+from .records import EngineError, Plan, Signal, Stack, StepTrace
+from .schedules import Always
+from .session import Session
+from .sites.attach import attached
+
+DEGREE = 4  # of TeaCache's polynomial
+
+
+def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
+    """Run each of ``draws`` (they call ``target``, a pipeline, or a bare transformer with ``attach`` as in attached()).
+
+    ratios: MagCache's, mean over tokens of |residual| over |residual one step before|, averaged over runs and streams.
+    polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the modulated input did.
+    Ours differs from TeaCache's in what is fitted: the residual is what gets reused, so its change is the error made.
+    """
+    watch = _Watch()
+    plan = Plan(Always(), Reuse(), (), Signal("modulated_input", "previous"))
+    with attached(target, None, plan=lambda facts: plan._replace(sites=(Stack(0, facts.blocks),)),
+                  on_call=lambda call: watch(session, call), **attach) as session:
+        for draw in draws:
+            if "steps" in attach:  # a bare transformer is not told of a new run by its scheduler
+                session.begin()
+            draw()
+            watch.collect(session.trace)
+    return watch.fit()
+
+
+class _Watch:
+    """Sees every call's residual as it is remembered."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, Tensor] = {}
+        self.seen: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+        self.sizes: defaultdict[int, list[float]] = defaultdict(list)
+        self.moves: list[tuple[float, float]] = []
+
+    def __call__(self, session: Session, call: StepTrace) -> None:
+        memory = session.memory[call.stream]
+        residual = next(iter(memory.histories.values())).computed[0].values[0].float()
+        if call.step > 0:
+            before = self.before[call.stream]
+            ratio = (residual.norm(dim=-1) / before.norm(dim=-1)).mean()
+            self.seen[call.step, call.stream] = ratio, (residual - before).abs().mean() / before.abs().mean()
+        self.before[call.stream] = residual
+
+    def collect(self, trace: Iterable[StepTrace]) -> None:
+        """A run is over: fetch what was seen in it."""
+        for call in trace:
+            if call.step > 0 and call.change is not None:
+                ratio, moved = torch.stack(self.seen[call.step, call.stream]).tolist()
+                self.sizes[call.step].append(ratio)
+                self.moves.append((call.change, moved))
+        self.seen.clear()
+        self.before.clear()
+
+    def fit(self) -> Coefficients:
+        if len(self.moves) <= DEGREE:
+            raise EngineError(f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree {DEGREE}; "
+                              "use more steps or prompts.")
+        inputs, outputs = np.array(self.moves).T
+        ratios = (1.0, *(fmean(self.sizes[step]) for step in sorted(self.sizes)))
+        return Coefficients(tuple(np.polyfit(inputs, outputs, DEGREE).tolist()), ratios)

@@ -1,0 +1,43 @@
+"""``calibrate``: fit what TeaCache and MagCache have to know of a model, and write it to a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+from ..records import EngineError
+from .shared import Answer, Command, number, request_arguments, request_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    request_arguments(parser)
+    parser.add_argument("--runs", default="8", help="how many pictures to draw, over the model's example prompts")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a JSON file; the embedded model reads "
+                        "assets/tiny_flux/calibration.json")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    from ..calibration import calibrated  # torch
+    from ..loading import loaded
+    from ..runner import draw
+
+    runs = number(options.runs)
+    if not isinstance(runs, int) or not 1 <= runs <= 100:
+        raise EngineError(f"runs: {options.runs!r} is not valid; choose a whole number from 1 to 100.")
+    model = loaded(options.model)
+    prompts = model.spec.examples
+    requests = [model.spec.resolve(request_of(options, prompt=prompts[n % len(prompts)], seed=n)) for n in range(runs)]
+    found = calibrated(model.pipe, [partial(draw, model, request) for request in requests])
+    data = {"model": options.model, "revision": model.spec.revision(), "steps": requests[0].steps, "runs": runs,
+            **found._asdict()}
+    try:
+        options.out.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose another "
+                          "file.") from None
+    return Answer(data, f"{len(found.ratios or ())} ratios and a polynomial from {runs} runs\n{options.out}")
+
+
+COMMAND = Command("calibrate", "fit what TeaCache and MagCache have to know of a model", arguments, run)

@@ -1,0 +1,31 @@
+"""What a cache will hold in memory, from shapes alone: to be said before a run, not found out in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .model import MODELS, Section
+from .records import Modules, Plan, RunRequest
+
+
+def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:
+    """Bytes of one run's cache at its fullest, all streams together. ``request`` is resolved.
+
+    computed: steps that are computed, which bounds what is remembered; unknown: all.  element: bytes of one number.
+    """
+    spec = MODELS[request.model]
+    facts, inputs = spec.facts(request), spec.inputs(request)
+    tokens = [inputs[name][-2] for name in spec.sections[0].takes]
+    channels = spec.config["num_attention_heads"] * spec.config["attention_head_dim"]
+    count = numbers(plan, spec.sections, facts.sections, tokens, min(computed or facts.steps, facts.steps))
+    return count * channels * element * len(facts.streams)
+
+
+def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int) -> int:
+    """How many tokens' worth of channels one stream holds. ``tokens``: of the image, and of the text where it is carried."""
+    if not plan.sites:
+        return 0
+    kept = min(plan.predictor.keep, computed) + 2 * plan.predictor.served  # the value in use now, and one from before
+    whole = sum(section.streams * length for section, length in zip(sections, lengths, strict=True))
+    held = max(whole if isinstance(site, Modules) else 1 for site in plan.sites)  # of two stages one at a time
+    return held * kept * sum(tokens) + (tokens[0] if plan.signal else 0)

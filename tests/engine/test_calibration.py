@@ -1,0 +1,72 @@
+"""What is fitted to a model for TeaCache and MagCache, against its definition and diffusers' own measurement."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diffusers.hooks.mag_cache import MagCacheConfig
+
+from cache_engine.calibration import _Watch, calibrated
+from cache_engine.method import METHODS
+from cache_engine.predictors import Reuse
+from cache_engine.records import EngineError, ModelFacts, Plan
+from cache_engine.schedules import Always
+from cache_engine.sites.attach import attached
+from tests.parity.loop import denoise, tiny_flux
+from tests.tiny_pipeline import draw, tiny_pipeline
+
+STEPS = 9
+
+
+def test_ratios_are_those_that_diffusers_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_flux()
+    with attached(model, None, steps=STEPS, plan=lambda facts: Plan(Always(), Reuse(), ())) as session:
+        session.begin()
+        plain = denoise(model, STEPS)
+    found = calibrated(model, [lambda: denoise(model, STEPS)], steps=STEPS)
+    assert np.array_equal(denoise(model, STEPS), plain)
+    theirs = tiny_flux()
+    theirs.enable_cache(MagCacheConfig(calibrate=True, num_inference_steps=STEPS))
+    with theirs.cache_context("cond"):
+        denoise(theirs, STEPS)
+    printed = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("[1.0"))
+    assert found.ratios == pytest.approx(ast.literal_eval(printed), rel=1e-5)
+
+
+def test_the_polynomial_finds_a_quartic_again() -> None:
+    watch, quartic = _Watch(), (300.0, -200.0, 50.0, -3.0, 0.25)
+    watch.moves = [(at, float(np.polyval(quartic, at))) for at in np.linspace(0.02, 0.3, 12)]
+    assert watch.fit().polynomial == pytest.approx(quartic, rel=1e-6)
+
+
+def test_runs_and_streams_of_a_pipeline_are_taken_together() -> None:
+    pipe = tiny_pipeline()
+    found = calibrated(pipe, [lambda: draw(pipe, steps=STEPS, guided=True), lambda: draw(pipe, steps=STEPS)])
+    assert found.polynomial is not None
+    assert found.ratios is not None
+    assert (len(found.polynomial), len(found.ratios)) == (5, STEPS)
+    facts = ModelFacts(6, STEPS, polynomial=found.polynomial, ratios=found.ratios)
+    for name in ("teacache", "magcache"):
+        assert METHODS[name]().plan(facts)
+
+
+def test_too_few_steps_are_refused() -> None:
+    model = tiny_flux()
+    with pytest.raises(EngineError, match="4 measured steps are too few"):
+        calibrated(model, [lambda: denoise(model, 5)], steps=5)
+
+
+def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cache_engine.models import tiny_flux as module
+
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    monkeypatch.setattr(module, "_revision", lambda: "of these weights")
+    assert module._coefficients().ratios is None
+    file = tmp_path / "calibration.json"
+    file.write_text('{"revision": "of these weights", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
+    assert module._coefficients() == ((1, 0), (1.0, 0.9))
+    file.write_text('{"revision": "of others", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
+    assert module._coefficients() == (None, None)
