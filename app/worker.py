@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, compared, preload
 
+PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
 HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
 MOST_WAITING = 16
 MOST_KEPT = 64  # finished comparisons, so that a run can be shown again; about 6 MB each at 1024 x 1024
@@ -129,16 +130,20 @@ class Worker:
 
     @staticmethod
     def _drained(job: Job) -> tuple[list[Event], Exception | None]:
-        """All that is there, or nothing after HEARTBEAT seconds; and how the job ended, if it failed."""
+        """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it failed."""
         events: list[Event] = []
+        begun, left = 0.0, HEARTBEAT
         try:
-            event = job.events.get(timeout=HEARTBEAT)
-            while not isinstance(event, Exception):
+            while not events or not isinstance(events[-1], Comparison):
+                event = job.events.get(timeout=max(left, 0))
+                if isinstance(event, Exception):
+                    return events, event
+                begun = begun if events else time.monotonic()
                 events.append(event)
-                event = job.events.get_nowait()
+                left = begun + PACE - time.monotonic()
         except queue.Empty:
-            return events, None
-        return events, event
+            pass
+        return events, None
 
     # ---- the thread ----
     def _wake(self) -> None:

@@ -25,10 +25,20 @@ class Loaded(NamedTuple):
 
 def preload() -> None:
     """Import torch and diffusers: seconds that a page would rather spend before the first click."""
-    import diffusers
     import torch
 
-    del diffusers, torch
+    del torch
+    _quiet()
+
+
+def _quiet() -> None:
+    """Their bars and hints go to stderr, where an engine's user looks for errors."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
 
 
 def device_and_dtype() -> tuple[str, str]:
@@ -67,6 +77,7 @@ def _load(spec: ModelSpec) -> Loaded:
 
     if reason := spec.unavailable():
         raise EngineError(f"model: {reason}")
+    _quiet()
     device, dtype = device_and_dtype()
     try:
         pipe = spec.load(device, dtype)

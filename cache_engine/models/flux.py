@@ -65,7 +65,7 @@ def load_from(source: str, device: str, dtype: str, **parts: Any) -> Any:
     import torch
     from diffusers import FluxPipeline
 
-    pipe = FluxPipeline.from_pretrained(source, torch_dtype=getattr(torch, dtype), **parts)
+    pipe = FluxPipeline.from_pretrained(source, dtype=getattr(torch, dtype), **parts)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
 

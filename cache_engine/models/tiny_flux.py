@@ -34,7 +34,7 @@ def _load(device: str, dtype: str) -> Any:
 
     from .patch_autoencoder import PatchAutoencoder
 
-    vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), torch_dtype=getattr(torch, dtype))
+    vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), dtype=getattr(torch, dtype))
     return load_from(str(FOLDER), device, dtype, vae=vae)
 
 
