@@ -79,7 +79,7 @@ def page_of_components() -> gr.Blocks:
         small = Image.new("RGB", (64, 64))
         gr.ImageSlider((small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"])
         heard = gr.Textbox(label="heard", elem_id="heard")
-        drawn["timeline"].select(selected, outputs=heard, show_progress="hidden", trigger_mode="always_last")
+        drawn["timeline"].select(selected, outputs=heard, show_progress="hidden", trigger_mode="multiple")
         drawn["runs"].choose(chosen, outputs=heard, show_progress="hidden")
         for name, made in {"plain": plain(), "hostile": hostile()}.items():
             outputs = [drawn[key] for key in made]
