@@ -77,7 +77,7 @@ def page_of_components() -> gr.Blocks:
                 "header": header, "status": status, "headline": headline, "timeline": timeline, "times": times,
                 "difference": difference, "runs": runs, "recipe": recipe}.items()}
         small = Image.new("RGB", (64, 64))
-        gr.ImageSlider((small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"])
+        picture = gr.ImageSlider((small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"])
         heard = gr.Textbox(label="heard", elem_id="heard")
         drawn["timeline"].select(selected, outputs=heard, show_progress="hidden", trigger_mode="multiple")
         drawn["runs"].choose(chosen, outputs=heard, show_progress="hidden")
@@ -86,6 +86,8 @@ def page_of_components() -> gr.Blocks:
             gr.Button(name).click(lambda made=made: list(made.values()), outputs=outputs, show_progress="hidden")
         for name, made in {"nothing": NOTHING, "guided": GUIDED}.items():
             gr.Button(name).click(lambda made=made: views.timeline_of(made), outputs=drawn["timeline"], show_progress="hidden")
+        wide = Image.new("RGB", (96, 48), "red")
+        gr.Button("wide").click(lambda: gr.ImageSlider((wide, wide), visible=True), outputs=picture, show_progress="hidden")
         gr.Button("stages").click(stages, outputs=drawn["timeline"], show_progress="hidden")
     return page
 
@@ -316,6 +318,10 @@ def test_small_pictures_are_scaled_by_whole_numbers(view: Page) -> None:
     assert shown["width"] > 64
     assert shown["width"] % 64 == 0
     assert view.locator("#small img").first.evaluate("one => getComputedStyle(one).imageRendering") == "pixelated"
+    view.get_by_role("button", name="wide", exact=True).click()
+    view.wait_for_function("document.querySelector('#small img').naturalWidth === 96")
+    expect(view.locator("#small img").first).to_have_js_property("offsetWidth", 2 * box(view.locator("#small img").first)["height"])
+    assert box(view.locator("#small img").first)["width"] % 96 == 0
 
 
 @pytest.mark.parametrize("width", [390, 1024, 1440])
