@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cache_engine import Comparison, Progress, Quality, RunResult, StepTrace
+from cache_engine import Comparison, Quality, RunResult
 
+from .standing import SIDES, failed, finished, header, idle, queued, starting, status, stopped, stopping
 from .timeline import timeline, timeline_of
 from .words import (
     LIKENESS,
@@ -22,7 +23,6 @@ from .words import (
     likeness,
     memory,
     plural,
-    rough,
     seconds,
     share,
     significant,
@@ -34,7 +34,6 @@ __all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle
            "runs", "starting", "status", "stopped", "stopping", "timeline", "timeline_of", "times"]
 
 View = dict[str, Any]
-SIDES = {"baseline": "Baseline", "accelerated": "Accelerated"}
 ABOUT = (
     "Denoise loop: from the start of the first transformer call to the end of the last step, synchronised there. Reading the "
     "prompt and decoding the picture are apart. One warm-up per model and size is not recorded.",
@@ -193,62 +192,3 @@ def recipe_parts(recipe: str, preset: str | None = None) -> View:
 
 def _parts(recipe: str) -> list[tuple[str, str]]:
     return re.findall(r"(SCM|MC|[FBWIMRT])(?<=SCM)?((?<=SCM)\d+(?:_static|_dynamic)?|(?<!SCM)[\d.]+(?:O\d)?)", recipe)
-
-
-# ---- status ----
-
-def _status(kind: str, title: str, detail: str = "", share: float | None = None) -> View:
-    return {"kind": kind, "title": title, "detail": detail, "share": share}
-
-
-def idle(sentence: str = "") -> View:
-    return _status("idle", "", sentence)
-
-
-def queued(ahead: int, left: float | None = None) -> View:
-    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else "")
-
-
-def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> View:
-    """Where a run stands. ``calls``: this side's calls so far; ``kept``: the clock of a baseline that is reused."""
-    side, kept = SIDES[progress.side], f"baseline of {kept} is kept" if kept else ""
-    part = progress.done / progress.total if progress.total else None
-    if progress.stage != "denoise":
-        named = f"{side}: {progress.message}" if progress.stage in ("encode", "decode") else progress.message
-        return _status("running", named, kept, part)
-    detail = []
-    if progress.done and (spent := sum(call.seconds for call in calls)):
-        each = spent / progress.done
-        detail.append(f"{seconds(each)} a step, {rough(each * (progress.total - progress.done))} left")
-    said = "; ".join([*detail, *filter(None, [kept])])
-    return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
-
-
-def stopped(progress: Progress | None = None) -> View:
-    where = f" at step {progress.done}" if progress and progress.stage == "denoise" else ""
-    return _status("stopped", f"Stopped{where}.", "The model is restored; the last whole result stays.")
-
-
-def failed(sentence: str) -> View:
-    return _status("error", sentence, "The last whole result stays.")
-
-
-def finished(comparison: Comparison) -> View:
-    clock = comparison.baseline.clock
-    said = (f"Reused the baseline of {clock}; only the accelerated side ran." if comparison.baseline_reused else
-            f"The baseline of {clock} is kept: a knob re-runs only the accelerated side.")
-    return _status("done", f"Done at {comparison.accelerated.clock}.", said)
-
-
-def header(words: Sequence[str], state: str = "idle") -> View:
-    """The engine badge: ("tiny FLUX", "float32", "cpu") and one of idle, busy, loading, error."""
-    return {"engine": " · ".join([*words, state]), "state": state}
-
-
-def starting(since: float) -> View:
-    """The engine's libraries are being imported, once for all."""
-    return _status("running", "Starting the engine", f"once, about 20 s; {seconds(since)} so far")
-
-
-def stopping() -> View:
-    return _status("running", "Stopping", "at the end of this step")

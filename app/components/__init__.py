@@ -18,7 +18,7 @@ recipe        views.recipe_parts(recipe, preset_recipe | None)           none   
 The cards are speed, flops, psnr, ssim. A step's ``data-mode`` is its first stream's; each stream has a ``.cl-cell`` with its
 ``data-shade``; the readout is ``.cl-readout``; the one step shown in it has ``aria-current``. A recipe's parts are named by
 their letters (``[data-part=MC]``). In Python: ``runs(...).choose(fn)`` with ``event: gr.EventData`` and ``event.index``;
-``timeline(...).select(fn)`` alike.
+``timeline(...).select(fn, trigger_mode="multiple")`` alike: gradio's other modes lose the last of several quick events.
 
 Dicts, in short (the figures are text, ready to show; bare numbers are for places and lengths only):
 header      {"engine": "tiny FLUX · float32 · cpu · idle", "state": "idle" | "busy" | "loading" | "error"}
@@ -45,7 +45,8 @@ part of the aside), cl-tabs (gr.Tabs drawn into the header bar), cl-chips (gr.Ra
 recipe), cl-go (Row: Generate, Stop; at the bottom of a phone), cl-viewer (a card of pictures with one Row of cl-left and
 cl-right under its head), cl-pair (gr.ImageSlider with the captions inside), cl-heat (the difference picture), cl-fit (pictures
 up to 512 px wide are scaled by whole numbers, unblurred), cl-foot (Row of Buttons under it all), cl-icon (a square icon
-button), cl-dice, cl-lock, cl-unlocked (its icon), cl-quiet (no border), cl-slim (a status that keeps no place), cl-note (small print).
+button) with cl-dice, cl-lock or cl-unlocked, cl-quiet (no border), cl-slim (a status that keeps no place), cl-note (small
+print).
 """
 
 from __future__ import annotations

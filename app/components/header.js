@@ -49,8 +49,8 @@ function fit(picture) {
   const room = Math.min(frame.clientWidth / wide, TALLEST / high);
   const scale = wide <= SMALL && room >= 1 ? Math.floor(room) : room;
   frame.toggleAttribute('data-whole', wide <= SMALL && room >= 1);
-  frame.style.setProperty('--fit-width', `${wide * scale}px`);
-  frame.style.setProperty('--fit-height', `${high * scale}px`);
+  const inside = picture.closest('.image-container'); // the frame's own style is gradio's to write anew
+  set(inside, { '--fit-width': `${wide * scale}px`, '--fit-height': `${high * scale}px` });
 }
 
 const frames = new ResizeObserver((entries) => entries.forEach(({ target }) => target.querySelectorAll('img').forEach(fit)));

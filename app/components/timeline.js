@@ -1,6 +1,8 @@
 const BEFORE = 'M10 3.5 5.5 8l4.5 4.5', NEXT = 'M6 3.5 10.5 8 6 12.5';
 let view = null, columns = [], pinned = null, pointed = null;
 let room = 0; // pixels a column has
+let telling = 0;
+const REST = 120; // milliseconds: a held arrow key tells Python where it stopped, not where it passed
 
 // ---- parts that stand still ----
 const legend = make('p', { class: 'legend' });
@@ -26,7 +28,8 @@ function pin(index, focus = false) {
   pointed = null;
   tell();
   if (focus) columns[pinned].focus();
-  trigger('select', { index: pinned });
+  clearTimeout(telling);
+  telling = setTimeout(() => { if (pinned !== null) trigger('select', { index: pinned }); }, REST);
 }
 
 function tell() {

@@ -1,8 +1,8 @@
-const ROOM = 0.3; // of the axis: what a bar needs to carry its own words
+const WORDS = 100, BESIDE = 150; // pixels: what a bar needs to carry its own words, and what stands left and right of the bars
 
 function row(side) {
   const main = side.parts.find((part) => part.name === 'denoise') ?? side.parts[0];
-  const inside = main.share >= ROOM;
+  const inside = main.share * (root.clientWidth - BESIDE) >= WORDS;
   const bars = side.parts.map((part) => make('i', { 'data-part': part.name, '--share': part.share, title: part.text },
     part === main && inside && make('span', {}, part.text)));
   return [make('span', { class: 'side' }, side.label),
@@ -11,10 +11,14 @@ function row(side) {
     make('b', {}, side.total)];
 }
 
-keep((value) => {
-  const shown = value ?? { rows: [], legend: [], note: '' };
+let shown = null;
+new ResizeObserver(() => draw(shown)).observe(root);
+keep(draw);
+
+function draw(value) {
+  shown = value ?? { rows: [], legend: [], note: '' };
   set(root, {}, make('h3', {}, 'Where the time went'),
     make('div', { class: 'rows' }, ...shown.rows.flatMap(row), !shown.rows.length && make('p', { class: 'cl-note' }, 'Nothing has run yet.')),
     make('p', { class: 'legend' }, ...shown.legend.map((one) => make('span', {}, make('i', { 'data-part': one.name }), one.text)),
       shown.note && make('span', { class: 'cl-note' }, shown.note)));
-});
+}

@@ -2,148 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import gradio as gr
 import pytest
-from PIL import Image
-from playwright.sync_api import BrowserContext, ConsoleMessage, FloatRect, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from app import components, views
+from app import components
 from app.components import difference, header, headline, recipe, runs, status, timeline, times
-from app.components.theme import css, theme
-from cache_engine import Progress
-from tests.app.made import QUALITY, dbcache, pair
+from tests.app.gallery import HOSTILE, box, hostile, plain, show
 
-HOSTILE = "${1+1}`<img src=x onerror=\"window.hacked=1\">{{value}}"
-MASK = "10" * 25
-NOTHING = pair(dbcache(residual_diff_threshold=0.02))
-GUIDED = pair(dbcache(), steps=50, streams=("cond", "uncond"))
-PLAIN = pair(dbcache())
-PATIENCE = 30_000  # milliseconds; a busy machine is slow, not wrong
-
-
-def hostile() -> dict[str, dict[str, Any]]:
-    """Every component's value with a payload in every text that a user, a file or a method can reach."""
-    comparison = pair(dbcache(), recipe=HOSTILE, reason=HOSTILE)
-    engine = comparison.accelerated.engine.replaced(device=HOSTILE)
-    comparison = comparison._replace(accelerated=comparison.accelerated._replace(engine=engine))
-    part = {"code": HOSTILE, "word": HOSTILE, "title": HOSTILE, "changed": True}
-    return {
-        "header": views.header((HOSTILE,)),
-        "status": views.failed(HOSTILE),
-        "headline": views.headline(comparison, published={"tflops": 1, "source": HOSTILE}),
-        "timeline": views.timeline_of(comparison),
-        "runs": views.runs([comparison], 0),
-        "recipe": {"parts": [part]},
-        "times": views.times(comparison) | {"note": HOSTILE},
-        "difference": {"rows": [{"name": HOSTILE, "text": HOSTILE}], "top": HOSTILE},
-    }
-
-
-def plain() -> dict[str, dict[str, Any]]:
-    code = f"F1B0_W4I1M0MC3_R0.12_T1O1_SCM{MASK}_dynamic"
-    return {
-        "header": views.header(("tiny FLUX", "float32", "cpu")),
-        "status": views.status(Progress("baseline", "denoise", "", 7, 28)),
-        "headline": views.headline(PLAIN, published={"tflops": 871.39, "source": "a table"}),
-        "timeline": views.timeline_of(PLAIN),
-        "runs": views.runs([PLAIN, pair(dbcache(), recipe=code)], 0),
-        "recipe": views.recipe_parts(code),
-        "times": views.times(PLAIN),
-        "difference": views.difference_facts(QUALITY, 8),
-    }
-
-
-def stages() -> Iterator[dict[str, Any]]:
-    whole = PLAIN.accelerated
-    for done in (0, 5, 17):
-        yield views.timeline(PLAIN.baseline.trace, whole.trace[:done], 28, whole.method, running="accelerated")
-
-
-def selected(event: gr.EventData) -> str:
-    return f"select {event.index}"
-
-
-def chosen(event: gr.EventData) -> str:
-    return f"choose {event.index}"
-
-
-def page_of_components() -> gr.Blocks:
-    with gr.Blocks(title="components", analytics_enabled=False) as page:
-        with gr.Column():
-            drawn = {name: make(elem_id=name) for name, make in {
-                "header": header, "status": status, "headline": headline, "timeline": timeline, "times": times,
-                "difference": difference, "runs": runs, "recipe": recipe}.items()}
-        small = Image.new("RGB", (64, 64))
-        gr.ImageSlider((small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"])
-        heard = gr.Textbox(label="heard", elem_id="heard")
-        drawn["timeline"].select(selected, outputs=heard, show_progress="hidden")
-        drawn["runs"].choose(chosen, outputs=heard, show_progress="hidden")
-        for name, made in {"plain": plain(), "hostile": hostile()}.items():
-            outputs = [drawn[key] for key in made]
-            gr.Button(name).click(lambda made=made: list(made.values()), outputs=outputs, show_progress="hidden")
-        for name, made in {"nothing": NOTHING, "guided": GUIDED}.items():
-            gr.Button(name).click(lambda made=made: views.timeline_of(made), outputs=drawn["timeline"], show_progress="hidden")
-        gr.Button("stages").click(stages, outputs=drawn["timeline"], show_progress="hidden")
-    return page
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    page = page_of_components()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, theme=theme(), css=css())
-    yield url
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def context(chromium: str) -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        opened = browser.new_context(viewport={"width": 1440, "height": 900}, has_touch=True)
-        opened.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        yield opened
-        browser.close()
-
-
-@pytest.fixture
-def view(context: BrowserContext, address: str) -> Iterator[Page]:
-    """The page, open; at the end of every test: nothing in the console, nothing asked of another machine."""
-    page, faults = context.new_page(), []
-
-    def heard(message: ConsoleMessage) -> None:
-        faults.extend([message.text] * (message.type == "error"))
-
-    def asked(request: Request) -> None:
-        faults.extend([request.url] * (not request.url.startswith((address, "data:", "blob:"))))
-
-    page.on("console", heard)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", asked)
-    page.goto(address)
-    expect(page.locator("#timeline")).to_contain_text("Nothing has run yet")
-    yield page
-    page.evaluate("localStorage.clear()")
-    page.close()
-    assert faults == []
-
-
-def show(page: Page, what: str) -> None:
-    page.get_by_role("button", name=what, exact=True).click()
-    ready = {"nothing": "0 of 28 steps cached", "guided": "uncond", "hostile": "onerror"}.get(what, "Step 16")
-    expect(page.locator("#timeline")).to_contain_text(ready)
-
-
-def box(place: Locator) -> FloatRect:
-    found = place.bounding_box()
-    assert found, place
-    return found
-
-
-# ---- what text may do ----
 
 def test_text_is_shown_and_never_run(view: Page) -> None:
     show(view, "hostile")
@@ -164,106 +31,6 @@ def test_templates_are_constants_and_scripts_make_no_markup(make: Any) -> None:
     ways = ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function(")
     assert not [way for way in ways if way in empty[2]]
 
-
-# ---- the timeline ----
-
-def test_columns_follow_the_schedule(view: Page) -> None:
-    show(view, "plain")
-    modes = view.locator(".cl-step").evaluate_all("columns => columns.map(column => column.dataset.mode)")
-    assert ["c" if mode == "cached" else "C" for mode in modes] == list(PLAIN.accelerated.schedule)
-    assert view.locator(".cl-step[data-mode=cached]").count() == 16
-    bars = view.locator(".cl-bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().height)")
-    limit, ground = box(view.locator(".cl-limit")), box(view.locator(".cl-step .plot").first)
-    line = ground["y"] + ground["height"] - (limit["y"] + 8.75)  # pixels from the ground to the middle of the dashed line
-    decided = [(mode, bar) for mode, bar in zip(modes, bars) if mode in ("cached", "computed")]
-    assert all((bar < line) == (mode == "cached") for mode, bar in decided)
-    expect(view.locator(".cl-limit output")).to_have_text("0.12")
-
-
-def test_hover_tells_and_leaves_no_trace(view: Page) -> None:
-    show(view, "plain")
-    at_rest = view.locator(".cl-readout").inner_text()
-    view.locator(".cl-step").nth(14).hover()
-    expect(view.locator(".cl-readout")).to_contain_text("Step 14")
-    expect(view.locator(".cl-readout")).to_contain_text("computed: 3 in a row is the most (change 0.112)")
-    view.locator("h1").hover()
-    expect(view.locator(".cl-readout")).to_have_text(at_rest, use_inner_text=True)
-    expect(view.locator("#heard textarea")).to_have_value("")
-
-
-def test_a_click_pins_and_tells_python(view: Page) -> None:
-    show(view, "plain")
-    view.locator(".cl-step").nth(5).click()
-    expect(view.locator("#heard textarea")).to_have_value("select 5")
-    view.locator("h1").hover()
-    expect(view.locator(".cl-readout")).to_contain_text("Step 5")
-    expect(view.locator(".cl-readout")).to_contain_text("computed: change 0.159 is not below 0.12")
-    expect(view.locator(".cl-readout")).to_contain_text("57 of 57 blocks")
-
-
-def test_arrow_keys_move_from_one_tab_stop(view: Page) -> None:
-    show(view, "plain")
-    assert view.locator(".cl-step[tabindex='0']").count() == 1
-    view.locator(".cl-step[tabindex='0']").focus()
-    moves = {"ArrowRight": 17, "ArrowLeft": 16, "Home": 0, "End": 27}
-    for key, step in [*moves.items(), ("ArrowRight", 27), ("Home", 0), ("ArrowLeft", 0), ("End", 27)]:
-        view.keyboard.press(key)
-        expect(view.locator(".cl-step:focus")).to_have_attribute("aria-current", "true")
-        expect(view.locator(".cl-readout b")).to_have_text(f"Step {step}")
-    expect(view.locator("#heard textarea")).to_have_value("select 27")
-    view.get_by_role("button", name="Step before").click()
-    expect(view.locator(".cl-readout b")).to_have_text("Step 26")
-    view.get_by_role("button", name="Next step").click()
-    expect(view.locator(".cl-readout b")).to_have_text("Step 27")
-
-
-def test_a_finger_scrubs(view: Page) -> None:
-    show(view, "plain")
-    view.locator(".cl-readout").scroll_into_view_if_needed()
-    first, last = (box(view.locator(".cl-step").nth(step)) for step in (4, 20))
-    session = view.context.new_cdp_session(view)
-    for kind, place in (("touchStart", first), ("touchMove", first), ("touchMove", last), ("touchEnd", None)):
-        points = [{"x": place["x"] + place["width"] / 2, "y": place["y"] + 60}] if place else []
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    expect(view.locator(".cl-readout b")).to_have_text("Step 20")
-    expect(view.locator("#heard textarea")).to_have_value("select 20")
-
-
-def test_two_streams_are_two_rows_of_cells(view: Page) -> None:
-    show(view, "guided")
-    assert view.locator(".cl-step").count() == 50
-    assert view.locator(".cl-cell").count() == 100
-    for stream, modes in GUIDED.accelerated.schedules.items():
-        row = list(GUIDED.accelerated.schedules).index(stream)
-        of_row = f"all => all.map(one => one.querySelectorAll('.cl-cell')[{row}].dataset.shade)"
-        shades = view.locator(".cl-step").evaluate_all(of_row)
-        assert ["c" if shade == "cached" else "C" for shade in shades] == list(modes)
-    expect(view.locator(".cl-readout")).to_contain_text("uncond: ")
-
-
-def test_a_running_side_fills_in_without_being_drawn_anew(view: Page) -> None:
-    show(view, "plain")
-    view.locator(".cl-step").nth(9).evaluate("column => { window.ninth = column }")
-    view.get_by_role("button", name="stages", exact=True).click()
-    expect(view.locator(".cl-step[data-mode]")).to_have_count(17)
-    expect(view.locator(".cl-cell[data-shade=none]")).to_have_count(11)
-    told = "Step 16, cached: change 0.048 is below 0.12, second in a row"
-    expect(view.locator(".cl-step[aria-current]")).to_have_attribute("aria-label", told)
-    assert view.evaluate("window.ninth.isConnected")
-    view.locator(".cl-step").nth(20).hover()
-    expect(view.locator(".cl-readout")).to_contain_text("Step 20")
-    expect(view.locator(".cl-readout")).to_contain_text("not run yet")
-
-
-def test_nothing_cached_says_why_where_the_readout_stands(view: Page) -> None:
-    show(view, "nothing")
-    expect(view.locator(".cl-readout .banner")).to_contain_text("0.03 would cache the first step.")
-    view.locator(".cl-step").nth(9).hover()
-    expect(view.locator(".cl-readout .banner")).to_be_hidden()
-    expect(view.locator(".cl-readout")).to_contain_text("Step 9")
-
-
-# ---- the others ----
 
 def test_headline_says_what_was_measured_and_what_counted(view: Page) -> None:
     show(view, "plain")
@@ -316,6 +83,11 @@ def test_small_pictures_are_scaled_by_whole_numbers(view: Page) -> None:
     assert shown["width"] > 64
     assert shown["width"] % 64 == 0
     assert view.locator("#small img").first.evaluate("one => getComputedStyle(one).imageRendering") == "pixelated"
+    view.get_by_role("button", name="wide", exact=True).click()
+    view.wait_for_function("document.querySelector('#small img').naturalWidth === 96")
+    shown = box(view.locator("#small img").first)
+    assert shown["width"] == 2 * shown["height"]
+    assert shown["width"] % 96 == 0
 
 
 @pytest.mark.parametrize("width", [390, 1024, 1440])

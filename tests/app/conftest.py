@@ -1,0 +1,54 @@
+"""The page of drawn components, served, and a browser that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from app.components.theme import css, theme
+from tests.app.gallery import page_of_components
+
+PATIENCE = 30_000  # milliseconds; a busy machine is slow, not wrong
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    page = page_of_components()
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, theme=theme(), css=css())
+    yield url
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def context(chromium: str) -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_context(viewport={"width": 1440, "height": 900}, has_touch=True)
+        opened.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture
+def view(context: BrowserContext, address: str) -> Iterator[Page]:
+    """The page, open; at the end of every test: nothing in the console, nothing asked of another machine."""
+    page, faults = context.new_page(), []
+
+    def heard(message: ConsoleMessage) -> None:
+        faults.extend([message.text] * (message.type == "error"))
+
+    def asked(request: Request) -> None:
+        faults.extend([request.url] * (not request.url.startswith((address, "data:", "blob:"))))
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", asked)
+    page.goto(address)
+    expect(page.locator("#timeline")).to_contain_text("Nothing has run yet")
+    yield page
+    page.evaluate("localStorage.clear()")
+    page.close()
+    assert faults == []
