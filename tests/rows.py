@@ -21,8 +21,12 @@ STEPS = 50
 
 
 class Row(NamedTuple):
-    """``published``: TFLOPs, or None for a setting that the table does not have. ``average``: computed steps, where the
-    picture decides. ``honest``: TFLOPs in the rivals' unit, where the published figure is for something else."""
+    """One setting.
+
+    published: TFLOPs, or None for a setting that the table does not have.  computed, cached: steps.
+    average: they are the average of many pictures, which decide.  honest: TFLOPs in the rivals' unit, where the published
+    figure is for something else.
+    """
 
     label: str
     name: str
@@ -97,8 +101,8 @@ def lines() -> Iterator[str]:
     yield "Written by `python -m tests.rows`; a test keeps it true. FLUX.1-dev, 50 steps, 1024 x 1024, 512 text tokens."
     yield ""
     yield "The published table mixes two units: cache-dit's rows count 74.54 TFLOPs a step (3726.87 in all), its rivals' rows,"
-    yield "taken from their own papers, 74.39 (3719.50). So a rival's ratio is taken to 3719.50, ours to our own 3726.87, and the"
-    yield "ratios are compared. Where the published figure is for something else than the setting's name says, `expected` is"
+    yield "taken from their own papers, 74.39 (3719.50). So a rival's ratio is taken to 3719.50, ours to our own 3726.87, and"
+    yield "the ratios are compared. Where the published figure is for something else than the setting's name says, `expected` is"
     yield "what that setting costs in the rivals' unit, worked out by hand."
     yield ""
     yield "| row | setting here | computed + cached | published | expected | times less | here | times less | off by | |"
