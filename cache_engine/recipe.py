@@ -1,4 +1,7 @@
-"""F8B0_W8I1M0MC3_R0.12_T1O1 <-> a method. The field's own shorthand, read in any order of its parts."""
+"""F8B0_W8I1M0MC3_R0.12_T1O1 <-> a method. The field's own shorthand, read in any order of its parts.
+
+One part is ours: the forecast's name, where it is not TaylorSeer's (``_dmd``).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ PARTS = {
 }
 BASELINE = "C0_Q0_NONE"
 EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
-TOKEN = re.compile(r"SCM(?P<mask>[01]+)_(?P<policy>static|dynamic)|(?P<key>MC|[FBWIMRTO])(?P<value>\d+(?:\.\d+)?)|_")
+TOKEN = re.compile(r"SCM(?P<mask>[01]+)_(?P<policy>static|dynamic)|(?P<key>MC|[FBWIMRTO])(?P<value>\d+(?:\.\d+)?)|"
+                   r"_(?P<predictor>taylor|newton|foca|hermite|chebyshev|dmd)|_")
 # Rows of the published tables that are named in prose: recipe or method. The missing knobs of the DBCache rows follow
 # from their TFLOPs, and those of the others from theirs (docs: the table of methods).
 _NAMED: dict[str, str | dict[str, Any]] = {
@@ -68,6 +72,8 @@ def parse_recipe(text: str) -> Method:
         key, value = found["key"], found["value"]
         if found["mask"]:
             knobs |= {"steps_computation_mask": found["mask"], "steps_computation_policy": found["policy"]}
+        elif found["predictor"]:
+            knobs["predictor"] = found["predictor"]
         elif key == "T":
             forecast = value != "0"
         elif key:
@@ -103,6 +109,8 @@ def format_recipe(method: Method) -> str:
             f"I{knobs['warmup_interval']}M{max(0, knobs['max_cached_steps'])}"
             f"MC{max(0, knobs['max_continuous_cached_steps'])}_R{knobs['residual_diff_threshold']:.10g}"
             f"_T{int(order > 0)}O{order}")
+    if knobs["predictor"] != "taylor":
+        text += f"_{knobs['predictor']}"
     if knobs["steps_computation_mask"]:
         text += f"_SCM{knobs['steps_computation_mask']}_{knobs['steps_computation_policy']}"
     return text

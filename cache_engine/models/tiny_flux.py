@@ -78,8 +78,8 @@ def _row() -> tuple[ModelSpec, ...]:
         inputs=lambda request: shapes(config, request), call=arguments, steps=28,
         sizes=((domain["size"], domain["size"]),), multiple=16, max_sequence_length=domain["max_sequence_length"],
         licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 40 MB on disk", revision=_revision,
-        unavailable=_unavailable, coefficients=_coefficients(), true_cfg_scale=domain["true_cfg_scale"], examples=tuple(domain["examples"]),
-        unknown_words=_unknown_words),)
+        unavailable=_unavailable, coefficients=_coefficients(), true_cfg_scale=domain["true_cfg_scale"],
+        examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
 
 
 ROWS = _row()

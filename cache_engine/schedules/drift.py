@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,10 +88,8 @@ class Drift:
 
 def compared(name: str, value: float, sign: str, limit: float) -> str:
     """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
-    def side(of: float) -> int:
-        return (of > limit) - (of < limit)
-
-    found = next(text for digits in range(4, 18) if side(float(text := f"{value:.{digits}g}")) == side(value))
+    true = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
+    found = next(text for digits in range(4, 18) if true(float(text := f"{value:.{digits}g}"), limit))
     return f"{name} {found} {sign} {limit:.10g}"
 
 

@@ -50,6 +50,15 @@ def test_recipes_round_trip(name: str) -> None:
     assert format_recipe(parse_recipe(format_recipe(method))) == format_recipe(method)
 
 
+@pytest.mark.parametrize("predictor", ["taylor", "newton", "foca", "hermite", "chebyshev", "dmd"])
+def test_another_forecast_is_another_recipe(predictor: str) -> None:
+    method = METHODS["dbcache"](predictor=predictor, taylorseer_order=2)
+    text = format_recipe(method)
+    assert parse_recipe(text) == method
+    assert text.endswith("T1O2" if predictor == "taylor" else f"T1O2_{predictor}")
+    assert not is_recipe(predictor)
+
+
 def test_any_order_of_parts() -> None:
     parts = ["F8B0", "W4I2", "MC3", "R0.12", "T1O2"]
     wanted = parse_recipe("_".join(parts))

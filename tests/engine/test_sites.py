@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from cache_engine.method import method_from
 from cache_engine.model import MODELS
 from cache_engine.models.flux import SECTIONS
 from cache_engine.predictors import DMD, Chebyshev, FoCa, Reuse, Taylor
-from cache_engine.records import Modules, Plan, Predictor, RunRequest, Schedule, Signal, Site, Stack
-from cache_engine.schedules import Accumulated, Fixed, Interval
+from cache_engine.records import Modules, Plan, Predictor, RunRequest, Signal, Site, Stack
+from cache_engine.schedules import Accumulated, Interval, Mask
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
 from tests.parity.loop import denoise, tiny_flux
@@ -39,12 +40,12 @@ def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTr
     ran: list[str] = []
     hooks = [module.register_forward_hook(lambda *_, name=name: ran.append(name))
              for name, module in model.named_modules() if name.endswith(("to_q", "net.2", "to_out.0", "to_add_out", "norm1"))]
-    run(model, Plan(Fixed("Cc"), Reuse(), (Modules(),)), 2)
+    run(model, Plan(Mask("10"), Reuse(), (Modules(),)), 2)
     norms, rest = [name for name in ran if name.endswith("norm1")], [name for name in ran if not name.endswith("norm1")]
     assert len(norms) == 2 * len(set(norms)) == 4  # the gates are this step's own
     assert len(rest) == len(set(rest)) == 6 + 4 + 4  # once each: in the computed call
     ran.clear()
-    run(model, Plan(Fixed("Cc"), Reuse(), (Modules(before_projection=True),)), 2)
+    run(model, Plan(Mask("10"), Reuse(), (Modules(before_projection=True),)), 2)
     projections = [name for name in ran if name.endswith(("to_out.0", "to_add_out"))]
     assert len(projections) == 2 * len(set(projections)) == 8
     for hook in hooks:
@@ -52,7 +53,7 @@ def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTr
 
 
 def test_modules_are_left_alone_by_plans_that_do_not_serve_them(model: FluxTransformer2DModel) -> None:
-    with attached(model, None, steps=2, plan=lambda facts: Plan(Fixed("Cc"), Reuse(), (Stack(0, 6),))) as session:
+    with attached(model, None, steps=2, plan=lambda facts: Plan(Mask("10"), Reuse(), (Stack(0, 6),))) as session:
         session.begin()
         denoise(model, 2)
         patched = [name for name, module in model.named_modules() if "forward" in vars(module)]
@@ -72,11 +73,11 @@ def test_a_stage_begins_with_a_computed_step_and_forgets_the_stage_before(model:
 
 def test_a_staged_run_is_two_runs_joined(model: FluxTransformer2DModel) -> None:
     """Nothing of the first stage reaches the second: with its cache off, the second stage gives the same answers."""
-    both = Plan(Fixed("CcCcCcCcCc"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 10))))
+    both = Plan(Mask("1010101010"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 10))))
     expected, _, _ = run(model, both, 10)
-    early = Plan(Fixed("CcCcCcCCCC"), Reuse(), (Stack(2, 6),))
+    early = Plan(Mask("1010101111"), Reuse(), (Stack(2, 6),))
     assert not torch.equal(run(model, early, 10)[0], expected)
-    whole = Plan(Fixed("CcCcCcCcCc"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 8)),
+    whole = Plan(Mask("1010101010"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 8)),
                                                 Stack(0, 3, steps=(8, 10))))
     assert torch.equal(run(model, whole, 10)[0], expected)
 
@@ -99,7 +100,7 @@ def test_teacache_measures_the_modulated_input_from_step_to_step(model: FluxTran
     plan = Plan(Accumulated(1e9, (1.0, 0.0)), Reuse(), (Stack(0, 6),), Signal("modulated_input", "previous"))
     _, session, _ = run(model, plan, 5)
     hook.remove()
-    expected = [float((now - before).abs().mean() / before.abs().mean()) for before, now in zip(seen, seen[1:])]
+    expected = [float((now - before).abs().mean() / before.abs().mean()) for before, now in pairwise(seen)]
     assert [call.mode for call in session.trace] == list("CcccC")
     assert [call.change for call in session.trace[1:]] == pytest.approx(expected, rel=1e-5)
 
@@ -113,7 +114,7 @@ def test_foca_remembers_what_was_served_before_a_computed_step(model: FluxTransf
             rows.append((steps, step, served))
             return super().row(steps, step, total, served)
 
-    run(model, Plan(Fixed("CCCccCcC"), Watched(), (Stack(0, 6),)), 8)
+    run(model, Plan(Mask("11100101"), Watched(), (Stack(0, 6),)), 8)
     assert list(dict.fromkeys(rows)) == [((2, 1), 3, None), ((2, 1), 4, None), ((5, 2), 6, 4)]
 
 
@@ -123,12 +124,10 @@ def test_foca_remembers_what_was_served_before_a_computed_step(model: FluxTransf
     (Stack(1, 6), Signal("front_residual", "computed"))])
 def test_the_memory_foretold_is_the_memory_held(model: FluxTransformer2DModel, predictor: Predictor, site: Site,
                                                 signal: Signal | None) -> None:
-    schedule: Schedule = Fixed("CCCcCcCcCccCcCCc" if not predictor.served else "CCCcCcCcCccCcCcc")
-    plan = Plan(schedule, predictor, (site,), signal)
-    computed = 9 if not predictor.served else 8
-    _, session, held = run(model, plan, 16)
-    assert [call.mode for call in session.trace].count("C") == computed
-    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), computed) * CHANNELS * 4
+    digits = "1110101010010100"  # ends as a cache is at its fullest: a prediction in use, and one from before kept
+    plan = Plan(Mask(digits), predictor, (site,), signal)
+    _, _, held = run(model, plan, len(digits))
+    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), digits.count("1")) * CHANNELS * 4
 
 
 @pytest.mark.parametrize(("described", "gigabytes"), [
