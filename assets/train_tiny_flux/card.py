@@ -75,7 +75,7 @@ def verdict(curvature: dict[str, measure.Outcome]) -> str:
 def write(folder: Path, out: Path, smoke: bool = False) -> None:
     """README.md, contact-sheet.png and change.svg beside the exported weights; reads scores.json of `evaluate`."""
     shown, measured, steps = (2, 1, 6) if smoke else (SHOWN, MEASURED, STEPS)
-    computed, out_of = (4, 8) if smoke else (measure.COMPUTED, measure.OUT_OF)
+    computed, out_of = (8, 12) if smoke else (measure.COMPUTED, measure.OUT_OF)
     pipe, strength = load(out), scale(out)
     pictures = draw(pipe, [text for _, text in held_out(shown)], list(range(shown)), strength, steps)
     contact_sheet(pictures, out / "contact-sheet.png")

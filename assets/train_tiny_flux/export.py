@@ -35,6 +35,7 @@ def export(checkpoints: Path, out: Path) -> None:
     pipe = build(PatchAutoencoder.from_pretrained(checkpoints / "vae"))
     facts = use_average(pipe, checkpoints)
     pipe.transformer.half()
+    pipe.vae.register_to_config(_name_or_path="")  # else it names the folder that it was read from
     for part in ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "transformer", "vae"):
         shutil.rmtree(out / part, ignore_errors=True)
     pipe.save_pretrained(out)

@@ -84,7 +84,7 @@ class Bench:
         """The plain model with few steps, and DBCache with as many computed of `steps`, against all `steps`."""
         found = {f"plain, {computed} steps": self.outcome(self.runs(METHODS["baseline"](), computed), steps)}
         for warmup in (2, 4, 6):
-            even = np.linspace(warmup, steps - 1, computed - warmup + 1).round().astype(int)[:-1]
+            even = np.linspace(warmup - 1, steps - 1, computed - warmup + 1).round().astype(int)[1:]
             mask = "".join("1" if step < warmup or step in even else "0" for step in range(steps))
             for order in (0, 1, 2):
                 method = dbcache(max_warmup_steps=warmup, taylorseer_order=order, steps_computation_mask=mask,
