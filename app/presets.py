@@ -60,7 +60,7 @@ def read(path: Path) -> Preset:
     """
     name = f"{path.parent.name}/{path.name}"
     try:
-        preset = Preset.model_validate_json(path.read_text("utf-8"))
+        preset = Preset.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the whole file"

@@ -38,7 +38,8 @@ DOWNWARD = "records method schedules.* predictors.* methods.*"
 # The first rule that matches a module is its rule.
 RULES = [
     Rule("cache_engine.strict", "", "pydantic"),
-    Rule("cache_engine.records", "strict", "pydantic PIL"),
+    Rule("cache_engine.plans", ""),
+    Rule("cache_engine.records", "strict plans", "pydantic PIL"),
     Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),  # eigenvalues, and only for who picks it
     Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),
     Rule("cache_engine.method", "records", "pydantic"),

@@ -24,7 +24,7 @@ from .. import form, views
 from ..live import Live
 from ..presets import presets_for
 from ..worker import Worker
-from .compare import VIEWS, Parts
+from .compare_parts import VIEWS, Parts
 
 Updates = dict[Any, Any]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -1,0 +1,56 @@
+"""The components of tab *Compare*, by name: what its layout makes and its wiring connects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+VIEWS = ("Slider", "Side by side")
+
+
+@dataclass
+class Parts:
+    """Every component that an event reads or writes."""
+
+    prompt: Any = None
+    chips: list[gr.Button] = field(default_factory=list)
+    generate: Any = None
+    stop: Any = None
+    status: Any = None
+    unknown: Any = None
+    model: Any = None
+    size: Any = None
+    seed: Any = None
+    dice: Any = None
+    lock: Any = None
+    steps: Any = None
+    guidance: Any = None
+    cfg: Any = None
+    method: Any = None
+    preset: Any = None
+    recipe_text: Any = None
+    recipe: Any = None
+    groups: dict[str, Any] = field(default_factory=dict)  # method -> its Column of knobs
+    knobs: dict[tuple[str, str], Any] = field(default_factory=dict)
+    headline: Any = None
+    view: Any = None
+    pair: Any = None
+    reveal: Any = None
+    slider_view: Any = None
+    side_view: Any = None
+    left: Any = None
+    right: Any = None
+    heat: Any = None
+    gain: Any = None
+    difference: Any = None
+    times: Any = None
+    timeline: Any = None
+    runs: Any = None
+    # state of this browser tab
+    job: Any = None  # key of the job on its way
+    done: Any = None  # keys of finished comparisons, oldest first
+    shown: Any = None  # key of the one that is shown
+    origin: Any = None  # title of the preset that the knobs came from
+    locked: Any = None  # whether the seed is kept

@@ -1,0 +1,127 @@
+"""What a method plans, in frozen facts: when, how and where; and what its schedules and predictors may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Protocol
+
+Mode = Literal["C", "c", "p"]  # computed, cached, partial
+
+
+class Signal(NamedTuple):
+    """What a schedule may look at: how far a tensor moved since the last computed (or previous) step."""
+
+    kind: Literal["front_residual", "modulated_input"]
+    since: Literal["computed", "previous"]
+
+
+class Stack(NamedTuple):
+    """Skip blocks ``start..stop-1`` (flat numbering) and serve their residual (or their output)."""
+
+    start: int
+    stop: int
+    serves: Mode = "c"
+    residual: bool = True
+    steps: tuple[int, int] | None = None
+
+
+class Modules(NamedTuple):
+    """Let every block run with the outputs of its attention and feed-forward served: they meet the current gates.
+
+    ``before_projection``: remember the attention before its output projection, which then runs in every step.
+    """
+
+    serves: Mode = "c"
+    before_projection: bool = False
+    steps: tuple[int, int] | None = None
+
+
+Site = Stack | Modules
+
+
+class ModelFacts(NamedTuple):
+    """What a plan may depend on.
+
+    sections: blocks of each block list.  modules: whether the blocks' modules are described, so that ``Modules`` fits.
+    polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run. None: nobody fitted them.
+    """
+
+    blocks: int
+    steps: int
+    streams: tuple[str, ...] = ("cond",)
+    sections: tuple[int, ...] = ()
+    modules: bool = False
+    polynomial: tuple[float, ...] | None = None
+    ratios: tuple[float, ...] | None = None
+
+
+class Decision(NamedTuple):
+    """Compute or not, and why. ``limit`` is the threshold that the change was held against."""
+
+    mode: Mode
+    reason: str
+    limit: float | None = None
+
+
+class Probe(Protocol):
+    """What a schedule may ask about the call at hand, in its own stream."""
+
+    step: int
+    total: int
+    ready: bool  # something is remembered
+    streak: int  # cached steps in a row up to here
+    cached: int  # cached steps so far
+
+    def change(self) -> float:
+        """The signal's relative change; one device synchronisation."""
+        ...
+
+
+Decide = Callable[[Probe], Decision]
+
+
+class Schedule(Protocol):
+    def begin(self) -> Decide:
+        """A decision function with fresh state, for one stream of one run."""
+        ...
+
+
+Gram = Callable[[], tuple[tuple[float, ...], ...]]
+
+
+class Predictor(Protocol):
+    """``served``: also wants the value in use one step before the last computed one. ``measures``: asks for ``gram``."""
+
+    @property
+    def keep(self) -> int:
+        """Computed values that are remembered."""
+        ...
+
+    @property
+    def served(self) -> bool: ...
+
+    @property
+    def measures(self) -> bool: ...
+
+    def row(self, steps: tuple[int, ...], step: int, total: int, served: int | None, gram: Gram) -> tuple[float, ...]:
+        """Weights over the values computed at ``steps`` (newest first) that predict the value at ``step`` of ``total``.
+
+        served: the step of the value that was predicted right before ``steps[0]``, or None; it comes last in the row.
+        gram: inner products of the values at ``steps``, in their order; one device synchronisation.
+        """
+        ...
+
+
+class Plan(NamedTuple):
+    schedule: Schedule
+    predictor: Predictor
+    sites: tuple[Site, ...]
+    signal: Signal | None = None
+
+
+Costs = Callable[[Mode, int], float]  # (mode, step) -> TFLOPs of one call
+
+
+def active_site(plan: Plan, step: int) -> Site | None:
+    """The site that may serve at this step; None where every block runs."""
+    return next((site for site in plan.sites if site.steps is None or site.steps[0] <= step < site.steps[1]), None)
