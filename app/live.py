@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from cache_engine import Comparison, Event, Method, ModelFacts, Progress, SideDo
 
 from . import views
 from .worker import Waiting
+
+CELL = 0.005  # seconds between two drawings of a timeline, for each of its cells
 
 
 class Live:
@@ -21,6 +24,15 @@ class Live:
         self.waiting: Waiting | None = None
         self.kept = ""  # the clock of a baseline that is reused
         self.result: Comparison | None = None
+        self._drawn = 0.0
+
+    def due(self) -> bool:
+        """Whether the timeline is to be drawn again: the more cells it has, the more a browser has to do for it."""
+        now, cells = time.monotonic(), self.facts.steps * len(self.facts.streams)
+        if now - self._drawn < CELL * cells:
+            return False
+        self._drawn = now
+        return True
 
     def take(self, events: Sequence[Event | Waiting]) -> None:
         for event in events:

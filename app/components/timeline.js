@@ -33,6 +33,7 @@ function pin(index, focus = false) {
 }
 
 function tell() {
+  if (!view) return;
   const shown = at();
   columns.forEach((column, i) => {
     set(column, { 'aria-current': i === shown ? 'true' : null, tabindex: i === (pinned ?? view.at) ? 0 : -1,

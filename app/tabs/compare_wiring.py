@@ -57,7 +57,7 @@ def wire(parts: Parts, worker: Worker) -> None:
         try:
             for events in worker.watch(job):
                 live.take(events)
-                yield {parts.status: live.status(), parts.timeline: live.timeline()}
+                yield {parts.status: live.status()} | ({parts.timeline: live.timeline()} if live.due() else {})
         except Cancelled:
             yield _buttons(parts, running=False) | evidence.last(values) | {parts.status: views.stopped(live.progress)}
             return
@@ -75,7 +75,7 @@ def wire(parts: Parts, worker: Worker) -> None:
     def again(done: list[str], gain: float, event: gr.EventData) -> Updates:
         rows = evidence.rows(done)
         index = int(event.index)
-        return evidence.of(rows[index][0], done, gain) if 0 <= index < len(rows) else {}
+        return evidence.of(rows[index][0], done, gain) if 0 <= index < len(rows) else {parts.shown: gr.skip()}
 
     parts.runs.choose(again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *evidence.outputs], **AT_ONCE)
     parts.gain.change(evidence.gained, inputs=[parts.shown, parts.gain], outputs=[parts.heat, parts.difference],
@@ -133,7 +133,7 @@ class Evidence:
         """Everything that shows the comparison ``key``; nothing where it is not remembered any more."""
         one = self.worker.kept(key)
         if one is None:
-            return {}
+            return {self.parts.shown: gr.skip()}
         parts, rows = self.parts, self.rows(done)
         chosen = next((index for index, (other, _) in enumerate(rows) if other == key), None)
         before, after = one.baseline.image, one.accelerated.image
@@ -203,7 +203,7 @@ class Setting:
 
     def from_preset(self, model: str, steps: Any, title: str) -> Updates:
         preset = presets_for(model).get(title)
-        return self.to(model, steps, dict(preset.method), title) if preset else {}
+        return self.to(model, steps, dict(preset.method), title) if preset else {self.parts.preset: gr.skip()}
 
     def from_method(self, values: Updates) -> Updates:
         return self.to(values[self.parts.model], values[self.parts.steps], self.described(values), "")
@@ -213,7 +213,7 @@ class Setting:
         parts, text = self.parts, values[self.parts.recipe_text]
         try:
             if text.strip() == self._text(self.described(values)):
-                return {}
+                return {parts.recipe_text: gr.skip()}
             method = parse_recipe(text)
         except EngineError as error:
             return {parts.status: views.failed(str(error))}

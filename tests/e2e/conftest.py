@@ -59,6 +59,7 @@ class Visit:
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.complaints, self.abroad = page, list[str](), list[str]()
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("response", lambda got: self.complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else self.abroad.append(asked.url))
 
