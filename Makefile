@@ -31,7 +31,7 @@ unit: $(VENV)/.dev
 	$(RUN) -m pytest --ignore=tests/parity --ignore=tests/e2e
 
 bench: $(VENV)/.run
-	$(RUN) tests/bench.py
+	$(RUN) -m tests.bench
 
 train-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)

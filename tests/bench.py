@@ -1,6 +1,6 @@
 """Speed, side by side in one run: does the time fall as the compute does? Medians of several, never a test.
 
-    python tests/bench.py [--runs 5] [--model tiny]
+    python -m tests.bench [--runs 5] [--model tiny]
 """
 
 from __future__ import annotations

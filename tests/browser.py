@@ -1,4 +1,4 @@
-"""Find a Chromium or Chrome for the browser tests; with --install, get Debian's package where that is possible.
+"""Find a Chromium or Chrome for the browser tests; with --install, get Debian's packages where that is possible.
 
     python tests/browser.py [--install]     prints its path
 """
@@ -42,18 +42,29 @@ def expanded(place: str) -> str:
     return os.path.expanduser(place)
 
 
+def has_emoji() -> bool:
+    """Whether Noto Color Emoji can be opened by its name, as the smoke run of the training does."""
+    from PIL import ImageFont
+
+    try:
+        ImageFont.truetype("NotoColorEmoji.ttf", 109)
+    except OSError:
+        return False
+    return True
+
+
 def install() -> None:
-    """Debian and Ubuntu as root: the distribution's package and one font family. Elsewhere: nothing."""
+    """Debian and Ubuntu as root: the browser where there is none, a font family, and the emoji that training draws."""
     apt = shutil.which("apt-get")
     if apt and getattr(os, "geteuid", lambda: 1)() == 0:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run([apt, "update", "-qq"], env=quiet)
-        packages = ["chromium", "fonts-liberation"]
+        packages = ["fonts-liberation", "fonts-noto-color-emoji", *(["chromium"] if not find() else [])]
         subprocess.run([apt, "install", "-y", "-qq", "--no-install-recommends", *packages], env=quiet)
 
 
 if __name__ == "__main__":
-    if not find() and "--install" in sys.argv:
+    if "--install" in sys.argv and not (find() and has_emoji()):
         install()
     print(find() or ADVICE)
     sys.exit(find() is None)

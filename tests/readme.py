@@ -1,6 +1,6 @@
 """Tables of README.md that are made from the code; a test keeps them true.
 
-    python tests/readme.py        writes them anew
+    python -m tests.readme        writes them anew
 """
 
 from __future__ import annotations

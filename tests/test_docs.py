@@ -16,7 +16,7 @@ COMMANDS = re.findall(r"python -m cache_engine ((?:.*\\\n)*.*)", TEXT)
 
 def test_generated_tables_are_up_to_date() -> None:
     assert all(f"<!-- /{name} -->" in TEXT for name in TABLES)
-    assert written(TEXT) == TEXT, "run `python tests/readme.py`"
+    assert written(TEXT) == TEXT, "run `python -m tests.readme`"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
