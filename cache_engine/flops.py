@@ -8,7 +8,7 @@ the whole process and leaves it patched after an error: everything is put back f
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .model import MODELS, ModelSpec
+from .model import MODELS, Given, ModelSpec, Whole
 from .records import Costs, Mode, Plan, RunRequest, active_site
 from .schedules import Always, Fixed
 from .sites.attach import attached
@@ -59,18 +59,31 @@ def _torch_restored() -> Iterator[None]:
                     setattr(owner, name, value)
 
 
-def count(model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> float:
-    """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``, tensors only.
+class _Bound(nn.Module):
+    """A model with some of its arguments given: calflops takes tensors only."""
+
+    def __init__(self, model: nn.Module, given: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model, self.given = model, given
+
+    def forward(self, **tensors: torch.Tensor) -> Any:
+        return self.model(**tensors, **self.given)
+
+
+def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
+    """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``.
 
     Two forwards: under a TorchFunctionMode torch looks its own functions up by name, so calflops' would count twice.
     """
     from calflops import calculate_flops
 
+    tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+    model = _Bound(model, {name: value for name, value in inputs.items() if name not in tensors})
     with _LOCK, torch.no_grad():
         with _torch_restored():
-            layers, _, _ = calculate_flops(model, kwargs=dict(inputs), print_results=False, output_as_string=False)
+            layers, _, _ = calculate_flops(model, kwargs=dict(tensors), print_results=False, output_as_string=False)
         with _Attention() as attention:
-            model(**inputs)
+            model(**tensors)
     return (float(layers) + attention.flops) / 1e12
 
 
@@ -83,8 +96,21 @@ def _meta_copy(name: str) -> nn.Module:
         return getattr(diffusers, spec.transformer)(**spec.config).eval()
 
 
-def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, torch.Tensor]:
-    return {name: torch.empty(shape, device="meta") for name, shape in spec.inputs(request).items()}
+def tensors(described: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
+    """Arguments as ``ModelSpec.inputs`` describes them; ``make(shape, device=)`` for the tensors of floats."""
+    if isinstance(described, dict):
+        return {name: tensors(one, device, make) for name, one in described.items()}
+    if isinstance(described, list):
+        return [tensors(one, device, make) for one in described]
+    if isinstance(described, Given):
+        return described.value
+    if isinstance(described, Whole):
+        return torch.full(described.shape, described.value, dtype=torch.long, device=device)
+    return make(described, device=device)
+
+
+def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
+    return tensors(spec.inputs(request))
 
 
 @lru_cache(maxsize=512)

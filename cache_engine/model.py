@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .placement import Memory, Placement
 from .records import EngineError, ModelFacts, RunRequest
 
 
@@ -18,6 +19,7 @@ class Section(NamedTuple):
     outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads while the outputs
     are served.  projections: the last layers within an output module, in the order of its results.
     streams: how many tensors as long as image and text together a block's outputs make up.
+    text_first: where image and text are one tensor, which of them comes first.
     """
 
     path: str
@@ -29,6 +31,7 @@ class Section(NamedTuple):
     muted: tuple[str, ...] = ()
     projections: Mapping[str, tuple[str, ...]] = {}
     streams: int = 0
+    text_first: bool = False
 
 
 class Coefficients(NamedTuple):
@@ -38,12 +41,27 @@ class Coefficients(NamedTuple):
     ratios: tuple[float, ...] | None = None
 
 
+class Given(NamedTuple):
+    """An argument of the transformer that is no tensor of floats."""
+
+    value: Any
+
+
+class Whole(NamedTuple):
+    """A tensor of one whole number: token ids, a mask in which every token counts, a size in pixels."""
+
+    shape: tuple[int, ...]
+    value: int = 0
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """A model as the engine needs to know it.
 
     config: the transformer's config, from which it is built without weights to count its compute.
-    load: (device, dtype) -> a diffusers pipeline.  inputs: (request) -> shapes of one transformer call's tensors.
+    load: (placement) -> a diffusers pipeline.  inputs: (request) -> one transformer call's arguments: a tuple is a
+    tensor's shape; ``Given`` is handed over as it is.
+    text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt.
     call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
     """
 
@@ -54,8 +72,8 @@ class ModelSpec:
     config: Mapping[str, Any]
     sections: tuple[Section, ...]
     blocks: int
-    load: Callable[[str, str], Any]
-    inputs: Callable[[RunRequest], dict[str, tuple[int, ...]]]
+    load: Callable[[Placement], Any]
+    inputs: Callable[[RunRequest], dict[str, Any]]
     call: Callable[[RunRequest], dict[str, Any]]
     steps: int
     sizes: tuple[tuple[int, int], ...]
@@ -69,6 +87,8 @@ class ModelSpec:
     true_cfg_scale: float = 1.0
     gated: bool = False
     coefficients: Coefficients = field(default=Coefficients())
+    memory: Memory | None = None
+    text_tokens: Callable[[Any, RunRequest], int] | None = None
     examples: tuple[str, ...] = ()
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 

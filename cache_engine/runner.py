@@ -31,7 +31,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     effective = model.spec.resolve(method.effective(request))
     plan = method.plan(model.spec.facts(effective))
     emit(Progress(side, "count", "Counting the compute"))
-    cost = costs(effective, plan)
+    cost = costs(_as_counted(model, effective), plan)
     _warm_up(model, effective, side, emit, stop)
 
     steps = effective.steps or 0
@@ -69,6 +69,13 @@ def draw(model: Loaded, request: RunRequest) -> Any:
     generator = torch.Generator("cpu").manual_seed(request.seed)
     return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width,
                       height=request.height, generator=generator, **model.spec.call(request)).images[0]
+
+
+def _as_counted(model: Loaded, request: RunRequest) -> RunRequest:
+    """The request with as many tokens of text as its calls have, where that depends on the prompt."""
+    if model.spec.text_tokens is None:
+        return request
+    return request.replaced(max_sequence_length=model.spec.text_tokens(model.pipe, request))
 
 
 def _fresh_scheduler(model: Loaded) -> None:

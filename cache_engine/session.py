@@ -161,5 +161,6 @@ def walk(plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Cal
     session.begin(total)
     for _ in range(total * len(streams)):
         call = session.open()
+        call.live = False  # a change is looked up only where a decision asks for it
         session.decide(call, lambda call=call: change(call))
     return session
