@@ -167,13 +167,14 @@ def facts_of(request: RunRequest) -> ModelFacts:
     return MODELS[request.model].facts(resolve(request))
 
 
-def sections_of(transformer: str) -> tuple[Section, ...]:
-    """The block lists of a transformer class, by its name."""
-    for row in MODELS.values():
-        if row.transformer == transformer:
-            return row.sections
-    known = sorted({row.transformer for row in MODELS.values()})
-    raise EngineError(f"{transformer} is not described; known transformers are {', '.join(known)}.")
+def sections_of(transformer: Any) -> tuple[Section, ...]:
+    """The block lists of a transformer, from its class or its blocks' classes."""
+    generic = importlib.import_module("cache_engine.models.generic")
+    found = generic.described(transformer)
+    if found is None:
+        raise EngineError(f"{type(transformer).__name__} is not described; known transformers are "
+                          f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds one.")
+    return found
 
 
 def coefficients_of(transformer: str, config: Mapping[str, Any]) -> Coefficients:

@@ -48,7 +48,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
     """
     scheduler = getattr(target, "scheduler", None) if hasattr(target, "transformer") else None
     transformer = target.transformer if hasattr(target, "transformer") else target
-    sections = sections_of(type(transformer).__name__)
+    sections = sections_of(transformer)
     for item in (transformer, scheduler):  # a shared scheduler would tell both runs of either's steps
         if "_cachelens" in getattr(item, "__dict__", ()):
             raise EngineError(f"this {type(item).__name__} already runs under a method; leave that `with` first.")
