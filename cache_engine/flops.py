@@ -23,14 +23,15 @@ from .records import Costs, Mode, Plan, RunRequest, active_site
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
+SOFTMAX = 5  # FLOPs an element
 _LOCK = threading.RLock()
 _PATCHED = ("matmul", "addmm", "mul", "add", "einsum", "baddbmm")  # what calflops replaces beside torch.nn.functional
 
 
-class _Attention(TorchFunctionMode):
-    """Counts scaled_dot_product_attention of this thread."""
+class Attention(TorchFunctionMode):
+    """Counts scaled_dot_product_attention of this thread: all of it, and its softmax alone."""
 
-    flops = 0
+    flops = softmax = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
@@ -38,7 +39,8 @@ class _Attention(TorchFunctionMode):
             named = dict(zip(("query", "key", "value"), args)) | dict(kwargs)
             query, key, value = (named[name].shape for name in ("query", "key", "value"))
             pairs = torch.Size(query[:-1]).numel() * key[-2]
-            self.flops += pairs * (2 * query[-1] + 2 * value[-1] + 5)
+            self.softmax += pairs * SOFTMAX
+            self.flops += pairs * (2 * query[-1] + 2 * value[-1] + SOFTMAX)
         return func(*args, **kwargs)
 
 
@@ -82,7 +84,7 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
     with _LOCK, torch.no_grad():
         with _torch_restored():
             layers, _, _ = calculate_flops(model, kwargs=dict(tensors), print_results=False, output_as_string=False)
-        with _Attention() as attention:
+        with Attention() as attention:
             model(**tensors)
     return (float(layers) + attention.flops) / 1e12
 

@@ -83,7 +83,7 @@ def omnigen(config: Config, request: RunRequest) -> dict[str, Any]:
     tokens = _text(request) + 1 + rows * columns
     return {"hidden_states": (1, config["in_channels"], *_grid(request, 8)), "timestep": (1,),
             "input_ids": Whole((1, _text(request))), "input_img_latents": Given([]), "input_image_sizes": Given({}),
-            "attention_mask": (1, tokens, tokens), "position_ids": Whole((1, tokens))}
+            "attention_mask": Whole((1, tokens, tokens), 1), "position_ids": Whole((1, tokens))}
 
 
 def z_image(config: Config, request: RunRequest) -> dict[str, Any]:

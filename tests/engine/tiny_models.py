@@ -7,6 +7,7 @@ from typing import Any
 import diffusers
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from cache_engine.flops import tensors
 from cache_engine.models.generic import TRANSFORMERS
@@ -94,8 +95,7 @@ class Calls:
     """One model's calls at successive steps: the picture drifts, and each stream has its own text."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        config = getattr(diffusers, name)._get_init_keys(getattr(diffusers, name)) and dict(tiny(name).config)
-        self.described = TRANSFORMERS[name].call(config, REQUEST)
+        self.described = TRANSFORMERS[name].call(dict(tiny(name).config), REQUEST)
         self.device = device
 
     def at(self, step: int, stream: str = "cond") -> dict[str, Any]:
@@ -111,6 +111,8 @@ class Calls:
         for name in ("timestep", "timesteps", "t"):
             if name in found:
                 found[name] = torch.full((1,), 1 - step / 20, device=self.device)
+        if "input_ids" in found:  # a text that is not embedded yet
+            found["input_ids"] += 1 if stream == "cond" else 2
         return found
 
 
@@ -119,3 +121,37 @@ def sample(result: Any) -> Tensor:
     while not isinstance(result, Tensor):
         result = result[0]
     return result
+
+
+# What the meta device cannot run: their forwards read values. They are counted on the CPU, with one block a list.
+READS_VALUES = {"ErnieImageTransformer2DModel", "HiDreamImageTransformer2DModel", "Lumina2Transformer2DModel",
+                "OmniGenTransformer2DModel"}
+WIDE: dict[str, dict[str, Any]] = {  # beside the defaults
+    "HiDreamImageTransformer2DModel": dict(
+        patch_size=2, in_channels=16, out_channels=16, caption_channels=(512, 512), text_emb_dim=512, max_resolution=(32, 32),
+        axes_dims_rope=(64, 32, 32), llama_layers=(0, 1), force_inference_output=True),
+    "Lumina2Transformer2DModel": dict(num_refiner_layers=1),
+    "OmniGenTransformer2DModel": dict(vocab_size=64, pad_token_id=0,
+                                      rope_scaling=dict(long_factor=[1.0] * 48, short_factor=[1.0] * 48)),
+    "PixArtTransformer2DModel": dict(caption_channels=4096),
+    "ZImageTransformer2DModel": dict(n_refiner_layers=1),
+}
+
+
+class NotFilled(TorchFunctionMode):
+    """Weights of zeros instead of random ones: nobody looks at the values, and drawing them takes half a minute."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None).data.zero_()
+        return func(*args, **kwargs or {})
+
+
+def wide(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """The class as wide as it is by default, with two blocks a list, and one call's arguments; on the meta device if it can."""
+    device, blocks = ("cpu", 1) if name in READS_VALUES else ("meta", 2)
+    lengths = {section.length: blocks for section in TRANSFORMERS[name].sections}
+    with torch.device(device), NotFilled():
+        model = getattr(diffusers, name)(**WIDE.get(name, {}) | lengths).eval()
+    request = REQUEST.replaced(width=256, height=256, max_sequence_length=64)
+    return model, tensors(TRANSFORMERS[name].call(dict(model.config), request), device, torch.ones)
