@@ -141,7 +141,7 @@ def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, clock: 
         if session.step == session.total:
             clock.loop_ends = clock.synchronise()
         if clock.live or session.step == session.total:  # elsewhere each look would hold the device up
-            broken = next((step for step, fine in finite if not fine), None)
+            broken = next((step for step, fine in finite if not clock.fetch(fine)), None)
             finite.clear()
             if broken is not None:
                 raise EngineError(f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
