@@ -16,7 +16,8 @@ def device() -> Device:
 
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
-        return Device("cuda", torch.cuda.get_device_name(), free, total, torch.cuda.is_bf16_supported(including_emulation=False))
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return Device("cuda", torch.cuda.get_device_name(), free, total, native)
     name = platform.processor() or platform.machine()
     return Device("mps" if torch.backends.mps.is_available() else "cpu", name)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from .model import MODELS, Given, ModelSpec, Whole
-from .records import Costs, Mode, Plan, RunRequest, active_site
+from .models.generic import TRANSFORMERS
+from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, active_site
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
@@ -117,9 +118,11 @@ def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
 
 @lru_cache(maxsize=512)
 def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
+    return _counted(_meta_copy(request.model), _inputs(MODELS[request.model], request), plan, mode)
+
+
+def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
     """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that is."""
-    model = _meta_copy(request.model)
-    inputs = _inputs(MODELS[request.model], request)
     kept = min(plan.predictor.keep, 3)  # what adding up more would cost is below a millionth
     before: tuple[Mode, ...] = () if mode == "C" else ("C",) * kept
     letters = (*before, mode, mode)
@@ -131,11 +134,32 @@ def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
         return count(model, inputs)
 
 
-def costs(request: RunRequest, plan: Plan) -> Costs:
+def _on_loaded(transformer: nn.Module | None, request: RunRequest, plan: Plan) -> Costs:
+    """For a class whose forward reads values: counted on the loaded model, all modes at once, before it runs."""
+    spec = MODELS[request.model]
+    if transformer is None:
+        raise EngineError(f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
+                          "without its weights; run a comparison instead.")
+    parameter = next(transformer.parameters())
+    made = tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
+    found: dict[tuple[Site | None, Mode], float] = {
+        (None, "C"): _counted(transformer, made, Plan(Always(), plan.predictor, ()), "C")}
+    for site in plan.sites:
+        for mode in ("C", site.serves):
+            one = plan._replace(schedule=Always(), sites=(site,))
+            found[site, mode] = _counted(transformer, made, one, mode)
+    return lambda mode, step: found[active_site(plan, step), mode if active_site(plan, step) else "C"]
+
+
+def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None) -> Costs:
     """(mode, step) -> TFLOPs of one call. ``request`` is resolved. Counted once for each size and plan, then remembered.
 
+    transformer: the loaded model, for the few classes that cannot be run without weights.
     Raises EngineError where the plan does not fit the model.
     """
+    described = TRANSFORMERS.get(MODELS[request.model].transformer)
+    if described and described.reads:
+        return _on_loaded(transformer, request, plan)
     shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
                        max_sequence_length=request.max_sequence_length)
 

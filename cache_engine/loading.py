@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .devices import device, installed
 from .failures import explained
-from .model import MODELS, ModelSpec
+from .model import MODELS, ModelSpec, sections_of
 from .placement import Device, Placement, place
 from .records import Engine, EngineError
 
@@ -73,6 +73,7 @@ def _load(spec: ModelSpec) -> Loaded:
     placement = place(spec.title, spec.memory, found, quantiser=installed("torchao"))
     try:
         pipe = spec.load(placement)
+        sections_of(pipe.transformer)
     except Exception as error:
         drop()
         raise explained(error, spec) from error

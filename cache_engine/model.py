@@ -128,6 +128,7 @@ class Models(Mapping[str, ModelSpec]):
 
     def __init__(self) -> None:
         self._rows: dict[str, ModelSpec] = {}
+        self._found: dict[str, ModelSpec] = {}  # folders and hub ids: known by name only, never listed
 
     def _filled(self) -> dict[str, ModelSpec]:
         if not self._rows:
@@ -139,10 +140,15 @@ class Models(Mapping[str, ModelSpec]):
         return self._rows
 
     def __getitem__(self, name: str) -> ModelSpec:
-        try:
+        if name in self._filled():
             return self._filled()[name]
-        except KeyError:
-            raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(self._filled())}.") from None
+        folder = importlib.import_module("cache_engine.models.folder")
+        if not folder.is_source(name):
+            raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(self._filled())}, or name a diffusers "
+                              "folder or a hub id.")
+        if name not in self._found:
+            self._found[name] = folder.row(name)
+        return self._found[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._filled()

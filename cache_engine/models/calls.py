@@ -96,8 +96,9 @@ def pixart(config: Config, request: RunRequest) -> dict[str, Any]:
     sized = config.get("use_additional_conditions")
     if sized is None:
         sized = config["sample_size"] == 128
-    conditions = {"resolution": (1, 2), "aspect_ratio": (1, 1)} if sized else {"resolution": Given(None), "aspect_ratio": Given(None)}
-    return found | {"added_cond_kwargs": conditions}
+    nothing = Given(None)
+    return found | {"added_cond_kwargs": {"resolution": (1, 2) if sized else nothing,
+                                          "aspect_ratio": (1, 1) if sized else nothing}}
 
 
 def ernie(config: Config, request: RunRequest) -> dict[str, Any]:
@@ -128,5 +129,5 @@ def ltx(config: Config, request: RunRequest) -> dict[str, Any]:
     """A latent pixel is 32 x 32 pixels and 8 pictures; 16 of them in time."""
     rows, columns = _grid(request, 32)
     return {"hidden_states": (1, 16 * rows * columns, config["in_channels"]), "timestep": (1,),
-            "encoder_hidden_states": (1, _text(request), config["caption_channels"]), "encoder_attention_mask": mask(config, request),
-            "num_frames": Given(16), "height": Given(rows), "width": Given(columns)}
+            "encoder_hidden_states": (1, _text(request), config["caption_channels"]),
+            "encoder_attention_mask": mask(config, request), "num_frames": Given(16), "height": Given(rows), "width": Given(columns)}

@@ -15,11 +15,13 @@ IMAGE, TEXT = "hidden_states", "encoder_hidden_states"
 
 
 class Described(NamedTuple):
-    """A transformer class as the engine needs to know it."""
+    """A transformer class as the engine needs to know it. ``reads``: its forward reads values, so a copy without weights
+    cannot run, and its compute is counted on the loaded model."""
 
     sections: tuple[Section, ...]
     call: Call
     video: bool = False
+    reads: bool = False
 
 
 def one(path: str = "transformer_blocks", length: str = "num_layers", takes: str = IMAGE) -> Section:
@@ -57,18 +59,19 @@ TRANSFORMERS: dict[str, Described] = {
     "CogView4Transformer2DModel": Described(
         (image_and_text(),),
         latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels)),
-    "ErnieImageTransformer2DModel": Described((one("layers", takes="x"),), calls.ernie),
+    "ErnieImageTransformer2DModel": Described((one("layers", takes="x"),), calls.ernie, reads=True),
     "Flux2Transformer2DModel": Described(flux2.SECTIONS, flux2.shapes),
     "FluxTransformer2DModel": Described(flux.SECTIONS, flux.shapes),
     "HiDreamImageTransformer2DModel": Described(
-        (image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)), calls.hidream),
+        (image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)),
+        calls.hidream, reads=True),
     "HunyuanImageTransformer2DModel": Described(
         (image_and_text(), image_and_text("single_transformer_blocks", "num_single_layers")),
         latent("text_embed_dim", pixels=32, encoder_attention_mask=mask)),
     "Krea2Transformer2DModel": Described((one(),), calls.krea2),
     "LongCatImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
-    "Lumina2Transformer2DModel": Described((one("layers"),), calls.lumina2),
-    "OmniGenTransformer2DModel": Described((one("layers"),), calls.omnigen),
+    "Lumina2Transformer2DModel": Described((one("layers"),), calls.lumina2, reads=True),
+    "OmniGenTransformer2DModel": Described((one("layers"),), calls.omnigen, reads=True),
     "OvisImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
     "PRXTransformer2DModel": Described((one("blocks", "depth"),), latent("context_in_dim")),
     "PixArtTransformer2DModel": Described((one(),), calls.pixart),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -45,7 +47,8 @@ class Weights(NamedTuple):
         if self.gated:
             return self._no_room()
         return (f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
-                f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model (tiny) runs at once.")
+                f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model (tiny) runs at "
+                "once.")
 
     def cached(self) -> bool:
         """Whether the hub's cache on this machine has it."""
@@ -101,16 +104,15 @@ def _quantised(placement: Placement) -> Any:
     """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own configs."""
     if placement.quantisation == "none":
         return None
+    if importlib.util.find_spec("torchao") is None:
+        raise EngineError("model: 8-bit weights need torchao; install it with `pip install torchao`.")
+    import diffusers
+    import transformers
     from diffusers.quantizers import PipelineQuantizationConfig
 
-    try:
-        from diffusers import TorchAoConfig
-        from torchao.quantization import Int8WeightOnlyConfig
-        from transformers import TorchAoConfig as TextConfig
-    except ImportError:
-        raise EngineError("model: 8-bit weights need torchao; install it with `pip install torchao`.") from None
-    text = TextConfig(Int8WeightOnlyConfig())
-    return PipelineQuantizationConfig(quant_mapping={
-        "transformer": TorchAoConfig(Int8WeightOnlyConfig()), "text_encoder": text, "text_encoder_2": text})
+    weights = importlib.import_module("torchao.quantization").Int8WeightOnlyConfig()
+    text: Any = transformers.TorchAoConfig(weights)
+    mapping: Any = {"transformer": diffusers.TorchAoConfig(weights), "text_encoder": text, "text_encoder_2": text}
+    return PipelineQuantizationConfig(quant_mapping=mapping)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,11 +84,8 @@ def _lightning(steps: int, version: str) -> ModelSpec:
     def load(placement: Placement) -> Any:
         from diffusers import FlowMatchEulerDiscreteScheduler
 
-        try:
-            import peft
-        except ImportError:
-            raise EngineError("model: the Lightning LoRA needs peft; install it with `pip install peft`.") from None
-        del peft
+        if importlib.util.find_spec("peft") is None:
+            raise EngineError("model: the Lightning LoRA needs peft; install it with `pip install peft`.")
         if placement.quantisation != "none":
             raise EngineError("model: the Lightning LoRA cannot be fused into 8-bit weights; use qwen-image, or a card "
                               "with 46 GB free.")

@@ -52,8 +52,26 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
     for section in sections:
         for module in transformer.get_submodule(section.path).children():
             parameters = tuple(inspect.signature(module.forward).parameters)
-            found.append(Block(len(found), module, module.forward, section, parameters))
+            found.append(Block(len(found), module, compiled(module) or module.forward, section, parameters))
     return found
+
+
+def compiled(module: nn.Module) -> Callable[..., Any] | None:
+    """A compiled block as it was compiled: while it runs, the module's forward is its own again, so that none of ours is
+    traced. None for a block that is not compiled."""
+    run = getattr(module, "_compiled_call_impl", None)
+    if run is None:
+        return None
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        ours = vars(module).pop("forward", None)
+        try:
+            return run(*args, **kwargs)
+        finally:
+            if ours is not None:
+                module.forward = ours
+
+    return forward
 
 
 def parts(blocks: list[Block], stack: Stack) -> dict[int, range]:
@@ -109,7 +127,7 @@ class StackSite:
 
     def forwards(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
         """For each block's module, the forward to run in place of its own."""
-        return [(block.module, wraps(block.forward)(partial(self.block, block))) for block in self.blocks]
+        return [(block.module, wraps(block.module.forward)(partial(self.block, block))) for block in self.blocks]
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
         call, stack = self.call, self.stack

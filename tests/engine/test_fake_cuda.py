@@ -168,7 +168,7 @@ def test_a_measured_change_raises_where_values_cannot_be_read() -> None:
 
 def test_flux_dev_once_at_full_depth() -> None:
     with pipeline("flux-dev") as (pipe, given):
-        calls, clock, held = draw(pipe, given, METHODS["dbcache"](Fn_compute_blocks=8, **STATIC, taylorseer_order=1), ("cond",))
+        calls, _, held = draw(pipe, given, METHODS["dbcache"](Fn_compute_blocks=8, **STATIC, taylorseer_order=1), ("cond",))
     assert [call.blocks_run for call in calls] == [57, 8, 8, 8]
     assert {(tensor.device.type, tensor.dtype) for tensor in held} == {("cuda", torch.bfloat16)}
     assert {tuple(tensor.shape) for tensor in held} == {(1, 4096, 3072), (1, 512, 3072)}

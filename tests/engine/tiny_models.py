@@ -123,9 +123,6 @@ def sample(result: Any) -> Tensor:
     return result
 
 
-# What the meta device cannot run: their forwards read values. They are counted on the CPU, with one block a list.
-READS_VALUES = {"ErnieImageTransformer2DModel", "HiDreamImageTransformer2DModel", "Lumina2Transformer2DModel",
-                "OmniGenTransformer2DModel"}
 WIDE: dict[str, dict[str, Any]] = {  # beside the defaults
     "HiDreamImageTransformer2DModel": dict(
         patch_size=2, in_channels=16, out_channels=16, caption_channels=(512, 512), text_emb_dim=512, max_resolution=(32, 32),
@@ -149,7 +146,7 @@ class NotFilled(TorchFunctionMode):
 
 def wide(name: str) -> tuple[nn.Module, dict[str, Any]]:
     """The class as wide as it is by default, with two blocks a list, and one call's arguments; on the meta device if it can."""
-    device, blocks = ("cpu", 1) if name in READS_VALUES else ("meta", 2)
+    device, blocks = ("cpu", 1) if TRANSFORMERS[name].reads else ("meta", 2)
     lengths = {section.length: blocks for section in TRANSFORMERS[name].sections}
     with torch.device(device), NotFilled():
         model = getattr(diffusers, name)(**WIDE.get(name, {}) | lengths).eval()
