@@ -33,6 +33,11 @@ def preload() -> None:
     _quiet()
 
 
+def preload_model(name: str) -> None:
+    """Load a row's pipeline before anyone asks for it. Raises EngineError, as ``loaded`` does."""
+    loaded(name)
+
+
 def _quiet() -> None:
     """Their bars and hints go to stderr, where an engine's user looks for errors."""
     import diffusers
