@@ -13,9 +13,10 @@ from .hub import GB, Weights, load_pipeline
 
 SECTIONS = (
     Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
-            ("encoder_hidden_states", "hidden_states"), length="num_layers"),
+            ("encoder_hidden_states", "hidden_states"), length="num_layers", outputs=("attn", "ff", "ff_context"),
+            projections={"attn": ("to_out.0", "to_add_out")}, streams=2),
     Section("single_transformer_blocks", ("hidden_states",), ("hidden_states",), length="num_single_layers",
-            text_first=True),
+            outputs=("attn",), streams=1, text_first=True),
 )
 # joint_attention_dim: three layers of Qwen3-4B (2560 wide) side by side.
 KLEIN_4B: dict[str, Any] = dict(

@@ -14,7 +14,8 @@ from ..records import EngineError, RunRequest
 from .hub import GB, Weights, load_pipeline
 
 SECTIONS = (Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
-                    ("encoder_hidden_states", "hidden_states"), length="num_layers"),)
+                    ("encoder_hidden_states", "hidden_states"), length="num_layers",
+                    outputs=("attn", "img_mlp", "txt_mlp"), projections={"attn": ("to_out.0", "to_add_out")}, streams=2),)
 CONFIG: dict[str, Any] = dict(
     patch_size=2, in_channels=64, out_channels=16, num_layers=60, attention_head_dim=128, num_attention_heads=24,
     joint_attention_dim=3584, guidance_embeds=False, axes_dims_rope=(16, 56, 56))

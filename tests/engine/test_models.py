@@ -188,6 +188,17 @@ def test_diffusers_own_registry_says_the_same(name: str) -> None:
     assert {section.path: (section.takes, section.returns) for section in found} == ours
 
 
+@pytest.mark.parametrize("name", sorted(name for name, one in TRANSFORMERS.items() if all(part.outputs for part in one.sections)))
+@pytest.mark.parametrize("method", ["fora", "taylorseer"])
+def test_module_methods_where_the_modules_are_described(name: str, method: str) -> None:
+    """The first call is computed and equal; a served one keeps this step's gates, so it differs from both."""
+    found, trace = loop(name, METHODS[method](interval=2) if method == "fora" else METHODS[method]())
+    modes = "".join(call.mode for call in trace)
+    assert "c" in modes
+    for step, mode in enumerate(modes):
+        assert torch.equal(found["cond"][step], bare(name)[step]) == (mode == "C"), step
+
+
 def test_a_class_that_nobody_describes_is_refused_in_one_sentence() -> None:
     with pytest.raises(EngineError, match=r"^Linear is not described; known transformers are .*generic\.py adds one\.$"):
         sections_of(nn.Linear(2, 2))
