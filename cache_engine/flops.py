@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .model import MODELS, Given, ModelSpec, Whole
+from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
 from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, active_site
 from .schedules import Always, Fixed
@@ -94,7 +94,7 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
 def _meta_copy(name: str) -> nn.Module:
     import diffusers
 
-    spec = MODELS[name]
+    spec = spec_of(name)
     with torch.device("meta"):
         return getattr(diffusers, spec.transformer)(**spec.config).eval()
 
@@ -118,7 +118,7 @@ def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
 
 @lru_cache(maxsize=512)
 def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
-    return _counted(_meta_copy(request.model), _inputs(MODELS[request.model], request), plan, mode)
+    return _counted(_meta_copy(request.model), _inputs(spec_of(request.model), request), plan, mode)
 
 
 def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
@@ -136,7 +136,7 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
 
 def _on_loaded(transformer: nn.Module | None, request: RunRequest, plan: Plan) -> Costs:
     """For a class whose forward reads values: counted on the loaded model, all modes at once, before it runs."""
-    spec = MODELS[request.model]
+    spec = spec_of(request.model)
     if transformer is None:
         raise EngineError(f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
                           "without its weights; run a comparison instead.")
@@ -157,7 +157,7 @@ def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None)
     transformer: the loaded model, for the few classes that cannot be run without weights.
     Raises EngineError where the plan does not fit the model.
     """
-    described = TRANSFORMERS.get(MODELS[request.model].transformer)
+    described = TRANSFORMERS.get(spec_of(request.model).transformer)
     if described and described.reads:
         return _on_loaded(transformer, request, plan)
     shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,

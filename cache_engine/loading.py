@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .devices import device, installed
 from .failures import explained
-from .model import MODELS, ModelSpec, sections_of
+from .model import ModelSpec, sections_of, spec_of
 from .placement import Device, Placement, place
 from .records import Engine, EngineError
 
@@ -56,7 +56,7 @@ def loaded(name: str) -> Loaded:
     with _LOCK:
         if name not in _LOADED:
             drop()
-            _LOADED[name] = _load(MODELS[name])
+            _LOADED[name] = _load(spec_of(name))
         return _LOADED[name]
 
 

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from .placement import Memory, Placement
@@ -128,7 +129,6 @@ class Models(Mapping[str, ModelSpec]):
 
     def __init__(self) -> None:
         self._rows: dict[str, ModelSpec] = {}
-        self._found: dict[str, ModelSpec] = {}  # folders and hub ids: known by name only, never listed
 
     def _filled(self) -> dict[str, ModelSpec]:
         if not self._rows:
@@ -140,15 +140,10 @@ class Models(Mapping[str, ModelSpec]):
         return self._rows
 
     def __getitem__(self, name: str) -> ModelSpec:
-        if name in self._filled():
+        try:
             return self._filled()[name]
-        folder = importlib.import_module("cache_engine.models.folder")
-        if not folder.is_source(name):
-            raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(self._filled())}, or name a diffusers "
-                              "folder or a hub id.")
-        if name not in self._found:
-            self._found[name] = folder.row(name)
-        return self._found[name]
+        except KeyError:
+            raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(self._filled())}.") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._filled()
@@ -163,14 +158,32 @@ class Models(Mapping[str, ModelSpec]):
 MODELS = Models()
 
 
+@cache
+def _found(source: str) -> ModelSpec:
+    return importlib.import_module("cache_engine.models.folder").row(source)
+
+
+def spec_of(name: str) -> ModelSpec:
+    """A row, or else what the folder or hub id of this name holds. The page asks ``MODELS`` alone: a visitor names rows.
+
+    Raises EngineError where it is neither, or holds what cannot be cached.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if not importlib.import_module("cache_engine.models.folder").is_source(name):
+        raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers folder or "
+                          "a hub id.")
+    return _found(name)
+
+
 def resolve(request: RunRequest) -> RunRequest:
     """The request with every None filled from its model's row."""
-    return MODELS[request.model].resolve(request)
+    return spec_of(request.model).resolve(request)
 
 
 def facts_of(request: RunRequest) -> ModelFacts:
     """Blocks, steps and streams of the run that this request asks for."""
-    return MODELS[request.model].facts(resolve(request))
+    return spec_of(request.model).facts(resolve(request))
 
 
 def sections_of(transformer: Any) -> tuple[Section, ...]:

@@ -18,7 +18,7 @@ from torch import nn
 
 from cache_engine import devices, loading
 from cache_engine.commands import doctor
-from cache_engine.model import MODELS
+from cache_engine.model import MODELS, spec_of
 from cache_engine.models import hub
 from cache_engine.placement import GIB, Device, Placement, place
 from cache_engine.records import EngineError
@@ -156,9 +156,10 @@ def folder(path: Path, pipeline: str = "FluxPipeline", transformer: str | None =
 
 
 def test_a_folder_says_what_it_holds(tmp_path: Path) -> None:
-    spec = MODELS[str(folder(tmp_path))]
+    spec = spec_of(str(folder(tmp_path)))
     assert (spec.family, spec.transformer, spec.blocks) == ("FluxPipeline", "FluxTransformer2DModel", 4)
-    assert str(tmp_path) not in list(MODELS)
+    with pytest.raises(EngineError, match="is not known; choose one of"):  # what a visitor of the page may name
+        MODELS[str(tmp_path)]
 
 
 @pytest.mark.parametrize(("made", "sentence"), [
@@ -167,18 +168,18 @@ def test_a_folder_says_what_it_holds(tmp_path: Path) -> None:
 ])
 def test_a_folder_that_cannot_be_cached_says_why(made: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=sentence):
-        MODELS[str(folder(tmp_path, **made))]
+        spec_of(str(folder(tmp_path, **made)))
 
 
 def test_neither_row_nor_folder_nor_hub_id(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="or name a diffusers folder or a hub id"):
-        MODELS["no-such-row"]
+        spec_of("no-such-row")
     with pytest.raises(EngineError, match="neither a row of `models`, a folder, nor a hub id"):
-        MODELS[str(tmp_path / "missing")]
+        spec_of(str(tmp_path / "missing"))
     with pytest.raises(EngineError, match=r"cannot be read from the hub|is not on this machine"):
-        MODELS["nobody/nothing"]
+        spec_of("nobody/nothing")
     with pytest.raises(EngineError, match=r"holds no model_index\.json"):
-        MODELS[str(tmp_path)]
+        spec_of(str(tmp_path))
 
 
 # ---- doctor ----
