@@ -13,7 +13,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test lint unit bench train-tiny evaluate-tiny clean
+.PHONY: run test lint unit bench gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -32,6 +32,9 @@ unit: $(VENV)/.dev
 
 bench: $(VENV)/.run
 	$(RUN) -m tests.bench
+
+gpu-check: $(VENV)/.run
+	$(RUN) -m tests.gpu_check --weights $(or $(WEIGHTS),real)
 
 train-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)

@@ -8,11 +8,12 @@ except ImportError:
 import os
 import sys
 
-from app import build_page, launch_options
+from app import build_page, launch_options, prepare
 from cache_engine import EngineError
 
 if __name__ == "__main__":
     try:
+        prepare()
         page = build_page()
     except EngineError as error:
         sys.exit(str(error))

@@ -15,6 +15,13 @@ def build_page() -> gr.Blocks:
     return build()
 
 
+def prepare() -> None:
+    """On a ZeroGPU Space: load its model. Elsewhere nothing."""
+    from .zerogpu import prepare as load
+
+    load()
+
+
 def launch_options() -> dict[str, Any]:
     """What ``launch`` needs beside host and port."""
     from .page import launch_options as options

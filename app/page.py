@@ -13,13 +13,14 @@ from .components.theme import css, theme
 from .form import default_model
 from .tabs import about, compare
 from .worker import Worker
+from .zerogpu import comparer
 
 MOST_WAITING = 24
 
 
 def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
-    worker = Worker()
+    worker = Worker(comparer())
     model = default_model(os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")

@@ -12,7 +12,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -47,12 +48,14 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
     since: float = field(default_factory=time.monotonic)
+    context: Context = field(default_factory=copy_context)  # of the visitor's request: a Space's quota is theirs
 
 
 class Worker:
     """One thread for one device, started by the first thing there is to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, compared: Callable[..., Comparison] = compared) -> None:
+        self._compared = compared
         self.loaded = False  # torch and diffusers are imported
         self._baselines = Baselines()
         self._kept: OrderedDict[str, Comparison] = OrderedDict()
@@ -184,7 +187,8 @@ class Worker:
 
         if job.stop.is_set():
             raise Cancelled
-        result = compared(job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop)
+        result = job.context.run(self._compared, job.request, job.method, baselines=self._baselines, emit=emit,
+                                 stop=job.stop)
         with self._turn:
             self._kept[job.key] = result
             while len(self._kept) > MOST_KEPT:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparison import Baselines, compare, compared
-    from .loading import preload
+    from .loading import preload, preload_model
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
     from .quality import difference
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "comparison": ("Baselines", "compare", "compared"),
-    "loading": ("preload",),
+    "loading": ("preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
@@ -63,7 +63,7 @@ __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
     "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
     "SideDone", "StepTrace", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe", "method_from",
-    "parse_recipe", "preload", "read_name", "resolve", "run",
+    "parse_recipe", "preload", "preload_model", "read_name", "resolve", "run",
 ]
 
 

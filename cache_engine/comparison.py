@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from .loading import loaded
 from .method import METHODS, Method
@@ -62,7 +62,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     return result
 
 
-def compare(request: RunRequest, method: Method, *, baseline: RunResult | None = None) -> Iterator[Event]:
+def compare(request: RunRequest, method: Method, *, baseline: RunResult | None = None) -> Generator[Event]:
     """The events of a comparison as they come; the last is the ``Comparison``. Closing the iterator stops the run.
 
     ``baseline``: an earlier result; it is used if it is of this very request and engine.

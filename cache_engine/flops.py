@@ -8,9 +8,9 @@ the whole process and leaves it patched after an error: everything is put back f
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -18,19 +18,21 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .model import MODELS, ModelSpec
-from .records import Costs, Mode, Plan, RunRequest, active_site
+from .model import Given, ModelSpec, Whole, spec_of
+from .models.generic import TRANSFORMERS
+from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, active_site
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
+SOFTMAX = 5  # FLOPs an element
 _LOCK = threading.RLock()
 _PATCHED = ("matmul", "addmm", "mul", "add", "einsum", "baddbmm")  # what calflops replaces beside torch.nn.functional
 
 
-class _Attention(TorchFunctionMode):
-    """Counts scaled_dot_product_attention of this thread."""
+class Attention(TorchFunctionMode):
+    """Counts scaled_dot_product_attention of this thread: all of it, and its softmax alone."""
 
-    flops = 0
+    flops = softmax = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
@@ -38,7 +40,8 @@ class _Attention(TorchFunctionMode):
             named = dict(zip(("query", "key", "value"), args)) | dict(kwargs)
             query, key, value = (named[name].shape for name in ("query", "key", "value"))
             pairs = torch.Size(query[:-1]).numel() * key[-2]
-            self.flops += pairs * (2 * query[-1] + 2 * value[-1] + 5)
+            self.softmax += pairs * SOFTMAX
+            self.flops += pairs * (2 * query[-1] + 2 * value[-1] + SOFTMAX)
         return func(*args, **kwargs)
 
 
@@ -59,18 +62,31 @@ def _torch_restored() -> Iterator[None]:
                     setattr(owner, name, value)
 
 
-def count(model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> float:
-    """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``, tensors only.
+class _Bound(nn.Module):
+    """A model with some of its arguments given: calflops takes tensors only."""
+
+    def __init__(self, model: nn.Module, given: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model, self.given = model, given
+
+    def forward(self, **tensors: torch.Tensor) -> Any:
+        return self.model(**tensors, **self.given)
+
+
+def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
+    """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``.
 
     Two forwards: under a TorchFunctionMode torch looks its own functions up by name, so calflops' would count twice.
     """
     from calflops import calculate_flops
 
+    tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+    model = _Bound(model, {name: value for name, value in inputs.items() if name not in tensors})
     with _LOCK, torch.no_grad():
         with _torch_restored():
-            layers, _, _ = calculate_flops(model, kwargs=dict(inputs), print_results=False, output_as_string=False)
-        with _Attention() as attention:
-            model(**inputs)
+            layers, _, _ = calculate_flops(model, kwargs=dict(tensors), print_results=False, output_as_string=False)
+        with Attention() as attention:
+            model(**tensors)
     return (float(layers) + attention.flops) / 1e12
 
 
@@ -78,20 +94,35 @@ def count(model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> float:
 def _meta_copy(name: str) -> nn.Module:
     import diffusers
 
-    spec = MODELS[name]
+    spec = spec_of(name)
     with torch.device("meta"):
         return getattr(diffusers, spec.transformer)(**spec.config).eval()
 
 
-def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, torch.Tensor]:
-    return {name: torch.empty(shape, device="meta") for name, shape in spec.inputs(request).items()}
+def tensors(described: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
+    """Arguments as ``ModelSpec.inputs`` describes them; ``make(shape, device=)`` for the tensors of floats."""
+    if isinstance(described, dict):
+        return {name: tensors(one, device, make) for name, one in described.items()}
+    if isinstance(described, list):
+        return [tensors(one, device, make) for one in described]
+    if isinstance(described, Given):
+        return described.value
+    if isinstance(described, Whole):
+        return torch.full(described.shape, described.value, dtype=torch.long, device=device)
+    return make(described, device=device)
+
+
+def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
+    return tensors(spec.inputs(request))
 
 
 @lru_cache(maxsize=512)
 def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
+    return _counted(_meta_copy(request.model), _inputs(spec_of(request.model), request), plan, mode)
+
+
+def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
     """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that is."""
-    model = _meta_copy(request.model)
-    inputs = _inputs(MODELS[request.model], request)
     kept = min(plan.predictor.keep, 3)  # what adding up more would cost is below a millionth
     before: tuple[Mode, ...] = () if mode == "C" else ("C",) * kept
     letters = (*before, mode, mode)
@@ -103,11 +134,32 @@ def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
         return count(model, inputs)
 
 
-def costs(request: RunRequest, plan: Plan) -> Costs:
+def _on_loaded(transformer: nn.Module | None, request: RunRequest, plan: Plan) -> Costs:
+    """For a class whose forward reads values: counted on the loaded model, all modes at once, before it runs."""
+    spec = spec_of(request.model)
+    if transformer is None:
+        raise EngineError(f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
+                          "without its weights; run a comparison instead.")
+    parameter = next(transformer.parameters())
+    made = tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
+    found: dict[tuple[Site | None, Mode], float] = {
+        (None, "C"): _counted(transformer, made, Plan(Always(), plan.predictor, ()), "C")}
+    for site in plan.sites:
+        for mode in ("C", site.serves):
+            one = plan._replace(schedule=Always(), sites=(site,))
+            found[site, mode] = _counted(transformer, made, one, mode)
+    return lambda mode, step: found[active_site(plan, step), mode if active_site(plan, step) else "C"]
+
+
+def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None) -> Costs:
     """(mode, step) -> TFLOPs of one call. ``request`` is resolved. Counted once for each size and plan, then remembered.
 
+    transformer: the loaded model, for the few classes that cannot be run without weights.
     Raises EngineError where the plan does not fit the model.
     """
+    described = TRANSFORMERS.get(spec_of(request.model).transformer)
+    if described and described.reads:
+        return _on_loaded(transformer, request, plan)
     shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
                        max_sequence_length=request.max_sequence_length)
 

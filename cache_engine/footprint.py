@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .model import MODELS, Section
-from .records import Modules, Plan, RunRequest
+from .model import Section, spec_of
+from .records import Modules, Plan, RunRequest, Stack
 
 
 def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:
@@ -13,7 +13,7 @@ def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None,
 
     computed: steps that are computed, which bounds what is remembered; unknown: all.  element: bytes of one number.
     """
-    spec = MODELS[request.model]
+    spec = spec_of(request.model)
     facts, inputs = spec.facts(request), spec.inputs(request)
     tokens = [inputs[name][-2] for name in spec.sections[0].takes]
     channels = spec.config["num_attention_heads"] * spec.config["attention_head_dim"]
@@ -27,5 +27,17 @@ def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tok
         return 0
     kept = min(plan.predictor.keep, computed) + 2 * plan.predictor.served  # the value in use now, and one from before
     whole = sum(section.streams * length for section, length in zip(sections, lengths, strict=True))
-    held = max(whole if isinstance(site, Modules) else 1 for site in plan.sites)  # of two stages one at a time
+    held = max(whole if isinstance(site, Modules) else parts(site, sections, lengths)
+               for site in plan.sites)  # of two stages one at a time
     return held * kept * sum(tokens) + (tokens[0] if plan.signal else 0)
+
+
+def parts(stack: Stack, sections: Sequence[Section], lengths: Sequence[int]) -> int:
+    """Residuals of a stack: one for each run of block lists that carry the same tensors."""
+    carried, start = [], 0
+    for section, length in zip(sections, lengths, strict=True):
+        within = start < stack.stop and stack.start < start + length
+        if within and (not carried or carried[-1] != (section.takes, section.returns)):
+            carried.append((section.takes, section.returns))
+        start += length
+    return len(carried)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
-import platform
 import threading
 from typing import Any, NamedTuple
 
-from .model import MODELS, ModelSpec
+from .devices import device, installed
+from .failures import explained
+from .model import ModelSpec, sections_of, spec_of
+from .placement import Device, Placement, place
 from .records import Engine, EngineError
 
 _LOCK = threading.RLock()
@@ -31,6 +33,11 @@ def preload() -> None:
     _quiet()
 
 
+def preload_model(name: str) -> None:
+    """Load a row's pipeline before anyone asks for it. Raises EngineError, as ``loaded`` does."""
+    loaded(name)
+
+
 def _quiet() -> None:
     """Their bars and hints go to stderr, where an engine's user looks for errors."""
     import diffusers
@@ -41,15 +48,6 @@ def _quiet() -> None:
         library.utils.logging.set_verbosity_error()
 
 
-def device_and_dtype() -> tuple[str, str]:
-    """The accelerator in bfloat16 where there is one, else the CPU in float32 (bfloat16 is very slow there)."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda", "bfloat16"
-    return ("mps", "float32") if torch.backends.mps.is_available() else ("cpu", "float32")
-
-
 def loaded(name: str) -> Loaded:
     """The row's pipeline, from memory or disk. Another model's is dropped first.
 
@@ -58,7 +56,7 @@ def loaded(name: str) -> Loaded:
     with _LOCK:
         if name not in _LOADED:
             drop()
-            _LOADED[name] = _load(MODELS[name])
+            _LOADED[name] = _load(spec_of(name))
         return _LOADED[name]
 
 
@@ -73,32 +71,25 @@ def drop() -> None:
 
 
 def _load(spec: ModelSpec) -> Loaded:
-    import torch
-
     if reason := spec.unavailable():
         raise EngineError(f"model: {reason}")
     _quiet()
-    device, dtype = device_and_dtype()
+    found = device()
+    placement = place(spec.title, spec.memory, found, quantiser=installed("torchao"))
     try:
-        pipe = spec.load(device, dtype)
-    except EngineError:
-        raise
-    except torch.OutOfMemoryError:
-        raise EngineError(f"model: {spec.title} does not fit this device's memory ({spec.needs}); free some, or choose "
-                          "the embedded model (tiny).") from None
-    except Exception as error:  # whatever a damaged file makes the loaders raise
-        first = str(error).strip().splitlines() or [""]
-        raise EngineError(f"model: {spec.title} cannot be loaded from {spec.revision()} ({type(error).__name__}: "
-                          f"{first[0][:160]}); restore its files or download it again.") from error
-    return Loaded(spec, pipe, _engine(spec, device, dtype), set())
+        pipe = spec.load(placement)
+        sections_of(pipe.transformer)
+    except Exception as error:
+        drop()
+        raise explained(error, spec) from error
+    return Loaded(spec, pipe, _engine(spec, found, placement), set())
 
 
-def _engine(spec: ModelSpec, device: str, dtype: str) -> Engine:
+def _engine(spec: ModelSpec, found: Device, placement: Placement) -> Engine:
     import diffusers
     import torch
 
-    name = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
-    threads = torch.get_num_threads() if device == "cpu" else 0
-    return Engine(model=spec.name, revision=spec.revision(), dtype=dtype, threads=threads,
-                  device=name if device == "cuda" else f"{device} {name}".strip(),
+    return Engine(model=spec.name, revision=spec.revision(), dtype=placement.dtype, quantisation=placement.quantisation,
+                  placement=placement.mode, threads=torch.get_num_threads() if found.kind == "cpu" else 0,
+                  device=found.name if found.kind == "cuda" else f"{found.kind} {found.name}".strip(),
                   versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}")

@@ -6,8 +6,10 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
+from .placement import Memory, Placement
 from .records import EngineError, ModelFacts, RunRequest
 
 
@@ -18,6 +20,7 @@ class Section(NamedTuple):
     outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads while the outputs
     are served.  projections: the last layers within an output module, in the order of its results.
     streams: how many tensors as long as image and text together a block's outputs make up.
+    text_first: where image and text are one tensor, which of them comes first.
     """
 
     path: str
@@ -29,6 +32,7 @@ class Section(NamedTuple):
     muted: tuple[str, ...] = ()
     projections: Mapping[str, tuple[str, ...]] = {}
     streams: int = 0
+    text_first: bool = False
 
 
 class Coefficients(NamedTuple):
@@ -38,12 +42,27 @@ class Coefficients(NamedTuple):
     ratios: tuple[float, ...] | None = None
 
 
+class Given(NamedTuple):
+    """An argument of the transformer that is no tensor of floats."""
+
+    value: Any
+
+
+class Whole(NamedTuple):
+    """A tensor of one whole number: token ids, a mask in which every token counts, a size in pixels."""
+
+    shape: tuple[int, ...]
+    value: int = 0
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """A model as the engine needs to know it.
 
     config: the transformer's config, from which it is built without weights to count its compute.
-    load: (device, dtype) -> a diffusers pipeline.  inputs: (request) -> shapes of one transformer call's tensors.
+    load: (placement) -> a diffusers pipeline.  inputs: (request) -> one transformer call's arguments: a tuple is a
+    tensor's shape; ``Given`` is handed over as it is.
+    text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt.
     call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
     """
 
@@ -54,8 +73,8 @@ class ModelSpec:
     config: Mapping[str, Any]
     sections: tuple[Section, ...]
     blocks: int
-    load: Callable[[str, str], Any]
-    inputs: Callable[[RunRequest], dict[str, tuple[int, ...]]]
+    load: Callable[[Placement], Any]
+    inputs: Callable[[RunRequest], dict[str, Any]]
     call: Callable[[RunRequest], dict[str, Any]]
     steps: int
     sizes: tuple[tuple[int, int], ...]
@@ -69,6 +88,8 @@ class ModelSpec:
     true_cfg_scale: float = 1.0
     gated: bool = False
     coefficients: Coefficients = field(default=Coefficients())
+    memory: Memory | None = None
+    text_tokens: Callable[[Any, RunRequest], int] | None = None
     examples: tuple[str, ...] = ()
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 
@@ -137,23 +158,42 @@ class Models(Mapping[str, ModelSpec]):
 MODELS = Models()
 
 
+@cache
+def _found(source: str) -> ModelSpec:
+    return importlib.import_module("cache_engine.models.folder").row(source)
+
+
+def spec_of(name: str) -> ModelSpec:
+    """A row, or else what the folder or hub id of this name holds. The page asks ``MODELS`` alone: a visitor names rows.
+
+    Raises EngineError where it is neither, or holds what cannot be cached.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if not importlib.import_module("cache_engine.models.folder").is_source(name):
+        raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers folder or "
+                          "a hub id.")
+    return _found(name)
+
+
 def resolve(request: RunRequest) -> RunRequest:
     """The request with every None filled from its model's row."""
-    return MODELS[request.model].resolve(request)
+    return spec_of(request.model).resolve(request)
 
 
 def facts_of(request: RunRequest) -> ModelFacts:
     """Blocks, steps and streams of the run that this request asks for."""
-    return MODELS[request.model].facts(resolve(request))
+    return spec_of(request.model).facts(resolve(request))
 
 
-def sections_of(transformer: str) -> tuple[Section, ...]:
-    """The block lists of a transformer class, by its name."""
-    for row in MODELS.values():
-        if row.transformer == transformer:
-            return row.sections
-    known = sorted({row.transformer for row in MODELS.values()})
-    raise EngineError(f"{transformer} is not described; known transformers are {', '.join(known)}.")
+def sections_of(transformer: Any) -> tuple[Section, ...]:
+    """The block lists of a transformer, from its class or its blocks' classes."""
+    generic = importlib.import_module("cache_engine.models.generic")
+    found = generic.described(transformer)
+    if found is None:
+        raise EngineError(f"{type(transformer).__name__} is not described; known transformers are "
+                          f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds one.")
+    return found
 
 
 def coefficients_of(transformer: str, config: Mapping[str, Any]) -> Coefficients:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .failures import explained
 from .flops import costs
 from .loading import Loaded, loaded
 from .method import METHODS, Method
@@ -31,12 +32,12 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     effective = model.spec.resolve(method.effective(request))
     plan = method.plan(model.spec.facts(effective))
     emit(Progress(side, "count", "Counting the compute"))
-    cost = costs(effective, plan)
+    cost = costs(_as_counted(model, effective), plan, model.pipe.transformer)
     _warm_up(model, effective, side, emit, stop)
 
     steps = effective.steps or 0
     transformer = model.pipe.transformer
-    clock = Clock(device_of(transformer))
+    clock = Clock(getattr(model.pipe, "_execution_device", None) or device_of(transformer))  # offloaded parts start elsewhere
     streams = len(model.spec.facts(effective).streams)
 
     def on_call(call: StepTrace) -> None:
@@ -67,8 +68,18 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
 def draw(model: Loaded, request: RunRequest) -> Any:
     """The stock pipeline's picture."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
-    return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width,
-                      height=request.height, generator=generator, **model.spec.call(request)).images[0]
+    try:
+        return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width,
+                          height=request.height, generator=generator, **model.spec.call(request)).images[0]
+    except torch.OutOfMemoryError as error:
+        raise explained(error, model.spec) from error
+
+
+def _as_counted(model: Loaded, request: RunRequest) -> RunRequest:
+    """The request with as many tokens of text as its calls have, where that depends on the prompt."""
+    if model.spec.text_tokens is None:
+        return request
+    return request.replaced(max_sequence_length=model.spec.text_tokens(model.pipe, request))
 
 
 def _fresh_scheduler(model: Loaded) -> None:

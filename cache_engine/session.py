@@ -29,6 +29,7 @@ class Call:
     blocks_run: int = 0
     live: bool = True  # change and seconds are known at once; False: they are still on the device
     seconds: Callable[[], float] = lambda: 0.0
+    batch: int = 1  # samples in the call: some pipelines put both branches of their guidance into one
 
     def change(self) -> float:
         """The signal's change as a float; asks the device for it."""
@@ -147,8 +148,9 @@ class Session:
         decision = call.decision or Decision("C", "always")
         known = fetch or call.live
         change = checked(float(call.measured), call.step) if known and call.measured is not None else None
+        tflops = call.batch * self.costs(decision.mode, call.step)
         return StepTrace(call.step, call.number, call.stream, decision.mode, decision.reason, change, decision.limit,
-                         call.blocks_run, self.blocks, self.costs(decision.mode, call.step), call.seconds() if known else 0.0)
+                         call.blocks_run, self.blocks, tflops, call.seconds() if known else 0.0)
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:
@@ -161,5 +163,6 @@ def walk(plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Cal
     session.begin(total)
     for _ in range(total * len(streams)):
         call = session.open()
+        call.live = False  # a change is looked up only where a decision asks for it
         session.decide(call, lambda call=call: change(call))
     return session

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cache_engine import METHODS
+from cache_engine.models.folder import defaults
+from cache_engine.models.generic import TRANSFORMERS
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -21,7 +23,20 @@ def methods() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"methods": methods}
+def transformers() -> str:
+    lines = ["| class of diffusers | blocks | what a block carries | grains that fit |", "| --- | --- | --- | --- |"]
+    for name, one in TRANSFORMERS.items():
+        config = defaults(name)
+        blocks = " + ".join(str(config[section.length]) for section in one.sections)
+        apart = ["image and text" if len(section.takes) > 1 else "both in one" if place else "one tensor"
+                 for place, section in enumerate(one.sections)]
+        grains = "stack, module" if all(section.outputs for section in one.sections) else "stack"
+        lines.append(f"| `{name}`{' (video)' if one.video else ''} | {blocks} | {', then '.join(dict.fromkeys(apart))} "
+                     f"| {grains} |")
+    return "\n".join(lines)
+
+
+TABLES = {"methods": methods, "transformers": transformers}
 
 
 def written(text: str) -> str:

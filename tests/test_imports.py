@@ -47,8 +47,9 @@ RULES = [
     Rule("cache_engine.session", "records schedules.* predictors.*"),
     Rule("cache_engine.sites*", "session model records predictors.* sites.*", "torch diffusers"),
     Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),  # a part of a network: imported inside load()
-    Rule("cache_engine.models*", "model records models.*", lazy=LOADERS),
-    Rule("cache_engine.model", "records", "pydantic", lazy=LOADERS),
+    Rule("cache_engine.models*", "model placement records models.*", lazy=LOADERS),
+    Rule("cache_engine.placement", "strict"),
+    Rule("cache_engine.model", "placement records", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe cache_engine.survey* cache_engine.simulate", TORCH_FREE,
          "numpy skimage PIL pydantic"),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..model import MODELS
+from ..model import spec_of
 from ..records import Costs, EngineError, Mode, ModelFacts, Plan
 from ..session import Call, walk
 from .shared import Answer, Command, method_arguments, method_of, real, request_arguments, request_of
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> Answer:
     from ..flops import costs  # torch
 
     method = method_of(options)
-    spec = MODELS[options.model]
+    spec = spec_of(options.model)
     request = spec.resolve(request_of(options, prompt="-"))
     effective = spec.resolve(method.effective(request))
     facts = spec.facts(effective)

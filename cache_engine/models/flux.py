@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..model import Coefficients, ModelSpec, Section
+from ..placement import Memory
 from ..records import RunRequest
+from .hub import GB, Weights, load_pipeline
 
 
 def modulated(block: Any, arguments: Mapping[str, Any]) -> Any:
@@ -60,54 +60,26 @@ def arguments(request: RunRequest) -> dict[str, Any]:
     return found
 
 
-def load_from(source: str, device: str, dtype: str, **parts: Any) -> Any:
-    """The stock pipeline from a hub id or folder."""
-    import torch
-    from diffusers import FluxPipeline
-
-    pipe = FluxPipeline.from_pretrained(source, dtype=getattr(torch, dtype), **parts)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+MEMORY = Memory(transformer=23_803_000_000, text=9_770_000_000, rest=170_000_000, activations=4_500_000_000)
 
 
-def source(hub_id: str, variable: str) -> str:
-    """A local folder from the environment, else the hub id."""
-    return os.environ.get(variable) or hub_id
-
-
-def unavailable(hub_id: str, variable: str, gated: bool) -> str | None:
-    """None if it can be loaded or downloaded; else one sentence with the remedy."""
-    folder = os.environ.get(variable)
-    if folder:
-        present = (Path(folder) / "model_index.json").is_file()
-        return None if present else f"{variable}: {folder} holds no model_index.json; point it to a diffusers folder."
-    from huggingface_hub import get_token, try_to_load_from_cache
-
-    if isinstance(try_to_load_from_cache(hub_id, "model_index.json"), str) or (get_token() and gated):
-        return None
-    if gated:
-        return (f"{hub_id} is gated: accept its licence on huggingface.co/{hub_id}, then set HF_TOKEN or point "
-                f"{variable} to a local folder; the embedded model (tiny) runs at once.")
-    return (f"{hub_id} is not on this machine: download it with `hf download {hub_id}` (about 34 GB) or point "
-            f"{variable} to a local folder; the embedded model (tiny) runs at once.")
-
-
-def _row(name: str, title: str, hub_id: str, variable: str, guided: bool, steps: int, text: int, licence: str,
-         gated: bool, coefficients: Coefficients = Coefficients()) -> ModelSpec:
+def _row(name: str, title: str, weights: Weights, guided: bool, steps: int, text: int,
+         coefficients: Coefficients = Coefficients()) -> ModelSpec:
     config = CONFIG | {"guidance_embeds": guided}
     return ModelSpec(
         name=name, title=title, family="FLUX.1", transformer="FluxTransformer2DModel", config=config,
-        sections=SECTIONS, blocks=57, load=lambda device, dtype: load_from(source(hub_id, variable), device, dtype),
+        sections=SECTIONS, blocks=57, load=lambda placement: load_pipeline("FluxPipeline", weights.source(), placement),
         inputs=lambda request: shapes(config, request), call=arguments, steps=steps,
         sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=text,
-        licence=licence, needs="about 34 GB of GPU memory in bfloat16", revision=lambda: source(hub_id, variable),
-        unavailable=lambda: unavailable(hub_id, variable, gated), guidance=3.5 if guided else None, gated=gated,
-        coefficients=coefficients, examples=EXAMPLES)
+        licence=weights.licence, needs="36 GB of GPU memory in bfloat16, 24 GB offloaded, 16 GB in 8 bits",
+        revision=weights.source, unavailable=weights.unavailable, guidance=3.5 if guided else None, gated=weights.gated,
+        memory=MEMORY, coefficients=coefficients, examples=EXAMPLES)
 
 
 ROWS = (
-    _row("flux-dev", "FLUX.1-dev", "black-forest-labs/FLUX.1-dev", "FLUX_DIR", True, 28, 512,
-         "FLUX.1-dev non-commercial", True, PUBLISHED),
-    _row("flux-schnell", "FLUX.1-schnell", "black-forest-labs/FLUX.1-schnell", "FLUX_SCHNELL_DIR", False, 4, 256,
-         "Apache-2.0", True),
+    _row("flux-dev", "FLUX.1-dev", Weights("black-forest-labs/FLUX.1-dev", "FLUX_DIR", 34 * GB,
+                                           "FLUX.1-dev non-commercial", gated=True), True, 28, 512,
+         PUBLISHED),
+    _row("flux-schnell", "FLUX.1-schnell", Weights("black-forest-labs/FLUX.1-schnell", "FLUX_SCHNELL_DIR", 34 * GB,
+                                                   "Apache-2.0", gated=True), False, 4, 256),
 )

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..model import Coefficients, ModelSpec
+from ..placement import Placement
 from ..records import EngineError
-from .flux import SECTIONS, arguments, load_from, shapes
+from .flux import SECTIONS, arguments, shapes
+from .hub import load_pipeline
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_flux"
 
@@ -29,13 +31,13 @@ def _domain() -> dict[str, Any]:
     return _json(FOLDER / "domain.json")
 
 
-def _load(device: str, dtype: str) -> Any:
+def _load(placement: Placement) -> Any:
     import torch
 
     from .patch_autoencoder import PatchAutoencoder
 
-    vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), dtype=getattr(torch, dtype))
-    return load_from(str(FOLDER), device, dtype, vae=vae)
+    vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), dtype=getattr(torch, placement.dtype))
+    return load_pipeline("FluxPipeline", str(FOLDER), placement, vae=vae)
 
 
 def _unknown_words(prompt: str) -> tuple[str, ...]:

@@ -19,9 +19,8 @@ from ..records import Cancelled, Costs, EngineError, ModelFacts, Modules, Plan, 
 from ..session import Session
 from .clock import Clock
 from .modules import ModuleSite
-from .stack import StackSite, numbered
-
-CONTROL = ("controlnet_block_samples", "controlnet_single_block_samples")
+from .refusals import batch_of, refuse_call, refuse_model
+from .stack import StackSite, compiled, numbered
 
 
 def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
@@ -48,13 +47,14 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
     """
     scheduler = getattr(target, "scheduler", None) if hasattr(target, "transformer") else None
     transformer = target.transformer if hasattr(target, "transformer") else target
-    sections = sections_of(type(transformer).__name__)
+    sections = sections_of(transformer)
     for item in (transformer, scheduler):  # a shared scheduler would tell both runs of either's steps
         if "_cachelens" in getattr(item, "__dict__", ()):
             raise EngineError(f"this {type(item).__name__} already runs under a method; leave that `with` first.")
     if scheduler is None and steps is None:
         raise EngineError("steps: a bare transformer does not tell how many steps a run has; pass steps=.")
     blocks = numbered(transformer, sections)
+    refuse_model(transformer, (block.module for block in blocks))
     make_plan = plan or method.plan
     lengths = tuple(sum(block.section is section for block in blocks) for section in sections)
     known = coefficients_of(type(transformer).__name__, transformer.config)
@@ -73,9 +73,9 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
             raise Cancelled
         given = dict(zip(names, args)) | kwargs
         sites = session.plan.sites if session.plan else ()
-        if any(given.get(name) is not None for name in CONTROL) and any(isinstance(one, Stack) for one in sites):
-            raise EngineError("ControlNet adds its signal between the blocks, which a cache skips; run it without one.")
+        refuse_call(given, skips=any(isinstance(one, Stack) for one in sites))
         call = session.open()
+        call.batch = batch_of(given)
         if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
             placed.extend(ModuleSite(site, before_projection=one.before_projection)
                           for one in sites if isinstance(one, Modules))
@@ -107,6 +107,8 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         replaced(exits, transformer, "_cachelens", True)
         for module, replacement in site.forwards():
             replaced(exits, module, "forward", replacement)
+            if compiled(module) is not None:
+                replaced(exits, module, "_compiled_call_impl", None)
         own = transformer.forward
         replaced(exits, transformer, "forward", wraps(own)(partial(guarded, own)))
         if scheduler is not None:
@@ -141,7 +143,7 @@ def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, clock: 
         if session.step == session.total:
             clock.loop_ends = clock.synchronise()
         if clock.live or session.step == session.total:  # elsewhere each look would hold the device up
-            broken = next((step for step, fine in finite if not fine), None)
+            broken = next((step for step, fine in finite if not clock.fetch(fine)), None)
             finite.clear()
             if broken is not None:
                 raise EngineError(f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "

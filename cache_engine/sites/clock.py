@@ -34,6 +34,10 @@ class Clock:
         end.synchronize()
         return start.elapsed_time(end) / 1000
 
+    def fetch(self, scalar: torch.Tensor) -> float:
+        """A value off the device: whoever asks waits for all that the device has to do before."""
+        return float(scalar)
+
     def synchronise(self) -> float:
         """Wait for the device, then the host's time in seconds."""
         if self.device.type not in ("cpu", "meta"):

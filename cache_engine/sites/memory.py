@@ -87,9 +87,9 @@ class Memory:
     def at(self, place: Hashable) -> History:
         return self.histories.setdefault(place, History())
 
-    def keep_only(self, place: Hashable) -> None:
+    def keep_only(self, *places: Hashable) -> None:
         """Forget every other place."""
-        self.histories = {place: self.at(place)}
+        self.histories = {place: self.at(place) for place in places}
 
     def fits(self, *inputs: Tensor) -> bool:
         """Whether these are of the shapes and dtypes of the first call, whose values are remembered."""

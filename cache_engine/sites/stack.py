@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial, wraps
 from typing import Any, NamedTuple, SupportsFloat
 
 from torch import Tensor, nn
 
 from ..model import Section
-from ..records import Modules, Stack, active_site
+from ..records import EngineError, Modules, Stack, active_site
 from ..session import Call, Session
 from .memory import Memory, Reference
 
@@ -34,6 +34,9 @@ class Block(NamedTuple):
 
     def outputs(self, result: Any) -> dict[str, Tensor]:
         """The block's result by name."""
+        if isinstance(result, tuple) != (len(self.section.returns) > 1):
+            raise EngineError(f"{type(self.module).__name__} does not return {' and '.join(self.section.returns)}, as "
+                              "described; its model cannot be cached.")
         values = result if len(self.section.returns) > 1 else (result,)
         return dict(zip(self.section.returns, values, strict=True))
 
@@ -49,12 +52,49 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
     for section in sections:
         for module in transformer.get_submodule(section.path).children():
             parameters = tuple(inspect.signature(module.forward).parameters)
-            found.append(Block(len(found), module, module.forward, section, parameters))
+            found.append(Block(len(found), module, compiled(module) or module.forward, section, parameters))
+    return found
+
+
+def compiled(module: nn.Module) -> Callable[..., Any] | None:
+    """A compiled block as it was compiled: while it runs, the module's forward is its own again, so that none of ours is
+    traced. None for a block that is not compiled."""
+    run = getattr(module, "_compiled_call_impl", None)
+    if run is None:
+        return None
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        ours = vars(module).pop("forward", None)
+        try:
+            return run(*args, **kwargs)
+        finally:
+            if ours is not None:
+                module.forward = ours
+
+    return forward
+
+
+def parts(blocks: list[Block], stack: Stack) -> dict[int, range]:
+    """For each block of the stack, the run of blocks around it that carry the same tensors.
+
+    Each part has a residual of its own: between two parts the model joins or splits what its blocks carry.
+    """
+    found: dict[int, range] = {}
+    first = stack.start
+    for index in range(stack.start, stack.stop):
+        carries = blocks[index].section[1:3]
+        if carries != blocks[first].section[1:3]:
+            first = index
+        if index + 1 == stack.stop or blocks[index + 1].section[1:3] != carries:
+            found |= dict.fromkeys(range(first, index + 1), range(first, index + 1))
     return found
 
 
 class StackSite:
     """Stands in every block's way, decides where the first skippable one begins, and serves or remembers.
+
+    The decision is made once a call: where the stack spans lists of blocks that carry different tensors, the first part
+    decides and the others obey.
 
     What the call at hand is, and what its stream remembers, stands here for the module site too.
     """
@@ -71,6 +111,7 @@ class StackSite:
         self.stack = site if isinstance(site, Stack) else None
         self.modules = site if isinstance(site, Modules) else None
         self.decides_at = self.stack.start if self.stack else 0
+        self.parts = parts(self.blocks, self.stack) if self.stack else {}
         self.skipping = self.serving = False
         self.memory = self.session.memory.setdefault(call.stream, Memory())
 
@@ -81,11 +122,12 @@ class StackSite:
         self.modules: Modules | None = None
         self.entry: Tensor | None = None  # the first block's image
         self.signal: Tensor | None = None
-        self.start: dict[str, Tensor] = {}  # what enters the stack
+        self.start: dict[str, Tensor] = {}  # what enters the part at hand
+        self.parts: dict[int, range] = {}
 
     def forwards(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
         """For each block's module, the forward to run in place of its own."""
-        return [(block.module, wraps(block.forward)(partial(self.block, block))) for block in self.blocks]
+        return [(block.module, wraps(block.module.forward)(partial(self.block, block))) for block in self.blocks]
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
         call, stack = self.call, self.stack
@@ -95,15 +137,16 @@ class StackSite:
         if block.index == 0:
             self.look(block, block.arguments(args, kwargs))
         if block.index == self.decides_at:
-            self.decide(call, inputs)
-            if stack and self.skipping:
-                return block.result(self.served(call, stack, inputs))
-        if stack and self.skipping and stack.start < block.index < stack.stop:
-            return block.result(inputs)
+            self.decide(call, block, inputs)
+        part = self.parts.get(block.index)
+        if stack and part and self.skipping:
+            return block.result(self.served(call, stack, part, inputs) if block.index == part.start else inputs)
+        if part and block.index == part.start:
+            self.start = inputs
         call.blocks_run += not self.serving
         result = block.forward(*args, **kwargs)
-        if stack and block.index == stack.stop - 1 and not self.skipping:
-            self.remember(call, stack, block.outputs(result))
+        if stack and part and block.index == part.stop - 1:
+            self.remember(call, stack, part, block.outputs(result))
         return result
 
     def look(self, block: Block, arguments: dict[str, Any]) -> None:
@@ -112,23 +155,25 @@ class StackSite:
         wanted = self.plan.signal is not None and self.plan.signal.kind == "modulated_input"
         self.signal = block.section.modulated(block.module, arguments) if wanted and block.section.modulated else None
 
-    def decide(self, call: Call, inputs: dict[str, Tensor]) -> None:
+    def place(self, stack: Stack, part: range) -> Hashable:
+        """Where a part's values are remembered."""
+        return stack if part.start == stack.start else (stack, part.start)
+
+    def decide(self, call: Call, block: Block, inputs: dict[str, Tensor]) -> None:
         if not self.memory.fits(*inputs.values()):
             self.session.forget(call)
             self.memory = self.session.memory.setdefault(call.stream, Memory())
             self.memory.fits(*inputs.values())
         if self.stack:
             if self.stack.steps:
-                self.memory.keep_only(self.stack)
-            self.history = self.memory.at(self.stack)
-            call.ready = call.ready and bool(self.history.computed)
+                self.memory.keep_only(*(self.place(self.stack, part) for part in self.parts.values()))
+            call.ready = call.ready and bool(self.memory.at(self.stack).computed)
         if self.plan.signal and self.signal is None and self.entry is not None and self.decides_at > 0:
-            self.signal = next(iter(inputs.values())) - self.entry  # of the blocks in front
+            image = image_of(next(iter(inputs.values())), self.entry.shape[1], block.section)
+            self.signal = image - self.entry  # of the blocks in front
         decision = self.session.decide(call, self.measure(call))
         self.skipping = self.stack is not None and decision.mode == self.stack.serves
         self.serving = self.modules is not None and decision.mode == self.modules.serves
-        if not self.skipping:
-            self.start = inputs
         if self.plan.signal and (decision.mode == "C" or self.plan.signal.since == "previous"):
             self.memory.reference = Reference(self.signal) if self.signal is not None else None
 
@@ -139,13 +184,21 @@ class StackSite:
             return None
         return (lambda: float(reference.change(signal))) if call.live else (lambda: reference.change(signal))
 
-    def served(self, call: Call, stack: Stack, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        predicted = self.history.predict(self.plan.predictor, call.step, call.total)
+    def served(self, call: Call, stack: Stack, part: range, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        predicted = self.memory.at(self.place(stack, part)).predict(self.plan.predictor, call.step, call.total)
         if not stack.residual:
-            return dict(zip(inputs, predicted))
-        return {name: delta + value for (name, value), delta in zip(inputs.items(), predicted)}
+            return inputs | dict(zip(inputs, predicted))
+        return inputs | {name: delta + value for (name, value), delta in zip(inputs.items(), predicted)}
 
-    def remember(self, call: Call, stack: Stack, outputs: dict[str, Tensor]) -> None:
-        names = [name for name in self.start if name in outputs]
+    def remember(self, call: Call, stack: Stack, part: range, outputs: dict[str, Tensor]) -> None:
+        """A model's last block may return no text: then there is none to remember, and none is asked for."""
+        names = [name for name in self.start if outputs.get(name) is not None]
         values = tuple(outputs[name] - self.start[name] if stack.residual else outputs[name] for name in names)
-        self.history.remember(call.step, values, self.plan.predictor)
+        self.memory.at(self.place(stack, part)).remember(call.step, values, self.plan.predictor)
+
+
+def image_of(tensor: Tensor, tokens: int, section: Section) -> Tensor:
+    """The image's part of a tensor (batch, tokens, channels) that may hold the text too."""
+    if tensor.shape[1] == tokens:
+        return tensor
+    return tensor[:, -tokens:] if section.text_first else tensor[:, :tokens]

@@ -101,7 +101,7 @@ def test_another_thread_is_not_counted() -> None:
     thread = threading.Thread(target=busy)
     thread.start()
     try:
-        attention = flops._Attention()
+        attention = flops.Attention()
         with attention, torch.no_grad():
             tiny_flux()(**inputs())
     finally:

@@ -1,0 +1,103 @@
+"""A model that is no row of ours: a diffusers folder or a hub id, described by its own config files."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..model import ModelSpec
+from ..records import EngineError, RunRequest
+from .generic import TRANSFORMERS
+from .hub import Weights, load_pipeline
+
+SIZES = ((1024, 1024), (768, 768), (512, 512))
+LISTED = "cache_engine/models/generic.py"
+
+
+def is_source(name: str) -> bool:
+    """Whether a name can be a folder or a hub id rather than a row."""
+    return "/" in name or "\\" in name or Path(name).is_dir()
+
+
+def row(source: str) -> ModelSpec:
+    """What the folder's (or repository's) config files say, as a row.
+
+    Raises EngineError where they are missing, or name a pipeline or transformer that cannot be cached.
+    """
+    index = read(source, "model_index.json")
+    pipeline, part = str(index.get("_class_name")), index.get("transformer")
+    if not part or not part[1]:
+        raise EngineError(f"model: {source} is a {pipeline} without a transformer (a UNet, perhaps); choose a diffusion "
+                          "transformer.")
+    name = str(part[1])
+    known = TRANSFORMERS.get(name)
+    if known is None:
+        raise EngineError(f"model: {source} has a {name}, which is not described; known are {', '.join(sorted(TRANSFORMERS))}. "
+                          f"One line in {LISTED} adds one.")
+    config = defaults(name) | read(source, "transformer/config.json")
+    takes = parameters(pipeline)
+    weights = Weights(source, "", 0, "as its model card says")
+    guidance = takes.get("guidance_scale")
+    return ModelSpec(
+        name=source, title=Path(source).name, family=pipeline, transformer=name, config=config, sections=known.sections,
+        blocks=sum(config[section.length] for section in known.sections),
+        load=lambda placement: load_pipeline("DiffusionPipeline", source, placement),
+        inputs=lambda request: known.call(config, request), call=lambda request: arguments(takes, request),
+        steps=int(takes.get("num_inference_steps") or 28), sizes=SIZES, multiple=32,
+        max_sequence_length=min(int(takes.get("max_sequence_length") or 512), 512), licence=weights.licence,
+        needs="as much memory as its files are large", revision=lambda: source, unavailable=lambda: None,
+        guidance=float(guidance) if isinstance(guidance, int | float) else None)
+
+
+def read(source: str, file: str) -> dict[str, Any]:
+    """A JSON file of the folder, of the hub's cache, or of the hub."""
+    folder = Path(source)
+    try:
+        if folder.is_dir():
+            return json.loads((folder / file).read_text(encoding="utf-8"))
+        if source.count("/") != 1 or source.startswith((".", "~")):
+            raise EngineError(f"model: {source} is neither a row of `models`, a folder, nor a hub id like owner/name.")
+        from huggingface_hub import hf_hub_download
+
+        return json.loads(Path(hf_hub_download(source, file)).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        where = "holds" if folder.is_dir() else "is not on this machine, or the hub has"
+        raise EngineError(f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as "
+                          "save_pretrained writes it, or a hub id.") from error
+    except json.JSONDecodeError as error:
+        raise EngineError(f"model: {file} of {source} is damaged (line {error.lineno}); restore it.") from error
+    except OSError as error:  # every error of the hub's client is one
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise EngineError(f"model: {source} cannot be read from the hub ({type(error).__name__}: {first[:120]}); check the "
+                          "name, set HF_TOKEN if it is gated or private, or name a local folder.") from error
+
+
+def defaults(transformer: str) -> dict[str, Any]:
+    """What a config file may leave out."""
+    import diffusers
+
+    found = inspect.signature(getattr(diffusers, transformer).__init__).parameters.values()
+    return {one.name: one.default for one in found if one.default is not inspect.Parameter.empty}
+
+
+def parameters(pipeline: str) -> dict[str, Any]:
+    """What the pipeline's call takes, with its defaults."""
+    import diffusers
+
+    kind = getattr(diffusers, pipeline, None)
+    if kind is None:
+        raise EngineError(f"model: {pipeline} is not a pipeline of diffusers {diffusers.__version__}; update diffusers, or "
+                          "choose another model.")
+    return {one.name: one.default for one in inspect.signature(kind.__call__).parameters.values()}
+
+
+def arguments(takes: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
+    """What such a pipeline takes beside prompt, size, steps and generator."""
+    offered = {"max_sequence_length": request.max_sequence_length, "guidance_scale": request.guidance,
+               "negative_prompt": request.negative_prompt or None}
+    if request.true_cfg_scale is not None and request.true_cfg_scale > 1:
+        offered |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
+    return {name: value for name, value in offered.items() if name in takes and value is not None}

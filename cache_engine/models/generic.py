@@ -1,0 +1,118 @@
+"""Any diffusers transformer: where its blocks are, what they carry, and what one call is given. One line a class.
+
+A class that is not in the table is described by diffusers itself if its blocks are in diffusers' own registry.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..model import Section
+from . import calls, flux, flux2, qwen_image
+from .calls import Call, latent, mask, packed, pixels, width
+
+IMAGE, TEXT = "hidden_states", "encoder_hidden_states"
+
+
+class Described(NamedTuple):
+    """A transformer class as the engine needs to know it. ``reads``: its forward reads values, so a copy without weights
+    cannot run, and its compute is counted on the loaded model."""
+
+    sections: tuple[Section, ...]
+    call: Call
+    video: bool = False
+    reads: bool = False
+
+
+def one(path: str = "transformer_blocks", length: str = "num_layers", takes: str = IMAGE) -> Section:
+    """Blocks that carry one tensor: the image alone, or image and text together."""
+    return Section(path, (takes,), (takes,), length=length)
+
+
+def image_and_text(path: str = "transformer_blocks", length: str = "num_layers") -> Section:
+    """Blocks that take image and text and return them in this order."""
+    return Section(path, (IMAGE, TEXT), (IMAGE, TEXT), length=length)
+
+
+def text_and_image(path: str = "transformer_blocks", length: str = "num_layers") -> Section:
+    """Blocks that take image and text and return the text first."""
+    return Section(path, (IMAGE, TEXT), (TEXT, IMAGE), length=length)
+
+
+def joined(path: str = "single_transformer_blocks", length: str = "num_single_layers", text_first: bool = True) -> Section:
+    """Blocks after a list that carried both apart; their one tensor holds text and image."""
+    return Section(path, (IMAGE,), (IMAGE,), length=length, text_first=text_first)
+
+
+LIKE_FLUX = (text_and_image(), text_and_image("single_transformer_blocks", "num_single_layers"))
+
+TRANSFORMERS: dict[str, Described] = {
+    "AuraFlowTransformer2DModel": Described(
+        (text_and_image("joint_transformer_blocks", "num_mmdit_layers"),
+         joined(length="num_single_dit_layers")), latent("joint_attention_dim")),
+    "BriaTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
+    "BriaFiboTransformer2DModel": Described((text_and_image(), joined()), calls.fibo),
+    "ChromaTransformer2DModel": Described((text_and_image(), joined()), packed("joint_attention_dim")),
+    "CogView3PlusTransformer2DModel": Described(
+        (image_and_text(),),
+        latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels)),
+    "CogView4Transformer2DModel": Described(
+        (image_and_text(),),
+        latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels)),
+    "ErnieImageTransformer2DModel": Described((one("layers", takes="x"),), calls.ernie, reads=True),
+    "Flux2Transformer2DModel": Described(flux2.SECTIONS, flux2.shapes),
+    "FluxTransformer2DModel": Described(flux.SECTIONS, flux.shapes),
+    "HiDreamImageTransformer2DModel": Described(
+        (image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)),
+        calls.hidream, reads=True),
+    "HunyuanImageTransformer2DModel": Described(
+        (image_and_text(), image_and_text("single_transformer_blocks", "num_single_layers")),
+        latent("text_embed_dim", pixels=32, encoder_attention_mask=mask)),
+    "Krea2Transformer2DModel": Described((one(),), calls.krea2),
+    "LongCatImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
+    "Lumina2Transformer2DModel": Described((one("layers"),), calls.lumina2, reads=True),
+    "OmniGenTransformer2DModel": Described((one("layers"),), calls.omnigen, reads=True),
+    "OvisImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
+    "PRXTransformer2DModel": Described((one("blocks", "depth"),), latent("context_in_dim")),
+    "PixArtTransformer2DModel": Described((one(),), calls.pixart),
+    "QwenImageTransformer2DModel": Described(qwen_image.SECTIONS, qwen_image.shapes),
+    "SD3Transformer2DModel": Described(
+        (text_and_image(),), latent("joint_attention_dim", pooled_projections=width("pooled_projection_dim"))),
+    "SanaTransformer2DModel": Described((one(),), latent("caption_channels", pixels=32)),
+    "ZImageTransformer2DModel": Described((one("layers", "n_layers", takes="x"),), calls.z_image),
+    "LTXVideoTransformer3DModel": Described((one(),), calls.ltx, video=True),
+    "WanTransformer3DModel": Described((one("blocks"),), calls.wan, video=True),
+}
+
+
+def described(transformer: Any) -> tuple[Section, ...] | None:
+    """The block lists of this transformer (a module): from the table, else as diffusers' registry has its blocks.
+
+    None where nobody describes them.
+    """
+    known = TRANSFORMERS.get(type(transformer).__name__)
+    return known.sections if known else registered(transformer)
+
+
+def registered(transformer: Any) -> tuple[Section, ...] | None:
+    """Lists of blocks that are all of one class of diffusers' (private) registry."""
+    try:
+        from diffusers.hooks._helpers import TransformerBlockRegistry
+    except ImportError:
+        return None
+    found = []
+    for path, part in transformer.named_children():
+        kinds = {type(block) for block in part.children()} if hasattr(part, "__getitem__") else set()
+        if len(kinds) != 1 or (kind := kinds.pop()) is None:
+            continue
+        try:
+            facts = TransformerBlockRegistry.get(kind)
+        except ValueError:
+            continue
+        image, text = facts.hidden_states_argument_name, facts.encoder_hidden_states_argument_name
+        if facts.return_encoder_hidden_states_index is None:
+            found.append(Section(path, (image,), (image,)))
+        else:
+            order = (image, text) if facts.return_hidden_states_index == 0 else (text, image)
+            found.append(Section(path, (image, text), order))
+    return tuple(found) or None

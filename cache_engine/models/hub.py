@@ -1,0 +1,118 @@
+"""Weights on a hub or in a folder: where they are, whether they can be had, and what stands in the way."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..placement import Placement
+from ..records import EngineError
+
+GB = 10**9
+
+
+class Weights(NamedTuple):
+    """A hub repository, and the environment variable that may name a local folder instead. ``size`` in bytes."""
+
+    hub_id: str
+    variable: str
+    size: int
+    licence: str
+    gated: bool = False
+    index: str = "model_index.json"  # the file that tells that the folder or repository is what it should be
+
+    @property
+    def folder(self) -> str | None:
+        """The local folder, if one was named."""
+        return os.environ.get(self.variable) or None
+
+    def source(self) -> str:
+        return self.folder or self.hub_id
+
+    def unavailable(self) -> str | None:
+        """None if it can be loaded, or downloaded at once; else one sentence with the remedy."""
+        if self.folder:
+            present = (Path(self.folder) / self.index).is_file()
+            return None if present else (f"{self.variable}: {self.folder} holds no {self.index}; point it to the folder "
+                                         f"of {self.hub_id}, or unset it.")
+        if self.cached():
+            return None
+        if self.gated and not token():
+            return (f"{self.hub_id} is gated ({self.licence}): accept its licence on huggingface.co/{self.hub_id}, then "
+                    f"set HF_TOKEN or point {self.variable} to a local folder; the embedded model (tiny) runs at once.")
+        if self.gated:
+            return self._no_room()
+        return (f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
+                f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model (tiny) runs at "
+                "once.")
+
+    def cached(self) -> bool:
+        """Whether the hub's cache on this machine has it."""
+        from huggingface_hub import try_to_load_from_cache
+
+        return isinstance(try_to_load_from_cache(self.hub_id, self.index), str)
+
+    def _no_room(self) -> str | None:
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        place = next(folder for folder in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if folder.exists())
+        free = shutil.disk_usage(place).free
+        if free > self.size:
+            return None
+        return (f"{self.hub_id} needs {self.size / GB:.0f} GB on disk and {place} has {free / GB:.0f} GB free; make room, or "
+                "set HF_HOME to a larger disk.")
+
+
+def token() -> bool:
+    """Whether a hub token is set. Its value is never read into anything of ours."""
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def load_pipeline(pipeline: str, source: str, placement: Placement, **parts: Any) -> Any:
+    """The stock diffusers pipeline of this class from a hub id or folder, placed.
+
+    A download that was cut off goes on where it stopped: the hub's client keeps the part that it has.
+    """
+    import diffusers
+    import torch
+
+    quantised = _quantised(placement)
+    if quantised:
+        parts["quantization_config"] = quantised
+    pipe = getattr(diffusers, pipeline).from_pretrained(source, dtype=getattr(torch, placement.dtype), **parts)
+    return placed(pipe, placement)
+
+
+def placed(pipe: Any, placement: Placement) -> Any:
+    """The pipeline where the placement says; its progress bar is off, as ours is shown instead."""
+    pipe.set_progress_bar_config(disable=True)
+    if placement.tiled and hasattr(getattr(pipe, "vae", None), "enable_tiling"):
+        pipe.vae.enable_tiling()
+    if placement.mode == "offload":
+        pipe.enable_model_cpu_offload(device=placement.device)
+        return pipe
+    return pipe.to(placement.device)
+
+
+def _quantised(placement: Placement) -> Any:
+    """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own configs."""
+    if placement.quantisation == "none":
+        return None
+    if importlib.util.find_spec("torchao") is None:
+        raise EngineError("model: 8-bit weights need torchao; install it with `pip install torchao`.")
+    import diffusers
+    import transformers
+    from diffusers.quantizers import PipelineQuantizationConfig
+
+    weights = importlib.import_module("torchao.quantization").Int8WeightOnlyConfig()
+    text: Any = transformers.TorchAoConfig(weights)
+    mapping: Any = {"transformer": diffusers.TorchAoConfig(weights), "text_encoder": text, "text_encoder_2": text}
+    return PipelineQuantizationConfig(quant_mapping=mapping)
+
+

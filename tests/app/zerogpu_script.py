@@ -1,0 +1,68 @@
+"""What test_zerogpu runs in a process of its own, whose forks are then of a process that has run no torch: prints JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+from app.worker import Worker
+from app.zerogpu import Forked, comparer, on_zerogpu, prepare
+from cache_engine import METHODS, Baselines, Cancelled, Comparison, EngineError, Progress, RunRequest, compared, loading
+from cache_engine.placement import Device
+from tests.app import spaces
+
+APPLE = RunRequest(model="tiny", prompt="a small red apple on a blue background", seed=7, steps=6)
+SETTING = METHODS["dbcache"](max_warmup_steps=2, residual_diff_threshold=1)
+
+
+def main() -> dict[str, Any]:
+    sys.modules["spaces"] = spaces
+    loading.device = lambda: Device("cpu", "a stand-in")  # the real package lends a stand-in card; here it is the CPU
+    prepare()
+    run = comparer()
+    assert on_zerogpu()
+    assert isinstance(run, Forked)
+    worker, found = Worker(run), {}
+    events = [event for batch in worker.watch(worker.submit(APPLE, SETTING)) for event in batch]
+    result = events[-1]
+    assert isinstance(result, Comparison)
+    found["steps"] = sum(isinstance(event, Progress) and event.call is not None for event in events)
+    found["schedule"] = result.accelerated.schedule
+    found["drawn_in_fork"] = [fork.pid is not None for fork in spaces.forks]
+    again = run(APPLE, METHODS["dbcache"](max_warmup_steps=1), baselines=Baselines(), emit=lambda event: None, stop=threading.Event())
+    found["reused"] = again.baseline_reused
+    found["declared"] = spaces.declared
+
+    stop, seen = threading.Event(), []
+
+    def emit(event: Any) -> None:
+        seen.append(event)
+        if isinstance(event, Progress) and event.call is not None and event.call.step == 1:
+            stop.set()
+
+    try:
+        run(APPLE.replaced(seed=8, steps=100), SETTING, baselines=Baselines(), emit=emit, stop=stop)
+    except Cancelled:
+        found["cancelled"] = True
+    begun = time.monotonic()
+    spaces.forks[-1].join(30)
+    found["fork_ended"] = spaces.forks[-1].exitcode == 0
+    found["seconds_to_end"] = time.monotonic() - begun
+    try:
+        run(APPLE.replaced(width=2048), SETTING, baselines=Baselines(), emit=emit, stop=threading.Event())
+    except EngineError as error:
+        found["early"] = str(error)
+    try:
+        run(APPLE, METHODS["dbcache"](Fn_compute_blocks=99), baselines=Baselines(), emit=emit, stop=threading.Event())
+    except EngineError as error:
+        found["late"] = str(error)
+    direct = compared(APPLE, SETTING)
+    found["same_picture"] = direct.accelerated.image.tobytes() == result.accelerated.image.tobytes()
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main()))
