@@ -91,6 +91,7 @@ def page_of_components() -> gr.Blocks:
 
 def show(page: Page, what: str) -> None:
     page.get_by_role("button", name=what, exact=True).click()
+    page.mouse.move(0, 0)  # what is drawn may appear under the pointer, and answers to it
     ready = {"nothing": "0 of 28 steps cached", "guided": "uncond", "hostile": "onerror"}.get(what, "Step 16")
     expect(page.locator("#timeline")).to_contain_text(ready)
 
