@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Engine,
         EngineError,
         Event,
+        Forecast,
         ModelFacts,
         Plan,
         Progress,
@@ -41,22 +42,28 @@ if TYPE_CHECKING:
         SideDone,
         StepTrace,
     )
+    from .likeness import Likeness, likeness_of
     from .report import described
     from .runner import run
+    from .simulate import simulate
     from .sites.attach import attached
+    from .survey import Survey
 
 _HOME = {
     "comparison": ("Baselines", "compare", "compared"),
+    "likeness": ("Likeness", "likeness_of"),
     "loading": ("preload",),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
     "recipe": ("BASELINE", "format_recipe", "parse_recipe", "read_name"),
-    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
+    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
     "report": ("described",),
     "runner": ("run",),
+    "simulate": ("simulate",),
     "sites.attach": ("attached",),
+    "survey": ("Survey",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [

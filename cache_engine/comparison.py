@@ -15,7 +15,8 @@ from .method import METHODS, Method
 from .quality import measure
 from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, SideDone, ignore
 
-MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024
+MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
+MOST_SURVEYS = 500_000_000  # bytes of surveys among them
 
 
 class Baselines:
@@ -34,8 +35,11 @@ class Baselines:
 
     def put(self, result: RunResult) -> None:
         self._kept[(result.request, result.engine)] = result
-        while len(self._kept) > self._most:
+        while len(self._kept) > max(1, self._most) or (len(self._kept) > 1 and self._surveys() > MOST_SURVEYS):
             self._kept.popitem(last=False)
+
+    def _surveys(self) -> int:
+        return sum(kept.survey.nbytes for kept in self._kept.values() if kept.survey is not None)
 
 
 def compared(request: RunRequest, method: Method, *, baselines: Baselines | None = None, emit: Emit = ignore,
@@ -52,7 +56,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     request = model.spec.resolve(request)
     method.plan(model.spec.facts(model.spec.resolve(method.effective(request))))  # knobs that do not fit stop here
     kept = baselines.get(request, model.engine)
-    baseline = kept or run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
+    baseline = kept or run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
     accelerated = run(request, method, emit=emit, stop=stop)

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .records import EngineError, ModelFacts, RunRequest
@@ -69,6 +70,7 @@ class ModelSpec:
     true_cfg_scale: float = 1.0
     gated: bool = False
     coefficients: Coefficients = field(default=Coefficients())
+    likeness: Path | None = None  # what turns a forecast's error into dB, where it was calibrated
     examples: tuple[str, ...] = ()
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from .loading import Loaded, loaded
 from .method import METHODS, Method
 from .recipe import format_recipe
 from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
+from .recording import surveyed
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
 
@@ -20,9 +22,10 @@ WARM_UP_STEPS = 2
 
 
 def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threading.Event | None = None,
-        side: Side = "accelerated") -> RunResult:
+        side: Side = "accelerated", survey: bool = False) -> RunResult:
     """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked at in every call.
 
+    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit.
     Raises EngineError (one sentence) or Cancelled; either way the model is left as it was.
     """
     emit(Progress(side, "load", f"Loading {request.model}"))
@@ -50,8 +53,14 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     emit(Progress(side, "encode", "Reading the prompt", 0, steps))
     _fresh_scheduler(model)
     begin = clock.synchronise()
+<<<<<<< HEAD
     with attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session:
         image = draw(model, effective)
+=======
+    with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
+          surveyed(model, session, clock, effective) if survey else nullcontext() as taking):
+        image = _draw(model, effective)
+>>>>>>> 5fee4aa (wip what-if)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     if clock.loop_begins is None or clock.loop_ends is None:
@@ -61,7 +70,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
         image=image, trace=trace, tflops=sum(call.tflops for call in trace), cache_bytes=cache_bytes,
         seconds=Seconds(clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends),
         peak_bytes=torch.cuda.max_memory_allocated(clock.device) if clock.device.type == "cuda" else None,
-        finished=time.time())
+        finished=time.time(), survey=taking.survey if taking else None)
 
 
 def draw(model: Loaded, request: RunRequest) -> Any:

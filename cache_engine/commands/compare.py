@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> Answer:
     try:
         for name, picture in pictures.items():
             picture.save(folder / f"{name}.png")
+        if result.baseline.survey is not None:
+            result.baseline.survey.save(folder / "survey.npz")
         (folder / "result.json").write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
