@@ -10,9 +10,9 @@ import numpy as np
 
 from .flops import costs
 from .loading import Loaded
-from .model import ModelSpec
 from .predictors import Reuse
-from .records import Engine, ModelFacts, Plan, RunRequest, Stack
+from .plans import ModelFacts, Plan, Stack
+from .records import Engine, RunRequest
 from .schedules import Always
 from .session import Session
 from .sites.clock import Clock
@@ -42,7 +42,7 @@ def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taking.survey = survey_of(
         recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
-        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops(request, spec, pipe.transformer))
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=counted(request, facts))
 
 
 def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: Engine, *, loop_seconds: float,
@@ -67,11 +67,11 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
         block_tflops=tflops[1])
 
 
-def tflops(request: RunRequest, spec: ModelSpec, transformer: Any) -> tuple[float, np.ndarray]:
+def counted(request: RunRequest, facts: ModelFacts) -> tuple[float, np.ndarray]:
     """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike: one is counted."""
     full = costs(request, Plan(Always(), Reuse(), ()))("C", 0)
     blocks: list[float] = []
-    for section in spec.sections:
+    for length in facts.sections:
         first = Plan(Always(), Reuse(), (Stack(len(blocks), len(blocks) + 1),))
-        blocks += [full - costs(request, first)("c", 0)] * len(list(transformer.get_submodule(section.path).children()))
+        blocks += [full - costs(request, first)("c", 0)] * length
     return full, np.array(blocks)

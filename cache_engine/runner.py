@@ -51,16 +51,11 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     if clock.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(clock.device)
     emit(Progress(side, "encode", "Reading the prompt", 0, steps))
-    _fresh_scheduler(model)
+    fresh_scheduler(model)
     begin = clock.synchronise()
-<<<<<<< HEAD
-    with attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session:
-        image = draw(model, effective)
-=======
     with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
           surveyed(model, session, clock, effective) if survey else nullcontext() as taking):
-        image = _draw(model, effective)
->>>>>>> 5fee4aa (wip what-if)
+        image = draw(model, effective)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     if clock.loop_begins is None or clock.loop_ends is None:
@@ -80,7 +75,7 @@ def draw(model: Loaded, request: RunRequest) -> Any:
                       height=request.height, generator=generator, **model.spec.call(request)).images[0]
 
 
-def _fresh_scheduler(model: Loaded) -> None:
+def fresh_scheduler(model: Loaded) -> None:
     """A scheduler keeps state of its last run."""
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
@@ -91,7 +86,7 @@ def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: t
     shape = (request.width, request.height, request.max_sequence_length, streams)
     if shape not in model.warm:
         emit(Progress(side, "warm-up", "Warming up, not recorded"))
-        _fresh_scheduler(model)
+        fresh_scheduler(model)
         with attached(model.pipe, METHODS["baseline"](), stop=stop):
             draw(model, request.replaced(steps=WARM_UP_STEPS))
         model.warm.add(shape)

@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import torch
-
 from cache_engine import METHODS, MODELS, Method, RunRequest, attached, run
 from cache_engine.loading import loaded
 from cache_engine.quality import measure
 from cache_engine.records import Signal, StepTrace, schedules_of
+from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.survey import Survey, load
 
 BUILD = ROOT / "build" / "what-if"
@@ -124,12 +123,9 @@ def drawn(request: RunRequest, method: Method) -> tuple[Any, tuple[StepTrace, ..
     """As ``run`` draws it, less what is counted and clocked: thousands of runs are wanted."""
     model = loaded("tiny")
     request = model.spec.resolve(request)
-    model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
+    fresh_scheduler(model)
     with attached(model.pipe, method, plan=lambda facts: method.plan(model.spec.facts(request))) as session:
-        generator = torch.Generator("cpu").manual_seed(request.seed)
-        image = model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width, height=request.height,
-                           generator=generator, **model.spec.call(request)).images[0]
-    return image, session.trace
+        return draw(model, request), session.trace
 
 
 def hash_of(text: str) -> int:

@@ -74,6 +74,7 @@ class Recorder:
         self.look(block.index + 1, block.outputs(result)[block.section.takes[0]])
         return result
 
+    @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The image stream before the first block."""
         self.calls.append(self.session.calls[-1])
@@ -91,6 +92,7 @@ class Recorder:
             if not self.candidates.open:  # in the first call the positions are not drawn yet: the tensor itself waits
                 self.modulated[-1] = self.candidates.of(self.modulated[-1])
 
+    @torch.no_grad()
     def look(self, place: int, image: Tensor) -> None:
         """Keep a sample of ``image``, which is the stream after ``place`` blocks."""
         assert self.candidates is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from cache_engine.method import METHODS, Method
@@ -27,6 +28,7 @@ def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
     return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios)
 
 
+@torch.inference_mode()
 def followed(model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED,
              budget: int | None = None) -> tuple[list[Any], tuple[StepTrace, ...], Survey | None]:
     """The model's answers along a path that does not depend on them, the trace, and with a budget the survey."""

@@ -56,7 +56,7 @@ def test_teacaches_signal_is_there_too(model: torch.nn.Module, survey: Survey) -
     _, trace, _ = followed(model, METHODS["teacache"](threshold=0.0))
     changes = survey.changes(Signal("modulated_input", "previous"), 0)
     for call in trace[2:]:
-        assert changes[GUIDED.index(call.stream)][call.step - 1][call.step] == pytest.approx(call.change, rel=1e-3)
+        assert changes[GUIDED.index(call.stream)][call.step - 1][call.step] == pytest.approx(call.change, rel=3e-3)  # float16 rounds
 
 
 def test_a_run_says_how_far_its_sample_is_off(model: torch.nn.Module, survey: Survey) -> None:
