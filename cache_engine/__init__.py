@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparison import Baselines, compare, compared
+    from .likeness import Likeness, likeness_of
     from .loading import preload
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         SideDone,
         StepTrace,
     )
-    from .likeness import Likeness, likeness_of
     from .report import described
     from .runner import run
     from .simulate import simulate
@@ -67,10 +67,10 @@ _HOME = {
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
-    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
-    "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
-    "SideDone", "StepTrace", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe", "method_from",
-    "parse_recipe", "preload", "read_name", "resolve", "run",
+    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "Knob", "Likeness",
+    "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
+    "SideDone", "StepTrace", "Survey", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe",
+    "likeness_of", "method_from", "parse_recipe", "preload", "read_name", "resolve", "run", "simulate",
 ]
 
 

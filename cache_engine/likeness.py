@@ -195,7 +195,8 @@ def rounded(exact_db: float) -> float:
     Below one level, rounding hides most of a difference and blows up the rest: the mean square becomes the mean absolute value.
     """
     exact, after = _rounding()
-    return float(np.interp(exact_db, exact, after, left=exact_db)) if exact_db <= exact[-1] else float(after[-1] + (exact_db - exact[-1]) / 2)
+    beyond = max(0.0, exact_db - exact[-1])  # there the mean absolute value alone is left
+    return float(np.interp(exact_db, exact, after, left=exact_db)) + beyond / 2
 
 
 @lru_cache(maxsize=1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
 from .flops import costs
 from .loading import Loaded
-from .predictors import Reuse
 from .plans import ModelFacts, Plan, Stack
+from .predictors import Reuse
 from .records import Engine, RunRequest
 from .schedules import Always
 from .session import Session

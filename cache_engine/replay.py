@@ -14,7 +14,6 @@ from .records import ModelFacts, Plan, Predictor, Site, Stack, active_site
 from .session import Session
 from .survey import Survey
 
-
 Terms = tuple[tuple[int, float], ...]  # (step, weight): a sum of the values that were computed at these steps
 
 

@@ -13,8 +13,8 @@ from .flops import costs
 from .loading import Loaded, loaded
 from .method import METHODS, Method
 from .recipe import format_recipe
-from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .recording import surveyed
+from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
 

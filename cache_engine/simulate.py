@@ -94,7 +94,7 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> I
         mode, reason, limit = call.decision or ALWAYS
         seconds, tflops, run = prices.call_seconds[call.stream], prices.full_tflops, blocks
         site = active_site(plan, call.step) if mode != "C" else None
-        if site in skipped:
+        if isinstance(site, Stack):
             less_seconds, less_tflops, less_blocks = skipped[site]
             seconds, tflops, run = seconds - less_seconds[call.stream], tflops - less_tflops, run - less_blocks
         change = None if call.measured is None else float(call.measured)

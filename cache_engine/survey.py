@@ -156,8 +156,8 @@ class Survey:
                               "folder, or make room.") from None
 
 
-_ARRAYS = ("entry", "residuals", "modulated", "scales", "readout", "readout_scales", "spread", "weights", "mean_abs", "exact", "call_seconds",
-           "block_seconds", "block_tflops")
+_ARRAYS = ("entry", "residuals", "modulated", "scales", "readout", "readout_scales", "spread", "weights", "mean_abs", "exact",
+           "call_seconds", "block_seconds", "block_tflops")
 _PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, "facts", "memo"))
 
 

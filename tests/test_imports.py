@@ -49,8 +49,8 @@ RULES = [
     Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),  # a part of a network: imported inside load()
     Rule("cache_engine.models*", "model records models.*", lazy=LOADERS),
     Rule("cache_engine.model", "records", "pydantic", lazy=LOADERS),
-    Rule("cache_engine.quality cache_engine.recipe cache_engine.survey cache_engine.replay cache_engine.likeness cache_engine.simulate", TORCH_FREE,
-         "numpy skimage PIL pydantic"),
+    Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
+    Rule("cache_engine.survey cache_engine.replay cache_engine.likeness cache_engine.simulate", TORCH_FREE, "numpy"),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage torchmetrics ray huggingface_hub"),
     Rule("app.views app.share", "", "PIL"),

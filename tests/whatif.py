@@ -1,7 +1,7 @@
 """What the what-if is worth: real runs on the embedded model against their forecasts. ``make what-if``; table in docs/what-if.md.
 
 Runs are kept under build/what-if/ as they end, so it can be stopped and gone on with at any time; runs of other weights do not
-count. First the likeness is calibrated on prompts and settings of its own (--calibrate), then it is scored on others.
+count. First the likeness is calibrated on prompts and settings of its own, then it is scored on others. More processes (--part) help.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import torch
+from PIL import Image
 
-from cache_engine import METHODS, MODELS, Method, RunRequest, attached, run
+from cache_engine import METHODS, MODELS, Method, RunRequest, attached, method_from, run
+from cache_engine.likeness import Likeness, calibrated, run_of
 from cache_engine.loading import loaded
+from cache_engine.methods.dbcache import DBCache
+from cache_engine.plans import Signal
 from cache_engine.quality import measure
-from cache_engine.records import Signal, StepTrace, schedules_of
+from cache_engine.records import StepTrace, schedules_of
+from cache_engine.replay import replay
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.survey import Survey, load
 
+ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "what-if"
 # Written for this; the model saw none of them while the forecast was made, and the first ten are looked at in the end only.
 SCORED = (
@@ -74,12 +79,14 @@ def setting(case: Case, survey: Survey) -> Method:
         streak_rule=draw.choice(("1.5.3", "1.5.3", "before")))
     if case.kind == "static":
         limit = draw.randint(1, 4)
-        return METHODS["dbcache"](**knobs | {"residual_diff_threshold": 1, "max_continuous_cached_steps": limit})
+        knobs |= {"residual_diff_threshold": 1, "max_continuous_cached_steps": limit}
+        return DBCache(**knobs)
     changes = survey.changes(Signal("front_residual", "computed"), front)
     assert changes is not None
     after = [changes[0][step - 1][step] for step in range(warmup, steps)]
     threshold = draw.uniform(min(after), min(max(after), 0.99))
-    return METHODS["dbcache"](**knobs | {"residual_diff_threshold": threshold})
+    knobs |= {"residual_diff_threshold": threshold}
+    return DBCache(**knobs)
 
 
 class Store:
@@ -98,12 +105,11 @@ class Store:
 
     def survey(self, case: Case) -> tuple[Survey, Any]:
         """The baseline's survey and picture, from disk or a run."""
-        from PIL import Image
-
         stem = self.folder / f"{case.seed}-{case.steps}-{abs(hash_of(case.prompt)):08x}"
         picture, survey = stem.with_suffix(".png"), stem.with_suffix(".npz")
         if not picture.is_file():
             found = run(case.request, METHODS["baseline"](), survey=True)
+            assert found.survey is not None
             found.survey.save(survey)
             found.image.save(picture)
         return load(survey), Image.open(picture).convert("RGB")
@@ -134,6 +140,7 @@ def hash_of(text: str) -> int:
 
 
 def gather(name: str, wanted: list[Case], part: tuple[int, int]) -> Store:
+    """Make what runs are missing of the I-th of N parts; a baseline's runs are all in one."""
     store = Store(name)
     mine = [case for case in wanted if (case.seed + case.steps // 4) % part[1] == part[0]]
     for place, case in enumerate(mine):
@@ -143,21 +150,54 @@ def gather(name: str, wanted: list[Case], part: tuple[int, int]) -> Store:
     return store
 
 
+def decoder_gains() -> tuple[float, ...]:
+    """How much each output of the last layer weighs in the picture: root mean square of what one unit of it changes, everywhere."""
+    model = loaded("tiny")
+    vae, size = model.pipe.vae, model.spec.sizes[0][0]
+    outputs = model.pipe.transformer.proj_out.out_features
+    with torch.inference_mode():
+        packed = torch.zeros(1 + outputs, (size // 16) ** 2, outputs)
+        packed[1:] += 0.1 * torch.eye(outputs)[:, None]
+        latents = model.pipe._unpack_latents(packed, size, size, model.pipe.vae_scale_factor)
+        pictures = vae.decode(latents / vae.config.scaling_factor + vae.config.shift_factor).sample
+        return tuple((10 * (pictures[1:] - pictures[:1])).square().mean(dim=(1, 2, 3)).sqrt().tolist())
+
+
+def calibrate(store: Store) -> Likeness | None:
+    """The likeness of the runs so far, kept beside the weights."""
+    gains = decoder_gains()
+    runs = []
+    for case, line in store.done.items():
+        survey = store.survey(case)[0]
+        found = replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts)
+        if line["psnr_db"] is not None and found.missed:
+            runs.append(run_of(survey, found, line["psnr_db"], gains))
+    likeness = calibrated("tiny", store.revision, runs, gains)
+    path = MODELS["tiny"].likeness
+    if likeness is not None and path is not None:
+        likeness.save(path)
+    return likeness
+
+
 def main() -> None:
+    from .whatif_table import write  # it reads this module
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=int, default=200, help="random settings a prompt and step count")
     parser.add_argument("--static", type=int, default=20, help="static settings a prompt and step count")
     parser.add_argument("--prompts", type=int, default=10)
     parser.add_argument("--steps", default="28,50")
-    parser.add_argument("--calibrate", type=int, default=0, metavar="SETTINGS", help="runs a calibration prompt; fits the likeness")
-    parser.add_argument("--part", default="0/1", metavar="I/N", help="only gather, and only the I-th of N parts")
+    parser.add_argument("--calibrating", type=int, default=20, help="random settings a calibration prompt and step count")
+    parser.add_argument("--part", metavar="I/N", help="only make the runs, and only the I-th of N parts: for several processes")
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))
-    part = tuple(map(int, options.part.split("/")))
-    if options.calibrate:
-        gather("calibration", list(cases(CALIBRATING, steps, options.calibrate, 0)), part)
-    if options.settings:
-        gather("scored", list(cases(SCORED[:options.prompts], steps, options.settings, options.static)), part)
+    place, parts = map(int, (options.part or "0/1").split("/"))
+    first = gather("calibration", list(cases(CALIBRATING, steps, options.calibrating, 0)), (place, parts))
+    wanted = list(cases(SCORED[:options.prompts], steps, options.settings, options.static))
+    store = gather("scored", wanted, (place, parts))
+    if not options.part:
+        calibrate(first)
+        write(ROOT / "docs" / "what-if.md", store, first)
 
 
 if __name__ == "__main__":

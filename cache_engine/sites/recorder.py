@@ -140,7 +140,7 @@ class Recorder:
 
     def fetched(self) -> Recording:
         """Everything that was kept, on the host. Synchronises."""
-        assert self.candidates is not None and self.clock is not None
+        assert self.candidates is not None
         values = torch.stack(self.kept).float().cpu()
         weights = self.candidates.weights.float().cpu()
         means = torch.stack(self.norms).cpu()
@@ -161,7 +161,8 @@ class Recorder:
 
     def whole_read_out(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """As ``read_out``, where every value was kept."""
-        assert self.candidates is not None and self.last is not None
+        assert self.candidates is not None
+        assert self.last is not None
         rows = values.unflatten(2, (-1, self.candidates.channels))
         weight = self.last.weight.detach().float().cpu()
         read = [(one[1:] - one[0] - (one[1:] - one[0]).mean(dim=2, keepdim=True)) @ weight.T for one in rows]

@@ -10,8 +10,8 @@ from torch import nn
 
 from cache_engine.method import METHODS, Method
 from cache_engine.model import MODELS
-from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
 from cache_engine.recording import survey_of
+from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
 from cache_engine.sites.recorder import recorded

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from cache_engine.method import METHODS
+from cache_engine.methods.dbcache import DBCache
+from cache_engine.methods.teacache import TeaCache
 from cache_engine.records import EngineError, Signal
 from cache_engine.sites.recorder import READ_SHARE, Candidates
 from cache_engine.survey import BUDGET, Survey, in_half, load, most_positions
@@ -44,8 +46,9 @@ def test_it_changes_nothing(model: torch.nn.Module, streams: tuple[str, ...], bu
 @pytest.mark.parametrize("front", range(1, BLOCKS))
 def test_the_changes_are_those_that_a_run_measures(model: torch.nn.Module, survey: Survey, front: int) -> None:
     """With a threshold of 0 every step is computed, and its change from the step before measured."""
-    _, trace, _ = followed(model, METHODS["dbcache"](Fn_compute_blocks=front, residual_diff_threshold=0, max_warmup_steps=1))
+    _, trace, _ = followed(model, DBCache(Fn_compute_blocks=front, residual_diff_threshold=0, max_warmup_steps=1))
     changes = survey.changes(FRONT, front)
+    assert changes is not None
     measured = {(call.stream, call.step): call.change for call in trace if call.change is not None}
     assert len(measured) == (STEPS - 1) * len(GUIDED)
     for (stream, step), change in measured.items():
@@ -53,8 +56,9 @@ def test_the_changes_are_those_that_a_run_measures(model: torch.nn.Module, surve
 
 
 def test_teacaches_signal_is_there_too(model: torch.nn.Module, survey: Survey) -> None:
-    _, trace, _ = followed(model, METHODS["teacache"](threshold=0.0))
+    _, trace, _ = followed(model, TeaCache(threshold=0.0))
     changes = survey.changes(Signal("modulated_input", "previous"), 0)
+    assert changes is not None
     for call in trace[2:]:
         assert changes[GUIDED.index(call.stream)][call.step - 1][call.step] == pytest.approx(call.change, rel=3e-3)  # float16 rounds
 
