@@ -64,7 +64,7 @@ def _facts(survey: Survey, method: Method) -> ModelFacts:
 
 
 class Prices(NamedTuple):
-    """What a run costs: medians of the baseline's own times, and counted compute. By stream: a call, and its first k blocks.
+    """What a run costs: the baseline's own times, and counted compute. By stream: a call, and its first k blocks.
 
     step_seconds: of a step beside its calls.
     """
@@ -79,8 +79,9 @@ class Prices(NamedTuple):
 def _prices(survey: Survey) -> Prices:
     if "prices" not in survey.memo:
         names, steps = survey.facts.streams, survey.facts.steps
-        sums = np.concatenate([np.zeros((1, len(names))), np.median(survey.block_seconds, axis=2).cumsum(axis=0)])
-        calls = np.median(survey.call_seconds, axis=1)
+        calls = survey.call_seconds.mean(axis=1)
+        shares = np.median(survey.block_seconds / survey.call_seconds, axis=2)  # a stall in one call is no block's price
+        sums = np.concatenate([np.zeros((1, len(names))), shares.cumsum(axis=0) * calls])
         survey.memo["prices"] = Prices(
             survey.loop_seconds / steps - float(calls.sum()), dict(zip(names, calls.tolist())),
             {name: sums[:, place].tolist() for place, name in enumerate(names)}, survey.call_tflops,

@@ -30,7 +30,7 @@ from cache_engine.survey import Survey, load
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "what-if"
-# Written for this; the model saw none of them while the forecast was made, and the first ten are looked at in the end only.
+# Nothing is fitted on SCORED.
 SCORED = (
     "a large red strawberry on a white background", "a small fox on the left of a green background",
     "blue background, turtle, bottom right", "a happy dog in the middle of a purple background",

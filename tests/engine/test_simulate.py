@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cache_engine.__main__ import main
+from cache_engine.comparison import compared
 from cache_engine.flops import costs
 from cache_engine.likeness import Likeness, Run, calibrated, error_of, likeness_of, rounded
 from cache_engine.method import METHODS, Method
@@ -18,9 +19,12 @@ from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.teacache import TeaCache
 from cache_engine.model import MODELS, resolve
 from cache_engine.plans import ModelFacts
+from cache_engine.quality import pixels
 from cache_engine.recording import counted
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.replay import replay
+from cache_engine.report import described
+from cache_engine.runner import run
 from cache_engine.simulate import simulate
 from cache_engine.survey import Survey
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
@@ -160,7 +164,8 @@ def test_rounding_is_what_eight_bits_do() -> None:
     picture = draw.uniform(40, 200, 400_000)
     for level in (0.05, 0.3, 1.0, 5.0):
         moved = np.rint(picture + draw.normal(size=picture.size) * level) - np.rint(picture)
-        assert rounded(float(20 * np.log10(255 / level))) == pytest.approx(float(10 * np.log10(255**2 / np.mean(moved**2))), abs=0.1)
+        measured = float(10 * np.log10(255**2 / np.mean(moved**2)))
+        assert rounded(float(20 * np.log10(255 / level))) == pytest.approx(measured, abs=0.1)
 
 
 def test_calibration_finds_the_response_that_made_the_runs() -> None:
@@ -191,6 +196,16 @@ def test_other_weights_than_the_calibrated_get_no_estimate(survey: Survey) -> No
     assert found.note
 
 
+def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) -> None:
+    """Even calls of 1 s with half of it in the blocks, one of them held up: half of what is skipped is saved all the same."""
+    calls, blocks = np.ones((2, STEPS)), np.full((BLOCKS, 2, STEPS), 0.5 / BLOCKS)
+    calls[0, 3] = 25.0
+    timed = Survey(**vars(survey) | {"call_seconds": calls, "block_seconds": blocks, "loop_seconds": float(calls.sum()), "memo": {}})
+    found = simulate(timed, DBCache(residual_diff_threshold=1, max_warmup_steps=4))
+    saved = 0.5 * (BLOCKS - 1) / BLOCKS * (STEPS - 4) / STEPS
+    assert found.seconds == pytest.approx(timed.loop_seconds * (1 - saved))
+
+
 def test_tflops_are_those_that_a_run_counts() -> None:
     request = resolve(RunRequest(model="tiny", prompt="-"))
     full, blocks = counted(request, MODELS["tiny"].facts(request))
@@ -208,6 +223,17 @@ def test_the_command_says_what_the_library_says(survey: Survey, tmp_path: Path, 
     assert said["schedules"] == found.schedules
     assert said["tflops"] == pytest.approx(found.tflops)
     assert main(["simulate", "--survey", str(tmp_path / "none.npz")]) == 2
+
+
+def test_a_comparison_says_what_its_survey_expected() -> None:
+    method = DBCache(max_warmup_steps=2, residual_diff_threshold=1, taylorseer_order=0)
+    result = compared(RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4), method)
+    said = described(result)["survey"]
+    assert said["sampling_error"] < 2e-3
+    assert said["schedule"] == result.accelerated.schedule == "CCcc"
+    assert said["tflops"] == pytest.approx(result.accelerated.tflops, rel=2e-3)
+    alone = run(result.baseline.request, METHODS["baseline"]())
+    assert np.array_equal(pixels(alone.image), pixels(result.baseline.image))  # which took a survey
 
 
 def test_facts_survive_the_file(survey: Survey) -> None:
