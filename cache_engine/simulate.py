@@ -80,7 +80,7 @@ def _prices(survey: Survey) -> Prices:
     if "prices" not in survey.memo:
         names, steps = survey.facts.streams, survey.facts.steps
         calls = survey.call_seconds.mean(axis=1)
-        shares = np.median(survey.block_seconds / survey.call_seconds, axis=2)  # a stall in one call is no block's price
+        shares = (survey.block_seconds / survey.call_seconds).mean(axis=2)  # a stall weighs no more than any call
         sums = np.concatenate([np.zeros((1, len(names))), shares.cumsum(axis=0) * calls])
         survey.memo["prices"] = Prices(
             survey.loop_seconds / steps - float(calls.sum()), dict(zip(names, calls.tolist())),
