@@ -6,6 +6,7 @@ PORT ?= 7860
 MODEL ?=
 TORCH ?=
 SMOKE ?=
+WHAT_IF ?=
 export HOST PORT MODEL
 
 VENV := .venv
@@ -13,7 +14,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test lint unit bench gpu-check train-tiny evaluate-tiny clean
+.PHONY: run test lint unit bench what-if gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -35,6 +36,10 @@ bench: $(VENV)/.run
 
 gpu-check: $(VENV)/.run
 	$(RUN) -m tests.gpu_check --weights $(or $(WEIGHTS),real)
+
+# Full size: 4,400 real runs, about two hours a core. Can be stopped and gone on with; more processes: see tests/whatif.py.
+what-if: $(VENV)/.run
+	$(RUN) -m tests.whatif $(WHAT_IF)
 
 train-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)

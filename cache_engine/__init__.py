@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .comparison import Baselines, compare, compared
+    from .likeness import Likeness, likeness_of
     from .loading import preload, preload_model
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Engine,
         EngineError,
         Event,
+        Forecast,
         ModelFacts,
         Plan,
         Progress,
@@ -43,27 +45,32 @@ if TYPE_CHECKING:
     )
     from .report import described
     from .runner import run
+    from .simulate import simulate
     from .sites.attach import attached
+    from .survey import Survey
 
 _HOME = {
     "comparison": ("Baselines", "compare", "compared"),
+    "likeness": ("Likeness", "likeness_of"),
     "loading": ("preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
     "recipe": ("BASELINE", "format_recipe", "parse_recipe", "read_name"),
-    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
+    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
     "report": ("described",),
     "runner": ("run",),
+    "simulate": ("simulate",),
     "sites.attach": ("attached",),
+    "survey": ("Survey",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
-    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Knob", "METHODS",
-    "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
-    "SideDone", "StepTrace", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe", "method_from",
-    "parse_recipe", "preload", "preload_model", "read_name", "resolve", "run",
+    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "Knob", "Likeness",
+    "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
+    "SideDone", "StepTrace", "Survey", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe",
+    "likeness_of", "method_from", "parse_recipe", "preload", "preload_model", "read_name", "resolve", "run", "simulate",
 ]
 
 

@@ -15,7 +15,8 @@ from .method import METHODS, Method
 from .quality import measure
 from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, SideDone, ignore
 
-MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024
+MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
+MOST_SURVEYS = 500_000_000  # bytes of surveys among them
 
 
 class Baselines:
@@ -34,14 +35,18 @@ class Baselines:
 
     def put(self, result: RunResult) -> None:
         self._kept[(result.request, result.engine)] = result
-        while len(self._kept) > self._most:
+        while len(self._kept) > max(1, self._most) or (len(self._kept) > 1 and self._surveys() > MOST_SURVEYS):
             self._kept.popitem(last=False)
+
+    def _surveys(self) -> int:
+        return sum(kept.survey.nbytes for kept in self._kept.values() if kept.survey is not None)
 
 
 def compared(request: RunRequest, method: Method, *, baselines: Baselines | None = None, emit: Emit = ignore,
-             stop: threading.Event | None = None) -> Comparison:
+             stop: threading.Event | None = None, survey: bool = False) -> Comparison:
     """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
 
+    survey: record one too, on a baseline run of its own: recording takes time, which must not make the cache look faster.
     Raises EngineError or Cancelled; then nothing half done is kept.
     """
     from .runner import run  # torch
@@ -53,6 +58,9 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     method.plan(model.spec.facts(model.spec.resolve(method.effective(request))))  # knobs that do not fit stop here
     kept = baselines.get(request, model.engine)
     baseline = kept or run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
+    if survey and baseline.survey is None:
+        recorded = run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True)
+        baseline = baseline._replace(survey=recorded.survey)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
     accelerated = run(request, method, emit=emit, stop=stop)

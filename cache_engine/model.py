@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .placement import Memory, Placement
@@ -90,6 +91,7 @@ class ModelSpec:
     coefficients: Coefficients = field(default=Coefficients())
     memory: Memory | None = None
     text_tokens: Callable[[Any, RunRequest], int] | None = None
+    likeness: Path | None = None  # what turns a forecast's error into dB, where it was calibrated
     examples: tuple[str, ...] = ()
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 

@@ -6,7 +6,7 @@ NamedTuples where thousands are made; strict pydantic for everything that comes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from PIL.Image import Image
@@ -81,6 +81,14 @@ class StepTrace(NamedTuple):
     seconds: float
 
 
+def schedules_of(trace: Iterable[StepTrace]) -> dict[str, str]:
+    """For each stream, its calls' modes in a string."""
+    found: dict[str, str] = {}
+    for call in trace:
+        found[call.stream] = found.get(call.stream, "") + call.mode
+    return found
+
+
 class Seconds(NamedTuple):
     encode: float
     denoise: float
@@ -106,14 +114,12 @@ class RunResult(NamedTuple):
     peak_bytes: int | None
     cache_bytes: int
     finished: float  # Unix time
+    survey: Any = None  # a survey.Survey, where a baseline was asked to take one
 
     @property
     def schedules(self) -> dict[str, str]:
         """A string of C, c and p for each stream."""
-        found: dict[str, str] = {}
-        for call in self.trace:
-            found[call.stream] = found.get(call.stream, "") + call.mode
-        return found
+        return schedules_of(self.trace)
 
     @property
     def schedule(self) -> str:
@@ -122,6 +128,48 @@ class RunResult(NamedTuple):
     @property
     def clock(self) -> str:
         return time.strftime("%H:%M", time.localtime(self.finished))
+
+
+class Forecast(NamedTuple):
+    """What a survey says of one setting: expected, not measured. ``trace`` is made like a run's, from the baseline's own times.
+
+    tflops: None where the survey cannot count it.  psnr_db and band (low, high): None where the survey cannot judge it, or where
+    ``identical`` says that the picture is the baseline's own; then ``note`` says why.
+    """
+
+    method: dict[str, Any]
+    trace: tuple[StepTrace, ...]
+    seconds: float  # of the denoise loop
+    baseline_seconds: float
+    tflops: float | None
+    baseline_tflops: float
+    psnr_db: float | None
+    band: tuple[float, float] | None
+    identical: bool
+    error: float | None  # relative error of the loop's result, before it was mapped to dB
+    note: str
+
+    @property
+    def schedules(self) -> dict[str, str]:
+        """A string of C, c and p for each stream."""
+        return schedules_of(self.trace)
+
+    @property
+    def schedule(self) -> str:
+        return next(iter(self.schedules.values()), "")
+
+    @property
+    def steps_computed(self) -> int:
+        return self.schedule.count("C")
+
+    @property
+    def speedup(self) -> float:
+        """Denoise loop, expected seconds over the baseline's."""
+        return self.baseline_seconds / self.seconds
+
+    @property
+    def compute_ratio(self) -> float | None:
+        return self.baseline_tflops / self.tflops if self.tflops else None
 
 
 class Quality(NamedTuple):

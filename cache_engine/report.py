@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .likeness import likeness_of
+from .method import method_from
 from .records import Comparison, RunResult
+from .simulate import simulate
 
 
 def described(result: Comparison) -> dict[str, Any]:
@@ -14,7 +17,17 @@ def described(result: Comparison) -> dict[str, Any]:
             "recipe": result.accelerated.recipe, "engine": result.accelerated.engine.model_dump(),
             "baseline": _side(result.baseline), "accelerated": _side(result.accelerated), "speedup": result.speedup,
             "compute_ratio": result.compute_ratio, "psnr_db": quality.psnr_db, "identical": quality.identical,
-            "ssim": quality.ssim}
+            "ssim": quality.ssim, "survey": _survey(result)}
+
+
+def _survey(result: Comparison) -> dict[str, Any] | None:
+    """How far the baseline's sample is off, and what it had expected of this setting: beside what was measured, to be judged by it."""
+    survey = result.baseline.survey
+    if survey is None:
+        return None
+    expected = simulate(survey, method_from(result.accelerated.method), likeness_of(survey))
+    return {"sampling_error": survey.sampling_error, "positions": survey.entry.shape[-1], "schedule": expected.schedule,
+            "seconds": expected.seconds, "tflops": expected.tflops, "psnr_db": expected.psnr_db, "band": expected.band}
 
 
 def _side(side: RunResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from .flops import costs
 from .loading import Loaded, loaded
 from .method import METHODS, Method
 from .recipe import format_recipe
+from .recording import surveyed
 from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
@@ -21,9 +23,10 @@ WARM_UP_STEPS = 2
 
 
 def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threading.Event | None = None,
-        side: Side = "accelerated") -> RunResult:
+        side: Side = "accelerated", survey: bool = False) -> RunResult:
     """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked at in every call.
 
+    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit.
     Raises EngineError (one sentence) or Cancelled; either way the model is left as it was.
     """
     emit(Progress(side, "load", f"Loading {request.model}"))
@@ -49,9 +52,10 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     if clock.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(clock.device)
     emit(Progress(side, "encode", "Reading the prompt", 0, steps))
-    _fresh_scheduler(model)
+    fresh_scheduler(model)
     begin = clock.synchronise()
-    with attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session:
+    with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
+          surveyed(model, session, clock, effective) if survey else nullcontext() as taking):
         image = draw(model, effective)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
@@ -62,7 +66,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
         image=image, trace=trace, tflops=sum(call.tflops for call in trace), cache_bytes=cache_bytes,
         seconds=Seconds(clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends),
         peak_bytes=torch.cuda.max_memory_allocated(clock.device) if clock.device.type == "cuda" else None,
-        finished=time.time())
+        finished=time.time(), survey=taking.survey if taking else None)
 
 
 def draw(model: Loaded, request: RunRequest) -> Any:
@@ -82,7 +86,7 @@ def _as_counted(model: Loaded, request: RunRequest) -> RunRequest:
     return request.replaced(max_sequence_length=model.spec.text_tokens(model.pipe, request))
 
 
-def _fresh_scheduler(model: Loaded) -> None:
+def fresh_scheduler(model: Loaded) -> None:
     """A scheduler keeps state of its last run."""
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
@@ -93,7 +97,7 @@ def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: t
     shape = (request.width, request.height, request.max_sequence_length, streams)
     if shape not in model.warm:
         emit(Progress(side, "warm-up", "Warming up, not recorded"))
-        _fresh_scheduler(model)
+        fresh_scheduler(model)
         with attached(model.pipe, METHODS["baseline"](), stop=stop):
             draw(model, request.replaced(steps=WARM_UP_STEPS))
         model.warm.add(shape)

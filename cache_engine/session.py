@@ -12,7 +12,7 @@ from .records import Costs, Decide, Decision, EngineError, Plan, StepTrace
 STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One forward of the transformer while it runs. Serves the schedule as its probe."""
 
@@ -48,7 +48,7 @@ def checked(change: float, step: int) -> float:
     return change
 
 
-@dataclass
+@dataclass(slots=True)
 class _Stream:
     decide: Decide
     streak: int = 0

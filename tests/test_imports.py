@@ -21,7 +21,7 @@ MODULES = {
 }
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
-TORCH_FREE = "records method recipe quality schedules.* predictors.* session survey simulate model methods.* models.*"
+TORCH_FREE = "records method recipe quality schedules.* predictors.* session survey replay likeness simulate model methods.* models.*"
 
 
 class Rule(NamedTuple):
@@ -50,8 +50,8 @@ RULES = [
     Rule("cache_engine.models*", "model placement records models.*", lazy=LOADERS),
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.model", "placement records", "pydantic", lazy=LOADERS),
-    Rule("cache_engine.quality cache_engine.recipe cache_engine.survey* cache_engine.simulate", TORCH_FREE,
-         "numpy skimage PIL pydantic"),
+    Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
+    Rule("cache_engine.survey cache_engine.replay cache_engine.likeness cache_engine.simulate", TORCH_FREE, "numpy"),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage torchmetrics ray huggingface_hub"),
     Rule("app.views app.share", "", "PIL"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import calibrate, compare, doctor, flops, methods, models
+from . import calibrate, compare, doctor, flops, methods, models, simulate
 from .shared import Command
 
 COMMANDS: dict[str, Command] = {command.name: command for command in (
-    models.COMMAND, methods.COMMAND, flops.COMMAND, compare.COMMAND, calibrate.COMMAND, doctor.COMMAND)}
+    models.COMMAND, methods.COMMAND, flops.COMMAND, compare.COMMAND, simulate.COMMAND, calibrate.COMMAND, doctor.COMMAND)}

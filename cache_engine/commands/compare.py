@@ -20,6 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance")
     method_arguments(parser, default="dbcache")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json")
+    parser.add_argument("--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it")
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -31,13 +32,15 @@ def run(options: argparse.Namespace) -> Answer:
     request = request_of(options, prompt=options.prompt, negative_prompt=options.negative_prompt, seed=number(options.seed),
                          **guidance)
     folder = writable(options.out)
-    result = compared(request, method, emit=_tell)
+    result = compared(request, method, emit=_tell, survey=not options.no_survey)
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
                 "difference": difference(result.baseline.image, result.accelerated.image)}
     data = described(result)
     try:
         for name, picture in pictures.items():
             picture.save(folder / f"{name}.png")
+        if result.baseline.survey is not None:
+            result.baseline.survey.save(folder / "survey.npz")
         (folder / "result.json").write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "

@@ -81,7 +81,7 @@ def _row() -> tuple[ModelSpec, ...]:
         sizes=((domain["size"], domain["size"]),), multiple=16, max_sequence_length=domain["max_sequence_length"],
         licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 40 MB on disk", revision=_revision,
         unavailable=_unavailable, coefficients=_coefficients(), true_cfg_scale=domain["true_cfg_scale"],
-        examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
+        likeness=FOLDER / "likeness.json", examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
 
 
 ROWS = _row()

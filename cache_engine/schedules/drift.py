@@ -89,7 +89,10 @@ class Drift:
 def compared(name: str, value: float, sign: str, limit: float) -> str:
     """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
     true = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
-    found = next(text for digits in range(4, 18) if true(float(text := f"{value:.{digits}g}"), limit))
+    for digits in range(4, 18):
+        found = f"{value:.{digits}g}"
+        if true(float(found), limit):
+            break
     return f"{name} {found} {sign} {limit:.10g}"
 
 

@@ -141,3 +141,21 @@ def test_a_result_pickles(first: Comparison) -> None:
     again: RunResult = pickle.loads(pickle.dumps(first.accelerated))
     assert again.schedule == first.accelerated.schedule
     assert again.image.tobytes() == first.accelerated.image.tobytes()
+
+
+def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A survey has a run of its own: recording would slow the baseline and make every cache look faster."""
+    from cache_engine import runner
+
+    recorded, real = list[bool](), runner.run
+
+    def watched(*args, **kwargs):
+        recorded.append(kwargs.get("survey", False))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(runner, "run", watched)
+    plain, surveyed = compared(APPLE, SETTING), compared(APPLE, SETTING, survey=True)
+    assert recorded == [False, False, False, True, False]
+    assert plain.baseline.survey is None
+    assert surveyed.baseline.survey is not None
+    assert surveyed.baseline.image.tobytes() == plain.baseline.image.tobytes()

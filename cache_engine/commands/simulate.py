@@ -1,0 +1,44 @@
+"""``simulate``: what a survey says of one setting, without a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..records import Forecast
+from .shared import Answer, Command, method_arguments, method_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--survey", type=Path, required=True, metavar="FILE", help="survey.npz that `compare --out` wrote")
+    method_arguments(parser, default="dbcache")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    from ..likeness import likeness_of  # numpy
+    from ..simulate import simulate
+    from ..survey import load
+
+    survey = load(options.survey)
+    found = simulate(survey, method_of(options), likeness_of(survey))
+    return Answer(described(found), text(found))
+
+
+def described(found: Forecast) -> dict[str, object]:
+    """As the command line and the endpoints give it."""
+    return {"method": found.method, "schedule": found.schedule, "schedules": found.schedules,
+            "steps_computed": found.steps_computed, "tflops": found.tflops, "baseline_tflops": found.baseline_tflops,
+            "compute_ratio": found.compute_ratio, "seconds": found.seconds, "baseline_seconds": found.baseline_seconds,
+            "speedup": found.speedup, "psnr_db": found.psnr_db, "band": found.band, "identical": found.identical,
+            "note": found.note, "trace": [call._asdict() for call in found.trace]}
+
+
+def text(found: Forecast) -> str:
+    likeness = f"{found.psnr_db:.1f} dB ({found.band[0]:.1f} to {found.band[1]:.1f})" if found.psnr_db and found.band else (
+        "identical" if found.identical else f"no estimate of the likeness: {found.note}")
+    compute = f"{found.compute_ratio:.2f}x less compute" if found.compute_ratio else "compute not counted"
+    return (f"expected from the baseline run: {found.speedup:.2f}x faster, {compute}, {likeness}, "
+            f"{found.steps_computed} of {len(found.schedule)} steps computed\n" + "\n".join(found.schedules.values()))
+
+
+COMMAND = Command("simulate", "what a baseline's survey says of one setting, without a run", arguments, run)

@@ -1,0 +1,76 @@
+"""Takes a survey while a baseline runs: the recorder's tensors, the scheduler's noise levels and the counted compute, together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from .flops import costs
+from .loading import Loaded
+from .plans import ModelFacts, Plan, Stack
+from .predictors import Reuse
+from .records import Engine, RunRequest
+from .schedules import Always
+from .session import Session
+from .sites.clock import Clock
+from .sites.recorder import Recording, recorded
+from .survey import BUDGET, Survey, in_half, most_positions
+
+
+class Taking:
+    """A survey in the making; ``survey`` is there once the run is over."""
+
+    def __init__(self) -> None:
+        self.survey: Survey | None = None
+
+
+@contextmanager
+def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
+             budget: int = BUDGET) -> Iterator[Taking]:
+    """Within ``attached``, around the pipeline's call. ``request`` is resolved. The picture is the same, bit for bit."""
+    spec, pipe = model.spec, model.pipe
+    facts = spec.facts(request)
+    tensors = facts.steps * len(facts.streams) * (facts.blocks + 2)  # before the first block, after each, and modulated
+    taking = Taking()
+    with recorded(pipe.transformer, session, clock, lambda size: most_positions(size, tensors, budget)) as recorder:
+        yield taking
+    if clock.loop_begins is None or clock.loop_ends is None or len(recorder.calls) != facts.steps * len(facts.streams):
+        return  # not the run that was asked for: nothing to judge others by
+    sigmas = getattr(pipe.scheduler, "sigmas", None)
+    taking.survey = survey_of(
+        recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=counted(request, facts))
+
+
+def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: Engine, *, loop_seconds: float,
+              sigmas: tuple[float, ...], tflops: tuple[float, np.ndarray]) -> Survey:
+    """Calls in their order -> streams, steps; float32 -> float16."""
+    order = np.array([[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams])
+    entry, entry_scale = in_half(found.values[:, 0])
+    halves = [in_half(found.values[:, k] - found.values[:, 0]) for k in range(1, facts.blocks + 1)]
+    read = [in_half(found.readout[:, k]) for k in range(facts.blocks)]
+    modulated, modulated_scale = in_half(found.modulated)
+    scale = request.true_cfg_scale or 1.0
+    return Survey(
+        facts=facts, request=request.model_dump(), engine=engine.model_dump(),
+        mix=(scale, 1 - scale) if len(facts.streams) == 2 else (1.0,) * len(facts.streams),
+        sigmas=sigmas if len(sigmas) == facts.steps + 1 else (), loop_seconds=loop_seconds, call_tflops=tflops[0],
+        entry_scale=entry_scale, modulated_scale=modulated_scale, entry=entry[order],
+        residuals=np.stack([half[order] for half, _ in halves]), scales=np.array([scale for _, scale in halves], np.float32),
+        modulated=modulated[order] if found.modulated.size else np.zeros(0, np.float16), weights=found.weights,
+        readout=np.stack([half[order] for half, _ in read]), readout_scales=np.array([scale for _, scale in read], np.float32),
+        spread=found.spread[order], mean_abs=np.moveaxis(found.mean_abs[order], 2, 0), exact=found.first_change[order],
+        call_seconds=found.seconds[order][..., 0], block_seconds=np.moveaxis(found.seconds[order][..., 1:], 2, 0),
+        block_tflops=tflops[1])
+
+
+def counted(request: RunRequest, facts: ModelFacts) -> tuple[float, np.ndarray]:
+    """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike: one is counted."""
+    full = costs(request, Plan(Always(), Reuse(), ()))("C", 0)
+    blocks: list[float] = []
+    for length in facts.sections:
+        first = Plan(Always(), Reuse(), (Stack(len(blocks), len(blocks) + 1),))
+        blocks += [full - costs(request, first)("c", 0)] * length
+    return full, np.array(blocks)

@@ -1,0 +1,149 @@
+"""replay(): the decisions of a run that was not made, and what its predictions would have missed. No torch.
+
+The very Session, schedules and predictors of a real run decide; what a real run measures is looked up in the survey.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from .records import ModelFacts, Plan, Predictor, Site, Stack, active_site
+from .session import Session
+from .survey import Survey
+
+Terms = tuple[tuple[int, float], ...]  # (step, weight): a sum of the values that were computed at these steps
+
+
+class Missed(NamedTuple):
+    """One call that was not computed: at ``site``, what was predicted less what the survey saw is the sum of ``terms``."""
+
+    site: Stack
+    stream: int
+    step: int
+    terms: Terms
+
+
+class Replay(NamedTuple):
+    """``note`` says why ``missed`` is None: the survey cannot judge the predictions."""
+
+    session: Session
+    missed: tuple[Missed, ...] | None
+    note: str = ""
+
+
+class _Step(NamedTuple):
+    """What is the same for every stream. changes: by stream and reference step, or None where nothing is looked at."""
+
+    stack: Stack | None
+    changes: list[list[list[float]]] | None
+
+
+def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
+    """Decide every call of a run of ``facts.steps`` steps.
+
+    Raises EngineError where the schedule needs a change that was not recorded.
+    """
+    session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
+    session.begin(facts.steps)
+    streams = {name: _Stream(index) for index, name in enumerate(facts.streams)}
+    steps = _steps(survey, plan, facts)
+    missed: list[Missed] = []
+    note = "" if facts.steps == survey.facts.steps else "another number of steps is another path: only a run can tell"
+    every_step = plan.signal is not None and plan.signal.since == "previous"
+    for step, (stack, changes) in enumerate(steps):
+        for stream in streams.values():
+            call = session.open()
+            history = stream.at(stack)
+            call.ready = call.ready and (stack is None or bool(history.computed))
+            measure = None
+            if changes is not None and stream.reference is not None:
+                measure = partial(changes[stream.index][stream.reference].__getitem__, step)
+            mode = session.decide(call, measure).mode
+            if mode == "C":
+                history.remember(step, plan.predictor.keep)
+            elif stack is None:
+                note = note or "the survey looks at whole blocks, not inside them: only a run can tell"
+            elif not stack.residual:
+                note = note or "the survey judges what blocks add, not what they hand on: only a run can tell"
+            elif not note:
+                terms = history.predicted(plan.predictor, step, facts.steps, survey, stack, stream.index)
+                missed.append(Missed(stack, stream.index, step, (*terms, (step, -1.0))))
+            if mode == "C" or every_step:
+                stream.reference = step if changes is not None else None
+    return Replay(session, None, note) if note else Replay(session, tuple(missed))
+
+
+def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
+    found: dict[Site | None, _Step] = {}
+    steps = []
+    for step in range(facts.steps):
+        site = active_site(plan, step)
+        if site not in found:
+            stack = site if isinstance(site, Stack) else None
+            looked = plan.signal is not None and facts.steps == survey.facts.steps
+            found[site] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal and looked else None)
+        steps.append(found[site])
+    return steps
+
+
+class _Stream:
+    """What one stream remembers while it is replayed."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.reference: int | None = None
+        self.histories: dict[Stack | None, _History] = {}
+
+    def at(self, stack: Stack | None) -> _History:
+        if stack is not None and stack.steps:  # as a run does: a stage forgets the one before
+            self.histories = {stack: self.histories.get(stack, _History())}
+        return self.histories.setdefault(stack, _History())
+
+
+class _Handed(NamedTuple):
+    """A prediction at ``step``, as (computed step, weight)."""
+
+    step: int
+    terms: Terms
+
+
+class _History:
+    """What is remembered at one place: steps in place of tensors."""
+
+    def __init__(self) -> None:
+        self.computed: tuple[int, ...] = ()
+        self.before: _Handed | None = None  # handed out right before the newest computed step
+        self.handed: _Handed | None = None
+
+    def remember(self, step: int, keep: int) -> None:
+        self.before = self.handed if self.handed is not None and self.handed.step == step - 1 else None
+        self.handed = None
+        self.computed = (step, *self.computed[:keep - 1])
+
+    def predicted(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack,
+                  stream: int) -> Terms:
+        served = self.before.step if self.before is not None else None
+        if predictor.measures:
+            gram = partial(_gram, survey, stack, stream, self.computed)
+            weights = predictor.row(self.computed, step, total, served, gram)
+        else:
+            key = (predictor, self.computed, step, total, served)
+            weights = survey.memo.get(key) or survey.memo.setdefault(key, predictor.row(*key[1:], _unasked))
+        found = tuple(zip(self.computed, weights))
+        if self.before is not None:
+            found += tuple((then, weights[-1] * weight) for then, weight in self.before.terms)
+        if predictor.served:
+            self.handed = _Handed(step, found)
+        return found
+
+
+def _unasked() -> tuple[tuple[float, ...], ...]:
+    raise AssertionError("a predictor that does not measure asks for no products")
+
+
+def _gram(survey: Survey, stack: Stack, stream: int, steps: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+    places = [stream * survey.facts.steps + step for step in steps]
+    return tuple(map(tuple, survey.gram(stack.start, stack.stop)[np.ix_(places, places)].tolist()))

@@ -1,0 +1,108 @@
+"""simulate(): what a setting would do to a surveyed run, without running it. numpy, no torch.
+
+The decisions are made by the very Session and schedules of a real run; only the change is looked up in the survey, where
+a real run measures it. What they do not know is that caching itself moves the picture off the baseline's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .likeness import Likeness, error_of
+from .method import Method
+from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, active_site
+from .replay import Replay, replay
+from .session import Call
+from .survey import Survey
+
+ALWAYS = Decision("C", "always")
+UNCALIBRATED = "no runs have shown yet how this model's errors turn into dB"
+
+
+def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -> Forecast:
+    """The forecast of ``method`` on the survey's run. ``likeness``: from error to dB; None: no estimate of it.
+
+    Raises EngineError where the knobs do not fit the model, or the schedule needs a signal that was not recorded.
+    """
+    facts = _facts(survey, method)
+    plan = method.plan(facts)
+    found = replay(survey, plan, facts)
+    prices = _prices(survey)
+    trace = tuple(_traced(found.session.calls, plan, prices, facts.blocks))
+    identical = facts == survey.facts and all(call.mode == "C" for call in trace)
+    counted = all(isinstance(site, Stack) for site in plan.sites)
+    error, psnr_db, band, note = _judged(survey, found, likeness, identical)
+    return Forecast(
+        method=method.described(), trace=trace, baseline_seconds=survey.loop_seconds,
+        seconds=prices.step_seconds * facts.steps + sum(call.seconds for call in trace),
+        tflops=sum(call.tflops for call in trace) if counted else None,
+        baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),
+        psnr_db=psnr_db, band=band, identical=identical, error=error, note=note)
+
+
+def _judged(survey: Survey, found: Replay, likeness: Likeness | None,
+            identical: bool) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
+    if identical:
+        return 0.0, None, None, "every step is computed: the picture is the baseline's own"
+    if found.missed is None:
+        return None, None, None, found.note
+    error = error_of(survey, found, likeness)
+    if likeness is None or error == 0:
+        return error, None, None, UNCALIBRATED if likeness is None else "the prediction misses nothing that was sampled"
+    return error, *likeness.expected(error), ""
+
+
+def _facts(survey: Survey, method: Method) -> ModelFacts:
+    """The facts of the run as the method would have it: it may take fewer steps."""
+    if type(method).effective is Method.effective:
+        return survey.facts
+    steps = method.effective(RunRequest(**survey.request)).steps
+    return survey.facts._replace(steps=steps or survey.facts.steps)
+
+
+class Prices(NamedTuple):
+    """What a run costs: the baseline's own times, and counted compute. By stream: a call, and its first k blocks.
+
+    step_seconds: of a step beside its calls.
+    """
+
+    step_seconds: float
+    call_seconds: dict[str, float]
+    seconds: dict[str, list[float]]
+    full_tflops: float
+    tflops: list[float]
+
+
+def _prices(survey: Survey) -> Prices:
+    if "prices" not in survey.memo:
+        names, steps = survey.facts.streams, survey.facts.steps
+        calls = survey.call_seconds.mean(axis=1)
+        shares = (survey.block_seconds / survey.call_seconds).mean(axis=2)  # a stall weighs no more than any call
+        sums = np.concatenate([np.zeros((1, len(names))), shares.cumsum(axis=0) * calls])
+        survey.memo["prices"] = Prices(
+            survey.loop_seconds / steps - float(calls.sum()), dict(zip(names, calls.tolist())),
+            {name: sums[:, place].tolist() for place, name in enumerate(names)}, survey.call_tflops,
+            [0.0, *survey.block_tflops.cumsum().tolist()])
+    return survey.memo["prices"]
+
+
+def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[StepTrace]:
+    skipped = {site: _skipped(site, prices) for site in plan.sites if isinstance(site, Stack)}
+    for call in calls:
+        mode, reason, limit = call.decision or ALWAYS
+        seconds, tflops, run = prices.call_seconds[call.stream], prices.full_tflops, blocks
+        site = active_site(plan, call.step) if mode != "C" else None
+        if isinstance(site, Stack):
+            less_seconds, less_tflops, less_blocks = skipped[site]
+            seconds, tflops, run = seconds - less_seconds[call.stream], tflops - less_tflops, run - less_blocks
+        change = None if call.measured is None else float(call.measured)
+        yield StepTrace(call.step, call.number, call.stream, mode, reason, change, limit, run, blocks, tflops, seconds)
+
+
+def _skipped(site: Stack, prices: Prices) -> tuple[dict[str, float], float, int]:
+    """Seconds by stream, TFLOPs and blocks that a call without these blocks saves."""
+    seconds = {name: sums[site.stop] - sums[site.start] for name, sums in prices.seconds.items()}
+    return seconds, prices.tflops[site.stop] - prices.tflops[site.start], site.stop - site.start

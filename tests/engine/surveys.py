@@ -1,0 +1,61 @@
+"""Surveys of a tiny random FLUX, for the tests of what is recorded and of what is made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cache_engine.method import METHODS, Method
+from cache_engine.model import MODELS
+from cache_engine.recording import survey_of
+from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
+from cache_engine.sites.attach import attached
+from cache_engine.sites.clock import Clock
+from cache_engine.sites.recorder import recorded
+from cache_engine.survey import Survey, most_positions
+from tests.engine.test_contract import path
+
+STEPS, BLOCKS = 12, 6  # of path(), and of tests.parity.loop.tiny_flux
+GUIDED = ("cond", "uncond")
+PUBLISHED = MODELS["flux-dev"].coefficients
+ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", versions="none")
+
+
+def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
+    return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios)
+
+
+@torch.inference_mode()
+def followed(model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED,
+             budget: int | None = None) -> tuple[list[Any], tuple[StepTrace, ...], Survey | None]:
+    """The model's answers along a path that does not depend on them, the trace, and with a budget the survey."""
+    def planned(_: ModelFacts) -> Plan:
+        return method.plan(facts(streams))
+
+    clock = Clock(next(model.parameters()).device)
+    with attached(model, method, steps=STEPS, streams=streams, plan=planned, clock=clock) as session:
+        session.begin()
+        calls = list(zip(*(path(name) for name in streams)))
+        if budget is None:
+            return [model(**one) for step in calls for one in step], session.trace, None
+        tensors = STEPS * len(streams) * (BLOCKS + 2)
+        with recorded(model, session, clock, lambda size: most_positions(size, tensors, budget)) as recorder:
+            answers = [model(**one) for step in calls for one in step]
+        guided = 3.0 if len(streams) == 2 else None
+        request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=guided)
+        survey = survey_of(recorder.fetched(), facts(streams), request, ENGINE, loop_seconds=1.0,
+                           sigmas=tuple(np.linspace(1, 0, STEPS + 1).tolist()), tflops=(6.5, np.ones(BLOCKS)))
+        return answers, session.trace, survey
+
+
+def surveyed(model: nn.Module, streams: tuple[str, ...] = GUIDED, budget: int = 10**9) -> Survey:
+    survey = followed(model, METHODS["baseline"](), streams, budget)[2]
+    assert survey is not None
+    return survey
+
+
+def letters(trace: tuple[StepTrace, ...], stream: str) -> str:
+    return "".join(call.mode for call in trace if call.stream == stream)
