@@ -11,7 +11,8 @@ from cache_engine import Comparison, Event, Method, ModelFacts, Progress, SideDo
 from . import views
 from .worker import Waiting
 
-CELL = 0.005  # seconds between two drawings of a timeline, for each of its cells
+DRAWING = 0.3  # seconds between two drawings of a usual timeline
+USUAL = 56  # cells: 28 steps, two calls each
 
 
 class Live:
@@ -27,9 +28,9 @@ class Live:
         self._drawn = 0.0
 
     def due(self) -> bool:
-        """Whether the timeline is to be drawn again: the more cells it has, the more a browser has to do for it."""
+        """Whether the timeline is to be drawn again. A long one keeps a browser busy, so that Stop would answer late."""
         now, cells = time.monotonic(), self.facts.steps * len(self.facts.streams)
-        if now - self._drawn < CELL * cells:
+        if now - self._drawn < DRAWING * max(1, cells / USUAL) ** 2:
             return False
         self._drawn = now
         return True
