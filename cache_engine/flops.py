@@ -90,6 +90,9 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
     return (float(layers) + attention.flops) / 1e12
 
 
+Counted = Callable[[Plan, Mode], float]
+
+
 @lru_cache(maxsize=2)
 def _meta_copy(name: str) -> nn.Module:
     import diffusers
@@ -134,43 +137,41 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
         return count(model, inputs)
 
 
-def _on_loaded(transformer: nn.Module | None, request: RunRequest, plan: Plan) -> Costs:
-    """For a class whose forward reads values: counted on the loaded model, all modes at once, before it runs."""
+def _on_loaded(transformer: nn.Module | None, request: RunRequest) -> Counted:
+    """For a class whose forward reads values: counted on the loaded model."""
     spec = spec_of(request.model)
     if transformer is None:
         raise EngineError(f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
                           "without its weights; run a comparison instead.")
     parameter = next(transformer.parameters())
     made = tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
-    found: dict[tuple[Site | None, Mode], float] = {
-        (None, "C"): _counted(transformer, made, Plan(Always(), plan.predictor, ()), "C")}
-    for site in plan.sites:
-        for mode in ("C", site.serves):
-            one = plan._replace(schedule=Always(), sites=(site,))
-            found[site, mode] = _counted(transformer, made, one, mode)
-    return lambda mode, step: found[active_site(plan, step), mode if active_site(plan, step) else "C"]
+    return lambda plan, mode: _counted(transformer, made, plan, mode)
+
+
+def _on_meta(request: RunRequest) -> Counted:
+    """For all others: on the meta copy, remembered by size and plan."""
+    shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
+                       max_sequence_length=request.max_sequence_length)
+    return lambda plan, mode: _cost(shape, plan, mode)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
 
 
 def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None) -> Costs:
-    """(mode, step) -> TFLOPs of one call. ``request`` is resolved. Counted once for each size and plan, then remembered.
+    """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the clock.
 
     transformer: the loaded model, for the few classes that cannot be run without weights.
     Raises EngineError where the plan does not fit the model.
     """
     described = TRANSFORMERS.get(spec_of(request.model).transformer)
-    if described and described.reads:
-        return _on_loaded(transformer, request, plan)
-    shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
-                       max_sequence_length=request.max_sequence_length)
-
-    def counted(one: Plan, mode: Mode) -> float:
-        return _cost(shape, one, mode)  # pyright: ignore[reportArgumentType]  # a frozen pydantic record has a hash
+    counted = _on_loaded(transformer, request) if described and described.reads else _on_meta(request)
+    found: dict[tuple[Site | None, Mode], float] = {}
+    if not plan.sites or any(site.steps for site in plan.sites):  # steps at which every block runs
+        found[None, "C"] = counted(Plan(Always(), plan.predictor, ()), "C")
+    for site in plan.sites:
+        for mode in ("C", site.serves):
+            found[site, mode] = counted(plan._replace(schedule=Always(), sites=(site,)), mode)
 
     def cost(mode: Mode, step: int) -> float:
         site = active_site(plan, step)
-        if site is None:
-            return counted(Plan(Always(), plan.predictor, ()), "C")
-        return counted(plan._replace(schedule=Always(), sites=(site,)), mode)
+        return found[site, mode if site else "C"]
 
     return cost
-

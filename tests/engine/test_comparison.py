@@ -159,3 +159,23 @@ def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert plain.baseline.survey is None
     assert surveyed.baseline.survey is not None
     assert surveyed.baseline.image.tobytes() == plain.baseline.image.tobytes()
+
+
+def test_nothing_is_counted_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The TFLOPs of a new setting are counted before the prompt is read: in the loop they would pass for the model's time."""
+    from cache_engine import flops
+
+    stages, counted_in, real = list[tuple[str, str]](), list[tuple[str, str]](), flops.count
+
+    def watched(*args, **kwargs):
+        counted_in.append(stages[-1])
+        return real(*args, **kwargs)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Progress):
+            stages.append((event.side, event.stage))
+
+    monkeypatch.setattr(flops, "count", watched)
+    flops._cost.cache_clear()
+    compared(APPLE, SETTING, emit=emit)
+    assert set(counted_in) == {("baseline", "count"), ("accelerated", "count")}
