@@ -7,6 +7,7 @@ MODEL ?=
 TORCH ?=
 SMOKE ?=
 WHAT_IF ?=
+QUALITY ?=
 export HOST PORT MODEL
 
 VENV := .venv
@@ -14,7 +15,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test lint unit bench what-if gpu-check train-tiny evaluate-tiny clean
+.PHONY: run test lint unit bench what-if quality gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -40,6 +41,10 @@ gpu-check: $(VENV)/.run
 # Full size: 4,400 real runs, about two hours a core. Can be stopped and gone on with; more processes: see tests/whatif.py.
 what-if: $(VENV)/.run
 	$(RUN) -m tests.whatif $(WHAT_IF)
+
+# Full size: about 100 settings x 50 prompts, an hour on two idle cores. Can be stopped and gone on with.
+quality: $(VENV)/.run
+	$(RUN) -m tests.quality $(QUALITY)
 
 train-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)

@@ -11,11 +11,13 @@ from diffusers.hooks.mag_cache import MagCacheConfig
 
 from cache_engine.calibration import _Watch, calibrated
 from cache_engine.method import METHODS
+from cache_engine.model import MODELS
 from cache_engine.predictors import Reuse
-from cache_engine.records import EngineError, ModelFacts, Plan
+from cache_engine.records import EngineError, ModelFacts, Plan, RunRequest
 from cache_engine.schedules import Always
 from cache_engine.sites.attach import attached
 from tests.parity.loop import denoise, tiny_flux
+from tests.quality_settings import prompts
 from tests.tiny_pipeline import draw, tiny_pipeline
 
 STEPS = 9
@@ -70,3 +72,15 @@ def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(tmp_path: Path
     assert module._coefficients() == ((1, 0), (1.0, 0.9))
     file.write_text('{"revision": "of others", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
     assert module._coefficients() == (None, None)
+
+
+def test_the_embedded_model_is_calibrated_on_prompts_that_no_score_uses() -> None:
+    """teacache and magcache run on it; what they were fitted on is none of what they are scored on."""
+    row = MODELS["tiny"]
+    facts = row.facts(row.resolve(RunRequest(model="tiny", prompt="-", steps=28)))
+    assert facts.polynomial is not None
+    assert facts.ratios is not None
+    assert len(facts.ratios) == 28
+    for name in ("teacache", "magcache"):
+        assert METHODS[name]().plan(facts)
+    assert not {*row.examples} & {*prompts()}

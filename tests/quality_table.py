@@ -1,0 +1,128 @@
+"""docs/quality.md and docs/quality.svg from the scores and times that ``tests.quality`` kept."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from tests.quality import REPEATS, TIMED, Store, key
+from tests.quality_settings import BUDGETS, SEARCHED, STEPS, Contender
+
+IDENTICAL = 100.0  # dB, in a mean; more than any two pictures of this size that differ at all can have
+
+
+class Row(NamedTuple):
+    """One contender over all prompts that were scored. ratio: denoise time over the baseline's; None: not taken."""
+
+    contender: Contender
+    prompts: int
+    psnr: np.ndarray  # (prompts,) in dB
+    ssim: float
+    computed: float
+    tflops: float
+    ratio: float | None
+
+
+def rows(store: Store, wanted: list[Contender]) -> list[Row]:
+    found = []
+    for contender in wanted:
+        name = key(contender.method)
+        scores = [score for (method, number), score in sorted(store.scores.items()) if method == name and number >= SEARCHED]
+        if scores:
+            psnr = np.array([IDENTICAL if score.psnr_db is None else score.psnr_db for score in scores])
+            means = np.array([score[1:] for score in scores]).mean(axis=0)
+            times = store.times.get(name)
+            found.append(Row(contender, len(scores), psnr, *map(float, means), statistics.fmean(times) if times else None))
+    return found
+
+
+def table(found: list[Row], baseline_tflops: float) -> str:
+    """Markdown, the best mean first."""
+    lines = ["| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th percentile | worst | SSIM |",
+             "|---|---|---|---|---|---|---|---|"]
+    for row in sorted(found, key=lambda row: -row.psnr.mean()):
+        ratio = "not taken" if row.ratio is None else f"{row.ratio:.3f}"
+        lines.append(f"| {row.contender.label} | {row.computed:.1f} | {row.tflops / baseline_tflops:.3f} | {ratio} | "
+                     f"{row.psnr.mean():.2f} | {np.percentile(row.psnr, 5):.2f} | {row.psnr.min():.2f} | {row.ssim:.4f} |")
+    return "\n".join(lines)
+
+
+SHOWN: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
+    ("ours", "#d6336c", lambda label: label.startswith("Ours")),
+    ("DBCache's best", "#0b5ed7", lambda label: label.startswith("DBCache's best")),
+    ("DBCache + TaylorSeer as published", "#6ea8fe", lambda label: label.endswith("as published")),
+    ("fewer steps", "#212529", lambda label: label.startswith("Fewer steps")),
+    ("other methods", "#adb5bd", lambda label: True),
+)
+
+
+def plot(found: list[Row], baseline_tflops: float) -> str:
+    """An SVG of mean PSNR over the share of the baseline's TFLOPs; a line at the 5th percentile below each dot."""
+    width, height, left, bottom, top = 720, 380, 44, 44, 14
+    low = min(float(np.percentile(row.psnr, 5)) for row in found) - 1
+    high = max(float(row.psnr.mean()) for row in found) + 1
+    most = max(row.tflops for row in found) / baseline_tflops * 1.05
+
+    def x(share: float) -> float:
+        return round(left + share / most * (width - left - 10), 1)
+
+    def y(decibels: float) -> float:
+        return round(top + (high - decibels) / (high - low) * (height - top - bottom), 1)
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" '
+             f'fill="#444"><rect width="{width}" height="{height}" fill="#fff"/>']
+    for decibels in range(5 * int(low / 5 + 1), int(high) + 1, 5):
+        parts.append(f'<path d="M{left} {y(decibels)}H{width - 10}" stroke="#e9ecef"/><text x="{left - 6}" y="{y(decibels) + 4}" '
+                     f'text-anchor="end">{decibels}</text>')
+    for tenth in range(int(most * 10) + 1):
+        parts.append(f'<text x="{x(tenth / 10)}" y="{height - bottom + 16}" text-anchor="middle">{tenth / 10:g}</text>')
+    parts.append(f'<text x="{left}" y="{height - 8}">share of the baseline\'s TFLOPs; PSNR in dB: mean (dot) and 5th percentile '
+                 '(end of its line)</text>')
+    for row in reversed(sorted(found, key=lambda row: kind(row)[0])):
+        _, (name, colour, _) = kind(row)
+        at = x(row.tflops / baseline_tflops)
+        mean, low_end = y(float(row.psnr.mean())), y(float(np.percentile(row.psnr, 5)))
+        parts.append(f'<path d="M{at} {mean}V{low_end}" stroke="{colour}"/><circle cx="{at}" cy="{mean}" r="3.5" fill="{colour}">'
+                     f'<title>{escape(row.contender.label)}: {row.psnr.mean():.2f} dB</title></circle>')
+    for place, (name, colour, _) in enumerate(SHOWN):
+        line = height - bottom - 12 - 15 * (len(SHOWN) - 1 - place)
+        parts.append(f'<circle cx="{width - 230}" cy="{line - 4}" r="3.5" fill="{colour}"/>'
+                     f'<text x="{width - 220}" y="{line}">{escape(name)}</text>')
+    return "".join(parts) + "</svg>\n"
+
+
+def kind(row: Row) -> tuple[int, tuple[str, str, Callable[[str], bool]]]:
+    """Its place in SHOWN, and what stands there."""
+    return next((place, shown) for place, shown in enumerate(SHOWN) if shown[2](row.contender.label))
+
+
+def write(folder: Path, store: Store, wanted: list[Contender]) -> None:
+    """The page; what was learnt is in tests/quality_learnt.md."""
+    found = rows(store, wanted)
+    plain = next(row for row in found if row.contender.method.name == "fewer_steps")
+    baseline_tflops = plain.tflops / plain.computed * STEPS
+    counts = {row.prompts for row in found}
+    parts = [f"""# How close every method comes
+
+Generated by `make quality` on the embedded model (weights {store.revision}, float32 on the CPU, true CFG with two streams): {STEPS}
+steps against the plain {STEPS} steps, {" to ".join(map(str, sorted({min(counts), max(counts)})))} prompts whose pairs of thing and
+background the training never showed. PSNR and SSIM are of the 8-bit pictures, as the page shows them; an identical picture counts
+{IDENTICAL:g} dB. TFLOPs and time as shares of the plain {STEPS} steps' ({baseline_tflops:.4f} TFLOPs). Time is the denoise loop's on one
+thread, each run taken right after a baseline's: the ratio of the medians of {REPEATS}, mean of {TIMED} prompts. Knobs are in
+`tests/quality_settings.py`; no setting was chosen on these prompts.
+
+![Mean PSNR over compute](quality.svg)
+"""]
+    for budget in BUDGETS:
+        mine = [row for row in found if row.contender.budget == budget]
+        if mine:
+            parts.append(f"## About {budget} computed steps\n\n{table(mine, baseline_tflops)}\n")
+    parts.append((Path(__file__).parent / "quality_learnt.md").read_text(encoding="utf-8"))
+    folder.mkdir(exist_ok=True)
+    (folder / "quality.md").write_text("\n".join(parts), encoding="utf-8", newline="\n")
+    (folder / "quality.svg").write_text(plot(found, baseline_tflops), encoding="utf-8", newline="\n")
