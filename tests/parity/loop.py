@@ -1,4 +1,4 @@
-"""A tiny random FLUX and a denoising loop in plain sight: what cache-dit and this engine are both run on."""
+"""Tiny random models and a denoising loop in plain sight: what cache-dit and this engine are both run on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import FluxTransformer2DModel
+from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel
 from torch import Tensor
 
 CFG_SCALE = 3.0
@@ -21,6 +21,15 @@ def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
     return model.eval().to(dtype=dtype)
 
 
+def tiny_qwen_image() -> QwenImageTransformer2DModel:
+    """6 double blocks, 32 channels, random weights: the same ones every time."""
+    torch.manual_seed(0)
+    model: Any = QwenImageTransformer2DModel(
+        patch_size=1, in_channels=4, out_channels=4, num_layers=6, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, guidance_embeds=False, axes_dims_rope=(4, 4, 8))
+    return model.eval()
+
+
 def control_samples(side: int = 4) -> dict[str, Any]:
     """What a ControlNet would add after each block: one (1, side**2, 32) for the double blocks, two for the single."""
     generator = torch.Generator().manual_seed(2)
@@ -29,7 +38,7 @@ def control_samples(side: int = 4) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def denoise(model: FluxTransformer2DModel, steps: int, streams: tuple[str, ...] = ("cond",),
+def denoise(model: FluxTransformer2DModel | QwenImageTransformer2DModel, steps: int, streams: tuple[str, ...] = ("cond",),
             side: int | Callable[[int], int] = 4, dtype: torch.dtype = torch.float32, broken_from: int | None = None,
             **more: Any) -> Tensor:
     """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1, side**2, 4).
@@ -45,7 +54,6 @@ def denoise(model: FluxTransformer2DModel, steps: int, streams: tuple[str, ...] 
 
     latents = noise(1, side_at(0) ** 2, 4)
     texts = {name: (noise(1, 6, 32), noise(1, 32)) for name in ("cond", "uncond")}
-    text_ids = torch.zeros(6, 3, dtype=dtype)
 
     for step in range(steps):
         width = side_at(step)
@@ -53,12 +61,20 @@ def denoise(model: FluxTransformer2DModel, steps: int, streams: tuple[str, ...] 
             latents = noise(1, width**2, 4)
         if step == broken_from:
             latents = latents * torch.nan
-        place = torch.arange(width**2)
-        image_ids = torch.stack([torch.zeros_like(place), place // width, place % width], dim=1).to(dtype)
-        sigma = 1 - step / steps
-        found = [model(hidden_states=latents, encoder_hidden_states=texts[name][0], pooled_projections=texts[name][1],
-                       timestep=torch.full((1,), sigma, dtype=dtype), img_ids=image_ids, txt_ids=text_ids,
-                       return_dict=False, **more)[0] for name in streams]
+        sigma = torch.full((1,), 1 - step / steps, dtype=dtype)
+        found = [model(hidden_states=latents, timestep=sigma, return_dict=False, **_described(model, width, *texts[name]),
+                       **more)[0] for name in streams]
         velocity = found[0] if len(found) == 1 else found[1] + CFG_SCALE * (found[0] - found[1])
         latents = latents - velocity / steps
     return latents
+
+
+def _described(model: FluxTransformer2DModel | QwenImageTransformer2DModel, width: int, text: Tensor,
+               pooled: Tensor) -> dict[str, Any]:
+    """How each model is told its text and the places of its tokens."""
+    if isinstance(model, QwenImageTransformer2DModel):
+        return {"encoder_hidden_states": text, "img_shapes": [[(1, width, width)]]}
+    place = torch.arange(width**2)
+    image_ids = torch.stack([torch.zeros_like(place), place // width, place % width], dim=1).to(text.dtype)
+    return {"encoder_hidden_states": text, "pooled_projections": pooled, "img_ids": image_ids,
+            "txt_ids": torch.zeros(text.shape[1], 3, dtype=text.dtype)}

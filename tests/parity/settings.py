@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 TWO = ("cond", "uncond")
 ALWAYS = 1.0  # every change is below it
@@ -20,6 +20,7 @@ class Setting(NamedTuple):
     streams: tuple[str, ...] = ("cond",)
     side: int = 4
     dtype: str = "float32"
+    model: Literal["flux", "qwen-image"] = "flux"
 
     @property
     def method(self) -> dict[str, Any]:
@@ -29,16 +30,19 @@ class Setting(NamedTuple):
     def __str__(self) -> str:
         parts = [f"{key}{value}" for key, value in self.knobs.items()]
         return "-".join([f"{self.steps}steps", *parts, *([] if len(self.streams) == 1 else ["two"]),
-                         *([] if self.side == 4 else [f"side{self.side}"]), self.dtype])
+                         *([] if self.side == 4 else [f"side{self.side}"]), self.dtype,
+                         *([] if self.model == "flux" else [self.model])])
 
+
+QWEN_THRESHOLDS = (0.36, 0.45, 0.6)
 
 NAMES = {"F": "Fn_compute_blocks", "B": "Bn_compute_blocks", "W": "max_warmup_steps", "I": "warmup_interval",
          "M": "max_cached_steps", "MC": "max_continuous_cached_steps", "R": "residual_diff_threshold",
          "O": "taylorseer_order", "SCM": "steps_computation_mask", "policy": "steps_computation_policy"}
 
 
-def at(steps: int, *, two: bool = False, side: int = 4, dtype: str = "float32", **knobs: Any) -> Setting:
-    return Setting(steps, {"W": min(4, steps)} | knobs, TWO if two else ("cond",), side, dtype)
+def at(steps: int, *, two: bool = False, side: int = 4, dtype: str = "float32", qwen: bool = False, **knobs: Any) -> Setting:
+    return Setting(steps, {"W": min(4, steps)} | knobs, TWO if two else ("cond",), side, dtype, "qwen-image" if qwen else "flux")
 
 
 FLOAT32 = (
@@ -81,6 +85,14 @@ FLOAT32 = (
     at(4, W=2, MC=1, R=0.8), at(4, W=1, R=ALWAYS), at(4, O=1, W=2, MC=1, R=0.8), at(4, W=0, R=0.6), at(1, W=0, R=0.5),
     # another picture size
     at(28, side=6, R=0.28), at(28, side=6, O=2, MC=3, R=0.28),
+    # Qwen-Image: true CFG as it is drawn by default, and one stream as Lightning draws
+    at(28, qwen=True, two=True, R=0.0), at(28, qwen=True, two=True, W=8, MC=3, R=ALWAYS),
+    *(at(28, qwen=True, two=True, R=threshold) for threshold in QWEN_THRESHOLDS),
+    *(at(28, qwen=True, two=True, O=order, MC=3, R=ALWAYS) for order in (1, 2)),
+    at(28, qwen=True, two=True, F=2, B=2, R=ALWAYS), at(28, qwen=True, two=True, F=3, B=1, O=1, MC=2, R=ALWAYS),
+    at(28, qwen=True, two=True, W=8, SCM=MASK_FAST, R=ALWAYS), at(50, qwen=True, two=True, W=8, I=2, MC=8, R=ALWAYS),
+    *(at(4, qwen=True, F=front, B=back, W=2, MC=1, R=0.8) for front, back in ((1, 0), (2, 2))),
+    at(8, qwen=True, W=4, MC=2, R=0.8), at(8, qwen=True, O=1, MC=2, R=ALWAYS), at(8, qwen=True, side=6, MC=2, R=ALWAYS),
 )
 
 # bfloat16: the reference's change has 8 significant bits there, so some decisions close to the threshold differ.

@@ -12,7 +12,7 @@ from torch import Tensor
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.records import Decide, Decision, ModelFacts, Plan, Probe, Schedule, StepTrace
 from cache_engine.sites.attach import attached
-from tests.parity.loop import denoise, tiny_flux
+from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 from tests.parity.settings import BFLOAT16, FLOAT32, Setting
 
 FORECAST = 1e-6  # of the largest latent: a row of weights rounds differently from a ladder of differences
@@ -25,7 +25,7 @@ Model = Any
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
     """One model for all settings: each run must leave it as it was, or the next one fails."""
-    return {"float32": tiny_flux(), "bfloat16": tiny_flux(torch.bfloat16)}
+    return {"flux": tiny_flux(), "qwen-image": tiny_qwen_image(), "bfloat16": tiny_flux(torch.bfloat16)}
 
 
 def ours(model: Model, setting: Setting, plan: Any = None) -> tuple[str, tuple[StepTrace, ...], Tensor]:
@@ -43,7 +43,7 @@ def test_it_is_version_1_5_3(reference: dict[str, Any]) -> None:
 @pytest.mark.parametrize("setting", FLOAT32, ids=str)
 def test_same_decisions_and_latents(setting: Setting, reference: dict[str, Any], models: dict[str, Model]) -> None:
     theirs = reference["runs"][str(setting)]
-    calls, trace, latents = ours(models["float32"], setting)
+    calls, trace, latents = ours(models[setting.model], setting)
     assert calls == theirs["calls"]
     forecast = setting.method["taylorseer_order"] > 0
     if forecast:

@@ -12,11 +12,11 @@ from tests.tiny_pipeline import draw, tiny_pipeline
 
 
 class Watch:
-    """C or c for each call of a FLUX transformer, seen by hooks at its first middle block."""
+    """C or c for each call of a FLUX or Qwen-Image transformer, seen by hooks at its first middle block."""
 
     def __init__(self, model: Any, front: int = 1) -> None:
         self.seen: list[str] = []
-        blocks = [*model.transformer_blocks, *model.single_transformer_blocks]
+        blocks = [*model.transformer_blocks, *getattr(model, "single_transformer_blocks", ())]
         if front < len(blocks):
             blocks[front].register_forward_pre_hook(lambda *_: self.seen.append("C"))
         model.register_forward_pre_hook(lambda *_: self.seen.append("|"))
