@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
-from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, active_site
+from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, active_sites
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
@@ -163,15 +163,15 @@ def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None)
     """
     described = TRANSFORMERS.get(spec_of(request.model).transformer)
     counted = _on_loaded(transformer, request) if described and described.reads else _on_meta(request)
-    found: dict[tuple[Site | None, Mode], float] = {}
-    if not plan.sites or any(site.steps for site in plan.sites):  # steps at which every block runs
-        found[None, "C"] = counted(Plan(Always(), plan.predictor, ()), "C")
-    for site in plan.sites:
-        for mode in ("C", site.serves):
-            found[site, mode] = counted(plan._replace(schedule=Always(), sites=(site,)), mode)
+    found: dict[tuple[tuple[Site, ...], Mode], float] = {}
+    for sites in dict.fromkeys(active_sites(plan, step) for step in range(request.steps or 1)):
+        alone = plan._replace(schedule=Always(), sites=sites) if sites else Plan(Always(), plan.predictor, ())
+        modes: list[Mode] = ["C", *(site.serves for site in sites)]
+        for mode in dict.fromkeys(modes):
+            found[sites, mode] = counted(alone, mode)
 
     def cost(mode: Mode, step: int) -> float:
-        site = active_site(plan, step)
-        return found[site, mode if site else "C"]
+        sites = active_sites(plan, step)
+        return found[sites, mode if any(site.serves == mode for site in sites) else "C"]
 
     return cost

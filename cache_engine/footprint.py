@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .model import Section, spec_of
-from .records import Modules, Plan, RunRequest, Stack
+from .records import Plan, RunRequest, Site, Stack, Tokens, active_sites
 
 
 def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:
@@ -18,7 +18,7 @@ def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None,
     tokens = [inputs[name][-2] for name in spec.sections[0].takes]
     channels = spec.config["num_attention_heads"] * spec.config["attention_head_dim"]
     count = numbers(plan, spec.sections, facts.sections, tokens, min(computed or facts.steps, facts.steps))
-    return count * channels * element * len(facts.streams)
+    return (count * channels * element + marks(plan, facts.sections, tokens)) * len(facts.streams)
 
 
 def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int) -> int:
@@ -26,10 +26,24 @@ def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tok
     if not plan.sites:
         return 0
     kept = min(plan.predictor.keep, computed) + 2 * plan.predictor.served  # the value in use now, and one from before
-    whole = sum(section.streams * length for section, length in zip(sections, lengths, strict=True))
-    held = max(whole if isinstance(site, Modules) else parts(site, sections, lengths)
-               for site in plan.sites)  # of two stages one at a time
+    turns = {site.steps[0] if site.steps else 0 for site in plan.sites}
+    held = max(sum(tensors(site, sections, lengths) for site in active_sites(plan, step))
+               for step in turns)  # of two stages one at a time
     return held * kept * sum(tokens) + (tokens[0] if plan.signal else 0)
+
+
+def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int]) -> int:
+    """Bytes of what one stream holds of single tokens: a score and a step for each, in float32."""
+    return 8 * sum(tokens) * sum(lengths) if any(isinstance(site, Tokens) for site in plan.sites) else 0
+
+
+def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> int:
+    """How many tensors as long as image and text together a site holds of one computed step."""
+    if isinstance(site, Stack):
+        return parts(site, sections, lengths)
+    attentions = isinstance(site, Tokens)  # of single blocks too, where no output shows it
+    return sum((section.streams + (attentions and section.joint)) * length
+               for section, length in zip(sections, lengths, strict=True))
 
 
 def parts(stack: Stack, sections: Sequence[Section], lengths: Sequence[int]) -> int:

@@ -73,6 +73,13 @@ def has_modules(method: str, facts: ModelFacts) -> None:
                           "their outputs cannot be served; choose a method that skips whole blocks, such as dbcache.")
 
 
+def has_attention(method: str, facts: ModelFacts) -> None:
+    """Refuse a model of which nobody says where in a block its tokens meet."""
+    if not facts.attention:
+        raise EngineError(f"{method}: where attention sits in this model's blocks is not described, so parts of a block "
+                          "cannot be run alone; choose a method that skips whole blocks, such as dbcache.")
+
+
 class Method(Strict):
     """One published method. Subclasses declare knobs as fields and turn them into a plan.
 

@@ -14,12 +14,24 @@ from .placement import Memory, Placement
 from .records import EngineError, ModelFacts, RunRequest
 
 
+class Source(NamedTuple):
+    """Where the attention gets its keys and values of a module's tokens: two layers of the block.
+
+    text: they are the first of the tokens that meet there; otherwise the last, or all.
+    """
+
+    key: str
+    value: str
+    text: bool = False
+
+
 class Section(NamedTuple):
     """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the block's order.
 
     length: the config's name for how many blocks it has.  modulated: (block, its arguments) -> TeaCache's signal.
     outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads while the outputs
     are served.  projections: the last layers within an output module, in the order of its results.
+    attention: the module in which tokens meet.  tokenwise: the outputs to which every token goes alone, each with its source.
     streams: how many tensors as long as image and text together a block's outputs make up.
     text_first: where image and text are one tensor, which of them comes first.
     """
@@ -32,8 +44,15 @@ class Section(NamedTuple):
     outputs: tuple[str, ...] = ()
     muted: tuple[str, ...] = ()
     projections: Mapping[str, tuple[str, ...]] = {}
+    attention: str = ""
+    tokenwise: Mapping[str, Source] = {}
     streams: int = 0
     text_first: bool = False
+
+    @property
+    def joint(self) -> bool:
+        """Whether attention and feed-forward meet in one output, as in FLUX's single blocks."""
+        return bool(self.attention) and self.attention in self.muted
 
 
 class Coefficients(NamedTuple):
@@ -215,4 +234,5 @@ def model_facts(sections: tuple[Section, ...], lengths: tuple[int, ...], steps: 
                 known: Coefficients) -> ModelFacts:
     """What a plan may depend on, from a model's description."""
     return ModelFacts(sum(lengths), steps, streams, lengths, all(section.outputs for section in sections),
-                      known.polynomial if sections[0].modulated else None, known.ratios)
+                      known.polynomial if sections[0].modulated else None, known.ratios,
+                      all(section.tokenwise for section in sections))

@@ -36,7 +36,24 @@ class Modules(NamedTuple):
     steps: tuple[int, int] | None = None
 
 
-Site = Stack | Modules
+Score = Literal["v_norm", "low_v_norm", "k_norm", "attention", "age"]
+
+
+class Tokens(NamedTuple):
+    """Let every block run with its attention served, and its feed-forward run for the tokens that need it most.
+
+    ratio: share of a block's tokens, about: see ``sites.tokens.share``.  score: what a token's need is measured by.
+    aging: what each step since a token was run last adds to its score; a block's scores have length 1.
+    """
+
+    ratio: float
+    score: Score = "v_norm"
+    aging: float = 0.0
+    serves: Mode = "p"
+    steps: tuple[int, int] | None = None
+
+
+Site = Stack | Modules | Tokens
 
 
 class ModelFacts(NamedTuple):
@@ -44,6 +61,7 @@ class ModelFacts(NamedTuple):
 
     sections: blocks of each block list.  modules: whether the blocks' modules are described, so that ``Modules`` fits.
     polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run. None: nobody fitted them.
+    attention: whether it is described, too, where in a block tokens meet, so that ``Tokens`` fits.
     """
 
     blocks: int
@@ -53,6 +71,7 @@ class ModelFacts(NamedTuple):
     modules: bool = False
     polynomial: tuple[float, ...] | None = None
     ratios: tuple[float, ...] | None = None
+    attention: bool = False
 
 
 class Decision(NamedTuple):
@@ -122,6 +141,11 @@ class Plan(NamedTuple):
 Costs = Callable[[Mode, int], float]  # (mode, step) -> TFLOPs of one call
 
 
-def active_site(plan: Plan, step: int) -> Site | None:
-    """The site that may serve at this step; None where every block runs."""
-    return next((site for site in plan.sites if site.steps is None or site.steps[0] <= step < site.steps[1]), None)
+def active_sites(plan: Plan, step: int) -> tuple[Site, ...]:
+    """The sites that may serve at this step; none where every block runs."""
+    return tuple(site for site in plan.sites if site.steps is None or site.steps[0] <= step < site.steps[1])
+
+
+def serving_site(plan: Plan, step: int, mode: Mode) -> Site | None:
+    """The site that serves a call of this mode at this step; None where every block runs."""
+    return next((site for site in active_sites(plan, step) if site.serves == mode), None)

@@ -23,10 +23,13 @@ from .plans import Plan as Plan
 from .plans import Predictor as Predictor
 from .plans import Probe as Probe
 from .plans import Schedule as Schedule
+from .plans import Score as Score
 from .plans import Signal as Signal
 from .plans import Site as Site
 from .plans import Stack as Stack
-from .plans import active_site as active_site
+from .plans import Tokens as Tokens
+from .plans import active_sites as active_sites
+from .plans import serving_site as serving_site
 from .strict import Cancelled as Cancelled
 from .strict import EngineError as EngineError
 from .strict import Strict as Strict

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .records import ModelFacts, Plan, Predictor, Site, Stack, active_site
+from .records import ModelFacts, Plan, Predictor, Stack, active_sites, serving_site
 from .session import Session
 from .survey import Survey
 
@@ -64,7 +64,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
             mode = session.decide(call, measure).mode
             if mode == "C":
                 history.remember(step, plan.predictor.keep)
-            elif stack is None:
+            elif stack is None or serving_site(plan, step, mode) is not stack:
                 note = note or "the survey looks at whole blocks, not inside them: only a run can tell"
             elif not stack.residual:
                 note = note or "the survey judges what blocks add, not what they hand on: only a run can tell"
@@ -77,15 +77,14 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
 
 
 def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
-    found: dict[Site | None, _Step] = {}
+    found: dict[Stack | None, _Step] = {}
     steps = []
     for step in range(facts.steps):
-        site = active_site(plan, step)
-        if site not in found:
-            stack = site if isinstance(site, Stack) else None
+        stack = next((site for site in active_sites(plan, step) if isinstance(site, Stack)), None)
+        if stack not in found:
             looked = plan.signal is not None and facts.steps == survey.facts.steps
-            found[site] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal and looked else None)
-        steps.append(found[site])
+            found[stack] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal and looked else None)
+        steps.append(found[stack])
     return steps
 
 

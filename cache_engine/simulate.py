@@ -13,7 +13,7 @@ import numpy as np
 
 from .likeness import Likeness, error_of
 from .method import Method
-from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, active_site
+from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, serving_site
 from .replay import Replay, replay
 from .session import Call
 from .survey import Survey
@@ -94,7 +94,7 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> I
     for call in calls:
         mode, reason, limit = call.decision or ALWAYS
         seconds, tflops, run = prices.call_seconds[call.stream], prices.full_tflops, blocks
-        site = active_site(plan, call.step) if mode != "C" else None
+        site = serving_site(plan, call.step, mode)
         if isinstance(site, Stack):
             less_seconds, less_tflops, less_blocks = skipped[site]
             seconds, tflops, run = seconds - less_seconds[call.stream], tflops - less_tflops, run - less_blocks

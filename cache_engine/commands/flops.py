@@ -52,9 +52,13 @@ def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tupl
         raise EngineError(f"computed-steps: {computed!r} is not valid; choose a number from 0 to {facts.steps}.")
     if not plan.sites:
         raise EngineError("computed-steps: this method computes every step; leave it out.")
+    kinds: set[Mode] = {site.serves for site in plan.sites}
+    if len(kinds) > 1:
+        raise EngineError("computed-steps: what this method does not compute is of two kinds, in turn; leave it out.")
+    kind = kinds.pop()
     skipped, streams = facts.steps - computed, len(facts.streams)
-    tflops = streams * (computed * cost("C", 0) + skipped * cost("c", facts.steps - 1))
-    return tflops, {"C": computed * streams, "p": 0, "c": skipped * streams}
+    tflops = streams * (computed * cost("C", 0) + skipped * cost(kind, facts.steps - 1))
+    return tflops, {"C": computed * streams, "p": 0, "c": 0, kind: skipped * streams}
 
 
 class _Unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..model import Coefficients, ModelSpec, Section
+from ..model import Coefficients, ModelSpec, Section, Source
 from ..placement import Memory
 from ..records import RunRequest
 from .hub import GB, Weights, load_pipeline
@@ -17,11 +17,13 @@ def modulated(block: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 TAKES, RETURNS = ("hidden_states", "encoder_hidden_states"), ("encoder_hidden_states", "hidden_states")
+IMAGE, TEXT = Source("attn.to_k", "attn.to_v"), Source("attn.add_k_proj", "attn.add_v_proj", text=True)
 SECTIONS = (
     Section("transformer_blocks", TAKES, RETURNS, length="num_layers", modulated=modulated,
-            outputs=("attn", "ff", "ff_context"), projections={"attn": ("to_out.0", "to_add_out")}, streams=2),
+            outputs=("attn", "ff", "ff_context"), projections={"attn": ("to_out.0", "to_add_out")}, attention="attn",
+            tokenwise={"ff": IMAGE, "ff_context": TEXT}, streams=2),
     Section("single_transformer_blocks", TAKES, RETURNS, length="num_single_layers", outputs=("proj_out",),
-            muted=("attn", "proj_mlp"), streams=1),
+            muted=("attn", "proj_mlp"), attention="attn", tokenwise={"proj_out": IMAGE}, streams=1),
 )
 # Of FLUX.1-dev, over 28 steps. The polynomial: TeaCache (ali-vilab/TeaCache, Apache-2.0), highest power first. The
 # ratios: MagCache (Zehong-Ma/MagCache, Apache-2.0), the first of them for a step that has none before it.

@@ -11,11 +11,13 @@ from typing import Any
 from ..model import Given, ModelSpec, Section
 from ..placement import Memory, Placement
 from ..records import EngineError, RunRequest
+from .flux import IMAGE, TEXT
 from .hub import GB, Weights, load_pipeline
 
 SECTIONS = (Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
                     ("encoder_hidden_states", "hidden_states"), length="num_layers",
-                    outputs=("attn", "img_mlp", "txt_mlp"), projections={"attn": ("to_out.0", "to_add_out")}, streams=2),)
+                    outputs=("attn", "img_mlp", "txt_mlp"), projections={"attn": ("to_out.0", "to_add_out")},
+                    attention="attn", tokenwise={"img_mlp": IMAGE, "txt_mlp": TEXT}, streams=2),)
 CONFIG: dict[str, Any] = dict(
     patch_size=2, in_channels=64, out_channels=16, num_layers=60, attention_head_dim=128, num_attention_heads=24,
     joint_attention_dim=3584, guidance_embeds=False, axes_dims_rope=(16, 56, 56))

@@ -28,10 +28,14 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Interval:
-    """The first ``first`` steps, then one step in ``interval``, counted from the last computed one."""
+    """The first ``first`` steps, then one step in ``interval``, counted from the last computed one.
+
+    between: the modes of the steps between two computed ones, in turn.
+    """
 
     interval: int
     first: int = 1
+    between: tuple[Mode, ...] = ("c",)
 
     def begin(self) -> Decide:
         return self._decide
@@ -39,7 +43,9 @@ class Interval:
     def _decide(self, probe: Probe) -> Decision:
         if probe.step < self.first or not probe.ready:
             return Decision("C", "first")
-        return Decision("C" if probe.streak >= self.interval - 1 else "c", "interval")
+        if probe.streak >= self.interval - 1:
+            return Decision("C", "interval")
+        return Decision(self.between[probe.streak % len(self.between)], "interval")
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from ..model import coefficients_of, model_facts, sections_of
-from ..records import Cancelled, Costs, EngineError, ModelFacts, Modules, Plan, Stack, StepTrace
+from ..records import Cancelled, Costs, EngineError, ModelFacts, Modules, Plan, Site, Stack, StepTrace, Tokens
 from ..session import Session
 from .clock import Clock
 from .modules import ModuleSite
 from .refusals import batch_of, refuse_call, refuse_model
 from .stack import StackSite, compiled, numbered
+from .tokens import TokenSite
 
 
 def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
@@ -63,7 +64,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         total=steps or 0, streams=streams or (None if scheduler is not None else ("cond",)),
         stepped=scheduler is not None, costs=costs)
     site = StackSite(session, blocks)
-    placed: list[ModuleSite] = []
+    placed: list[ModuleSite | TokenSite] = []
     clock = clock or Clock(device_of(transformer))
 
     names = list(signature(transformer.forward).parameters)
@@ -77,8 +78,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         call = session.open()
         call.batch = batch_of(given)
         if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
-            placed.extend(ModuleSite(site, before_projection=one.before_projection)
-                          for one in sites if isinstance(one, Modules))
+            placed.extend(inside(site, one) for one in sites if not isinstance(one, Stack))
             for module, replacement in (pair for one in placed for pair in one.forwards()):
                 replaced(exits, module, "forward", replacement)
         call.live = clock.live
@@ -115,6 +115,14 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
             replaced(exits, scheduler, "_cachelens", True)
             attach_scheduler(exits, scheduler, session, clock, stop)
         yield session
+
+
+def inside(at: StackSite, site: Site) -> ModuleSite | TokenSite:
+    """What acts inside the blocks for this site of a plan."""
+    if isinstance(site, Tokens):
+        return TokenSite(at, site)
+    assert isinstance(site, Modules)
+    return ModuleSite(at, before_projection=site.before_projection)
 
 
 def device_of(transformer: Any) -> torch.device:

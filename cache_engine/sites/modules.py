@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..records import Modules
 from ..session import Call
 from .memory import History
 from .stack import Block, StackSite
@@ -88,4 +89,4 @@ class ModuleSite:
     def here(self, place: tuple[int, str]) -> tuple[Call, History] | None:
         """The call and what is remembered at a place, in a call that serves or remembers modules."""
         at = self.at
-        return (at.call, at.memory.at(place)) if at.call is not None and at.modules is not None else None
+        return (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Modules) else None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, SupportsFloat
 from torch import Tensor, nn
 
 from ..model import Section
-from ..records import EngineError, Modules, Stack, active_site
+from ..records import EngineError, Site, Stack, active_sites
 from ..session import Call, Session
 from .memory import Memory, Reference
 
@@ -96,7 +96,7 @@ class StackSite:
     The decision is made once a call: where the stack spans lists of blocks that carry different tensors, the first part
     decides and the others obey.
 
-    What the call at hand is, and what its stream remembers, stands here for the module site too.
+    What the call at hand is, and what its stream remembers, stands here for the sites inside the blocks too.
     """
 
     def __init__(self, session: Session, blocks: list[Block]) -> None:
@@ -107,9 +107,9 @@ class StackSite:
         """A call of the transformer begins."""
         assert self.session.plan is not None
         self.plan, self.call = self.session.plan, call
-        site = active_site(self.plan, call.step)
-        self.stack = site if isinstance(site, Stack) else None
-        self.modules = site if isinstance(site, Modules) else None
+        active = active_sites(self.plan, call.step)
+        self.stack = next((site for site in active if isinstance(site, Stack)), None)
+        self.inner = next((site for site in active if not isinstance(site, Stack)), None)
         self.decides_at = self.stack.start if self.stack else 0
         self.parts = parts(self.blocks, self.stack) if self.stack else {}
         self.skipping = self.serving = False
@@ -119,7 +119,7 @@ class StackSite:
         """The call is over, or has failed: keep no tensor of it."""
         self.call: Call | None = None
         self.stack: Stack | None = None
-        self.modules: Modules | None = None
+        self.inner: Site | None = None  # the one that acts inside the blocks
         self.entry: Tensor | None = None  # the first block's image
         self.signal: Tensor | None = None
         self.start: dict[str, Tensor] = {}  # what enters the part at hand
@@ -143,7 +143,7 @@ class StackSite:
             return block.result(self.served(call, stack, part, inputs) if block.index == part.start else inputs)
         if part and block.index == part.start:
             self.start = inputs
-        call.blocks_run += not self.serving
+        call.blocks_run += not (self.serving and self.inner is not None and self.inner.serves == "c")
         result = block.forward(*args, **kwargs)
         if stack and part and block.index == part.stop - 1:
             self.remember(call, stack, part, block.outputs(result))
@@ -173,7 +173,7 @@ class StackSite:
             self.signal = image - self.entry  # of the blocks in front
         decision = self.session.decide(call, self.measure(call))
         self.skipping = self.stack is not None and decision.mode == self.stack.serves
-        self.serving = self.modules is not None and decision.mode == self.modules.serves
+        self.serving = self.inner is not None and decision.mode == self.inner.serves
         if self.plan.signal and (decision.mode == "C" or self.plan.signal.since == "previous"):
             self.memory.reference = Reference(self.signal) if self.signal is not None else None
 

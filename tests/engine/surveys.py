@@ -25,7 +25,7 @@ ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", ve
 
 
 def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
-    return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios)
+    return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios, attention=True)
 
 
 @torch.inference_mode()

@@ -44,6 +44,14 @@ def test_published_settings_compute_the_steps_that_their_tflops_imply(name: str,
     assert computed(name, **knobs) == expected
 
 
+@pytest.mark.parametrize(("name", "interval", "expected"), [
+    ("toca", 12, "CC" + ("C" + 11 * "p") * 4), ("duca", 5, "CC" + 9 * "Ccpcp" + "Ccp"),
+    ("duca", 10, "CC" + 4 * "Ccpcpcpcpc" + "Ccpcpcpc")])
+def test_the_finer_grains_take_turns_as_their_tflops_imply(name: str, interval: int, expected: str) -> None:
+    session = walk(method_from({"name": name, "interval": interval}).plan(FLUX), 50, ("cond",), lambda call: 0.0)
+    assert "".join(call.mode for call in session.trace) == expected
+
+
 def test_teacache_on_flux_is_nearly_a_fixed_interval() -> None:
     """At the small changes that FLUX shows, its polynomial gives about 0.2 a step: one in seven at 1.2."""
     assert computed("teacache", change=0.05, threshold=1.2) == [0, 7, 14, 21, 28, 35, 42, 49]
@@ -88,6 +96,8 @@ def test_a_staged_delta_dit_changes_sides_once_with_a_computed_step() -> None:
     ("magcache", {}, FLUX._replace(ratios=None), "magcache: its ratios have not been measured on this model; "),
     ("fora", {}, FLUX._replace(modules=False), "fora: the attention and feed-forward modules of this model's blocks are "),
     ("taylorseer", {}, FLUX._replace(modules=False), "taylorseer: the attention and "),
+    ("toca", {}, FLUX._replace(attention=False), "toca: where attention sits in this model's blocks is not described, "),
+    ("duca", {"first": 51}, FLUX, "first: 51 is more than the 50 steps of the run; choose 1 to 50."),
     ("fixed_mask", {"site": "modules"}, FLUX._replace(modules=False), "fixed_mask: the attention and "),
     ("delta_dit", {}, FLUX._replace(sections=(57,)), "rule: this model has one list of blocks, "),
     ("taylorseer", {"first": 51}, FLUX, "first: 51 is more than the 50 steps of the run; choose 1 to 50."),

@@ -10,12 +10,12 @@ import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from torch import Tensor
 
-from cache_engine.footprint import cache_bytes, numbers
+from cache_engine.footprint import cache_bytes, marks, numbers
 from cache_engine.method import method_from
 from cache_engine.model import MODELS
 from cache_engine.models.flux import SECTIONS
 from cache_engine.predictors import DMD, Chebyshev, FoCa, Reuse, Taylor
-from cache_engine.records import Modules, Plan, Predictor, RunRequest, Signal, Site, Stack
+from cache_engine.records import ModelFacts, Modules, Plan, Predictor, RunRequest, Signal, Site, Stack
 from cache_engine.schedules import Accumulated, Interval, Mask
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
@@ -130,10 +130,19 @@ def test_the_memory_foretold_is_the_memory_held(model: FluxTransformer2DModel, p
     assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), digits.count("1")) * CHANNELS * 4
 
 
+@pytest.mark.parametrize("described", [{"name": "toca"}, {"name": "duca"}])
+def test_the_memory_foretold_of_a_finer_grain_is_the_memory_held(model: FluxTransformer2DModel, described: dict[str, Any]) -> None:
+    plan = method_from({"interval": 3} | described).plan(ModelFacts(6, 8, sections=(2, 4), modules=True, attention=True))
+    _, _, held = run(model, plan, 8)
+    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), 4) * CHANNELS * 4 + marks(plan, (2, 4), (IMAGE, TEXT))
+
+
 @pytest.mark.parametrize(("described", "gigabytes"), [
     ({"name": "taylorseer", "order": 2}, 6.46),  # 76 tensors of 28.3 MB, three times
     ({"name": "taylorseer", "order": 2, "site": "stack"}, 0.085),
     ({"name": "fora"}, 2.15),
+    ({"name": "toca"}, 3.23),
+    ({"name": "duca"}, 3.26),
     ({"name": "dbcache", "taylorseer_order": 0}, 0.0535),
     ({"name": "fewer_steps"}, 0),
 ])
