@@ -11,7 +11,7 @@ from . import api, views
 from .components import header
 from .components.theme import css, theme
 from .form import default_model
-from .tabs import about, compare
+from .tabs import about, compare, published
 from .worker import Worker
 from .zerogpu import comparer
 
@@ -24,9 +24,11 @@ def build_page() -> gr.Blocks:
     model = default_model(os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")
-        with gr.Tabs(elem_classes="cl-tabs"):
+        with gr.Tabs(elem_classes="cl-tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
-                compare.build(worker, model)
+                parts = compare.build(worker, model)
+            with gr.Tab("Published", id="published"):
+                published.build(parts, tabs)
             with gr.Tab("About", id="about"):
                 about.build()
         clock = gr.Timer(2)

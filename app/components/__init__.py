@@ -14,6 +14,10 @@ times         views.times(comparison | None)                             none   
 difference    views.difference_facts(quality | None, gain)               none                            .cl-difference dd
 runs          views.runs(comparisons, chosen)                            choose {index} (of the list)    .cl-runs [data-index]
 recipe        views.recipe_parts(recipe, preset_recipe | None)           none                            .cl-recipe [data-part]
+chart         published_views.chart(entries, reading, chosen)            choose {id}, open {id}          .cl-chart [data-id]
+sheet         published_views.sheet(entries, reading, chosen)            choose {id}                     .cl-sheet [data-id]
+setting       published_views.card(entry | None)                         none                            .cl-setting dd
+notes         published_notes.read_with_care(model, quality, speed)      none                            .cl-notes li
 
 The cards are speed, flops, psnr, ssim. A step's ``data-mode`` is its first stream's; each stream has a ``.cl-cell`` with its
 ``data-shade``; the readout is ``.cl-readout``; the one step shown in it has ``aria-current``. A recipe's parts are named by
@@ -34,6 +38,18 @@ difference  {"rows": [{"name", "text"}], "top": "32 and more"}
 runs        {"steps", "unit", "chosen", "rows": [{"index", "recipe", "modes", "faster", "flops", "psnr", "word", "when"}],
             "baseline": row | None}
 recipe      {"parts": [{"code", "word", "title", "changed"}]}
+chart       {"title", "points": [{"id", "x", "y", "mark", "name", "lines": [..], "label", "strong"}], "chosen": id | None,
+            "x", "y": {"name", "ticks": [{"place", "text"}]}, "hint", "note", "legend": [{"mark", "text"}], "empty": sentence,
+            "lines": [{"kind", "points": [[x, y]]}], "cloud": [[x, y]], "band": [[x, low, high]], "limit": {"y", "text"} | None}
+sheet       {"title", "count", "columns": [{"text", "kind": "name" | "number" | "now"}], "sort": {"column", "down"}, "chosen",
+            "rows": [{"id", "mark", "tag", "mono", "cells": [{"text", "sort"}]}], "note", "empty"}
+setting     {"title", "kind", "code", "bars": [{"name", "share", "text", "look"}], "facts": [{"name", "text"}], "notes": [..]}
+notes       {"title", "notes": [{"title", "text", "on"}]}
+
+A chart's places are 0 (left, bottom) to 100, made by ``app.axes``. Its marks, told apart by shape: ring, diamond, triangle,
+cross, square; dot (measured), expected (dashed), edge (amber). A mark answers to the pointer (within 22 pixels of a finger),
+a click on a spot with several takes the next; arrow keys go along x; Enter or a double click opens. Lines are "best"
+(dotted), "expected" (dashed) or plain.
 
 What is expected, not measured, is drawn dashed and with "about": a card of kind "expected", a timeline or a cell with
 ``"expected": True``. A cell with ``"painted": True`` gets a corner mark.
@@ -109,3 +125,23 @@ def runs(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 def recipe(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
     """The parts of a recipe with a word each."""
     return _drawn("recipe", value, **more)
+
+
+def chart(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Marks on two axes that can be pointed at, chosen and opened."""
+    return _drawn("chart", value, **more)
+
+
+def sheet(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """A table that sorts itself; a row can be chosen."""
+    return _drawn("sheet", value, **more)
+
+
+def setting(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Everything that is known of one setting."""
+    return _drawn("setting", value, **more)
+
+
+def notes(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Sentences to keep in mind; those about what is looked at are lit."""
+    return _drawn("notes", value, **more)

@@ -17,7 +17,8 @@ GAIN = 8
 START_METHOD = "dbcache"
 
 
-def build(worker: Worker, model: str) -> None:
+def build(worker: Worker, model: str) -> Parts:
+    """Made and wired. What comes back is where another tab may put a setting."""
     parts = Parts()
     parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
     parts.locked = gr.State(True)
@@ -32,6 +33,7 @@ def build(worker: Worker, model: str) -> None:
             parts.timeline = timeline(None, elem_id="timeline")
             parts.runs = runs(views.runs([]), elem_id="runs")
     wire(parts, worker)
+    return parts
 
 
 def _prompt(parts: Parts, model: str) -> None:
