@@ -101,7 +101,7 @@ def _wire_fields(parts: Parts, setting: Setting, knobs: set[Any]) -> None:
     parts.method.input(setting.from_method, inputs={parts.model, parts.steps, *knobs}, outputs=setting.outputs, **AT_ONCE)
     gr.on([parts.recipe_text.submit, parts.recipe_text.blur], setting.from_recipe,
           inputs={parts.model, parts.steps, parts.recipe_text, *knobs}, outputs=[parts.status, *setting.outputs], **AT_ONCE)
-    changes = [knob.input for knob in parts.knobs.values()] + [parts.steps.change]
+    changes = [knob.input for knob in parts.knobs.values()] + [parts.steps.input]
     gr.on(changes, setting.moved, inputs={parts.model, parts.steps, *knobs}, outputs=[parts.status, *setting.outputs],
           trigger_mode="always_last", **AT_ONCE)
 

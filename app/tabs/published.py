@@ -15,9 +15,11 @@ from ..published import FAMILIES, ROW_OF, entry, knob_values, matching
 from ..published_notes import FLUX, read_with_care
 from ..published_views import AS_PRINTED, OWN, QUALITIES, SPEEDS, Reading
 from .compare_parts import Parts
-from .compare_wiring import AT_ONCE, Setting
+from .compare_wiring import QUIET, Setting
 
 Updates = dict[Any, Any]
+# Unqueued events overtake each other, and a large answer comes after a small one; "always_last" loses the last of several.
+IN_ORDER: dict[str, Any] = {"concurrency_id": "published", "concurrency_limit": 1, "trigger_mode": "multiple", **QUIET}
 START = f"{FLUX} F1B0_W4I1M0MC4_R0.2_T1O1"
 SIGNS = {"forecast": "◆", "dbcache": "○", "other": "▲", "fewer": "×", "baseline": "■"}
 LABELS = {"F": "First blocks · F", "B": "Last blocks · B", "W": "Warm-up steps · W", "MC": "Cached in a row · MC",
@@ -89,16 +91,16 @@ class Tab:
     def _wire(self) -> None:
         filters = {self.model, self.find, self.families, self.quality, self.speed, self.figures, *self.knobs.values()}
         drawn, told = [self.chart, self.sheet, self.notes], [self.chosen, self.card, self.open, self.status]
-        last: dict[str, Any] = {"trigger_mode": "always_last", **AT_ONCE}
-        gr.on([one.input for one in filters - {self.model}], self.looked, inputs=filters | {self.chosen}, outputs=drawn, **last)
-        self.model.input(self.other_model, inputs=filters, outputs=[*self.knobs.values(), *drawn, *told], **AT_ONCE)
-        self.chart.choose(self.chosen_in_chart, inputs=filters, outputs=[*told, self.sheet], **last)
-        self.sheet.choose(self.chosen_in_sheet, inputs=filters, outputs=[*told, self.chart], **last)
+        pressed = [one.input for one in filters - {self.model, self.find}]
+        gr.on([*pressed, self.find.change], self.looked, inputs=filters | {self.chosen}, outputs=drawn, **IN_ORDER)
+        self.model.input(self.other_model, inputs=filters, outputs=[*self.knobs.values(), *drawn, *told], **IN_ORDER)
+        self.chart.choose(self.chosen_in_chart, inputs=filters, outputs=[*told, self.sheet], **IN_ORDER)
+        self.sheet.choose(self.chosen_in_sheet, inputs=filters, outputs=[*told, self.chart], **IN_ORDER)
         there = self.compare
         opened = [self.tabs, self.status, there.status, there.model, there.size, there.steps, there.guidance, there.cfg,
                   *there.chips, *self.form.outputs]
-        self.open.click(self.opened, inputs=[self.chosen, there.model], outputs=opened, **AT_ONCE)
-        self.chart.open(self.opened_in_chart, inputs=[there.model], outputs=opened, **AT_ONCE)
+        self.open.click(self.opened, inputs=[self.chosen, there.model], outputs=opened, **IN_ORDER)
+        self.chart.open(self.opened_in_chart, inputs=[there.model], outputs=opened, **IN_ORDER)
 
     def looked(self, values: Updates, key: str = "") -> Updates:
         """The rows that pass the filters, as they are looked at."""
