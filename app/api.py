@@ -1,6 +1,7 @@
-"""Endpoints for programs (gradio_client): /compare streams, /cancel, /presets, /health.
+"""Endpoints for programs (gradio_client): /compare streams, /cancel, /simulate, /presets, /health.
 
 /compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; its first event carries the job's key.
+/simulate takes ``{"job": key, "method": {...}}``: what the record of that comparison's baseline says of another setting.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import Cancelled, EngineError, Progress, described, facts_of
+from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, simulate
 
 from . import form
 from .live import Live
@@ -51,6 +52,22 @@ def build(worker: Worker) -> None:
         if live.result is not None:
             yield {"event": "comparison", **described(live.result), "baseline_reused": live.result.baseline_reused}
 
+    def judge(asked: dict[str, Any]) -> EVENT:
+        """What to expect of a setting, without a run. The record is made when the engine has nothing else to do."""
+        try:
+            if not isinstance(asked, dict) or set(asked) != {"job", "method"}:
+                raise EngineError('simulate: not valid; give {"job": ..., "method": {"name": ..., knobs...}}.')
+            one = worker.kept(str(asked["job"]))
+            if one is None:
+                raise EngineError("job: no finished comparison has this key; take it from the first event of /compare.")
+            record, method = worker.record(one), form.method_of(asked["method"], one.baseline.request)
+            if record.survey is None:
+                raise EngineError("simulate: the baseline is not recorded yet; ask again in a moment." if record.expected else
+                                  "simulate: the baseline has no record; compare again to have one made.")
+            return foretold(simulate(record.survey, method, record.likeness))
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
     def cancel(job: str) -> bool:
         """Stop a job within one step. False where no such job is on its way."""
         return worker.cancel(str(job))
@@ -65,6 +82,7 @@ def build(worker: Worker) -> None:
 
     gr.api(compare, api_name="compare", concurrency_limit=24)
     gr.api(cancel, api_name="cancel", queue=False)
+    gr.api(judge, api_name="simulate", queue=False)
     gr.api(list_presets, api_name="presets", queue=False)
     gr.api(health, api_name="health", queue=False)
 

@@ -7,20 +7,22 @@ from typing import Any
 
 import gradio as gr
 
+from cache_engine import recorded
+
 from . import api, views
 from .components import header
 from .components.theme import css, theme
 from .form import default_model
 from .tabs import about, compare, published
 from .worker import Worker
-from .zerogpu import comparer
+from .zerogpu import comparer, on_zerogpu
 
 MOST_WAITING = 24
 
 
 def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
-    worker = Worker(comparer())
+    worker = Worker(comparer(), None if on_zerogpu() else recorded)  # a record would cost a visitor's GPU time
     model = default_model(os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")
@@ -42,7 +44,7 @@ def build_page() -> gr.Blocks:
 
 def _state(worker: Worker) -> str:
     state = worker.state()
-    return "busy" if state["running"] else "loading" if state["loading"] else "idle"
+    return "busy" if state["running"] else "recording" if state["recording"] else "loading" if state["loading"] else "idle"
 
 
 def launch_options() -> dict[str, Any]:

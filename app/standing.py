@@ -40,6 +40,11 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 
 
+def unrun(denoise: float) -> View:
+    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take."""
+    return _status("idle", "Expected, not run.", f"Generate runs the accelerated side alone, about {rough(denoise)}.")
+
+
 def stopped(progress: Progress | None = None) -> View:
     where = f" at step {progress.done}" if progress and progress.stage == "denoise" else ""
     return _status("stopped", f"Stopped{where}.", "The model is restored; the last whole result stays.")

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from cache_engine import Comparison, StepTrace
+from cache_engine import METHODS, Comparison, Knob, StepTrace
 
 from .words import change_text, flops_unit, is_forced, milliseconds, number, plural, sentence, significant
 
 View = dict[str, Any]
 MODES = ("computed", "forced", "cached", "partial")
 SIGNAL = "change since last computed"
+LIMIT, MASK = "residual_diff_threshold", "steps_computation_mask"  # the knobs that the timeline itself can turn
 
 
-def timeline_of(comparison: Comparison) -> View:
+def timeline_of(comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()) -> View:
     return timeline(comparison.baseline.trace, comparison.accelerated.trace, len(comparison.accelerated.schedule),
-                    comparison.accelerated.method)
+                    comparison.accelerated.method, top=top, painted=painted)
 
 
 def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], steps: int,
-             method: Mapping[str, Any] | None = None, *, running: str | None = None, streams: Sequence[str] = ()) -> View:
+             method: Mapping[str, Any] | None = None, *, running: str | None = None, streams: Sequence[str] = (),
+             expected: str = "", top: float | None = None, painted: Collection[int] = ()) -> View:
     """Both sides' calls as columns, a column a step.
 
     ``running``: the side being run ("baseline", "accelerated"), or None for a finished pair. ``streams``: the names of the
-    calls in a step where they are known beforehand, so that all rows stand from the start.
+    calls in a step where they are known beforehand, so that all rows stand from the start. ``expected``: what the accelerated
+    calls are expected from, where they were not run. ``top``: of the axis, where it must not move. ``painted``: steps forced by hand.
     """
     knobs = method or {}
     names = list(dict.fromkeys([*streams, *(call.stream for call in (*baseline, *accelerated))])) or ["cond"]
@@ -33,11 +37,15 @@ def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], st
     rows = [_row(name, len(names) > 1, steps, accelerated, full, knobs) for name in names]
     shades = [cell["mode"] for row in rows for cell in row["cells"] if cell]
     line = _limit(accelerated, knobs)
-    top = axis_top(line, [call.change for call in accelerated if call.change is not None])
+    top = top or axis_top(line, [call.change for call in accelerated if call.change is not None])
     for cell in (cell for row in rows for cell in row["cells"] if cell and cell["change"] is not None):
         cell["y"] = round(cell["change"] / top, 4)
+    for cell in (row["cells"][step] for row in rows for step in painted if step < steps):
+        if cell:
+            cell["painted"] = True
     done = {step for step in range(steps) if all((step, name) in full for name in names)}
     warmup = knobs.get("max_warmup_steps", 0)
+    whole = () if running else accelerated
     return {
         "steps": steps, "running": running, "calls": len(shades), "per_step": len(names),
         "counts": {mode: shades.count(mode) for mode in MODES}, "warmup": min(warmup, steps) if warmup else 0,
@@ -45,8 +53,23 @@ def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], st
         "limit": None if line is None else {"place": round(min(line / top, 1), 4), "text": number(line)},
         "top": top, "ticks": [{"place": round(tick / top, 4), "text": number(tick)} for tick in _ticks(top)],
         "at": _look_at(accelerated, max(done, default=0), running),
-        "banner": "" if running or not accelerated else nothing_cached(accelerated, steps, knobs),
+        "banner": nothing_cached(whole, steps, knobs) if whole else "", "fix": enough(whole, knobs) if whole else None,
+        "drag": _drag(knobs, line) if whole else None, "paint": bool(whole) and MASK in knobs,
+        "masked": bool(knobs.get(MASK)), "expected": expected,
     }
+
+
+def _drag(knobs: Mapping[str, Any], line: float | None) -> View | None:
+    """The threshold's knob, where the line stands for it."""
+    if line is None or LIMIT not in knobs or "name" not in knobs:
+        return None
+    knob = _knob(knobs["name"], LIMIT)
+    return {"value": line, "low": knob.low, "high": knob.high, "step": knob.step}
+
+
+@lru_cache
+def _knob(method: str, name: str) -> Knob:
+    return next(knob for knob in METHODS[method].knobs() if knob.name == name)
 
 
 def _row(name: str, several: bool, steps: int, calls: Sequence[StepTrace], full: Mapping[tuple[int, str], StepTrace],
@@ -82,8 +105,10 @@ def _short(change: float | None) -> str | None:
 
 
 def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None:
-    """The one threshold of a run; None where there is none or where it moves."""
-    limits = {call.limit for call in calls if call.limit is not None} or {knobs.get("residual_diff_threshold")}
+    """The one threshold of a run; None where there is none, where it moves, or where a mask decides alone."""
+    if knobs.get(MASK) and knobs.get("steps_computation_policy") == "static":
+        return None
+    limits = {call.limit for call in calls if call.limit is not None} or {knobs.get(LIMIT)}
     only = limits.pop() if len(limits) == 1 else None
     return float(only) if isinstance(only, (int, float)) else None
 
@@ -120,12 +145,10 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
         return ""
     why = [call.reason for call in calls]
     nothing = f"0 of {plural(steps, 'step')} cached"
-    changes = [call.change for call in calls if call.reason.startswith("change") and call.change is not None]
-    if changes and (line := _limit(calls, knobs)) is not None:
-        least = min(changes)
-        enough = math.floor(least * 100 + 1) / 100
+    least, line = _least(calls), _limit(calls, knobs)
+    if least is not None and line is not None:
         return (f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the threshold is "
-                f"{number(line)}. {number(enough)} would cache the first step.")
+                f"{number(line)}. {number(_above(least))} would cache the first step.")
     if "threshold 0" in why:
         return f"{nothing}: at threshold 0 nothing is. This is the setting that proves the two pictures equal."
     if "always" in why:
@@ -134,3 +157,26 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
         return f"{nothing}: the mask and the warm-up have every step computed. Put zeros into the mask."
     return (f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
             "Choose fewer, or more steps.")
+
+
+def _least(calls: Sequence[StepTrace]) -> float | None:
+    """The least change that was held against the threshold."""
+    return min((call.change for call in calls if call.reason.startswith("change") and call.change is not None), default=None)
+
+
+def _above(change: float) -> float:
+    """The next hundredth."""
+    return math.floor(change * 100 + 1) / 100
+
+
+def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> View | None:
+    """The smallest threshold that would cache something, where nothing is and a threshold can help."""
+    least = _least(calls)
+    if least is None or _above(least) >= 1 or _limit(calls, knobs) is None or any(call.mode != "C" for call in calls):
+        return None
+    return remedy(LIMIT, _above(least))
+
+
+def remedy(knob: str, value: float) -> View:
+    """What the banner's button does."""
+    return {"knob": knob, "value": value, "text": f"Set {number(value)}"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from cache_engine import Comparison, Quality, RunResult
 
-from .standing import SIDES, failed, finished, header, idle, queued, starting, status, stopped, stopping
+from .standing import SIDES, failed, finished, header, idle, queued, starting, status, stopped, stopping, unrun
 from .timeline import timeline, timeline_of
 from .words import (
     LIKENESS,
@@ -31,7 +31,7 @@ from .words import (
 )
 
 __all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
-           "runs", "starting", "status", "stopped", "stopping", "timeline", "timeline_of", "times"]
+           "runs", "scale", "starting", "status", "stopped", "stopping", "timeline", "timeline_of", "times", "unrun"]
 
 View = dict[str, Any]
 ABOUT = (
@@ -48,14 +48,15 @@ ABOUT = (
 def headline(comparison: Comparison | None, *, runs: int = 1, published: Mapping[str, Any] | None = None) -> View:
     """Four cards. ``runs``: timed runs behind each side. ``published``: a preset's published figures, with their source."""
     cards = [_speed(comparison, runs), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)] if comparison else [
-        _card(*names, "–", notes=["nothing measured yet"]) for names in (
+        card(*names, "–", notes=["nothing measured yet"]) for names in (
             ("speed", "measured", "Denoise loop"), ("flops", "counted", "Compute, counted"),
             ("psnr", "measured", "Likeness to the baseline"), ("ssim", "measured", "Structure"))]
     return {"state": "measured" if comparison else "empty", "cards": cards, "about": list(ABOUT),
             "published": published_line(published)}
 
 
-def _card(name: str, kind: str, label: str, num: str, word: str = "", **more: Any) -> View:
+def card(name: str, kind: str, label: str, num: str, word: str = "", **more: Any) -> View:
+    """One number of the headline. ``kind``: measured, counted, expected, or unknown where there is none."""
     return {"name": name, "kind": kind, "label": label, "before": "", "num": num, "word": word, "strong": "", "notes": [],
             "exact": "", "scale": None} | more
 
@@ -69,7 +70,7 @@ def _speed(comparison: Comparison, runs: int) -> View:
     before, after = comparison.baseline.seconds.denoise, comparison.accelerated.seconds.denoise
     num, word = times_faster(comparison.speedup)
     reused = [f"baseline of {comparison.baseline.clock}, reused"] * comparison.baseline_reused
-    return _card("speed", "measured", "Denoise loop", num, word, strong=f"{seconds(before)} → {seconds(after)}",
+    return card("speed", "measured", "Denoise loop", num, word, strong=f"{seconds(before)} → {seconds(after)}",
                  notes=[f"{plural(runs, 'run')} a side, warm", _engine(comparison.accelerated), *reused],
                  exact=f"{comparison.speedup:.4f}× = {before:.4f} s / {after:.4f} s")
 
@@ -84,14 +85,14 @@ def _compute(comparison: Comparison) -> View:
     per_call, small = flops_unit(cost["C"])
     parts = [f"a {name} {what} {significant(cost[mode] * per_call)}"
              for name, mode in (("full", "C"), ("cached", "c")) if cost[mode]]
-    return _card("flops", "counted", "Compute, counted", significant(spent * factor), unit, before=significant(full * factor),
-                 strong=_less_compute(comparison.compute_ratio),
+    return card("flops", "counted", "Compute, counted", significant(spent * factor), unit, before=significant(full * factor),
+                 strong=less_compute(comparison.compute_ratio),
                  notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
                  + [f"{', '.join(parts)} {small}"] * bool(parts),
                  exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {comparison.compute_ratio:.4f}×")
 
 
-def _less_compute(ratio: float) -> str:
+def less_compute(ratio: float) -> str:
     shown = f"{max(ratio, 1 / ratio):.2f}×"
     return "the same compute" if shown == "1.00×" else f"{shown} {'less' if ratio > 1 else 'more'} compute"
 
@@ -102,18 +103,23 @@ def place(psnr_db: float | None) -> float:
     return round((min(max(high if psnr_db is None else psnr_db, low), high) - low) / (high - low) * 100, 2)
 
 
+def scale(psnr_db: float | None) -> View:
+    """The zones of likeness, and where a PSNR stands among them."""
+    words = [name for _, name in LIKENESS]
+    return {"place": place(psnr_db), "on": -1 if is_identical(psnr_db) else words.index(likeness(psnr_db)), "words": words,
+            "ends": [place(low) for low, _ in LIKENESS[1:]]}
+
+
 def _psnr(quality: Quality) -> View:
     same, word = is_identical(quality.psnr_db), likeness(quality.psnr_db)
-    words = [name for _, name in LIKENESS]
-    scale = {"place": place(quality.psnr_db), "on": -1 if same else words.index(word), "words": words,
-             "ends": [place(low) for low, _ in LIKENESS[1:]]}
-    return _card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word, scale=scale,
-                 exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")
+    return card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word,
+                scale=scale(quality.psnr_db),
+                exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")
 
 
 def _ssim(comparison: Comparison) -> View:
     peak = comparison.accelerated.peak_bytes
-    return _card("ssim", "measured", "Structure", structural(comparison.quality.ssim), "SSIM", strong="1 is identical",
+    return card("ssim", "measured", "Structure", structural(comparison.quality.ssim), "SSIM", strong="1 is identical",
                  notes=["memory for the cache", memory(comparison.accelerated.cache_bytes)]
                  + [f"peak of the run {memory(peak or 0)}"] * bool(peak),
                  exact=f"SSIM {comparison.quality.ssim:.6f}, 7 × 7 window")

@@ -1,7 +1,7 @@
 """The engine's thread: jobs wait in line, one runs at a time, its events go to whoever watches that job.
 
-The thread owns the loaded models and what the engine remembers as baselines; the page's generators only relay, because
-gradio moves them between threads. Nothing here imports torch: the engine does, on this thread, when it must.
+The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records them. The page's
+generators only relay, because gradio moves them between threads. Nothing here imports torch: the engine does, on this thread, when it must.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, compared, preload
+from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, RunResult, compared, preload, recorded
+
+from .recorder import Record, Recorder
 
 PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
 HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
@@ -54,10 +56,12 @@ class Job:
 class Worker:
     """One thread for one device, started by the first thing there is to do."""
 
-    def __init__(self, compared: Callable[..., Comparison] = compared) -> None:
+    def __init__(self, compared: Callable[..., Comparison] = compared,
+                 record: Callable[..., RunResult] | None = recorded) -> None:
         self._compared = compared
         self.loaded = False  # torch and diffusers are imported
         self._baselines = Baselines()
+        self._recorder = Recorder(self._baselines, record)
         self._kept: OrderedDict[str, Comparison] = OrderedDict()
         self._turn = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -73,6 +77,7 @@ class Worker:
             if len(self._waiting) >= MOST_WAITING:
                 raise EngineError(f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute.")
             self._waiting.append(job)
+            self._recorder.interrupt()
             self._wake()
         return job
 
@@ -112,6 +117,20 @@ class Worker:
         with self._turn:
             return self._kept.get(key)
 
+    def record(self, comparison: Comparison) -> Record:
+        """What other settings can be judged by on the comparison's baseline."""
+        return self._recorder.of(comparison.baseline)
+
+    def busy_with(self, key: str) -> bool:
+        """Whether this job waits or runs."""
+        with self._turn:
+            return any(job is not None and job.key == key for job in (self._running, *self._waiting))
+
+    def wait(self, seconds: float) -> None:
+        """Until something may have changed, or so many seconds."""
+        with self._turn:
+            self._turn.wait(seconds)
+
     def warm(self) -> None:
         """Begin to import torch and diffusers, beside the page. Returns at once."""
         with self._turn:
@@ -123,7 +142,8 @@ class Worker:
         with self._turn:
             running = self._running.request.model if self._running else None
             return {"status": "ok", "loaded": self.loaded, "loading": self._warming,
-                    "running": running, "waiting": len(self._waiting)}
+                    "running": running, "waiting": len(self._waiting), "recording": self._recorder.recording,
+                    "to_record": self._recorder.due + self._recorder.recording}
 
     def _sign(self, job: Job) -> Waiting:
         with self._turn:
@@ -159,12 +179,15 @@ class Worker:
     def _work(self) -> None:
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: self._waiting or self._warming)
+                self._turn.wait_for(lambda: self._waiting or self._warming or self._recorder.due)
                 self._running = job = self._waiting.popleft() if self._waiting else None
+                due = None if job else self._recorder.take()
             try:
                 self._preload()
                 if job:
                     self._run(job)
+                elif due:
+                    self._recorder.make(due)
             except Exception as error:  # the thread must outlive any job
                 if job:
                     job.events.put(self._explained(error))
@@ -189,6 +212,8 @@ class Worker:
             raise Cancelled
         result = job.context.run(self._compared, job.request, job.method, baselines=self._baselines, emit=emit,
                                  stop=job.stop)
+        self._recorder.add(result.baseline)
+        result = result._replace(baseline=result.baseline._replace(survey=None))  # Baselines alone keep surveys, and count them
         with self._turn:
             self._kept[job.key] = result
             while len(self._kept) > MOST_KEPT:

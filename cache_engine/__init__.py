@@ -18,7 +18,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .comparison import Baselines, compare, compared
+    from .comparison import Baselines, compare, compared, recorded
+    from .footprint import cache_bytes
     from .likeness import Likeness, likeness_of
     from .loading import preload, preload_model
     from .method import METHODS, Knob, Method, method_from
@@ -43,34 +44,38 @@ if TYPE_CHECKING:
         SideDone,
         StepTrace,
     )
-    from .report import described
+    from .report import described, foretold
     from .runner import run
-    from .simulate import simulate
+    from .simulation import simulate
     from .sites.attach import attached
     from .survey import Survey
+    from .tradeoff import frontier
 
 _HOME = {
-    "comparison": ("Baselines", "compare", "compared"),
+    "comparison": ("Baselines", "compare", "compared", "recorded"),
+    "footprint": ("cache_bytes",),
     "likeness": ("Likeness", "likeness_of"),
     "loading": ("preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
-    "recipe": ("BASELINE", "format_recipe", "parse_recipe", "read_name"),
+    "recipe": ("BASELINE", "foretold", "format_recipe", "parse_recipe", "read_name"),
     "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
-    "report": ("described",),
+    "report": ("described", "foretold"),
     "runner": ("run",),
-    "simulate": ("simulate",),
+    "simulation": ("simulate",),
     "sites.attach": ("attached",),
     "survey": ("Survey",),
+    "tradeoff": ("frontier",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
-    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "Knob", "Likeness",
-    "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality", "RunRequest", "RunResult", "Seconds",
-    "SideDone", "StepTrace", "Survey", "attached", "compare", "compared", "described", "difference", "facts_of", "format_recipe",
-    "likeness_of", "method_from", "parse_recipe", "preload", "preload_model", "read_name", "resolve", "run", "simulate",
+    "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast",
+    "Knob", "Likeness", "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality",
+    "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "attached", "cache_bytes", "compare",
+    "compared", "described", "difference", "facts_of", "foretold", "format_recipe", "frontier", "likeness_of", "method_from",
+    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate",
 ]
 
 

@@ -20,23 +20,27 @@ MOST_SURVEYS = 500_000_000  # bytes of surveys among them
 
 
 class Baselines:
-    """Finished baselines under what was asked and what ran it: with either changed, the baseline runs again."""
+    """Finished baselines under what was asked and what ran it: with either changed, the baseline runs again. Any thread may ask."""
 
     def __init__(self, most: int = MOST_BASELINES) -> None:
         self._kept: OrderedDict[tuple[RunRequest, Engine], RunResult] = OrderedDict()
         self._most = most
+        self._lock = threading.Lock()
 
     def get(self, request: RunRequest, engine: Engine) -> RunResult | None:
         """The baseline of exactly this request on exactly this engine."""
-        result = self._kept.get((request, engine))
-        if result is not None:
-            self._kept.move_to_end((request, engine))
-        return result
+        with self._lock:
+            result = self._kept.get((request, engine))
+            if result is not None:
+                self._kept.move_to_end((request, engine))
+            return result
 
     def put(self, result: RunResult) -> None:
-        self._kept[(result.request, result.engine)] = result
-        while len(self._kept) > max(1, self._most) or (len(self._kept) > 1 and self._surveys() > MOST_SURVEYS):
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[(result.request, result.engine)] = result
+            self._kept.move_to_end((result.request, result.engine))
+            while len(self._kept) > max(1, self._most) or (len(self._kept) > 1 and self._surveys() > MOST_SURVEYS):
+                self._kept.popitem(last=False)
 
     def _surveys(self) -> int:
         return sum(kept.survey.nbytes for kept in self._kept.values() if kept.survey is not None)
@@ -46,7 +50,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
              stop: threading.Event | None = None, survey: bool = False) -> Comparison:
     """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
 
-    survey: record one too, on a baseline run of its own: recording takes time, which must not make the cache look faster.
+    survey: record one too, as ``recorded`` does.
     Raises EngineError or Cancelled; then nothing half done is kept.
     """
     from .runner import run  # torch
@@ -59,8 +63,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     kept = baselines.get(request, model.engine)
     baseline = kept or run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
     if survey and baseline.survey is None:
-        recorded = run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True)
-        baseline = baseline._replace(survey=recorded.survey)
+        baseline = recorded(baseline, emit=emit, stop=stop)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
     accelerated = run(request, method, emit=emit, stop=stop)
@@ -68,6 +71,17 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     result = Comparison(baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None)
     emit(result)
     return result
+
+
+def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None) -> RunResult:
+    """The baseline with a survey, from a run of its own: recording takes time, which must not make the cache look faster.
+
+    Raises EngineError or Cancelled.
+    """
+    from .runner import run  # torch
+
+    again = run(baseline.request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True)
+    return baseline._replace(survey=again.survey)
 
 
 def compare(request: RunRequest, method: Method, *, baseline: RunResult | None = None) -> Generator[Event]:

@@ -1,4 +1,4 @@
-"""A comparison as result files and endpoints carry it: plain JSON values, no pictures."""
+"""A comparison, or a forecast, as result files and endpoints carry it: plain JSON values, no pictures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from .likeness import likeness_of
 from .method import method_from
-from .records import Comparison, RunResult
-from .simulate import simulate
+from .records import Comparison, Forecast, RunResult
+from .simulation import simulate
 
 
 def described(result: Comparison) -> dict[str, Any]:
@@ -34,3 +34,12 @@ def _side(side: RunResult) -> dict[str, Any]:
     return {"seconds": side.seconds._asdict(), "tflops": side.tflops, "schedule": side.schedule, "schedules": side.schedules,
             "trace": [call._asdict() for call in side.trace], "peak_bytes": side.peak_bytes, "cache_bytes": side.cache_bytes,
             "effective": side.effective.model_dump()}
+
+
+def foretold(found: Forecast) -> dict[str, object]:
+    """A forecast as the command line and the endpoints give it."""
+    return {"method": found.method, "schedule": found.schedule, "schedules": found.schedules,
+            "steps_computed": found.steps_computed, "tflops": found.tflops, "baseline_tflops": found.baseline_tflops,
+            "compute_ratio": found.compute_ratio, "seconds": found.seconds, "baseline_seconds": found.baseline_seconds,
+            "speedup": found.speedup, "psnr_db": found.psnr_db, "band": found.band, "identical": found.identical,
+            "note": found.note, "trace": [call._asdict() for call in found.trace]}

@@ -21,7 +21,8 @@ MODULES = {
 }
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
-TORCH_FREE = "records method recipe quality schedules.* predictors.* session survey replay likeness simulate model methods.* models.*"
+TORCH_FREE = ("records method recipe quality schedules.* predictors.* session survey replay likeness simulation tradeoff model "
+              "methods.* models.*")
 
 
 class Rule(NamedTuple):
@@ -51,7 +52,8 @@ RULES = [
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.model", "placement records", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
-    Rule("cache_engine.survey cache_engine.replay cache_engine.likeness cache_engine.simulate", TORCH_FREE, "numpy"),
+    Rule("cache_engine.survey cache_engine.replay cache_engine.likeness cache_engine.simulation cache_engine.tradeoff",
+         TORCH_FREE, "numpy"),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage torchmetrics ray huggingface_hub"),
     Rule("app.views app.share", "", "PIL"),
@@ -143,7 +145,7 @@ def run_fresh(code: str, folder: Path) -> str:
 @pytest.mark.parametrize(("code", "unwanted"), [
     ("import cache_engine", HEAVY | {"gradio", "numpy", "skimage"}),
     ("from cache_engine import METHODS, MODELS, RunRequest, compare\nlist(METHODS), list(MODELS)", HEAVY | {"gradio"}),
-    ("import cache_engine.simulate" if "cache_engine.simulate" in MODULES else "import cache_engine.session", HEAVY),
+    ("import cache_engine.simulation" if "cache_engine.simulation" in MODULES else "import cache_engine.session", HEAVY),
     ("import cache_engine.quality", HEAVY),
     ("import cache_engine.recipe", HEAVY),
     ("import app", HEAVY),

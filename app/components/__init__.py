@@ -18,11 +18,15 @@ chart         published_views.chart(entries, reading, chosen)            choose 
 sheet         published_views.sheet(entries, reading, chosen)            choose {id}                     .cl-sheet [data-id]
 setting       published_views.card(entry | None)                         none                            .cl-setting dd
 notes         published_notes.read_with_care(model, quality, speed)      none                            .cl-notes li
+dial          expected.waiting | dial                                    turn {goal, value}              .cl-dial .plot, .thumb
+stale         expected.stale                                             none                            .cl-stale span
 
 The cards are speed, flops, psnr, ssim. A step's ``data-mode`` is its first stream's; each stream has a ``.cl-cell`` with its
 ``data-shade``; the readout is ``.cl-readout``; the one step shown in it has ``aria-current``. A recipe's parts are named by
 their letters (``[data-part=MC]``). In Python: ``runs(...).choose(fn)`` with ``event: gr.EventData`` and ``event.index``;
-``timeline(...).select(fn, trigger_mode="multiple")`` alike: gradio's other modes lose the last of several quick events.
+``timeline(...).select(fn, trigger_mode="multiple")`` alike: gradio's other modes lose the last of several quick events. The
+timeline's other events: limit {value, top} (the threshold was dragged; top is the axis' own while it is held), paint {mask,
+painted}, freeze {}, fix {knob, value} (the banner's button). While something is dragged one event is on its way at a time.
 
 Dicts, in short (the figures are text, ready to show; bare numbers are for places and lengths only):
 header      {"engine": "tiny FLUX · float32 · cpu · idle", "state": "idle" | "busy" | "loading" | "error"}
@@ -32,7 +36,9 @@ headline    {"state": "measured" | "empty", "cards": [{"name", "kind", "label", 
             "about": [sentence], "published": {"text", "source"} | None}
 timeline    {"steps", "running": None | "baseline" | "accelerated", "calls", "counts": {mode: n}, "warmup", "baseline": [bool],
             "rows": [{"label", "stream", "cells": [None | {"mode", "y", "value", "cost", "sentence", "facts"}]}],
-            "limit": None | {"place", "text"}, "top", "ticks": [{"place", "text"}], "signal", "at", "banner": "" | sentence}
+            "limit": None | {"place", "text"}, "top", "ticks": [{"place", "text"}], "signal", "at", "banner": "" | sentence,
+            "fix": None | {"knob", "value", "text"}, "drag": None | {"value", "low", "high", "step"}, "paint": bool, "masked": bool,
+            "expected": "" | what it is expected from}
 times       {"rows": [{"side", "label", "parts": [{"name", "share", "text"}], "total"}], "legend": [{"name", "text"}], "note"}
 difference  {"rows": [{"name", "text"}], "top": "32 and more"}
 runs        {"steps", "unit", "chosen", "rows": [{"index", "recipe", "modes", "faster", "flops", "psnr", "word", "when"}],
@@ -50,9 +56,13 @@ A chart's places are 0 (left, bottom) to 100, made by ``app.axes``. Its marks, t
 cross, square; dot (measured), expected (dashed), edge (amber). A mark answers to the pointer (within 22 pixels of a finger),
 a click on a spot with several takes the next; arrow keys go along x; Enter or a double click opens. Lines are "best"
 (dotted), "expected" (dashed) or plain.
+dial        {"state": "none" | "waiting" | "ready", "note", "points": [{"x", "y", "band": [y, y] | None}], "runs": [{"x", "y"}],
+            "at": None | {"x", "y", "speed", "db", "told", "likeness"}, "db": [low, high] | None, "speeds": [{"place", "text"}],
+            "levels": [{"place", "text"}]}
+stale       {"text"}
 
-What is expected, not measured, is drawn dashed and with "about": a card of kind "expected", a timeline or a cell with
-``"expected": True``. A cell with ``"painted": True`` gets a corner mark.
+What is expected, not measured, is drawn dashed and with "about": a card of kind "expected", a timeline whose "expected" is not
+empty. A card of kind "unknown" has no number but words. A cell with ``"painted": True`` gets a corner mark.
 
 Classes for gradio's own components (``elem_classes``); the styles are in base.css and gradio.css:
 cl-page (Row: aside | main), cl-aside, cl-main, cl-card (a Column that is a card), cl-card-head (its first Row), cl-section (a
@@ -67,6 +77,8 @@ print).
 
 from __future__ import annotations
 
+import json
+from abc import ABCMeta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -81,10 +93,26 @@ def _text(file: str) -> str:
     return (FOLDER / file).read_text(encoding="utf-8")
 
 
-def _drawn(name: str, value: dict[str, Any] | None, **more: Any) -> gr.HTML:
-    """A ``gr.HTML`` of constants: gradio runs templates, so no value may ever stand in one."""
-    return gr.HTML(value, html_template=f'<div class="cl-{name}"></div>', css_template=_text(f"{name}.css"),
-                   js_on_load=_text("dom.js") + _text(f"{name}.js"), apply_default_css=False, **more)
+def _as_text(component: gr.HTML, value: dict[str, Any] | None) -> str | None:
+    """How a value crosses: as one text. Of anything else gradio compares and wraps every part, several times an update."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+# gr.HTML with this one method of its own. Not by a class statement: for that gradio writes a stub file beside this one.
+Drawn: type[gr.HTML] = ABCMeta.__new__(type(gr.HTML), "Drawn", (gr.HTML,), {"postprocess": _as_text, "__module__": __name__})
+
+
+def _drawn(name: str, value: dict[str, Any] | None, parts: tuple[str, ...] = (), **more: Any) -> gr.HTML:
+    """Constants alone: gradio runs templates, so no value may ever stand in one. ``parts``: scripts that go before its own.
+
+    The styles come with the script, which puts them into the document once: gradio compiles a css_template anew, and has the
+    whole page restyled, at every value.
+    """
+    script = f"const styles = {json.dumps(_text(f'{name}.css'))};\n" + "".join(
+        _text(f"{part}.js") for part in ("dom", *parts, name))
+    given: Any = value  # gr.HTML knows of texts only
+    return Drawn(given, html_template=f'<div class="cl-{name}"></div>', css_template="", js_on_load=script,
+                 apply_default_css=False, **more)
 
 
 def header(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
@@ -104,7 +132,7 @@ def headline(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 
 def timeline(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
     """A column a step: what was decided, what it cost, how much had changed."""
-    return _drawn("timeline", value, **more)
+    return _drawn("timeline", value, ("limit", "paint"), **more)
 
 
 def times(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
@@ -145,3 +173,13 @@ def setting(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 def notes(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
     """Sentences to keep in mind; those about what is looked at are lit."""
     return _drawn("notes", value, **more)
+
+
+def dial(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """One wish, how fast or how close; the knobs follow."""
+    return _drawn("dial", value, **more)
+
+
+def stale(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """A tag above the pictures while the numbers are of another setting."""
+    return _drawn("stale", value, **more)

@@ -1,5 +1,7 @@
 // Put before every component's script: elements are made here. Text goes in as text nodes, never as markup.
 const root = element.firstElementChild;
+const sheet = document.head.appendChild(document.createElement('style'));
+sheet.textContent = `#${element.id} { ${styles} }`; // nested: they hold within this component alone
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -27,9 +29,28 @@ function icon(line, filled) {
     filled && shape('path', { d: filled, fill: 'currentColor' }));
 }
 
-// Draw now, and again whenever Python sends another value. No value arrives as null or as "" and is drawn as null.
+// Draw now, and again whenever Python sends another value. A value is JSON in one text; none arrives as null or "".
 function keep(draw) {
-  const redraw = () => draw(props.value || null);
+  const redraw = () => draw(props.value ? JSON.parse(props.value) : null);
   watch('value', redraw);
   redraw();
+}
+
+// Questions to Python while something moves: one at a time; of those that come meanwhile only the newest is asked, once the
+// answer is drawn. An answer that changes nothing is not drawn, so waiting has an end.
+function asking(name, patience = 1500) {
+  let asked = null, next = null, late = 0;
+  const send = (data) => {
+    asked = data;
+    next = null;
+    clearTimeout(late);
+    late = setTimeout(answered, patience);
+    trigger(name, data);
+  };
+  function answered() {
+    clearTimeout(late);
+    asked = null;
+    if (next) send(next);
+  }
+  return { answered, ask: (data) => { if (asked) next = data; else send(data); }, latest: () => next ?? asked };
 }

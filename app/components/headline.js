@@ -8,12 +8,12 @@ function card(one) {
 }
 
 // The zones of likeness on one line, the measured place as a mark across it.
-function scale({ scale: { place, on, words, ends }, num, word }) {
+function scale({ scale: { place, on, words, ends, band }, num, word }) {
   const edges = [0, ...ends, 100];
   const zones = words.map((_, i) => make('i', { class: i === on && 'on', '--from': edges[i], '--to': edges[i + 1] }));
   const names = words.map((name, i) => make('span', { class: i === on && 'on', '--from': edges[i] }, name));
   return make('div', { class: 'scale', role: 'img', 'aria-label': `${num}${word ? `: ${word}` : ''}` }, ...zones, ...names,
-    make('em', { '--from': place }));
+    band && make('u', { '--from': band[0], '--to': band[1] }), make('em', { '--from': place }));
 }
 
 function about(value) {

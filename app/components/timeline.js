@@ -6,13 +6,15 @@ const REST = 120; // milliseconds: a held arrow key tells Python where it stoppe
 
 // ---- parts that stand still ----
 const legend = make('p', { class: 'legend' });
-const kind = make('span', { class: 'cl-kind', 'data-kind': 'expected', hidden: true }, 'expected, not run');
+const kind = make('span', { class: 'cl-kind', 'data-kind': 'expected', hidden: true });
 const plot = make('div', { class: 'tl' });
-const sentence = make('p', { class: 'sentence' }), facts = make('p', { class: 'cl-note facts' }), banner = make('p', { class: 'banner' });
+const sentence = make('p', { class: 'sentence' }), facts = make('p', { class: 'cl-note facts' });
+const why = make('span'), fix = make('button', { type: 'button', class: 'cl-btn' }), banner = make('p', { class: 'banner' }, why, fix);
+fix.onclick = () => trigger('fix', { knob: view.fix.knob, value: view.fix.value });
 const back = turn('Step before', BEFORE, -1), forth = turn('Next step', NEXT, 1);
 const readout = make('div', { class: 'cl-readout' }, back, forth, banner, sentence, facts);
 set(root, { class: 'cl-timeline cl-card', role: 'group', 'aria-label': 'Steps' },
-  make('header', {}, make('h2', {}, 'Steps'), kind, legend), plot, readout);
+  make('header', {}, make('h2', {}, 'Steps'), kind, legend, tools), plot, readout);
 
 function turn(name, path, by) {
   const button = make('button', { type: 'button', class: 'cl-btn cl-icon cl-quiet', 'aria-label': name }, icon(path));
@@ -42,7 +44,9 @@ function tell() {
   const silent = pinned === null && pointed === null && view.banner;
   banner.hidden = !silent;
   sentence.hidden = facts.hidden = Boolean(silent);
-  banner.textContent = view.banner;
+  why.textContent = view.banner;
+  fix.hidden = !view.fix;
+  fix.textContent = view.fix?.text ?? '';
   const told = view.rows.map((row) => ({ row, cell: row.cells[shown] })).filter(({ cell }) => cell);
   const lines = told.map(({ row, cell }) => view.rows.length > 1 ? `${row.stream}: ${cell.sentence}` : cell.sentence);
   const waiting = view.baseline[shown] ? 'not run yet; the baseline is' : 'not run yet';
@@ -61,15 +65,30 @@ function build({ steps, rows }) {
     const column = make('button', { type: 'button', class: 'cl-step' }, make('i', { class: 'base' }), ...cells,
       make('span', { class: 'plot' }, ...bars, make('span', { class: 'over' })),
       make('span', { class: 'n' }, String(i)));
-    column.onclick = () => pin(i);
+    column.onclick = (event) => {
+      if (!painting) return pin(i);
+      if (event.detail === 0) { begin(i); end(); } // by keyboard: a pointer has painted already
+    };
     column.onpointerenter = (event) => { if (event.pointerType === 'mouse') { pointed = i; tell(); } };
     return column;
   });
   const grid = make('div', { class: 'steps', role: 'group', 'aria-label': `${steps} steps; arrow keys move` },
     make('span', { class: 'brace' }, make('span', {}, 'warm-up')), make('div', { class: 'zone' }), ...columns, limit());
   grid.onpointerleave = (event) => { if (event.pointerType === 'mouse') { pointed = null; tell(); } };
-  grid.onpointermove = (event) => { if (event.pointerType !== 'mouse' && event.pressure > 0) scrub(event, grid); };
-  grid.onpointerup = (event) => { if (event.pointerType !== 'mouse' && pointed !== null) pin(pointed); };
+  grid.onpointerdown = (event) => {
+    if (!painting || held || event.button > 0) return;
+    grid.setPointerCapture(event.pointerId);
+    begin(under(event, grid));
+  };
+  grid.onpointermove = (event) => {
+    if (brush) touch(under(event, grid));
+    else if (event.pointerType !== 'mouse' && event.pressure > 0 && !held) scrub(event, grid);
+  };
+  grid.onpointerup = (event) => {
+    if (brush) end();
+    else if (event.pointerType !== 'mouse' && pointed !== null && !held) pin(pointed);
+  };
+  grid.onpointercancel = end;
   grid.onkeydown = (event) => {
     const to = { ArrowRight: at() + 1, ArrowLeft: at() - 1, Home: 0, End: steps - 1 }[event.key];
     if (to !== undefined) { event.preventDefault(); pin(to, true); }
@@ -101,14 +120,14 @@ function mark() {
 
 const shapeOf = ({ steps, rows }) => [steps, ...rows.map((row) => row.label)].join('|');
 
-function scrub(event, grid) {
+function under(event, grid) {
   const box = grid.getBoundingClientRect();
-  pointed = Math.max(0, Math.min(columns.length - 1, Math.floor((event.clientX - box.left) / box.width * columns.length)));
-  tell();
+  return Math.max(0, Math.min(columns.length - 1, Math.floor((event.clientX - box.left) / box.width * columns.length)));
 }
 
-function limit() {
-  return make('div', { class: 'cl-limit' }, make('em', {}, 'computed'), make('output', {}), make('em', {}, 'cached'));
+function scrub(event, grid) {
+  pointed = under(event, grid);
+  tell();
 }
 
 // ---- one value onto the grid ----
@@ -130,11 +149,13 @@ function paint(column, i) {
 }
 
 function draw(value) {
-  const again = value && view && (value.calls < view.calls || value.steps !== view.steps);
+  const again = value && view && !value.expected && (value.calls < view.calls || value.steps !== view.steps);
   if (again) pinned = pointed = null;
   view = value;
-  set(root, { 'data-running': view?.running ?? null, 'data-empty': !view, 'data-expected': view?.expected ?? null });
+  set(root, { 'data-running': view?.running ?? null, 'data-empty': !view, 'data-expected': Boolean(view?.expected) });
   kind.hidden = !view?.expected;
+  kind.textContent = view?.expected || '';
+  drawTools();
   legend.replaceChildren(...Object.entries(view?.counts ?? {}).filter(([mode, n]) => n || mode !== 'partial')
     .map(([mode, n]) => make('span', {}, make('i', { 'data-shade': mode }), mode, make('b', {}, String(n)))));
   if (!view) return set(plot, {}, make('p', { class: 'cl-note' }, 'Nothing has run yet: press Generate, and every step appears here as it is decided.'));
@@ -144,9 +165,7 @@ function draw(value) {
   const brace = plot.querySelector('.brace'), line = plot.querySelector('.cl-limit');
   set(brace, { '--share': view.warmup / view.steps });
   brace.hidden = !view.warmup;
-  line.hidden = !view.limit;
-  set(plot, { '--t': view.limit?.place ?? 0 });
-  line.querySelector('output').textContent = view.limit?.text ?? '';
+  drawLimit(line);
   plot.querySelector('.zone').replaceChildren(make('i', { class: 'under' }), ...view.ticks.map((tick) => make('i', { '--at': tick.place })));
   plot.querySelector('.axis').replaceChildren(make('em', {}, view.signal), ...[{ place: 0, text: '0' }, ...view.ticks].map((tick) => make('span', { '--at': tick.place }, tick.text)));
   readout.setAttribute('aria-live', view.running ? 'off' : 'polite');

@@ -7,7 +7,7 @@ import gradio as gr
 from cache_engine import METHODS, MODELS
 
 from .. import form, views
-from ..components import difference, headline, recipe, runs, status, timeline, times
+from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..presets import presets_for
 from ..worker import Worker
 from .compare_parts import VIEWS, Parts
@@ -21,7 +21,7 @@ def build(worker: Worker, model: str) -> Parts:
     """Made and wired. What comes back is where another tab may put a setting."""
     parts = Parts()
     parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
-    parts.locked = gr.State(True)
+    parts.locked, parts.painted = gr.State(True), gr.State(["", []])
     with gr.Row(elem_classes="cl-page"):
         with gr.Column(elem_classes="cl-aside"):
             _prompt(parts, model)
@@ -83,6 +83,7 @@ def _setting(parts: Parts, model: str) -> None:
                                    label="Method", interactive=True, elem_id="method")
         parts.preset = gr.Radio(list(known), value=title or None, label="Preset", interactive=True, elem_classes=["cl-chips"],
                                 elem_id="preset")
+        parts.dial = dial(None, elem_id="dial")
     with gr.Column(elem_classes="cl-section"):
         parts.recipe_text = gr.Textbox(text, label="Recipe · type one, or move the knobs", interactive=True, max_lines=1,
                                        elem_classes=["cl-mono"], elem_id="recipe-text")
@@ -99,6 +100,7 @@ def _pictures(parts: Parts) -> None:
         with gr.Row(elem_classes="cl-card-head"):
             parts.view = gr.Radio(list(VIEWS), value=VIEWS[0], show_label=False, container=False, elem_classes="cl-seg",
                                   interactive=True, label="View", elem_id="view")
+            parts.stale = stale(None, elem_id="stale")
         with gr.Row():
             with gr.Column(elem_classes="cl-left"):
                 with gr.Column() as parts.slider_view:

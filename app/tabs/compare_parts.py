@@ -8,6 +8,9 @@ from typing import Any
 import gradio as gr
 
 VIEWS = ("Slider", "Side by side")
+Updates = dict[Any, Any]  # component -> what it becomes
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
 
 
 @dataclass
@@ -34,7 +37,9 @@ class Parts:
     recipe: Any = None
     groups: dict[str, Any] = field(default_factory=dict)  # method -> its Column of knobs
     knobs: dict[tuple[str, str], Any] = field(default_factory=dict)
+    dial: Any = None
     headline: Any = None
+    stale: Any = None  # says that the pictures are of another setting than the numbers
     view: Any = None
     pair: Any = None
     reveal: Any = None
@@ -54,3 +59,4 @@ class Parts:
     shown: Any = None  # key of the one that is shown
     origin: Any = None  # title of the preset that the knobs came from
     locked: Any = None  # whether the seed is kept
+    painted: Any = None  # [mask, steps forced by hand]: they are marked as long as the mask is this one

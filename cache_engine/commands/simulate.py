@@ -16,21 +16,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..likeness import likeness_of  # numpy
-    from ..simulate import simulate
+    from ..report import foretold
+    from ..simulation import simulate
     from ..survey import load
 
     survey = load(options.survey)
     found = simulate(survey, method_of(options), likeness_of(survey))
-    return Answer(described(found), text(found))
-
-
-def described(found: Forecast) -> dict[str, object]:
-    """As the command line and the endpoints give it."""
-    return {"method": found.method, "schedule": found.schedule, "schedules": found.schedules,
-            "steps_computed": found.steps_computed, "tflops": found.tflops, "baseline_tflops": found.baseline_tflops,
-            "compute_ratio": found.compute_ratio, "seconds": found.seconds, "baseline_seconds": found.baseline_seconds,
-            "speedup": found.speedup, "psnr_db": found.psnr_db, "band": found.band, "identical": found.identical,
-            "note": found.note, "trace": [call._asdict() for call in found.trace]}
+    return Answer(foretold(found), text(found))
 
 
 def text(found: Forecast) -> str:

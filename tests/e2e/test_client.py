@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,23 @@ def test_cancel_stops_a_run(client: Client) -> None:
     assert not client.predict("someone else's", api_name="/cancel")
     assert client.predict(key, api_name="/cancel")
     assert list(events)[-1]["event"] == "cancelled"
+
+
+def test_simulate_judges_another_setting_without_a_run(client: Client) -> None:
+    key = next(iter(list(client.submit(job(steps=8), api_name="/compare"))))["job"]
+    for _ in range(600):
+        if not client.predict(api_name="/health")["to_record"]:
+            break
+        time.sleep(0.1)
+    found = client.predict({"job": key, "method": METHOD | {"residual_diff_threshold": 0.0}}, api_name="/simulate")
+    assert (found["schedule"], found["identical"], found["compute_ratio"]) == ("C" * 8, True, 1.0)
+    cached = client.predict({"job": key, "method": METHOD | {"residual_diff_threshold": 1.0}}, api_name="/simulate")
+    assert cached["schedule"] == "CCCccccc"
+    assert cached["speedup"] > 1
+    for bad, said in (({"job": "?", "method": METHOD}, "job"), ({"job": key}, "simulate"),
+                      ({"job": key, "method": {"name": "x"}}, "method")):
+        with pytest.raises(AppError, match=said):
+            client.predict(bad, api_name="/simulate")
 
 
 def test_two_users_at_once_are_queued_and_never_mixed(served: str) -> None:

@@ -25,7 +25,7 @@ from cache_engine.records import EngineError, RunRequest
 from cache_engine.replay import replay
 from cache_engine.report import described
 from cache_engine.runner import run
-from cache_engine.simulate import simulate
+from cache_engine.simulation import simulate
 from cache_engine.survey import Survey
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
 from tests.parity.loop import tiny_flux

@@ -1,0 +1,121 @@
+"""Baselines are recorded once each, after their comparison was shown, when nobody waits: from then on knobs answer without a run.
+
+Whoever hands in a comparison meanwhile comes first: the recording stops within a step and is begun anew later.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cache_engine import (
+    Baselines,
+    Cancelled,
+    Engine,
+    Event,
+    Likeness,
+    Progress,
+    RunRequest,
+    RunResult,
+    Survey,
+    frontier,
+    likeness_of,
+    recorded,
+)
+
+MOST_DUE = 8
+
+log = logging.getLogger(__name__)
+Key = tuple[RunRequest, Engine]
+
+
+class Record(NamedTuple):
+    """What there is of a baseline's record. ``survey``: once it is made; until then ``step`` of ``steps``, 0 while it waits.
+
+    expected: whether there is one to wait for.
+    """
+
+    survey: Survey | None = None
+    likeness: Likeness | None = None
+    expected: bool = False
+    step: int = 0
+    steps: int = 0
+
+
+class Recorder:
+    """Which baselines are due, and the one on its way. ``record``: None where nothing can be recorded (a ZeroGPU Space)."""
+
+    def __init__(self, baselines: Baselines, record: Callable[..., RunResult] | None = recorded) -> None:
+        self._baselines, self._record = baselines, record
+        self._due: list[RunResult] = []
+        self._current: Key | None = None
+        self._step = 0
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    @property
+    def due(self) -> int:
+        """How many wait to be recorded."""
+        with self._lock:
+            return len(self._due)
+
+    @property
+    def recording(self) -> bool:
+        with self._lock:
+            return self._current is not None
+
+    def add(self, baseline: RunResult) -> None:
+        """Record it when there is time. Those of another model are let go: it would have to be loaded for them."""
+        if self._record is None:
+            return
+        with self._lock:
+            self._due = [one for one in self._due if one.engine == baseline.engine and one.request != baseline.request]
+            if baseline.survey is None:
+                self._due = [*self._due, baseline][-MOST_DUE:]
+
+    def interrupt(self) -> None:
+        """Somebody waits for the engine."""
+        self._stop.set()
+
+    def of(self, baseline: RunResult) -> Record:
+        """What there is for a baseline."""
+        key = (baseline.request, baseline.engine)
+        kept = self._baselines.get(*key)
+        if kept is not None and kept.survey is not None:
+            return Record(kept.survey, likeness_of(kept.survey))
+        with self._lock:
+            waits = any((one.request, one.engine) == key for one in self._due)
+            now = self._current == key
+            return Record(expected=waits or now, step=self._step if now else 0, steps=baseline.request.steps or 0)
+
+    def take(self) -> RunResult | None:
+        """The newest that is due, for ``make``. From here on ``interrupt`` reaches it."""
+        with self._lock:
+            if not self._due:
+                return None
+            baseline = self._due.pop()
+            self._current, self._step, self._stop = (baseline.request, baseline.engine), 0, threading.Event()
+            return baseline
+
+    def make(self, baseline: RunResult) -> None:
+        """Record it; on the engine's thread. Never raises: a record is a convenience."""
+        assert self._record is not None
+        try:
+            done = self._record(baseline, emit=self._heard, stop=self._stop)
+            if done.survey is not None:
+                frontier(done.survey, likeness_of(done.survey))  # the dial's answer, before anyone turns it
+                self._baselines.put(done)
+        except Cancelled:
+            with self._lock:
+                self._due.append(baseline)
+        except Exception:
+            log.exception("a baseline could not be recorded; knobs will not answer for it")
+        finally:
+            with self._lock:
+                self._current = None
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "denoise":
+            self._step = event.done

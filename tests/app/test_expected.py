@@ -1,0 +1,124 @@
+"""From a forecast to what is drawn: nothing that is expected passes for measured, nothing unknown has a number."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app import expected, views
+from cache_engine import Forecast, Method
+from tests.app.made import dbcache, pair, run
+
+LAST = pair(dbcache())
+
+
+def forecast(method: Method, psnr_db: float | None = 33.0, *, counted: bool = True, error: float = 0.1) -> Forecast:
+    """What a survey would say of ``method`` on the decisions that a run of the same changes makes."""
+    made, whole = run(method), LAST.baseline
+    identical = all(call.mode == "C" for call in made.trace)
+    known = psnr_db is not None and not identical
+    return Forecast(method=method.described(), trace=made.trace, seconds=made.seconds.denoise, baseline_seconds=whole.seconds.denoise,
+                    tflops=made.tflops if counted else None, baseline_tflops=whole.tflops, psnr_db=psnr_db if known else None,
+                    band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and known else None, identical=identical,
+                    error=0.0 if identical else error, note="" if known else "only a run can tell")
+
+
+def cards(found: Forecast) -> dict[str, dict[str, Any]]:
+    return {card["name"]: card for card in expected.headline(found, LAST, cache=210_000_000)["cards"]}
+
+
+def test_expected_figures_stand_beside_the_last_runs() -> None:
+    shown = cards(forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4)))
+    assert (shown["speed"]["kind"], shown["psnr"]["kind"], shown["flops"]["kind"]) == ("expected", "expected", "counted")
+    assert shown["speed"]["notes"] == [f"last run {LAST.speedup:.2f}×"]
+    assert shown["psnr"]["num"] == "33 ± 2 dB"
+    assert shown["psnr"]["scale"]["band"] == [views.place(31), views.place(35)]
+    assert shown["psnr"]["notes"] == ["last run 33.6 dB"]
+    assert shown["ssim"]["num"] == "no estimate"
+    assert "memory for the cache 210 MB" in shown["ssim"]["notes"]
+    assert shown["flops"]["notes"][-1] == "last run 978"
+
+
+def test_what_cannot_be_judged_has_no_number() -> None:
+    shown = cards(forecast(dbcache(), None, counted=False))
+    assert {card["num"] for card in shown.values()} == {"no estimate"}
+    assert {card["kind"] for card in shown.values()} == {"unknown"}
+    assert "only a run can tell" in shown["psnr"]["notes"]
+    cells = expected.steps(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
+    assert not any("TFLOPs" in cell["facts"] for cell in cells if cell["mode"] == "cached")
+
+
+def test_all_computed_is_identical_and_no_estimate_is_needed() -> None:
+    card = cards(forecast(dbcache(residual_diff_threshold=0.0)))["psnr"]
+    assert (card["num"], card["kind"], card["scale"]["on"]) == ("identical", "counted", -1)
+
+
+def test_the_timeline_says_what_it_is_expected_from_and_what_was_painted() -> None:
+    view = expected.steps(forecast(dbcache()), LAST, top=0.5, painted=[3, 9])
+    assert view["expected"] == f"expected from the baseline run of {LAST.baseline.clock}"
+    assert (view["top"], view["limit"]["place"]) == (0.5, 0.24)
+    assert [step for step, cell in enumerate(view["rows"][0]["cells"]) if cell.get("painted")] == [3, 9]
+    assert view["drag"] == {"value": 0.12, "low": 0, "high": 1, "step": 0.01}
+    assert json.loads(json.dumps(view)) == view
+
+
+def test_a_static_mask_leaves_no_line_to_drag() -> None:
+    masked = dbcache(steps_computation_mask="10" * 14, steps_computation_policy="static")
+    view = expected.steps(forecast(masked), LAST)
+    assert (view["limit"], view["drag"], view["masked"], view["paint"]) == (None, None, True, True)
+    assert all(cell["change"] is not None for cell in view["rows"][0]["cells"][1:])
+
+
+def test_the_banners_button_turns_the_knob_that_helps() -> None:
+    view = expected.steps(forecast(dbcache(residual_diff_threshold=0.02)), LAST)
+    assert view["fix"] == {"knob": "residual_diff_threshold", "value": 0.03, "text": "Set 0.03"}
+    assert view["banner"].startswith("0 of 28 steps cached")
+    shorter = expected.steps(forecast(dbcache(max_warmup_steps=28)), LAST, warm_up=27)
+    assert shorter["fix"] == {"knob": "max_warmup_steps", "value": 27, "text": "Set 27"}
+    assert expected.steps(forecast(dbcache()), LAST)["fix"] is None
+
+
+def test_pictures_are_called_stale_only_while_they_are() -> None:
+    assert expected.stale(LAST, True) == {"text": f"Pictures are of the last run: {LAST.speedup:.2f}×, 33.6 dB"}
+    assert expected.stale(LAST, False) == expected.stale(None, True) == {"text": ""}
+
+
+def frontier(known: bool = True) -> list[Forecast]:
+    """From slow and close to fast and far."""
+    levels = {0.0: 60.0, 0.08: 45.0, 0.12: 33.0, 0.3: 24.0}
+    settings = [dbcache(residual_diff_threshold=limit, max_continuous_cached_steps=-1) for limit in levels]
+    return [forecast(method, level if known else None, error=10 ** (-level / 20))
+            for method, level in zip(settings, levels.values(), strict=True)]
+
+
+@pytest.mark.parametrize(("goal", "value", "place"), [
+    ("speed", 1.0, 0), ("speed", 1.01, 1), ("speed", 99.0, 3), ("likeness", 99.0, 0), ("likeness", 45.0, 1), ("likeness", 33.1, 1),
+    ("likeness", 30.0, 2), ("likeness", 0.0, 3)])
+def test_the_dial_is_solved_by_the_forecasts(goal: str, value: float, place: int) -> None:
+    known = frontier()
+    assert [one.speedup for one in known] == sorted(one.speedup for one in known)
+    assert expected.solved(known, goal, value) is known[place]
+    assert expected.solved([], goal, value) is None
+
+
+def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
+    known = frontier()
+    view = expected.dial(known, [LAST], known[2])
+    assert view["db"] == [20.0, 45.0]
+    assert [point["y"] for point in view["points"]] == [1.0, 1.0, pytest.approx(13 / 25), pytest.approx(4 / 25)]
+    assert view["points"][2]["band"] == [pytest.approx(11 / 25), pytest.approx(15 / 25)]
+    assert view["runs"] == [{"x": expected.across(LAST.speedup), "y": pytest.approx(13.6123 / 25)}]
+    assert (view["at"]["told"], view["at"]["likeness"]) == (f"{known[2].speedup:.2f}×", "33 ± 2 dB")
+    assert [mark["text"] for mark in view["speeds"]] == ["1×", "1.5×", "2×", "3×", "4×"]
+    assert (expected.across(0.5), expected.across(1), expected.across(2), expected.across(8)) == (0, 0, 0.5, 1)
+    assert json.loads(json.dumps(view)) == view
+
+
+def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
+    view = expected.dial(frontier(known=False), [LAST], None)
+    heights = [point["y"] for point in view["points"]]
+    assert heights == sorted(heights, reverse=True)
+    assert (view["db"], view["levels"], view["runs"], view["at"]) == (None, [], [], None)
+    assert view["note"].startswith("No dB yet")

@@ -1,0 +1,100 @@
+"""Baselines are recorded when nobody waits, and whoever hands in a comparison comes first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from app.recorder import MOST_DUE, Recorder
+from app.worker import Worker
+from cache_engine import METHODS, Baselines, Cancelled, Comparison, Progress, RunRequest, RunResult
+from tests.app.made import ENGINE, QUALITY, run
+
+BASELINE = run(METHODS["baseline"]())
+PATIENCE = 20.0  # seconds; a busy machine is slow, not wrong
+
+
+def of(seed: int, model: str = "tiny") -> RunResult:
+    return BASELINE._replace(request=BASELINE.request.replaced(seed=seed, model=model), engine=ENGINE.replaced(model=model))
+
+
+def eventually(true: Callable[[], Any]) -> Any:
+    until = time.monotonic() + PATIENCE
+    while not (found := true()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
+def test_the_newest_is_recorded_first_and_another_models_are_let_go() -> None:
+    recorder = Recorder(Baselines(), record=lambda baseline, **_: baseline)
+    for seed in (1, 2, 1):
+        recorder.add(of(seed))
+    taken = []
+    while due := recorder.take():
+        taken.append(due.request.seed)
+        recorder.make(due)
+    assert taken == [1, 2]
+    recorder.add(of(1))
+    recorder.add(of(5, model="flux-dev"))
+    assert not recorder.of(of(1)).expected
+    assert recorder.of(of(5, model="flux-dev")).expected
+    for seed in range(20):
+        recorder.add(of(seed))
+    assert sum(recorder.of(of(seed)).expected for seed in range(20)) == MOST_DUE
+
+
+def test_where_nothing_can_be_recorded_nothing_is_expected() -> None:
+    recorder = Recorder(Baselines(), record=None)
+    recorder.add(of(1))
+    assert recorder.take() is None
+    assert not recorder.of(of(1)).expected
+
+
+def test_a_record_that_fails_is_not_waited_for() -> None:
+    def record(baseline: RunResult, **_: Any) -> RunResult:
+        raise ValueError(baseline.request.prompt)
+
+    recorder = Recorder(Baselines(), record)
+    recorder.add(of(1))
+    due = recorder.take()
+    assert due is not None
+    assert recorder.recording
+    recorder.make(due)
+    assert not recorder.recording
+    assert not recorder.of(of(1)).expected
+
+
+def test_a_comparison_stops_the_recording_which_is_begun_anew() -> None:
+    order: list[str] = []
+    begun, finish = threading.Event(), threading.Event()
+
+    def record(baseline: RunResult, *, emit: Callable[[Any], None], stop: threading.Event) -> RunResult:
+        order.append("record")
+        emit(Progress("baseline", "denoise", "", 3, 28))
+        begun.set()
+        while not finish.is_set():
+            if stop.wait(0.01):
+                order.append("stopped")
+                raise Cancelled
+        order.append("recorded")
+        return baseline
+
+    def compared(request: RunRequest, method: Any, **_: Any) -> Comparison:
+        order.append(f"compare {request.seed}")
+        return Comparison(of(request.seed), of(request.seed), QUALITY, False)
+
+    worker = Worker(compared, record)
+    job = worker.submit(BASELINE.request.replaced(seed=1), METHODS["baseline"]())
+    assert eventually(lambda: worker.kept(job.key))
+    assert begun.wait(PATIENCE)
+    state = worker.record(Comparison(of(1), of(1), QUALITY, False))
+    assert (state.expected, state.step, state.steps) == (True, 3, 28)
+    assert worker.state()["recording"]
+    second = worker.submit(BASELINE.request.replaced(seed=2), METHODS["baseline"]())
+    assert eventually(lambda: worker.kept(second.key))
+    assert not worker.busy_with(second.key)
+    finish.set()
+    assert eventually(lambda: order.count("recorded") == 2)
+    assert order[:4] == ["compare 1", "record", "stopped", "compare 2"]

@@ -1,0 +1,179 @@
+"""Live what-if in a real browser: sliders, line, paint, freeze and dial answer from the baseline's record, without a run."""
+
+from __future__ import annotations
+
+import re
+import statistics
+
+import pytest
+from playwright.sync_api import FloatRect, Locator, Page, expect
+
+from .conftest import Visit
+from .test_compare_tab import generate, knob, recipe
+
+RECORD = 120_000  # ms; a baseline run on a busy machine
+LIMIT = "#knob-dbcache-residual_diff_threshold"
+# Moves the slider as a hand does, and waits until the timeline's own line has followed and is on the screen.
+SLIDE = """async (to) => {
+  const slider = document.querySelector('#knob-dbcache-residual_diff_threshold input[type=range]');
+  const line = document.querySelector('#timeline .cl-limit output');
+  const begun = performance.now();
+  slider.value = to;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+  while (Number(line.textContent) !== to) await new Promise((again) => setTimeout(again, 2));
+  await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn, 0)));
+  return performance.now() - begun;
+}"""
+
+
+def middle(place: Locator) -> tuple[float, float]:
+    box: FloatRect | None = place.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def modes(page: Page) -> str:
+    found = page.locator("#timeline .cl-step").evaluate_all("all => all.map(one => one.dataset.mode)")
+    return "".join("c" if mode == "cached" else "C" for mode in found)
+
+
+def value(page: Page, name: str) -> str:
+    return page.locator(f"#knob-dbcache-{name} input[type=number]").input_value()
+
+
+@pytest.fixture
+def ready(visit: Visit) -> Page:
+    """A comparison is shown and its baseline is recorded."""
+    page = visit.page
+    recipe(page, "F1B0_W4MC3_R0.3_T1O1")
+    expect(page.locator(f"{LIMIT} input[type=number]")).to_have_value("0.3")
+    generate(page)
+    expect(page.locator("#dial .cl-dial")).to_have_attribute("data-state", "ready", timeout=RECORD)
+    return page
+
+
+def expected(page: Page) -> None:
+    expect(page.locator("#timeline .cl-timeline")).to_have_attribute("data-expected", "")
+
+
+def test_a_slider_redraws_the_timeline_at_once(ready: Page, capsys: pytest.CaptureFixture[str]) -> None:
+    page, ran = ready, ready.locator("[data-card=speed] .num").inner_text()
+    took = [page.evaluate(SLIDE, to / 100) for to in [*range(8, 40, 2), *range(39, 9, -3)]]
+    with capsys.disabled():
+        print(f"\nslider to redrawn timeline, {len(took)} moves: median {statistics.median(took):.0f} ms, most {max(took):.0f} ms")
+    assert statistics.median(took) < 150
+    expected(page)
+    expect(page.locator("[data-card=speed]")).to_have_attribute("data-kind", "expected")
+    expect(page.locator("[data-card=speed]")).to_contain_text(f"last run {ran}")
+    expect(page.locator("[data-card=flops]")).to_have_attribute("data-kind", "counted")
+    expect(page.locator("#stale")).to_contain_text(f"Pictures are of the last run: {ran}")
+    expect(page.locator("#status")).to_contain_text("Expected, not run.")
+    expect(page.locator("#runs [data-index]")).to_have_count(1)  # nothing was run
+    page.evaluate(SLIDE, 0.3)  # where it was measured
+    expect(page.locator("#timeline .cl-timeline")).not_to_have_attribute("data-expected", "")
+    expect(page.locator("[data-card=speed]")).to_have_attribute("data-kind", "measured")
+    expect(page.locator("#stale")).not_to_contain_text("Pictures")
+
+
+@pytest.mark.parametrize("visit", [{"has_touch": True}], indirect=True)
+def test_the_line_is_dragged_by_mouse_keys_and_finger(ready: Page) -> None:
+    page, line = ready, ready.locator("#timeline .cl-limit")
+    line.scroll_into_view_if_needed()
+    x, y = middle(page.locator("#timeline .cl-limit output"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 30, steps=6)
+    page.mouse.up()
+    expected(page)
+    expect(page.locator(f"{LIMIT} input[type=number]")).not_to_have_value("0.3")
+    dragged = float(value(page, "residual_diff_threshold"))
+    assert 0.1 < dragged < 0.3
+    expect(line).to_have_attribute("aria-valuenow", f"{dragged:g}")
+    line.focus()
+    for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown"):
+        page.keyboard.press(key)
+    expect(page.locator(f"{LIMIT} input[type=number]")).to_have_value(f"{dragged + 0.02:.2g}")
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile(f"_R{dragged + 0.02:.2g}_"))
+    x, y = middle(page.locator("#timeline .cl-limit output"))
+    fingers = page.context.new_cdp_session(page)
+    for kind, down in (("touchStart", 0), ("touchMove", 12), ("touchMove", 25), ("touchEnd", None)):
+        points = [] if down is None else [{"x": x, "y": y + down}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    expect(page.locator(f"{LIMIT} input[type=number]")).not_to_have_value(f"{dragged + 0.02:.2g}")
+
+
+def test_cells_are_painted_and_decisions_frozen(ready: Page) -> None:
+    page, before = ready, modes(ready)
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.locator("#status")).to_contain_text("as the one run of this setting did")
+    mask = page.locator("#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea").first
+    expect(mask).to_have_value(before.replace("C", "1").replace("c", "0"))
+    page.get_by_role("button", name="Clear mask").click()
+    expect(mask).to_have_value("")
+    page.get_by_role("button", name="Paint").click()
+    steps = page.locator("#timeline .cl-step")
+    steps.first.scroll_into_view_if_needed()
+    first = before.index("c", 6)
+    (x, y), (to, _) = (middle(steps.nth(step).locator(".cl-cell").first) for step in (first, first + 2))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(to, y, steps=4)
+    page.mouse.up()
+    wished = before[:first] + "CCC" + before[first + 3:]
+    expect(mask).to_have_value(wished.replace("C", "1").replace("c", "0"))
+    expected(page)
+    assert modes(page) == wished
+    expect(page.locator("#timeline .cl-step[data-painted]")).to_have_count(3)
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile(r"_SCM[01]{28}_static"))
+    steps.nth(27).focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#timeline .cl-step[data-painted]")).to_have_count(4)
+    assert modes(page)[27] != before[27]
+    steps.nth(0).focus()
+    page.keyboard.press("Space")  # the first step has nothing to reuse
+    assert modes(page)[0] == "C"
+    generate(page)  # a painted mask is a setting like any other
+    assert page.locator("#timeline .cl-step[data-mode=cached]").count() == modes(page).count("c")
+
+
+def test_the_dial_is_solved_and_the_knobs_follow(ready: Page) -> None:
+    page, plot = ready, ready.locator("#dial .plot")
+    x, y = middle(plot)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 40, y, steps=5)
+    page.mouse.up()
+    expected(page)
+    expect(page.locator("#status")).to_contain_text("Expected, not run.")
+    slow = page.locator("#dial header b").inner_text()
+    settings = page.locator("#recipe-text input, #recipe-text textarea").first.input_value()
+    plot.focus()
+    for _ in range(16):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#dial header b")).not_to_have_text(slow)
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).not_to_have_value(settings)
+    fast = page.locator("#dial header b").inner_text()
+    assert float(fast.rstrip("×")) > float(slow.rstrip("×"))
+    assert page.locator("[data-card=speed] .num").inner_text() == fast
+
+
+def test_nothing_cached_offers_what_would_and_other_grains_say_no_estimate(ready: Page) -> None:
+    page = ready
+    knob(page, "residual_diff_threshold", 0.01)
+    banner = page.locator("#timeline .banner")
+    expect(banner).to_contain_text("0 of 28 steps cached: every change")
+    page.mouse.move(0, 0)
+    banner.get_by_role("button").click()
+    expect(page.locator("#timeline .cl-step[data-mode=cached]").first).to_be_attached()
+    assert float(value(page, "residual_diff_threshold")) > 0.01
+    knob(page, "max_warmup_steps", 28)
+    expect(banner).to_contain_text("the warm-up covers them all")
+    banner.get_by_role("button").click()
+    expect(page.locator("#timeline .cl-step[data-mode=cached]").first).to_be_attached()
+
+    page.locator("#method input").click()
+    page.get_by_role("option", name="TaylorSeer", exact=True).click()
+    expect(page.locator("[data-card=psnr]")).to_contain_text("no estimate")
+    expect(page.locator("[data-card=psnr]")).to_contain_text("only a run can tell")
+    expect(page.locator("[data-card=speed] .num")).to_have_text("no estimate")
+    assert modes(page).count("C") == 9  # its schedule needs no picture: the first three, then one in four

@@ -1,0 +1,45 @@
+"""The dial's settings: none of the grid is both faster and closer than one of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cache_engine.likeness import Likeness
+from cache_engine.simulation import simulate
+from cache_engine.survey import Survey
+from cache_engine.tradeoff import frontier, settings
+from tests.engine.surveys import surveyed
+from tests.parity.loop import tiny_flux
+
+KNOWN = Likeness("tiny", "none", (), (0.0, 0.5, 0.5, 1.0, 1.0, 1.0), 20.0, 3.0, 100, 5)
+
+
+@pytest.fixture(scope="module")
+def survey() -> Survey:
+    return surveyed(tiny_flux())
+
+
+def test_nothing_of_the_grid_beats_it(survey: Survey) -> None:
+    found = frontier(survey)
+    assert len(found) > 5
+    errors, speeds = [one.error or 0.0 for one in found], [one.speedup for one in found]
+    assert speeds == sorted(speeds)
+    assert errors == sorted(errors)
+    assert len(set(errors)) == len(errors)
+    for method in settings(survey):
+        one = simulate(survey, method)
+        assert not any(one.speedup > speed and (one.error or 0.0) < error for speed, error in zip(speeds, errors))
+
+
+def test_it_begins_with_the_baselines_own_picture_and_is_made_once(survey: Survey) -> None:
+    found = frontier(survey, KNOWN)
+    assert found[0].identical
+    assert found[-1].psnr_db is not None
+    assert frontier(survey, KNOWN) is found
+    assert frontier(survey) is not found
+
+
+def test_thresholds_are_places_of_the_slider_within_the_changes(survey: Survey) -> None:
+    limits = {method.described()["residual_diff_threshold"] for method in settings(survey)} - {0.0}
+    assert len(limits) > 3
+    assert all(abs(limit * 100 - round(limit * 100)) < 1e-9 and 0 < limit < 1 for limit in limits)
