@@ -6,7 +6,8 @@ Pure, like views. What the record cannot judge is "no estimate", with the reason
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cache_engine import Comparison, Forecast, StepTrace
@@ -159,3 +160,24 @@ def solved(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | 
         return next((one for one in frontier if one.speedup >= value), frontier[-1] if frontier else None)
     close = [one for one in frontier if one.identical or (one.psnr_db is not None and one.psnr_db >= value)]
     return close[-1] if close else frontier[0] if frontier else None
+
+
+# ---- freeze ----
+
+def frozen(runs: Sequence[Mapping[str, str]], *, measured: bool) -> tuple[str, str]:
+    """The decisions of runs (a schedule for each stream) as one mask, the most common, and the share of runs that it equals.
+
+    A mask is one for all streams: a step that any of them computed is computed. ``measured``: whether these runs were made.
+    """
+    masks = ["".join("1" if "C" in modes else "0" for modes in zip(*run.values(), strict=True)) for run in runs]
+    mask, _ = Counter(masks).most_common(1)[0]
+    if not measured:
+        return mask, "Frozen: the mask decides as is expected of this setting, which was not run."
+    equal = sum(all(_digits(modes) == mask for modes in run.values()) for run in runs)
+    among = "the one run" if len(runs) == 1 else f"the last {len(runs)} runs"
+    split = "" if equal == masks.count(mask) else " The streams decided apart: what one computed, all compute now."
+    return mask, f"Frozen: the mask equals {equal} of {among} of this setting.{split}"
+
+
+def _digits(schedule: str) -> str:
+    return "".join("1" if mode == "C" else "0" for mode in schedule)

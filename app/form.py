@@ -14,18 +14,28 @@ import gradio as gr
 from gradio.components import Component
 
 from cache_engine import (
+    METHODS,
     MODELS,
     EngineError,
     Knob,
     Method,
     ModelFacts,
     RunRequest,
+    cache_bytes,
     facts_of,
     format_recipe,
     method_from,
     resolve,
 )
 
+from .words import memory
+
+FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
+MORE = "more"
+GRAINS = {"none": "no cache", "stack": "stack grain: what a run of blocks adds together is remembered",
+          "module": "module grain: every attention's and feed-forward's output is remembered",
+          "token": "token grain: parts of every module's output are computed, the rest is remembered",
+          "column": "column grain: parts of attention and feed-forward are computed, the rest is remembered"}
 EMPTY = ""  # what an empty number field hands on: refused by the strict records, with their sentence
 
 
@@ -129,6 +139,26 @@ def recipe_text(method: str, knobs: Mapping[str, Any]) -> str:
     return format_recipe(method_from({"name": method} | dict(knobs)))
 
 
+def method_choices(everything: bool) -> list[tuple[str, str]]:
+    """(title, name) of the methods in front, and a place that leads to the others; or of all of them."""
+    if everything:
+        return [(METHODS[name].title, name) for name in (*FRONT, *(one for one in METHODS if one not in (*FRONT, "baseline")))]
+    return [(METHODS[name].title, name) for name in FRONT] + [("More methods …", MORE)]
+
+
+def method_note(described: Mapping[str, Any], model: str, steps: Any, dtype: str = "") -> str:
+    """What a setting remembers, how much that will be, and where it comes from. Raises EngineError where it does not fit.
+
+    ``dtype``: of the numbers, where a run has shown it; else half precision is meant.
+    """
+    method = method_from(described)
+    request = method.effective(resolve(RunRequest(model=model, prompt="-", steps=facts_for(model, steps).steps)))
+    held = cache_bytes(request, method.plan(facts_of(request)), element=4 if dtype == "float32" else 2)
+    grain = GRAINS[method.grain]
+    size = f"at most {memory(held)}{'' if dtype else ' in half precision'}" if held else ""
+    return "; ".join(part for part in (grain[0].upper() + grain[1:], size, method.paper) if part) + "."
+
+
 def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> Component:
     """A slider, list or text field for one knob; its ``elem_id`` is ``knob-``, the method's and the field's own name."""
     common: dict[str, Any] = {"value": knobs.get(knob.name, knob.default), "label": f"{knob.label} · {knob.name}",
@@ -138,8 +168,6 @@ def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[st
         return gr.Checkbox(**common)
     if knob.type == "choice":
         return gr.Dropdown(list(knob.choices), **common)
-    if knob.type == "bool":
-        return gr.Checkbox(**{name: value for name, value in common.items() if name != "container"})
     if knob.type == "text":
         return gr.Textbox(placeholder="none", max_lines=1, **common)
     low, high = limits(knob, facts, knobs)

@@ -81,6 +81,7 @@ def presets(folder: Path = FOLDER) -> tuple[Preset, ...]:
     return tuple(read(path) for path in sorted(folder.glob("*.json")))
 
 
-def presets_for(model: str) -> dict[str, Preset]:
-    """The presets that suit a model, by title."""
-    return {preset.title: preset for preset in presets() if preset.suits(model)}
+def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
+    """The presets that suit a model, by title; with ``method``, that method's alone."""
+    return {preset.title: preset for preset in presets()
+            if preset.suits(model) and method in (None, preset.method["name"])}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
     from .quality import difference
-    from .recipe import BASELINE, format_recipe, parse_recipe, read_name
+    from .recipe import BASELINE, format_recipe, is_recipe, parse_recipe, read_name
     from .records import (
         Cancelled,
         Comparison,
@@ -59,7 +59,7 @@ _HOME = {
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
-    "recipe": ("BASELINE", "foretold", "format_recipe", "parse_recipe", "read_name"),
+    "recipe": ("BASELINE", "format_recipe", "is_recipe", "parse_recipe", "read_name"),
     "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
     "report": ("described", "foretold"),
@@ -74,7 +74,7 @@ __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast",
     "Knob", "Likeness", "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality",
     "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "attached", "cache_bytes", "compare",
-    "compared", "described", "difference", "facts_of", "foretold", "format_recipe", "frontier", "likeness_of", "method_from",
+    "compared", "described", "difference", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe", "likeness_of", "method_from",
     "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate",
 ]
 

@@ -19,7 +19,7 @@ sheet         published_views.sheet(entries, reading, chosen)            choose 
 setting       published_views.card(entry | None)                         none                            .cl-setting dd
 notes         published_notes.read_with_care(model, quality, speed)      none                            .cl-notes li
 dial          expected.waiting | dial                                    turn {goal, value}              .cl-dial .plot, .thumb
-stale         expected.stale                                             none                            .cl-stale span
+stale         expected.stale | contender.captions                        none                            .cl-stale span
 
 The cards are speed, flops, psnr, ssim. A step's ``data-mode`` is its first stream's; each stream has a ``.cl-cell`` with its
 ``data-shade``; the readout is ``.cl-readout``; the one step shown in it has ``aria-current``. A recipe's parts are named by
@@ -59,7 +59,7 @@ a click on a spot with several takes the next; arrow keys go along x; Enter or a
 dial        {"state": "none" | "waiting" | "ready", "note", "points": [{"x", "y", "band": [y, y] | None}], "runs": [{"x", "y"}],
             "at": None | {"x", "y", "speed", "db", "told", "likeness"}, "db": [low, high] | None, "speeds": [{"place", "text"}],
             "levels": [{"place", "text"}]}
-stale       {"text"}
+stale       {"text", "left", "right"}; the captions stay as they are where "left" is not given
 
 What is expected, not measured, is drawn dashed and with "about": a card of kind "expected", a timeline whose "expected" is not
 empty. A card of kind "unknown" has no number but words. A cell with ``"painted": True`` gets a corner mark.
@@ -181,5 +181,5 @@ def dial(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 
 
 def stale(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
-    """A tag above the pictures while the numbers are of another setting."""
+    """The pictures' captions, and a tag while the numbers are of another setting."""
     return _drawn("stale", value, **more)

@@ -1,8 +1,9 @@
-// Above the pictures, while the numbers are of a setting that was not run: the pictures' card gets a dashed edge.
+// Captions of the pictures. While the numbers are of a setting that was not run, a tag says so and the card has a dashed edge.
 keep((value) => {
-  const text = value?.text ?? '';
-  set(root, {}, text && make('span', {}, text));
-  if (!text) root.replaceChildren();
+  const { text = '', left = null, right = null } = value ?? {};
+  set(root, {}, make('span', { hidden: !text }, text));
   const card = element.closest('.cl-viewer');
-  if (card) set(card, { 'data-stale': Boolean(text) });
+  if (!card) return;
+  set(card, { 'data-stale': Boolean(text) });
+  if (left) set(card, { '--left': JSON.stringify(left), '--right': JSON.stringify(right) });
 });

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 
+ROWS = Path(__file__).resolve().parents[2] / "docs" / "published-rows.md"
 TEXT = """
 ## What you see
 
@@ -24,9 +27,15 @@ feature cache (**accelerated**). Both run through the same code on the same devi
 - On the embedded model, the plain model with fewer steps is about as close to the baseline as a cache at the same compute: it shows how
   caches behave, not that they are worth it. Real models are where they pay. Compare with the method *Fewer steps* before you conclude.
 - Figures called *published* were printed by their source and not measured here.
+- *Expected* figures were not measured either: they follow from one recorded baseline run. The decisions are made by the same code as a
+  run's; the likeness carries a band, and where nothing is known there is no estimate.
+- Two contenders are held against the same baseline: a PSNR is always to the baseline, never from one contender to the other.
 """
 
 
 def build() -> None:
     with gr.Column(elem_classes="cl-text"):
         gr.Markdown(TEXT)
+        if ROWS.is_file():
+            with gr.Accordion("The published rows, and what they cost here", open=False, elem_id="published-rows"):
+                gr.Markdown(ROWS.read_text(encoding="utf-8").partition("\n")[2])

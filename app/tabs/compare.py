@@ -10,7 +10,9 @@ from .. import form, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..presets import presets_for
 from ..worker import Worker
+from .compare_against import choices
 from .compare_parts import VIEWS, Parts
+from .compare_setting import note
 from .compare_wiring import wire
 
 GAIN = 8
@@ -71,16 +73,18 @@ def _model(parts: Parts, model: str) -> None:
 
 
 def _setting(parts: Parts, model: str) -> None:
-    known = presets_for(model)
-    title, preset = next(iter(known.items())) if known else ("", None)
+    title, preset = next(iter(presets_for(model).items()), ("", None))
     method = preset.method["name"] if preset else START_METHOD
     knobs = dict(preset.method) if preset else METHODS[method]().model_dump()
     facts = form.facts_for(model, MODELS[model].steps)
     text = form.recipe_text(method, knobs)
-    parts.origin = gr.State(title)
+    parts.origin, parts.chosen = gr.State(title), gr.State(method)
+    known = presets_for(model, method)
     with gr.Column(elem_classes="cl-section"):
-        parts.method = gr.Dropdown([(one.title, name) for name, one in METHODS.items() if name != "baseline"], value=method,
-                                   label="Method", interactive=True, elem_id="method")
+        parts.method = gr.Dropdown(form.method_choices(method not in form.FRONT), value=method, label="Method", interactive=True,
+                                   elem_id="method")
+        parts.method_note = status(note({"name": method, **knobs}, model, MODELS[model].steps), elem_id="method-note",
+                                   elem_classes="cl-slim")
         parts.preset = gr.Radio(list(known), value=title or None, label="Preset", interactive=True, elem_classes=["cl-chips"],
                                 elem_id="preset")
         parts.dial = dial(None, elem_id="dial")
@@ -121,3 +125,11 @@ def _pictures(parts: Parts) -> None:
                         parts.gain = gr.Slider(1, 32, GAIN, step=1, label="Gain", interactive=True, buttons=[], elem_id="gain")
                         parts.difference = difference(views.difference_facts(None, GAIN), elem_id="difference")
                 parts.times = times(views.times(None), elem_id="times")
+                with gr.Column(elem_classes="cl-against", visible=False) as parts.versus:
+                    with gr.Row():
+                        parts.equal = status(None, elem_id="equal", elem_classes="cl-slim")
+                        parts.show_equal = gr.Button("Show it", elem_id="show-equal")
+                    with gr.Row():
+                        parts.against = gr.Dropdown(choices(), value="baseline", label="Left picture", interactive=True, elem_id="against")
+                        parts.show_against = gr.Button("Show it", elem_id="show-against")
+                    parts.against_note = status(None, elem_id="against-note", elem_classes="cl-slim")

@@ -8,7 +8,7 @@ import gradio as gr
 
 from cache_engine import Comparison, difference
 
-from .. import views
+from .. import contender, views
 from ..worker import Worker
 from .compare_parts import Parts, Updates
 
@@ -19,7 +19,7 @@ class Evidence:
     def __init__(self, parts: Parts, worker: Worker) -> None:
         self.parts, self.worker = parts, worker
         self.outputs = [parts.shown, parts.headline, parts.pair, parts.left, parts.right, parts.heat, parts.difference, parts.times,
-                        parts.timeline, parts.runs][1:]
+                        parts.timeline, parts.runs, parts.stale, parts.against, parts.against_note, parts.equal, parts.versus][1:]
 
     def rows(self, done: list[str]) -> list[tuple[str, Comparison]]:
         """The runs on the newest run's baseline, newest first."""
@@ -36,9 +36,17 @@ class Evidence:
         chosen = next((index for index, (other, _) in enumerate(rows) if other == key), None)
         before, after = one.baseline.image, one.accelerated.image
         return {parts.shown: key, parts.headline: views.headline(one, published=published), parts.pair: (before, after),
-                parts.left: before, parts.right: after, parts.heat: difference(before, after, gain),
+                parts.left: gr.Image(before, label="Baseline"), parts.right: after, parts.heat: difference(before, after, gain),
                 parts.difference: views.difference_facts(one.quality, gain), parts.times: views.times(one),
-                parts.timeline: views.timeline_of(one), parts.runs: views.runs([found for _, found in rows], chosen)}
+                parts.timeline: views.timeline_of(one), parts.runs: views.runs([found for _, found in rows], chosen),
+                parts.stale: contender.captions("Baseline", "Accelerated"), parts.against: "baseline",
+                parts.against_note: views.idle(), parts.versus: gr.Column(visible=True),
+                parts.equal: views.idle(contender.equal(one, self.plain(rows)))}
+
+    @staticmethod
+    def plain(rows: list[tuple[str, Comparison]]) -> Comparison | None:
+        """The newest run of the plain model with fewer steps."""
+        return next((run for _, run in rows if run.accelerated.method["name"] == "fewer_steps"), None)
 
     def last(self, values: Updates) -> Updates:
         """The timeline back to the last whole result."""

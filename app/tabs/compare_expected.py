@@ -5,7 +5,6 @@ Handlers simulate, which is numpy and takes about a millisecond; the record was 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from cache_engine import (
     cache_bytes,
     facts_of,
     frontier,
+    is_recipe,
     method_from,
     simulate,
 )
@@ -84,9 +84,17 @@ class Expected:
         if record.survey is None:
             return expected.waiting(_told(record))
         if at is None:
-            at = simulate(record.survey, method_from(one.accelerated.method), record.likeness)
+            at = self._stands(one, record)
         runs = [run for _, run in self.evidence.rows(values[self.parts.done])]
         return expected.dial(frontier(record.survey, record.likeness), runs, at)
+
+    @staticmethod
+    def _stands(one: Comparison, record: Record) -> Forecast | None:
+        """The shown run's own forecast; None for a method that needs what was not recorded."""
+        try:
+            return simulate(record.survey, method_from(one.accelerated.method), record.likeness) if record.survey else None
+        except EngineError:
+            return None
 
     def _painted(self, values: Updates, described: dict[str, Any]) -> list[int]:
         mask, steps = values[self.parts.painted]
@@ -158,18 +166,11 @@ class Expected:
             return {self.parts.status: gr.skip()}
         method = method_from(described).described()
         found = [self.worker.kept(key) for key in values[self.parts.done]]
-        runs = [run.accelerated for run in found if run and run.accelerated.method == method
+        runs = [run.accelerated.schedules for run in found if run and run.accelerated.method == method
                 and run.accelerated.request.steps == one.baseline.request.steps]
-        masks = [_digits(run.schedules) for run in runs]
-        if masks:
-            mask, count = Counter(masks).most_common(1)[0]
-            said = f"Frozen: the mask decides as {count} of {_runs(len(masks))} of this setting did."
-        else:
-            record = self.worker.record(one)
-            if record.survey is None:
-                return {self.parts.status: views.idle("Nothing to freeze: this setting has not been run.")}
-            mask = _digits(simulate(record.survey, method_from(described)).schedules)
-            said = "Frozen: the mask decides as is expected of this setting, which has not been run."
+        if not runs and (survey := self.worker.record(one).survey) is None:
+            return {self.parts.status: views.idle("Nothing to freeze: this setting has not been run.")}
+        mask, said = expected.frozen(runs or [simulate(survey, method_from(described)).schedules], measured=bool(runs))
         answer = self._turned(values, {MASK: mask} | self._alone(described, mask))
         return answer | {self.parts.status: views.idle(said), self.parts.painted: ["", []]}
 
@@ -202,7 +203,13 @@ class Expected:
             self.worker.wait(0.5)
 
     def again(self, values: Updates) -> Updates:
-        """The record is there: what was moved meanwhile is judged now."""
+        """The setting as it stands is judged: what was moved while there was no record, or by a preset, a method or a recipe.
+
+        A recipe that cannot be read has been complained about, and the complaint stays.
+        """
+        text = values.get(self.parts.recipe_text)
+        if text is not None and not is_recipe(text.strip()):
+            return {self.parts.stale: gr.skip()}
         return self.drawn(values, self.setting.described(values)) or {self.parts.stale: gr.skip()}
 
 
@@ -212,12 +219,3 @@ def _told(record: Record) -> str:
         return ""
     at = f", step {record.step} of {record.steps}" if record.step else ""
     return f"Recording the baseline once more{at}: then knobs answer without a run."
-
-
-def _digits(schedules: dict[str, str]) -> str:
-    """A mask that computes what any stream computed."""
-    return "".join("1" if "C" in modes else "0" for modes in zip(*schedules.values(), strict=True))
-
-
-def _runs(count: int) -> str:
-    return "the one run" if count == 1 else f"the last {count} runs"

@@ -32,6 +32,7 @@ class Parts:
     guidance: Any = None
     cfg: Any = None
     method: Any = None
+    method_note: Any = None  # grain, memory and source of the chosen method
     preset: Any = None
     recipe_text: Any = None
     recipe: Any = None
@@ -39,7 +40,13 @@ class Parts:
     knobs: dict[tuple[str, str], Any] = field(default_factory=dict)
     dial: Any = None
     headline: Any = None
-    stale: Any = None  # says that the pictures are of another setting than the numbers
+    stale: Any = None  # captions of the pictures; says that they are of another setting than the numbers
+    versus: Any = None  # the column of the second contender
+    against: Any = None  # what stands left in the pictures
+    show_against: Any = None
+    against_note: Any = None
+    equal: Any = None  # the plain model at the same compute
+    show_equal: Any = None
     view: Any = None
     pair: Any = None
     reveal: Any = None
@@ -58,5 +65,11 @@ class Parts:
     done: Any = None  # keys of finished comparisons, oldest first
     shown: Any = None  # key of the one that is shown
     origin: Any = None  # title of the preset that the knobs came from
+    chosen: Any = None  # name of the chosen method, also while the list shows something else
     locked: Any = None  # whether the seed is kept
     painted: Any = None  # [mask, steps forced by hand]: they are marked as long as the mask is this one
+
+
+def buttons(parts: Parts, *, running: bool) -> Updates:
+    """Generate and Stop, while something runs and when it is over."""
+    return {parts.generate: gr.Button(interactive=not running), parts.stop: gr.Button(interactive=running)}

@@ -20,19 +20,27 @@ def knobs_of(method: str) -> tuple[Knob, ...]:
     return METHODS[method].knobs()
 
 
+def note(described: dict[str, Any], model: str, steps: Any) -> dict[str, Any]:
+    """What the method remembers, or why the model cannot take it."""
+    try:
+        return views.idle(form.method_note(described, model, steps))
+    except EngineError as error:
+        return views.failed(str(error))
+
+
 class Setting:
     """Method, preset, recipe and knobs: four ways to say one thing, kept in step."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.told_outputs = [parts.status, parts.recipe_text, parts.recipe]
+        self.told_outputs = [parts.status, parts.recipe_text, parts.recipe, parts.method_note]
         self.bounded = [parts.status, *(part for (_, name), part in parts.knobs.items() if name in form.FOLLOWING)]
-        self.outputs = [parts.method, parts.preset, parts.origin, parts.recipe_text, parts.recipe, *parts.groups.values(),
-                        *parts.knobs.values()]
+        self.outputs = [parts.method, parts.chosen, parts.method_note, parts.preset, parts.origin, parts.recipe_text, parts.recipe,
+                        *parts.groups.values(), *parts.knobs.values()]
 
     def described(self, values: Updates) -> dict[str, Any]:
         """The chosen method with the values of its own knobs."""
-        chosen = values[self.parts.method]
+        chosen = values[self.parts.chosen]
         return {"name": chosen} | {name: form.EMPTY if values[part] is None else values[part] for name, part in self.knobs(chosen).items()}
 
     def knobs(self, method: str) -> dict[str, Any]:
@@ -50,9 +58,12 @@ class Setting:
         """Everything moved to one setting."""
         parts, method = self.parts, described["name"]
         facts = form.facts_for(model, steps)
-        updates: Updates = {parts.method: method, parts.preset: gr.Radio(list(presets_for(model)), value=origin or None),
-                            parts.origin: origin, parts.recipe_text: self._text(described),
-                            parts.recipe: self._parts(described, model, origin)}
+        known = list(presets_for(model, method))
+        updates: Updates = {
+            parts.method: gr.Dropdown(form.method_choices(method not in form.FRONT), value=method), parts.chosen: method,
+            parts.method_note: note(described, model, steps), parts.origin: origin, parts.recipe_text: self._text(described),
+            parts.preset: gr.Radio(known, value=origin if origin in known else None, visible=bool(known)),
+            parts.recipe: self._parts(described, model, origin)}
         updates |= {group: gr.Column(visible=name == method) for name, group in parts.groups.items()}
         for knob in knobs_of(method):
             updates[parts.knobs[method, knob.name]] = form.knob_update(
@@ -65,12 +76,12 @@ class Setting:
         title, preset = next(iter(presets_for(model).items()), ("", None))
         described = dict(preset.method) if preset else {"name": "dbcache", **METHODS["dbcache"]().model_dump()}
         reason = row.unavailable()
-        note = views.failed(reason) if reason else views.idle(f"{row.title}: {row.licence}, {row.needs}.")
+        said = views.failed(reason) if reason else views.idle(f"{row.title}: {row.licence}, {row.needs}.")
         texts = [*row.examples[:4], *[""] * 4][: len(parts.chips)]
         chips = {chip: gr.Button(text, visible=bool(text)) for chip, text in zip(parts.chips, texts, strict=True)}
         return {parts.size: gr.Dropdown(sizes, value=sizes[0]), parts.steps: row.steps,
                 parts.guidance: gr.Number(row.guidance, visible=row.guidance is not None),
-                parts.cfg: gr.Number(row.true_cfg_scale, visible=form.takes_cfg(model)), parts.status: note, **chips,
+                parts.cfg: gr.Number(row.true_cfg_scale, visible=form.takes_cfg(model)), parts.status: said, **chips,
                 **self.to(model, row.steps, described, title)}
 
     def from_preset(self, model: str, steps: Any, title: str) -> Updates:
@@ -78,7 +89,12 @@ class Setting:
         return self.to(model, steps, dict(preset.method), title) if preset else {self.parts.preset: gr.skip()}
 
     def from_method(self, values: Updates) -> Updates:
-        return self.to(values[self.parts.model], values[self.parts.steps], self.described(values), "")
+        """Another method, with its knobs as they are; or the whole list of them."""
+        parts, name = self.parts, values[self.parts.method]
+        if name == form.MORE:
+            return {parts.method: gr.Dropdown(form.method_choices(True), value=values[parts.chosen])}
+        values[parts.chosen] = name
+        return self.to(values[parts.model], values[parts.steps], self.described(values), "")
 
     def from_recipe(self, values: Updates) -> Updates:
         """A typed recipe moves the knobs; one that cannot be read changes nothing."""
@@ -89,7 +105,7 @@ class Setting:
             method = parse_recipe(text)
         except EngineError as error:
             return {parts.status: views.failed(str(error))}
-        if method.name not in dict(parts.method.choices).values():
+        if method.name == "baseline":
             return {parts.status: views.failed(f"recipe: {format_recipe(method)} is the baseline itself; type a cache's recipe.")}
         return {parts.status: views.idle()} | self.to(values[parts.model], values[parts.steps], method.described(),
                                                       values[parts.origin] or "")
@@ -113,6 +129,7 @@ class Setting:
         except EngineError as error:
             return {parts.status: views.failed(str(error))}
         return {parts.status: views.idle(), parts.recipe_text: text,
+                parts.method_note: note(described, model, values[parts.steps]),
                 parts.recipe: self._parts(described, model, values[parts.origin] or "")}
 
     def bounds(self, values: Updates) -> Updates:

@@ -14,9 +14,10 @@ from .. import form, views
 from ..live import Live
 from ..timeline import LIMIT, MASK
 from ..worker import Worker
+from .compare_against import Against
 from .compare_evidence import Evidence
 from .compare_expected import Expected
-from .compare_parts import AT_ONCE, QUIET, VIEWS, Parts, Updates
+from .compare_parts import AT_ONCE, QUIET, VIEWS, Parts, Updates, buttons
 from .compare_setting import Setting
 
 
@@ -26,7 +27,7 @@ def wire(parts: Parts, worker: Worker) -> None:
     setting = Setting(parts)
     expected = Expected(parts, worker, setting, evidence)
     request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked}
-    knobs = {parts.method, parts.origin, *parts.knobs.values()}
+    knobs = {parts.method, parts.chosen, parts.origin, *parts.knobs.values()}
     everything = request_fields | knobs | {parts.done, parts.shown, parts.gain}
 
     def generate(values: Updates) -> Iterator[Updates]:
@@ -43,19 +44,19 @@ def wire(parts: Parts, worker: Worker) -> None:
         except EngineError as error:
             yield {parts.status: views.failed(str(error))}
             return
-        yield {parts.job: job.key, **_buttons(parts, running=True)}
+        yield {parts.job: job.key, **buttons(parts, running=True)}
         try:
             for events in worker.watch(job):
                 live.take(events)
                 yield {parts.status: live.status()} | ({parts.timeline: live.timeline()} if live.due() else {})
         except Cancelled:
-            yield _buttons(parts, running=False) | evidence.last(values) | {parts.status: views.stopped(live.progress)}
+            yield buttons(parts, running=False) | evidence.last(values) | {parts.status: views.stopped(live.progress)}
             return
         except EngineError as error:
-            yield _buttons(parts, running=False) | evidence.last(values) | {parts.status: views.failed(str(error))}
+            yield buttons(parts, running=False) | evidence.last(values) | {parts.status: views.failed(str(error))}
             return
         done = [*values[parts.done], job.key]
-        yield (_buttons(parts, running=False) | {parts.done: done, parts.status: live.status()}
+        yield (buttons(parts, running=False) | {parts.done: done, parts.status: live.status()}
                | evidence.of(job.key, done, values[parts.gain], setting.published(values)))
 
     outputs = [parts.job, parts.done, parts.shown, parts.generate, parts.stop, parts.status, parts.seed, *evidence.outputs]
@@ -73,11 +74,12 @@ def wire(parts: Parts, worker: Worker) -> None:
     parts.reveal.input(lambda place: gr.ImageSlider(slider_position=place), inputs=[parts.reveal], outputs=[parts.pair], **AT_ONCE)
     parts.view.input(lambda view: [gr.Column(visible=view == name) for name in VIEWS], inputs=[parts.view],
                      outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
-    where = {parts.method, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted}
+    where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted}
     judged = knobs | where
     for before in (ran, chosen):
         before.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
             expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
+    Against(parts, worker, evidence).wire()
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)
 
@@ -125,12 +127,9 @@ def _wire_fields(parts: Parts, setting: Setting, expected: Expected, knobs: set[
         parts.method.input(setting.from_method, inputs={parts.model, parts.steps, *knobs}, outputs=setting.outputs, **AT_ONCE),
         gr.on([parts.recipe_text.submit, parts.recipe_text.blur], setting.from_recipe,
               inputs={parts.model, parts.steps, parts.recipe_text, *knobs}, outputs=[parts.status, *setting.outputs], **AT_ONCE))
-    for leap in leaps:  # success: what could not be read has been said, and stays
-        leap.success(expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
-
-
-def _buttons(parts: Parts, *, running: bool) -> Updates:
-    return {parts.generate: gr.Button(interactive=not running), parts.stop: gr.Button(interactive=running)}
+    for leap in leaps[:2]:
+        leap.then(expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
+    leaps[2].then(expected.again, inputs={*judged, parts.recipe_text}, outputs=expected.drawn_outputs, **AT_ONCE)
 
 
 def _unknown(model: str, prompt: str) -> dict[str, Any]:

@@ -122,3 +122,15 @@ def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
     assert heights == sorted(heights, reverse=True)
     assert (view["db"], view["levels"], view["runs"], view["at"]) == (None, [], [], None)
     assert view["note"].startswith("No dB yet")
+
+
+def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
+    runs = [{"cond": "CCcC"}, {"cond": "CCcC"}, {"cond": "CCCc"}]
+    assert expected.frozen(runs, measured=True) == ("1101", "Frozen: the mask equals 2 of the last 3 runs of this setting.")
+    assert expected.frozen(runs[:1], measured=True)[1] == "Frozen: the mask equals 1 of the one run of this setting."
+    apart = [{"cond": "CCcc", "uncond": "CcCc"}]
+    mask, said = expected.frozen(apart, measured=True)
+    assert mask == "1110"
+    assert said.startswith("Frozen: the mask equals 0 of the one run")
+    assert said.endswith("what one computed, all compute now.")
+    assert "was not run" in expected.frozen(runs[:1], measured=False)[1]

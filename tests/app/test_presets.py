@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.presets import FOLDER, presets, read
-from cache_engine import MODELS, EngineError, ModelFacts, method_from
+from app.presets import FOLDER, presets, presets_for, read
+from cache_engine import MODELS, EngineError, RunRequest, method_from, read_name
 
 with (FOLDER / "published.csv").open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))
@@ -21,8 +21,8 @@ GOOD = json.loads((FOLDER / "22-slow.json").read_text(encoding="utf-8"))
 @pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.title)
 def test_it_fits_what_it_was_made_for(preset: Any) -> None:
     for name in preset.models or ():
-        blocks = MODELS[name].blocks if name in MODELS else 60
-        method_from(preset.method).plan(ModelFacts(blocks, preset.steps or 28, sections=(blocks // 3,)))
+        request = MODELS[name].resolve(RunRequest(model=name, prompt="-", steps=preset.steps))
+        method_from(preset.method).plan(MODELS[name].facts(request))
 
 
 @pytest.mark.parametrize("preset", [preset for preset in presets() if preset.published], ids=lambda preset: preset.title)
@@ -41,6 +41,17 @@ def test_the_named_settings_of_the_tables_are_there() -> None:
     assert {"Slow", "Medium", "Fast", "Ultra", "Slow + TaylorSeer", "Medium + TaylorSeer", "Fast + TaylorSeer",
             "Ultra + TaylorSeer", "F8", "F8 + TaylorSeer"} <= titles
     assert any("tiny" in (preset.models or ()) for preset in presets())
+
+
+@pytest.mark.parametrize("config", [
+    "FLUX.1-dev: 60% steps", "FLUX.1-dev: 34% steps", "FLUX.1-dev: 22% steps", "Δ-DiT(N=2)", "Δ-DiT(N=3)", "FORA(N=3)", "FORA(N=7)",
+    "TeaCache(l=1.2)", "TaylorSeer(N=4,O=2)", "TaylorSeer(N=7,O=2)", "FoCa(N=5): arxiv.2508.16211", "FoCa(N=8): arxiv.2508.16211"])
+def test_every_rivals_row_is_a_preset_of_its_method(config: str) -> None:
+    """The knobs are those that the table of names says, and the chips of a method are its own presets."""
+    preset, = (one for one in presets() if one.published and config in one.published.configs)
+    assert method_from(preset.method) == method_from(read_name(config))
+    assert preset.title in presets_for("flux-dev", preset.method["name"])
+    assert preset.title not in presets_for("flux-dev", "dbcache")
 
 
 @pytest.mark.parametrize(("change", "said"), [

@@ -32,9 +32,11 @@ def middle(place: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def modes(page: Page) -> str:
-    found = page.locator("#timeline .cl-step").evaluate_all("all => all.map(one => one.dataset.mode)")
-    return "".join("c" if mode == "cached" else "C" for mode in found)
+def digits(page: Page) -> str:
+    """The shown decisions as a mask: computed where any stream computes."""
+    shades = page.locator("#timeline .cl-step").evaluate_all(
+        "all => all.map(one => [...one.querySelectorAll('.cl-cell')].map(cell => cell.dataset.shade))")
+    return "".join("1" if {"computed", "forced"} & set(of_step) else "0" for of_step in shades)
 
 
 def value(page: Page, name: str) -> str:
@@ -103,37 +105,39 @@ def test_the_line_is_dragged_by_mouse_keys_and_finger(ready: Page) -> None:
 
 
 def test_cells_are_painted_and_decisions_frozen(ready: Page) -> None:
-    page, before = ready, modes(ready)
+    page, before = ready, digits(ready)
     page.get_by_role("button", name="Freeze").click()
-    expect(page.locator("#status")).to_contain_text("as the one run of this setting did")
+    expect(page.locator("#status")).to_contain_text("of the one run of this setting")
     mask = page.locator("#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea").first
-    expect(mask).to_have_value(before.replace("C", "1").replace("c", "0"))
+    expect(mask).to_have_value(before)
     page.get_by_role("button", name="Clear mask").click()
     expect(mask).to_have_value("")
+    expect(page.locator("#timeline .cl-timeline")).not_to_have_attribute("data-expected", "")
     page.get_by_role("button", name="Paint").click()
     steps = page.locator("#timeline .cl-step")
     steps.first.scroll_into_view_if_needed()
-    first = before.index("c", 6)
+    first = before.index("0", 6)
     (x, y), (to, _) = (middle(steps.nth(step).locator(".cl-cell").first) for step in (first, first + 2))
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(to, y, steps=4)
     page.mouse.up()
-    wished = before[:first] + "CCC" + before[first + 3:]
-    expect(mask).to_have_value(wished.replace("C", "1").replace("c", "0"))
+    wished = before[:first] + "111" + before[first + 3:]
+    expect(mask).to_have_value(wished)
     expected(page)
-    assert modes(page) == wished
+    assert digits(page) == wished
     expect(page.locator("#timeline .cl-step[data-painted]")).to_have_count(3)
     expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile(r"_SCM[01]{28}_static"))
     steps.nth(27).focus()
     page.keyboard.press("Space")
     expect(page.locator("#timeline .cl-step[data-painted]")).to_have_count(4)
-    assert modes(page)[27] != before[27]
+    other = wished[:27] + ("0" if wished[27] == "1" else "1")
+    expect(mask).to_have_value(other)
     steps.nth(0).focus()
     page.keyboard.press("Space")  # the first step has nothing to reuse
-    assert modes(page)[0] == "C"
+    assert digits(page) == other
     generate(page)  # a painted mask is a setting like any other
-    assert page.locator("#timeline .cl-step[data-mode=cached]").count() == modes(page).count("c")
+    assert digits(page) == other
 
 
 def test_the_dial_is_solved_and_the_knobs_follow(ready: Page) -> None:
@@ -176,4 +180,19 @@ def test_nothing_cached_offers_what_would_and_other_grains_say_no_estimate(ready
     expect(page.locator("[data-card=psnr]")).to_contain_text("no estimate")
     expect(page.locator("[data-card=psnr]")).to_contain_text("only a run can tell")
     expect(page.locator("[data-card=speed] .num")).to_have_text("no estimate")
-    assert modes(page).count("C") == 9  # its schedule needs no picture: the first three, then one in four
+    assert digits(page) == "111" + "0001" * 6 + "0"  # its schedule needs no picture: the first three, then one in four
+
+
+def test_the_plain_model_at_the_same_compute_stands_on_the_left(ready: Page) -> None:
+    page = ready
+    expect(page.locator("#equal")).to_contain_text(re.compile(r"Same compute, no cache: \d+ plain steps\."))
+    before = page.locator("#pair img").first.get_attribute("src")
+    page.locator("#show-equal").click()
+    expect(page.locator("#equal")).to_contain_text(re.compile(r"\d+ plain steps give \d\.\d\d×, \d+\.\d dB"), timeout=60_000)
+    expect(page.locator("#against-note")).to_contain_text("To the same baseline: ")
+    expect(page.locator("#pair img").first).not_to_have_attribute("src", before or "")
+    expect(page.locator("#runs [data-index]")).to_have_count(2)
+    page.locator("#against input").click()
+    page.get_by_role("option", name="FORA", exact=True).click()
+    expect(page.locator("#against-note")).to_contain_text("FORA: module grain, at most")
+    expect(page.locator("#runs [data-index]")).to_have_count(2)  # said before it runs
