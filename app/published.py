@@ -107,7 +107,7 @@ def entries() -> tuple[Entry, ...]:
     for row in rows:
         if (key := _key(row["config"])) != BASELINE:
             found.setdefault(f"{row['model']} {key}", []).append(row)
-    return (*map(_baseline, BASELINES), *(_entry(key, same) for key, same in found.items()))
+    return (*(_baseline(base, rows) for base in BASELINES), *(_entry(key, same) for key, same in found.items()))
 
 
 def entry(key: str) -> Entry | None:
@@ -123,12 +123,13 @@ def _key(config: str) -> str:
         return config
 
 
-def _baseline(base: Baseline) -> Entry:
-    printed = {"image_reward": f"{base.image_reward:.4f}", "clip_score": f"{base.clip_score:.4f}", "tflops": base.printed_tflops}
-    if base.latency_s:
-        printed["latency_s"] = f"{base.latency_s:.2f}"
+def _baseline(base: Baseline, rows: list[dict[str, str]]) -> Entry:
+    known = {figure: getattr(base, figure) for figure in ("image_reward", "clip_score", "latency_s")}
+    printed = {figure: next(row[figure] for row in rows if row[figure] and float(row[figure]) == value)
+               for figure, value in known.items() if value is not None}
     name = base.title if base is FOUR_STEPS else f"{base.steps} steps, {base.title}"
-    return Entry(f"baseline {BASELINES.index(base)}", f"Baseline: {name}", "baseline", base, {}, printed)
+    return Entry(f"baseline {BASELINES.index(base)}", f"Baseline: {name}", "baseline", base, {},
+                 printed | {"tflops": base.printed_tflops})
 
 
 def _entry(key: str, rows: list[dict[str, str]]) -> Entry:

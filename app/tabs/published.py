@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import MODELS, EngineError
+from cache_engine import MODELS, EngineError, method_from
 
 from .. import form, published_views, views
 from ..components import chart, notes, setting, sheet, status
@@ -91,8 +91,8 @@ class Tab:
     def _wire(self) -> None:
         filters = {self.model, self.find, self.families, self.quality, self.speed, self.figures, *self.knobs.values()}
         drawn, told = [self.chart, self.sheet, self.notes], [self.chosen, self.card, self.open, self.status]
-        pressed = [one.input for one in filters - {self.model, self.find}]
-        gr.on([*pressed, self.find.change], self.looked, inputs=filters | {self.chosen}, outputs=drawn, **IN_ORDER)
+        moved = [one.change for one in filters - {self.model}]  # by the reader, or by another model's own knob values
+        gr.on(moved, self.looked, inputs=filters | {self.chosen}, outputs=drawn, **IN_ORDER)
         self.model.input(self.other_model, inputs=filters, outputs=[*self.knobs.values(), *drawn, *told], **IN_ORDER)
         self.chart.choose(self.chosen_in_chart, inputs=filters, outputs=[*told, self.sheet], **IN_ORDER)
         self.sheet.choose(self.chosen_in_sheet, inputs=filters, outputs=[*told, self.chart], **IN_ORDER)
@@ -147,7 +147,7 @@ class Tab:
             form.method_of(one.method, form.request_from({"model": target, "prompt": one.name, "steps": steps}))
         except EngineError as error:
             return {self.status: views.failed(f"It does not fit {MODELS[target].title}. {error}")}
-        same = [title for title, preset in presets_for(target).items() if preset.method == one.method]
+        same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(one.method)]
         said = f"{one.name}, published for {one.base.model} at {steps} steps"
         said += f"; {one.base.model} cannot be loaded here, so {MODELS[target].title} stays." if away else "."
         moved = {} if target == model else self.form.for_model(target)
