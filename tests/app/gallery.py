@@ -9,8 +9,22 @@ import gradio as gr
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from app import views
-from app.components import difference, header, headline, recipe, runs, status, timeline, times
+from app import published_notes, published_views, views
+from app.components import (
+    chart,
+    difference,
+    header,
+    headline,
+    notes,
+    recipe,
+    runs,
+    setting,
+    sheet,
+    status,
+    timeline,
+    times,
+)
+from app.published import matching
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
 
@@ -19,6 +33,13 @@ MASK = "10" * 25
 NOTHING = pair(dbcache(residual_diff_threshold=0.02))
 GUIDED = pair(dbcache(), steps=50, streams=("cond", "uncond"))
 PLAIN = pair(dbcache())
+POINTS = [{"id": mark, "x": 10 + 12 * at, "y": 80 - 9 * at, "mark": mark, "name": f"a {mark}", "lines": ["2.00× less compute"],
+           "label": mark, "strong": False} for at, mark in enumerate(("dot", "ring", "expected", "diamond", "edge", "cross"))]
+FRONTIER: dict[str, Any] = {
+    "title": "PSNR against compute", "points": POINTS, "chosen": "edge",
+    "x": {"name": "times less compute", "ticks": [{"place": 10, "text": "1×"}, {"place": 80, "text": "3×"}]},
+    "y": {"name": "PSNR", "ticks": [{"place": 20, "text": "25 dB"}, {"place": 80, "text": "40 dB"}]}, "limit": {"y": 40, "text": "30 dB"},
+    "lines": [{"kind": "expected", "points": [[10, 85], [70, 40]]}], "band": [[10, 80, 90], [70, 35, 45]], "cloud": [[20, 30], [40, 20]]}
 
 
 def hostile() -> dict[str, dict[str, Any]]:
@@ -36,6 +57,15 @@ def hostile() -> dict[str, dict[str, Any]]:
         "recipe": {"parts": [part]},
         "times": views.times(comparison) | {"note": HOSTILE},
         "difference": {"rows": [{"name": HOSTILE, "text": HOSTILE}], "top": HOSTILE},
+        "chart": FRONTIER | {"title": HOSTILE, "note": HOSTILE, "hint": HOSTILE, "legend": [{"mark": "dot", "text": HOSTILE}],
+                             "points": [point | dict(id=HOSTILE, name=HOSTILE, label=HOSTILE, lines=[HOSTILE]) for point in POINTS],
+                             "x": {"name": HOSTILE, "ticks": [{"place": 9, "text": HOSTILE}]}, "limit": {"y": 40, "text": HOSTILE}},
+        "sheet": {"title": HOSTILE, "count": HOSTILE, "note": HOSTILE, "sort": {"column": 0, "down": False}, "chosen": HOSTILE,
+                  "columns": [{"text": HOSTILE, "kind": "name"}],
+                  "rows": [{"id": HOSTILE, "mark": "dot", "tag": HOSTILE, "cells": [{"text": HOSTILE, "sort": HOSTILE}]}]},
+        "setting": {"title": HOSTILE, "kind": "published", "code": HOSTILE, "facts": [{"name": HOSTILE, "text": HOSTILE}],
+                    "bars": [{"name": HOSTILE, "share": 1, "text": HOSTILE, "look": "computed"}], "notes": [HOSTILE]},
+        "notes": {"title": HOSTILE, "notes": [{"title": HOSTILE, "text": HOSTILE, "on": True}]},
     }
 
 
@@ -50,6 +80,10 @@ def plain() -> dict[str, dict[str, Any]]:
         "recipe": views.recipe_parts(code),
         "times": views.times(PLAIN),
         "difference": views.difference_facts(QUALITY, 8),
+        "chart": FRONTIER,
+        "sheet": published_views.sheet(matching("FLUX.1-dev"), published_views.Reading()),
+        "setting": published_views.card(matching("FLUX.1-dev")[-1]),
+        "notes": published_notes.read_with_care("FLUX.1-dev", "psnr", "tflops"),
     }
 
 
@@ -72,7 +106,8 @@ def page_of_components() -> gr.Blocks:
         with gr.Column():
             drawn = {name: make(elem_id=name) for name, make in {
                 "header": header, "status": status, "headline": headline, "timeline": timeline, "times": times,
-                "difference": difference, "runs": runs, "recipe": recipe}.items()}
+                "difference": difference, "runs": runs, "recipe": recipe,
+                "chart": chart, "sheet": sheet, "setting": setting, "notes": notes}.items()}
         small = Image.new("RGB", (64, 64))
         picture = gr.ImageSlider((small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"])
         heard = gr.Textbox(label="heard", elem_id="heard")

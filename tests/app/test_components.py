@@ -8,7 +8,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app import components
-from app.components import difference, header, headline, recipe, runs, status, timeline, times
+from app.components import (
+    chart,
+    difference,
+    header,
+    headline,
+    notes,
+    recipe,
+    runs,
+    setting,
+    sheet,
+    status,
+    timeline,
+    times,
+)
 from tests.app.gallery import HOSTILE, box, hostile, plain, show
 
 
@@ -22,7 +35,8 @@ def test_text_is_shown_and_never_run(view: Page) -> None:
     assert view.evaluate("window.hacked") is None
 
 
-@pytest.mark.parametrize("make", [header, status, headline, timeline, times, difference, runs, recipe])
+@pytest.mark.parametrize("make", [header, status, headline, timeline, times, difference, runs, recipe, chart,
+                                  sheet, setting, notes])
 def test_templates_are_constants_and_scripts_make_no_markup(make: Any) -> None:
     empty, full = ((made.html_template, made.css_template, made.js_on_load) for made in (make(), make({"title": HOSTILE})))
     assert empty == full
@@ -55,6 +69,30 @@ def test_a_run_is_chosen_by_mouse_and_by_keyboard(view: Page) -> None:
     view.keyboard.press("Enter")
     expect(view.locator("#heard textarea")).to_have_value("choose 0")
     assert view.locator(".cl-runs [aria-current=true]").count() == 1
+
+
+def test_a_chart_carries_a_frontier(view: Page) -> None:
+    show(view, "plain")
+    shapes = {kind: view.locator(f"#chart .{kind}").get_attribute("d") for kind in ("band", "cloud", "limit", "line")}
+    assert shapes == {"band": "M10 20L70 65L70 55L10 10Z", "cloud": "M20 70h0M40 80h0", "limit": "M0 60L100 60", "line": "M10 15L70 60"}
+    pill, plot = box(view.locator("#chart output")), box(view.locator("#chart .marks"))
+    assert pill["y"] + pill["height"] / 2 == pytest.approx(plot["y"] + 0.6 * plot["height"], abs=1)
+    expect(view.locator("#chart [aria-selected=true]")).to_have_attribute("data-id", "edge")
+    assert view.locator("#chart .pt").evaluate_all("all => new Set(all.map(one => one.innerHTML)).size") == 6
+
+
+def test_a_table_sorts_itself_and_keeps_what_is_missing_last(view: Page) -> None:
+    show(view, "plain")
+    column = view.locator("#sheet tbody td:nth-child(3)")
+    for press, figures in ((1, ["4.59×", "4.57×"]), (2, ["1.00×", "1.00×"])):
+        view.locator("#sheet th button", has_text="Time").click()
+        expect(column.first).to_have_text(figures[0])
+        assert column.all_inner_texts()[:2] == figures, press
+        assert column.all_inner_texts()[-1] == ""
+    view.locator("#sheet tbody button").first.focus()
+    view.keyboard.press("ArrowDown")
+    expect(view.locator("#sheet tbody button").nth(1)).to_be_focused()
+    assert view.locator("#sheet tbody button[tabindex='0']").count() == 1
 
 
 def test_status_keeps_its_place(view: Page) -> None:

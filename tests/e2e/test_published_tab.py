@@ -12,6 +12,7 @@ POINTS = "#published-chart .pt"
 
 
 def shown(visit: Visit) -> Page:
+    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     visit.page.get_by_role("tab", name="Published").click()
     expect(visit.page.locator("#published-chart .marks")).to_be_visible()
     return visit.page
