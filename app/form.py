@@ -79,6 +79,8 @@ def request_from(described: Any) -> RunRequest:
     fields = _fields(described, "request")
     if "model" in fields:
         MODELS[str(fields["model"])]  # a name, never a path
+    if fields.get("loras"):
+        raise EngineError("loras: files are not taken here; use the command line (--lora), or leave it out.")
     return resolve(RunRequest(**fields))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
-from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, active_sites
+from .records import Costs, EngineError, Lora, Mode, Plan, RunRequest, Site, active_sites
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
@@ -93,13 +94,26 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
 Counted = Callable[[Plan, Mode], float]
 
 
+@dataclass(frozen=True)
+class Adapters:
+    """What LoRAs add to a loaded transformer: peft's configs by name. Two are equal if the LoRAs are."""
+
+    loras: tuple[Lora, ...]
+    configs: Mapping[str, Any] = field(compare=False)
+
+
 @lru_cache(maxsize=2)
-def _meta_copy(name: str) -> nn.Module:
+def _meta_copy(name: str, adapters: Adapters | None = None) -> nn.Module:
     import diffusers
 
     spec = spec_of(name)
     with torch.device("meta"):
-        return getattr(diffusers, spec.transformer)(**spec.config).eval()
+        made = getattr(diffusers, spec.transformer)(**spec.config).eval()
+        if adapters:
+            for adapter, config in adapters.configs.items():
+                made.add_adapter(config, adapter)
+            made.set_adapters(list(adapters.configs))
+    return made
 
 
 def tensors(described: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
@@ -120,8 +134,8 @@ def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def _cost(request: RunRequest, plan: Plan, mode: Mode) -> float:
-    return _counted(_meta_copy(request.model), _inputs(spec_of(request.model), request), plan, mode)
+def _cost(request: RunRequest, plan: Plan, mode: Mode, adapters: Adapters | None = None) -> float:
+    return _counted(_meta_copy(request.model, adapters), _inputs(spec_of(request.model), request), plan, mode)
 
 
 def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
@@ -148,21 +162,24 @@ def _on_loaded(transformer: nn.Module | None, request: RunRequest) -> Counted:
     return lambda plan, mode: _counted(transformer, made, plan, mode)
 
 
-def _on_meta(request: RunRequest) -> Counted:
-    """For all others: on the meta copy, remembered by size and plan."""
+def _on_meta(transformer: nn.Module | None, request: RunRequest) -> Counted:
+    """For all others: on the meta copy, remembered by size, LoRAs and plan."""
+    configs = getattr(transformer, "peft_config", None)
+    adapters = Adapters(request.loras, dict(configs)) if request.loras and configs else None
     shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
                        max_sequence_length=request.max_sequence_length)
-    return lambda plan, mode: _cost(shape, plan, mode)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
+    return lambda plan, mode: _cost(shape, plan, mode, adapters)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
 
 
 def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None) -> Costs:
     """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the clock.
 
-    transformer: the loaded model, for the few classes that cannot be run without weights.
+    transformer: the loaded model, for the few classes that cannot be run without weights, and with the request's LoRAs on it,
+    which are not counted without.
     Raises EngineError where the plan does not fit the model.
     """
     described = TRANSFORMERS.get(spec_of(request.model).transformer)
-    counted = _on_loaded(transformer, request) if described and described.reads else _on_meta(request)
+    counted = _on_loaded(transformer, request) if described and described.reads else _on_meta(transformer, request)
     found: dict[tuple[tuple[Site, ...], Mode], float] = {}
     for sites in dict.fromkeys(active_sites(plan, step) for step in range(request.steps or 1)):
         alone = plan._replace(schedule=Always(), sites=sites) if sites else Plan(Always(), plan.predictor, ())

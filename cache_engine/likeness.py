@@ -56,7 +56,8 @@ class Likeness(NamedTuple):
 
 def likeness_of(survey: Survey) -> Likeness | None:
     """What was fitted for the survey's model and weights, if anything was."""
-    path = MODELS[survey.engine["model"]].likeness if survey.engine["model"] in MODELS else None
+    own = survey.engine["model"] in MODELS and not survey.request.get("loras")
+    path = MODELS[survey.engine["model"]].likeness if own else None
     if path is None or not path.is_file():
         return None
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from torch import nn
 
 from .flops import costs
 from .loading import Loaded
@@ -27,9 +28,12 @@ class Taking:
 
 
 @contextmanager
-def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
-             budget: int = BUDGET) -> Iterator[Taking]:
-    """Within ``attached``, around the pipeline's call. ``request`` is resolved. The picture is the same, bit for bit."""
+def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest, budget: int = BUDGET,
+             tflops: tuple[float, np.ndarray] | None = None) -> Iterator[Taking]:
+    """Within ``attached``, around the pipeline's call. ``request`` is resolved. The picture is the same, bit for bit.
+
+    tflops: as ``counted`` gives them, where they depend on more than the request.
+    """
     spec, pipe = model.spec, model.pipe
     facts = spec.facts(request)
     tensors = facts.steps * len(facts.streams) * (facts.blocks + 2)  # before the first block, after each, and modulated
@@ -41,7 +45,7 @@ def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taking.survey = survey_of(
         recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
-        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=counted(request, facts))
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(request, facts))
 
 
 def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: Engine, *, loop_seconds: float,
@@ -66,11 +70,11 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
         block_tflops=tflops[1])
 
 
-def counted(request: RunRequest, facts: ModelFacts) -> tuple[float, np.ndarray]:
+def counted(request: RunRequest, facts: ModelFacts, transformer: nn.Module | None = None) -> tuple[float, np.ndarray]:
     """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike: one is counted."""
-    full = costs(request, Plan(Always(), Reuse(), ()))("C", 0)
+    full = costs(request, Plan(Always(), Reuse(), ()), transformer)("C", 0)
     blocks: list[float] = []
     for length in facts.sections:
         first = Plan(Always(), Reuse(), (Stack(len(blocks), len(blocks) + 1),))
-        blocks += [full - costs(request, first)("c", 0)] * length
+        blocks += [full - costs(request, first, transformer)("c", 0)] * length
     return full, np.array(blocks)

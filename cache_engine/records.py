@@ -6,12 +6,13 @@ NamedTuples where thousands are made; strict pydantic for everything that comes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
 from PIL.Image import Image
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from .files import Lora as Lora
 from .plans import Costs as Costs
 from .plans import Decide as Decide
 from .plans import Decision as Decision
@@ -36,6 +37,14 @@ from .strict import Strict as Strict
 from .strict import Whole as Whole
 
 Side = Literal["baseline", "accelerated"]
+MOST_LORAS = 8
+
+
+def _loras(value: object) -> object:
+    """As JSON and ``model_dump`` have them."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(Lora(**one) if isinstance(one, Mapping) else one for one in value)
 
 
 class RunRequest(Strict):
@@ -51,6 +60,7 @@ class RunRequest(Strict):
     width: Whole | None = Field(default=None, ge=64, le=2048)
     height: Whole | None = Field(default=None, ge=64, le=2048)
     max_sequence_length: Whole | None = Field(default=None, ge=1, le=512)
+    loras: Annotated[tuple[Lora, ...], BeforeValidator(_loras)] = Field(default=(), max_length=MOST_LORAS)
 
 
 class Engine(Strict):

@@ -12,9 +12,10 @@ import torch
 from .failures import explained
 from .flops import costs
 from .loading import Loaded, loaded
+from .loras import adapted
 from .method import METHODS, Method
 from .recipe import format_recipe
-from .recording import surveyed
+from .recording import counted, surveyed
 from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
@@ -33,9 +34,17 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     model = loaded(request.model)
     request = model.spec.resolve(request)
     effective = model.spec.resolve(method.effective(request))
+    with adapted(model, effective):
+        return _run(model, request, effective, method, emit, stop, side, survey)
+
+
+def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Method, emit: Emit, stop: threading.Event | None,
+         side: Side, survey: bool) -> RunResult:
     plan = method.plan(model.spec.facts(effective))
     emit(Progress(side, "count", "Counting the compute"))
-    cost = costs(_as_counted(model, effective), plan, model.pipe.transformer)
+    as_counted = _as_counted(model, effective)
+    cost = costs(as_counted, plan, model.pipe.transformer)
+    blocks = counted(as_counted, model.spec.facts(effective), model.pipe.transformer) if survey else None
     _warm_up(model, effective, side, emit, stop)
 
     steps = effective.steps or 0
@@ -55,7 +64,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     fresh_scheduler(model)
     begin = clock.synchronise()
     with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
-          surveyed(model, session, clock, effective) if survey else nullcontext() as taking):
+          surveyed(model, session, clock, effective, tflops=blocks) if survey else nullcontext() as taking):
         image = draw(model, effective)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
@@ -94,7 +103,7 @@ def fresh_scheduler(model: Loaded) -> None:
 def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None) -> None:
     """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded."""
     streams = model.spec.facts(request).streams
-    shape = (request.width, request.height, request.max_sequence_length, streams)
+    shape = (request.width, request.height, request.max_sequence_length, streams, request.loras)
     if shape not in model.warm:
         emit(Progress(side, "warm-up", "Warming up, not recorded"))
         fresh_scheduler(model)

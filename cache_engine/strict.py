@@ -58,6 +58,8 @@ class Strict(BaseModel):
             kind = "a whole number" if wanted["type"] == "integer" else "a number"
             low, high = wanted.get("minimum", wanted.get("ge")), wanted.get("maximum", wanted.get("le"))
             return f"choose {kind} from {low} to {high}."
+        if "maxItems" in wanted:
+            return f"give a list of at most {wanted['maxItems']}."
         if "maxLength" in wanted:
             return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
         return f"give a value of type {wanted.get('type', 'as documented')}."

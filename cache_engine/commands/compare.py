@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..records import EngineError, Event, Progress, SideDone
+from ..records import EngineError, Event, Lora, Progress, SideDone
 from ..report import described
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--negative-prompt", default="")
     parser.add_argument("--seed", default="0")
     parser.add_argument("--guidance")
+    parser.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="a .safetensors file; may be repeated")
     method_arguments(parser, default="dbcache")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json")
     parser.add_argument("--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it")
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> Answer:
     method = method_of(options)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
     request = request_of(options, prompt=options.prompt, negative_prompt=options.negative_prompt, seed=number(options.seed),
-                         **guidance)
+                         loras=[lora(one) for one in options.lora], **guidance)
     folder = writable(options.out)
     result = compared(request, method, emit=_tell, survey=not options.no_survey)
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
@@ -49,6 +50,14 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(data, f"{result.speedup:.2f}x faster ({result.baseline.seconds.denoise:.2f} s -> "
                   f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, {psnr}, "
                   f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{folder}")
+
+
+def lora(text: str) -> Lora:
+    """``FILE[:WEIGHT]``; a colon that is part of the path (a Windows drive) stays in it."""
+    file, colon, weight = text.rpartition(":")
+    if colon and file.lower().endswith(".safetensors"):
+        return Lora(file=file, weight=real(weight))
+    return Lora(file=text)
 
 
 def writable(folder: Path) -> Path:
