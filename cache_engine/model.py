@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .placement import Memory, Placement
+from .placement import Memory
 from .records import EngineError, ModelFacts, RunRequest
 
 
@@ -80,8 +80,8 @@ class ModelSpec:
     """A model as the engine needs to know it.
 
     config: the transformer's config, from which it is built without weights to count its compute.
-    load: (placement) -> a diffusers pipeline.  inputs: (request) -> one transformer call's arguments: a tuple is a
-    tensor's shape; ``Given`` is handed over as it is.
+    load: (placement, **parts) -> a diffusers pipeline, with those parts in place of its own.
+    inputs: (request) -> one transformer call's arguments: a tuple is a tensor's shape; ``Given`` is handed over as it is.
     text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt.
     call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
     """
@@ -93,7 +93,7 @@ class ModelSpec:
     config: Mapping[str, Any]
     sections: tuple[Section, ...]
     blocks: int
-    load: Callable[[Placement], Any]
+    load: Callable[..., Any]
     inputs: Callable[[RunRequest], dict[str, Any]]
     call: Callable[[RunRequest], dict[str, Any]]
     steps: int
@@ -193,7 +193,7 @@ def spec_of(name: str) -> ModelSpec:
         return MODELS[name]
     if not importlib.import_module("cache_engine.models.folder").is_source(name):
         raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers folder or "
-                          "a hub id.")
+                          "a hub id, or a .safetensors file.")
     return _found(name)
 
 

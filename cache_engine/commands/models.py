@@ -1,19 +1,23 @@
-"""``models``: which models there are, what they need, and whether they can run here."""
+"""``models``: which models there are, what they need, and whether they can run here; or what one folder, hub id or file holds."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from ..model import MODELS
+from ..method import METHODS
+from ..model import MODELS, ModelSpec, spec_of
+from ..records import EngineError, RunRequest
 from .shared import Answer, Command, table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    del parser
+    parser.add_argument("--model", help="say what a row, a diffusers folder, a hub id or a .safetensors file holds")
 
 
 def run(options: argparse.Namespace) -> Answer:
-    del options
+    if options.model:
+        return _found(spec_of(options.model))
     found = []
     for row in MODELS.values():
         reason = row.unavailable()
@@ -26,4 +30,24 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(found, f"{table(lines)}\n{why}".rstrip())
 
 
-COMMAND = Command("models", "the models, what they need, and whether they can run here", arguments, run)
+def _found(spec: ModelSpec) -> Answer:
+    """One model: its block lists, streams, and which methods fit it."""
+    facts = spec.facts(spec.resolve(RunRequest(model=spec.name, prompt="-")))
+    unfit: dict[str, str] = {}
+    for name, method in METHODS.items():
+        try:
+            method().plan(facts)
+        except EngineError as error:
+            unfit[name] = str(error)
+    fit = [name for name in METHODS if name not in unfit]
+    reason = spec.unavailable()
+    data: dict[str, Any] = {"name": spec.name, "title": spec.title, "family": spec.family, "transformer": spec.transformer,
+                            "blocks": list(facts.sections), "streams": list(facts.streams), "steps": spec.steps, "methods": fit,
+                            "unfit": unfit, "available": reason is None, "reason": reason}
+    lists = ", ".join(f"{length} in {section.path}" for section, length in zip(spec.sections, facts.sections, strict=True))
+    lines = [("model", spec.title), ("class", spec.transformer), ("blocks", lists), ("streams", ", ".join(facts.streams)),
+             ("methods", ", ".join(fit)), *(("not", why) for why in unfit.values()), ("here?", reason or "yes")]
+    return Answer(data, table(lines))
+
+
+COMMAND = Command("models", "the models, what they need, and whether they can run here; or what one holds", arguments, run)

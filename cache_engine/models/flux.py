@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..model import Coefficients, ModelSpec, Section, Source
@@ -70,7 +71,7 @@ def _row(name: str, title: str, weights: Weights, guided: bool, steps: int, text
     config = CONFIG | {"guidance_embeds": guided}
     return ModelSpec(
         name=name, title=title, family="FLUX.1", transformer="FluxTransformer2DModel", config=config,
-        sections=SECTIONS, blocks=57, load=lambda placement: load_pipeline("FluxPipeline", weights.source(), placement),
+        sections=SECTIONS, blocks=57, load=partial(load_pipeline, "FluxPipeline", weights.source),
         inputs=lambda request: shapes(config, request), call=arguments, steps=steps,
         sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=text,
         licence=weights.licence, needs="36 GB of GPU memory in bfloat16, 24 GB offloaded, 16 GB in 8 bits",

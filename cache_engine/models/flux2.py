@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..model import ModelSpec, Section
@@ -46,7 +47,7 @@ def arguments(request: RunRequest) -> dict[str, Any]:
 ROWS = (ModelSpec(
     name="flux2-klein-base-4b", title="FLUX.2 klein base 4B", family="FLUX.2", transformer="Flux2Transformer2DModel",
     config=KLEIN_4B, sections=SECTIONS, blocks=25,
-    load=lambda placement: load_pipeline("Flux2KleinPipeline", BASE_4B.source(), placement),
+    load=partial(load_pipeline, "Flux2KleinPipeline", BASE_4B.source),
     inputs=lambda request: shapes(KLEIN_4B, request), call=arguments, steps=50,
     sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=512,
     licence=BASE_4B.licence, needs="21 GB of GPU memory in bfloat16, 15 GB offloaded", revision=BASE_4B.source,

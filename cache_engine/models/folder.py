@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..model import ModelSpec
 from ..records import EngineError, RunRequest
+from . import single_file
 from .generic import TRANSFORMERS
 from .hub import Weights, load_pipeline
 
@@ -18,8 +20,8 @@ LISTED = "cache_engine/models/generic.py"
 
 
 def is_source(name: str) -> bool:
-    """Whether a name can be a folder or a hub id rather than a row."""
-    return "/" in name or "\\" in name or Path(name).is_dir()
+    """Whether a name can be a folder, a file or a hub id rather than a row."""
+    return "/" in name or "\\" in name or Path(name).exists()
 
 
 def row(source: str) -> ModelSpec:
@@ -27,6 +29,8 @@ def row(source: str) -> ModelSpec:
 
     Raises EngineError where they are missing, or name a pipeline or transformer that cannot be cached.
     """
+    if Path(source).is_file():
+        return single_file.row(source)
     index = read(source, "model_index.json")
     pipeline, part = str(index.get("_class_name")), index.get("transformer")
     if not part or not part[1]:
@@ -44,7 +48,7 @@ def row(source: str) -> ModelSpec:
     return ModelSpec(
         name=source, title=Path(source).name, family=pipeline, transformer=name, config=config, sections=known.sections,
         blocks=sum(config[section.length] for section in known.sections),
-        load=lambda placement: load_pipeline("DiffusionPipeline", source, placement),
+        load=partial(load_pipeline, "DiffusionPipeline", lambda: source),
         inputs=lambda request: known.call(config, request), call=lambda request: arguments(takes, request),
         steps=int(takes.get("num_inference_steps") or 28), sizes=SIZES, multiple=32,
         max_sequence_length=min(int(takes.get("max_sequence_length") or 512), 512), licence=weights.licence,

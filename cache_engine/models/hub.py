@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,8 +75,8 @@ def token() -> bool:
     return get_token() is not None
 
 
-def load_pipeline(pipeline: str, source: str, placement: Placement, **parts: Any) -> Any:
-    """The stock diffusers pipeline of this class from a hub id or folder, placed.
+def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement, **parts: Any) -> Any:
+    """The stock diffusers pipeline of this class from a hub id or folder, placed. ``parts``: in place of its own.
 
     A download that was cut off goes on where it stopped: the hub's client keeps the part that it has.
     """
@@ -85,7 +86,7 @@ def load_pipeline(pipeline: str, source: str, placement: Placement, **parts: Any
     quantised = _quantised(placement)
     if quantised:
         parts["quantization_config"] = quantised
-    pipe = getattr(diffusers, pipeline).from_pretrained(source, dtype=getattr(torch, placement.dtype), **parts)
+    pipe = getattr(diffusers, pipeline).from_pretrained(source(), dtype=getattr(torch, placement.dtype), **parts)
     return placed(pipe, placement)
 
 
@@ -102,17 +103,29 @@ def placed(pipe: Any, placement: Placement) -> Any:
 
 def _quantised(placement: Placement) -> Any:
     """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own configs."""
-    if placement.quantisation == "none":
+    own = quantised_transformer(placement)
+    if not own:
         return None
-    if importlib.util.find_spec("torchao") is None:
-        raise EngineError("model: 8-bit weights need torchao; install it with `pip install torchao`.")
-    import diffusers
     import transformers
     from diffusers.quantizers import PipelineQuantizationConfig
 
-    weights = importlib.import_module("torchao.quantization").Int8WeightOnlyConfig()
-    text: Any = transformers.TorchAoConfig(weights)
-    mapping: Any = {"transformer": diffusers.TorchAoConfig(weights), "text_encoder": text, "text_encoder_2": text}
+    text: Any = transformers.TorchAoConfig(_int8())
+    mapping: Any = {"transformer": own["quantization_config"], "text_encoder": text, "text_encoder_2": text}
     return PipelineQuantizationConfig(quant_mapping=mapping)
+
+
+def quantised_transformer(placement: Placement) -> dict[str, Any]:
+    """What a transformer's loader takes for the placement's precision of weights."""
+    if placement.quantisation == "none":
+        return {}
+    import diffusers
+
+    return {"quantization_config": diffusers.TorchAoConfig(_int8())}
+
+
+def _int8() -> Any:
+    if importlib.util.find_spec("torchao") is None:
+        raise EngineError("model: 8-bit weights need torchao; install it with `pip install torchao`.")
+    return importlib.import_module("torchao.quantization").Int8WeightOnlyConfig()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,10 @@ def text_tokens(pipe: Any, request: RunRequest) -> int:
     return round(sum(lengths) / len(lengths))
 
 
-def _load(placement: Placement) -> Any:
-    return load_pipeline("QwenImagePipeline", BASE.source(), placement)
-
-
 def _row(name: str, title: str, **changed: Any) -> ModelSpec:
     facts: dict[str, Any] = dict(
-        load=_load, steps=50, true_cfg_scale=4.0, revision=BASE.source, unavailable=BASE.unavailable)
+        load=partial(load_pipeline, "QwenImagePipeline", BASE.source), steps=50,
+        true_cfg_scale=4.0, revision=BASE.source, unavailable=BASE.unavailable)
     return ModelSpec(
         name=name, title=title, family="Qwen-Image", transformer="QwenImageTransformer2DModel", config=CONFIG,
         sections=SECTIONS, blocks=60, inputs=lambda request: shapes(CONFIG, request), call=arguments, sizes=SIZES,
@@ -92,7 +90,7 @@ def _lightning(steps: int, version: str) -> ModelSpec:
         if placement.quantisation != "none":
             raise EngineError("model: the Lightning LoRA cannot be fused into 8-bit weights; use qwen-image, or a card "
                               "with 46 GB free.")
-        pipe = load_pipeline("QwenImagePipeline", BASE.source(), placement,
+        pipe = load_pipeline("QwenImagePipeline", BASE.source, placement,
                              scheduler=FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING_SCHEDULE))
         pipe.load_lora_weights(lora.source(), weight_name=file())
         pipe.fuse_lora()

@@ -31,13 +31,13 @@ def _domain() -> dict[str, Any]:
     return _json(FOLDER / "domain.json")
 
 
-def _load(placement: Placement) -> Any:
+def _load(placement: Placement, **parts: Any) -> Any:
     import torch
 
     from .patch_autoencoder import PatchAutoencoder
 
     vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), dtype=getattr(torch, placement.dtype))
-    return load_pipeline("FluxPipeline", str(FOLDER), placement, vae=vae)
+    return load_pipeline("FluxPipeline", lambda: str(FOLDER), placement, vae=vae, **parts)
 
 
 def _unknown_words(prompt: str) -> tuple[str, ...]:

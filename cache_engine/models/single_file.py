@@ -1,0 +1,151 @@
+"""A single file of transformer weights: recognised from its header, loaded with a row's config; all else is that row's."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..model import MODELS, Coefficients, ModelSpec
+from ..placement import Placement
+from ..records import EngineError
+
+PREFIX = "model.diffusion_model."  # of files that hold text encoders and autoencoder too
+MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
+SCALED = (".scale_weight", ".weight_scale", ".scale_input", ".comfy_quant", "scaled_fp8")
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Layout(NamedTuple):
+    """How one kind of file names its weights. ``lengths``, ``widths`` (name of a weight, axis) and ``flags`` are by the config's name.
+
+    inner: a weight as long as the blocks are wide.  marks: weights that only this kind has.
+    """
+
+    transformer: str
+    marks: tuple[str, ...]
+    lengths: Mapping[str, str]
+    widths: Mapping[str, tuple[str, int]]
+    inner: str
+    flags: Mapping[str, str] = {}
+
+
+BFL = {"num_layers": "double_blocks", "num_single_layers": "single_blocks"}
+DIFFUSERS = {"num_layers": "transformer_blocks", "num_single_layers": "single_transformer_blocks"}
+BFL_WIDTHS = {"in_channels": ("img_in.weight", 1), "joint_attention_dim": ("txt_in.weight", 1)}
+DIFFUSERS_WIDTHS = {"in_channels": ("x_embedder.weight", 1), "joint_attention_dim": ("context_embedder.weight", 1)}
+LAYOUTS = (
+    Layout("FluxTransformer2DModel", ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight"), BFL, BFL_WIDTHS, "img_in.weight",
+           {"guidance_embeds": "guidance_in.in_layer.weight"}),
+    Layout("FluxTransformer2DModel", ("single_transformer_blocks.0.proj_mlp.weight", "time_text_embed.text_embedder.linear_1.weight"),
+           DIFFUSERS, DIFFUSERS_WIDTHS, "x_embedder.weight", {"guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight"}),
+    Layout("Flux2Transformer2DModel", ("double_stream_modulation_img.lin.weight",), BFL, BFL_WIDTHS, "img_in.weight"),
+    Layout("Flux2Transformer2DModel", ("double_stream_modulation_img.linear.weight",), DIFFUSERS, DIFFUSERS_WIDTHS, "x_embedder.weight"),
+    Layout("QwenImageTransformer2DModel", ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"),
+           {"num_layers": "transformer_blocks"}, BFL_WIDTHS, "img_in.weight"),
+)
+
+
+def row(source: str) -> ModelSpec:
+    """What the file holds, as the row that it fits, with its own weights.
+
+    Raises EngineError where it is damaged, no checkpoint of a transformer, or one that no row describes.
+    """
+    path = Path(source)
+    shapes = header(path)
+    base = matching(path.name, shapes)
+    stat = path.stat()
+
+    def load(placement: Placement) -> Any:
+        return base.load(placement, transformer=transformer(path, base, placement))
+
+    return replace(base, name=source, title=f"{path.stem} ({base.title})", load=load, coefficients=Coefficients(), likeness=None,
+                   licence="as its source says", unavailable=base.unavailable,
+                   revision=lambda: f"{path.name} ({stat.st_size} bytes, {stat.st_mtime_ns}) on {base.revision()}")
+
+
+def header(path: Path) -> Shapes:
+    """Names and shapes of the transformer's weights, from the file's first bytes. Raises EngineError."""
+    if path.suffix.lower() != ".safetensors":
+        raise EngineError(f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, so convert "
+                          "it first.")
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            found = json.loads(file.read(length)) if 0 < length <= min(size, MOST_HEADER) else None
+        weights = {str(name): one for name, one in dict(found or {}).items() if name != "__metadata__"}
+        end = 8 + length + max((int(one["data_offsets"][1]) for one in weights.values()), default=0)
+        shapes = {name: tuple(map(int, one["shape"])) for name, one in weights.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        weights, shapes, end = {}, {}, 0
+    if not shapes:
+        raise EngineError(f"model: {path.name} is no .safetensors file, or its beginning is damaged; download it again.")
+    if size < end:
+        raise EngineError(f"model: {path.name} is cut short ({size} of {end} bytes); download it again.")
+    if any(name.endswith(SCALED) for name in shapes):
+        raise EngineError(f"model: {path.name} holds scaled 8-bit weights, which diffusers does not unpack; choose its bfloat16 "
+                          "version.")
+    within = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
+    return within or shapes
+
+
+def matching(name: str, shapes: Shapes) -> ModelSpec:
+    """The row whose config has these shapes. Raises EngineError where none has."""
+    if any(".lora" in key or "lora_" in key for key in shapes):
+        raise EngineError(f"model: {name} is a LoRA, not a model; name its model, and the file with --lora.")
+    layout = next((one for one in LAYOUTS if all(mark in shapes for mark in one.marks)), None)
+    known = ", ".join(dict.fromkeys(one.transformer for one in LAYOUTS))
+    if layout is None:
+        raise EngineError(f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files can be {known}; "
+                          "for another class name the folder of its pipeline.")
+    found = facts(layout, shapes)
+    rows = [one for one in MODELS.values() if one.transformer == layout.transformer]
+    for one in rows:
+        if facts_of(layout, one.config) == found:
+            return one
+    blocks = " + ".join(str(found[length]) for length in layout.lengths)
+    raise EngineError(f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none of "
+                      f"{', '.join(one.title for one in rows)}; name the folder of its pipeline instead.")
+
+
+def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
+    """What a file's names and shapes say of its config."""
+    lengths = {name: len({key.split(".")[1] for key in shapes if key.startswith(f"{prefix}.")}) for name, prefix in layout.lengths.items()}
+    widths = {name: shapes[key][axis] if len(shapes.get(key, ())) > axis else 0 for name, (key, axis) in layout.widths.items()}
+    flags = {name: key in shapes for name, key in layout.flags.items()}
+    return {**lengths, **widths, **flags, "inner": shapes.get(layout.inner, (0,))[0]}
+
+
+def facts_of(layout: Layout, config: Mapping[str, Any]) -> dict[str, object]:
+    """The same of a row's config."""
+    names = (*layout.lengths, *layout.widths, *layout.flags)
+    return {name: config[name] for name in names} | {"inner": config["num_attention_heads"] * config["attention_head_dim"]}
+
+
+def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
+    """The file's weights in the class and config of ``base``, through diffusers' own conversion.
+
+    Raises EngineError where weights are missing.
+    """
+    import diffusers
+    import torch
+    from safetensors.torch import load_file
+
+    from .hub import quantised_transformer
+
+    weights = load_file(path)
+    within = {name.removeprefix(PREFIX): weights[name] for name in weights if name.startswith(PREFIX)}
+    kind = getattr(diffusers, base.transformer)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "config.json").write_text(json.dumps({"_class_name": base.transformer, **base.config}), encoding="utf-8")
+        made = kind.from_single_file(within or weights, config=folder, dtype=getattr(torch, placement.dtype),
+                                     **quantised_transformer(placement))
+    missing = [name for name, parameter in made.named_parameters() if parameter.is_meta]
+    if missing:
+        raise EngineError(f"model: {path.name} lacks {len(missing)} weights of {base.title} (such as {missing[0]}); download it again, "
+                          "or choose another file.")
+    return made
