@@ -120,7 +120,8 @@ def drawn(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image]
     call = model.spec.call(first) | {"negative_prompt": [one.negative_prompt for one in effective]}
     with attached(model.pipe, method, plan=lambda facts: plan, costs=costs(first, plan, model.pipe.transformer)) as session:
         pictures = model.pipe(prompt=[one.prompt for one in effective], num_inference_steps=first.steps, width=first.width,
-                              height=first.height, **call, generator=[torch.Generator("cpu").manual_seed(one.seed) for one in effective]).images
+                              height=first.height, **call,
+                              generator=[torch.Generator("cpu").manual_seed(one.seed) for one in effective]).images
     trace = session.trace
     computed = sum(one.mode == "C" for one in trace if one.stream == trace[0].stream)
     return pictures, computed, sum(one.tflops for one in trace) / len(pictures)
@@ -179,7 +180,7 @@ def in_processes(each: list[list[str]]) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     started = [subprocess.Popen([sys.executable, "-m", "tests.quality", *arguments], cwd=ROOT, env=environment)
                for arguments in each]
-    if any([one.wait() for one in started]):
+    if any(one.wait() for one in started):
         raise SystemExit("quality: a process failed; what was done is kept, so go on with the same command.")
 
 

@@ -83,7 +83,7 @@ def plot(found: list[Row], baseline_tflops: float) -> str:
         parts.append(f'<text x="{x(tenth / 10)}" y="{height - bottom + 16}" text-anchor="middle">{tenth / 10:g}</text>')
     parts.append(f'<text x="{left}" y="{height - 8}">share of the baseline\'s TFLOPs; PSNR in dB: mean (dot) and 5th percentile '
                  '(end of its line)</text>')
-    for row in reversed(sorted(found, key=lambda row: kind(row)[0])):
+    for row in sorted(found, key=lambda row: kind(row)[0], reverse=True):
         _, (name, colour, _) = kind(row)
         at = x(row.tflops / baseline_tflops)
         mean, low_end = y(float(row.psnr.mean())), y(float(np.percentile(row.psnr, 5)))
