@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
-from .records import Costs, EngineError, Lora, Mode, Plan, RunRequest, Site, active_sites
+from .records import Costs, EngineError, Lora, Mode, Plan, RunRequest, Site, Tokens, active_sites
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
@@ -91,6 +91,11 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
     return (float(layers) + attention.flops) / 1e12
 
 
+def priced(site: Site) -> Site:
+    """A site without what does not change the cost of a call: those that differ in nothing else are counted once."""
+    return site._replace(steps=None, aging=0.0) if isinstance(site, Tokens) else site._replace(steps=None)
+
+
 Counted = Callable[[Plan, Mode], float]
 
 
@@ -143,7 +148,7 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
     kept = min(plan.predictor.keep, 3)  # what adding up more would cost is below a millionth
     before: tuple[Mode, ...] = () if mode == "C" else ("C",) * kept
     letters = (*before, mode, mode)
-    planned = plan._replace(schedule=Fixed(letters), sites=tuple(site._replace(steps=None) for site in plan.sites))
+    planned = plan._replace(schedule=Fixed(letters))
     with _LOCK, attached(model, None, steps=len(letters), plan=lambda facts: planned) as session, torch.no_grad():
         session.begin()
         for _ in before:
@@ -182,7 +187,8 @@ def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None)
     counted = _on_loaded(transformer, request) if described and described.reads else _on_meta(transformer, request)
     found: dict[tuple[tuple[Site, ...], Mode], float] = {}
     for sites in dict.fromkeys(active_sites(plan, step) for step in range(request.steps or 1)):
-        alone = plan._replace(schedule=Always(), sites=sites) if sites else Plan(Always(), plan.predictor, ())
+        alone = plan._replace(schedule=Always(), sites=tuple(map(priced, sites))) if sites else Plan(
+            Always(), plan.predictor, ())
         modes: list[Mode] = ["C", *(site.serves for site in sites)]
         for mode in dict.fromkeys(modes):
             found[sites, mode] = counted(alone, mode)

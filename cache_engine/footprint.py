@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import ceil
 
 from .model import Section, spec_of
-from .records import Plan, RunRequest, Site, Stack, Tokens, active_sites
+from .records import Columns, Plan, RunRequest, Site, Stack, Tokens, active_sites
 
 
 def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:
@@ -18,7 +19,8 @@ def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None,
     tokens = [inputs[name][-2] for name in spec.sections[0].takes]
     channels = spec.config["num_attention_heads"] * spec.config["attention_head_dim"]
     count = numbers(plan, spec.sections, facts.sections, tokens, min(computed or facts.steps, facts.steps))
-    return (count * channels * element + marks(plan, facts.sections, tokens)) * len(facts.streams)
+    noted = marks(plan, facts.sections, tokens, spec.config["num_attention_heads"])
+    return (count * channels * element + noted) * len(facts.streams)
 
 
 def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int) -> int:
@@ -27,14 +29,31 @@ def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tok
         return 0
     kept = min(plan.predictor.keep, computed) + 2 * plan.predictor.served  # the value in use now, and one from before
     turns = {site.steps[0] if site.steps else 0 for site in plan.sites}
-    held = max(sum(tensors(site, sections, lengths) for site in active_sites(plan, step))
+    held = max(sum(sum(columns(site, sections, lengths, tokens)) if isinstance(site, Columns)
+                   else tensors(site, sections, lengths) * sum(tokens) for site in active_sites(plan, step))
                for step in turns)  # of two stages one at a time
-    return held * kept * sum(tokens) + (tokens[0] if plan.signal else 0)
+    return held * kept + (tokens[0] if plan.signal else 0)
 
 
-def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int]) -> int:
-    """Bytes of what one stream holds of single tokens: a score and a step for each, in float32."""
-    return 8 * sum(tokens) * sum(lengths) if any(isinstance(site, Tokens) for site in plan.sites) else 0
+def columns(site: Columns, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int]) -> Iterator[int]:
+    """What each block that runs in part holds: of its attention a tensor, of its feed-forward the result, all that entered its
+    last layer and the groups' means."""
+    sections_of_blocks = [section for section, length in zip(sections, lengths, strict=True) for _ in range(length)]
+    for section in sections_of_blocks[site.dense_blocks:]:
+        run = sum(tokens) if section.joint else tokens[0]
+        width = sum(neurons.width for neurons in section.neurons.values())
+        yield sum(tokens) + run * (1 + width + section.joint) + ceil(run / site.rows) * width
+
+
+def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int], heads: int) -> int:
+    """Bytes of what one stream holds beside tensors of channels: a score and a step of each token, or the keys that were chosen."""
+    found, met = 0, sum(tokens)
+    for site in plan.sites:
+        if isinstance(site, Tokens):
+            found += 8 * met * sum(lengths)
+        elif isinstance(site, Columns):
+            found += 4 * heads * ceil(met / site.queries) * max(1, round(site.keys * met)) * (sum(lengths) - site.dense_blocks)
+    return found
 
 
 def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> int:

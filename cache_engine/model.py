@@ -25,6 +25,18 @@ class Source(NamedTuple):
     text: bool = False
 
 
+class Neurons(NamedTuple):
+    """A feed-forward, two layers of the block and (block) -> what is between them, done to each neuron alone.
+
+    What the last layer takes beside the neurons stands before them.  width: neurons for each channel.
+    """
+
+    first: str
+    last: str
+    between: Callable[[Any], Callable[[Any], Any]]
+    width: int = 4
+
+
 class Section(NamedTuple):
     """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the block's order.
 
@@ -32,6 +44,7 @@ class Section(NamedTuple):
     outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads while the outputs
     are served.  projections: the last layers within an output module, in the order of its results.
     attention: the module in which tokens meet.  tokenwise: the outputs to which every token goes alone, each with its source.
+    neurons: of those, the ones on the image's side whose neurons can be run apart.
     streams: how many tensors as long as image and text together a block's outputs make up.
     text_first: where image and text are one tensor, which of them comes first.
     """
@@ -46,6 +59,7 @@ class Section(NamedTuple):
     projections: Mapping[str, tuple[str, ...]] = {}
     attention: str = ""
     tokenwise: Mapping[str, Source] = {}
+    neurons: Mapping[str, Neurons] = {}
     streams: int = 0
     text_first: bool = False
 
@@ -235,4 +249,4 @@ def model_facts(sections: tuple[Section, ...], lengths: tuple[int, ...], steps: 
     """What a plan may depend on, from a model's description."""
     return ModelFacts(sum(lengths), steps, streams, lengths, all(section.outputs for section in sections),
                       known.polynomial if sections[0].modulated else None, known.ratios,
-                      all(section.tokenwise for section in sections))
+                      all(section.tokenwise and section.neurons for section in sections))

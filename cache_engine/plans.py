@@ -53,7 +53,23 @@ class Tokens(NamedTuple):
     steps: tuple[int, int] | None = None
 
 
-Site = Stack | Modules | Tokens
+class Columns(NamedTuple):
+    """Let every block run, its attention on some keys and its feed-forward on some neurons: the rest is the last computed step's.
+
+    keys, neurons: the shares that are run.  dense_blocks: so many blocks in front run whole.
+    queries, rows: tokens next to each other that share one choice, of keys and of neurons.
+    """
+
+    keys: float
+    neurons: float
+    dense_blocks: int = 2
+    queries: int = 192
+    rows: int = 128
+    serves: Mode = "p"
+    steps: tuple[int, int] | None = None
+
+
+Site = Stack | Modules | Tokens | Columns
 
 
 class ModelFacts(NamedTuple):
@@ -61,7 +77,7 @@ class ModelFacts(NamedTuple):
 
     sections: blocks of each block list.  modules: whether the blocks' modules are described, so that ``Modules`` fits.
     polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run. None: nobody fitted them.
-    attention: whether it is described, too, where in a block tokens meet, so that ``Tokens`` fits.
+    attention: whether it is described, too, where in a block tokens meet, so that ``Tokens`` and ``Columns`` fit.
     """
 
     blocks: int

@@ -13,6 +13,7 @@ from PIL.Image import Image
 from pydantic import BeforeValidator, Field
 
 from .files import Lora as Lora
+from .plans import Columns as Columns
 from .plans import Costs as Costs
 from .plans import Decide as Decide
 from .plans import Decision as Decision

@@ -31,7 +31,8 @@ def transformers() -> str:
         apart = ["image and text" if len(section.takes) > 1 else "both in one" if place else "one tensor"
                  for place, section in enumerate(one.sections)]
         fits = {"stack": True, "module": all(section.outputs for section in one.sections),
-                "token": all(section.tokenwise for section in one.sections)}
+                "token": all(section.tokenwise for section in one.sections),
+                "column": all(section.neurons for section in one.sections)}
         grains = ", ".join(grain for grain, fit in fits.items() if fit)
         lines.append(f"| `{name}`{' (video)' if one.video else ''} | {blocks} | {', then '.join(dict.fromkeys(apart))} "
                      f"| {grains} |")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ..model import Coefficients, ModelSpec, Section, Source
+from ..model import Coefficients, ModelSpec, Neurons, Section, Source
 from ..placement import Memory
 from ..records import RunRequest
 from .hub import GB, Weights, load_pipeline
@@ -22,9 +22,11 @@ IMAGE, TEXT = Source("attn.to_k", "attn.to_v"), Source("attn.add_k_proj", "attn.
 SECTIONS = (
     Section("transformer_blocks", TAKES, RETURNS, length="num_layers", modulated=modulated,
             outputs=("attn", "ff", "ff_context"), projections={"attn": ("to_out.0", "to_add_out")}, attention="attn",
-            tokenwise={"ff": IMAGE, "ff_context": TEXT}, streams=2),
+            tokenwise={"ff": IMAGE, "ff_context": TEXT},
+            neurons={"ff": Neurons("ff.net.0.proj", "ff.net.2", lambda block: block.ff.net[0].gelu)}, streams=2),
     Section("single_transformer_blocks", TAKES, RETURNS, length="num_single_layers", outputs=("proj_out",),
-            muted=("attn", "proj_mlp"), attention="attn", tokenwise={"proj_out": IMAGE}, streams=1),
+            muted=("attn", "proj_mlp"), attention="attn", tokenwise={"proj_out": IMAGE},
+            neurons={"proj_out": Neurons("proj_mlp", "proj_out", lambda block: block.act_mlp)}, streams=1),
 )
 # Of FLUX.1-dev, over 28 steps. The polynomial: TeaCache (ali-vilab/TeaCache, Apache-2.0), highest power first. The
 # ratios: MagCache (Zehong-Ma/MagCache, Apache-2.0), the first of them for a step that has none before it.

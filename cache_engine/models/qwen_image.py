@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..model import Given, ModelSpec, Section
+from ..model import Given, ModelSpec, Neurons, Section
 from ..placement import Memory, Placement
 from ..records import EngineError, RunRequest
 from .flux import IMAGE, TEXT
@@ -18,7 +18,9 @@ from .hub import GB, Weights, load_pipeline
 SECTIONS = (Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
                     ("encoder_hidden_states", "hidden_states"), length="num_layers",
                     outputs=("attn", "img_mlp", "txt_mlp"), projections={"attn": ("to_out.0", "to_add_out")},
-                    attention="attn", tokenwise={"img_mlp": IMAGE, "txt_mlp": TEXT}, streams=2),)
+                    attention="attn", tokenwise={"img_mlp": IMAGE, "txt_mlp": TEXT}, streams=2,
+                    neurons={"img_mlp": Neurons("img_mlp.net.0.proj", "img_mlp.net.2",
+                                                lambda block: block.img_mlp.net[0].gelu)}),)
 CONFIG: dict[str, Any] = dict(
     patch_size=2, in_channels=64, out_channels=16, num_layers=60, attention_head_dim=128, num_attention_heads=24,
     joint_attention_dim=3584, guidance_embeds=False, axes_dims_rope=(16, 56, 56))

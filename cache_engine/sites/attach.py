@@ -15,13 +15,16 @@ from typing import Any
 import torch
 
 from ..model import coefficients_of, model_facts, sections_of
-from ..records import Cancelled, Costs, EngineError, ModelFacts, Modules, Plan, Site, Stack, StepTrace, Tokens
+from ..records import Cancelled, Columns, Costs, EngineError, ModelFacts, Modules, Plan, Site, Stack, StepTrace, Tokens
 from ..session import Session
 from .clock import Clock
+from .columns import ColumnSite
 from .modules import ModuleSite
 from .refusals import batch_of, refuse_call, refuse_model
 from .stack import StackSite, compiled, numbered
 from .tokens import TokenSite
+
+Inner = ModuleSite | TokenSite | ColumnSite
 
 
 def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
@@ -64,7 +67,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         total=steps or 0, streams=streams or (None if scheduler is not None else ("cond",)),
         stepped=scheduler is not None, costs=costs)
     site = StackSite(session, blocks)
-    placed: list[ModuleSite | TokenSite] = []
+    placed: list[Inner] = []
     clock = clock or Clock(device_of(transformer))
 
     names = list(signature(transformer.forward).parameters)
@@ -117,10 +120,12 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         yield session
 
 
-def inside(at: StackSite, site: Site) -> ModuleSite | TokenSite:
+def inside(at: StackSite, site: Site) -> Inner:
     """What acts inside the blocks for this site of a plan."""
     if isinstance(site, Tokens):
         return TokenSite(at, site)
+    if isinstance(site, Columns):
+        return ColumnSite(at, site)
     assert isinstance(site, Modules)
     return ModuleSite(at, before_projection=site.before_projection)
 

@@ -44,7 +44,10 @@ class Meeting(NamedTuple):
 
 
 class Met(TorchFunctionMode):
-    """While it is entered, ``attend(meeting, original)`` stands for scaled_dot_product_attention. ``met``: it was called."""
+    """While it is entered, ``attend(meeting, original)`` stands for scaled_dot_product_attention. ``met``: it was called.
+
+    Raises EngineError where it is called again: an IP-Adapter adds an attention of its own to every block.
+    """
 
     def __init__(self, attend: Callable[[Meeting, Callable[[], Tensor]], Tensor]) -> None:
         super().__init__()
@@ -56,6 +59,9 @@ class Met(TorchFunctionMode):
             return func(*args, **kwargs)
         given: dict[str, Any] = dict(zip(NAMES, args)) | dict(kwargs)
         query, key, value, mask = given["query"], given["key"], given["value"], given.get("attn_mask")
+        if self.met:
+            raise EngineError("the attention of a block is done twice, by an IP-Adapter perhaps, so it cannot be looked into; run "
+                              "without it.")
         if given.get("is_causal") or given.get("enable_gqa") or (mask is not None and mask.shape[-2] != 1):
             raise EngineError("this model's attention differs from query to query, so it cannot be looked into; choose a method "
                               "that skips whole blocks, such as dbcache.")

@@ -130,11 +130,11 @@ def test_the_memory_foretold_is_the_memory_held(model: FluxTransformer2DModel, p
     assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), digits.count("1")) * CHANNELS * 4
 
 
-@pytest.mark.parametrize("described", [{"name": "toca"}, {"name": "duca"}])
+@pytest.mark.parametrize("described", [{"name": "toca"}, {"name": "duca"}, {"name": "chipmunk"}])
 def test_the_memory_foretold_of_a_finer_grain_is_the_memory_held(model: FluxTransformer2DModel, described: dict[str, Any]) -> None:
     plan = method_from({"interval": 3} | described).plan(ModelFacts(6, 8, sections=(2, 4), modules=True, attention=True))
     _, _, held = run(model, plan, 8)
-    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), 4) * CHANNELS * 4 + marks(plan, (2, 4), (IMAGE, TEXT))
+    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), 4) * CHANNELS * 4 + marks(plan, (2, 4), (IMAGE, TEXT), 2)
 
 
 @pytest.mark.parametrize(("described", "gigabytes"), [
@@ -143,6 +143,7 @@ def test_the_memory_foretold_of_a_finer_grain_is_the_memory_held(model: FluxTran
     ({"name": "fora"}, 2.15),
     ({"name": "toca"}, 3.23),
     ({"name": "duca"}, 3.26),
+    ({"name": "chipmunk"}, 10.29),
     ({"name": "dbcache", "taylorseer_order": 0}, 0.0535),
     ({"name": "fewer_steps"}, 0),
 ])
