@@ -68,6 +68,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         stepped=scheduler is not None, costs=costs)
     site = StackSite(session, blocks)
     placed: list[Inner] = []
+    traced = any(compiled(block.module) is not None for block in blocks)
     clock = clock or Clock(device_of(transformer))
 
     names = list(signature(transformer.forward).parameters)
@@ -81,7 +82,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         call = session.open()
         call.batch = batch_of(given)
         if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
-            placed.extend(inside(site, one) for one in sites if not isinstance(one, Stack))
+            placed.extend(inside(site, one, traced) for one in sites if not isinstance(one, Stack))
             for module, replacement in (pair for one in placed for pair in one.forwards()):
                 replaced(exits, module, "forward", replacement)
         call.live = clock.live
@@ -120,8 +121,11 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         yield session
 
 
-def inside(at: StackSite, site: Site) -> Inner:
-    """What acts inside the blocks for this site of a plan."""
+def inside(at: StackSite, site: Site, traced: bool) -> Inner:
+    """What acts inside the blocks for this site of a plan. ``traced``: they are compiled, and what ran once is what runs."""
+    if traced and not isinstance(site, Modules):
+        raise EngineError("the blocks are compiled, so no part of one can be run alone; use the model without "
+                          "compile_repeated_blocks(), or a method that skips whole blocks.")
     if isinstance(site, Tokens):
         return TokenSite(at, site)
     if isinstance(site, Columns):

@@ -99,6 +99,17 @@ def test_compiled_blocks_are_cached_as_plain_ones_are() -> None:
     assert all(block._compiled_call_impl is not None for block in blocks(compiled))
 
 
+@pytest.mark.parametrize("name", ["toca", "chipmunk"])
+def test_compiled_blocks_are_not_run_in_part(name: str) -> None:
+    model = tiny(NAME)
+    for block in blocks(model):
+        block.compile(backend="eager")
+    with attached(model, METHODS[name](), steps=4) as session:
+        session.begin()
+        with pytest.raises(EngineError, match=r"^the blocks are compiled, "):
+            model(**CALLS.at(0))
+
+
 @torch.inference_mode()
 def test_a_batch_is_decided_as_one_and_costs_as_many() -> None:
     model = tiny(NAME)

@@ -46,7 +46,7 @@ def test_published_settings_compute_the_steps_that_their_tflops_imply(name: str,
 
 @pytest.mark.parametrize(("name", "interval", "expected"), [
     ("toca", 12, "CC" + ("C" + 11 * "p") * 4), ("duca", 5, "CC" + 9 * "Ccpcp" + "Ccp"),
-    ("duca", 10, "CC" + 4 * "Ccpcpcpcpc" + "Ccpcpcpc")])
+    ("duca", 10, "CC" + 4 * "Ccpcpcpcpc" + "Ccpcpcpc"), ("chipmunk", 10, "C" + 4 * ("C" + 9 * "p") + "C" + 8 * "p")])
 def test_the_finer_grains_take_turns_as_their_tflops_imply(name: str, interval: int, expected: str) -> None:
     session = walk(method_from({"name": name, "interval": interval}).plan(FLUX), 50, ("cond",), lambda call: 0.0)
     assert "".join(call.mode for call in session.trace) == expected
@@ -97,6 +97,7 @@ def test_a_staged_delta_dit_changes_sides_once_with_a_computed_step() -> None:
     ("fora", {}, FLUX._replace(modules=False), "fora: the attention and feed-forward modules of this model's blocks are "),
     ("taylorseer", {}, FLUX._replace(modules=False), "taylorseer: the attention and "),
     ("toca", {}, FLUX._replace(attention=False), "toca: where attention sits in this model's blocks is not described, "),
+    ("chipmunk", {"dense_blocks": 57}, FLUX, "dense_blocks: 57 leaves none of 57 blocks to run in part; choose 56 or less."),
     ("duca", {"first": 51}, FLUX, "first: 51 is more than the 50 steps of the run; choose 1 to 50."),
     ("fixed_mask", {"site": "modules"}, FLUX._replace(modules=False), "fixed_mask: the attention and "),
     ("delta_dit", {}, FLUX._replace(sections=(57,)), "rule: this model has one list of blocks, "),
