@@ -98,6 +98,7 @@ marks.onpointermove = (event) => {
 };
 marks.onpointerleave = () => point(null);
 marks.onclick = (event) => {
+  if (event.detail > 1) return; // the second of a double click opens what the first has chosen
   const here = near(event);
   if (here.length) pick(here[(here.indexOf(active) + 1) % here.length]);
   if (here.length) point(active, here.length);

@@ -139,14 +139,14 @@ class Tab:
         """Model, steps, method and knobs of a row into Compare. Where its model cannot be loaded, the one there stays."""
         one = entry(key)
         if one is None or one.refused:
-            return {self.status: views.idle(one.refused if one else "")}
+            return {self.status: views.idle()}  # its card says why
         row = ROW_OF[one.base.model]
         away = MODELS[row].unavailable() is not None
         target, steps = model if away else row, one.base.steps
         try:
             form.method_of(one.method, form.request_from({"model": target, "prompt": one.name, "steps": steps}))
         except EngineError as error:
-            return {self.status: views.failed(f"It does not fit {MODELS[target].title}. {error}")}
+            return {self.status: views.failed(f"It does not fit {MODELS[target].title}. {error}") | {"detail": ""}}
         same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(one.method)]
         said = f"{one.name}, published for {one.base.model} at {steps} steps"
         said += f"; {one.base.model} cannot be loaded here, so {MODELS[target].title} stays." if away else "."

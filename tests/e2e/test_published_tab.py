@@ -120,11 +120,11 @@ def test_the_keyboard_alone_walks_the_points_and_opens_one(visit: Visit) -> None
     expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value(name)
 
 
-def test_another_method_is_opened_with_its_own_knobs_and_one_that_is_missing_says_so(visit: Visit) -> None:
+def test_another_method_is_opened_with_its_own_knobs_by_a_double_click(visit: Visit) -> None:
     page = shown(visit)
     page.locator("#published-find input").fill("FoCa(N=5)")
-    page.locator("#published-sheet tbody button", has_text="FoCa(N=5)").click()
-    page.locator("#published-open").click()
+    expect(page.locator(POINTS)).to_have_count(1)
+    page.mouse.dblclick(*at(page, "FLUX.1-dev foca(interval=5, first=3)"))
     expect(page.locator("#knob-foca-interval input[type=number]")).to_have_value("5")
 
 
