@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from cache_engine import Comparison, Forecast, StepTrace
+from cache_engine import Comparison, Forecast
 
 from .timeline import remedy, timeline
 from .views import ABOUT, card, less_compute, place, scale
@@ -86,17 +86,13 @@ def banded(forecast: Forecast) -> str:
 def steps(forecast: Forecast, last: Comparison, *, top: float | None = None, painted: Collection[int] = (),
           warm_up: int | None = None) -> View:
     """The timeline. ``warm_up``: the longest one that would let something be cached, where the warm-up is what forbids it."""
-    calls = forecast.trace if forecast.tflops is not None else tuple(map(_uncounted, forecast.trace))
-    view = timeline(last.baseline.trace, calls, len(forecast.schedule), forecast.method, top=top, painted=painted,
+    view = timeline(last.baseline.trace, forecast.trace, len(forecast.schedule), forecast.method, top=top, painted=painted,
                     expected=f"expected from the baseline run of {last.baseline.clock}")
+    for cell in (cell for row in view["rows"] for cell in row["cells"] if forecast.tflops is None and cell["mode"] == "cached"):
+        cell |= {"cost": 0, "facts": "inside the blocks: what it costs is counted when it runs"}
     if warm_up is not None:
         view["fix"] = remedy("max_warmup_steps", warm_up)
     return view
-
-
-def _uncounted(call: StepTrace) -> StepTrace:
-    """What a skipped call costs is only known where whole blocks are skipped."""
-    return call if call.mode == "C" else call._replace(tflops=0.0, seconds=0.0)
 
 
 def stale(last: Comparison | None, shown: bool) -> View:

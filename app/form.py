@@ -148,16 +148,13 @@ def method_choices(everything: bool) -> list[tuple[str, str]]:
     return [(METHODS[name].title, name) for name in FRONT] + [("More methods …", MORE)]
 
 
-def method_note(described: Mapping[str, Any], model: str, steps: Any, dtype: str = "") -> str:
-    """What a setting remembers, how much that will be, and where it comes from. Raises EngineError where it does not fit.
-
-    ``dtype``: of the numbers, where a run has shown it; else half precision is meant.
-    """
+def method_note(described: Mapping[str, Any], model: str, steps: Any) -> str:
+    """What a setting remembers, how much that will be, and where it comes from. Raises EngineError where it does not fit."""
     method = method_from(described)
     request = method.effective(resolve(RunRequest(model=model, prompt="-", steps=facts_for(model, steps).steps)))
-    held = cache_bytes(request, method.plan(facts_of(request)), element=4 if dtype == "float32" else 2)
+    held = cache_bytes(request, method.plan(facts_of(request)), element=2)
     grain = GRAINS[method.grain]
-    size = f"at most {memory(held)}{'' if dtype else ' in half precision'}" if held else ""
+    size = f"at most {memory(held)}, twice that in float32" if held else ""
     return "; ".join(part for part in (grain[0].upper() + grain[1:], size, method.paper) if part) + "."
 
 

@@ -40,9 +40,10 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 
 
-def unrun(denoise: float) -> View:
-    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take."""
-    return _status("idle", "Expected, not run.", f"Generate runs the accelerated side alone, about {rough(denoise)}.")
+def unrun(denoise: float | None) -> View:
+    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where that is known."""
+    about = f", about {rough(denoise)}" if denoise else ""
+    return _status("idle", "Expected, not run.", f"Generate runs the accelerated side alone{about}.")
 
 
 def stopped(progress: Progress | None = None) -> View:

@@ -131,5 +131,5 @@ def _pictures(parts: Parts) -> None:
                         parts.show_equal = gr.Button("Show it", elem_id="show-equal")
                     with gr.Row():
                         parts.against = gr.Dropdown(choices(), value="baseline", label="Left picture", interactive=True, elem_id="against")
-                        parts.show_against = gr.Button("Show it", elem_id="show-against")
+                        parts.show_against = gr.Button("Run and show", elem_id="show-against")
                     parts.against_note = status(None, elem_id="against-note", elem_classes="cl-slim")

@@ -60,7 +60,7 @@ class Expected:
         parts, cache = self.parts, self._cache(one, method, forecast)
         view = expected.steps(forecast, one, top=top, painted=self._painted(values, described),
                               warm_up=self._warm_up(record, method, forecast))
-        took = one.baseline.seconds.denoise / forecast.speedup
+        took = one.baseline.seconds.denoise / forecast.speedup if forecast.tflops is not None else None
         return {parts.headline: expected.headline(forecast, one, cache=cache), parts.timeline: view,
                 parts.stale: expected.stale(one, True), parts.dial: self.dial(values, one, record, forecast),
                 parts.status: views.unrun(took)}

@@ -27,7 +27,7 @@ def wire(parts: Parts, worker: Worker) -> None:
     setting = Setting(parts)
     expected = Expected(parts, worker, setting, evidence)
     request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked}
-    knobs = {parts.method, parts.chosen, parts.origin, *parts.knobs.values()}
+    knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
     everything = request_fields | knobs | {parts.done, parts.shown, parts.gain}
 
     def generate(values: Updates) -> Iterator[Updates]:
@@ -124,7 +124,8 @@ def _wire_fields(parts: Parts, setting: Setting, expected: Expected, knobs: set[
         parts.size, parts.steps, parts.guidance, parts.cfg, parts.status, *parts.chips, *setting.outputs], **AT_ONCE)
     leaps = (
         parts.preset.input(setting.from_preset, inputs=[parts.model, parts.steps, parts.preset], outputs=setting.outputs, **AT_ONCE),
-        parts.method.input(setting.from_method, inputs={parts.model, parts.steps, *knobs}, outputs=setting.outputs, **AT_ONCE),
+        parts.method.input(setting.from_method, inputs={parts.method, parts.model, parts.steps, *knobs}, outputs=setting.outputs,
+                           **AT_ONCE),
         gr.on([parts.recipe_text.submit, parts.recipe_text.blur], setting.from_recipe,
               inputs={parts.model, parts.steps, parts.recipe_text, *knobs}, outputs=[parts.status, *setting.outputs], **AT_ONCE))
     for leap in leaps[:2]:

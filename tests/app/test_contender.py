@@ -62,8 +62,6 @@ def test_module_grain_holds_far_more_than_one_sum() -> None:
     module = form.method_note(METHODS["taylorseer"]().described(), "flux-dev", 50)
     assert "MB" in stack
     assert "GB" in module
-    assert "in half precision" in stack
-    assert "in half precision" not in form.method_note(METHODS["dbcache"]().described(), "flux-dev", 50, "float32")
 
 
 def test_five_methods_stand_in_front_and_more_leads_to_the_rest() -> None:

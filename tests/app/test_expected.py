@@ -47,7 +47,7 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     assert {card["kind"] for card in shown.values()} == {"unknown"}
     assert "only a run can tell" in shown["psnr"]["notes"]
     cells = expected.steps(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
-    assert not any("TFLOPs" in cell["facts"] for cell in cells if cell["mode"] == "cached")
+    assert {(cell["cost"], "counted when it runs" in cell["facts"]) for cell in cells if cell["mode"] == "cached"} == {(0, True)}
 
 
 def test_all_computed_is_identical_and_no_estimate_is_needed() -> None:

@@ -117,3 +117,5 @@ def test_a_prompt_is_text_and_nothing_else(visit: Visit) -> None:
                                    {"viewport": {"width": 1440, "height": 900}}], indirect=True)
 def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
     assert visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    visit.page.get_by_role("button", name="Dark theme").click()  # nothing lies over the header
+    assert visit.page.evaluate("document.body.classList.contains('dark')")

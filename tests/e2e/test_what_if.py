@@ -11,6 +11,7 @@ from playwright.sync_api import FloatRect, Locator, Page, expect
 from .conftest import Visit
 from .test_compare_tab import generate, knob, recipe
 
+PATIENCE = 30_000  # ms; a busy machine is slow, not wrong
 RECORD = 120_000  # ms; a baseline run on a busy machine
 LIMIT = "#knob-dbcache-residual_diff_threshold"
 # Moves the slider as a hand does, and waits until the timeline's own line has followed and is on the screen.
@@ -47,6 +48,7 @@ def value(page: Page, name: str) -> str:
 def ready(visit: Visit) -> Page:
     """A comparison is shown and its baseline is recorded."""
     page = visit.page
+    expect.set_options(timeout=PATIENCE)
     recipe(page, "F1B0_W4MC3_R0.3_T1O1")
     expect(page.locator(f"{LIMIT} input[type=number]")).to_have_value("0.3")
     generate(page)
