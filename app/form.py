@@ -79,8 +79,9 @@ def request_from(described: Any) -> RunRequest:
     fields = _fields(described, "request")
     if "model" in fields:
         MODELS[str(fields["model"])]  # a name, never a path
-    if fields.get("loras"):
-        raise EngineError("loras: files are not taken here; use the command line (--lora), or leave it out.")
+    for name in ("loras", "image"):  # nor another file's
+        if fields.get(name):
+            raise EngineError(f"{name}: files are not taken here; use the command line, or leave it out.")
     return resolve(RunRequest(**fields))
 
 

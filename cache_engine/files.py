@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .strict import EngineError, Strict
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 HEX = r"^[0-9a-f]{64}$"
+LEAST_SIDE, MOST_SIDE = 16, 8192  # pixels
+MOST_LORAS = 8
 
 
 class Named(Strict):
@@ -52,6 +58,47 @@ class Lora(Named):
         if isinstance(file := data.get("file"), str) and not file.lower().endswith(".safetensors"):
             raise EngineError(f"loras: {file[:200]} is no .safetensors file; other kinds can run code, so convert it first.")
         super().__init__(**data)
+
+
+class Picture(Named):
+    """A picture to start from."""
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**data)
+        if "sha256" not in data:
+            self.opened()
+
+    def opened(self) -> Image:
+        """Upright, in RGB. Raises EngineError for a file that is no picture, is damaged, or has changed since it was named."""
+        from PIL import Image, ImageOps
+
+        path = self.unchanged()
+        try:
+            with Image.open(path) as found:
+                if not all(LEAST_SIDE <= side <= MOST_SIDE for side in found.size):
+                    raise EngineError(f"image: {path.name} has {found.width} x {found.height} pixels; choose one of {LEAST_SIDE} to "
+                                      f"{MOST_SIDE} a side.")
+                return ImageOps.exif_transpose(found).convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise EngineError(f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, JPEG or WebP "
+                              "file.") from None
+
+
+def _lora(value: object) -> object:
+    return Lora(**value) if isinstance(value, Mapping) else value
+
+
+def _loras(value: object) -> object:
+    return tuple(map(_lora, value)) if isinstance(value, list | tuple) else value
+
+
+def _picture(value: object) -> object:
+    return Picture(**value) if isinstance(value, Mapping) else value
+
+
+# As JSON and ``model_dump`` have them, too.
+Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
+Input = Annotated[Picture | None, BeforeValidator(_picture)]
 
 
 @lru_cache(maxsize=64)

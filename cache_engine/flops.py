@@ -8,9 +8,9 @@ the whole process and leaves it patched after an error: everything is put back f
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,9 +19,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from .asked import Adapters, Asked, adapters_of
 from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
-from .records import Costs, EngineError, Lora, Mode, Plan, RunRequest, Site, Tokens, active_sites
+from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, Tokens, active_sites
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
@@ -99,14 +100,6 @@ def priced(site: Site) -> Site:
 Counted = Callable[[Plan, Mode], float]
 
 
-@dataclass(frozen=True)
-class Adapters:
-    """What LoRAs add to a loaded transformer: peft's configs by name. Two are equal if the LoRAs are."""
-
-    loras: tuple[Lora, ...]
-    configs: Mapping[str, Any] = field(compare=False)
-
-
 @lru_cache(maxsize=2)
 def _meta_copy(name: str, adapters: Adapters | None = None) -> nn.Module:
     import diffusers
@@ -139,8 +132,9 @@ def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def _cost(request: RunRequest, plan: Plan, mode: Mode, adapters: Adapters | None = None) -> float:
-    return _counted(_meta_copy(request.model, adapters), _inputs(spec_of(request.model), request), plan, mode)
+def _cost(request: RunRequest, plan: Plan, mode: Mode, adapters: Adapters | None = None, call: Asked | None = None) -> float:
+    inputs = _inputs(spec_of(request.model), request) if call is None else call.arguments
+    return _counted(_meta_copy(request.model, adapters), inputs, plan, mode)
 
 
 def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
@@ -156,35 +150,40 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
         return count(model, inputs)
 
 
-def _on_loaded(transformer: nn.Module | None, request: RunRequest) -> Counted:
+def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: Asked | None) -> Counted:
     """For a class whose forward reads values: counted on the loaded model."""
     spec = spec_of(request.model)
     if transformer is None:
         raise EngineError(f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
                           "without its weights; run a comparison instead.")
     parameter = next(transformer.parameters())
-    made = tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
+    made = call.arguments if call else tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
     return lambda plan, mode: _counted(transformer, made, plan, mode)
 
 
-def _on_meta(transformer: nn.Module | None, request: RunRequest) -> Counted:
+def _on_meta(transformer: nn.Module | None, request: RunRequest, call: Asked | None) -> Counted:
     """For all others: on the meta copy, remembered by size, LoRAs and plan."""
-    configs = getattr(transformer, "peft_config", None)
-    adapters = Adapters(request.loras, dict(configs)) if request.loras and configs else None
+    adapters = adapters_of(transformer) if request.loras else None
     shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
                        max_sequence_length=request.max_sequence_length)
-    return lambda plan, mode: _cost(shape, plan, mode, adapters)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
+    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
 
 
-def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None) -> Costs:
+def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None, calls: Sequence[Asked] = ()) -> Costs:
     """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the clock.
 
     transformer: the loaded model, for the few classes that cannot be run without weights, and with the request's LoRAs on it,
-    which are not counted without.
+    which are not counted without.  calls: what the pipeline asks of it; the cost is their mean, of one sample.
     Raises EngineError where the plan does not fit the model.
     """
     described = TRANSFORMERS.get(spec_of(request.model).transformer)
-    counted = _on_loaded(transformer, request) if described and described.reads else _on_meta(transformer, request)
+    means = _on_loaded if described and described.reads else _on_meta
+    alike = Counter(calls) or Counter([None])
+    ways = [(means(transformer, request, call), number / alike.total() / (call.batch if call else 1)) for call, number in alike.items()]
+
+    def counted(plan: Plan, mode: Mode) -> float:
+        return sum(one(plan, mode) * share for one, share in ways)
+
     found: dict[tuple[tuple[Site, ...], Mode], float] = {}
     for sites in dict.fromkeys(active_sites(plan, step) for step in range(request.steps or 1)):
         alone = plan._replace(schedule=Always(), sites=tuple(map(priced, sites))) if sites else Plan(

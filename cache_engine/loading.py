@@ -17,12 +17,12 @@ _LOADED: dict[str, Loaded] = {}
 
 
 class Loaded(NamedTuple):
-    """A model that is ready to draw. ``warm``: shapes that have been run once, unrecorded."""
+    """A model that is ready to draw. ``warm``: shapes that have been run once, unrecorded, and the calls that they made."""
 
     spec: ModelSpec
     pipe: Any
     engine: Engine
-    warm: set[tuple[Any, ...]]
+    warm: dict[tuple[Any, ...], tuple[Any, ...]]
 
 
 def preload() -> None:
@@ -82,7 +82,7 @@ def _load(spec: ModelSpec) -> Loaded:
     except Exception as error:
         drop()
         raise explained(error, spec) from error
-    return Loaded(spec, pipe, _engine(spec, found, placement), set())
+    return Loaded(spec, pipe, _engine(spec, found, placement), {})
 
 
 def _engine(spec: ModelSpec, found: Device, placement: Placement) -> Engine:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .placement import Memory
 from .records import EngineError, ModelFacts, RunRequest
@@ -126,6 +126,8 @@ class ModelSpec:
     text_tokens: Callable[[Any, RunRequest], int] | None = None
     likeness: Path | None = None  # what turns a forecast's error into dB, where it was calibrated
     examples: tuple[str, ...] = ()
+    image: Literal["none", "optional", "needed"] = "none"  # an input picture
+    as_called: bool = False  # its compute is counted on the shapes of real calls: nobody knows how its pipeline pads
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 
     def resolve(self, request: RunRequest) -> RunRequest:
@@ -147,6 +149,10 @@ class ModelSpec:
         if filled.max_sequence_length > self.max_sequence_length:
             raise EngineError(f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; "
                               f"choose 1 to {self.max_sequence_length}.")
+        if self.image == "none" and filled.image is not None:
+            raise EngineError(f"image: {self.title} takes no input picture; leave it out, or choose a model that edits pictures.")
+        if self.image == "needed" and filled.image is None:
+            raise EngineError(f"image: {self.title} edits a picture; name one (--image FILE).")
         if self.guidance is None and filled.guidance is not None:
             raise EngineError(f"guidance: {self.title} takes none; leave it out (true_cfg_scale guides it).")
         return filled

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
-from torch import nn
 
 from .flops import costs
 from .loading import Loaded
 from .plans import ModelFacts, Plan, Stack
 from .predictors import Reuse
-from .records import Engine, RunRequest
+from .records import Costs, Engine, RunRequest
 from .schedules import Always
 from .session import Session
 from .sites.clock import Clock
@@ -45,7 +45,7 @@ def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taking.survey = survey_of(
         recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
-        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(request, facts))
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(partial(costs, request), facts))
 
 
 def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: Engine, *, loop_seconds: float,
@@ -70,11 +70,11 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
         block_tflops=tflops[1])
 
 
-def counted(request: RunRequest, facts: ModelFacts, transformer: nn.Module | None = None) -> tuple[float, np.ndarray]:
+def counted(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
     """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike: one is counted."""
-    full = costs(request, Plan(Always(), Reuse(), ()), transformer)("C", 0)
+    full = count(Plan(Always(), Reuse(), ()))("C", 0)
     blocks: list[float] = []
     for length in facts.sections:
         first = Plan(Always(), Reuse(), (Stack(len(blocks), len(blocks) + 1),))
-        blocks += [full - costs(request, first, transformer)("c", 0)] * length
+        blocks += [full - count(first)("c", 0)] * length
     return full, np.array(blocks)

@@ -6,13 +6,15 @@ NamedTuples where thousands are made; strict pydantic for everything that comes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
 from PIL.Image import Image
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
+from .files import MOST_LORAS, Input, Loras
 from .files import Lora as Lora
+from .files import Picture as Picture
 from .plans import Columns as Columns
 from .plans import Costs as Costs
 from .plans import Decide as Decide
@@ -38,14 +40,6 @@ from .strict import Strict as Strict
 from .strict import Whole as Whole
 
 Side = Literal["baseline", "accelerated"]
-MOST_LORAS = 8
-
-
-def _loras(value: object) -> object:
-    """As JSON and ``model_dump`` have them."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple(Lora(**one) if isinstance(one, Mapping) else one for one in value)
 
 
 class RunRequest(Strict):
@@ -61,7 +55,8 @@ class RunRequest(Strict):
     width: Whole | None = Field(default=None, ge=64, le=2048)
     height: Whole | None = Field(default=None, ge=64, le=2048)
     max_sequence_length: Whole | None = Field(default=None, ge=1, le=512)
-    loras: Annotated[tuple[Lora, ...], BeforeValidator(_loras)] = Field(default=(), max_length=MOST_LORAS)
+    loras: Loras = Field(default=(), max_length=MOST_LORAS)
+    image: Input = None
 
 
 class Engine(Strict):

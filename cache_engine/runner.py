@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 
-from .failures import explained
+from .asked import Asked, asked
+from .failures import freed
 from .flops import costs
 from .loading import Loaded, loaded
 from .loras import adapted
@@ -34,23 +36,27 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     model = loaded(request.model)
     request = model.spec.resolve(request)
     effective = model.spec.resolve(method.effective(request))
-    with adapted(model, effective):
+    with freed(model.spec), adapted(model, effective):
         return _run(model, request, effective, method, emit, stop, side, survey)
 
 
 def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Method, emit: Emit, stop: threading.Event | None,
          side: Side, survey: bool) -> RunResult:
-    plan = method.plan(model.spec.facts(effective))
+    plan, facts = method.plan(model.spec.facts(effective)), model.spec.facts(effective)
+    as_counted, calls = effective, ()
+    if model.spec.as_called or effective.image is not None:
+        calls = _warm_up(model, effective, side, emit, stop)
+    else:
+        as_counted = _as_counted(model, effective)
     emit(Progress(side, "count", "Counting the compute"))
-    as_counted = _as_counted(model, effective)
-    cost = costs(as_counted, plan, model.pipe.transformer)
-    blocks = counted(as_counted, model.spec.facts(effective), model.pipe.transformer) if survey else None
+    count = partial(costs, as_counted, transformer=model.pipe.transformer, calls=calls)
+    cost, blocks = count(plan), counted(count, facts) if survey else None
     _warm_up(model, effective, side, emit, stop)
 
     steps = effective.steps or 0
     transformer = model.pipe.transformer
     clock = Clock(getattr(model.pipe, "_execution_device", None) or device_of(transformer))  # offloaded parts start elsewhere
-    streams = len(model.spec.facts(effective).streams)
+    streams = len(facts.streams)
 
     def on_call(call: StepTrace) -> None:
         emit(Progress(side, "denoise", f"Step {call.step + 1} of {steps}", call.step + (call.call % streams + 1 == streams),
@@ -81,11 +87,9 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
 def draw(model: Loaded, request: RunRequest) -> Any:
     """The stock pipeline's picture."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
-    try:
-        return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width,
-                          height=request.height, generator=generator, **model.spec.call(request)).images[0]
-    except torch.OutOfMemoryError as error:
-        raise explained(error, model.spec) from error
+    picture = {} if request.image is None else {"image": request.image.opened()}
+    return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width, height=request.height,
+                      generator=generator, **picture, **model.spec.call(request)).images[0]
 
 
 def _as_counted(model: Loaded, request: RunRequest) -> RunRequest:
@@ -100,13 +104,18 @@ def fresh_scheduler(model: Loaded) -> None:
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
 
-def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None) -> None:
-    """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded."""
+def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None) -> tuple[Asked, ...]:
+    """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded. What it asked of the
+    transformer."""
     streams = model.spec.facts(request).streams
-    shape = (request.width, request.height, request.max_sequence_length, streams, request.loras)
+    shape = (request.width, request.height, request.max_sequence_length, streams, tuple(lora.sha256 for lora in request.loras),
+             request.image)
+    if model.spec.as_called:
+        shape += (request.prompt, request.negative_prompt)
     if shape not in model.warm:
         emit(Progress(side, "warm-up", "Warming up, not recorded"))
         fresh_scheduler(model)
-        with attached(model.pipe, METHODS["baseline"](), stop=stop):
+        with attached(model.pipe, METHODS["baseline"](), stop=stop), asked(model.pipe.transformer) as calls:
             draw(model, request.replaced(steps=WARM_UP_STEPS))
-        model.warm.add(shape)
+        model.warm[shape] = tuple(calls)
+    return model.warm[shape]

@@ -40,7 +40,7 @@ DOWNWARD = "records method schedules.* predictors.* methods.*"
 RULES = [
     Rule("cache_engine.strict", "", "pydantic"),
     Rule("cache_engine.plans", ""),
-    Rule("cache_engine.files", "strict", "pydantic"),
+    Rule("cache_engine.files", "strict", "pydantic", lazy="PIL"),
     Rule("cache_engine.records", "strict plans files", "pydantic PIL"),
     Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),  # eigenvalues, and only for who picks it
     Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..records import EngineError, Event, Lora, Progress, SideDone
+from ..records import EngineError, Event, Lora, Picture, Progress, SideDone
 from ..report import described
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", default="0")
     parser.add_argument("--guidance")
     parser.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="a .safetensors file; may be repeated")
+    parser.add_argument("--image", metavar="FILE", help="a picture to start from, for models that edit one")
     method_arguments(parser, default="dbcache")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json")
     parser.add_argument("--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it")
@@ -31,7 +32,8 @@ def run(options: argparse.Namespace) -> Answer:
     method = method_of(options)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
     request = request_of(options, prompt=options.prompt, negative_prompt=options.negative_prompt, seed=number(options.seed),
-                         loras=[lora(one) for one in options.lora], **guidance)
+                         loras=[lora(one) for one in options.lora],
+                         image=Picture(file=options.image) if options.image else None, **guidance)
     folder = writable(options.out)
     result = compared(request, method, emit=_tell, survey=not options.no_survey)
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,

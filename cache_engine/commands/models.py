@@ -7,7 +7,7 @@ from typing import Any
 
 from ..method import METHODS
 from ..model import MODELS, ModelSpec, spec_of
-from ..records import EngineError, RunRequest
+from ..records import EngineError, Picture, RunRequest
 from .shared import Answer, Command, table
 
 
@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> Answer:
 
 def _found(spec: ModelSpec) -> Answer:
     """One model: its block lists, streams, and which methods fit it."""
-    facts = spec.facts(spec.resolve(RunRequest(model=spec.name, prompt="-")))
+    picture = Picture(file="-", sha256="0" * 64) if spec.image == "needed" else None
+    facts = spec.facts(spec.resolve(RunRequest(model=spec.name, prompt="-", image=picture)))
     unfit: dict[str, str] = {}
     for name, method in METHODS.items():
         try:
@@ -42,11 +43,11 @@ def _found(spec: ModelSpec) -> Answer:
     fit = [name for name in METHODS if name not in unfit]
     reason = spec.unavailable()
     data: dict[str, Any] = {"name": spec.name, "title": spec.title, "family": spec.family, "transformer": spec.transformer,
-                            "blocks": list(facts.sections), "streams": list(facts.streams), "steps": spec.steps, "methods": fit,
-                            "unfit": unfit, "available": reason is None, "reason": reason}
+                            "blocks": list(facts.sections), "streams": list(facts.streams), "steps": spec.steps,
+                            "image": spec.image, "methods": fit, "unfit": unfit, "available": reason is None, "reason": reason}
     lists = ", ".join(f"{length} in {section.path}" for section, length in zip(spec.sections, facts.sections, strict=True))
     lines = [("model", spec.title), ("class", spec.transformer), ("blocks", lists), ("streams", ", ".join(facts.streams)),
-             ("methods", ", ".join(fit)), *(("not", why) for why in unfit.values()), ("here?", reason or "yes")]
+             ("picture", spec.image), ("methods", ", ".join(fit)), *(("not", why) for why in unfit.values()), ("here?", reason or "yes")]
     return Answer(data, table(lines))
 
 

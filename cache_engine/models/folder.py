@@ -43,6 +43,11 @@ def row(source: str) -> ModelSpec:
                           f"One line in {LISTED} adds one.")
     config = defaults(name) | read(source, "transformer/config.json")
     takes = parameters(pipeline)
+    if "strength" in takes:
+        raise EngineError(f"model: {source} is a {pipeline}, which leaves out the first steps; choose the pipeline that draws from noise.")
+    if known.video:
+        raise EngineError(f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach a method to it "
+                          "yourself, with attached().")
     weights = Weights(source, "", 0, "as its model card says")
     guidance = takes.get("guidance_scale")
     return ModelSpec(
@@ -53,7 +58,9 @@ def row(source: str) -> ModelSpec:
         steps=int(takes.get("num_inference_steps") or 28), sizes=SIZES, multiple=32,
         max_sequence_length=min(int(takes.get("max_sequence_length") or 512), 512), licence=weights.licence,
         needs="as much memory as its files are large", revision=lambda: source, unavailable=lambda: None,
-        guidance=float(guidance) if isinstance(guidance, int | float) else None)
+        guidance=float(guidance) if isinstance(guidance, int | float) else None, as_called=True,
+        true_cfg_scale=float(takes.get("true_cfg_scale") or 1),
+        image="none" if "image" not in takes else "needed" if "Edit" in pipeline else "optional")
 
 
 def read(source: str, file: str) -> dict[str, Any]:
@@ -101,7 +108,8 @@ def parameters(pipeline: str) -> dict[str, Any]:
 def arguments(takes: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
     """What such a pipeline takes beside prompt, size, steps and generator."""
     offered = {"max_sequence_length": request.max_sequence_length, "guidance_scale": request.guidance,
-               "negative_prompt": request.negative_prompt or None}
+               "negative_prompt": request.negative_prompt or None,
+               "max_area": (request.width or 0) * (request.height or 0)}  # else FLUX Kontext draws a million pixels, whatever is asked
     if request.true_cfg_scale is not None and request.true_cfg_scale > 1:
         offered |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
     return {name: value for name, value in offered.items() if name in takes and value is not None}

@@ -140,12 +140,15 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
     weights = load_file(path)
     within = {name.removeprefix(PREFIX): weights[name] for name in weights if name.startswith(PREFIX)}
     kind = getattr(diffusers, base.transformer)
+    lacking = f"model: {path.name} lacks weights of {base.title}"
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps({"_class_name": base.transformer, **base.config}), encoding="utf-8")
-        made = kind.from_single_file(within or weights, config=folder, dtype=getattr(torch, placement.dtype),
-                                     **quantised_transformer(placement))
+        try:
+            made = kind.from_single_file(within or weights, config=folder, dtype=getattr(torch, placement.dtype),
+                                         **quantised_transformer(placement))
+        except (KeyError, IndexError, ValueError) as error:  # of the conversion, which looks for every weight
+            raise EngineError(f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file.") from error
     missing = [name for name, parameter in made.named_parameters() if parameter.is_meta]
     if missing:
-        raise EngineError(f"model: {path.name} lacks {len(missing)} weights of {base.title} (such as {missing[0]}); download it again, "
-                          "or choose another file.")
+        raise EngineError(f"{lacking} (such as {missing[0]}); download it again, or choose another file.")
     return made

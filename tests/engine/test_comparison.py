@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from cache_engine import METHODS, Baselines, Cancelled, Comparison, EngineError, RunRequest, compare, compared, resolve
-from cache_engine.records import Engine, Event, Lora, Progress, RunResult, SideDone
+from cache_engine.records import Engine, Event, Lora, Picture, Progress, RunResult, SideDone
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
 SETTING = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=0)
 OTHER_REQUEST = {
     "model": "flux-dev", "prompt": "a large red apple on a blue background", "negative_prompt": "a cat", "true_cfg_scale": 1.5,
     "guidance": 4.0, "seed": 8, "steps": 4, "width": 144, "height": 144, "max_sequence_length": 8,
-    "loras": (Lora(file="a.safetensors", sha256="0" * 64),),
+    "loras": (Lora(file="a.safetensors", sha256="0" * 64),), "image": Picture(file="a.png", sha256="0" * 64),
 }
 OTHER_ENGINE = {
     "model": "flux-dev", "revision": "another", "dtype": "bfloat16", "quantisation": "int8", "placement": "offload",

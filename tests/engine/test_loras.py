@@ -23,7 +23,7 @@ from cache_engine.records import Event, Progress
 from tests.engine.runs import footprint
 from tests.engine.tiny_models import tiny
 
-APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=2)
+APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=2, true_cfg_scale=1)
 BASELINE = METHODS["baseline"]()
 SETTING = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=0)
 RANK = 4
@@ -181,8 +181,8 @@ def test_too_many(file: Path) -> None:
 
 def test_on_the_command_line(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def compare(lora: str) -> int:
-        return main(["compare", "--prompt", APPLE.prompt, "--steps", "2", "--seed", "7", "--set", "max_warmup_steps=1", "--lora", lora,
-                     "--out", str(tmp_path), "--no-survey", "--json"])
+        return main(["compare", "--prompt", APPLE.prompt, "--steps", "2", "--true-cfg-scale", "1", "--set",
+                     "max_warmup_steps=1", "--lora", lora, "--out", str(tmp_path), "--no-survey", "--json"])
 
     assert compare(f"{file}:0.5") == 0
     loras = json.loads(capsys.readouterr().out.splitlines()[-1])["request"]["loras"]

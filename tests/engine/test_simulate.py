@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -208,7 +209,7 @@ def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) ->
 
 def test_tflops_are_those_that_a_run_counts() -> None:
     request = resolve(RunRequest(model="tiny", prompt="-"))
-    full, blocks = counted(request, MODELS["tiny"].facts(request))
+    full, blocks = counted(partial(costs, request), MODELS["tiny"].facts(request))
     for front, back in ((1, 0), (3, 2), (5, 1)):
         plan = DBCache(Fn_compute_blocks=front, Bn_compute_blocks=back).plan(MODELS["tiny"].facts(request))
         cached = full - blocks[front:len(blocks) - back].sum()
