@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import traceback
+from types import TracebackType
+
 from .model import ModelSpec
 from .records import EngineError
 
 ON_DISK = "No space left on device"
+OUT_OF_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")  # a card's, cuBLAS', a CPU's
 
 
 def explained(error: BaseException, spec: ModelSpec) -> EngineError:
@@ -24,10 +29,41 @@ def explained(error: BaseException, spec: ModelSpec) -> EngineError:
                        f"{first[:160]}); restore its files or download it again.")
 
 
+class Freed:
+    """Out of memory within the ``with`` becomes one sentence, and what the failed run held is let go: the next one finds it free."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or not _out_of_memory(error):
+            return
+        import torch
+
+        sentence = explained(error, self._spec)
+        while error is not None:  # whoever keeps the error would keep its frames, and with them every tensor of the run
+            traceback.clear_frames(error.__traceback__)
+            error.__traceback__ = None
+            error = error.__context__
+        del trace
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise sentence from None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    told = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or any(part in told for part in OUT_OF_MEMORY)
+
+
 def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error)
-    if "OutOfMemoryError" in names or "CUDA out of memory" in text:
+    if _out_of_memory(error):
         return (f"{spec.title} does not fit this device's memory ({spec.needs}); close what else uses it, choose a smaller "
                 "picture, or the embedded model (tiny).")
     if "GatedRepoError" in names:

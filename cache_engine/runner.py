@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .asked import Asked, asked
-from .failures import freed
+from .failures import Freed
 from .flops import costs
 from .loading import Loaded, loaded
 from .loras import adapted
@@ -36,7 +36,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
     model = loaded(request.model)
     request = model.spec.resolve(request)
     effective = model.spec.resolve(method.effective(request))
-    with freed(model.spec), adapted(model, effective):
+    with Freed(model.spec), adapted(model, effective):
         return _run(model, request, effective, method, emit, stop, side, survey)
 
 

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..calibration import calibrated  # torch
-    from ..failures import freed
+    from ..failures import Freed
     from ..loading import loaded
     from ..runner import draw
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> Answer:
     model = loaded(options.model)
     prompts = model.spec.examples
     requests = [model.spec.resolve(request_of(options, prompt=prompts[n % len(prompts)], seed=n)) for n in range(runs)]
-    with freed(model.spec):
+    with Freed(model.spec):
         found = calibrated(model.pipe, [partial(draw, model, request) for request in requests])
     data = {"model": options.model, "revision": model.spec.revision(), "steps": requests[0].steps, "runs": runs,
             **found._asdict()}
