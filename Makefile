@@ -15,7 +15,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test lint unit bench what-if quality gpu-check train-tiny evaluate-tiny clean
+.PHONY: run test lint unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -34,6 +34,10 @@ unit: $(VENV)/.dev
 
 bench: $(VENV)/.run
 	$(RUN) -m tests.bench
+
+# How many workers a benchmark can feed: writes docs/scale.md, a few minutes.
+scale: $(VENV)/.dev
+	$(RUN) -m tests.benchmark.scale
 
 gpu-check: $(VENV)/.run
 	$(RUN) -m tests.gpu_check --weights $(or $(WEIGHTS),real)
@@ -68,6 +72,6 @@ $(VENV)/.run: $(VENV)/.made requirements.txt
 	$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-bench.txt
 	$(PIP) -r requirements-dev.txt
 	@touch $@

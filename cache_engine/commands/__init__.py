@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from . import calibrate, compare, doctor, flops, methods, models, simulate
+from . import benchmark, calibrate, compare, doctor, flops, methods, models, simulate
 from .shared import Command
 
 COMMANDS: dict[str, Command] = {command.name: command for command in (
-    models.COMMAND, methods.COMMAND, flops.COMMAND, compare.COMMAND, simulate.COMMAND, calibrate.COMMAND, doctor.COMMAND)}
+    models.COMMAND, methods.COMMAND, flops.COMMAND, compare.COMMAND, simulate.COMMAND, benchmark.COMMAND, calibrate.COMMAND,
+    doctor.COMMAND)}

@@ -64,12 +64,13 @@ def method_of(options: argparse.Namespace) -> Method:
     return METHODS[options.method](**{name: typed(value, kinds.get(name, "text")) for name, value in pairs(options.set)})
 
 
-def pairs(settings: Iterable[str]) -> list[tuple[str, str]]:
+def pairs(settings: Iterable[str], option: str = "set", example: str = "Fn_compute_blocks=8") -> list[tuple[str, str]]:
+    """NAME=VALUE, each taken apart."""
     found = []
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise EngineError(f"set: {setting!r} is not valid; write it like Fn_compute_blocks=8.")
+            raise EngineError(f"{option}: {setting!r} is not valid; write it like {example}.")
         found.append((name.strip(), value.strip()))
     return found
 

@@ -1,0 +1,63 @@
+"""drive(): hands out shares, writes rows as they come, shows how far it is. All state is the folder's: a kill loses one picture."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from .board import Board
+from .crew import Crew, Free, Lost, Produced, Ready
+from .folder import Folder
+from .job import key_of
+
+
+class Outcome(NamedTuple):
+    made: int  # rows now
+    kept: int  # rows that were there
+
+
+def drive(folder: Folder, crew: Crew) -> Outcome:
+    """Until every row of the folder's job is there. Raises EngineError; what is written stays."""
+    from tqdm import tqdm
+
+    job, kept = folder.job, len(folder.rows)
+    board = Board(job, folder.rows.keys(), crew.size)
+    idle: dict[int, None] = {}
+    if board.finished:
+        return Outcome(0, kept)
+
+    def hand_out() -> None:
+        for worker in list(idle):
+            share = board.take(worker)
+            if share is None:
+                return
+            del idle[worker]
+            reference = (share.number, job.settings[0].key)
+            crew.give(worker, share, folder.picture(reference) if reference in folder.rows else None)
+
+    bar = tqdm(total=len(job.keys), initial=kept, unit="picture", file=sys.stderr, disable=None, dynamic_ncols=True, smoothing=0.1)
+    with bar:
+        try:
+            for event in crew.events():
+                match event:
+                    case Ready(worker, engine):
+                        folder.accept(engine)
+                        idle[worker] = None
+                    case Produced(worker, made):
+                        folder.add(made.row, made.png)
+                        board.made(worker, key_of(made.row))
+                        bar.set_postfix_str(made.row["setting"], refresh=False)
+                        bar.update()
+                    case Free(worker):
+                        board.free(worker)
+                        idle[worker] = None
+                    case Lost(worker):
+                        board.lost(worker)
+                        idle.pop(worker, None)
+                        bar.write(f"worker {worker} was lost; its share is done again", file=sys.stderr)
+                if board.finished:
+                    break
+                hand_out()
+        finally:
+            crew.close()
+    return Outcome(len(folder.rows) - kept, kept)

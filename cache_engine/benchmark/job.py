@@ -1,0 +1,104 @@
+"""What is benchmarked: one request, many prompts, many settings. Written beside the table, so that only the same job goes on there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from pydantic import Field
+
+from ..method import Method, method_from
+from ..recipe import format_recipe, is_recipe, parse_recipe
+from ..records import EngineError, RunRequest, Strict
+
+
+class Setting(Strict):
+    """One method with its knobs. ``key`` is unique among all settings there can be, and reads well."""
+
+    key: str
+    method: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """A folder's name on any system."""
+        plain = re.sub(r"[^\w.=+-]+", "_", self.key).strip("_")
+        return plain if plain == self.key and len(plain) <= 100 else f"{plain[:90]}-{_digest(self.key)}"
+
+
+def setting_of(method: Method) -> Setting:
+    """Named by its recipe, and by more where the recipe does not say everything."""
+    recipe = format_recipe(method)
+    complete = not is_recipe(recipe) or parse_recipe(recipe) == method
+    return Setting(key=recipe if complete else f"{recipe}_{_digest(repr(method.described()))}", method=method.described())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+Key = tuple[int, str]  # the prompt's number, the setting's key
+
+
+def key_of(row: dict[str, Any]) -> Key:
+    return row["prompt"], row["setting"]
+
+
+class Job(Strict):
+    """``request`` is resolved, and its prompt stands for all. ``settings`` begin with the baseline. ``shard``: (I, N), from 1."""
+
+    request: RunRequest
+    prompts: tuple[str, ...] = Field(min_length=1)
+    settings: tuple[Setting, ...] = Field(min_length=1)
+    metrics: tuple[str, ...]
+    shard: tuple[int, int] = (1, 1)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The prompts of this shard."""
+        place, shards = self.shard
+        return tuple(range(place - 1, len(self.prompts), shards))
+
+    def requested(self, number: int) -> RunRequest:
+        return self.request.replaced(prompt=self.prompts[number])
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Every row that this shard makes, in the order of one process."""
+        return tuple((number, setting.key) for number in self.numbers for setting in self.settings)
+
+    def differs(self, other: Job) -> str | None:
+        """Where another job is not the same: a field's name and both values."""
+        ours, theirs = self._flat(), other._flat()
+        return next((f"{name} {_short(ours[name])}, not {_short(theirs[name])}" for name in ours if ours[name] != theirs[name]), None)
+
+    def _flat(self) -> dict[str, Any]:
+        facts = self.request.model_dump(exclude={"prompt"})
+        return facts | {"prompts": self.prompts, "methods": tuple(setting.key for setting in self.settings), "metrics": self.metrics,
+                        "shard": self.shard}
+
+
+def job_from(text: str, name: str) -> Job:
+    """The inverse of ``model_dump_json``. Raises EngineError that names the file."""
+    try:
+        data = json.loads(text)
+        return Job(request=RunRequest(**data["request"]), prompts=tuple(data["prompts"]), metrics=tuple(data["metrics"]),
+                   settings=tuple(Setting(**setting) for setting in data["settings"]), shard=tuple(data["shard"]))
+    except (ValueError, KeyError, TypeError, EngineError):
+        raise EngineError(f"out: {name} is not what a benchmark writes; choose another folder.") from None
+
+
+def baseline_first(methods: list[Method]) -> tuple[Setting, ...]:
+    """The settings without repeats, after the baseline."""
+    found = [setting_of(method_from({"name": "baseline"})), *map(setting_of, methods)]
+    return tuple({setting.key: setting for setting in found}.values())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        text = ", ".join(value)
+        return f"{len(value)} ({text[:40]}...)" if len(text) > 40 else text
+    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+

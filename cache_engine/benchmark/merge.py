@@ -1,0 +1,56 @@
+"""Shards of one job into one folder, as if one process had made it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from ..records import EngineError
+from .folder import Folder, Row, read, unlike
+from .job import key_of
+
+
+class Merged(NamedTuple):
+    rows: int
+    missing: int  # of the whole job
+
+
+def merge(folders: list[Path], out: Path) -> Merged:
+    """Rows and pictures of all folders, in the job's order. Going on with a merge that was cut off is fine.
+
+    Raises EngineError where they are not of one job and one engine, or where a row is in two of them.
+    """
+    whole, engine, rows = None, None, []
+    for path in folders:
+        job, its_engine, its_rows = read(path)
+        job = job.replaced(request=job.request, settings=job.settings, shard=(1, 1))
+        if whole is not None and (difference := whole.differs(job)):
+            raise EngineError(f"merge: {folders[0]} was made with {difference}, as {path} was; only shards of one job can be merged.")
+        if engine is not None and its_engine is not None and (difference := unlike(engine, its_engine)):
+            raise EngineError(f"merge: {folders[0]} was made on another engine than {path} ({difference}); their times cannot stand in one "
+                              "table.")
+        whole, engine = job, engine or its_engine
+        rows += [(path, row) for row in its_rows]
+    if whole is None:
+        raise EngineError("merge: no folder was named; name the shards' folders.")
+    found: dict[tuple[int, str], tuple[Path, Row]] = {}
+    twice = [key for key, times in Counter(key_of(row) for _, row in rows).items() if times > 1]
+    if twice:
+        raise EngineError(f"merge: prompt {twice[0][0]} under {twice[0][1]} is in two of the folders; name each shard once.")
+    found = {key_of(row): (path, row) for path, row in rows}
+    with Folder(out, whole) as folder:
+        if engine is not None:
+            folder.accept(engine)
+        for key in whole.keys:
+            if key in found and key not in folder.rows:
+                path, row = found[key]
+                folder.add(row, _picture(path / row["picture"]))
+        return Merged(len(folder.rows), len(whole.keys) - len(folder.rows))
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EngineError(f"merge: {path} cannot be read ({error.strerror}); restore it.") from None

@@ -1,0 +1,60 @@
+"""Which prompts: a file of one a line, a JSON list, or DrawBench from the hub."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from ..records import EngineError
+
+DRAWBENCH = "sayakpaul/drawbench"  # a data set of the hub: a CSV file with a column "Prompts"
+COLUMN = "Prompts"
+PLACE = Path(__file__).resolve().parents[2] / "presets" / "drawbench.txt"
+
+
+def prompts(name: str, limit: int | None = None) -> tuple[str, ...]:
+    """The prompts of a file, or of ``drawbench``; the first ``limit`` of them. Raises EngineError: one sentence."""
+    found = drawbench() if name == "drawbench" else from_file(Path(name))
+    if not found:
+        raise EngineError(f"prompts: {name} holds none; write one a line, or a JSON list.")
+    return found if limit is None else found[:limit]
+
+
+def from_file(path: Path) -> tuple[str, ...]:
+    """One a line; ``.json``: a list of texts or of objects with a ``prompt``; ``.jsonl``: such an object a line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if path.suffix not in (".json", ".jsonl"):
+            return tuple(lines)
+        entries = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise EngineError(f"prompts: {path} cannot be read ({reason}); name a file of one prompt a line, or drawbench.") from None
+    if not isinstance(entries, list):
+        raise EngineError(f"prompts: {path} is no JSON list; write a list of texts.")
+    return tuple(_text(entry, path) for entry in entries)
+
+
+def _text(entry: Any, path: Path) -> str:
+    text = entry.get("prompt") if isinstance(entry, dict) else entry
+    if not isinstance(text, str) or not text.strip():
+        raise EngineError(f"prompts: {str(entry)[:60]} in {path} is no prompt; write a text, or an object with a prompt.")
+    return text.strip()
+
+
+def drawbench() -> tuple[str, ...]:
+    """From ``presets/drawbench.txt`` if somebody put it there, else from the hub (its cache, where there is no way to it)."""
+    if PLACE.is_file():
+        return from_file(PLACE)
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(DRAWBENCH, repo_type="dataset", allow_patterns="*.csv"))
+        with next(folder.rglob("*.csv")).open(encoding="utf-8", newline="") as file:
+            return tuple(row[COLUMN].strip() for row in csv.DictReader(file) if row[COLUMN].strip())
+    except Exception as error:  # whatever the hub's client raises without a way to it
+        raise EngineError(f"prompts: DrawBench cannot be had from the hub ({type(error).__name__}); put its 200 prompts, one a line, into "
+                          f"{PLACE}, or name a file.") from None

@@ -1,0 +1,57 @@
+"""What a worker does, wherever it runs: holds the model and the metrics, draws, judges, and hands over rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from ..loading import loaded
+from ..method import method_from
+from ..metric import Judged, opened, scores
+from ..records import Engine, RunResult
+from ..runner import run
+from .board import Share
+from .folder import IMAGES
+from .job import Job, Setting
+
+
+class Made(NamedTuple):
+    """A row of the table, and the picture as PNG."""
+
+    row: dict[str, Any]
+    png: bytes
+
+
+class Hands:
+    """Loaded once, then works share after share. Raises EngineError where the model or a metric is not to be had."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.engine: Engine = loaded(job.request.model).engine
+        self._metrics = opened(job.metrics)
+
+    def work(self, share: Share, baseline: bytes | None) -> Iterator[Made]:
+        """Row by row. ``baseline``: the prompt's baseline as PNG, unless the share begins with it."""
+        reference = Image.open(io.BytesIO(baseline)).convert("RGB") if baseline else None
+        for setting in share.settings:
+            result = run(self._job.requested(share.number), method_from(setting.method))
+            judged = Judged(result.image.convert("RGB"), result.request.prompt, reference)
+            yield Made(row_of(share.number, setting, result) | {"metrics": scores(self._metrics, judged)}, png_of(judged.picture))
+            if setting.key == self._job.settings[0].key:
+                reference = judged.picture
+
+
+def row_of(number: int, setting: Setting, result: RunResult) -> dict[str, Any]:
+    return {"prompt": number, "setting": setting.key, "text": result.request.prompt, "seed": result.request.seed,
+            "steps": result.effective.steps, "computed": result.schedule.count("C"), "schedules": result.schedules,
+            "tflops": result.tflops, "seconds": result.seconds._asdict(), "peak_bytes": result.peak_bytes,
+            "cache_bytes": result.cache_bytes, "picture": f"{IMAGES}/{setting.folder}/{number:05d}.png"}
+
+
+def png_of(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format="PNG")
+    return file.getvalue()

@@ -1,0 +1,109 @@
+"""``benchmark``: prompts x settings into a folder, resumable; and what is made of such folders: merge, score, summary, plot, worst."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..benchmark.settings import SETS
+from ..model import spec_of
+from ..records import EngineError
+from .benchmark_reports import REPORTS
+from .shared import Answer, Command, number, real, request_arguments, request_of
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    request_arguments(parser)
+    parser.add_argument("--guidance")
+    parser.add_argument("--seed", default="0", help="the same for every prompt")
+    parser.add_argument("--prompts", metavar="FILE|drawbench", help="one prompt a line, or a JSON list")
+    parser.add_argument("--methods", metavar="FILE|SET", help=f"recipes or presets, one a line, or JSON; or a set: {', '.join(SETS)}")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="what is there is kept: the same command goes on after it")
+    parser.add_argument("--limit", help="only the first so many prompts")
+    parser.add_argument("--metrics", help="such as psnr,ssim; without it all that can be had")
+    parser.add_argument("--workers", help="processes, or workers of a Ray cluster; without it one process, or all the cluster has")
+    parser.add_argument("--threads", help="of each worker on a CPU; pictures are equal to the bit where this is equal")
+    parser.add_argument("--ray", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
+    parser.add_argument("--shard", metavar="I/N", help="every N-th prompt, from the I-th (1 to N): for job arrays; see merge")
+    reports = parser.add_subparsers(dest="report", metavar="merge|score|summary|plot|worst", parser_class=type(parser))
+    for report in REPORTS:
+        one = reports.add_parser(report.name, help=report.help, description=report.help, allow_abbrev=False)
+        report.arguments(one)
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the last line of stdout is one JSON object")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    if options.report:
+        return next(report for report in REPORTS if report.name == options.report).run(options)
+    from ..benchmark.drive import drive
+    from ..benchmark.folder import Folder
+
+    for name in ("prompts", "methods", "out"):
+        if getattr(options, name) is None:
+            raise EngineError(f"{name}: missing; a benchmark needs --prompts, --methods and --out.")
+    workers, threads = _count(options, "workers", 4096), _count(options, "threads", 1024)
+    job, skipped = _job(options)
+    for name, reason in skipped.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    with Folder(options.out, job) as folder:
+        outcome = drive(folder, _crew(options.ray, job, workers, threads))
+    data = {"out": str(options.out), "rows": outcome.made + outcome.kept, "made": outcome.made, "kept": outcome.kept,
+            "prompts": len(job.numbers), "settings": len(job.settings), "metrics": list(job.metrics), "skipped": skipped}
+    return Answer(data, f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x {len(job.settings)} settings, "
+                  f"the baseline among them\n{options.out}")
+
+
+def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+    """The job, and what is left out of it, each with the reason."""
+    from ..benchmark.job import Job, baseline_first
+    from ..benchmark.prompts import prompts
+    from ..benchmark.settings import chosen
+    from ..metric import available
+
+    spec = spec_of(options.model)
+    guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
+    request = spec.resolve(request_of(options, prompt="-", seed=number(options.seed), **guidance))
+    texts = prompts(options.prompts, _count(options, "limit", 1_000_000))
+    methods = chosen(options.methods, spec, request)
+    metrics = available(options.metrics)
+    job = Job(request=request, prompts=texts, settings=baseline_first(methods.methods), metrics=metrics.names,
+              shard=_shard(options.shard, len(texts)))
+    for place in job.numbers:
+        job.requested(place)  # a prompt that is too long stops here
+    return job, methods.skipped | metrics.skipped
+
+
+def _crew(ray: str | None, job: Any, workers: int | None, threads: int | None) -> Any:
+    if ray is not None:
+        from ..benchmark.cluster import Cluster
+
+        return Cluster(job, ray, workers, threads)
+    if workers is not None and workers > 1:
+        from ..benchmark.processes import Processes
+
+        return Processes(job, workers, threads)
+    from ..benchmark.crew import Alone
+
+    return Alone(job, threads)
+
+
+def _shard(text: str | None, prompts: int) -> tuple[int, int]:
+    if text is None:
+        return 1, 1
+    place, by, shards = text.partition("/")
+    if not (by and place.isdigit() and shards.isdigit() and 1 <= int(place) <= int(shards) <= prompts):
+        raise EngineError(f"shard: {text!r} is not valid; write I/N with I from 1 to N, and N at most the {prompts} prompts.")
+    return int(place), int(shards)
+
+
+def _count(options: argparse.Namespace, name: str, high: int) -> int | None:
+    text = getattr(options, name)
+    found = number(text)
+    if text is not None and not (isinstance(found, int) and 1 <= found <= high):
+        raise EngineError(f"{name}: {text!r} is not valid; choose a whole number from 1 to {high}.")
+    return found if isinstance(found, int) else None
+
+
+COMMAND = Command("benchmark", "prompts x settings: pictures and figures into a folder, resumable", arguments, run)

@@ -1,0 +1,134 @@
+"""What is made of a benchmark's folder: merge, score, summary, plot, worst."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..records import EngineError
+from .shared import Answer, Command, number, pairs, real
+
+
+def _merge_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="the shards' folders")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _merge(options: argparse.Namespace) -> Answer:
+    from ..benchmark.merge import merge
+
+    found = merge(options.folders, options.out)
+    missing = f", {found.missing} of the job still missing" if found.missing else ", complete"
+    return Answer({"out": str(options.out), **found._asdict()}, f"{found.rows} rows{missing}\n{options.out}")
+
+
+def _score_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="pictures, or folders of them")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="the pictures to hold them against")
+    parser.add_argument("--prompts", metavar="FILE|drawbench", help="the n-th is the n-th picture's")
+    parser.add_argument("--metrics", help="such as psnr,ssim; without it all that can be had")
+    parser.add_argument("--floor", action="append", default=[], metavar="METRIC=VALUE", help="what is good enough; may be repeated")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a JSON-lines file with every picture's figures")
+
+
+def _score(options: argparse.Namespace) -> Answer:
+    from ..benchmark.folder import replace, written
+    from ..benchmark.prompts import prompts
+    from ..benchmark.score import score
+    from ..benchmark.summary import scored_markdown
+    from ..metric import METRICS, available, opened
+
+    wanted = available(options.metrics)
+    usable = tuple(name for name in wanted.names if options.metrics or (options.baseline if METRICS[name].reference else options.prompts))
+    texts = prompts(options.prompts) if options.prompts else ()
+    found = list(score(options.images, options.baseline, texts, opened(usable)))
+    floors = _floors(options)
+    if options.out:
+        rows = [{"folder": one.name, **row} for one in found for row in one.rows]
+        with written(options.out):
+            replace(options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
+    data = {one.name: {name: spread and spread._asdict() for name, spread in one.spreads(floors).items()} for one in found}
+    skipped = "".join(f"\nleft out: {name}: {reason}" for name, reason in wanted.skipped.items())
+    return Answer({"folders": data, "skipped": wanted.skipped}, scored_markdown(found, floors) + skipped)
+
+
+def _folder_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what `benchmark --out` wrote")
+
+
+def _summary_arguments(parser: argparse.ArgumentParser) -> None:
+    _folder_arguments(parser)
+    parser.add_argument("--floor", action="append", default=[], metavar="METRIC=VALUE", help="what is good enough; may be repeated")
+
+
+def _summary(options: argparse.Namespace) -> Answer:
+    from ..benchmark.figures import lines
+    from ..benchmark.folder import read, replace, written
+    from ..benchmark.summary import as_csv, markdown
+
+    job, engine, rows = read(options.folder)
+    found = lines(job, rows, _floors(options))
+    page, table = markdown(job, engine, found), as_csv(job, found)
+    with written(options.folder):
+        replace(options.folder / "summary.md", page.encode())
+        replace(options.folder / "summary.csv", table.encode())
+    data = {line.setting.key: {**line._asdict(), "setting": line.setting.method,
+                               "metrics": {name: spread and spread._asdict() for name, spread in line.metrics.items()}} for line in found}
+    return Answer(data, page)
+
+
+def _floors(options: argparse.Namespace) -> dict[str, float]:
+    from ..benchmark.figures import FLOORS
+    from ..metric import METRICS
+
+    floors = dict(FLOORS)
+    for name, text in pairs(options.floor, "floor", "psnr=30"):
+        value = real(text)
+        if name not in METRICS or not isinstance(value, float):
+            raise EngineError(f"floor: {name}={text} is not valid; write it like psnr=30, with one of {', '.join(METRICS)}.")
+        floors[name] = value
+    return floors
+
+
+def _plot(options: argparse.Namespace) -> Answer:
+    from ..benchmark.figures import lines
+    from ..benchmark.folder import read, replace, written
+    from ..benchmark.plot import charts
+
+    job, _, rows = read(options.folder)
+    made = charts(lines(job, rows), job.metrics)
+    with written(options.folder):
+        (options.folder / "plots").mkdir(exist_ok=True)
+        for name, svg in made.items():
+            replace(options.folder / "plots" / name, svg.encode())
+    paths = [str(options.folder / "plots" / name) for name in made]
+    return Answer({"files": paths}, "\n".join(paths) or "no setting has a figure yet: nothing to draw")
+
+
+def _worst_arguments(parser: argparse.ArgumentParser) -> None:
+    _folder_arguments(parser)
+    parser.add_argument("--metric", default="psnr")
+    parser.add_argument("--most", default="20", help="how many pairs")
+
+
+def _worst(options: argparse.Namespace) -> Answer:
+    from ..benchmark.worst import worst
+
+    most = number(options.most)
+    if not isinstance(most, int) or not 1 <= most <= 1000:
+        raise EngineError(f"most: {options.most!r} is not valid; choose a whole number from 1 to 1000.")
+    found = worst(options.folder, options.metric, most)
+    page = options.folder / f"worst-{options.metric}.html"
+    return Answer({"page": str(page), "pairs": [{name: row[name] for name in ("prompt", "setting", "metrics")} for row in found]},
+                  f"{len(found)} pairs, the worst at {found[0]['metrics'][options.metric]:.4g}\n{page}")
+
+
+REPORTS = (
+    Command("merge", "join shards of one job into one folder", _merge_arguments, _merge),
+    Command("score", "judge folders of pictures made elsewhere", _score_arguments, _score),
+    Command("summary", "the table in the seed's form, measured beside published; writes summary.md and summary.csv", _summary_arguments,
+            _summary),
+    Command("plot", "charts of every metric against TFLOPs and seconds, and bars, as SVG in plots/", _folder_arguments, _plot),
+    Command("worst", "a page of the worst pairs", _worst_arguments, _worst),
+)

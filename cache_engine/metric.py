@@ -1,0 +1,170 @@
+"""Metric: one figure of a picture, and the registry that finds them all. One metric, one file of ``metrics/``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from .records import EngineError
+
+
+class Judged(NamedTuple):
+    """What a metric looks at. ``reference``: the baseline's picture of the same prompt and seed, where there is one."""
+
+    picture: Any  # PIL.Image
+    prompt: str
+    reference: Any = None
+
+
+class Metric:
+    """Making one loads what it needs; ``score`` may then be called any number of times.
+
+    better: which way is good.  reference: whether it compares with the baseline.  source: whose definition it is.
+    memory: bytes of its network.  note: printed wherever the figure is.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    better: ClassVar[Literal["higher", "lower"]]
+    reference: ClassVar[bool]
+    source: ClassVar[str]
+    memory: ClassVar[int] = 0
+    note: ClassVar[str] = ""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """None where it can be made; else one sentence with the remedy."""
+        return None
+
+    def score(self, judged: Judged) -> float | None:
+        """The figure; None where the pictures are identical and the figure would be infinite."""
+        raise NotImplementedError  # every subclass has one; a test sees to it
+
+
+class Registry(Mapping[str, type[Metric]]):
+    """``METRICS["psnr"]`` -> its class. Filled on first use by importing every file of ``metrics/``."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, type[Metric]] = {}
+
+    def _filled(self) -> dict[str, type[Metric]]:
+        if not self._found:
+            package = importlib.import_module("cache_engine.metrics")
+            for module in pkgutil.iter_modules(package.__path__):
+                found = importlib.import_module(f"cache_engine.metrics.{module.name}")
+                for item in vars(found).values():
+                    if isinstance(item, type) and issubclass(item, Metric) and item.__module__ == found.__name__:
+                        self._found[item.name] = item
+        return self._found
+
+    def __getitem__(self, name: str) -> type[Metric]:
+        try:
+            return self._filled()[name]
+        except KeyError:
+            raise EngineError(f"metrics: {name!r} is not known; choose among {', '.join(self._filled())}.") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._filled()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._filled())
+
+    def __len__(self) -> int:
+        return len(self._filled())
+
+
+METRICS = Registry()
+
+
+class Available(NamedTuple):
+    names: tuple[str, ...]
+    skipped: dict[str, str]  # name -> the sentence that says why
+
+
+def available(wanted: str | None) -> Available:
+    """The metrics of a list such as ``psnr,ssim`` (None: all there are) that can be made here, and why the others cannot.
+
+    Raises EngineError for a name that is not known, or a list of none.
+    """
+    names = list(METRICS) if wanted is None else list(dict.fromkeys(filter(None, map(str.strip, wanted.split(",")))))
+    if not names:
+        raise EngineError(f"metrics: none was named; choose among {', '.join(METRICS)}.")
+    reasons = {name: METRICS[name].unavailable() for name in names}
+    return Available(tuple(name for name in names if reasons[name] is None),
+                     {name: reason for name, reason in reasons.items() if reason})
+
+
+def opened(names: tuple[str, ...]) -> dict[str, Metric]:
+    """The metrics, loaded; on the accelerator where their networks fit beside the model.
+
+    Raises EngineError where one cannot be had on this machine.
+    """
+    for name in names:
+        if reason := METRICS[name].unavailable():
+            raise EngineError(f"metrics: {reason}")
+    return {name: METRICS[name](_device(METRICS[name])) for name in names}
+
+
+def _device(metric: type[Metric]) -> str:
+    if not metric.memory:
+        return "cpu"
+    from .devices import device
+
+    found = device()
+    roomy = found.kind == "cuda" and found.free is not None and found.free > 2 * metric.memory
+    return "cuda" if roomy else "cpu"
+
+
+def scores(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, float | None]:
+    """Every metric's figure; those that compare are left out where there is nothing to compare with."""
+    return {name: metric.score(judged) for name, metric in metrics.items() if judged.reference is not None or not metric.reference}
+
+
+class Files(NamedTuple):
+    """Weights in a local folder that a variable names, or in the hub's cache."""
+
+    hub_id: str
+    variable: str
+    needed: tuple[str, ...]
+
+    def find(self, name: str) -> Path | None:
+        """One of its files on this machine."""
+        from huggingface_hub import try_to_load_from_cache
+
+        folder = os.environ.get(self.variable)
+        if folder:
+            return Path(folder) / name if (Path(folder) / name).is_file() else None
+        cached = try_to_load_from_cache(self.hub_id, name)
+        return Path(cached) if isinstance(cached, str) else None
+
+    def path(self, name: str) -> Path:
+        """One of its files, which is needed now. Raises EngineError where it is gone."""
+        found = self.find(name)
+        if found is None:
+            raise EngineError(f"metrics: {name} of {self.hub_id} is not on this machine; put it where {self.variable} says.")
+        return found
+
+    def unavailable(self, metric: str) -> str | None:
+        missing = [name for name in self.needed if self.find(name) is None]
+        if not missing:
+            return None
+        folder = os.environ.get(self.variable)
+        if folder:
+            return f"{metric} needs {', '.join(missing)} in {folder}, which {self.variable} names; put {self.hub_id}'s files there."
+        return (f"{metric} needs {self.hub_id}: download it with `hf download {self.hub_id}`, or let {self.variable} name a "
+                "folder that holds it (one that modelscope made is as good).")
+
+
+def package(metric: str, name: str) -> str | None:
+    """A sentence where a Python package is not installed."""
+    if importlib.util.find_spec(name) is not None:
+        return None
+    return f"{metric} needs the package {name}; install it with `pip install -r requirements-bench.txt`."

@@ -1,0 +1,45 @@
+"""CLIP score: 100 times the cosine of the picture's and the prompt's embeddings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar, Literal
+
+from ..metric import Files, Judged, Metric
+
+FILES = Files("laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "CLIP_MODEL_DIR", ("config.json", "preprocessor_config.json"))
+
+
+class ClipScore(Metric):
+    """The picture is scaled and cropped as the model's own preprocessor says; the prompt is cut at the text encoder's length."""
+
+    name: ClassVar[str] = "clip_score"
+    title: ClassVar[str] = "Clip Score"
+    better: ClassVar[Literal["higher"]] = "higher"
+    reference: ClassVar[bool] = False
+    source: ClassVar[str] = "Hessel et al. 2021, CLIP ViT-g-14 laion2B"
+    memory: ClassVar[int] = 5_500_000_000
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(device)
+        from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+        source = os.environ.get(FILES.variable) or FILES.hub_id
+        model: Any = CLIPModel.from_pretrained(source)
+        self._model = model.to(device).eval()
+        self._images: Any = CLIPImageProcessor.from_pretrained(source)
+        self._words: Any = CLIPTokenizer.from_pretrained(source)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return FILES.unavailable(cls.name)
+
+    def score(self, judged: Judged) -> float:
+        import torch
+
+        length = self._model.config.text_config.max_position_embeddings
+        words = self._words([judged.prompt], padding=True, truncation=True, max_length=length, return_tensors="pt")
+        image = self._images(images=judged.picture.convert("RGB"), return_tensors="pt")
+        with torch.inference_mode():
+            found = self._model(**words.to(self.device), pixel_values=image["pixel_values"].to(self.device))
+            return 100 * float(torch.cosine_similarity(found.image_embeds, found.text_embeds))

@@ -1,0 +1,55 @@
+"""LPIPS with AlexNet: distance of two pictures in a trained network's features. Pictures in [-1, 1], full size.
+
+torchmetrics carries the small trained layers; AlexNet's weights are torchvision's, looked for where torch keeps downloads.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from ..metric import Judged, Metric, package
+from ..quality import pixels
+
+ALEXNET = "alexnet-owt-7be5be79.pth"
+
+
+class Lpips(Metric):
+    name: ClassVar[str] = "lpips"
+    title: ClassVar[str] = "LPIPS"
+    better: ClassVar[Literal["lower"]] = "lower"
+    reference: ClassVar[bool] = True
+    source: ClassVar[str] = "Zhang et al. 2018, AlexNet, version 0.1"
+    memory: ClassVar[int] = 300_000_000
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(device)
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+        self._net: Any = LearnedPerceptualImagePatchSimilarity(net_type="alex").to(device).eval()
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        if reason := package("lpips", "torchmetrics"):
+            return reason
+        folder = _checkpoints()
+        if (folder / ALEXNET).is_file():
+            return None
+        return (f"lpips needs AlexNet's weights in {folder}: download https://download.pytorch.org/models/{ALEXNET} there, or set "
+                "TORCH_HOME.")
+
+    def score(self, judged: Judged) -> float:
+        import torch
+
+        pair = [torch.from_numpy(pixels(one).copy()).permute(2, 0, 1)[None].float().to(self.device) / 127.5 - 1
+                for one in (judged.reference, judged.picture)]
+        with torch.inference_mode():
+            self._net.reset()
+            return float(self._net(*pair))
+
+
+def _checkpoints() -> Path:
+    """torch.hub's own rule, without importing torch."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch") / "hub" / "checkpoints"

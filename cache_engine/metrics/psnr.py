@@ -1,0 +1,21 @@
+"""PSNR of two pictures' 8-bit RGB values, from arrays."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ..metric import Judged, Metric
+from ..quality import pixels, psnr
+
+
+class Psnr(Metric):
+    """10 log10(255^2 / mean squared error) in dB; None for identical pictures."""
+
+    name: ClassVar[str] = "psnr"
+    title: ClassVar[str] = "PSNR"
+    better: ClassVar[Literal["higher"]] = "higher"
+    reference: ClassVar[bool] = True
+    source: ClassVar[str] = "over float64; what the seed's script was meant to compute"
+
+    def score(self, judged: Judged) -> float | None:
+        return psnr(pixels(judged.reference), pixels(judged.picture))

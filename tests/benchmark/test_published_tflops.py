@@ -1,0 +1,125 @@
+"""Every TFLOPs of the published tables accounted for: computed steps times what a step costs, or the reason why not.
+
+A DBCache figure is a mean over DrawBench's 200 prompts: so many computed steps in all, each a full step of FLUX.1-dev, and the
+first F blocks for the others. So its implied number of computed steps is a whole number over 200: nothing else could be left over.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from cache_engine.benchmark.settings import PublishedRow, published
+from cache_engine.flops import costs
+from cache_engine.method import METHODS, Method, method_from
+from cache_engine.model import MODELS, resolve
+from cache_engine.recipe import format_recipe
+from cache_engine.records import RunRequest
+from cache_engine.session import walk
+from tests.rows import ROWS
+
+REQUEST = resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))
+FACTS = MODELS["flux-dev"].facts(REQUEST)
+FLUX = tuple(row for row in published() if row.model == "FLUX.1-dev")
+PROMPTS = 200
+NEAR = 0.02  # TFLOPs: the tables print two decimals
+# The method's own steps in the rivals' unit, a step of 74.39; what a partial step costs: 4.51 (a tenth of the tokens), 0.0205 (none).
+BY_HAND = {
+    "ToCa(N=12)": (6 * 74.39 + 44 * 4.51, 0.1, "6 computed, 44 with a tenth of the tokens; the last digits are a misprint"),
+    "DuCa(N=5)": (12 * 74.39 + 19 * 4.51 + 19 * 0.0205, NEAR, "12 computed, 19 with a tenth of the tokens, 19 with none"),
+    "DuCa(N=10)": (7 * 74.39 + 19 * 4.51 + 24 * 0.0205, NEAR, "7 computed, 19 with a tenth of the tokens, 24 with none"),
+    "Chipmunk": (3719.50 / 2.47, NEAR, "no count: the baseline over the ratio that its paper gives"),
+}
+LIGHTNING = {274.33, 264.74, 244.25, 234.63, 224.29, 206.90}  # explained in tests/engine/test_lightning.py
+
+
+def settings() -> dict[str, tuple[Method, float]]:
+    """The DBCache settings of FLUX.1-dev: recipe -> (method, TFLOPs). Each has one figure, in whatever tables it stands."""
+    found: dict[str, tuple[Method, float]] = {}
+    for row in FLUX:
+        if row.described["name"] == "dbcache":
+            method = method_from(row.described)
+            assert found.setdefault(format_recipe(method), (method, row.figures["tflops"])) == (method, row.figures["tflops"])
+    return found
+
+
+SETTINGS = settings()
+
+
+@cache
+def step(front: int) -> tuple[float, float]:
+    """TFLOPs of a computed step and of a cached one; what a forecast adds to it is below a millionth."""
+    cost = costs(REQUEST, METHODS["dbcache"](Fn_compute_blocks=front, residual_diff_threshold=1, taylorseer_order=0).plan(FACTS))
+    return cost("C", 0), cost("c", 49)
+
+
+def implied(method: Method, tflops: float) -> float:
+    """How many of 50 steps were computed, on average."""
+    full, cached = step(method.model_dump()["Fn_compute_blocks"])
+    return (tflops - 50 * cached) / (full - cached)
+
+
+def total(method: Method, computed: float) -> float:
+    """TFLOPs of so many computed steps of 50."""
+    full, cached = step(method.model_dump()["Fn_compute_blocks"])
+    return computed * full + (50 - computed) * cached
+
+
+def fewest(method: Method) -> int:
+    """Computed steps of a picture that changes so little that every threshold lets it pass."""
+    calls = walk(method.replaced(residual_diff_threshold=1).plan(FACTS), 50, ("cond",), lambda call: 0.0).trace
+    return sum(call.mode == "C" for call in calls)
+
+
+def whole(method: Method, tflops: float) -> bool:
+    return abs(total(method, round(implied(method, tflops))) - tflops) <= NEAR
+
+
+@pytest.mark.parametrize("recipe", SETTINGS)
+def test_a_setting_computed_so_many_steps(recipe: str) -> None:
+    method, tflops = SETTINGS[recipe]
+    steps = implied(method, tflops)
+    assert fewest(method) - 1e-3 <= steps <= 50
+    assert total(method, round(steps * PROMPTS) / PROMPTS) == pytest.approx(tflops, abs=NEAR)
+    if method.model_dump()["residual_diff_threshold"] == 0.8:  # never binds: the schedule is fixed
+        assert whole(method, tflops)
+        assert round(steps) == fewest(method)
+
+
+def test_half_of_them_computed_as_many_steps_for_every_prompt() -> None:
+    assert len(SETTINGS) == 78
+    assert sum(whole(*setting) for setting in SETTINGS.values()) == 39
+
+
+def test_the_tables_of_these_settings_could_not_be_had_by_chance() -> None:
+    """The check above would let a figure pass that is 0.02 T off a 200th of a step, 0.37 T: one in nine by chance; all 39 do."""
+    loose = [SETTINGS[recipe] for recipe in SETTINGS if not whole(*SETTINGS[recipe])]
+    assert len(loose) == 39
+    assert max(abs(implied(*one) * PROMPTS - round(implied(*one) * PROMPTS)) for one in loose) < 0.05
+
+
+def reason(row: PublishedRow) -> str | None:
+    """What accounts for the row's TFLOPs."""
+    name, tflops = row.described["name"], row.figures["tflops"]
+    if row.model != "FLUX.1-dev":
+        return "Lightning" if tflops in LIGHTNING else None
+    if name == "baseline":
+        return "50 full steps" if tflops == 3726.87 else None
+    if name == "dbcache":
+        return "computed steps"
+    if any(one.published == tflops and {"name": one.name, **one.knobs} == row.described for one in ROWS):
+        return "as its method's schedule says: tests/engine/test_published_rows.py"
+    return "by hand" if row.config in BY_HAND else None
+
+
+def test_no_row_is_left_out() -> None:
+    assert len(published()) == 232
+    assert [row.config for row in published() if reason(row) is None] == []
+
+
+@pytest.mark.parametrize("config", BY_HAND)
+def test_what_is_not_counted_is_worked_out_by_hand(config: str) -> None:
+    expected, near, why = BY_HAND[config]
+    row = next(row for row in FLUX if row.config == config)
+    assert row.figures["tflops"] == pytest.approx(expected, abs=near), why
