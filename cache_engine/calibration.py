@@ -1,4 +1,4 @@
-"""Fits what TeaCache and MagCache have to know of a model, from plain runs of it."""
+"""Fits what TeaCache, MagCache and Kriging have to know of a model, from plain runs of it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .session import Session
 from .sites.attach import attached
 
 DEGREE = 4  # of TeaCache's polynomial
+SAMPLED = 200_000  # values of a residual that are enough to say how alike two are
 
 
 def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
@@ -26,6 +27,7 @@ def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -
 
     ratios: MagCache's, mean over tokens of |residual| over |residual one step before|, averaged over runs and streams.
     polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the modulated input did.
+    alike: inner products of the residual at each two steps, averaged likewise; 1 is the mean size.
     Ours differs from TeaCache's in what is fitted: the residual is what gets reused, so its change is the error made.
     """
     watch = _Watch()
@@ -48,10 +50,13 @@ class _Watch:
         self.seen: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
         self.sizes: defaultdict[int, list[float]] = defaultdict(list)
         self.moves: list[tuple[float, float]] = []
+        self.run: defaultdict[str, list[Tensor]] = defaultdict(list)
+        self.alike: list[np.ndarray] = []
 
     def __call__(self, session: Session, call: StepTrace) -> None:
         memory = session.memory[call.stream]
         residual = next(iter(memory.histories.values())).computed[0].values[0].float()
+        self.run[call.stream].append(residual.flatten()[::max(1, residual.numel() // SAMPLED)].cpu())
         if call.step > 0:
             before = self.before[call.stream]
             ratio = (residual.norm(dim=-1) / before.norm(dim=-1)).mean()
@@ -65,6 +70,9 @@ class _Watch:
                 ratio, moved = torch.stack(self.seen[call.step, call.stream]).tolist()
                 self.sizes[call.step].append(ratio)
                 self.moves.append((call.change, moved))
+        for values in map(torch.stack, self.run.values()):
+            self.alike.append((values @ values.T).double().numpy())
+        self.run.clear()
         self.seen.clear()
         self.before.clear()
 
@@ -74,4 +82,10 @@ class _Watch:
                               "use more steps or prompts.")
         inputs, outputs = np.array(self.moves).T
         ratios = (1.0, *(fmean(self.sizes[step]) for step in sorted(self.sizes)))
-        return Coefficients(tuple(np.polyfit(inputs, outputs, DEGREE).tolist()), ratios)
+        return Coefficients(tuple(np.polyfit(inputs, outputs, DEGREE).tolist()), ratios, self._alike())
+
+    def _alike(self) -> tuple[tuple[float, ...], ...]:
+        if not self.alike:
+            return ()
+        total = sum(self.alike[1:], start=self.alike[0])
+        return tuple(tuple(round(value, 6) for value in row) for row in (total / np.diag(total).mean()).tolist())

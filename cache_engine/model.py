@@ -74,6 +74,7 @@ class Coefficients(NamedTuple):
 
     polynomial: tuple[float, ...] | None = None
     ratios: tuple[float, ...] | None = None
+    alike: tuple[tuple[float, ...], ...] | None = None
 
 
 class Given(NamedTuple):
@@ -255,4 +256,4 @@ def model_facts(sections: tuple[Section, ...], lengths: tuple[int, ...], steps: 
     """What a plan may depend on, from a model's description."""
     return ModelFacts(sum(lengths), steps, streams, lengths, all(section.outputs for section in sections),
                       known.polynomial if sections[0].modulated else None, known.ratios,
-                      all(section.tokenwise and section.neurons for section in sections))
+                      all(section.tokenwise and section.neurons for section in sections), known.alike)

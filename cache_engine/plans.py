@@ -78,6 +78,7 @@ class ModelFacts(NamedTuple):
     sections: blocks of each block list.  modules: whether the blocks' modules are described, so that ``Modules`` fits.
     polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run. None: nobody fitted them.
     attention: whether it is described, too, where in a block tokens meet, so that ``Tokens`` and ``Columns`` fit.
+    alike: Kriging's, inner products of all blocks' residual at evenly spread times of a run. None: nobody fitted them.
     """
 
     blocks: int
@@ -88,6 +89,7 @@ class ModelFacts(NamedTuple):
     polynomial: tuple[float, ...] | None = None
     ratios: tuple[float, ...] | None = None
     attention: bool = False
+    alike: tuple[tuple[float, ...], ...] | None = None
 
 
 class Decision(NamedTuple):

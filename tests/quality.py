@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ from tests.quality_settings import SCORED, SEARCHED, Contender, contenders, requ
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "quality"
-TIMED, REPEATS = 2, 5  # prompts, and runs of each
+REPEATS = 5  # timed runs
 BATCH = 10
 
 
@@ -60,11 +61,11 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.part = part
         self.scores: dict[tuple[str, int], Score] = {}
-        self.times: dict[str, list[float]] = {}
+        self.times: dict[str, float] = {}
         for line in _lines(self.folder, "scores"):
             self.scores[line["key"], line["prompt"]] = Score(*line["score"])
         for line in _lines(self.folder, "times"):
-            self.times[line["key"]] = line["ratios"]
+            self.times[line["key"]] = line["ratio"]
 
     def write(self, kind: str, line: dict[str, Any]) -> None:
         with (self.folder / f"{kind}-{self.part}.jsonl").open("a", encoding="utf-8") as file:
@@ -117,11 +118,11 @@ def drawn(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image]
     first = effective[0]
     plan = method.plan(model.spec.facts(first))
     fresh_scheduler(model)
-    call = model.spec.call(first) | {"negative_prompt": [one.negative_prompt for one in effective]}
+    generators = [torch.Generator("cpu").manual_seed(one.seed) for one in effective]
+    call = model.spec.call(first) | {"negative_prompt": [one.negative_prompt for one in effective], "generator": generators}
     with attached(model.pipe, method, plan=lambda facts: plan, costs=costs(first, plan, model.pipe.transformer)) as session:
         pictures = model.pipe(prompt=[one.prompt for one in effective], num_inference_steps=first.steps, width=first.width,
-                              height=first.height, **call,
-                              generator=[torch.Generator("cpu").manual_seed(one.seed) for one in effective]).images
+                              height=first.height, **call).images
     trace = session.trace
     computed = sum(one.mode == "C" for one in trace if one.stream == trace[0].stream)
     return pictures, computed, sum(one.tflops for one in trace) / len(pictures)
@@ -151,20 +152,18 @@ def denoise_seconds(asked: RunRequest, method: Method) -> float:
 
 
 def take_times(store: Store, wanted: list[Contender]) -> None:
-    """Each run right after a baseline's, and their ratio: what the machine does meanwhile meets both."""
-    asked = [request(SEARCHED + place) for place in range(TIMED)]
-    denoise_seconds(asked[0], METHODS["baseline"]())  # the first is slow
+    """The median of REPEATS runs over that of as many baselines, the last of them run just before."""
+    plain: deque[float] = deque(maxlen=REPEATS)
     for contender in wanted:
         if key(contender.method) in store.times:
             continue
-        ratios = []
-        for one in asked:
-            pairs = [(denoise_seconds(one, METHODS["baseline"]()), denoise_seconds(one, contender.method))
-                     for _ in range(REPEATS)]
-            ratios.append(statistics.median(own for _, own in pairs) / statistics.median(plain for plain, _ in pairs))
-        store.times[key(contender.method)] = ratios
-        store.write("times", {"key": key(contender.method), "ratios": ratios})
-        print(f"time: {contender.label}: {statistics.fmean(ratios):.3f} of the baseline's", file=sys.stderr, flush=True)
+        while len(plain) < REPEATS:
+            plain.append(denoise_seconds(request(SEARCHED), METHODS["baseline"]()))
+        plain.append(denoise_seconds(request(SEARCHED), METHODS["baseline"]()))
+        own = [denoise_seconds(request(SEARCHED), contender.method) for _ in range(REPEATS)]
+        ratio = store.times[key(contender.method)] = statistics.median(own) / statistics.median(plain)
+        store.write("times", {"key": key(contender.method), "ratio": ratio})
+        print(f"time: {contender.label}: {ratio:.3f} of the baseline's", file=sys.stderr, flush=True)
 
 
 def gather(store: Store, wanted: list[Contender], numbers: range) -> None:
@@ -180,7 +179,8 @@ def in_processes(each: list[list[str]]) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     started = [subprocess.Popen([sys.executable, "-m", "tests.quality", *arguments], cwd=ROOT, env=environment)
                for arguments in each]
-    if any(one.wait() for one in started):
+    codes = [one.wait() for one in started]  # all of them, whatever the first says
+    if any(codes):
         raise SystemExit("quality: a process failed; what was done is kept, so go on with the same command.")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from assets.train_tiny_flux.evaluate import held_out
-from cache_engine import METHODS, Method, RunRequest
+from cache_engine import METHODS, Method, RunRequest, method_from
 
+FOUND = Path(__file__).with_name("quality_found.json")  # what tests.quality_search found
 STEPS = 50
 BUDGETS = (6, 8, 12, 17)
 # Pairs of thing and background that the training never showed, each in one place and size. No search and no fit sees SCORED.
@@ -50,6 +53,7 @@ BY_BUDGET: dict[str, dict[int, dict[str, Any]]] = {
     "hicache": {budget: {"interval": interval} for budget, interval in INTERVAL.items()},
     "spectrum": {6: {"first": 3, "window": 5.0, "growth": 5.0}, 8: {"first": 4, "window": 3.0, "growth": 4.0},
                  12: {"first": 5, "window": 3.0, "growth": 1.0}, 17: {"first": 3, "window": 2.0, "growth": 0.25}},
+    "kriging": {6: {"interval": 9}, 8: {"interval": 7}, 12: {"interval": 4}, 17: {"interval": 3}},
     "teacache": {6: {"threshold": 0.63}, 8: {"threshold": 0.475}, 12: {"threshold": 0.281}, 17: {"threshold": 0.165}},
     "magcache": {budget: {"threshold": threshold, "max_continuous_cached_steps": longest, "landmark": -1, "fraction": first}
                  for budget, threshold, longest, first in
@@ -68,10 +72,20 @@ MASKS = {8: ("golden 9", "golden 9b"), 12: ("budcache 13", "meancache 13")}
 
 
 def contenders() -> Iterator[Contender]:
-    """All lines but the recipes that a search found."""
+    """All lines, what the search found first."""
+    yield from found()
     for budget in BUDGETS:
         yield from _plain(budget)
         yield from _dbcache(budget)
+
+
+def found() -> Iterator[Contender]:
+    """The best of DBCache's space and of ours at equal TFLOPs, as far as tests.quality_search was run."""
+    if FOUND.is_file():
+        for name, one in json.loads(FOUND.read_text(encoding="utf-8"))["found"].items():
+            space, budget = name.split(", ")
+            label = {"DBCache": "DBCache's best (search)", "ours": "Ours (search)"}[space]
+            yield Contender(label, int(budget), method_from(one["method"]))
 
 
 def _plain(budget: int) -> Iterator[Contender]:

@@ -1,4 +1,4 @@
-"""``calibrate``: fit what TeaCache and MagCache have to know of a model, and write it to a file."""
+"""``calibrate``: fit what TeaCache, MagCache and Kriging have to know of a model, and write it to a file."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def run(options: argparse.Namespace) -> Answer:
     data = {"model": options.model, "revision": model.spec.revision(), "steps": requests[0].steps, "runs": runs,
             **found._asdict()}
     try:
-        options.out.write_text(json.dumps(data, indent=1), encoding="utf-8")
+        options.out.write_text(json.dumps(data) + "\n", encoding="utf-8")
     except OSError as error:
         raise EngineError(f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose another "
                           "file.") from None
     return Answer(data, f"{len(found.ratios or ())} ratios and a polynomial from {runs} runs\n{options.out}")
 
 
-COMMAND = Command("calibrate", "fit what TeaCache and MagCache have to know of a model", arguments, run)
+COMMAND = Command("calibrate", "fit what TeaCache, MagCache and Kriging have to know of a model", arguments, run)

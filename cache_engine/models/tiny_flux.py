@@ -66,7 +66,7 @@ def _coefficients() -> Coefficients:
     found = _json(path) if path.is_file() else {}
     if found.get("revision") != _revision():
         return Coefficients()
-    return Coefficients(tuple(found["polynomial"]), tuple(found["ratios"]))
+    return Coefficients(tuple(found["polynomial"]), tuple(found["ratios"]), tuple(map(tuple, found.get("alike", ()))) or None)
 
 
 def _row() -> tuple[ModelSpec, ...]:

@@ -69,9 +69,11 @@ def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(tmp_path: Path
     assert module._coefficients().ratios is None
     file = tmp_path / "calibration.json"
     file.write_text('{"revision": "of these weights", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
-    assert module._coefficients() == ((1, 0), (1.0, 0.9))
+    assert module._coefficients() == ((1, 0), (1.0, 0.9), None)
+    file.write_text('{"revision": "of these weights", "polynomial": [], "ratios": [], "alike": [[1, 0.9], [0.9, 1]]}', encoding="utf-8")
+    assert module._coefficients().alike == ((1, 0.9), (0.9, 1))
     file.write_text('{"revision": "of others", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
-    assert module._coefficients() == (None, None)
+    assert module._coefficients() == (None, None, None)
 
 
 def test_the_embedded_model_is_calibrated_on_prompts_that_no_score_uses() -> None:
@@ -81,6 +83,6 @@ def test_the_embedded_model_is_calibrated_on_prompts_that_no_score_uses() -> Non
     assert facts.polynomial is not None
     assert facts.ratios is not None
     assert len(facts.ratios) == 28
-    for name in ("teacache", "magcache"):
+    for name in ("teacache", "magcache", "kriging"):
         assert METHODS[name]().plan(facts)
     assert not {*row.examples} & {*prompts()}

@@ -22,8 +22,9 @@ from tests.parity.loop import denoise, tiny_flux
 
 STEPS = 12
 PUBLISHED = MODELS["flux-dev"].coefficients
+ALIKE = tuple(tuple(0.9 ** abs(one - other) for other in range(STEPS)) for one in range(STEPS))
 FACTS = ModelFacts(blocks=6, steps=STEPS, sections=(2, 4), modules=True, attention=True, polynomial=PUBLISHED.polynomial,
-                   ratios=PUBLISHED.ratios)
+                   ratios=PUBLISHED.ratios, alike=ALIKE)
 every_method = pytest.mark.parametrize("name", METHODS)
 
 
@@ -34,7 +35,7 @@ def model() -> FluxTransformer2DModel:
 
 def planned(method: Method) -> Callable[[ModelFacts], Plan]:
     """The method's plan for a random model, which lends itself the coefficients that FLUX.1-dev has."""
-    return lambda facts: method.plan(facts._replace(polynomial=PUBLISHED.polynomial, ratios=PUBLISHED.ratios))
+    return lambda facts: method.plan(facts._replace(polynomial=PUBLISHED.polynomial, ratios=PUBLISHED.ratios, alike=ALIKE))
 
 
 def under(model: nn.Module, method: Method, streams: tuple[str, ...] = ("cond",),
