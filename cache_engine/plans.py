@@ -166,4 +166,7 @@ def active_sites(plan: Plan, step: int) -> tuple[Site, ...]:
 
 def serving_site(plan: Plan, step: int, mode: Mode) -> Site | None:
     """The site that serves a call of this mode at this step; None where every block runs."""
-    return next((site for site in active_sites(plan, step) if site.serves == mode), None)
+    for site in plan.sites:  # a plain loop: simulations ask it thousands of times a second
+        if site.serves == mode and (site.steps is None or site.steps[0] <= step < site.steps[1]):
+            return site
+    return None

@@ -56,8 +56,10 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     for step, (stack, changes) in enumerate(steps):
         for stream in streams.values():
             call = session.open()
+            call.live = False  # a change is looked up only where a decision asks for it
             history = stream.at(stack)
-            call.ready = call.ready and (stack is None or bool(history.computed))
+            if stack is not None and not history.computed:
+                call.ready = False
             measure = None
             if changes is not None and stream.reference is not None:
                 measure = partial(changes[stream.index][stream.reference].__getitem__, step)
@@ -69,8 +71,8 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
             elif not stack.residual:
                 note = note or "the survey judges what blocks add, not what they hand on: only a run can tell"
             elif not note:
-                terms = history.predicted(plan.predictor, step, facts.steps, survey, stack, stream.index)
-                missed.append(Missed(stack, stream.index, step, (*terms, (step, -1.0))))
+                missed.append(Missed(stack, stream.index, step,
+                                     history.missed(plan.predictor, step, facts.steps, survey, stack, stream.index)))
             if mode == "C" or every_step:
                 stream.reference = step if changes is not None else None
     return Replay(session, None, note) if note else Replay(session, tuple(missed))
@@ -99,7 +101,10 @@ class _Stream:
     def at(self, stack: Stack | None) -> _History:
         if stack is not None and stack.steps:  # as a run does: a stage forgets the one before
             self.histories = {stack: self.histories.get(stack, _History())}
-        return self.histories.setdefault(stack, _History())
+        found = self.histories.get(stack)
+        if found is None:
+            found = self.histories[stack] = _History()
+        return found
 
 
 class _Handed(NamedTuple):
@@ -122,15 +127,19 @@ class _History:
         self.handed = None
         self.computed = (step, *self.computed[:keep - 1])
 
-    def predicted(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack,
-                  stream: int) -> Terms:
+    def missed(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:
+        if predictor.measures or predictor.served:
+            return (*self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
+        key = (predictor, self.computed, step, total)  # these follow from the steps alone
+        found = survey.memo.get(key)
+        if found is None:
+            found = survey.memo[key] = (*self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
+        return found
+
+    def _predicted(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:
         served = self.before.step if self.before is not None else None
-        if predictor.measures:
-            gram = partial(_gram, survey, stack, stream, self.computed)
-            weights = predictor.row(self.computed, step, total, served, gram)
-        else:
-            key = (predictor, self.computed, step, total, served)
-            weights = survey.memo.get(key) or survey.memo.setdefault(key, predictor.row(*key[1:], _unasked))
+        gram = partial(_gram, survey, stack, stream, self.computed) if predictor.measures else _unasked
+        weights = predictor.row(self.computed, step, total, served, gram)
         found = tuple(zip(self.computed, weights))
         if self.before is not None:
             found += tuple((then, weights[-1] * weight) for then, weight in self.before.terms)

@@ -37,7 +37,8 @@ class Call:
             self.measured = self.measure()
         if self.measured is None:
             raise EngineError(f"step {self.step}: this method's schedule needs a change, but its plan measures none.")
-        return checked(float(self.measured), self.step)
+        change = float(self.measured)
+        return change if math.isfinite(change) else checked(change, self.step)
 
 
 def checked(change: float, step: int) -> float:
@@ -106,15 +107,15 @@ class Session:
         if not self.begun or self.plan is None:
             raise EngineError("the run has not begun; call session.begin() before the model.")
         names = self.streams or STREAM_NAMES
-        if not self.stepped and self.calls_in_step == len(names):
+        if self.calls_in_step == len(names) and not self.stepped:
             self.next_step()
         if self.step >= self.total or self.calls_in_step >= len(names):
             raise EngineError(f"call {len(self.calls) + 1} does not fit {self.total} steps of {len(names)} calls; "
                               "begin a new run, or name the streams.")
         name = names[self.calls_in_step]
-        if name not in self._streams:
-            self._streams[name] = _Stream(self.plan.schedule.begin())
-        stream = self._streams[name]
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = self._streams[name] = _Stream(self.plan.schedule.begin())
         call = Call(self.step, len(self.calls), name, self.total, stream.ready, stream.streak, stream.cached)
         self.calls.append(call)
         self.calls_in_step += 1

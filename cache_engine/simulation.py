@@ -7,7 +7,7 @@ a real run measures it. What they do not know is that caching itself moves the p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     plan = method.plan(facts)
     found = replay(survey, plan, facts)
     prices = _prices(survey)
-    trace = tuple(_traced(found.session.calls, plan, prices, facts.blocks))
+    trace = tuple(map(StepTrace._make, _traced(found.session.calls, plan, prices, facts.blocks)))
     identical = facts == survey.facts and all(call.mode == "C" for call in trace)
     counted = all(isinstance(site, Stack) for site in plan.sites)
     error, psnr_db, band, note = _judged(survey, found, likeness, identical)
@@ -89,20 +89,19 @@ def _prices(survey: Survey) -> Prices:
     return survey.memo["prices"]
 
 
-def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[StepTrace]:
-    skipped = {site: _skipped(site, prices) for site in plan.sites if isinstance(site, Stack)}
+def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[tuple[Any, ...]]:
+    """The fields of each call's ``StepTrace``, in their order."""
+    full = {name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()}
+    served = {site: _served(site, prices, blocks) for site in plan.sites if isinstance(site, Stack)}
     for call in calls:
         mode, reason, limit = call.decision or ALWAYS
-        seconds, tflops, run = prices.call_seconds[call.stream], prices.full_tflops, blocks
         site = serving_site(plan, call.step, mode)
-        if isinstance(site, Stack):
-            less_seconds, less_tflops, less_blocks = skipped[site]
-            seconds, tflops, run = seconds - less_seconds[call.stream], tflops - less_tflops, run - less_blocks
-        change = None if call.measured is None else float(call.measured)
-        yield StepTrace(call.step, call.number, call.stream, mode, reason, change, limit, run, blocks, tflops, seconds)
+        cost = served[site] if isinstance(site, Stack) else full
+        yield call.step, call.number, call.stream, mode, reason, call.measured, limit, *cost[call.stream]
 
 
-def _skipped(site: Stack, prices: Prices) -> tuple[dict[str, float], float, int]:
-    """Seconds by stream, TFLOPs and blocks that a call without these blocks saves."""
-    seconds = {name: sums[site.stop] - sums[site.start] for name, sums in prices.seconds.items()}
-    return seconds, prices.tflops[site.stop] - prices.tflops[site.start], site.stop - site.start
+def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:
+    """By stream, what a call without these blocks runs and costs: blocks run, blocks, TFLOPs, seconds."""
+    run, tflops = blocks - (site.stop - site.start), prices.full_tflops - (prices.tflops[site.stop] - prices.tflops[site.start])
+    return {name: (run, blocks, tflops, prices.call_seconds[name] - (sums[site.stop] - sums[site.start]))
+            for name, sums in prices.seconds.items()}

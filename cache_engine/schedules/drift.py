@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ..records import Decide, Decision, Probe
 
 StreakRule = Literal["1.5.3", "before"]
+WARM_UP, FIRST, MASKED, SERVED = Decision("C", "warm-up"), Decision("C", "first"), Decision("C", "mask"), Decision("c", "mask")
+MOST_IN_ALL, MOST_IN_A_ROW = Decision("C", "max in all"), Decision("C", "max in a row")
 
 
 class _Streak:
@@ -55,7 +58,7 @@ class Drift:
 
         def decide(probe: Probe) -> Decision:
             decision = self._decide(probe, warmup, old_streak.count if old_streak else probe.streak)
-            if old_streak and decision.reason == "max in a row":
+            if old_streak and decision is MOST_IN_A_ROW:
                 old_streak.count = 0
             if old_streak and decision.mode == "c":
                 old_streak.cached(probe.step)
@@ -65,17 +68,17 @@ class Drift:
 
     def _decide(self, probe: Probe, warmup: range, streak: int) -> Decision:
         if probe.step in warmup:
-            return Decision("C", "warm-up")
+            return WARM_UP
         if self.mask and self.mask[probe.step] == "1":
-            return Decision("C", "mask")
+            return MASKED
         if not probe.ready:
-            return Decision("C", "first")
+            return FIRST
         if self.mask and self.static:
-            return Decision("c", "mask")
+            return SERVED
         if 0 <= self.max_cached <= probe.cached:
-            return Decision("C", "max in all")
+            return MOST_IN_ALL
         if 0 <= self.max_in_a_row <= streak:
-            return Decision("C", "max in a row")
+            return MOST_IN_A_ROW
         if self.threshold <= 0:
             return Decision("C", "threshold 0", self.threshold)
         if self.threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
@@ -88,12 +91,19 @@ class Drift:
 
 def compared(name: str, value: float, sign: str, limit: float) -> str:
     """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
-    true = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
-    for digits in range(4, 18):
-        found = f"{value:.{digits}g}"
-        if true(float(found), limit):
-            break
-    return f"{name} {found} {sign} {limit:.10g}"
+    if abs(value - limit) > 0.001 * abs(value):  # rounding moves it by half of that at most
+        return f"{name} {value:.4g} {sign} {_ten_digits(limit)}"
+    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
+    return f"{name} {value:.{digits}g} {sign} {_ten_digits(limit)}"
+
+
+_TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@lru_cache(maxsize=64)
+def _ten_digits(limit: float) -> str:
+    """A run holds all its changes against one limit."""
+    return f"{limit:.10g}"
 
 
 @dataclass(frozen=True)
