@@ -12,8 +12,8 @@ function head({ text, kind }, i) {
   return make('th', { scope: 'col', class: kind, 'aria-sort': sort.column === i ? (sort.down ? 'descending' : 'ascending') : null }, button);
 }
 
-// A long recipe breaks after an underscore, not inside a part.
-const broken = (text) => text.split(/(?<=_)/).flatMap((part) => [make('wbr'), part]);
+// A long name breaks after an underscore or a comma, not inside a part.
+const broken = (text) => text.split(/(?<=[_,])/).flatMap((part) => [make('wbr'), part]);
 
 function row({ id, mark, tag, mono, cells }, i) {
   const name = make('button', { type: 'button', class: mono && 'mono', tabindex: i === active ? 0 : -1 }, ...broken(cells[0].text));
