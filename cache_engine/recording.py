@@ -58,7 +58,7 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
     modulated, modulated_scale = in_half(found.modulated)
     scale = request.true_cfg_scale or 1.0
     return Survey(
-        facts=facts, request=request.model_dump(), engine=engine.model_dump(),
+        facts=facts, request=request.model_dump(mode="json"), engine=engine.model_dump(),
         mix=(scale, 1 - scale) if len(facts.streams) == 2 else (1.0,) * len(facts.streams),
         sigmas=sigmas if len(sigmas) == facts.steps + 1 else (), loop_seconds=loop_seconds, call_tflops=tflops[0],
         entry_scale=entry_scale, modulated_scale=modulated_scale, entry=entry[order],

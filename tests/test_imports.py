@@ -21,7 +21,7 @@ MODULES = {
 }
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
-TORCH_FREE = ("records method recipe quality schedules.* predictors.* session survey replay likeness simulation tradeoff model "
+TORCH_FREE = ("records method recipe quality schedules.* predictors.* session survey replay likeness simulation tradeoff model section "
               "methods.* models.*")
 
 
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
     lazy: str = ""
 
 
-LOADERS = "torch diffusers transformers accelerate huggingface_hub PIL"
+LOADERS = "torch diffusers transformers accelerate huggingface_hub safetensors PIL"
 DOWNWARD = "records method schedules.* predictors.* methods.*"
 # The first rule that matches a module is its rule.
 RULES = [
@@ -51,7 +51,8 @@ RULES = [
     Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),  # a part of a network: imported inside load()
     Rule("cache_engine.models*", "model placement records models.*", lazy=LOADERS),
     Rule("cache_engine.placement", "strict"),
-    Rule("cache_engine.model", "placement records", "pydantic", lazy=LOADERS),
+    Rule("cache_engine.section", "records"),
+    Rule("cache_engine.model", "placement records section", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
     Rule("cache_engine.survey cache_engine.replay cache_engine.likeness cache_engine.simulation cache_engine.tradeoff",
          TORCH_FREE, "numpy"),

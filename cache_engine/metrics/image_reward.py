@@ -110,8 +110,9 @@ def seen(picture: Any, side: int) -> Any:
     """The picture as the network takes it: shorter side scaled (bicubic), middle cut out, normalised: (1, 3, side, side)."""
     from torchvision.transforms import functional as F
 
-    square: Any = F.center_crop(F.resize(picture, [side], F.InterpolationMode.BICUBIC), [side]).convert("RGB")
-    return F.normalize(F.to_tensor(square), list(PIXEL_MEAN), list(PIXEL_DEVIATION))[None]
+    scaled: Any = F.resize(picture, [side], F.InterpolationMode.BICUBIC)
+    square: Any = F.center_crop(scaled, [side])
+    return F.normalize(F.to_tensor(square.convert("RGB")), list(PIXEL_MEAN), list(PIXEL_DEVIATION))[None]
 
 
 def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
