@@ -38,7 +38,7 @@ function keep(draw) {
 
 // Questions to Python while something moves: one at a time; of those that come meanwhile only the newest is asked, once the
 // answer is drawn. An answer that changes nothing is not drawn, so waiting has an end.
-function asking(name, patience = 1500) {
+function asking(name, patience = 1500, idle = () => {}) {
   let asked = null, next = null, late = 0;
   const send = (data) => {
     asked = data;
@@ -51,6 +51,7 @@ function asking(name, patience = 1500) {
     clearTimeout(late);
     asked = null;
     if (next) send(next);
+    else idle();
   }
   return { answered, ask: (data) => { if (asked) next = data; else send(data); }, latest: () => next ?? asked };
 }

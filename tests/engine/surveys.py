@@ -16,7 +16,7 @@ from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
 from cache_engine.sites.recorder import recorded
 from cache_engine.survey import Survey, most_positions
-from tests.engine.test_contract import path
+from tests.engine.test_contract import ALIKE, path
 
 STEPS, BLOCKS = 12, 6  # of path(), and of tests.parity.loop.tiny_flux
 GUIDED = ("cond", "uncond")
