@@ -75,7 +75,7 @@ function follow(event) {
 }
 
 let held = false;
-plot.onpointerdown = (event) => { if (event.button > 0) return; held = true; plot.setPointerCapture(event.pointerId); plot.focus(); follow(event); };
+plot.onpointerdown = (event) => { if (event.button > 0) return; held = true; plot.setPointerCapture(event.pointerId); plot.focus({ preventScroll: true }); follow(event); };
 plot.onpointermove = (event) => { if (held) follow(event); };
 plot.onpointerup = plot.onpointercancel = () => { held = false; wish = null; };
 plot.onblur = () => { wish = null; };

@@ -10,7 +10,7 @@ function limit() {
     if (!view?.drag || event.button > 0) return;
     event.preventDefault();
     event.stopPropagation();
-    line.focus();
+    line.focus({ preventScroll: true }); // the page must not move under the pointer
     line.setPointerCapture(event.pointerId);
     held = { value: view.drag.value, top: view.top, moved: false };
   };
