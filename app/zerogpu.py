@@ -6,11 +6,12 @@ that fits over, and gets events back as they come. Elsewhere nothing of this is 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from threading import Event as Flag
 from typing import NamedTuple
@@ -26,13 +27,17 @@ from cache_engine import (
     RunResult,
     compare,
     compared,
+    engine_of,
     facts_of,
+    keep_baseline,
+    kept_baseline,
     preload_model,
     resolve,
 )
 
 MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
-MOST_KEPT = 16
+EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "example"  # recorded comparisons that come with the code
+MOST_KEPT = 64
 # To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second (bfloat16, attention
 # included; on the safe side). Declared seconds that are not used are not charged, but a run that takes longer is cut off.
 TFLOPS_A_CALL = {"tiny": 0.01, "flux2-klein-base-4b": 34.9, "flux-dev": 74.6, "flux-schnell": 69.7, "qwen-image": 71.6,
@@ -40,6 +45,8 @@ TFLOPS_A_CALL = {"tiny": 0.01, "flux2-klein-base-4b": 34.9, "flux-dev": 74.6, "f
 TFLOPS_A_SECOND = 160
 OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
 MOST_SECONDS = 120
+
+log = logging.getLogger(__name__)
 
 
 class Failed(NamedTuple):
@@ -64,11 +71,6 @@ def seconds(request: RunRequest, method: Method, baseline: object = None, marker
     return min(round(OVERHEAD + steps * len(facts.streams) * call), MOST_SECONDS)
 
 
-def told(request: RunRequest, method: Method, kept: bool = False) -> str:
-    """What a click will cost, for the page to say before it; ``kept``: its baseline is there already."""
-    return f"Uses up to {seconds(request, method, baseline=kept or None)} s of your daily GPU time."
-
-
 def forked(request: RunRequest, method: Method, baseline: RunResult | None, marker: str) -> Generator[Event | Failed]:
     """In the fork: a comparison's events. It ends early once the file ``marker`` is there."""
     events = compare(request, method, baseline=baseline)
@@ -88,11 +90,19 @@ Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Fa
 
 
 class Forked:
-    """``compared`` with every comparison in a fork of its own. ``run``: the forked function as `spaces` wrapped it."""
+    """``compared`` with every comparison in a fork of its own.
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._kept: OrderedDict[RunRequest, RunResult] = OrderedDict()
+    run: the forked function as `spaces` wrapped it.  known: baselines that are there already.  folder: where new ones are
+    kept, so that they outlive a restart, or can be shipped.
+    """
+
+    def __init__(self, run: Run, known: Iterable[RunResult] = (), folder: Path | None = None) -> None:
+        self._run, self._folder = run, folder
+        self._kept: OrderedDict[RunRequest, RunResult] = OrderedDict((one.request, one) for one in known)
+
+    def told(self, request: RunRequest, method: Method) -> str:
+        """What a click will cost, for the page to say before it."""
+        return f"Uses up to {seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU time."
 
     def __call__(self, request: RunRequest, method: Method, *, baselines: Baselines, emit: Callable[[Event], None],
                  stop: Flag) -> Comparison:
@@ -118,9 +128,15 @@ class Forked:
         raise EngineError("GPU: the Space ended the run before it was done; choose fewer steps, or try again.")
 
     def _keep(self, request: RunRequest, baseline: RunResult) -> None:
+        known = request in self._kept
         self._kept[request] = baseline
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
+        if self._folder and not known:
+            try:
+                keep_baseline(baseline, self._folder / f"{request.model}-{secrets.token_hex(4)}")
+            except EngineError as error:  # the comparison itself is whole
+                log.warning("%s", error)
 
 
 def comparer() -> Callable[..., Comparison]:
@@ -129,7 +145,25 @@ def comparer() -> Callable[..., Comparison]:
         return compared
     import spaces  # pyright: ignore[reportMissingImports]
 
-    return Forked(spaces.GPU(duration=seconds)(forked))
+    volume = os.environ.get("BASELINES_DIR")
+    folders = [EXAMPLES, *([Path(volume)] if volume else [])]
+    return Forked(spaces.GPU(duration=seconds)(forked), remembered(model(), folders), Path(volume) if volume else None)
+
+
+def model() -> str:
+    """The Space's model."""
+    return os.environ.get("MODEL") or MODEL
+
+
+def remembered(name: str, folders: Iterable[Path]) -> list[RunResult]:
+    """The baselines in these folders that a run here would repeat: of this model, on this very engine. A damaged one is logged."""
+    found = []
+    for path in sorted(path for folder in folders for path in folder.rglob("result.json")):
+        try:
+            found.append(kept_baseline(path.parent))
+        except EngineError as error:
+            log.warning("%s", error)
+    return [one for one in found if one.request.model == name and one.engine == engine_of(name)]
 
 
 def prepare() -> None:
@@ -138,4 +172,4 @@ def prepare() -> None:
     Raises EngineError where the Space's model cannot be loaded.
     """
     if on_zerogpu():
-        preload_model(os.environ.get("MODEL") or MODEL)
+        preload_model(model())

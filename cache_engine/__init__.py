@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .comparison import Baselines, compare, compared, recorded
     from .footprint import cache_bytes
+    from .kept import keep_baseline, kept_baseline
     from .likeness import Likeness, likeness_of
-    from .loading import preload, preload_model
+    from .loading import engine_of, preload, preload_model
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
     from .quality import difference
@@ -54,8 +55,9 @@ if TYPE_CHECKING:
 _HOME = {
     "comparison": ("Baselines", "compare", "compared", "recorded"),
     "footprint": ("cache_bytes",),
+    "kept": ("keep_baseline", "kept_baseline"),
     "likeness": ("Likeness", "likeness_of"),
-    "loading": ("preload", "preload_model"),
+    "loading": ("engine_of", "preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
@@ -74,7 +76,8 @@ __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast",
     "Knob", "Likeness", "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality",
     "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "attached", "cache_bytes", "compare",
-    "compared", "described", "difference", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe", "likeness_of", "method_from",
+    "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
+    "keep_baseline", "kept_baseline", "likeness_of", "method_from",
     "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate",
 ]
 

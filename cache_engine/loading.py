@@ -38,6 +38,11 @@ def preload_model(name: str) -> None:
     loaded(name)
 
 
+def engine_of(name: str) -> Engine:
+    """What runs a row here. Loads it; raises EngineError, as ``loaded`` does."""
+    return loaded(name).engine
+
+
 def _quiet() -> None:
     """Their bars and hints go to stderr, where an engine's user looks for errors."""
     import diffusers

@@ -6,10 +6,13 @@ import re
 import shlex
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from cache_engine.__main__ import parser
 from tests.readme import README, TABLES, written
 
+REQUIREMENTS = README.with_name("requirements.txt")
 TEXT = README.read_text(encoding="utf-8")
 COMMANDS = re.findall(r"python -m cache_engine ((?:.*\\\n)*.*)", TEXT)
 
@@ -29,6 +32,9 @@ def test_front_matter_is_what_a_space_takes() -> None:
     assert matter["sdk"] == "gradio"
     assert matter["app_file"] == "app.py"
     assert len(matter["short_description"]) <= 60
+    wanted = re.search(r"^gradio(.*)$", REQUIREMENTS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert wanted
+    assert Version(matter["sdk_version"]) in SpecifierSet(wanted.group(1))
     assert tuple(map(int, matter["python_version"].strip('"').split("."))) >= (3, 11)
 
 

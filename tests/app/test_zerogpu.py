@@ -8,12 +8,13 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from app import zerogpu
-from cache_engine import METHODS, MODELS, RunRequest, compared, resolve
+from cache_engine import METHODS, MODELS, Baselines, Comparison, RunRequest, RunResult, compared, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTING = METHODS["dbcache"]()
@@ -70,7 +71,39 @@ def test_a_click_with_its_baseline_there_declares_25_seconds_at_most() -> None:
     assert zerogpu.seconds(KLEIN, SETTING, baseline=object()) <= 25
     assert zerogpu.seconds(KLEIN, SETTING) > zerogpu.seconds(KLEIN, SETTING, baseline=object())
     assert zerogpu.seconds(KLEIN.replaced(steps=200), SETTING) == zerogpu.MOST_SECONDS
-    assert zerogpu.told(KLEIN, SETTING, kept=True) == f"Uses up to {zerogpu.seconds(KLEIN, SETTING, True)} s of your daily GPU time."
+    assert zerogpu.seconds(RunRequest(model=zerogpu.MODEL, prompt="-"), SETTING, baseline=object()) <= 25  # as its row is called
+
+
+def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path) -> None:
+    """Kept in a folder, read again to the bit, and used if the engine is the same: then less is declared."""
+    request = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=2, true_cfg_scale=1)
+    handed: list[RunResult | None] = []
+
+    def run(request: RunRequest, method: Any, baseline: RunResult | None, marker: str) -> Any:
+        handed.append(baseline)
+        return zerogpu.forked(request, method, baseline, marker)
+
+    def click(forked: zerogpu.Forked) -> Comparison:
+        return forked(request, METHODS["dbcache"](max_warmup_steps=1), baselines=Baselines(), emit=lambda event: None, stop=Event())
+
+    first = zerogpu.Forked(run, folder=tmp_path)
+    before, made = first.told(request, SETTING), click(first).baseline
+    (folder,) = tmp_path.iterdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "result.json").write_text("{", encoding="utf-8")
+    (known,) = zerogpu.remembered("tiny", [tmp_path, tmp_path / "none"])
+    assert known._replace(image=made.image) == made
+    assert known.image.tobytes() == made.image.tobytes()
+    second = zerogpu.Forked(run, [known])
+    assert click(second).baseline_reused
+    assert handed == [None, known]
+    said = f"Uses up to {zerogpu.seconds(request, SETTING, known)} s of your daily GPU time."
+    assert (second.told(request, SETTING), first.told(request, SETTING)) == (said, said)
+    assert before == f"Uses up to {zerogpu.seconds(request, SETTING)} s of your daily GPU time."
+    data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    data["engine"]["device"] = "another"
+    (folder / "result.json").write_text(json.dumps(data), encoding="utf-8")
+    assert zerogpu.remembered("tiny", [tmp_path]) == []
 
 
 @pytest.mark.parametrize("model", ["tiny", "flux2-klein-base-4b", "flux-dev", "flux-schnell"])
