@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 
 def request_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="tiny", help="a row of `models`")
+    parser.add_argument("--model", default="tiny", help="a row of `models`, a diffusers folder, a hub id, or a .safetensors file")
     parser.add_argument("--steps", help="steps of the denoising loop")
     parser.add_argument("--size", metavar="WxH", help="picture size in pixels, such as 1024x1024")
     parser.add_argument("--text-tokens", help="length that the prompt is padded to")

@@ -18,9 +18,11 @@ from torch import Tensor
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cache_engine.flops import tensors
 from cache_engine.footprint import cache_bytes
 from cache_engine.method import METHODS, Method
 from cache_engine.model import MODELS
+from cache_engine.models.generic import TRANSFORMERS
 from cache_engine.records import RunRequest
 from cache_engine.sites import memory
 from cache_engine.sites.attach import attached
@@ -183,6 +185,24 @@ def test_flux_dev_once_at_full_depth() -> None:
     assert [call.blocks_run for call in calls] == [57, 8, 8, 8]
     assert {(tensor.device.type, tensor.dtype) for tensor in held} == {("cuda", torch.bfloat16)}
     assert {tuple(tensor.shape) for tensor in held} == {(1, 4096, 3072), (1, 512, 3072)}
+
+
+@pytest.mark.parametrize("name", [name for name, one in TRANSFORMERS.items() if one.video])
+def test_videos_through_attached(name: str) -> None:
+    """At full width, two blocks, 832 x 480."""
+    clock = StandInClock()
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode():
+        with torch.device("cuda"):
+            model: Any = getattr(diffusers, name)(num_layers=2).eval()
+        request = RunRequest(model="-", prompt="-", width=832, height=480, max_sequence_length=512)
+        given = tensors(TRANSFORMERS[name].call(dict(model.config), request), "cuda", torch.empty)
+        with NothingLeaves(), attached(model, METHODS["dbcache"](**STATIC), steps=STEPS, streams=("cond",), clock=clock) as session:
+            session.begin()
+            shapes = {model(**given, return_dict=False)[0].shape for _ in range(STEPS)}
+            held = [tensor for history in session.memory["cond"].histories.values() for tensor in history.tensors]
+            assert [call.decision.mode for call in session.calls] == ["C", "c", "c", "c"]
+    assert shapes == {given["hidden_states"].shape}
+    assert {tensor.device.type for tensor in held} == {"cuda"}
 
 
 def test_the_loop_is_clocked_between_two_synchronisations() -> None:
