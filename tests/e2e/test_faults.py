@@ -1,0 +1,95 @@
+"""Faults put into the real page: each ends in one sentence, and the same page process draws the next comparison."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from torch import nn
+
+from app import build_page, launch_options
+from cache_engine import loading
+from cache_engine.model import MODELS
+from cache_engine.models import hub
+from tests.engine.test_loading import FAULTS
+
+ROW = "flux-schnell"
+SETTING = {"name": "dbcache", "max_warmup_steps": 1}
+
+
+def job(model: str) -> dict[str, Any]:
+    return {"request": {"model": model, "prompt": "a small red apple on a blue background", "steps": 2}, "method": SETTING}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+    page = build_page()
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+    yield Client(address, verbose=False)
+    page.close(verbose=False)
+    patch.undo()
+    loading.drop()
+
+
+def refused(client: Client, model: str) -> str:
+    """The sentence that a comparison ended in; then one on the embedded model, which has to work."""
+    with pytest.raises(AppError) as caught:
+        client.predict(job(model), api_name="/compare")
+    said = str(caught.value)
+    assert said.endswith(".")
+    assert "\n" not in said
+    assert "Traceback" not in said
+    assert client.predict(job("tiny"), api_name="/compare")["event"] == "comparison"
+    return said
+
+
+@pytest.mark.parametrize("fault", ["gated", "cut off", "damaged", "out of memory", "unsupported"])
+def test_while_loading(client: Client, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error, sentence = FAULTS[fault]
+
+    def load(placement: Any, **parts: Any) -> Any:
+        if error is not None:
+            raise error
+        return SimpleNamespace(transformer=nn.Linear(2, 2))
+
+    changed = type(MODELS[ROW])(**{**vars(MODELS[ROW]), "load": load, "unavailable": lambda: None})
+    monkeypatch.setitem(MODELS._filled(), ROW, changed)
+    assert re.search(sentence, refused(client, ROW))
+
+
+def test_without_a_token(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "token", lambda: False)
+    monkeypatch.delenv("FLUX_DIR", raising=False)
+    assert "set HF_TOKEN or point FLUX_DIR to a local folder" in refused(client, "flux-dev")
+
+
+def test_with_a_wrong_folder(client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLUX_DIR", str(tmp_path))
+    assert "holds no model_index.json; point it to the folder of" in refused(client, "flux-dev")
+
+
+def test_out_of_memory_in_mid_run(client: Client) -> None:
+    def full(module: Any, args: Any) -> None:
+        hook.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    assert client.predict(job("tiny"), api_name="/compare")["event"] == "comparison"
+    hook = loading.loaded("tiny").pipe.transformer.single_transformer_blocks[0].register_forward_pre_hook(full)
+    assert "does not fit this device's memory" in refused(client, "tiny")
+
+
+@pytest.mark.parametrize("field", ["loras", "image"])
+def test_a_visitor_cannot_name_a_file_of_this_machine(client: Client, field: str) -> None:
+    asked = job("tiny")
+    asked["request"][field] = [{"file": __file__}] if field == "loras" else {"file": __file__}
+    with pytest.raises(AppError, match=f"^{field}: files are not taken here"):
+        client.predict(asked, api_name="/compare")
