@@ -8,18 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, FluxKontextPipeline, FluxPipeline, FluxTransformer2DModel
 from PIL import Image
 
-from cache_engine import METHODS, EngineError, RunRequest, run
+from cache_engine import METHODS, EngineError, RunRequest, RunResult, run
 from cache_engine.__main__ import main
 from cache_engine.files import Picture
 from cache_engine.flops import count
 from cache_engine.loading import loaded
-from cache_engine.models.patch_autoencoder import PatchAutoencoder
-from cache_engine.models.tiny_flux import FOLDER
-
-FOUR = 4
+from tests.engine import editing
 
 
 @pytest.fixture(scope="module")
@@ -31,41 +27,47 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kontext(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model's text encoders, with a transformer of 1 + 1 blocks and an autoencoder of random weights."""
-    path = tmp_path_factory.mktemp("kontext")
-    embedded: Any = FluxPipeline.from_pretrained(str(FOLDER), vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae")))
-    config = {name: value for name, value in embedded.transformer.config.items() if not name.startswith("_")}
-    torch.manual_seed(0)
-    transformer = FluxTransformer2DModel(**config | dict(in_channels=16, num_layers=1, num_single_layers=1))
-    vae = AutoencoderKL(block_out_channels=(4,) * FOUR, norm_num_groups=4, latent_channels=4, shift_factor=0.0, layers_per_block=1,
-                        mid_block_add_attention=False, down_block_types=("DownEncoderBlock2D",) * FOUR,
-                        up_block_types=("UpDecoderBlock2D",) * FOUR)
-    FluxKontextPipeline(embedded.scheduler, vae, embedded.text_encoder, embedded.tokenizer, embedded.text_encoder_2,
-                        embedded.tokenizer_2, transformer).save_pretrained(path)
-    return path
+    return editing.kontext(tmp_path_factory.mktemp("kontext"))
 
 
-def request(model: Path, **more: Any) -> RunRequest:
-    return RunRequest(model=str(model), prompt="a red fox", steps=2, width=64, height=64, max_sequence_length=16, **more)
+@pytest.fixture(scope="module")
+def qwen_edit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return editing.qwen_edit(tmp_path_factory.mktemp("qwen_edit"))
 
 
-def test_its_tokens_are_counted_as_the_transformer_gets_them(kontext: Path, picture: Path) -> None:
-    transformer = loaded(str(kontext)).pipe.transformer
+def asking(model: Path, **more: Any) -> RunRequest:
+    fields: dict[str, Any] = {"steps": 2, "width": 64, "height": 64, "max_sequence_length": 16, "true_cfg_scale": 1}
+    return RunRequest(model=str(model), prompt="a red fox", **fields | more)
+
+
+def drawn(model: Path, **more: Any) -> tuple[RunResult, dict[str, Any]]:
+    """A baseline run, and what the transformer was last given."""
+    transformer = loaded(str(model)).pipe.transformer
     calls: list[dict[str, Any]] = []
     hook = transformer.register_forward_pre_hook(lambda module, args, kwargs: calls.append(dict(kwargs)), with_kwargs=True)
     try:
-        found = run(request(kontext, image={"file": str(picture)}), METHODS["baseline"]())
+        return run(asking(model, **more), METHODS["baseline"]()), calls[-1]
     finally:
         hook.remove()
-    last = calls[-1]
+
+
+@pytest.mark.parametrize("name", ["kontext", "qwen_edit"])
+def test_its_tokens_are_counted_as_the_transformer_gets_them(name: str, picture: Path, request: pytest.FixtureRequest) -> None:
+    """16 tokens are the picture's own; the input is scaled to a million pixels, which is about 4096 more."""
+    model = request.getfixturevalue(name)
+    found, given = drawn(model, image={"file": str(picture)})
     assert found.image.size == (64, 64)
-    assert last["hidden_states"].shape[1] == last["img_ids"].shape[0] > 16 + 3900  # 16 of its own; the input is scaled to a million pixels
+    assert given["hidden_states"].shape[1] > 16 + 3900
     with torch.no_grad():
-        expected = count(transformer, last)
+        expected = count(loaded(str(model)).pipe.transformer, given)
     assert [call.tflops for call in found.trace] == pytest.approx([expected] * 2, rel=1e-6)
-    plain = run(request(kontext), METHODS["baseline"]())
-    assert found.tflops > 50 * plain.tflops
-    assert plain.image.tobytes() != found.image.tobytes()
+
+
+def test_without_a_picture_it_costs_what_it_costs(kontext: Path) -> None:
+    found, given = drawn(kontext)
+    assert given["hidden_states"].shape[1] == 16
+    with torch.no_grad():
+        assert found.trace[0].tflops == pytest.approx(count(loaded(str(kontext)).pipe.transformer, given), rel=1e-6)
 
 
 def test_on_the_command_line_both_sides_get_it(kontext: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,18 +86,12 @@ def test_a_model_that_takes_none_says_so(picture: Path) -> None:
         run(RunRequest(prompt="-", image={"file": str(picture)}), METHODS["baseline"]())
 
 
-def test_a_model_that_needs_one_says_so(kontext: Path, tmp_path: Path) -> None:
-    """Qwen-Image-Edit is recognised from its config files; the rest of its weights is not asked for."""
-    from cache_engine.model import spec_of
-
-    (tmp_path / "transformer").mkdir()
-    (tmp_path / "transformer" / "config.json").write_text(json.dumps({"num_layers": 60}), encoding="utf-8")
-    (tmp_path / "model_index.json").write_text(json.dumps(
-        {"_class_name": "QwenImageEditPipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel"]}), encoding="utf-8")
-    spec = spec_of(str(tmp_path))
-    assert (spec.image, spec.true_cfg_scale) == ("needed", 4.0)
+def test_a_model_that_needs_one_says_so(qwen_edit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(EngineError, match="edits a picture; name one"):
-        spec.resolve(request(tmp_path))
+        run(asking(qwen_edit), METHODS["baseline"]())
+    assert main(["models", "--model", str(qwen_edit), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["image"], found["streams"], found["blocks"]) == ("needed", ["cond", "uncond"], [2])
 
 
 @pytest.mark.parametrize(("content", "sentence"), [
