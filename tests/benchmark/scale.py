@@ -170,9 +170,9 @@ the others but who drives: prompts are independent, and shares of a prompt get s
 
 One driver on Ray takes {1 / ray.wall:.0f} rows a second here, {len(PNG) / 1e6 / ray.wall:.0f} MB/s of pictures. A row of FLUX.1-dev at 50
 steps, 1024 x 1024, takes an L20 between 10 s (`F1B0_W8I4MC10_R0.8`, published) and 43 s (the baseline): at a mean of 16 s one
-driver keeps {gpus:.0f} GPUs busy. A thousand make 63 rows a second; for those run {drivers} drivers like this one with `--shard I/N`, each
-on its part of the prompts and in its own folder, and `benchmark merge` the folders. All of DrawBench under the 72 settings of
-`bench-default` are 14,600 rows: 65 GPU-hours at 16 s, four minutes on a thousand.
+driver keeps {gpus:.0f} GPUs busy. A thousand make 63 rows a second; for those run {drivers} drivers like this one with `--shard I/N`,
+each on its part of the prompts and in its own folder, and `benchmark merge` the folders. All of DrawBench under the 72 settings
+of `bench-default` are 14,600 rows: 65 GPU-hours at 16 s, four minutes on a thousand.
 
 What a worker's loss costs: the picture in the making, and loading the model again. What the driver's loss costs: one picture a worker.
 """
