@@ -24,8 +24,8 @@ RECIPES = ("F1B0_W4MC2_R0.2_T1O1", "F1B0_W4MC3_R0.3_T1O1", "F1B0_W4MC4_R0.2_T0O0
 
 def command(build: Path, out: Path, steps: int) -> list[str]:
     return [sys.executable, "-m", "cache_engine", "benchmark", "--model", "tiny", "--steps", str(steps), "--true-cfg-scale", "1",
-            "--threads", "1", "--prompts", str(build / "prompts.txt"), "--methods", str(build / "methods.txt"), "--metrics", "psnr,ssim,psnr_wrapped",
-            "--out", str(out)]
+            "--threads", "1", "--prompts", str(build / "prompts.txt"), "--methods", str(build / "methods.txt"),
+            "--metrics", "psnr,ssim,psnr_wrapped", "--out", str(out)]
 
 
 def rows(out: Path) -> list[bytes]:
