@@ -25,7 +25,8 @@ ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", ve
 
 
 def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
-    return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios, attention=True)
+    return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios,
+                      attention=True, alike=ALIKE)
 
 
 @torch.inference_mode()
