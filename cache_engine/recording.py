@@ -54,7 +54,6 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
     order = np.array([[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams])
     entry, entry_scale = in_half(found.values[:, 0])
     halves = [in_half(found.values[:, k] - found.values[:, 0]) for k in range(1, facts.blocks + 1)]
-    read = [in_half(found.readout[:, k]) for k in range(facts.blocks)]
     modulated, modulated_scale = in_half(found.modulated)
     scale = request.true_cfg_scale or 1.0
     return Survey(
@@ -64,8 +63,7 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
         entry_scale=entry_scale, modulated_scale=modulated_scale, entry=entry[order],
         residuals=np.stack([half[order] for half, _ in halves]), scales=np.array([scale for _, scale in halves], np.float32),
         modulated=modulated[order] if found.modulated.size else np.zeros(0, np.float16), weights=found.weights,
-        readout=np.stack([half[order] for half, _ in read]), readout_scales=np.array([scale for _, scale in read], np.float32),
-        spread=found.spread[order], mean_abs=np.moveaxis(found.mean_abs[order], 2, 0), exact=found.first_change[order],
+        last=found.last, modulation=found.modulation[order] if found.last.size else found.modulation, mean_abs=np.moveaxis(found.mean_abs[order], 2, 0), exact=found.first_change[order],
         call_seconds=found.seconds[order][..., 0], block_seconds=np.moveaxis(found.seconds[order][..., 1:], 2, 0),
         block_tflops=tflops[1])
 

@@ -155,7 +155,6 @@ class Forecast(NamedTuple):
     psnr_db: float | None
     band: tuple[float, float] | None
     identical: bool
-    error: float | None  # relative error of the loop's result, before it was mapped to dB
     note: str
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .likeness import Likeness, error_of
+from .likeness import Likeness, expected
 from .method import Method
 from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, serving_site
 from .replay import Replay, replay
@@ -20,6 +20,7 @@ from .survey import Survey
 
 ALWAYS = Decision("C", "always")
 UNCALIBRATED = "no runs have shown yet how this model's errors turn into dB"
+UNSEEN = "the survey does not know what this model's last layer makes of an error"
 
 
 def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -> Forecast:
@@ -34,25 +35,25 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     trace = tuple(map(StepTrace._make, _traced(found.session.calls, plan, prices, facts.blocks)))
     identical = facts == survey.facts and all(call.mode == "C" for call in trace)
     counted = all(isinstance(site, Stack) for site in plan.sites)
-    error, psnr_db, band, note = _judged(survey, found, likeness, identical)
+    psnr_db, band, note = _judged(survey, found, likeness, identical)
     return Forecast(
         method=method.described(), trace=trace, baseline_seconds=survey.loop_seconds,
         seconds=prices.step_seconds * facts.steps + sum(call.seconds for call in trace),
         tflops=sum(call.tflops for call in trace) if counted else None,
         baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),
-        psnr_db=psnr_db, band=band, identical=identical, error=error, note=note)
+        psnr_db=psnr_db, band=band, identical=identical, note=note)
 
 
 def _judged(survey: Survey, found: Replay, likeness: Likeness | None,
-            identical: bool) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
+            identical: bool) -> tuple[float | None, tuple[float, float] | None, str]:
     if identical:
-        return 0.0, None, None, "every step is computed: the picture is the baseline's own"
+        return None, None, "every step is computed: the picture is the baseline's own"
     if found.missed is None:
-        return None, None, None, found.note
-    error = error_of(survey, found, likeness)
-    if likeness is None or error == 0:
-        return error, None, None, UNCALIBRATED if likeness is None else "the prediction misses nothing that was sampled"
-    return error, *likeness.expected(error), ""
+        return None, None, found.note
+    if likeness is None:
+        return None, None, UNCALIBRATED
+    said = expected(survey, found, likeness)
+    return (None, None, UNSEEN) if said is None else (*said, "")
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:

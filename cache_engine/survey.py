@@ -18,8 +18,8 @@ import numpy as np
 
 from .records import EngineError, ModelFacts, Signal
 
-VERSION = 1
-BUDGET = 47_000_000  # bytes of activations in one survey, and a fifth for read-outs: FLUX.1-dev over 50 steps gets 7,966 positions
+VERSION = 2
+BUDGET = 56_000_000  # bytes of activations in one survey: FLUX.1-dev over 50 steps gets 9,491 positions
 _HALF_TOP = 1024.0  # the largest stored value; far from float16's ends at both sides
 
 
@@ -43,8 +43,8 @@ class Survey:
     sigmas: the scheduler's noise levels, one more than steps, or none.
     entry (s, t, n): before the first block.  residuals (k, s, t, n): after each block, less the entry.
     modulated (s, t, n) or (0,): TeaCache's signal.  All float16, to be multiplied by entry_scale, scales (k,), modulated_scale.
-    readout (k, s, t, tokens, outputs): float16, times readout_scales (k,): the residuals as the last layer reads them, at some
-    tokens (no tokens: its last layer is not known).  spread (s, t): of a token's values before that layer normalises them.
+    last (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies by before it;
+    (0,) both, unless that layer is known and the image stream was kept whole.
     weights (n,): sum of weight times |value| is the mean over the whole image stream.
     mean_abs (k, s, t): of the residuals over the whole image stream, exact.
     exact (s, t): the change of the first block's residual from the step before over the whole image stream; NaN at step 0.
@@ -65,9 +65,8 @@ class Survey:
     residuals: np.ndarray
     modulated: np.ndarray
     scales: np.ndarray
-    readout: np.ndarray
-    readout_scales: np.ndarray
-    spread: np.ndarray
+    last: np.ndarray
+    modulation: np.ndarray
     weights: np.ndarray
     mean_abs: np.ndarray
     exact: np.ndarray
@@ -110,30 +109,19 @@ class Survey:
             found[then, then + 1:] = np.abs(values[then + 1:] - values[then]) @ self.weights / means[then]
         return found.tolist()
 
+    def added(self, start: int, stop: int) -> np.ndarray:
+        """(s, t, n) in float32: what the blocks ``start..stop-1`` add at every position."""
+        value = self.residuals[stop - 1].astype(np.float32) * self.scales[stop - 1]
+        if start > 0:
+            value -= self.residuals[start - 1].astype(np.float32) * self.scales[start - 1]
+        return value
+
     def gram(self, start: int, stop: int) -> np.ndarray:
         """Inner products (s * t, s * t) of what the blocks ``start..stop-1`` add, as means over the image stream."""
         key = (start, stop)
         if key not in self.memo:
-            value = self.residuals[stop - 1].astype(np.float32) * self.scales[stop - 1]
-            if start > 0:
-                value -= self.residuals[start - 1].astype(np.float32) * self.scales[start - 1]
-            flat = value.reshape(-1, value.shape[-1])
+            flat = self.added(start, stop).reshape(-1, self.weights.size)
             self.memo[key] = (flat * self.weights) @ flat.T
-        return self.memo[key]
-
-    def products(self, start: int, stop: int, channels: tuple[float, ...] = ()) -> np.ndarray:
-        """As ``gram``, of what the last layer reads, its outputs weighted by ``channels``; where it is not known, ``gram`` itself."""
-        if not self.readout.size:
-            return self.gram(start, stop)
-        key = ("read", start, stop, channels)
-        if key not in self.memo:
-            value = self.readout[stop - 1].astype(np.float32) * self.readout_scales[stop - 1]
-            if start > 0:
-                value -= self.readout[start - 1].astype(np.float32) * self.readout_scales[start - 1]
-            if channels:
-                value *= np.array(channels, np.float32)
-            flat = value.reshape(value.shape[0] * value.shape[1], -1)
-            self.memo[key] = flat @ flat.T / flat.shape[1]
         return self.memo[key]
 
     @property
@@ -156,7 +144,7 @@ class Survey:
                               "folder, or make room.") from None
 
 
-_ARRAYS = ("entry", "residuals", "modulated", "scales", "readout", "readout_scales", "spread", "weights", "mean_abs", "exact",
+_ARRAYS = ("entry", "residuals", "modulated", "scales", "last", "modulation", "weights", "mean_abs", "exact",
            "call_seconds", "block_seconds", "block_tflops")
 _PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, "facts", "memo"))
 

@@ -21,7 +21,6 @@ from .clock import Clock
 from .stack import Block, numbered
 
 MOST_CANDIDATES = 1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
-READ_SHARE = 0.2  # of what is kept: whole tokens as the last layer reads them
 EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at first may grow
 
 
@@ -29,8 +28,8 @@ class Recording(NamedTuple):
     """What ``fetched`` gives, as numpy arrays of float32; calls c in their order, blocks k, positions n.
 
     values (c, 1 + k, n): before the first block, then after each.  modulated (c, n) or (c, 0).  weights (n,), sum 1 or nearly.
-    readout (c, k, tokens, outputs): what the last layer would make of the residuals, at whole tokens; no tokens where a model's last
-    layer is not known.  spread (c,): of a token's values after the last block, mean over tokens.
+    last (outputs, channels): the last layer's weights, and modulation (c, channels): what its norm multiplies by; (0,) both, unless
+    that layer is known and every position was kept.
     mean_abs (c, k) of the residuals, exact.  first_change (c,): exact change of the first block's residual from the stream's
     last call, NaN at its first.  seconds (c, 1 + k): of the call as a whole, then of each block.
     """
@@ -40,8 +39,8 @@ class Recording(NamedTuple):
     values: Any
     modulated: Any
     weights: Any
-    readout: Any
-    spread: Any
+    last: Any
+    modulation: Any
     mean_abs: Any
     first_change: Any
     seconds: Any
@@ -50,14 +49,12 @@ class Recording(NamedTuple):
 class Recorder:
     """Keeps ``most`` positions of every tensor. ``most`` is asked for once the size of the image stream is known."""
 
-    def __init__(self, session: Session, clock: Clock, blocks: list[Block], most: Callable[[int], int],
-                 last: nn.Linear | None) -> None:
+    def __init__(self, session: Session, clock: Clock, blocks: list[Block], most: Callable[[int], int], last: Last | None) -> None:
         self.session, self.clock, self.blocks, self.most, self.last = session, clock, blocks, most, last
         self.calls: list[Call] = []
         self.kept: list[Tensor] = []
         self.modulated: list[Tensor] = []
-        self.read: list[Tensor] = []
-        self.spreads: list[Tensor] = []
+        self.modulations: list[Tensor] = []
         self.norms: list[Tensor] = []
         self.changes: list[Tensor] = []
         self.marks: list[list[Any]] = []
@@ -82,7 +79,6 @@ class Recorder:
         self.entry = image
         if self.candidates is None:
             self.candidates = Candidates(image, self.most(image.numel()), len(self.blocks))
-            self.tokens = self.read_tokens(image)
         kept = image.new_empty(1 + len(self.blocks), self.candidates.most)
         self.kept.append(kept)
         self.norms.append(torch.zeros(len(self.blocks), device=image.device))
@@ -103,7 +99,6 @@ class Recorder:
             self.norms[-1][place - 1] = mean
             if place == 1:
                 self.compare(residual, mean)
-            self.read_out(place, residual, image)
         self.candidates.take(place, image, self.kept[-1])
         if place == len(self.blocks):
             if self.candidates.open:
@@ -111,24 +106,12 @@ class Recorder:
                 self.modulated = [self.candidates.of(signal) for signal in self.modulated]
             del self.entry
 
-    def read_tokens(self, image: Tensor) -> Tensor:
-        """Places of the tokens that are read out, spread evenly over the picture."""
-        if self.last is None or self.last.in_features != image.shape[2]:
-            return torch.zeros(0, dtype=torch.long, device=image.device)
-        assert self.candidates is not None
-        tokens = image.shape[0] * image.shape[1]
-        count = tokens if self.candidates.whole else min(tokens, max(1, int(self.candidates.most * READ_SHARE) // self.last.out_features))
-        return ((torch.arange(count) + 0.5) * tokens / count).long().to(image.device)
-
-    def read_out(self, place: int, residual: Tensor, image: Tensor) -> None:
-        if self.last is None or not len(self.tokens):
-            return
-        rows = residual.reshape(-1, residual.shape[2]).index_select(0, self.tokens)
-        if place == 1:
-            self.read.append(rows.new_empty(len(self.blocks), len(self.tokens), self.last.out_features))
-        torch.matmul(rows - rows.mean(dim=1, keepdim=True), self.last.weight.T, out=self.read[-1][place - 1])
-        if place == len(self.blocks):
-            self.spreads.append(image.reshape(-1, image.shape[2]).index_select(0, self.tokens).float().std(dim=1).mean())
+    def modulate(self, *args: Any, **kwargs: Any) -> Any:
+        """The last norm's modulation passes by: a scale, then a shift, for each channel."""
+        assert self.last is not None
+        result = self.last.modulation(*args, **kwargs)
+        self.modulations.append(1 + result.detach()[:, : self.last.weight.shape[1]])
+        return result
 
     def compare(self, residual: Tensor, mean: Tensor) -> None:
         """The exact change from the step before, for ``survey.sampling_error``."""
@@ -144,29 +127,21 @@ class Recorder:
         values = torch.stack(self.kept).float().cpu()
         weights = self.candidates.weights.float().cpu()
         means = torch.stack(self.norms).cpu()
-        read, spread = (torch.stack(self.read).float().cpu(), torch.stack(self.spreads).cpu()) if self.read else (
-            values.new_empty(len(values), len(self.blocks), 0, 0), values.new_ones(len(values)))
         if self.candidates.whole:
             means = (values[:, 1:] - values[:, :1]).abs().mean(dim=2)
-            if self.last is not None and len(self.tokens):
-                read, spread = self.whole_read_out(values)
+        last = modulation = values.new_empty(0)
+        if self.last is not None and self.candidates.whole and self.last.weight.shape[1] == self.candidates.channels:
+            found = torch.cat(self.modulations).float().cpu()
+            if len(found) == len(values):  # one sample a call
+                last, modulation = self.last.weight.detach().float().cpu(), found
         modulated = torch.stack(self.modulated).float().cpu() if self.modulated else values.new_empty(len(values), 0)
         changes = torch.stack(self.changes).cpu() if self.changes else self.whole_changes(values)
         seconds = torch.tensor([[call.seconds(), *self.between(marks)] for call, marks in zip(self.calls, self.marks)])
         return Recording(tuple(call.step for call in self.calls), tuple(call.stream for call in self.calls), values.numpy(),
-                         modulated.numpy(), weights.numpy(), read.numpy(), spread.numpy(), means.numpy(), changes.numpy(), seconds.numpy())
+                         modulated.numpy(), weights.numpy(), last.numpy(), modulation.numpy(), means.numpy(), changes.numpy(), seconds.numpy())
 
     def between(self, marks: list[Any]) -> list[float]:
         return [self.clock.between(begin, end) for begin, end in zip(marks[::2], marks[1::2])]
-
-    def whole_read_out(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``read_out``, where every value was kept."""
-        assert self.candidates is not None
-        assert self.last is not None
-        rows = values.unflatten(2, (-1, self.candidates.channels))
-        weight = self.last.weight.detach().float().cpu()
-        read = [(one[1:] - one[0] - (one[1:] - one[0]).mean(dim=2, keepdim=True)) @ weight.T for one in rows]
-        return torch.stack(read), rows[:, -1].std(dim=2).mean(dim=1)
 
     def whole_changes(self, values: Tensor) -> Tensor:
         """As ``compare``, where every value was kept."""
@@ -233,9 +208,28 @@ def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[i
     most: elements of the image stream -> how many are kept.
     """
     blocks = numbered(transformer, sections_of(transformer))
-    last = getattr(transformer, "proj_out", None)
-    recorder = Recorder(session, clock, blocks, most, last if isinstance(last, nn.Linear) else None)
+    last = last_of(transformer)
+    recorder = Recorder(session, clock, blocks, most, last)
     with ExitStack() as exits:
+        if last is not None:
+            replaced(exits, transformer.norm_out.linear, "forward", wraps(last.modulation)(partial(recorder.modulate)))
         for block in blocks:
             replaced(exits, block.module, "forward", wraps(block.forward)(partial(recorder.block, block)))
         yield recorder
+
+
+class Last(NamedTuple):
+    """After the blocks: every token is normalised, modulated and mapped by ``weight`` (outputs, channels)."""
+
+    weight: Tensor
+    modulation: Callable[..., Any]
+
+
+def last_of(transformer: Any) -> Last | None:
+    """The last layer, where it is of the kind that FLUX.1 has: diffusers' AdaLayerNormContinuous, then one matrix."""
+    norm, matrix = getattr(transformer, "norm_out", None), getattr(transformer, "proj_out", None)
+    if type(norm).__name__ != "AdaLayerNormContinuous" or not isinstance(matrix, nn.Linear):
+        return None
+    if not isinstance(norm.norm, nn.LayerNorm) or norm.norm.elementwise_affine:
+        return None
+    return Last(matrix.weight, norm.linear.forward)
