@@ -27,7 +27,8 @@ class Likeness(NamedTuple):
     """One model's response. ``revision``: of the weights that it was fitted on; for others it says nothing.
 
     channels: how much each output of the last layer weighs in the picture.  pattern, even: log response at KNOTS, of what is no
-    brightness and of what is.  band_db: how far to either side of the expected PSNR the band reaches.
+    brightness and of what is, in a picture of medium brightness; light: what is added to ``even`` for a white one, and as much taken
+    away for a black one.  band_db: how far to either side of the expected PSNR the band reaches.
     held: the share of calibration runs that lay within it when their prompt was left out.
     """
 
@@ -36,6 +37,7 @@ class Likeness(NamedTuple):
     channels: tuple[float, ...]
     pattern: tuple[float, ...]
     even: tuple[float, ...]
+    light: tuple[float, ...]
     band_db: float
     held: float
     runs: int
@@ -53,7 +55,7 @@ def likeness_of(survey: Survey) -> Likeness | None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        found = Likeness(**found | {name: tuple(found[name]) for name in ("channels", "pattern", "even")})
+        found = Likeness(**found | {name: tuple(found[name]) for name in ("channels", "pattern", "even", "light")})
     except (OSError, ValueError, TypeError, KeyError):
         raise EngineError(f"likeness: {path.name} cannot be read; restore it from the repository.") from None
     return found if found.revision == survey.engine["revision"] else None
@@ -94,12 +96,19 @@ def _table(survey: Survey, site: Stack, likeness: Likeness) -> np.ndarray | None
         view = seen(survey, site.start, site.stop, likeness.channels)
         if view is None:
             return None
-        pattern, even = (np.exp(basis(survey) @ np.array(logs)) for logs in (likeness.pattern, likeness.even))
+        pattern, even = responses(basis(survey), survey.brightness, np.array([likeness.pattern, likeness.even, likeness.light]))
         pace = pace_of(survey)
         table = view.pixels * (pace * pattern)[:, :, None, None]
         table += (view.even * (pace * (even - pattern))[:, :, None])[..., None] * view.pattern
         survey.memo[key] = table.reshape(-1, table.shape[3]).astype(np.float32)
     return survey.memo[key]
+
+
+def responses(basis: np.ndarray, brightness: float, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(t,) each, of patterns and of the brightness, from ``logs`` (3, knots). How bright a picture may turn out is left more open
+    the brighter it is: light multiplies."""
+    pattern, even, light = basis @ logs.T[:, 0], basis @ logs.T[:, 1], basis @ logs.T[:, 2]
+    return np.exp(pattern), np.exp(even + (2 * brightness - 1) * light)
 
 
 def pace_of(survey: Survey) -> np.ndarray:

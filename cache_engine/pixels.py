@@ -1,8 +1,9 @@
 """What an error in a block's output does to the picture, at a few places of every token. numpy, no torch.
 
 The last layer is no plain matrix: it normalises every token and multiplies its channels by what the noise level and the prompt ask
-for. Along the baseline's path both are known, so its answer to a small error is linear, and exact (first-order). Errors of several steps add up
-with their signs, as they do in the latents; a norm of each would lose that.
+for. Along the baseline's path both are known, and so is its answer to a small error, to first order. Errors of several steps add
+up with their signs, as they do in the latents; a norm of each would lose that. Blocks behind the skipped ones are taken to pass an
+error on as it is.
 
 A picture's difference is looked at through ``EACH`` random mixtures of every token's outputs, as large as its pixels'
 differences are (signs at random; weighted by what an output does to the picture), and through one number more: how far the mean of the
@@ -24,8 +25,8 @@ WHITE = 127.5  # levels of a picture's value of one
 class Seen(NamedTuple):
     """What a prediction's values do to the picture, in levels of 8 bits, for a step of noise level one. Streams s, steps t.
 
-    pixels (s, t, t, n): what the n mixtures at step t make of the values computed at the second step.  even (s, t, t): of it, the brightness alone.
-    pattern (n,): the mixtures of a brightness of one; they are part of ``pixels``.
+    pixels (s, t, t, n): what the n mixtures make, at the first step, of the values computed at the second.  even (s, t, t): of it,
+    the brightness alone.  pattern (n,): the mixtures of a brightness of one; they are part of ``pixels``.
     """
 
     pixels: np.ndarray
@@ -54,7 +55,7 @@ def seen(survey: Survey, start: int, stop: int, channels: tuple[float, ...]) -> 
 
 
 def _mixtures(survey: Survey, channels: np.ndarray) -> np.ndarray:
-    """(s, t, tokens, width, EACH + 1): what each channel of each token, before the last norm, adds to the mixtures, and to the brightness."""
+    """(s, t, tokens, width, EACH + 1): what a channel of a token, before the last norm, adds to its mixtures, and to the brightness."""
     outputs, width = survey.last.shape
     shape = (*survey.modulation.shape[:2], -1, width)
     hidden = (survey.entry.astype(np.float32) * survey.entry_scale + survey.added(0, survey.facts.blocks)).reshape(shape)
@@ -63,7 +64,8 @@ def _mixtures(survey: Survey, channels: np.ndarray) -> np.ndarray:
     hidden /= spread
     tokens = hidden.shape[2]
     matrix = WHITE * channels[:, None] * survey.last
-    mixed = np.concatenate([_signs(tokens, outputs) @ matrix, np.broadcast_to(matrix[channels.argmax()] / tokens, (tokens, 1, width))], axis=1)
+    brightness = np.broadcast_to(matrix[channels.argmax()] / tokens, (tokens, 1, width))
+    mixed = np.concatenate([_signs(tokens, outputs) @ matrix, brightness], axis=1)
     found = np.empty((*hidden.shape, EACH + 1), np.float32)
     for stream, step in np.ndindex(*hidden.shape[:2]):
         normal = hidden[stream, step][:, None]

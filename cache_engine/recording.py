@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from .flops import costs
 from .loading import Loaded
 from .plans import ModelFacts, Plan, Stack
 from .predictors import Reuse
+from .quality import pixels
 from .records import Costs, Engine, RunRequest
 from .schedules import Always
 from .session import Session
@@ -21,10 +23,11 @@ from .survey import BUDGET, Survey, in_half, most_positions
 
 
 class Taking:
-    """A survey in the making; ``survey`` is there once the run is over."""
+    """A survey in the making; ``survey`` is there once the run is over. ``picture``: to be set before that."""
 
     def __init__(self) -> None:
         self.survey: Survey | None = None
+        self.picture: Any = None
 
 
 @contextmanager
@@ -45,11 +48,12 @@ def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taking.survey = survey_of(
         recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
-        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(partial(costs, request), facts))
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(partial(costs, request), facts),
+        brightness=0.5 if taking.picture is None else float(pixels(taking.picture).mean()) / 255)
 
 
 def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: Engine, *, loop_seconds: float,
-              sigmas: tuple[float, ...], tflops: tuple[float, np.ndarray]) -> Survey:
+              sigmas: tuple[float, ...], tflops: tuple[float, np.ndarray], brightness: float = 0.5) -> Survey:
     """Calls in their order -> streams, steps; float32 -> float16."""
     order = np.array([[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams])
     entry, entry_scale = in_half(found.values[:, 0])
@@ -63,9 +67,10 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
         entry_scale=entry_scale, modulated_scale=modulated_scale, entry=entry[order],
         residuals=np.stack([half[order] for half, _ in halves]), scales=np.array([scale for _, scale in halves], np.float32),
         modulated=modulated[order] if found.modulated.size else np.zeros(0, np.float16), weights=found.weights,
-        last=found.last, modulation=found.modulation[order] if found.last.size else found.modulation, mean_abs=np.moveaxis(found.mean_abs[order], 2, 0), exact=found.first_change[order],
+        last=found.last, modulation=found.modulation[order] if found.last.size else found.modulation,
+        mean_abs=np.moveaxis(found.mean_abs[order], 2, 0), exact=found.first_change[order],
         call_seconds=found.seconds[order][..., 0], block_seconds=np.moveaxis(found.seconds[order][..., 1:], 2, 0),
-        block_tflops=tflops[1])
+        block_tflops=tflops[1], brightness=brightness)
 
 
 def counted(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:

@@ -48,13 +48,14 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     """
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
-    streams = {name: _Stream(index) for index, name in enumerate(facts.streams)}
+    known = survey.memo.setdefault(("terms", plan.predictor, facts.steps), {})
+    streams = [_Stream(index, known) for index in range(len(facts.streams))]
     steps = _steps(survey, plan, facts)
     missed: list[Missed] = []
     note = "" if facts.steps == survey.facts.steps else "another number of steps is another path: only a run can tell"
     every_step = plan.signal is not None and plan.signal.since == "previous"
     for step, (stack, changes) in enumerate(steps):
-        for stream in streams.values():
+        for stream in streams:
             call = session.open()
             call.live = False  # a change is looked up only where a decision asks for it
             history = stream.at(stack)
@@ -93,17 +94,17 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
 class _Stream:
     """What one stream remembers while it is replayed."""
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, index: int, known: dict[tuple[tuple[int, ...], int], Terms]) -> None:
+        self.index, self.known = index, known
         self.reference: int | None = None
         self.histories: dict[Stack | None, _History] = {}
 
     def at(self, stack: Stack | None) -> _History:
         if stack is not None and stack.steps:  # as a run does: a stage forgets the one before
-            self.histories = {stack: self.histories.get(stack, _History())}
+            self.histories = {stack: self.histories.get(stack) or _History(self.known)}
         found = self.histories.get(stack)
         if found is None:
-            found = self.histories[stack] = _History()
+            found = self.histories[stack] = _History(self.known)
         return found
 
 
@@ -117,7 +118,8 @@ class _Handed(NamedTuple):
 class _History:
     """What is remembered at one place: steps in place of tensors."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: dict[tuple[tuple[int, ...], int], Terms]) -> None:
+        self.known = known
         self.computed: tuple[int, ...] = ()
         self.before: _Handed | None = None  # handed out right before the newest computed step
         self.handed: _Handed | None = None
@@ -130,10 +132,10 @@ class _History:
     def missed(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:
         if predictor.measures or predictor.served:
             return (*self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
-        key = (predictor, self.computed, step, total)  # these follow from the steps alone
-        found = survey.memo.get(key)
+        found = self.known.get((self.computed, step))  # these follow from the steps alone
         if found is None:
-            found = survey.memo[key] = (*self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
+            found = self.known[self.computed, step] = (
+                *self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
         return found
 
     def _predicted(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:

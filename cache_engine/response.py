@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .likeness import KNOTS, Likeness, basis, pace_of
+from .likeness import KNOTS, Likeness, basis, pace_of, responses
 from .pixels import psnr_of, seen
 from .replay import Replay
 from .survey import Survey
@@ -16,13 +16,14 @@ WIDEST = 3.0  # dB to either side: a wider band would say nothing
 HELD = 0.9  # of the runs, wherever a band of WIDEST can
 STIFFNESS = 0.3  # how much a response resists bending; in dB^2 of misfit, for one unit of bend, over all runs
 FEWEST = 12  # runs to fit on
+FOLDS = 4  # the prompts are left out in so many parts
 
 
 class Run(NamedTuple):
     """What calibration needs of one real run. Mixtures n of the picture, as in ``Seen``; steps t.
 
     patterns (t, n), evens (t,): what each step adds to the picture before any response, less the brightness, and the brightness alone.
-    spread (n,): the mixtures of a brightness of one.  basis (t, knots).
+    spread (n,): the mixtures of a brightness of one.  basis (t, knots).  brightness: the baseline's.
     """
 
     prompt: str
@@ -30,6 +31,7 @@ class Run(NamedTuple):
     evens: np.ndarray
     spread: np.ndarray
     basis: np.ndarray
+    brightness: float
     psnr_db: float
 
 
@@ -47,43 +49,44 @@ def run_of(survey: Survey, found: Replay, psnr_db: float, channels: tuple[float,
         evens[one.step] += weights @ view.even[one.stream, one.step, steps]
     if not patterns.size:
         return None
-    return Run(str(survey.request["prompt"]), patterns - np.outer(evens, spread), evens, spread, basis(survey), psnr_db)
+    return Run(str(survey.request["prompt"]), patterns - np.outer(evens, spread), evens, spread, basis(survey), survey.brightness, psnr_db)
 
 
 def calibrated(model: str, revision: str, runs: Sequence[Run], channels: tuple[float, ...]) -> Likeness | None:
-    """Fit the responses on real runs, and the band on each prompt with a fit of the others. None: too few runs."""
+    """Fit the responses on real runs, and the band on a part of the prompts with a fit of the others, part by part. None: too few runs."""
     prompts = sorted({run.prompt for run in runs})
     if len(runs) < FEWEST or len(prompts) < 2:
         return None
     left_out: list[float] = []
-    for prompt in prompts:
-        theta = _fitted([run for run in runs if run.prompt != prompt])
-        left_out += [abs(_psnr(run, theta) - run.psnr_db) for run in runs if run.prompt == prompt]
+    for fold in range(min(FOLDS, len(prompts))):
+        part = prompts[fold::FOLDS]
+        theta = _fitted([run for run in runs if run.prompt not in part])
+        left_out += [abs(_psnr(run, theta) - run.psnr_db) for run in runs if run.prompt in part]
     band = min(WIDEST, float(np.quantile(left_out, min(1.0, HELD * (1 + 1 / len(left_out))))))
-    pattern, even = _fitted(runs).reshape(2, -1).tolist()
-    return Likeness(model, revision, channels, tuple(pattern), tuple(even), band, float(np.mean(np.array(left_out) <= band)),
+    pattern, even, light = (tuple(logs) for logs in _fitted(runs).reshape(3, -1).tolist())
+    return Likeness(model, revision, channels, pattern, even, light, band, float(np.mean(np.array(left_out) <= band)),
                     len(runs), len(prompts))
 
 
 def _psnr(run: Run, theta: np.ndarray) -> float:
     """The PSNR that a fit expects."""
-    pattern, even = np.exp(run.basis @ theta.reshape(2, -1).T).T
+    pattern, even = responses(run.basis, run.brightness, theta.reshape(3, -1))
     return psnr_of(pattern @ run.patterns + (even @ run.evens) * run.spread)
 
 
 def _fitted(runs: Sequence[Run]) -> np.ndarray:
-    """Gauss-Newton with halved steps. theta: log responses at KNOTS, of patterns and of the brightness. Bends, slopes and the end are held down."""
+    """Gauss-Newton with halved steps. theta: the three logs at KNOTS. Bends, slopes and the end are held down."""
     knots = len(KNOTS)
     hold = np.vstack([np.diff(np.eye(knots), 2, axis=0), 0.3 * np.diff(np.eye(knots), axis=0), 0.3 * np.eye(knots)[:1]])
-    holds = np.kron(np.eye(2), hold) * (STIFFNESS * len(runs)) ** 0.5
+    holds = np.kron(np.eye(3), hold) * (STIFFNESS * len(runs)) ** 0.5
 
     def misfit(theta: np.ndarray) -> np.ndarray:
         off = np.array([_psnr(run, theta) - run.psnr_db for run in runs])
         return np.append(off / np.sqrt(1 + (off / 6) ** 2), holds @ theta)  # far outliers pull less
 
-    theta = np.zeros(2 * knots)
+    theta = np.zeros(3 * knots)
     off = misfit(theta)
-    for _ in range(30):
+    for _ in range(15):
         slopes = np.stack([(misfit(theta + 0.01 * one) - off) / 0.01 for one in np.eye(theta.size)], axis=1)
         step = np.linalg.lstsq(slopes, -off, rcond=None)[0]
         tried = misfit(theta + step)

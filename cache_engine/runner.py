@@ -72,6 +72,8 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
     with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
           surveyed(model, session, clock, effective, tflops=blocks) if survey else nullcontext() as taking):
         image = draw(model, effective)
+        if taking:
+            taking.picture = image
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     if clock.loop_begins is None or clock.loop_ends is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
 from .records import Costs, Decide, Decision, EngineError, Plan, StepTrace
@@ -12,7 +12,7 @@ from .records import Costs, Decide, Decision, EngineError, Plan, StepTrace
 STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
 
-@dataclass(slots=True)
+@dataclass
 class Call:
     """One forward of the transformer while it runs. Serves the schedule as its probe."""
 
@@ -23,13 +23,13 @@ class Call:
     ready: bool
     streak: int
     cached: int
-    measure: Callable[[], SupportsFloat] | None = None
-    decision: Decision | None = None
-    measured: SupportsFloat | None = None
-    blocks_run: int = 0
-    live: bool = True  # change and seconds are known at once; False: they are still on the device
+    measure: Callable[[], SupportsFloat] | None = field(default=None, init=False)  # what is not asked for stays with the class
+    decision: Decision | None = field(default=None, init=False)
+    measured: SupportsFloat | None = field(default=None, init=False)
+    blocks_run: int = field(default=0, init=False)
+    live: bool = field(default=True, init=False)  # change and seconds are known at once; False: they are still on the device
     seconds: Callable[[], float] = lambda: 0.0
-    batch: int = 1  # samples in the call: some pipelines put both branches of their guidance into one
+    batch: int = field(default=1, init=False)  # samples in the call: some pipelines put both branches of their guidance into one
 
     def change(self) -> float:
         """The signal's change as a float; asks the device for it."""

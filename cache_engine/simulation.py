@@ -7,6 +7,7 @@ a real run measures it. What they do not know is that caching itself moves the p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     plan = method.plan(facts)
     found = replay(survey, plan, facts)
     prices = _prices(survey)
-    trace = tuple(map(StepTrace._make, _traced(found.session.calls, plan, prices, facts.blocks)))
+    trace = tuple(map(partial(tuple.__new__, StepTrace), _traced(found.session.calls, plan, prices, facts.blocks)))
     identical = facts == survey.facts and all(call.mode == "C" for call in trace)
     counted = all(isinstance(site, Stack) for site in plan.sites)
     psnr_db, band, note = _judged(survey, found, likeness, identical)

@@ -49,7 +49,7 @@ class Survey:
     mean_abs (k, s, t): of the residuals over the whole image stream, exact.
     exact (s, t): the change of the first block's residual from the step before over the whole image stream; NaN at step 0.
     call_seconds (s, t), block_seconds (k, s, t); loop_seconds: the denoise loop's.
-    call_tflops: of one full call.  block_tflops (k,).
+    call_tflops: of one full call.  block_tflops (k,).  brightness: mean of the picture, 0 to 1.
     """
 
     facts: ModelFacts
@@ -73,6 +73,7 @@ class Survey:
     call_seconds: np.ndarray
     block_seconds: np.ndarray
     block_tflops: np.ndarray
+    brightness: float = 0.5
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from cache_engine import METHODS, MODELS, Method, method_from
 from cache_engine.flops import costs
-from cache_engine.simulate import simulate
+from cache_engine.simulation import simulate
 from tests.quality import Store, key
 from tests.quality_record import Record
 from tests.quality_settings import FOUND, SEARCHED, STEPS, request

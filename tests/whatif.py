@@ -199,7 +199,9 @@ def main() -> None:
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))
     place, parts = map(int, (options.part or "0/1").split("/"))
-    first = gather("calibration", [*cases(CALIBRATING[:6], 500, steps, options.calibrating, 0), *cases(CALIBRATING[6:], 600, steps, options.calibrating, 0)], (place, parts))
+    fitting = [case for seed, prompts in ((500, CALIBRATING[:6]), (600, CALIBRATING[6:]))
+               for case in cases(prompts, seed, steps, options.calibrating, 0)]
+    first = gather("calibration", fitting, (place, parts))
     wanted = list(cases(SCORED[:options.prompts], 700, steps, options.settings, options.static))
     store = gather("scored", wanted, (place, parts))
     if not options.part:

@@ -138,7 +138,8 @@ class Recorder:
         changes = torch.stack(self.changes).cpu() if self.changes else self.whole_changes(values)
         seconds = torch.tensor([[call.seconds(), *self.between(marks)] for call, marks in zip(self.calls, self.marks)])
         return Recording(tuple(call.step for call in self.calls), tuple(call.stream for call in self.calls), values.numpy(),
-                         modulated.numpy(), weights.numpy(), last.numpy(), modulation.numpy(), means.numpy(), changes.numpy(), seconds.numpy())
+                         modulated.numpy(), weights.numpy(), last.numpy(), modulation.numpy(), means.numpy(), changes.numpy(),
+                         seconds.numpy())
 
     def between(self, marks: list[Any]) -> list[float]:
         return [self.clock.between(begin, end) for begin, end in zip(marks[::2], marks[1::2])]

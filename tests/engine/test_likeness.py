@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from cache_engine.likeness import KNOTS, Likeness
+from cache_engine.likeness import KNOTS, Likeness, responses
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.pixels import EACH, WHITE, _signs, psnr_of, seen
 from cache_engine.replay import replay
 from cache_engine.response import Run, calibrated
-from cache_engine.simulate import simulate
+from cache_engine.simulation import simulate
 from cache_engine.survey import Survey
 from tests.engine.surveys import BLOCKS, STEPS, followed, surveyed
 from tests.parity.loop import tiny_flux
@@ -32,7 +32,7 @@ def known(survey: Survey, pattern: float = 0.0, even: float = 0.0, channel: floa
     """A response that is the same at every noise level."""
     outputs = survey.last.shape[0]
     channels = (2 * channel, *(channel,) * (outputs - 1))
-    return Likeness("tiny", "none", channels, (pattern,) * len(KNOTS), (even,) * len(KNOTS), 3.0, 0.9, 100, 5)
+    return Likeness("tiny", "none", channels, (pattern,) * len(KNOTS), (even,) * len(KNOTS), (0.0,) * len(KNOTS), 3.0, 0.9, 100, 5)
 
 
 @pytest.mark.parametrize(("front", "order"), [(1, 0), (3, 0), (3, 1), (5, 1), (5, 2)])
@@ -98,7 +98,8 @@ def test_errors_of_one_step_are_weighed_by_its_length_and_the_response(survey: S
     changing = made_of(survey, np.arange(STEPS, dtype=np.float64))
     plain = amplitude(changing, 3, known(survey, channel=9.0))
     assert amplitude(changing, 3, known(survey, np.log(2), np.log(2), 9.0)) == pytest.approx(2 * plain, rel=1e-2)
-    long = Survey(**vars(changing) | {"sigmas": (*changing.sigmas[:4], *(2 * one - changing.sigmas[3] for one in changing.sigmas[4:])), "memo": {}})
+    longer = (*changing.sigmas[:4], *(2 * one - changing.sigmas[3] for one in changing.sigmas[4:]))
+    long = Survey(**vars(changing) | {"sigmas": longer, "memo": {}})
     assert amplitude(long, 3, known(survey, channel=9.0)) == pytest.approx(2 * plain, rel=1e-2)
 
 
@@ -139,27 +140,28 @@ def test_rounding_is_what_eight_bits_do() -> None:
 
 
 def drawn(draw: np.random.Generator, size: float, true: np.ndarray, prompt: int, noise: float) -> Run:
-    """A run whose picture the responses ``true`` (2, knots) made."""
+    """A run whose picture the responses ``true`` (3, knots) made."""
     basis = np.stack([np.interp(np.linspace(1, 0, 20), KNOTS, one) for one in np.eye(len(KNOTS))], axis=1)
     cached = draw.random(20) < 0.4
     patterns, evens = draw.normal(size=(20, 90)) * cached[:, None] * size, draw.normal(size=20) * cached * size
     spread = np.ones(90)
-    pattern, even = np.exp(basis @ true.T).T
+    brightness = float(draw.uniform(0.1, 0.9))
+    pattern, even = responses(basis, brightness, true)
     psnr = psnr_of(pattern @ patterns + (even @ evens) * spread)
-    return Run(f"prompt {prompt}", patterns, evens, spread, basis, psnr + draw.normal() * noise)
+    return Run(f"prompt {prompt}", patterns, evens, spread, basis, brightness, psnr + draw.normal() * noise)
 
 
 def test_calibration_finds_the_responses_that_made_the_runs() -> None:
     draw = np.random.default_rng(2)
-    true = np.array([[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 0.4, 0.8, 1.2, 1.5, 1.6]])
+    true = np.array([[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 0.4, 0.8, 1.2, 1.5, 1.6], [0.0, 0.1, 0.3, 0.5, 0.6, 0.7]])
     runs = [drawn(draw, 10 ** draw.uniform(-1, 0.5), true, number % 4, 0.5) for number in range(60)]
     found = calibrated("tiny", "none", runs, (1.0,))
     assert found is not None
     assert found.band_db < 1.5
-    fitted = np.array([found.pattern, found.even])
+    fitted = np.array([found.pattern, found.even, found.light])
     for size in np.logspace(-1, 0.5, 20):
         fresh = drawn(draw, float(size), true, 0, 0.0)
-        pattern, even = np.exp(fresh.basis @ fitted.T).T
+        pattern, even = responses(fresh.basis, fresh.brightness, fitted)
         assert psnr_of(pattern @ fresh.patterns + (even @ fresh.evens) * fresh.spread) == pytest.approx(fresh.psnr_db, abs=1)
     assert calibrated("tiny", "none", runs[:5], (1.0,)) is None
 

@@ -14,7 +14,7 @@ import torch
 from cache_engine.__main__ import main
 from cache_engine.comparison import compared
 from cache_engine.flops import costs
-from cache_engine.likeness import Likeness, likeness_of
+from cache_engine.likeness import likeness_of
 from cache_engine.method import METHODS, Method
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.teacache import TeaCache
@@ -29,6 +29,7 @@ from cache_engine.simulation import simulate
 from cache_engine.survey import Survey
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
 from tests.parity.loop import tiny_flux
+
 
 @pytest.fixture(scope="module")
 def model() -> torch.nn.Module:
