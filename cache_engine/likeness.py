@@ -47,6 +47,10 @@ class Likeness(NamedTuple):
         path.write_text(json.dumps(self._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
+NONE = (0.0,) * len(KNOTS)
+UNFITTED = Likeness("", "", (), NONE, NONE, NONE, 0.0, 0.0, 0, 0)  # every error stays as it was made: good for an order, not for dB
+
+
 def likeness_of(survey: Survey) -> Likeness | None:
     """What was fitted for the survey's model and weights, if anything was."""
     own = survey.engine["model"] in MODELS and not survey.request.get("loras")

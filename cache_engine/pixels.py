@@ -35,9 +35,13 @@ class Seen(NamedTuple):
 
 
 def seen(survey: Survey, start: int, stop: int, channels: tuple[float, ...]) -> Seen | None:
-    """Of what the blocks ``start..stop-1`` add. channels: weight of each output. None where the last layer was not recorded."""
+    """Of what the blocks ``start..stop-1`` add. channels: weight of each output; empty: all alike.
+
+    None where the last layer was not recorded.
+    """
     if not survey.last.size:
         return None
+    channels = channels or (1.0,) * len(survey.last)
     key = ("seen", start, stop, channels)
     if key not in survey.memo:
         weights = survey.memo.get(("mixtures", channels))

@@ -155,6 +155,7 @@ class Forecast(NamedTuple):
     psnr_db: float | None
     band: tuple[float, float] | None
     identical: bool
+    error: float | None  # what the loop's result is off by; where no dB are known, it says no more than which setting is closer
     note: str
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .likeness import Likeness, expected
+from .likeness import UNFITTED, Likeness, expected
 from .method import Method
 from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, serving_site
 from .replay import Replay, replay
@@ -36,25 +36,27 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     trace = tuple(map(partial(tuple.__new__, StepTrace), _traced(found.session.calls, plan, prices, facts.blocks)))
     identical = facts == survey.facts and all(call.mode == "C" for call in trace)
     counted = all(isinstance(site, Stack) for site in plan.sites)
-    psnr_db, band, note = _judged(survey, found, likeness, identical)
+    error, psnr_db, band, note = _judged(survey, found, likeness, identical)
     return Forecast(
         method=method.described(), trace=trace, baseline_seconds=survey.loop_seconds,
         seconds=prices.step_seconds * facts.steps + sum(call.seconds for call in trace),
         tflops=sum(call.tflops for call in trace) if counted else None,
         baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),
-        psnr_db=psnr_db, band=band, identical=identical, note=note)
+        psnr_db=psnr_db, band=band, identical=identical, error=error, note=note)
 
 
 def _judged(survey: Survey, found: Replay, likeness: Likeness | None,
-            identical: bool) -> tuple[float | None, tuple[float, float] | None, str]:
+            identical: bool) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
+    """The error, and what it is in dB with its band, if that is known."""
     if identical:
-        return None, None, "every step is computed: the picture is the baseline's own"
+        return 0.0, None, None, "every step is computed: the picture is the baseline's own"
     if found.missed is None:
-        return None, None, found.note
-    if likeness is None:
-        return None, None, UNCALIBRATED
-    said = expected(survey, found, likeness)
-    return (None, None, UNSEEN) if said is None else (*said, "")
+        return None, None, None, found.note
+    said = expected(survey, found, likeness or UNFITTED)
+    if said is None:
+        return None, None, None, UNSEEN
+    error = 10 ** (-said[0] / 20)
+    return (error, None, None, UNCALIBRATED) if likeness is None else (error, *said, "")
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cache_engine.likeness import Likeness
+from cache_engine.likeness import UNFITTED
 from cache_engine.simulation import simulate
 from cache_engine.survey import Survey
 from cache_engine.tradeoff import frontier, settings
 from tests.engine.surveys import surveyed
 from tests.parity.loop import tiny_flux
 
-KNOWN = Likeness("tiny", "none", (), (0.0, 0.5, 0.5, 1.0, 1.0, 1.0), 20.0, 3.0, 100, 5)
+KNOWN = UNFITTED._replace(model="tiny", revision="none", band_db=3.0)
 
 
 @pytest.fixture(scope="module")
