@@ -123,7 +123,7 @@ class InstantActor(Actor):
         return ENGINE
 
     def work(self, share: Share, baseline: bytes | None) -> Iterator[Made]:
-        return ready_made(share)
+        yield from ready_made(share)
 
 
 class Cost(NamedTuple):
