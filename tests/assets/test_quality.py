@@ -1,0 +1,72 @@
+"""What docs/quality.md is made of: prompts that nothing was chosen on, settings near their budgets, a page that says what it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assets.train_tiny_flux.domain import held_out_pairs
+from assets.train_tiny_flux.evaluate import held_out
+from cache_engine import METHODS, MODELS
+from cache_engine.session import walk
+from tests.quality import Score, Store, key, looks_at_data
+from tests.quality_record import _Judge
+from tests.quality_settings import BUDGETS, SCORED, SEARCHED, STEPS, Contender, contenders, prompts, request
+from tests.quality_table import IDENTICAL, rows, write
+
+FACTS = MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0)))
+
+
+def test_every_scored_pair_was_held_out_and_comes_once() -> None:
+    pairs = [(spec.thing, spec.background) for spec, _ in held_out(SEARCHED + SCORED, seed=29)]
+    assert set(pairs) <= set(held_out_pairs())
+    assert len(set(pairs)) == len(pairs) == len(set(prompts())) == 58
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_settings_that_do_not_look_at_the_data_compute_about_their_budget(budget: int) -> None:
+    known = [one for one in contenders() if one.budget == budget and not looks_at_data(one.method)]
+    assert len(known) > 15
+    for one in known:
+        steps = one.method.effective(MODELS["tiny"].resolve(request(0))).steps
+        assert steps
+        session = walk(one.method.plan(FACTS._replace(steps=steps)), steps, ("cond",), lambda call: 0.0)
+        computed = sum(call.decision is not None and call.decision.mode == "C" for call in session.calls)
+        assert abs(computed - budget) <= max(1, budget // 3), one.label  # the searched may spend what others' first block costs
+
+
+def test_every_method_is_there_at_every_budget() -> None:
+    for budget in BUDGETS:
+        assert {one.method.name for one in contenders() if one.budget == budget} >= set(METHODS) - {"baseline", "fixed_mask"}
+
+
+def test_a_cut_line_does_not_count_and_the_rest_is_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.quality.BUILD", tmp_path)
+    store, plain = Store("0"), Contender("Fewer steps", 12, METHODS["fewer_steps"](fraction=0.24))
+    for number, psnr in ((0, 10.0), (SEARCHED, 40.0), (SEARCHED + 1, None)):
+        store.write("scores", {"key": key(plain.method), "prompt": number, "score": Score(psnr, 0.9, 12, 0.24)})
+    with (store.folder / "scores-1.jsonl").open("w", encoding="utf-8") as file:
+        file.write('{"key": "half')
+    (row,) = rows(Store(), [plain])
+    assert (row.prompts, list(row.psnr), row.computed, row.ratio) == (2, [40.0, IDENTICAL], 12, None)
+    write(tmp_path / "docs", Store(), [plain])
+    page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
+    assert "| Fewer steps | 12.0 | 0.240 | not taken | 70.00 | 43.00 | 40.00 | 0.9000 |" in page
+    assert (tmp_path / "docs" / "quality.svg").read_text(encoding="utf-8").count("<circle") == 6
+
+
+def test_the_record_adds_up_what_a_mask_misses() -> None:
+    """With values that are a straight line in time and reuse: each skipped step misses its distance from the computed one."""
+    import numpy as np
+
+    from cache_engine.predictors import Newton, Reuse
+
+    line = np.arange(STEPS, dtype=float)
+    alike, weights = np.outer(line, line), np.ones(STEPS)
+    missed = sum(step - max(at for at in (0, 10, 30) if at <= step) for step in range(STEPS))
+    assert _Judge(Reuse(), alike, weights, gaps_too=False).cost((0, 10, 30)) == pytest.approx(missed**2)
+    assert _Judge(Newton(1), alike, weights, gaps_too=True).cost((0, 1, 30)) == pytest.approx(0, abs=1e-6)
+    cost, mask = _Judge(Reuse(), alike, weights, gaps_too=False).climbed((0, 1, 2))
+    assert mask[0] == 0
+    assert cost < missed**2
