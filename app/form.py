@@ -60,8 +60,10 @@ def size_of(text: object) -> tuple[int, int]:
 
 
 def request_of(*, model: Any, prompt: Any, size: Any, seed: Any, steps: Any, guidance: Any = None,
-               true_cfg_scale: Any = None) -> RunRequest:
+               true_cfg_scale: Any = None, lora: str | None = None, weight: Any = 1, picture: str | None = None) -> RunRequest:
     """The page's fields as a resolved request; fields that the model's row does not take are left out.
+
+    lora, picture: files that were uploaded.
 
     Raises EngineError: one sentence with field, value, bounds and remedy.
     """
@@ -71,6 +73,10 @@ def request_of(*, model: Any, prompt: Any, size: Any, seed: Any, steps: Any, gui
     taken |= {"true_cfg_scale": true_cfg_scale} if takes_cfg(model) else {}
     fields: dict[str, Any] = {"prompt": prompt, "seed": seed, "steps": steps} | taken
     given: dict[str, Any] = {name: EMPTY if value is None else value for name, value in fields.items()}
+    if lora:
+        given["loras"] = [{"file": lora, "weight": EMPTY if weight is None else weight}]
+    if picture and row.image != "none":
+        given["image"] = {"file": picture}
     return resolve(RunRequest(model=model, width=width, height=height, **given))
 
 

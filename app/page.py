@@ -48,6 +48,6 @@ def _state(worker: Worker) -> str:
 
 
 def launch_options() -> dict[str, Any]:
-    """Nothing leaves the machine, nothing is shown that was not meant to be."""
+    """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a LoRA is."""
     return {"theme": theme(), "css": css(), "ssr_mode": False, "run_history": False, "enable_monitoring": False,
-            "max_file_size": "10mb", "show_error": False, "footer_links": ["api"], "pwa": False}
+            "max_file_size": "1gb", "show_error": False, "footer_links": ["api"], "pwa": False}

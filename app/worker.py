@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, RunResult, compared, preload, recorded
 
@@ -51,6 +51,13 @@ class Job:
     events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
     since: float = field(default_factory=time.monotonic)
     context: Context = field(default_factory=copy_context)  # of the visitor's request: a Space's quota is theirs
+
+
+@runtime_checkable
+class Costly(Protocol):
+    """What runs comparisons for a quota, and tells before one what it will take of it."""
+
+    def told(self, request: RunRequest, method: Method) -> str: ...
 
 
 class Worker:
@@ -111,6 +118,15 @@ class Worker:
                 self._running.stop.set()
                 return True
         return False
+
+    @property
+    def costs(self) -> bool:
+        """Whether a comparison costs a visitor's quota."""
+        return isinstance(self._compared, Costly)
+
+    def told(self, request: RunRequest, method: Method) -> str:
+        """What it will cost, where it costs anything."""
+        return self._compared.told(request, method) if isinstance(self._compared, Costly) else ""
 
     def kept(self, key: str) -> Comparison | None:
         """A finished comparison, while it is remembered."""

@@ -10,6 +10,7 @@ from .. import form, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..presets import presets_for
 from ..worker import Worker
+from . import compare_files
 from .compare_against import choices
 from .compare_parts import VIEWS, Parts
 from .compare_setting import note
@@ -26,7 +27,7 @@ def build(worker: Worker, model: str) -> Parts:
     parts.locked, parts.painted = gr.State(True), gr.State(["", []])
     with gr.Row(elem_classes="cl-page"):
         with gr.Column(elem_classes="cl-aside"):
-            _prompt(parts, model)
+            _prompt(parts, model, worker)
             _model(parts, model)
             _setting(parts, model)
         with gr.Column(elem_classes="cl-main"):
@@ -38,7 +39,7 @@ def build(worker: Worker, model: str) -> Parts:
     return parts
 
 
-def _prompt(parts: Parts, model: str) -> None:
+def _prompt(parts: Parts, model: str, worker: Worker) -> None:
     row = MODELS[model]
     with gr.Column(elem_classes="cl-section"):
         parts.prompt = gr.Textbox(row.examples[0] if row.examples else "", label="Prompt", lines=2, max_lines=6, interactive=True,
@@ -49,6 +50,7 @@ def _prompt(parts: Parts, model: str) -> None:
         with gr.Row(elem_classes="cl-go"):
             parts.generate = gr.Button("Generate", variant="primary", elem_id="generate")
             parts.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
+        compare_files.cost(parts, worker)
         parts.status = status(views.idle(f"The first run loads {row.title}."), elem_id="status")
 
 
@@ -70,6 +72,7 @@ def _model(parts: Parts, model: str) -> None:
                                        visible=row.guidance is not None)
             parts.cfg = gr.Number(row.true_cfg_scale, label="True CFG", interactive=True, min_width=80, elem_id="cfg",
                                   visible=form.takes_cfg(model))
+        compare_files.build(parts, model)
 
 
 def _setting(parts: Parts, model: str) -> None:

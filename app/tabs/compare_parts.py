@@ -31,6 +31,10 @@ class Parts:
     steps: Any = None
     guidance: Any = None
     cfg: Any = None
+    lora: Any = None
+    weight: Any = None
+    picture: Any = None  # to edit
+    cost: Any = None  # of a click, where it costs a quota
     method: Any = None
     method_note: Any = None  # grain, memory and source of the chosen method
     preset: Any = None

@@ -14,6 +14,7 @@ from .. import form, views
 from ..live import Live
 from ..timeline import LIMIT, MASK
 from ..worker import Worker
+from . import compare_files
 from .compare_against import Against
 from .compare_evidence import Evidence
 from .compare_expected import Expected
@@ -26,7 +27,8 @@ def wire(parts: Parts, worker: Worker) -> None:
     evidence = Evidence(parts, worker)
     setting = Setting(parts)
     expected = Expected(parts, worker, setting, evidence)
-    request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked}
+    request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked,
+                      parts.lora, parts.weight, parts.picture}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
     everything = request_fields | knobs | {parts.done, parts.shown, parts.gain}
 
@@ -35,9 +37,7 @@ def wire(parts: Parts, worker: Worker) -> None:
             values[parts.seed] = random.randrange(2**32)
             yield {parts.seed: values[parts.seed]}
         try:
-            request = form.request_of(
-                model=values[parts.model], prompt=values[parts.prompt], size=values[parts.size], seed=values[parts.seed],
-                steps=values[parts.steps], guidance=values[parts.guidance], true_cfg_scale=values[parts.cfg])
+            request = compare_files.request_of(parts, values)
             method = form.method_of(setting.described(values), request)
             live = Live(method, facts_of(method.effective(request)))
             job = worker.submit(request, method)
@@ -80,6 +80,7 @@ def wire(parts: Parts, worker: Worker) -> None:
         before.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
             expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
     Against(parts, worker, evidence).wire()
+    compare_files.wire(parts, worker, setting, request_fields | knobs, ran)
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)
 
