@@ -113,7 +113,7 @@ class Search:
         for shape in shapes(self.space):
             count = affordable(shape, self.limit)
             if shape.knobs.get("predictor") == "dmd":  # it wants evenly spaced steps
-                yield shape, _digits(range(0, STEPS, STEPS // count))
+                yield shape, _digits(range(0, STEPS, -(-STEPS // count)))
             for mask in self.record.masks(shape.method("1" * STEPS), count):
                 yield shape, _digits(mask)
 

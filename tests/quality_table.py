@@ -41,12 +41,12 @@ def rows(store: Store, wanted: list[Contender]) -> list[Row]:
 
 def table(found: list[Row], baseline_tflops: float) -> str:
     """Markdown, the best mean first."""
-    lines = ["| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th percentile | worst | SSIM |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = ["| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th percentile | worst | SSIM | prompts |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for row in sorted(found, key=lambda row: -row.psnr.mean()):
         ratio = "not taken" if row.ratio is None else f"{row.ratio:.3f}"
         lines.append(f"| {row.contender.label} | {row.computed:.1f} | {row.tflops / baseline_tflops:.3f} | {ratio} | "
-                     f"{row.psnr.mean():.2f} | {np.percentile(row.psnr, 5):.2f} | {row.psnr.min():.2f} | {row.ssim:.4f} |")
+                     f"{row.psnr.mean():.2f} | {np.percentile(row.psnr, 5):.2f} | {row.psnr.min():.2f} | {row.ssim:.4f} | {row.prompts} |")
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ class Kriging(Method):
 
     interval: Whole = interval_knob(5)
     first: Whole = first_knob(1)
-    settle: float = knob(0.5, "Settle", "Share of what earlier forecasts missed that is made good after a computed step.",
+    settle: float = knob(0.75, "Settle", "Share of what earlier forecasts missed that is made good after a computed step.",
                          low=0, high=1, step=0.05)
     steps_computation_mask: str = mask_knob()
 

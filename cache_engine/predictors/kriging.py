@@ -22,12 +22,12 @@ class Kriging:
 
     settle: a computed step also shows what the forecasts before it missed. This share of their sum, as the value that was
     computed then corrects them, is added in the first skipped step after it, so that the path is not left for good: the
-    corrector step of multistep solvers (UniPC, arXiv 2302.04867, has one), without a call of its own. 1 would overdo
-    it: the model mends part of an error by itself. Steps are taken to weigh alike.
+    corrector step of multistep solvers (UniPC, arXiv 2302.04867, has one), without a call of its own. How much is best
+    depends on how much of an error the model mends by itself. Steps are taken to weigh alike.
     """
 
     alike: tuple[tuple[float, ...], ...] = field(hash=False, repr=False)  # hashing it would cost more than a forecast
-    settle: float = 0.5
+    settle: float = 0.75
     keep: int = POINTS + 2
     served = measures = False
 

@@ -33,7 +33,7 @@ def test_settings_that_do_not_look_at_the_data_compute_about_their_budget(budget
         assert steps
         session = walk(one.method.plan(FACTS._replace(steps=steps)), steps, ("cond",), lambda call: 0.0)
         computed = sum(call.decision is not None and call.decision.mode == "C" for call in session.calls)
-        assert abs(computed - budget) <= max(1, budget // 3), one.label  # the searched may spend what others' first block costs
+        assert abs(computed - budget) <= max(3, budget // 3), one.label  # the searched may spend what others' first block costs
 
 
 def test_every_method_is_there_at_every_budget() -> None:
@@ -52,7 +52,7 @@ def test_a_cut_line_does_not_count_and_the_rest_is_the_page(tmp_path: Path, monk
     assert (row.prompts, list(row.psnr), row.computed, row.ratio) == (2, [40.0, IDENTICAL], 12, None)
     write(tmp_path / "docs", Store(), [plain])
     page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
-    assert "| Fewer steps | 12.0 | 0.240 | not taken | 70.00 | 43.00 | 40.00 | 0.9000 |" in page
+    assert "| Fewer steps | 12.0 | 0.240 | not taken | 70.00 | 43.00 | 40.00 | 0.9000 | 2 |" in page
     assert (tmp_path / "docs" / "quality.svg").read_text(encoding="utf-8").count("<circle") == 6
 
 
