@@ -41,7 +41,8 @@ def rows(store: Store, wanted: list[Contender]) -> list[Row]:
 
 def table(found: list[Row], baseline_tflops: float) -> str:
     """Markdown, the best mean first."""
-    lines = ["| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th percentile | worst | SSIM | prompts |",
+    lines = ["| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th percentile | worst | SSIM "
+             "| prompts |",
              "|---|---|---|---|---|---|---|---|---|"]
     for row in sorted(found, key=lambda row: -row.psnr.mean()):
         ratio = "not taken" if row.ratio is None else f"{row.ratio:.3f}"
