@@ -54,9 +54,10 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     missed: list[Missed] = []
     note = "" if facts.steps == survey.facts.steps else "another number of steps is another path: only a run can tell"
     every_step = plan.signal is not None and plan.signal.since == "previous"
+    begin_call, decide = session.open, session.decide
     for step, (stack, changes) in enumerate(steps):
         for stream in streams:
-            call = session.open()
+            call = begin_call()
             call.live = False  # a change is looked up only where a decision asks for it
             history = stream.at(stack)
             if stack is not None and not history.computed:
@@ -64,7 +65,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
             measure = None
             if changes is not None and stream.reference is not None:
                 measure = partial(changes[stream.index][stream.reference].__getitem__, step)
-            mode = session.decide(call, measure).mode
+            mode = decide(call, measure).mode
             if mode == "C":
                 history.remember(step, plan.predictor.keep)
             elif stack is None or serving_site(plan, step, mode) is not stack:
@@ -98,8 +99,16 @@ class _Stream:
         self.index, self.known = index, known
         self.reference: int | None = None
         self.histories: dict[Stack | None, _History] = {}
+        self.stack: Stack | None = None
+        self.history: _History | None = None  # of that stack
 
     def at(self, stack: Stack | None) -> _History:
+        if stack is self.stack and self.history is not None:
+            return self.history
+        self.stack, self.history = stack, self._at(stack)
+        return self.history
+
+    def _at(self, stack: Stack | None) -> _History:
         if stack is not None and stack.steps:  # as a run does: a stage forgets the one before
             self.histories = {stack: self.histories.get(stack) or _History(self.known)}
         found = self.histories.get(stack)

@@ -33,14 +33,15 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     plan = method.plan(facts)
     found = replay(survey, plan, facts)
     prices = _prices(survey)
-    trace = tuple(map(partial(tuple.__new__, StepTrace), _traced(found.session.calls, plan, prices, facts.blocks)))
-    identical = facts == survey.facts and all(call.mode == "C" for call in trace)
+    rows = list(_traced(found.session.calls, plan, prices, facts.blocks))
+    columns = dict(zip(StepTrace._fields, zip(*rows)))  # each field of all calls
+    identical = facts == survey.facts and set(columns["mode"]) == {"C"}
     counted = all(isinstance(site, Stack) for site in plan.sites)
     error, psnr_db, band, note = _judged(survey, found, likeness, identical)
     return Forecast(
-        method=method.described(), trace=trace, baseline_seconds=survey.loop_seconds,
-        seconds=prices.step_seconds * facts.steps + sum(call.seconds for call in trace),
-        tflops=sum(call.tflops for call in trace) if counted else None,
+        method=method.described(), trace=tuple(map(partial(tuple.__new__, StepTrace), rows)), baseline_seconds=survey.loop_seconds,
+        seconds=prices.step_seconds * facts.steps + sum(columns["seconds"]),
+        tflops=sum(columns["tflops"]) if counted else None,
         baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),
         psnr_db=psnr_db, band=band, identical=identical, error=error, note=note)
 

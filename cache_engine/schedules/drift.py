@@ -52,58 +52,63 @@ class Drift:
     streak_rule: StreakRule = "1.5.3"
 
     def begin(self) -> Decide:
-        leading_ones = len(self.mask) - len(self.mask.lstrip("1"))
-        warmup = range(0, min(self.warmup, leading_ones) if self.mask else self.warmup, self.interval)
-        old_streak = _Streak() if self.streak_rule == "before" else None
+        mask, static, threshold, max_cached, max_in_a_row = self.mask, self.static, self.threshold, self.max_cached, self.max_in_a_row
+        leading_ones = len(mask) - len(mask.lstrip("1"))
+        warmup = range(0, min(self.warmup, leading_ones) if mask else self.warmup, self.interval)
+        below, above = Decision("c", "threshold 1", threshold), Decision("C", "threshold 0", threshold)
 
-        def decide(probe: Probe) -> Decision:
-            decision = self._decide(probe, warmup, old_streak.count if old_streak else probe.streak)
-            if old_streak and decision is MOST_IN_A_ROW:
-                old_streak.count = 0
-            if old_streak and decision.mode == "c":
-                old_streak.cached(probe.step)
+        def decide(probe: Probe, streak: int | None = None) -> Decision:
+            if probe.step in warmup:
+                return WARM_UP
+            if mask and mask[probe.step] == "1":
+                return MASKED
+            if not probe.ready:
+                return FIRST
+            if mask and static:
+                return SERVED
+            if 0 <= max_cached <= probe.cached:
+                return MOST_IN_ALL
+            if 0 <= max_in_a_row <= (probe.streak if streak is None else streak):
+                return MOST_IN_A_ROW
+            if threshold <= 0:
+                return above
+            if threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
+                return below
+            change = probe.change()
+            if change < threshold:
+                return Decision("c", compared("change", change, "<", threshold), threshold)
+            return Decision("C", compared("change", change, ">=", threshold), threshold)
+
+        if self.streak_rule == "1.5.3":
+            return decide
+        counted = _Streak()
+
+        def decide_as_before(probe: Probe) -> Decision:
+            decision = decide(probe, counted.count)
+            if decision is MOST_IN_A_ROW:
+                counted.count = 0
+            if decision.mode == "c":
+                counted.cached(probe.step)
             return decision
 
-        return decide
-
-    def _decide(self, probe: Probe, warmup: range, streak: int) -> Decision:
-        if probe.step in warmup:
-            return WARM_UP
-        if self.mask and self.mask[probe.step] == "1":
-            return MASKED
-        if not probe.ready:
-            return FIRST
-        if self.mask and self.static:
-            return SERVED
-        if 0 <= self.max_cached <= probe.cached:
-            return MOST_IN_ALL
-        if 0 <= self.max_in_a_row <= streak:
-            return MOST_IN_A_ROW
-        if self.threshold <= 0:
-            return Decision("C", "threshold 0", self.threshold)
-        if self.threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
-            return Decision("c", "threshold 1", self.threshold)
-        change = probe.change()
-        similar = change < self.threshold
-        return Decision("c" if similar else "C", compared("change", change, "<" if similar else ">=", self.threshold),
-                        self.threshold)
+        return decide_as_before
 
 
 def compared(name: str, value: float, sign: str, limit: float) -> str:
     """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
     if abs(value - limit) > 0.001 * abs(value):  # rounding moves it by half of that at most
-        return f"{name} {value:.4g} {sign} {_ten_digits(limit)}"
-    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
-    return f"{name} {value:.{digits}g} {sign} {_ten_digits(limit)}"
+        return f"{name} {_written(value, 4)} {sign} {_written(limit, 10)}"
+    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(_written(value, digits)), limit)), 17)
+    return f"{name} {_written(value, digits)} {sign} {_written(limit, 10)}"
 
 
 _TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-@lru_cache(maxsize=64)
-def _ten_digits(limit: float) -> str:
-    """A run holds all its changes against one limit."""
-    return f"{limit:.10g}"
+@lru_cache(maxsize=8192)
+def _written(value: float, digits: int) -> str:
+    """A run holds all its changes against one limit, and a simulation meets the same changes again and again."""
+    return f"{value:.{digits}g}"
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,9 @@ class Last(NamedTuple):
 
 def last_of(transformer: Any) -> Last | None:
     """The last layer, where it is of the kind that FLUX.1 has: diffusers' AdaLayerNormContinuous, then one matrix."""
-    norm, matrix = getattr(transformer, "norm_out", None), getattr(transformer, "proj_out", None)
-    if norm is None or type(norm).__name__ != "AdaLayerNormContinuous" or not isinstance(matrix, nn.Linear):
+    norm: Any = getattr(transformer, "norm_out", None)
+    matrix = getattr(transformer, "proj_out", None)
+    if type(norm).__name__ != "AdaLayerNormContinuous" or not isinstance(matrix, nn.Linear):
         return None
     if not isinstance(norm.norm, nn.LayerNorm) or norm.norm.elementwise_affine:
         return None
