@@ -24,6 +24,7 @@ from cache_engine.survey import Survey
 from tests.whatif import SCORED, Case, Store, setting
 
 PAIRS = 11
+RANKED = 8  # runs of a prompt, from which its settings are ranked
 
 
 class Pair(NamedTuple):
@@ -76,15 +77,17 @@ def row(pairs: list[Pair], steps: int) -> list[str]:
     ranks = []
     for prompt in dict.fromkeys(pair.case.prompt for pair in judged):
         of_prompt = [pair for pair in judged if pair.case.prompt == prompt]
-        ranks.append(spearman([pair.forecast.psnr_db or 0 for pair in of_prompt], [pair.psnr_db or 0 for pair in of_prompt]))
+        if len(of_prompt) >= RANKED:
+            ranks.append(spearman([pair.forecast.psnr_db or 0 for pair in of_prompt], [pair.psnr_db or 0 for pair in of_prompt]))
     off = [(pair.psnr_db or 0) - (pair.forecast.psnr_db or 0) for pair in judged]
     widths = [pair.forecast.band[1] - pair.forecast.band[0] for pair in judged if pair.forecast.band]
     return [
-        f"{len(mine)} + {len(static)} over {len(ranks)} prompts", share(pair.off <= 1 for pair in mine),
+        f"{len(mine)} + {len(static)} over {len({pair.case.prompt for pair in mine + static})} prompts",
+        share(pair.off <= 1 for pair in mine),
         share(next(iter(pair.schedules.values())) == pair.forecast.schedule for pair in mine),
         share(pair.schedules == pair.forecast.schedules for pair in mine),
         share(pair.schedules == pair.forecast.schedules for pair in static),
-        f"{statistics.median(ranks):.3f} (lowest {min(ranks):.3f}, highest {max(ranks):.3f})" if ranks else "no estimate",
+        f"{statistics.median(ranks):.3f} (lowest {min(ranks):.3f}, highest {max(ranks):.3f})" if ranks else "too few runs",
         share(pair.inside for pair in judged), f"{max(widths):.1f} dB" if widths else "-",
         f"{np.median(np.abs(off)):.1f} dB" if off else "-", f"{min(pair.psnr_db or 0 for pair in judged):.0f} to "
         f"{max(pair.psnr_db or 0 for pair in judged):.0f} dB" if judged else "-"]
@@ -141,7 +144,8 @@ def write(path: Path, store: Store, calibration: Store) -> None:
     speeds = {steps: per_second(store.survey(case)[0], likeness) for steps in (28, 50)
               for case in [next(one for one in store.done if one.steps == steps)]}
     table = "\n".join(f"| {name} | {goal} | {one} | {other} |" for (name, goal), one, other in zip(LINES, *columns))
-    band = f"{2 * likeness.band_db:.1f} dB wide, from {likeness.runs} runs on {likeness.prompts} prompts" if likeness else "none"
+    band = (f"{2 * likeness.band_db:.1f} dB wide, from {likeness.runs} runs on {likeness.prompts} prompts; it held {likeness.held:.0%} "
+            "of them when their prompt was left out of the fit" if likeness else "none")
     shares = recording_shares(first)
     learnt = (Path(__file__).parent / "whatif_learnt.md").read_text(encoding="utf-8")
     path.parent.mkdir(exist_ok=True)
