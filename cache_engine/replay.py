@@ -54,7 +54,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     missed: list[Missed] = []
     note = "" if facts.steps == survey.facts.steps else "another number of steps is another path: only a run can tell"
     every_step = plan.signal is not None and plan.signal.since == "previous"
-    begin_call, decide = session.open, session.decide
+    begin_call, decide, keep = session.open, session.decide, plan.predictor.keep
     for step, (stack, changes) in enumerate(steps):
         for stream in streams:
             call = begin_call()
@@ -67,14 +67,14 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
                 measure = partial(changes[stream.index][stream.reference].__getitem__, step)
             mode = decide(call, measure).mode
             if mode == "C":
-                history.remember(step, plan.predictor.keep)
-            elif stack is None or serving_site(plan, step, mode) is not stack:
+                history.remember(step, keep)
+            elif stack is None or stack.serves != mode:
                 note = note or "the survey looks at whole blocks, not inside them: only a run can tell"
             elif not stack.residual:
                 note = note or "the survey judges what blocks add, not what they hand on: only a run can tell"
             elif not note:
-                missed.append(Missed(stack, stream.index, step,
-                                     history.missed(plan.predictor, step, facts.steps, survey, stack, stream.index)))
+                terms = history.missed(plan.predictor, step, facts.steps, survey, stack, stream.index)
+                missed.append(Missed(stack, stream.index, step, terms))
             if mode == "C" or every_step:
                 stream.reference = step if changes is not None else None
     return Replay(session, None, note) if note else Replay(session, tuple(missed))
