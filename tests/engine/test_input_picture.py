@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cache_engine import METHODS, EngineError, RunRequest, RunResult, run
+from cache_engine import METHODS, EngineError, RunRequest, RunResult, resolve, run
 from cache_engine.__main__ import main
 from cache_engine.files import Picture
 from cache_engine.flops import count
@@ -51,6 +51,29 @@ def drawn(model: Path, **more: Any) -> tuple[RunResult, dict[str, Any]]:
         hook.remove()
 
 
+def test_without_a_picture_it_costs_what_it_costs(kontext: Path) -> None:
+    found, given = drawn(kontext)
+    assert given["hidden_states"].shape[1] == 16
+    with torch.no_grad():
+        assert found.trace[0].tflops == pytest.approx(count(loaded(str(kontext)).pipe.transformer, given), rel=1e-6)
+
+
+def test_on_the_command_line_both_sides_get_it(kontext: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["compare", "--model", str(kontext), "--prompt", "a red fox", "--steps", "2", "--size", "64x64", "--text-tokens", "16",
+                 "--image", str(picture), "--true-cfg-scale", "1", "--set", "max_warmup_steps=1", "--set",
+                 "residual_diff_threshold=1", "--no-survey", "--out", str(tmp_path), "--json"])
+    assert code == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["accelerated"]["schedule"] == "Cc"
+    assert 1 < result["compute_ratio"] < 2
+    assert (result["request"]["image"]["file"], len(result["request"]["image"]["sha256"])) == (str(picture), 64)
+
+
+def test_a_model_that_takes_none_says_so(picture: Path) -> None:
+    with pytest.raises(EngineError, match=r"^image: tiny FLUX \(embedded\) takes no input picture; leave it out"):
+        resolve(RunRequest(prompt="-", image={"file": str(picture)}))
+
+
 @pytest.mark.parametrize("name", ["kontext", "qwen_edit"])
 def test_its_tokens_are_counted_as_the_transformer_gets_them(name: str, picture: Path, request: pytest.FixtureRequest) -> None:
     """16 tokens are the picture's own; the input is scaled to a million pixels, which is about 4096 more."""
@@ -61,29 +84,6 @@ def test_its_tokens_are_counted_as_the_transformer_gets_them(name: str, picture:
     with torch.no_grad():
         expected = count(loaded(str(model)).pipe.transformer, given)
     assert [call.tflops for call in found.trace] == pytest.approx([expected] * 2, rel=1e-6)
-
-
-def test_without_a_picture_it_costs_what_it_costs(kontext: Path) -> None:
-    found, given = drawn(kontext)
-    assert given["hidden_states"].shape[1] == 16
-    with torch.no_grad():
-        assert found.trace[0].tflops == pytest.approx(count(loaded(str(kontext)).pipe.transformer, given), rel=1e-6)
-
-
-def test_on_the_command_line_both_sides_get_it(kontext: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["compare", "--model", str(kontext), "--prompt", "a red fox", "--steps", "2", "--size", "64x64", "--text-tokens", "16",
-                 "--image", str(picture), "--set", "max_warmup_steps=1", "--set", "residual_diff_threshold=1", "--no-survey", "--out",
-                 str(tmp_path), "--json"])
-    assert code == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["accelerated"]["schedule"] == "Cc"
-    assert 1 < result["compute_ratio"] < 2
-    assert (result["request"]["image"]["file"], len(result["request"]["image"]["sha256"])) == (str(picture), 64)
-
-
-def test_a_model_that_takes_none_says_so(picture: Path) -> None:
-    with pytest.raises(EngineError, match=r"^image: tiny FLUX \(embedded\) takes no input picture; leave it out"):
-        run(RunRequest(prompt="-", image={"file": str(picture)}), METHODS["baseline"]())
 
 
 def test_a_model_that_needs_one_says_so(qwen_edit: Path, capsys: pytest.CaptureFixture[str]) -> None:
