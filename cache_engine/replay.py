@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .records import ModelFacts, Plan, Predictor, Stack, active_sites, serving_site
+from .records import ModelFacts, Plan, Predictor, Stack, active_sites
 from .session import Session
 from .survey import Survey
 
