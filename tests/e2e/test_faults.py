@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
     page = build_page()
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
-    yield Client(address, verbose=False)
+    client = Client(address, verbose=False)
+    yield client
+    until = time.monotonic() + 60
+    while client.predict(api_name="/health")["to_record"] and time.monotonic() < until:  # a process must not end in the middle of it
+        time.sleep(0.2)
     page.close(verbose=False)
     patch.undo()
     loading.drop()
