@@ -48,6 +48,9 @@ EVEN = {6: 9, 8: 7, 12: 4, 17: 3}
 BY_BUDGET: dict[str, dict[int, dict[str, Any]]] = {
     "fewer_steps": {6: {"fraction": 0.12}, 8: {"fraction": 0.16}, 12: {"fraction": 0.24}, 17: {"fraction": 0.34}},
     "fora": {6: {"interval": 9}, 8: {"interval": 7}, 12: {"interval": 5, "first": 3}, 17: {"interval": 3}},
+    "toca": {6: {"interval": 12}, 8: {"interval": 8}, 12: {"interval": 5}, 17: {"interval": 3}},
+    "duca": {6: {"interval": 12}, 8: {"interval": 8}, 12: {"interval": 5}, 17: {"interval": 3}},
+    "chipmunk": {6: {"interval": 10}, 8: {"interval": 7}, 12: {"interval": 5}, 17: {"interval": 3}},
     "delta_dit": {6: {"interval": 9}, 8: {"interval": 7}, 12: {"interval": 4}, 17: {"interval": 3}},
     "foca": {budget: {"interval": interval} for budget, interval in INTERVAL.items()},
     "hicache": {budget: {"interval": interval} for budget, interval in INTERVAL.items()},

@@ -24,8 +24,8 @@ feature cache (**accelerated**). Both run through the same code on the same devi
   how good it is. A small shift costs as much as a fault, so look at the pictures.
 - **Change** is how far the residual of the first blocks has moved since the last computed step: mean absolute difference over mean
   absolute value, in float32.
-- On the embedded model, the plain model with fewer steps is about as close to the baseline as a cache at the same compute: it shows how
-  caches behave, not that they are worth it. Real models are where they pay. Compare with the method *Fewer steps* before you conclude.
+- On the embedded model many usual settings are no closer to the baseline than the plain model with fewer steps; a searched one is, by
+  several dB (docs/quality.md). Always compare with the method *Fewer steps* before you conclude.
 - Figures called *published* were printed by their source and not measured here.
 - *Expected* figures were not measured either: they follow from one recorded baseline run. The decisions are made by the same code as a
   run's; the likeness carries a band, and where nothing is known there is no estimate.

@@ -65,11 +65,11 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
 
 def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> None:
     page = visit.page
-    page.locator("#steps input").fill("120")
+    page.locator("#steps input").fill("200")
     page.locator("#steps input").blur()
     page.locator("#generate").click()
-    expect(page.locator("#timeline .cl-step")).to_have_count(120, timeout=RUN)
-    expect(page.locator("#status")).to_contain_text(re.compile(r"step \d+ of 120"), timeout=RUN)
+    expect(page.locator("#timeline .cl-step")).to_have_count(200, timeout=RUN)
+    expect(page.locator("#status")).to_contain_text(re.compile(r"step \d+ of 200"), timeout=RUN)
     page.locator("#stop").click()
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "stopped", timeout=20_000)
     assert page.locator("#pair img").count() == 0
