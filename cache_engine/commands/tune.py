@@ -1,0 +1,88 @@
+"""``tune``: the frontier in seconds, and the best setting for a goal, verified by real runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..records import EngineError
+from .shared import Answer, Command, number, pairs, real, request_arguments, request_of
+
+GOALS = {"min_psnr": "close", "min_speedup": "fast", "min_compute_ratio": "cheap"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    request_arguments(parser)
+    parser.add_argument("--prompt", action="append", default=[], help="a tuning prompt; may be repeated")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="tuning prompts, one a line")
+    parser.add_argument("--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting has to hold")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--min-psnr", help="goal: the least compute with at least so many dB")
+    parser.add_argument("--min-speedup", help="goal: the closest picture at least so many times as fast")
+    parser.add_argument("--min-compute-ratio", help="goal: the closest picture with so many times less compute")
+    parser.add_argument("--share", default="0.95", help="of the prompts that have to be as close")
+    parser.add_argument("--most", default="6", help="settings to verify by real runs")
+    parser.add_argument("--vary", action="append", default=[], metavar="KNOB=RANGE",
+                        help="such as residual_diff_threshold='0.04..0.2 /5'; may be repeated; without it the usual ones")
+    parser.add_argument("--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="what is there is kept: the same command goes on with it")
+
+
+def run(options: argparse.Namespace) -> Answer:
+    from ..benchmark.folder import replace, written
+    from ..tuning.report import described
+    from ..tuning.tuner import tune
+
+    task = task_of(options)
+    standing = None
+    for standing in tune(task, options.out):
+        print(f"{standing.stage}: {standing.doing}", file=sys.stderr) if sys.stderr.isatty() else None
+    assert standing is not None
+    data = described(task, standing)
+    with written(options.out):
+        replace(options.out / "result.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
+    return Answer(data, f"{text(data)}\n{options.out}")
+
+
+def task_of(options: argparse.Namespace) -> Any:
+    """The arguments as a Task. Raises EngineError."""
+    from ..benchmark.prompts import from_file
+    from ..tuning.goal import Goal
+    from ..tuning.space import DEFAULT
+    from ..tuning.tuner import Task
+
+    prompts = (*options.prompt, *(from_file(options.prompts) if options.prompts else ()))
+    if not prompts:
+        raise EngineError("prompt: missing; give --prompt or --prompts.")
+    given = [name for name in GOALS if getattr(options, name) is not None]
+    if len(given) != 1:
+        raise EngineError("goal: give one of --min-psnr, --min-speedup and --min-compute-ratio.")
+    goal = Goal(kind=GOALS[given[0]], value=real(getattr(options, given[0])), share=real(options.share))  # pyright: ignore
+    return Task(request=request_of(options, prompt=prompts[0], seed=number(options.seed)), prompts=prompts, goal=goal,
+                acceptance=from_file(options.accept) if options.accept else (), most=number(options.most),  # pyright: ignore
+                vary=dict(pairs(options.vary)) or dict(DEFAULT), fewer_steps=not options.no_fewer_steps)
+
+
+def text(data: dict[str, Any]) -> str:
+    best = data["best"]
+    if best is None:
+        return (f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were run); lower the goal, or "
+                "let more be verified with --most.")
+    found = best["measured"]
+    lines = [f"{best['recipe']}: {found['psnr_db']:.1f} dB, {found['tflops']:.4g} TFLOPs ({best['expected']['compute_ratio']:.2f}x less), "
+             f"measured on {found['prompts']} prompts; {data['settings']} settings judged, {len(data['verified'])} verified"]
+    if best.get("acceptance", {}).get("prompts"):
+        beyond = best["acceptance"]
+        share = "" if beyond["share_above"] is None else f"{beyond['share_above']:.0%} above the floor, "
+        lines.append(f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} dB, worst "
+                     f"{beyond['worst_db']:.1f} dB ({beyond['worst_picture']})")
+    if best.get("on_the_edge"):
+        worst = min(best["neighbours"], key=lambda one: one["psnr_db"])
+        lines.append(f"on the edge: one step away, {worst['recipe']} falls to {worst['psnr_db']:.1f} dB")
+    return "\n".join(lines)
+
+
+COMMAND = Command("tune", "the best setting for a goal: all are judged, the most promising are run", arguments, run)

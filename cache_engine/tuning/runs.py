@@ -1,0 +1,119 @@
+"""Real runs of a tune or a sweep, in a folder: each is made once, kept with its picture, and found again after a restart."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from ..benchmark.folder import read_rows, replace, written
+from ..benchmark.job import Key, Setting, setting_of
+from ..benchmark.work import png_of, row_of
+from ..method import METHODS, Method
+from ..quality import measure
+from ..records import Emit, RunRequest, RunResult, ignore
+from ..runner import run
+from ..survey import Survey, load
+
+TABLE, SURVEYS = "table.jsonl", "surveys"
+
+
+class Measured(NamedTuple):
+    """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the denoise loop."""
+
+    psnr_db: float | None
+    ssim: float
+    tflops: float
+    seconds: float
+    schedules: dict[str, str]
+    picture: Path
+
+    @property
+    def closeness(self) -> float:
+        """dB, where identical is as close as can be told apart in 8 bits."""
+        return IDENTICAL if self.psnr_db is None else self.psnr_db
+
+
+IDENTICAL = 100.0
+BASELINE = setting_of(METHODS["baseline"]())
+
+
+class Runs:
+    """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled; nothing half done is kept.
+
+    emit, stop: as in ``run``.
+    """
+
+    def __init__(self, folder: Path, request: RunRequest, prompts: Sequence[str], *, emit: Emit = ignore,
+                 stop: threading.Event | None = None) -> None:
+        self._folder, self._request, self._prompts = folder, request, prompts
+        self._how: dict[str, Any] = {"emit": emit, "stop": stop}
+        self.made = 0
+        with written(folder):
+            (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
+            rows, good = read_rows(folder / TABLE)
+            with (folder / TABLE).open("ab") as file:
+                file.truncate(good)
+        self._rows: dict[Key, dict[str, Any]] = {(row["prompt"], row["setting"]): row for row in rows}
+        self._surveys: dict[int, Survey] = {}
+
+    def known(self, number: int, setting: Setting) -> Measured | None:
+        """What was measured before."""
+        row = self._rows.get((number, setting.key))
+        return None if row is None else Measured(
+            row["psnr_db"], row["ssim"], row["tflops"], row["seconds"]["denoise"], row["schedules"], self._folder / row["picture"])
+
+    def measured(self, number: int, method: Method) -> Measured:
+        """Known, or run now; the prompt's baseline has been run."""
+        setting = setting_of(method)
+        return self.known(number, setting) or self._made(number, setting, run(self._of(number), method, **self._how))
+
+    def baseline(self, number: int) -> Measured:
+        """The prompt's plain run, clocked."""
+        return self.known(number, BASELINE) or self._made(
+            number, BASELINE, run(self._of(number), METHODS["baseline"](), side="baseline", **self._how))
+
+    def survey(self, number: int) -> Survey:
+        """What settings are judged by, recorded in a plain run of its own: recording takes time."""
+        path = self._folder / SURVEYS / f"{number:05d}.npz"
+        if number not in self._surveys:
+            if not path.is_file():
+                recorded = run(self._of(number), METHODS["baseline"](), side="baseline", survey=True, **self._how).survey
+                assert recorded is not None
+                with written(self._folder):
+                    part = path.with_name(f"part-{path.name}")
+                    recorded.save(part)
+                    os.replace(part, path)
+                self.made += 1
+            self._surveys[number] = load(path)
+        return self._surveys[number]
+
+    def _of(self, number: int) -> RunRequest:
+        return self._request.replaced(prompt=self._prompts[number])
+
+    def _made(self, number: int, setting: Setting, result: RunResult) -> Measured:
+        picture = result.image.convert("RGB")
+        quality = measure(self._reference(number) if (number, BASELINE.key) in self._rows else picture, picture)
+        row = row_of(number, setting, result) | {"psnr_db": quality.psnr_db, "ssim": quality.ssim}
+        path = self._folder / row["picture"]
+        with written(self._folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, png_of(picture))
+            with (self._folder / TABLE).open("ab") as table:
+                table.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                table.flush()
+                os.fsync(table.fileno())
+        self._rows[number, setting.key] = row
+        self.made += 1
+        found = self.known(number, setting)
+        assert found is not None
+        return found
+
+    def _reference(self, number: int) -> Image.Image:
+        with Image.open(self._folder / self._rows[number, BASELINE.key]["picture"]) as picture:
+            return picture.convert("RGB")

@@ -1,0 +1,188 @@
+"""tune(): the whole space judged in seconds, then real runs of the few settings that matter, the most promising first.
+
+A generator: between two of its values at most one picture is drawn, so whoever drives it can let others run in between, stop it, or
+go on another day: every run is in the folder, and none is made twice.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from ..benchmark.folder import read_text, replace, written
+from ..method import Method
+from ..model import facts_of, resolve
+from ..records import Emit, EngineError, RunRequest, Strict, Whole, ignore
+from . import space
+from .belief import Belief, Believed
+from .candidates import Candidate, costs, features, judged, spread_of
+from .goal import Goal, Search
+from .runs import Measured, Runs
+
+EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
+CHECKED = 3  # neighbours that are run: those that are expected to be worst
+TASK = "task.json"
+
+
+Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
+
+
+class Task(Strict):
+    """What to tune. ``vary``: ranges of the method's knobs, as text.  acceptance: prompts that the search never sees.
+    most: settings to verify."""
+
+    request: RunRequest
+    prompts: tuple[str, ...] = Field(min_length=1, max_length=200)
+    acceptance: tuple[str, ...] = Field(default=(), max_length=1000)
+    goal: Goal
+    method: str = "dbcache"
+    vary: dict[str, str] = Field(default_factory=lambda: dict(space.DEFAULT))
+    fewer_steps: bool = True
+    most: Whole = Field(default=6, ge=1, le=500)
+
+
+class Verified(NamedTuple):
+    """A candidate that was run: on the tuning prompts, and (for the best) beyond them."""
+
+    place: int
+    runs: tuple[Measured, ...]
+    held: float  # dB that the wanted share of the tuning prompts reaches
+    whole: bool  # False: it missed the goal before all prompts were run
+
+
+class Accepted(NamedTuple):
+    """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the prompt that is hardest)."""
+
+    place: int
+    runs: tuple[Measured, ...]
+    neighbours: tuple[tuple[Method, float], ...]
+
+    def on_edge(self, floor: float) -> bool:
+        return any(closeness < floor - EDGE for _, closeness in self.neighbours)
+
+
+class Standing(NamedTuple):
+    """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on."""
+
+    stage: Stage
+    doing: str
+    made: int
+    candidates: tuple[Candidate, ...] = ()
+    believed: Believed | None = None
+    verified: tuple[Verified, ...] = ()
+    best: int | None = None
+    accepted: tuple[Accepted, ...] = ()
+
+
+def tune(task: Task, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None) -> Generator[Standing]:
+    """Tune, or go on where an earlier tune of the same task stopped. The last value's stage is "done".
+
+    Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
+    """
+    request = resolve(task.request)
+    facts = facts_of(request)
+    methods: list[Method] = space.grid(task.method, space.ranges(task.method, task.vary), facts)
+    methods += space.fewer(facts) if task.fewer_steps else []
+    _claim(task, folder)
+    runs = Runs(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop)
+    count = len(task.prompts)
+    for number in range(count):
+        yield Standing("baselines", f"baseline {number + 1} of {count}", runs.made)
+        runs.baseline(number)
+        yield Standing("baselines", f"survey {number + 1} of {count}", runs.made)
+        runs.survey(number)
+    surveys = [runs.survey(number) for number in range(count)]
+    candidates: list[Candidate] = []
+    for so_far, candidates in judged(methods, surveys):
+        yield Standing("judging", f"{len(methods)} settings judged on {so_far} of {count} prompts", runs.made, tuple(candidates))
+    expected = task.goal.held(np.array([candidate.closeness for candidate in candidates]))
+    belief = Belief(expected, features(candidates, expected, facts), spread_of(surveys))
+    yield from _Verification(task, runs, tuple(candidates), Search(task.goal, belief, costs(candidates))).steps()
+
+
+class _Verification:
+    """From judged to measured: the state of a tune while settings are run."""
+
+    def __init__(self, task: Task, runs: Runs, candidates: tuple[Candidate, ...], search: Search) -> None:
+        self._task, self._runs, self._candidates, self._search = task, runs, candidates, search
+        self._verified: list[Verified] = []
+        self._accepted: dict[int, Accepted] = {}
+
+    def steps(self) -> Iterator[Standing]:
+        while len(self._verified) < self._task.most and (place := self._search.next()) is not None:
+            yield from self._verify(place)
+        while (place := self._best()) is not None and place not in self._accepted:
+            yield from self._accept(place)
+        yield self._standing("done", f"{self._runs.made} pictures drawn")
+
+    def _standing(self, stage: Stage, doing: str) -> Standing:
+        return Standing(stage, doing, self._runs.made, self._candidates, self._search.believed, tuple(self._verified), self._best(),
+                        tuple(self._accepted.values()))
+
+    def _best(self) -> int | None:
+        """The best that reaches the goal, unless the acceptance prompts say that it does not."""
+        return next((place for place in self._search.ranked() if self._holds(place)), None)
+
+    def _holds(self, place: int) -> bool:
+        beyond = self._accepted[place].runs if place in self._accepted else ()
+        goal = self._task.goal
+        return not beyond or goal.kind != "close" or bool(goal.held(np.array([one.closeness for one in beyond])) >= goal.value)
+
+    def _verify(self, place: int) -> Iterator[Standing]:
+        """Run a setting on the tuning prompts, the hardest first; one that has missed the goal is left."""
+        candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
+        found: list[Measured] = []
+        for number in map(int, np.argsort(candidate.closeness)):
+            yield self._standing("verifying", f"setting {len(self._verified) + 1} of at most {self._task.most}, prompt {len(found) + 1} "
+                                 f"of {count}")
+            found.append(self._runs.measured(number, candidate.method))
+            missed = sum(one.closeness < goal.value for one in found)
+            if goal.kind == "close" and missed > goal.may_miss(count):
+                break
+        closeness = sorted(one.closeness for one in found)
+        reached = closeness[min(goal.may_miss(count), len(found) - 1)]
+        self._verified.append(Verified(place, tuple(found), reached, len(found) == count))
+        self._search.measure(place, reached, float(np.mean([one.tflops for one in found])), float(np.mean([one.seconds for one in found])))
+
+    def _accept(self, place: int) -> Iterator[Standing]:
+        """Run the best on prompts that the search has not seen, and its worst neighbours on the prompt that is hardest for it."""
+        method, tuned = self._candidates[place].method, len(self._task.prompts)
+        found: list[Measured] = []
+        near: list[tuple[Method, float]] = []
+        for number in range(tuned, tuned + len(self._task.acceptance)):
+            yield self._standing("accepting", f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}")
+            self._runs.baseline(number)
+            found.append(self._runs.measured(number, method))
+        hardest = min(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)
+        for neighbour in self._neighbours(method)[:CHECKED]:
+            yield self._standing("accepting", "what lies one step of one knob away")
+            near.append((neighbour, self._runs.measured(hardest, neighbour).closeness))
+        self._accepted[place] = Accepted(place, tuple(found), tuple(near))
+
+    def _neighbours(self, method: Method) -> list[Method]:
+        """One step of one knob away, those first that are believed to be furthest off; twins of the setting are the setting."""
+        if method.name != self._task.method:
+            return []
+        place_of = {one: place for place, candidate in enumerate(self._candidates) for one in (candidate.method, *candidate.twins)}
+        believed, own = self._search.believed, place_of[method]
+        near = space.neighbours(method, space.ranges(self._task.method, self._task.vary))
+        return sorted((one for one in near if place_of.get(one, own) != own), key=lambda one: believed.mean[place_of[one]])
+
+
+def _claim(task: Task, folder: Path) -> None:
+    """The folder is this task's, or becomes it. Raises EngineError where it is another's."""
+    path = folder / TASK
+    text = task.model_dump_json(indent=1)
+    if path.is_file():
+        if json.loads(read_text(path)) != json.loads(text):
+            raise EngineError(f"out: {folder} holds another tune; give the same arguments, or choose another folder.")
+        return
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(path, text.encode())
