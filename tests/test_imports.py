@@ -60,7 +60,8 @@ RULES = [
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
     Rule("cache_engine.metrics* cache_engine.metric", TORCH_FREE + " metric metrics.* devices", "numpy",
          lazy=LOADERS + " torchvision torchmetrics"),
-    Rule("cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder cache_engine.benchmark.settings",
+    Rule("cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder cache_engine.benchmark.table "
+         "cache_engine.benchmark.settings",
          TORCH_FREE + " benchmark.*", "pydantic"),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage ray huggingface_hub tqdm"),
     Rule("app.views app.share", "", "PIL"),

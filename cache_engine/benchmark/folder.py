@@ -1,24 +1,19 @@
 """A benchmark's folder: job.json, engine.json, table.jsonl and images/. Every row is safe once written, whatever happens next.
 
-A picture is written under another name, then renamed; after that its row is appended and synced. A kill leaves at most one torn
-last line, which is cut when the folder is opened again.
+One process writes to it at a time.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..records import Engine, EngineError
 from .job import Job, Key, job_from, key_of
+from .table import TABLE, Row, Table, read_rows, read_text, replace, written
 
-JOB, ENGINE, TABLE, LOCK, IMAGES = "job.json", "engine.json", "table.jsonl", ".lock", "images"
-Row = dict[str, Any]
+JOB, ENGINE, LOCK = "job.json", "engine.json", ".lock"
 
 
 class Folder:
@@ -35,7 +30,7 @@ class Folder:
                     raise EngineError(f"out: {path} was made with {difference}; give the same arguments, or choose another folder.")
             elif any(path.iterdir()):
                 raise EngineError(f"out: {path} has files in it that are no benchmark's; choose another folder.")
-            self._table = (path / TABLE).open("ab", buffering=0)
+            self._table = Table(path)
             try:
                 self._lock = self._locked()
             except BaseException:
@@ -44,12 +39,10 @@ class Folder:
             try:
                 if not (path / JOB).exists():
                     replace(path / JOB, job.model_dump_json(indent=1).encode())
-                rows, self._size = read_rows(path / TABLE)
-                self._table.truncate(self._size)
+                self._table.load()
             except BaseException:
                 self.__exit__()
                 raise
-        self.rows: dict[Key, Row] = {key_of(row): row for row in rows}
 
     def _locked(self) -> sqlite3.Connection:
         """A lock that every system has and that is gone with its process, however that ends."""
@@ -79,32 +72,18 @@ class Folder:
         elif difference := unlike(read_engine(path), engine):
             raise EngineError(f"out: {self.path} was made on another engine ({difference}); use that one, or choose another folder.")
 
+    @property
+    def rows(self) -> dict[Key, Row]:
+        return self._table.rows
+
     def add(self, row: Row, png: bytes) -> None:
         """The picture, then its row."""
         with written(self.path):
-            picture = self.path / row["picture"]
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            replace(picture, png)
-            line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-            try:
-                rest = memoryview(line)
-                while rest:  # a disk that gets full takes a part of it first
-                    rest = rest[self._table.write(rest):]
-                os.fsync(self._table.fileno())
-            except OSError:
-                self._table.truncate(self._size)
-                raise
-        self._size += len(line)
-        self.rows[key_of(row)] = row
+            self._table.add(row, png)
 
     def picture(self, key: Key) -> bytes:
         """The PNG of a row that is there."""
-        path = self.path / self.rows[key]["picture"]
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise EngineError(f"out: {path} cannot be read ({error.strerror}) though the table has its row; restore it, or choose "
-                              "another folder.") from None
+        return self._table.picture(key)
 
 
 def unlike(one: Engine, other: Engine) -> str | None:
@@ -128,59 +107,3 @@ def read_engine(path: Path) -> Engine:
         return Engine(**json.loads(read_text(path)))
     except (ValueError, TypeError, EngineError):
         raise EngineError(f"out: {path} is not what a benchmark writes; choose another folder.") from None
-
-
-def read_rows(path: Path) -> tuple[list[Row], int]:
-    """The table's rows and the bytes that they take: what follows is a line that was torn by a kill.
-
-    Raises EngineError for a line in the middle that cannot be read.
-    """
-    data = path.read_bytes() if path.exists() else b""
-    rows: list[Row] = []
-    good = 0
-    lines = data.splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            key_of(row)
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                break
-            raise EngineError(f"out: line {number} of {path} cannot be read; take it out, and the row is made again.") from None
-        if not line.endswith(b"\n"):
-            break
-        rows.append(row)
-        good += len(line)
-    return rows, good
-
-
-def read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"out: {path} cannot be read ({type(error).__name__}); restore it, or choose another folder.") from None
-
-
-def replace(path: Path, data: bytes) -> None:
-    """The whole file or none of it."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """What the system says of a folder that cannot be written to, as one sentence."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise EngineError(f"out: {folder} cannot be written to ({reason}); make room or choose another folder: rows written so far are "
-                          "kept, and the same command goes on after them.") from None

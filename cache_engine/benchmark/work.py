@@ -14,8 +14,8 @@ from ..metric import Judged, opened, scores
 from ..records import Engine, RunResult
 from ..runner import run
 from .board import Share
-from .folder import IMAGES
 from .job import Job, Setting
+from .table import IMAGES
 
 
 class Made(NamedTuple):

@@ -10,9 +10,10 @@ from pathlib import Path
 from ..metric import METRICS
 from ..quality import difference
 from ..records import EngineError
-from .folder import Row, read, replace, written
+from .folder import read
 from .job import key_of
 from .score import opened_picture
+from .table import Row, replace, written
 
 STYLE = ("body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#1b1b1f;background:#fff}"
          "section{border-top:1px solid #d8d8de;padding:1rem 0}.three{display:grid;grid-template-columns:repeat(3,1fr);gap:8px}"

@@ -33,10 +33,10 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(options: argparse.Namespace) -> Answer:
-    from ..benchmark.folder import replace, written
     from ..benchmark.prompts import prompts
     from ..benchmark.score import score
     from ..benchmark.summary import scored_markdown
+    from ..benchmark.table import replace, written
     from ..metric import METRICS, available, opened
 
     wanted = available(options.metrics)
@@ -64,8 +64,9 @@ def _summary_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _summary(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import lines
-    from ..benchmark.folder import read, replace, written
+    from ..benchmark.folder import read
     from ..benchmark.summary import as_csv, markdown
+    from ..benchmark.table import replace, written
 
     job, engine, rows = read(options.folder)
     found = lines(job, rows, _floors(options))
@@ -93,8 +94,9 @@ def _floors(options: argparse.Namespace) -> dict[str, float]:
 
 def _plot(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import lines
-    from ..benchmark.folder import read, replace, written
+    from ..benchmark.folder import read
     from ..benchmark.plot import charts
+    from ..benchmark.table import replace, written
 
     job, _, rows = read(options.folder)
     made = charts(lines(job, rows), job.metrics)

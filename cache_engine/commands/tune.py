@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..benchmark.folder import replace, written
+    from ..benchmark.table import replace, written
     from ..tuning.report import described
     from ..tuning.tuner import tune
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import threading
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ..benchmark.folder import read_rows, replace, written
-from ..benchmark.job import Key, Setting, setting_of
+from ..benchmark.job import Setting, setting_of
+from ..benchmark.table import Table, written
 from ..benchmark.work import png_of, row_of
 from ..method import METHODS, Method
 from ..quality import measure
@@ -20,7 +20,7 @@ from ..records import Emit, RunRequest, RunResult, ignore
 from ..runner import run
 from ..survey import Survey, load
 
-TABLE, SURVEYS = "table.jsonl", "surveys"
+SURVEYS = "surveys"
 
 
 class Measured(NamedTuple):
@@ -56,15 +56,13 @@ class Runs:
         self.made = 0
         with written(folder):
             (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
-            rows, good = read_rows(folder / TABLE)
-            with (folder / TABLE).open("ab") as file:
-                file.truncate(good)
-        self._rows: dict[Key, dict[str, Any]] = {(row["prompt"], row["setting"]): row for row in rows}
+            self._table = Table(folder)
+            self._table.load()
         self._surveys: dict[int, Survey] = {}
 
     def known(self, number: int, setting: Setting) -> Measured | None:
         """What was measured before."""
-        row = self._rows.get((number, setting.key))
+        row = self._table.rows.get((number, setting.key))
         return None if row is None else Measured(
             row["psnr_db"], row["ssim"], row["tflops"], row["seconds"]["denoise"], row["schedules"], self._folder / row["picture"])
 
@@ -98,22 +96,14 @@ class Runs:
 
     def _made(self, number: int, setting: Setting, result: RunResult) -> Measured:
         picture = result.image.convert("RGB")
-        quality = measure(self._reference(number) if (number, BASELINE.key) in self._rows else picture, picture)
+        quality = measure(self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture)
         row = row_of(number, setting, result) | {"psnr_db": quality.psnr_db, "ssim": quality.ssim}
-        path = self._folder / row["picture"]
         with written(self._folder):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace(path, png_of(picture))
-            with (self._folder / TABLE).open("ab") as table:
-                table.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-                table.flush()
-                os.fsync(table.fileno())
-        self._rows[number, setting.key] = row
+            self._table.add(row, png_of(picture))
         self.made += 1
         found = self.known(number, setting)
         assert found is not None
         return found
 
     def _reference(self, number: int) -> Image.Image:
-        with Image.open(self._folder / self._rows[number, BASELINE.key]["picture"]) as picture:
-            return picture.convert("RGB")
+        return Image.open(io.BytesIO(self._table.picture((number, BASELINE.key)))).convert("RGB")

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ..benchmark.folder import read_text, replace, written
+from ..benchmark.table import read_text, replace, written
 from ..method import Method
 from ..model import facts_of, resolve
 from ..records import Emit, EngineError, RunRequest, Strict, Whole, ignore

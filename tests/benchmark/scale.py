@@ -24,9 +24,10 @@ from cache_engine.benchmark.board import Share
 from cache_engine.benchmark.cluster import Actor, Cluster
 from cache_engine.benchmark.crew import Crew, CrewEvent, Free, Produced, Ready
 from cache_engine.benchmark.drive import drive
-from cache_engine.benchmark.folder import Folder, Row, read
+from cache_engine.benchmark.folder import Folder, read
 from cache_engine.benchmark.job import Job, Setting, baseline_first
 from cache_engine.benchmark.processes import Processes
+from cache_engine.benchmark.table import Row
 from cache_engine.benchmark.work import Made, png_of
 from cache_engine.model import resolve
 from cache_engine.recipe import parse_recipe
