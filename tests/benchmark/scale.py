@@ -150,6 +150,7 @@ def cost(crew: Crew, wanted: Job) -> Cost:
 def page(one: float, two: float, alone: Cost, ray: Cost, steps: int, rows: int) -> str:
     gpus = 16.0 / ray.wall
     drivers = math.ceil(1000 / gpus)
+    apart = "" if drivers == 1 else "s, each with its `--shard I/N` and its own folder; `benchmark merge` joins them"
     return f"""# How far the benchmark scales
 
 Written by `make scale` on {os.cpu_count()} cores; rerun it to see your machine's.
@@ -171,9 +172,9 @@ the others but who drives: prompts are independent, and shares of a prompt get s
 
 One driver on Ray takes {1 / ray.wall:.0f} rows a second here, {len(PNG) / 1e6 / ray.wall:.0f} MB/s of pictures. A row of FLUX.1-dev at 50
 steps, 1024 x 1024, takes an L20 between 10 s (`F1B0_W8I4MC10_R0.8`, published) and 43 s (the baseline): at a mean of 16 s one
-driver keeps {gpus:.0f} GPUs busy. A thousand make 63 rows a second; for those run {drivers} drivers like this one with `--shard I/N`,
-each on its part of the prompts and in its own folder, and `benchmark merge` the folders. All of DrawBench under the 72 settings
-of `bench-default` are 14,600 rows: 65 GPU-hours at 16 s, four minutes on a thousand.
+driver keeps {gpus:.0f} GPUs busy. A thousand make 63 rows a second, the work of {drivers}
+such driver{apart}. All of DrawBench under the 72 settings of `bench-default`
+are 14,600 rows: 65 GPU-hours at 16 s, four minutes on a thousand.
 
 What a worker's loss costs: the picture in the making, and loading the model again. What the driver's loss costs: one picture a worker.
 """
