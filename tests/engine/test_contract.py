@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel
 from torch import Tensor, nn
 
 from cache_engine.method import METHODS, Knob, Method
@@ -18,7 +18,7 @@ from cache_engine.model import MODELS
 from cache_engine.records import Cancelled, EngineError, ModelFacts, Plan, RunRequest
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
-from tests.parity.loop import denoise, tiny_flux
+from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 
 STEPS = 12
 PUBLISHED = MODELS["flux-dev"].coefficients
@@ -26,11 +26,16 @@ ALIKE = tuple(tuple(0.9 ** abs(one - other) for other in range(STEPS)) for one i
 FACTS = ModelFacts(blocks=6, steps=STEPS, sections=(2, 4), modules=True, attention=True, polynomial=PUBLISHED.polynomial,
                    ratios=PUBLISHED.ratios, alike=ALIKE)
 every_method = pytest.mark.parametrize("name", METHODS)
+# TeaCache looks at the modulated input, which is described for FLUX.1 only; Delta-DiT's published rule is about single blocks.
+FLUX_ALONE = ("teacache", "delta_dit")
+on_both_models = pytest.mark.parametrize(("name", "model"), [
+    *((name, "flux") for name in METHODS), *((name, "qwen-image") for name in METHODS if name not in FLUX_ALONE)], indirect=["model"])
+Model = FluxTransformer2DModel | QwenImageTransformer2DModel
 
 
 @pytest.fixture(scope="module")
-def model() -> FluxTransformer2DModel:
-    return tiny_flux()
+def model(request: pytest.FixtureRequest) -> Model:
+    return {"flux": tiny_flux, "qwen-image": tiny_qwen_image}[request.param]()
 
 
 def planned(method: Method) -> Callable[[ModelFacts], Plan]:
@@ -43,7 +48,7 @@ def under(model: nn.Module, method: Method, streams: tuple[str, ...] = ("cond",)
     return attached(model, method, steps=STEPS, streams=streams, plan=planned(method), **more)
 
 
-def run(model: FluxTransformer2DModel, method: Method, streams: tuple[str, ...] = ("cond",)) -> tuple[Tensor, Session]:
+def run(model: Model, method: Method, streams: tuple[str, ...] = ("cond",)) -> tuple[Tensor, Session]:
     with under(model, method, streams) as session:
         session.begin()
         return denoise(model, STEPS, streams), session
@@ -53,27 +58,28 @@ def modes(session: Session, stream: str = "cond") -> str:
     return "".join(call.mode for call in session.trace if call.stream == stream)
 
 
-def path(stream: str) -> Iterator[dict[str, Tensor]]:
-    """One stream's calls along a path that does not depend on what the model answers."""
+def path(stream: str, model: nn.Module | None = None) -> Iterator[dict[str, Any]]:
+    """One stream's calls along a path that does not depend on what the model answers; of a FLUX.1, unless it is another."""
     generator = torch.Generator().manual_seed(len(stream))
     start, end = torch.randn((2, 1, 16, 4), generator=generator)
     text, pooled = torch.randn((1, 6, 32), generator=generator), torch.randn((1, 32), generator=generator)
     for step in range(STEPS):
         share = 0.05 * step / STEPS  # slow enough for every threshold's default
-        yield {"hidden_states": start + share * (end - start), "encoder_hidden_states": text, "pooled_projections": pooled,
-               "timestep": torch.tensor([1 - share]), "img_ids": torch.zeros(16, 3), "txt_ids": torch.zeros(6, 3)}
+        call = {"hidden_states": start + share * (end - start), "encoder_hidden_states": text, "timestep": torch.tensor([1 - share])}
+        yield call | ({"img_shapes": [[(1, 4, 4)]]} if isinstance(model, QwenImageTransformer2DModel) else
+                      {"pooled_projections": pooled, "img_ids": torch.zeros(16, 3), "txt_ids": torch.zeros(6, 3)})
 
 
-@every_method
-def test_a_setting_that_computes_everything_is_bit_equal_to_the_baseline(name: str, model: FluxTransformer2DModel) -> None:
+@on_both_models
+def test_a_setting_that_computes_everything_is_bit_equal_to_the_baseline(name: str, model: Model) -> None:
     found, session = run(model, METHODS[name](**METHODS[name].always), ("cond", "uncond"))
     assert torch.equal(found, denoise(model, STEPS, ("cond", "uncond")))
     assert {call.mode for call in session.trace} == {"C"}
     assert {call.blocks_run for call in session.trace} == {6}
 
 
-@every_method
-def test_the_model_is_restored_after_a_run_an_error_and_a_cancel(name: str, model: FluxTransformer2DModel) -> None:
+@on_both_models
+def test_the_model_is_restored_after_a_run_an_error_and_a_cancel(name: str, model: Model) -> None:
     method = METHODS[name]()
     before = {path: dict(vars(module)) for path, module in model.named_modules()}
     baseline = denoise(model, STEPS)
@@ -92,14 +98,14 @@ def test_the_model_is_restored_after_a_run_an_error_and_a_cancel(name: str, mode
     assert restored()
 
 
-def broken(model: FluxTransformer2DModel, method: Method) -> None:
+def broken(model: Model, method: Method) -> None:
     with under(model, method) as session:
         session.begin()
         denoise(model, STEPS // 2)
         raise RuntimeError("halfway")
 
 
-def cancelled(model: FluxTransformer2DModel, method: Method) -> None:
+def cancelled(model: Model, method: Method) -> None:
     stop = threading.Event()
     with under(model, method, stop=stop) as session:
         session.begin()
@@ -108,14 +114,14 @@ def cancelled(model: FluxTransformer2DModel, method: Method) -> None:
         denoise(model, 1)
 
 
-@every_method
-def test_streams_never_mix(name: str, model: FluxTransformer2DModel) -> None:
+@on_both_models
+def test_streams_never_mix(name: str, model: Model) -> None:
     method = METHODS[name]()
 
     def answers(*streams: str) -> tuple[list[Tensor], str]:
         with under(model, method, streams) as session, torch.inference_mode():
             session.begin()
-            found = [model(**call, return_dict=False)[0] for calls in zip(*map(path, streams)) for call in calls]
+            found = [model(**call, return_dict=False)[0] for calls in zip(*(path(one, model) for one in streams)) for call in calls]
         return found[:: len(streams)], modes(session, streams[0])
 
     alone, schedule = answers("cond")
@@ -125,8 +131,8 @@ def test_streams_never_mix(name: str, model: FluxTransformer2DModel) -> None:
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-@every_method
-def test_decisions_are_repeatable(name: str, model: FluxTransformer2DModel) -> None:
+@on_both_models
+def test_decisions_are_repeatable(name: str, model: Model) -> None:
     found, session = run(model, METHODS[name]())
     again, session_again = run(model, METHODS[name]())
     assert torch.equal(found, again)
