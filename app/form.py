@@ -113,7 +113,7 @@ def facts_for(model: str, steps: Any) -> ModelFacts:
     """What the knobs' bounds follow, also while the steps field holds nonsense (then: the model's usual steps)."""
     row = MODELS[model]
     usable = isinstance(steps, int | float) and math.isfinite(steps) and 1 <= steps <= 200
-    return ModelFacts(row.blocks, int(steps) if usable else row.steps)
+    return row.facts(row.resolve(RunRequest(model=row.name, prompt="-", steps=int(steps) if usable else row.steps)))
 
 
 STEP_KNOBS = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")

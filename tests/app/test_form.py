@@ -60,3 +60,9 @@ def test_a_setting_that_does_not_fit_is_refused_before_it_runs() -> None:
     request = resolve(RunRequest(model="flux-dev", prompt="a fox", steps=4))
     with pytest.raises(EngineError, match="max_warmup_steps: 8 is more than the 4 steps"):
         form.method_of({"name": "dbcache", "max_warmup_steps": 8}, request)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_moved_knob_of_any_method_fits_the_embedded_model(name: str) -> None:
+    """The check that answers a knob knows as much of the model as a run does."""
+    form.checked(METHODS[name]().described(), form.facts_for("tiny", 28.0))
