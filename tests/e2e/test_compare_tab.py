@@ -68,7 +68,6 @@ def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> Non
     page.locator("#steps input").fill("200")
     page.locator("#steps input").blur()
     page.locator("#generate").click()
-    expect(page.locator("#timeline .cl-step")).to_have_count(200, timeout=RUN)
     expect(page.locator("#status")).to_contain_text(re.compile(r"step \d+ of 200"), timeout=RUN)
     page.locator("#stop").click()
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "stopped", timeout=20_000)
