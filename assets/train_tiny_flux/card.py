@@ -22,7 +22,8 @@ SHOWN, MEASURED, MOST_SHEET_BYTES = 48, 20, 1_000_000
 
 
 def keep(folder: Path, name: str, facts: dict[str, Any]) -> None:
-    """Notes measurements in the folder, for the card."""
+    """Notes measurements in the folder, for the card. A clean clone has no such folder yet."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

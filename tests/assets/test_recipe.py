@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from assets.train_tiny_flux import evaluate
+from assets.train_tiny_flux import card, evaluate
 from assets.train_tiny_flux.basis import fit
 from assets.train_tiny_flux.build import build
 from assets.train_tiny_flux.export import load
@@ -89,8 +89,13 @@ def test_the_smoke_run_passes_every_stage_and_leaves_the_real_weights_alone(tmp_
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path: path.stat().st_mtime_ns for path in real.rglob("*")} == before
     out = tmp_path / "tiny_flux"
-    card = (out / "README.md").read_text(encoding="utf-8")
+    page = (out / "README.md").read_text(encoding="utf-8")
     assert all((out / name).stat().st_size > 0 for name in ("contact-sheet.png", "change.svg", "domain.json"))
-    assert "{" not in card.replace("{count}", "")
+    assert "{" not in page.replace("{count}", "")
     picture = load(out)("a red apple", num_inference_steps=1, width=128, height=128, max_sequence_length=16).images[0]
     assert picture.size == (128, 128)
+
+
+def test_scores_are_kept_where_nothing_was_trained_before(tmp_path: Path) -> None:
+    card.keep(tmp_path / "build" / "tiny", "scores", {"prompts": 1})
+    assert (tmp_path / "build" / "tiny" / "scores.json").is_file()
