@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -21,7 +22,7 @@ class Judged(NamedTuple):
     reference: Any = None
 
 
-class Metric:
+class Metric(ABC):
     """Making one loads what it needs; ``score`` may then be called any number of times.
 
     better: which way is good.  reference: whether it compares with the baseline.  source: whose definition it is.
@@ -44,9 +45,9 @@ class Metric:
         """None where it can be made; else one sentence with the remedy."""
         return None
 
+    @abstractmethod
     def score(self, judged: Judged) -> float | None:
         """The figure; None where the pictures are identical and the figure would be infinite."""
-        raise NotImplementedError  # every subclass has one; a test sees to it
 
 
 class Registry(Mapping[str, type[Metric]]):

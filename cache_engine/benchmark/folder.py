@@ -65,12 +65,7 @@ class Folder:
 
     def accept(self, engine: Engine) -> None:
         """Rows of one table are of one engine: refuse another than the first."""
-        path = self.path / ENGINE
-        if not path.exists():
-            with written(self.path):
-                replace(path, engine.model_dump_json(indent=1).encode())
-        elif difference := unlike(read_engine(path), engine):
-            raise EngineError(f"out: {self.path} was made on another engine ({difference}); use that one, or choose another folder.")
+        accept(self.path, engine)
 
     @property
     def rows(self) -> dict[Key, Row]:
@@ -84,6 +79,16 @@ class Folder:
     def picture(self, key: Key) -> bytes:
         """The PNG of a row that is there."""
         return self._table.picture(key)
+
+
+def accept(folder: Path, engine: Engine) -> None:
+    """Note the engine in a folder without one. Raises EngineError where the folder's is another."""
+    path = folder / ENGINE
+    if not path.exists():
+        with written(folder):
+            replace(path, engine.model_dump_json(indent=1).encode())
+    elif difference := unlike(read_engine(path), engine):
+        raise EngineError(f"out: {folder} was made on another engine ({difference}); use that one, or choose another folder.")
 
 
 def unlike(one: Engine, other: Engine) -> str | None:

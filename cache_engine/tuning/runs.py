@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
 from collections.abc import Sequence
@@ -11,16 +12,18 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from ..benchmark.folder import accept
 from ..benchmark.job import Setting, setting_of
-from ..benchmark.table import Table, written
+from ..benchmark.table import Table, read_text, replace, written
 from ..benchmark.work import png_of, row_of
+from ..loading import loaded
 from ..method import METHODS, Method
 from ..quality import measure
-from ..records import Emit, RunRequest, RunResult, ignore
+from ..records import Emit, EngineError, RunRequest, RunResult, ignore
 from ..runner import run
 from ..survey import Survey, load
 
-SURVEYS = "surveys"
+REQUEST, SURVEYS = "request.json", "surveys"
 
 
 class Measured(NamedTuple):
@@ -46,7 +49,7 @@ BASELINE = setting_of(METHODS["baseline"]())
 class Runs:
     """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled; nothing half done is kept.
 
-    emit, stop: as in ``run``.
+    emit, stop: as in ``run``.  The folder is for one request, its prompts and one engine: EngineError for any other.
     """
 
     def __init__(self, folder: Path, request: RunRequest, prompts: Sequence[str], *, emit: Emit = ignore,
@@ -54,8 +57,10 @@ class Runs:
         self._folder, self._request, self._prompts = folder, request, prompts
         self._how: dict[str, Any] = {"emit": emit, "stop": stop}
         self.made = 0
+        claim(folder / REQUEST, {"request": request.model_dump(mode="json"), "prompts": list(prompts)}, "runs")
+        accept(folder, loaded(request.model).engine)
         with written(folder):
-            (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
+            (folder / SURVEYS).mkdir(exist_ok=True)
             self._table = Table(folder)
             self._table.load()
         self._surveys: dict[int, Survey] = {}
@@ -107,3 +112,14 @@ class Runs:
 
     def _reference(self, number: int) -> Image.Image:
         return Image.open(io.BytesIO(self._table.picture((number, BASELINE.key)))).convert("RGB")
+
+
+def claim(path: Path, wanted: dict[str, Any], what: str) -> None:
+    """The folder of ``path`` is for what is wanted, or becomes it. Raises EngineError where it is for something else."""
+    if path.is_file():
+        if read_text(path) != json.dumps(wanted, indent=1):
+            raise EngineError(f"out: {path.parent} holds another request's {what}; give the same arguments, or choose another folder.")
+        return
+    with written(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, json.dumps(wanted, indent=1).encode())

@@ -6,7 +6,6 @@ go on another day: every run is in the folder, and none is made twice.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,15 +14,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ..benchmark.table import read_text, replace, written
 from ..method import Method
 from ..model import facts_of, resolve
-from ..records import Emit, EngineError, RunRequest, Strict, Whole, ignore
+from ..records import Emit, RunRequest, Strict, Whole, ignore
 from . import space
 from .belief import Belief, Believed
 from .candidates import Candidate, costs, features, judged, spread_of
 from .goal import Goal, Search
-from .runs import Measured, Runs
+from .runs import Measured, Runs, claim
 
 EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
 CHECKED = 3  # neighbours that are run: those that are expected to be worst
@@ -89,7 +87,7 @@ def tune(task: Task, folder: Path, *, emit: Emit = ignore, stop: threading.Event
     facts = facts_of(request)
     methods: list[Method] = space.grid(task.method, space.ranges(task.method, task.vary), facts)
     methods += space.fewer(facts) if task.fewer_steps else []
-    _claim(task, folder)
+    claim(folder / TASK, task.model_dump(mode="json"), "tune")
     runs = Runs(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop)
     count = len(task.prompts)
     for number in range(count):
@@ -173,16 +171,3 @@ class _Verification:
         believed, own = self._search.believed, place_of[method]
         near = space.neighbours(method, space.ranges(self._task.method, self._task.vary))
         return sorted((one for one in near if place_of.get(one, own) != own), key=lambda one: believed.mean[place_of[one]])
-
-
-def _claim(task: Task, folder: Path) -> None:
-    """The folder is this task's, or becomes it. Raises EngineError where it is another's."""
-    path = folder / TASK
-    text = task.model_dump_json(indent=1)
-    if path.is_file():
-        if json.loads(read_text(path)) != json.loads(text):
-            raise EngineError(f"out: {folder} holds another tune; give the same arguments, or choose another folder.")
-        return
-    with written(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        replace(path, text.encode())

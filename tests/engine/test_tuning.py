@@ -204,7 +204,7 @@ def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(tuned: tuple[Path, 
 
 
 def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[Standing]]) -> None:
-    with pytest.raises(EngineError, match="holds another tune"):
+    with pytest.raises(EngineError, match="holds another request's tune"):
         list(tune(task(goal=Goal(value=31)), tuned[0]))
 
 
@@ -217,6 +217,20 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["best"]["measured"]["psnr_db"] >= 28
     assert json.loads((out / "result.json").read_text(encoding="utf-8")) == data
+
+
+def test_runs_of_another_request_are_not_taken_for_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a big panda on a pink background\n", encoding="utf-8")
+    out = str(tmp_path / "out")
+    arguments = ["check", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), "--min-psnr", "1", "--out", out]
+    assert main([*arguments, "--steps", "4"]) == 0
+    assert main([*arguments, "--steps", "5"]) == 2
+    assert "holds another request's runs" in capsys.readouterr().err
+    engine = tmp_path / "out" / "engine.json"
+    engine.write_text(engine.read_text(encoding="utf-8").replace("float32", "bfloat16"), encoding="utf-8")
+    assert main([*arguments, "--steps", "4"]) == 2
+    assert "was made on another engine (dtype bfloat16, not float32)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("floor", "code"), [("10", 0), ("99", 3)])
