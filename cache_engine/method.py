@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from .records import EngineError, ModelFacts, Plan, RunRequest, Strict
+from .registry import Registry, subclasses
 
 Kind = Literal["int", "float", "text", "choice", "bool"]
 
@@ -117,39 +116,8 @@ class Method(Strict):
         return tuple(found)
 
 
-class Registry(Mapping[str, type[Method]]):
-    """``METHODS["dbcache"]`` -> its class. Filled on first use by importing every file of ``methods/``."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, type[Method]] = {}
-
-    def _filled(self) -> dict[str, type[Method]]:
-        if not self._found:
-            package = importlib.import_module("cache_engine.methods")
-            for module in pkgutil.iter_modules(package.__path__):
-                found = importlib.import_module(f"cache_engine.methods.{module.name}")
-                for item in vars(found).values():
-                    if isinstance(item, type) and issubclass(item, Method) and item.__module__ == found.__name__:
-                        self._found[item.name] = item
-        return self._found
-
-    def __getitem__(self, name: str) -> type[Method]:
-        try:
-            return self._filled()[name]
-        except KeyError:
-            raise EngineError(f"method: {name!r} is not known; choose one of {', '.join(self._filled())}.") from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._filled()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
-
-    def __len__(self) -> int:
-        return len(self._filled())
-
-
-METHODS = Registry()
+# ``METHODS["dbcache"]`` -> its class.
+METHODS: Registry[type[Method]] = Registry(lambda: subclasses("cache_engine.methods", Method), "method")
 
 
 def method_from(described: Mapping[str, Any]) -> Method:

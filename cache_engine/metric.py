@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from .records import EngineError
+from .registry import Registry, subclasses
 
 
 class Judged(NamedTuple):
@@ -50,39 +49,8 @@ class Metric(ABC):
         """The figure; None where the pictures are identical and the figure would be infinite."""
 
 
-class Registry(Mapping[str, type[Metric]]):
-    """``METRICS["psnr"]`` -> its class. Filled on first use by importing every file of ``metrics/``."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, type[Metric]] = {}
-
-    def _filled(self) -> dict[str, type[Metric]]:
-        if not self._found:
-            package = importlib.import_module("cache_engine.metrics")
-            for module in pkgutil.iter_modules(package.__path__):
-                found = importlib.import_module(f"cache_engine.metrics.{module.name}")
-                for item in vars(found).values():
-                    if isinstance(item, type) and issubclass(item, Metric) and item.__module__ == found.__name__:
-                        self._found[item.name] = item
-        return self._found
-
-    def __getitem__(self, name: str) -> type[Metric]:
-        try:
-            return self._filled()[name]
-        except KeyError:
-            raise EngineError(f"metrics: {name!r} is not known; choose among {', '.join(self._filled())}.") from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._filled()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
-
-    def __len__(self) -> int:
-        return len(self._filled())
-
-
-METRICS = Registry()
+# ``METRICS["psnr"]`` -> its class.
+METRICS: Registry[type[Metric]] = Registry(lambda: subclasses("cache_engine.metrics", Metric), "metrics", "choose among")
 
 
 class Available(NamedTuple):

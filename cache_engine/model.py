@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from .placement import Memory
 from .records import EngineError, ModelFacts, RunRequest
+from .registry import Registry, modules_of
 from .section import Coefficients as Coefficients
 from .section import Given as Given
 from .section import Neurons as Neurons
@@ -97,38 +97,13 @@ class ModelSpec:
                            ("cond", "uncond") if guided else ("cond",), self.coefficients)
 
 
-class Models(Mapping[str, ModelSpec]):
-    """``MODELS["tiny"]`` -> its row. Filled on first use from the files of ``models/``: each has ``ROWS``."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, ModelSpec] = {}
-
-    def _filled(self) -> dict[str, ModelSpec]:
-        if not self._rows:
-            package = importlib.import_module("cache_engine.models")
-            modules = [importlib.import_module(f"cache_engine.models.{found.name}")
-                       for found in pkgutil.iter_modules(package.__path__) if not found.name.startswith("patch_")]
-            rows = [row for module in modules for row in getattr(module, "ROWS", ())]
-            self._rows = {row.name: row for row in sorted(rows, key=lambda row: row.blocks)}
-        return self._rows
-
-    def __getitem__(self, name: str) -> ModelSpec:
-        try:
-            return self._filled()[name]
-        except KeyError:
-            raise EngineError(f"model: {name!r} is not known; choose one of {', '.join(self._filled())}.") from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._filled()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
-
-    def __len__(self) -> int:
-        return len(self._filled())
+def _rows() -> dict[str, ModelSpec]:
+    """Of the files of ``models/``: each has ``ROWS``."""
+    rows = [row for module in modules_of("cache_engine.models") for row in getattr(module, "ROWS", ())]
+    return {row.name: row for row in sorted(rows, key=lambda row: row.blocks)}
 
 
-MODELS = Models()
+MODELS: Registry[ModelSpec] = Registry(_rows, "model")  # MODELS["tiny"] -> its row
 
 
 @cache

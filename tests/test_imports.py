@@ -40,12 +40,13 @@ DOWNWARD = "records method schedules.* predictors.* methods.*"
 # The first rule that matches a module is its rule.
 RULES = [
     Rule("cache_engine.strict", "", "pydantic"),
+    Rule("cache_engine.registry", "strict"),
     Rule("cache_engine.plans", ""),
     Rule("cache_engine.files", "strict", "pydantic", lazy="PIL"),
     Rule("cache_engine.records", "strict plans files", "pydantic PIL"),
     Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),  # eigenvalues, and only for who picks it
     Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),
-    Rule("cache_engine.method", "records", "pydantic"),
+    Rule("cache_engine.method", "records registry", "pydantic"),
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
     Rule("cache_engine.session", "records schedules.* predictors.*"),
     Rule("cache_engine.sites*", "session model records predictors.* sites.*", "torch diffusers"),
@@ -53,12 +54,12 @@ RULES = [
     Rule("cache_engine.models*", "model placement records models.*", lazy=LOADERS),
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.section", "records"),
-    Rule("cache_engine.model", "placement records section", "pydantic", lazy=LOADERS),
+    Rule("cache_engine.model", "placement records registry section", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
     Rule("cache_engine.survey cache_engine.replay cache_engine.pixels cache_engine.likeness cache_engine.response "
          "cache_engine.simulation cache_engine.tradeoff", TORCH_FREE, "numpy"),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
-    Rule("cache_engine.metrics* cache_engine.metric", TORCH_FREE + " metric metrics.* devices", "numpy",
+    Rule("cache_engine.metrics* cache_engine.metric", TORCH_FREE + " metric metrics.* registry devices", "numpy",
          lazy=LOADERS + " torchvision torchmetrics"),
     Rule("cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder cache_engine.benchmark.table "
          "cache_engine.benchmark.settings",
