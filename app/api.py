@@ -1,6 +1,8 @@
-"""Endpoints for programs (gradio_client): /compare streams, /cancel, /simulate, /presets, /health.
+"""Endpoints for programs (gradio_client): /compare and /tune stream, /cancel, /simulate, /presets, /health.
 
 /compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; its first event carries the job's key.
+/tune takes ``{"request", "prompts", "acceptance", "goal", ...}``, the fields of ``TuneTask`` and ``minutes``; it goes on when its watcher
+leaves, is listed on the page, and /cancel stops it.
 /simulate takes ``{"job": key, "method": {...}}``: what the record of that comparison's baseline says of another setting.
 """
 
@@ -14,8 +16,11 @@ import gradio as gr
 from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, simulate
 
 from . import form
+from .kinds import tune_from
 from .live import Live
+from .longjobs import ON_ITS_WAY
 from .presets import presets
+from .tune_form import tune_title
 from .worker import Worker
 
 EVENT = dict[str, Any]
@@ -68,9 +73,35 @@ def build(worker: Worker) -> None:
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
+    def tune(asked: dict[str, Any]) -> Iterator[EVENT]:
+        """A tune as a stream of standings; the last one has "event": "tuned", or "ended" where it was stopped or failed."""
+        try:
+            if not isinstance(asked, dict):
+                raise EngineError('tune: not valid; give {"request": {...}, "prompts": [...], "goal": {"kind": "close", "value": 30}}.')
+            fields = dict(asked)
+            minutes = fields.pop("minutes", None)
+            if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 10_000):
+                raise EngineError(f"minutes: {minutes!r} is not valid; give a number from 0 to 10000.")
+            prompts = fields.get("prompts")
+            first = prompts[0] if isinstance(prompts, list) and prompts else ""
+            described = fields.get("request")
+            fields["request"] = form.request_from({"prompt": first, **described} if isinstance(described, dict) else described).model_dump()
+            task = tune_from(fields)
+            task.settings  # noqa: B018  # ranges that cannot be read stop here
+            job = worker.long.add("tune", tune_title(task), task, minutes)
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        yield {"event": "job", "job": job}
+        for one in worker.long.watch(job):
+            snapshot = worker.long.snapshot(job) or {}
+            if one.state in ON_ITS_WAY:
+                yield {"event": "progress", "state": one.state, "doing": one.said, "made": one.made, "left": one.left}
+            else:
+                yield {"event": "tuned" if one.state == "done" else "ended", "state": one.state, "said": one.said, **snapshot}
+
     def cancel(job: str) -> bool:
         """Stop a job within one step. False where no such job is on its way."""
-        return worker.cancel(str(job))
+        return worker.cancel(str(job)) or worker.long.stop(str(job))
 
     def list_presets() -> list[EVENT]:
         """Every preset: title, description, models, method, published figures."""
@@ -81,6 +112,7 @@ def build(worker: Worker) -> None:
         return worker.state()
 
     gr.api(compare, api_name="compare", concurrency_limit=24)
+    gr.api(tune, api_name="tune", concurrency_limit=24)
     gr.api(cancel, api_name="cancel", queue=False)
     gr.api(judge, api_name="simulate", queue=False)
     gr.api(list_presets, api_name="presets", queue=False)

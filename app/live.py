@@ -9,7 +9,7 @@ from typing import Any
 from cache_engine import Comparison, Event, Method, ModelFacts, Progress, SideDone, StepTrace
 
 from . import views
-from .worker import Waiting
+from .line import Waiting
 
 DRAWING = 0.3  # seconds between two drawings of a usual timeline
 USUAL = 56  # cells: 28 steps, two calls each

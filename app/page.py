@@ -13,7 +13,10 @@ from . import api, views
 from .components import header
 from .components.theme import css, theme
 from .form import default_model
-from .tabs import about, compare, published
+from .longjobs import LongJobs
+from .store import Store, home
+from .tabs import about, compare, published, tune
+from .tabs.tune_wiring import Tune
 from .worker import Worker
 from .zerogpu import comparer, on_zerogpu
 
@@ -22,17 +25,21 @@ MOST_WAITING = 24
 
 def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
-    worker = Worker(comparer(), None if on_zerogpu() else recorded)  # a record would cost a visitor's GPU time
+    lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
+    worker = Worker(comparer(), None if lent else recorded, LongJobs(None if lent else Store()))
     model = default_model(os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")
         with gr.Tabs(elem_classes="cl-tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 parts = compare.build(worker, model)
+            with gr.Tab("Tune", id="tune") as tuning:
+                tuned = tune.build(model)
             with gr.Tab("Published", id="published"):
                 published.build(parts, tabs)
             with gr.Tab("About", id="about"):
                 about.build()
+        Tune(tuned, parts, worker, tabs).wire(tuning, page)
         clock = gr.Timer(2)
         clock.tick(lambda: views.header((model,), _state(worker)), outputs=badge, queue=False, show_progress="hidden",
                    api_visibility="private")
@@ -44,10 +51,10 @@ def build_page() -> gr.Blocks:
 
 def _state(worker: Worker) -> str:
     state = worker.state()
-    return "busy" if state["running"] else "recording" if state["recording"] else "loading" if state["loading"] else "idle"
+    return "busy" if state["running"] or state["long"] else "recording" if state["recording"] else "loading" if state["loading"] else "idle"
 
 
 def launch_options() -> dict[str, Any]:
     """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a LoRA is."""
     return {"theme": theme(), "css": css(), "ssr_mode": False, "run_history": False, "enable_monitoring": False,
-            "max_file_size": "1gb", "show_error": False, "footer_links": ["api"], "pwa": False}
+            "max_file_size": "1gb", "allowed_paths": [str(home() / "jobs")], "show_error": False, "footer_links": ["api"], "pwa": False}

@@ -1,11 +1,13 @@
-"""Presets: each file of ``presets/`` is a setting with a name. They set a method's knobs and nothing else of the page.
+"""Presets: each file of ``presets/``, and those that the user saved, is a setting with a name. They set a method's knobs alone.
 
 Published figures are carried along as printed by their source; none of them was measured here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cache_engine import EngineError, method_from
 
+from .store import home
+
+MOST_LETTERS = 60
 FOLDER = Path(__file__).resolve().parent.parent / "presets"
 
 
@@ -42,7 +47,7 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    title: str = Field(min_length=1, max_length=60)
+    title: str = Field(min_length=1, max_length=MOST_LETTERS)
     description: str = Field(min_length=1, max_length=300)
     models: tuple[str, ...] | None
     steps: int | None = Field(ge=1, le=200)
@@ -77,11 +82,34 @@ def read(path: Path) -> Preset:
 
 @lru_cache
 def presets(folder: Path = FOLDER) -> tuple[Preset, ...]:
-    """All of them, in the order of their file names. Raises EngineError for the first that is wrong."""
+    """Those of a folder, in the order of their file names. Raises EngineError for the first that is wrong."""
     return tuple(read(path) for path in sorted(folder.glob("*.json")))
+
+
+def own() -> Path:
+    """Where this user's are kept."""
+    return home() / "presets"
+
+
+def save(title: str, description: str, model: str, steps: int, method: Mapping[str, Any]) -> Preset:
+    """A new preset of this user's. Raises EngineError where there is no name, or another has it."""
+    if not 1 <= len(title) <= MOST_LETTERS:
+        raise EngineError(f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters.")
+    if any(one.title == title for one in (*presets(), *presets(own()))):
+        raise EngineError(f"name: there is a preset “{title}” already; choose another name.")
+    preset = Preset(title=title, description=description[:300], models=(model,), steps=steps, method=dict(method))
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower()).strip("-")[:40]
+    path = own() / f"{plain}-{sha256(title.encode()).hexdigest()[:6]}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(preset.model_dump_json(indent=1, exclude_none=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"presets: {path.parent} cannot be written to ({error.strerror}); make room, or set CACHELENS_DIR.") from None
+    presets.cache_clear()
+    return preset
 
 
 def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
     """The presets that suit a model, by title; with ``method``, that method's alone."""
-    return {preset.title: preset for preset in presets()
+    return {preset.title: preset for preset in (*presets(), *presets(own()))
             if preset.suits(model) and method in (None, preset.method["name"])}

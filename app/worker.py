@@ -1,71 +1,40 @@
-"""The engine's thread: jobs wait in line, one runs at a time, its events go to whoever watches that job.
+"""The engine's thread: comparisons wait in line, one runs at a time, its events go to whoever watches it.
 
-The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records them. The page's
-generators only relay, because gradio moves them between threads. Nothing here imports torch: the engine does, on this thread, when it must.
+The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records them, and draws the long
+jobs' pictures. The page's generators only relay, because gradio moves them between threads. Nothing here imports torch: the engine
+does, on this thread, when it must.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import secrets
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from functools import partial
 
 from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, RunResult, compared, preload, recorded
 
+from .line import Costly, Job, Waiting
+from .longjobs import LongJobs
 from .recorder import Record, Recorder
 
-PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
-HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
 MOST_WAITING = 16
 MOST_KEPT = 64  # finished comparisons, so that a run can be shown again; about 6 MB each at 1024 x 1024
 
 log = logging.getLogger(__name__)
 
 
-class Waiting(NamedTuple):
-    """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed in."""
-
-    job: str
-    ahead: int
-    running: bool
-    loading: bool  # torch and diffusers are being imported
-    stopping: bool
-    seconds: float
-
-
-@dataclass(eq=False)
-class Job:
-    """One comparison on its way. ``key`` cannot be guessed: who knows it may cancel it and see its result."""
-
-    request: RunRequest
-    method: Method
-    key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-    stop: threading.Event = field(default_factory=threading.Event)
-    events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
-    since: float = field(default_factory=time.monotonic)
-    context: Context = field(default_factory=copy_context)  # of the visitor's request: a Space's quota is theirs
-
-
-@runtime_checkable
-class Costly(Protocol):
-    """What runs comparisons for a quota, and tells before one what it will take of it."""
-
-    def told(self, request: RunRequest, method: Method) -> str: ...
-
-
 class Worker:
     """One thread for one device, started by the first thing there is to do."""
 
     def __init__(self, compared: Callable[..., Comparison] = compared,
-                 record: Callable[..., RunResult] | None = recorded) -> None:
+                 record: Callable[..., RunResult] | None = recorded, long: LongJobs | None = None) -> None:
         self._compared = compared
+        self.long = long or LongJobs(None)
+        self.long.heard = self._told_of_long
         self.loaded = False  # torch and diffusers are imported
         self._baselines = Baselines()
         self._recorder = Recorder(self._baselines, record)
@@ -73,7 +42,7 @@ class Worker:
         self._turn = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
-        self._warming = False
+        self._warming = self._others = False
         self._thread: threading.Thread | None = None
 
     # ---- asked by the page ----
@@ -96,7 +65,7 @@ class Worker:
         try:
             yield (self._sign(job),)
             while True:
-                events, error = self._drained(job)
+                events, error = job.drained()
                 yield (self._sign(job), *events)
                 if error is not None:
                     raise error
@@ -157,8 +126,8 @@ class Worker:
         """What ``/health`` tells and the header shows."""
         with self._turn:
             running = self._running.request.model if self._running else None
-            return {"status": "ok", "loaded": self.loaded, "loading": self._warming,
-                    "running": running, "waiting": len(self._waiting), "recording": self._recorder.recording,
+            return {"status": "ok", "loaded": self.loaded, "loading": self._warming, "running": running,
+                    "waiting": len(self._waiting), "long": self.long.running, "recording": self._recorder.recording,
                     "to_record": self._recorder.due + self._recorder.recording}
 
     def _sign(self, job: Job) -> Waiting:
@@ -166,23 +135,6 @@ class Worker:
             running = self._running is job
             ahead = self._waiting.index(job) + (self._running is not None) if job in self._waiting else 0
         return Waiting(job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since)
-
-    @staticmethod
-    def _drained(job: Job) -> tuple[list[Event], Exception | None]:
-        """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it failed."""
-        events: list[Event] = []
-        begun, left = 0.0, HEARTBEAT
-        try:
-            while not events or not isinstance(events[-1], Comparison):
-                event = job.events.get(timeout=max(left, 0))
-                if isinstance(event, Exception):
-                    return events, event
-                begun = begun if events else time.monotonic()
-                events.append(event)
-                left = begun + PACE - time.monotonic()
-        except queue.Empty:
-            pass
-        return events, None
 
     # ---- the thread ----
     def _wake(self) -> None:
@@ -195,23 +147,36 @@ class Worker:
     def _work(self) -> None:
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: self._waiting or self._warming or self._recorder.due)
-                self._running = job = self._waiting.popleft() if self._waiting else None
-                due = None if job else self._recorder.take()
+                self._turn.wait_for(lambda: self._waiting or self._warming or self._recorder.due or self.long.due)
+                work = self._next()
             try:
                 self._preload()
-                if job:
-                    self._run(job)
-                elif due:
-                    self._recorder.make(due)
+                work()
             except Exception as error:  # the thread must outlive any job
-                if job:
-                    job.events.put(self._explained(error))
+                if self._running:
+                    self._running.events.put(self._explained(error))
                 else:
                     log.exception("preloading failed; the next comparison tries again")
             finally:
                 with self._turn:
                     self._running, self._warming = None, False
+
+    def _next(self) -> Callable[[], object]:
+        """Comparisons first, then records, then long jobs; but after each of the others a long job draws one picture."""
+        fair = self.long.due and self._others
+        self._others = not fair
+        if self._waiting and not fair:
+            self._running = self._waiting.popleft()
+            return partial(self._run, self._running)
+        due = None if fair else self._recorder.take()
+        if due:
+            return partial(self._recorder.make, due)
+        self._others = False
+        return self.long.step
+
+    def _told_of_long(self) -> None:
+        with self._turn:
+            self._wake()
 
     def _preload(self) -> None:
         if not self.loaded:

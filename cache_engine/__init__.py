@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     from .sites.attach import attached
     from .survey import Survey
     from .tradeoff import frontier
+    from .tuning.goal import Goal
+    from .tuning.report import tuned
+    from .tuning.space import USUAL
+    from .tuning.sweep import SweepTask, swept
+    from .tuning.tuner import TuneTask
 
 _HOME = {
     "comparison": ("Baselines", "compare", "compared", "recorded"),
@@ -70,15 +75,20 @@ _HOME = {
     "sites.attach": ("attached",),
     "survey": ("Survey",),
     "tradeoff": ("frontier",),
+    "tuning.goal": ("Goal",),
+    "tuning.report": ("tuned",),
+    "tuning.space": ("USUAL",),
+    "tuning.sweep": ("SweepTask", "swept"),
+    "tuning.tuner": ("TuneTask",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast",
-    "Knob", "Likeness", "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality",
-    "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "attached", "cache_bytes", "compare",
-    "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
+    "Goal", "Knob", "Likeness", "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality",
+    "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "SweepTask", "TuneTask", "USUAL", "attached", "cache_bytes",
+    "compare", "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
     "keep_baseline", "kept_baseline", "likeness_of", "method_from",
-    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate",
+    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate", "swept", "tuned",
 ]
 
 

@@ -14,10 +14,13 @@ times         views.times(comparison | None)                             none   
 difference    views.difference_facts(quality | None, gain)               none                            .cl-difference dd
 runs          views.runs(comparisons, chosen)                            choose {index} (of the list)    .cl-runs [data-index]
 recipe        views.recipe_parts(recipe, preset_recipe | None)           none                            .cl-recipe [data-part]
-chart         published_views.chart(entries, reading, chosen)            choose {id}, open {id}          .cl-chart [data-id]
-sheet         published_views.sheet(entries, reading, chosen)            choose {id}                     .cl-sheet [data-id]
-setting       published_views.card(entry | None)                         none                            .cl-setting dd
+chart         published_views.chart, tune_chart.drawn                   choose {id}, open {id}          .cl-chart [data-id]
+sheet         published_views | tune_views .sheet(...)                   choose {id}                     .cl-sheet [data-id]
+setting       published_views | tune_views .card(...)                    none                            .cl-setting dd
 notes         published_notes.read_with_care(model, quality, speed)      none                            .cl-notes li
+strips        tune_views.margins(setting, goal)                          none                            .cl-strips .track b
+jobs          job_views.jobs(jobs, chosen)                               choose {key}, act {key, act}    .cl-jobs [data-key]
+cells         sweep_views.cells(snapshot, order, chosen)                 choose {id}, open {id}          .cl-cells [data-id]
 dial          expected.waiting | dial                                    turn {goal, value}              .cl-dial .plot, .thumb
 stale         expected.stale | contender.captions                        none                            .cl-stale span
 
@@ -44,17 +47,22 @@ difference  {"rows": [{"name", "text"}], "top": "32 and more"}
 runs        {"steps", "unit", "chosen", "rows": [{"index", "recipe", "modes", "faster", "flops", "psnr", "word", "when"}],
             "baseline": row | None}
 recipe      {"parts": [{"code", "word", "title", "changed"}]}
-chart       {"title", "points": [{"id", "x", "y", "mark", "name", "lines": [..], "label", "strong"}], "chosen": id | None,
+chart       {"title", "points": [{"id", "x", "y", "mark", "name", "lines": [..], "label", "strong", "picture"}], "chosen": id,
             "x", "y": {"name", "ticks": [{"place", "text"}]}, "hint", "note", "legend": [{"mark", "text"}], "empty": sentence,
-            "lines": [{"kind", "points": [[x, y]]}], "cloud": [[x, y]], "band": [[x, low, high]], "limit": {"y", "text"} | None}
+            "lines": [{"kind", "points": [[x, y]]}], "cloud": [[x, y]], "band": [[x, low, high]], "limit": {"y" | "x", "text"} | None}
 sheet       {"title", "count", "columns": [{"text", "kind": "name" | "number" | "now"}], "sort": {"column", "down"}, "chosen",
-            "rows": [{"id", "mark", "tag", "mono", "cells": [{"text", "sort"}]}], "note", "empty"}
+            "rows": [{"id", "mark", "tag", "mono", "cells": [{"text", "sort"} | {"strip", "sort"}]}], "note", "empty"}
 setting     {"title", "kind", "code", "bars": [{"name", "share", "text", "look"}], "facts": [{"name", "text"}], "notes": [..]}
 notes       {"title", "notes": [{"title", "text", "on"}]}
+strips      {"title", "note", "rows": [{"label", "dots": [{"at", "look": "" | "below"}], "text", "told"}], "lines": [{"at", "kind"}],
+            "ticks": [{"at", "text"}]}
+jobs        {"jobs": [{"key", "title", "said", "note", "share", "state", "acts": [{"act", "text"}], "chosen"}], "empty"}
+cells       {"across", "down", "columns": [text], "tables": [{"title", "rows": [{"head", "cells": [{"id": key | "", "picture",
+            "lines": [..], "state": "done" | "waiting" | "refused"}]}]}], "chosen", "empty"}
 
 A chart's places are 0 (left, bottom) to 100, made by ``app.axes``. Its marks, told apart by shape: ring, diamond, triangle,
-cross, square; dot (measured), expected (dashed), edge (amber). A mark answers to the pointer (within 22 pixels of a finger),
-a click on a spot with several takes the next; arrow keys go along x; Enter or a double click opens. Lines are "best"
+cross, square; dot (measured), expected (dashed), running (half filled), edge (amber). A mark answers to the pointer (within 22
+pixels of a finger), a click on a spot with several takes the next; arrow keys go along x; Enter or a double click opens. Lines are "best"
 (dotted), "expected" (dashed) or plain.
 dial        {"state": "none" | "waiting" | "ready", "note", "points": [{"x", "y", "band": [y, y] | None}], "runs": [{"x", "y"}],
             "at": None | {"x", "y", "speed", "db", "told", "likeness"}, "db": [low, high] | None, "speeds": [{"place", "text"}],
@@ -147,7 +155,7 @@ def difference(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 
 def runs(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
     """Every run on the baseline at hand; a click chooses one."""
-    return _drawn("runs", value, **more)
+    return _drawn("runs", value, ("strip",), **more)
 
 
 def recipe(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
@@ -162,7 +170,7 @@ def chart(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 
 def sheet(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
     """A table that sorts itself; a row can be chosen."""
-    return _drawn("sheet", value, **more)
+    return _drawn("sheet", value, ("strip",), **more)
 
 
 def setting(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
@@ -173,6 +181,21 @@ def setting(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
 def notes(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
     """Sentences to keep in mind; those about what is looked at are lit."""
     return _drawn("notes", value, **more)
+
+
+def strips(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Dots against a floor: prompts, and settings one step away."""
+    return _drawn("strips", value, **more)
+
+
+def jobs(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Long jobs: how far they are, and what can be done with each."""
+    return _drawn("jobs", value, **more)
+
+
+def cells(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
+    """Pictures in a grid, a knob's values across and another's down."""
+    return _drawn("cells", value, **more)
 
 
 def dial(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:

@@ -3,6 +3,7 @@ const REST = 120; // milliseconds: a held arrow key tells Python where it stoppe
 const MARKS = {
   dot: shapeOf('circle', { r: 5 }), ring: shapeOf('circle', { r: 4.6 }), expected: shapeOf('circle', { r: 5 }),
   diamond: shapeOf('path', { d: 'M0-6.4 6.4 0 0 6.4-6.4 0z' }), edge: shapeOf('path', { d: 'M0-6.4 6.4 0 0 6.4-6.4 0z' }),
+  running: () => shape('g', {}, shape('circle', { r: 5 }), shape('path', { class: 'half', d: 'M0-5A5 5 0 0 1 0 5Z' })),
   triangle: shapeOf('path', { d: 'M0-6 6 5H-6z' }), square: shapeOf('path', { d: 'M-4.6-4.6h9.2v9.2h-9.2z' }),
   cross: shapeOf('path', { d: 'M-4.5-4.5 4.5 4.5M4.5-4.5-4.5 4.5' }),
 };
@@ -35,10 +36,10 @@ function drawGround({ x, y, lines = [], cloud = [], band = [], limit = null }) {
     ...y.ticks.map(({ place }) => shape('path', { class: 'grid', d: d([[0, place], [100, place]]) })),
     dots && shape('path', { class: 'cloud', d: dots }), band.length && shape('path', { class: 'band', d: d(area, 'Z') }),
     ...lines.filter((one) => one.points.length > 1).map((one) => shape('path', { class: 'line', 'data-kind': one.kind, d: d(one.points) })),
-    limit && shape('path', { class: 'limit', d: d([[0, limit.y], [100, limit.y]]) })].filter(Boolean));
+    limit && shape('path', { class: 'limit', d: d(limit.y === undefined ? [[limit.x, 0], [limit.x, 100]] : [[0, limit.y], [100, limit.y]]) })].filter(Boolean));
   axes.replaceChildren(...y.ticks.map(({ place, text }) => make('span', { class: 'ty', '--at': place }, text)),
     ...x.ticks.map(({ place, text }) => make('span', { class: 'tx', '--at': place }, text)),
-    ...(limit ? [make('output', { '--at': limit.y }, limit.text)] : []));
+    ...(limit ? [make('output', { '--at': limit.y ?? limit.x, 'data-across': limit.y === undefined }, limit.text)] : []));
 }
 
 const figure = (name) => shape('svg', { viewBox: '-12 -12 24 24', 'aria-hidden': 'true', 'data-mark': name }, (MARKS[name] ?? MARKS.dot)());
@@ -125,9 +126,9 @@ function point(i, many = 1) {
   set(marks, { 'data-near': i !== null });
   nodes.forEach((node, k) => node.toggleAttribute('data-pointed', k === i));
   if (i === null) return;
-  const { name, lines, x, y } = view.points[i];
+  const { name, lines, x, y, picture } = view.points[i];
   const more = many > 1 ? [`and ${many - 1} more on this spot: click again`] : [];
-  set(tip, { '--x': x, '--y': y, 'data-left': x > 55, 'data-up': y < 40 }, make('b', {}, name), ...[...lines, ...more].map((line) => make('span', {}, line)));
+  set(tip, { '--x': x, '--y': y, 'data-left': x > 55, 'data-up': y < 40 }, picture && make('img', { src: picture, alt: '' }), make('b', {}, name), ...[...lines, ...more].map((line) => make('span', {}, line)));
 }
 
 // Names beside their marks, where there is room; the strong ones first.

@@ -1,17 +1,3 @@
-const HEIGHT = { C: 1, p: 0.6, c: 0.28 };
-
-// A schedule without words: high is computed, low is cached.
-function strip(modes) {
-  const bars = [...modes].map((mode, i) => `M${i} ${1 - (HEIGHT[mode] ?? 0)}h.8V1h-.8z`).join('');
-  return shape('svg', { class: 'strip', viewBox: `0 0 ${Math.max(modes.length, 1)} 1`, preserveAspectRatio: 'none', role: 'img', 'aria-label': modes },
-    shape('path', { d: bars }));
-}
-
-// A long recipe breaks after an underscore, not inside a part.
-function broken(text) {
-  return text.split(/(?<=_)/).flatMap((part) => [make('wbr'), part]);
-}
-
 function row(run, unit, chosen) {
   const mine = run.index !== null && run.index === chosen;
   const name = run.index === null ? make('span', {}, run.recipe) : make('button', { type: 'button', 'aria-current': mine ? 'true' : null, title: 'Show this run' }, ...broken(run.recipe));

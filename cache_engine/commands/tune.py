@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-compute-ratio", help="goal: the closest picture with so many times less compute")
     parser.add_argument("--share", default="0.95", help="of the prompts that have to be as close")
     parser.add_argument("--most", default="6", help="settings to verify by real runs")
+    parser.add_argument("--minutes", help="no further setting is run after so many")
     parser.add_argument("--vary", action="append", default=[], metavar="KNOB=RANGE",
                         help="such as residual_diff_threshold='0.04..0.2 /5'; may be repeated; without it the usual ones")
     parser.add_argument("--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps")
@@ -33,26 +35,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..benchmark.table import replace, written
-    from ..tuning.report import described
-    from ..tuning.tuner import tune
+    from ..tuning.report import tuned
 
-    task = task_of(options)
-    standing = None
-    for standing in tune(task, options.out):
-        print(f"{standing.stage}: {standing.doing}", file=sys.stderr) if sys.stderr.isatty() else None
-    assert standing is not None
-    data = described(task, standing)
+    minutes = real(options.minutes)
+    if isinstance(minutes, str):
+        raise EngineError(f"minutes: {minutes!r} is not valid; give a number.")
+    ends = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    data: dict[str, Any] = {}
+    for data in tuned(task_of(options), options.out, enough=lambda: time.monotonic() > ends):
+        print(f"{data['stage']}: {data['doing']}", file=sys.stderr) if sys.stderr.isatty() else None
     with written(options.out):
         replace(options.out / "result.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
     return Answer(data, f"{text(data)}\n{options.out}")
 
 
 def task_of(options: argparse.Namespace) -> Any:
-    """The arguments as a Task. Raises EngineError."""
+    """The arguments as a TuneTask. Raises EngineError."""
     from ..benchmark.prompts import from_file
     from ..tuning.goal import Goal
-    from ..tuning.space import DEFAULT
-    from ..tuning.tuner import Task
+    from ..tuning.space import USUAL
+    from ..tuning.tuner import TuneTask
 
     prompts = (*options.prompt, *(from_file(options.prompts) if options.prompts else ()))
     if not prompts:
@@ -61,9 +63,9 @@ def task_of(options: argparse.Namespace) -> Any:
     if len(given) != 1:
         raise EngineError("goal: give one of --min-psnr, --min-speedup and --min-compute-ratio.")
     goal = Goal(kind=GOALS[given[0]], value=real(getattr(options, given[0])), share=real(options.share))  # pyright: ignore
-    return Task(request=request_of(options, prompt=prompts[0], seed=number(options.seed)), prompts=prompts, goal=goal,
+    return TuneTask(request=request_of(options, prompt=prompts[0], seed=number(options.seed)), prompts=prompts, goal=goal,
                 acceptance=from_file(options.accept) if options.accept else (), most=number(options.most),  # pyright: ignore
-                vary=dict(pairs(options.vary)) or dict(DEFAULT), fewer_steps=not options.no_fewer_steps)
+                vary=dict(pairs(options.vary)) or dict(USUAL), fewer_steps=not options.no_fewer_steps)
 
 
 def text(data: dict[str, Any]) -> str:

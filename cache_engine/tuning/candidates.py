@@ -89,9 +89,8 @@ def costs(candidates: Sequence[Candidate]) -> Costs:
                  float(np.mean([one.baseline_tflops for one in first])), float(np.mean([one.baseline_seconds for one in first])))
 
 
-def features(candidates: Sequence[Candidate], expected: np.ndarray, facts: ModelFacts) -> np.ndarray:
+def features(candidates: Sequence[Candidate], price: Costs, expected: np.ndarray, facts: ModelFacts) -> np.ndarray:
     """(n, 5): settings whose forecasts err alike are near each other."""
-    price = costs(candidates)
     rows = []
     for place, candidate in enumerate(candidates):
         knobs = candidate.method.model_dump()

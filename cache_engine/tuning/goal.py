@@ -54,6 +54,11 @@ class Search:
         self._costs.tflops[place], self._costs.seconds[place] = tflops, seconds
 
     @property
+    def costs(self) -> Costs:
+        """Expected, or measured where a setting was; later measurements do not reach what was handed out."""
+        return self._costs._replace(tflops=self._costs.tflops.copy(), seconds=self._costs.seconds.copy())
+
+    @property
     def believed(self) -> Believed:
         return self._belief.after(list(self.measured.items()))
 

@@ -1,72 +1,111 @@
-"""A tune's standing as plain data: for the command line, result files and the page."""
+"""A tune's standing as plain JSON values: for the command line, result files and the page."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..benchmark.job import setting_of
+from ..method import Method
 from ..recipe import format_recipe
-from .candidates import Candidate
+from ..records import Emit, ignore
 from .runs import Measured
-from .tuner import EDGE, Accepted, Standing, Task, Verified
+from .tuner import EDGE, Accepted, Standing, TuneTask, tune
+
+
+def tuned(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None,
+          enough: Callable[[], bool] = lambda: False) -> Iterator[dict[str, Any]]:
+    """``tune`` with each standing described."""
+    for standing in tune(task, folder, emit=emit, stop=stop, enough=enough):
+        yield described(task, standing)
+
+
+def described(task: TuneTask, standing: Standing) -> dict[str, Any]:
+    """``cloud``: all settings as [times less compute, times as fast, dB].  ``fewer_steps``: the plain model's among them, whole."""
+    one = _Settings(task, standing)
+    return {"goal": task.goal.model_dump(), "stage": standing.stage, "doing": standing.doing, "made": standing.made, "left": standing.left,
+            "settings": len(standing.candidates), "best": None if standing.best is None else one(standing.best),
+            "running": None if standing.running is None else one(standing.running),
+            "verified": [one(verified.place) for verified in standing.verified],
+            "frontier": [one(place) for place in frontier(standing)], "fewer_steps": [
+                one(place) for place, candidate in enumerate(standing.candidates) if candidate.method.name == "fewer_steps"],
+            "cloud": one.cloud()}
 
 
 def frontier(standing: Standing) -> list[int]:
     """Candidates that none is expected to beat in both compute and likeness, the dearest first."""
-    if standing.believed is None:
+    if standing.believed is None or standing.costs is None:
         return []
-    mean = standing.believed.mean
-    price = [candidate.forecasts[0].tflops or 0.0 for candidate in standing.candidates]
+    mean, price = standing.believed.mean, standing.costs.tflops
     found: list[int] = []
     best = -np.inf
-    for place in sorted(range(len(price)), key=lambda place: (price[place], -mean[place])):
+    for place in np.lexsort((-mean, price)).tolist():
         if mean[place] > best:
             best = mean[place]
             found.append(place)
     return found[::-1]
 
 
-def described(task: Task, standing: Standing) -> dict[str, Any]:
-    verified = {one.place: one for one in standing.verified}
-    accepted = {one.place: one for one in standing.accepted}
+class _Settings:
+    """Of one standing: a candidate's place -> all that is known of it."""
 
-    def one(place: int) -> dict[str, Any]:
-        return setting(task, standing, place, verified.get(place), accepted.get(place))
+    def __init__(self, task: TuneTask, standing: Standing) -> None:
+        self._goal, self._standing = task.goal, standing
+        self._verified = {one.place: one for one in standing.verified}
+        self._accepted = {one.place: one for one in standing.accepted}
 
-    return {"goal": task.goal.model_dump(), "stage": standing.stage, "settings": len(standing.candidates),
-            "best": None if standing.best is None else one(standing.best), "verified": [one(place) for place in verified],
-            "frontier": [one(place) for place in frontier(standing)]}
+    def __call__(self, place: int) -> dict[str, Any]:
+        """"expected" is what is believed now; "measured" is there once it was run, "acceptance" once it was on prompts not searched on."""
+        candidate, believed, costs = self._standing.candidates[place], self._standing.believed, self._standing.costs
+        assert believed is not None
+        assert costs is not None
+        known: dict[str, Any] = {
+            "key": setting_of(candidate.method).key, "recipe": format_recipe(candidate.method), "method": candidate.method.described(),
+            "schedule": candidate.schedule, "twins": len(candidate.twins), "expected": {
+                "compute_ratio": float(costs.full_tflops / costs.tflops[place]),
+                "speedup": float(costs.full_seconds / costs.seconds[place]),
+                "psnr_db": float(believed.mean[place]), "spread_db": float(believed.spread[place])}}
+        if verified := self._verified.get(place):
+            known["measured"] = {"psnr_db": verified.held, "whole": verified.whole, **self._figures(verified.runs)}
+        if accepted := self._accepted.get(place):
+            known |= self._beyond(candidate.method, accepted)
+        return known
+
+    def cloud(self) -> list[list[float]]:
+        believed, costs = self._standing.believed, self._standing.costs
+        if believed is None or costs is None:
+            return []
+        rows = np.column_stack([costs.full_tflops / costs.tflops, costs.full_seconds / costs.seconds, believed.mean])
+        return rows.round(3).tolist()
+
+    def _beyond(self, method: Method, accepted: Accepted) -> dict[str, Any]:
+        floor = self._goal.value if self._goal.kind == "close" else None
+        return {"acceptance": self._figures(accepted.runs), "on_the_edge": floor is not None and accepted.on_edge(floor),
+                "edge_db": None if floor is None else floor - EDGE, "neighbours": [
+                    {"recipe": format_recipe(one), "psnr_db": closeness, **_change(method, one)} for one, closeness in accepted.neighbours]}
+
+    def _figures(self, runs: tuple[Measured, ...]) -> dict[str, Any]:
+        """Means of what was measured, and how it lies: share above the floor, 5th percentile, the worst."""
+        if not runs:
+            return {"prompts": 0}
+        closeness, costs = np.array([run.closeness for run in runs]), self._standing.costs
+        assert costs is not None
+        worst = runs[int(closeness.argmin())]
+        tflops, seconds = float(np.mean([run.tflops for run in runs])), float(np.mean([run.seconds for run in runs]))
+        return {"prompts": len(runs), "tflops": tflops, "seconds": seconds, "compute_ratio": costs.full_tflops / tflops,
+                "speedup": costs.full_seconds / seconds, "mean_db": float(closeness.mean()),
+                "percentile_5_db": float(np.percentile(closeness, 5)), "worst_db": float(closeness.min()), "worst_prompt": worst.prompt,
+                "worst_picture": str(worst.picture), "worst_baseline": str(worst.baseline),
+                "share_above": float((closeness >= self._goal.value).mean()) if self._goal.kind == "close" else None,
+                "psnr_db_each": closeness.tolist()}
 
 
-def setting(task: Task, standing: Standing, place: int, verified: Verified | None, accepted: Accepted | None) -> dict[str, Any]:
-    """One candidate; "expected" is what is believed now, "measured" is there once it was run."""
-    candidate: Candidate = standing.candidates[place]
-    first = candidate.forecasts[0]
-    known: dict[str, Any] = {
-        "recipe": format_recipe(candidate.method), "method": candidate.method.described(), "schedule": first.schedule,
-        "twins": len(candidate.twins), "expected": {
-            "compute_ratio": first.compute_ratio, "speedup": first.speedup,
-            "psnr_db": None if standing.believed is None else float(standing.believed.mean[place]),
-            "spread_db": None if standing.believed is None else float(standing.believed.spread[place])}}
-    if verified:
-        known["measured"] = {"psnr_db": verified.held, "whole": verified.whole, **_figures(task, verified.runs)}
-    if accepted:
-        known["acceptance"] = _figures(task, accepted.runs)
-        known["neighbours"] = [{"recipe": format_recipe(method), "psnr_db": closeness} for method, closeness in accepted.neighbours]
-        known["on_the_edge"] = task.goal.kind == "close" and accepted.on_edge(task.goal.value)
-        known["edge_db"] = task.goal.value - EDGE if task.goal.kind == "close" else None
-    return known
-
-
-def _figures(task: Task, runs: tuple[Measured, ...]) -> dict[str, Any]:
-    """Means of what was measured, and how it lies: share above the floor, 5th percentile, the worst."""
-    if not runs:
-        return {"prompts": 0}
-    closeness = np.array([run.closeness for run in runs])
-    worst = runs[int(closeness.argmin())]
-    return {"prompts": len(runs), "tflops": float(np.mean([run.tflops for run in runs])),
-            "seconds": float(np.mean([run.seconds for run in runs])), "mean_db": float(closeness.mean()),
-            "percentile_5_db": float(np.percentile(closeness, 5)), "worst_db": float(closeness.min()), "worst_picture": str(worst.picture),
-            "share_above": float((closeness >= task.goal.value).mean()) if task.goal.kind == "close" else None,
-            "psnr_db_each": closeness.tolist()}
+def _change(method: Method, neighbour: Method) -> dict[str, Any]:
+    """The one knob that differs, and its value there."""
+    ours, theirs = method.described(), neighbour.described()
+    knob = next(name for name in ours if ours[name] != theirs[name])
+    return {"knob": knob, "value": theirs[knob]}

@@ -15,26 +15,29 @@ from PIL import Image
 from ..benchmark.folder import accept
 from ..benchmark.job import Setting, setting_of
 from ..benchmark.table import Table, read_text, replace, written
-from ..benchmark.work import png_of, row_of
 from ..loading import loaded
 from ..method import METHODS, Method
 from ..quality import measure
 from ..records import Emit, EngineError, RunRequest, RunResult, ignore
-from ..runner import run
 from ..survey import Survey, load
 
 REQUEST, SURVEYS = "request.json", "surveys"
 
 
 class Measured(NamedTuple):
-    """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the denoise loop."""
+    """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the denoise loop.
 
+    picture, baseline: its PNG, and the plain run's.
+    """
+
+    prompt: str
     psnr_db: float | None
     ssim: float
     tflops: float
     seconds: float
     schedules: dict[str, str]
     picture: Path
+    baseline: Path
 
     @property
     def closeness(self) -> float:
@@ -67,26 +70,27 @@ class Runs:
 
     def known(self, number: int, setting: Setting) -> Measured | None:
         """What was measured before."""
-        row = self._table.rows.get((number, setting.key))
-        return None if row is None else Measured(
-            row["psnr_db"], row["ssim"], row["tflops"], row["seconds"]["denoise"], row["schedules"], self._folder / row["picture"])
+        row, plain = (self._table.rows.get((number, one.key)) for one in (setting, BASELINE))
+        return None if row is None or plain is None else Measured(
+            self._prompts[number], row["psnr_db"], row["ssim"], row["tflops"], row["seconds"]["denoise"], row["schedules"],
+            self._folder / row["picture"], self._folder / plain["picture"])
 
     def measured(self, number: int, method: Method) -> Measured:
         """Known, or run now; the prompt's baseline has been run."""
         setting = setting_of(method)
-        return self.known(number, setting) or self._made(number, setting, run(self._of(number), method, **self._how))
+        return self.known(number, setting) or self._made(number, setting, self._run(number, method))
 
     def baseline(self, number: int) -> Measured:
         """The prompt's plain run, clocked."""
         return self.known(number, BASELINE) or self._made(
-            number, BASELINE, run(self._of(number), METHODS["baseline"](), side="baseline", **self._how))
+            number, BASELINE, self._run(number, METHODS["baseline"](), side="baseline"))
 
     def survey(self, number: int) -> Survey:
         """What settings are judged by, recorded in a plain run of its own: recording takes time."""
         path = self._folder / SURVEYS / f"{number:05d}.npz"
         if number not in self._surveys:
             if not path.is_file():
-                recorded = run(self._of(number), METHODS["baseline"](), side="baseline", survey=True, **self._how).survey
+                recorded = self._run(number, METHODS["baseline"](), side="baseline", survey=True).survey
                 assert recorded is not None
                 with written(self._folder):
                     part = path.with_name(f"part-{path.name}")
@@ -96,10 +100,14 @@ class Runs:
             self._surveys[number] = load(path)
         return self._surveys[number]
 
-    def _of(self, number: int) -> RunRequest:
-        return self._request.replaced(prompt=self._prompts[number])
+    def _run(self, number: int, method: Method, **how: Any) -> RunResult:
+        from ..runner import run  # torch
+
+        return run(self._request.replaced(prompt=self._prompts[number]), method, **how, **self._how)
 
     def _made(self, number: int, setting: Setting, result: RunResult) -> Measured:
+        from ..benchmark.work import png_of, row_of  # torch
+
         picture = result.image.convert("RGB")
         quality = measure(self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture)
         row = row_of(number, setting, result) | {"psnr_db": quality.psnr_db, "ssim": quality.ssim}

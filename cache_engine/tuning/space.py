@@ -14,7 +14,7 @@ Ranges = Mapping[str, tuple[Any, ...]]
 MOST = 20_000
 RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
 # Of dbcache, cut to what the model and the steps allow. Bn is left out: it has never been seen to pay.
-DEFAULT = {"Fn_compute_blocks": "1, 2, 4", "max_warmup_steps": "2, 4, 8", "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
+USUAL = {"Fn_compute_blocks": "1, 2, 4", "max_warmup_steps": "2, 4, 8", "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
            "residual_diff_threshold": "0.04..0.36 /9, 0.5, 0.7, 1", "taylorseer_order": "0..2"}
 
 

@@ -7,7 +7,7 @@ go on another day: every run is in the folder, and none is made twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,7 +20,7 @@ from ..records import Emit, RunRequest, Strict, Whole, ignore
 from . import space
 from .belief import Belief, Believed
 from .candidates import Candidate, costs, features, judged, spread_of
-from .goal import Goal, Search
+from .goal import Costs, Goal, Search
 from .runs import Measured, Runs, claim
 
 EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
@@ -31,7 +31,7 @@ TASK = "task.json"
 Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
-class Task(Strict):
+class TuneTask(Strict):
     """What to tune. ``vary``: ranges of the method's knobs, as text.  acceptance: prompts that the search never sees.
     most: settings to verify."""
 
@@ -40,9 +40,16 @@ class Task(Strict):
     acceptance: tuple[str, ...] = Field(default=(), max_length=1000)
     goal: Goal
     method: str = "dbcache"
-    vary: dict[str, str] = Field(default_factory=lambda: dict(space.DEFAULT))
+    vary: dict[str, str] = Field(default_factory=lambda: dict(space.USUAL))
     fewer_steps: bool = True
     most: Whole = Field(default=6, ge=1, le=500)
+
+    @property
+    def settings(self) -> list[Method]:
+        """All there is to choose from. Raises EngineError for ranges that cannot be read, fit nowhere or hold too much."""
+        facts = facts_of(resolve(self.request))
+        found: list[Method] = space.grid(self.method, space.ranges(self.method, self.vary), facts)
+        return found + (space.fewer(facts) if self.fewer_steps else [])
 
 
 class Verified(NamedTuple):
@@ -66,62 +73,75 @@ class Accepted(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on."""
+    """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on.  left: at most so many are to be drawn.
+
+    costs: expected, until measured.  running: the candidate that is being run.
+    """
 
     stage: Stage
     doing: str
     made: int
+    left: int = 0
     candidates: tuple[Candidate, ...] = ()
     believed: Believed | None = None
+    costs: Costs | None = None
     verified: tuple[Verified, ...] = ()
     best: int | None = None
     accepted: tuple[Accepted, ...] = ()
+    running: int | None = None
 
 
-def tune(task: Task, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None) -> Generator[Standing]:
+def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None,
+         enough: Callable[[], bool] = lambda: False) -> Generator[Standing]:
     """Tune, or go on where an earlier tune of the same task stopped. The last value's stage is "done".
 
+    enough: asked before each further setting is run; once it says True, the best so far meets the acceptance prompts.
     Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
     facts = facts_of(request)
-    methods: list[Method] = space.grid(task.method, space.ranges(task.method, task.vary), facts)
-    methods += space.fewer(facts) if task.fewer_steps else []
+    methods = task.settings
     claim(folder / TASK, task.model_dump(mode="json"), "tune")
     runs = Runs(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop)
     count = len(task.prompts)
+    beyond = 2 * len(task.acceptance) + CHECKED
+    most = task.most * count + beyond
     for number in range(count):
-        yield Standing("baselines", f"baseline {number + 1} of {count}", runs.made)
+        yield Standing("baselines", f"baseline {number + 1} of {count}", runs.made, 2 * (count - number) + most)
         runs.baseline(number)
-        yield Standing("baselines", f"survey {number + 1} of {count}", runs.made)
+        yield Standing("baselines", f"survey {number + 1} of {count}", runs.made, 2 * (count - number) - 1 + most)
         runs.survey(number)
     surveys = [runs.survey(number) for number in range(count)]
     candidates: list[Candidate] = []
+    expected, price = np.zeros(0), None
     for so_far, candidates in judged(methods, surveys):
-        yield Standing("judging", f"{len(methods)} settings judged on {so_far} of {count} prompts", runs.made, tuple(candidates))
-    expected = task.goal.held(np.array([candidate.closeness for candidate in candidates]))
-    belief = Belief(expected, features(candidates, expected, facts), spread_of(surveys))
-    yield from _Verification(task, runs, tuple(candidates), Search(task.goal, belief, costs(candidates))).steps()
+        expected, price = task.goal.held(np.array([candidate.closeness for candidate in candidates])), costs(candidates)
+        yield Standing("judging", f"{len(methods)} settings judged on {so_far} of {count} prompts", runs.made, most, tuple(candidates),
+                       Belief(expected, np.zeros((len(expected), 1)), spread_of(surveys)).after([]), price)
+    assert price is not None
+    belief = Belief(expected, features(candidates, price, expected, facts), spread_of(surveys))
+    yield from _Verification(task, runs, tuple(candidates), Search(task.goal, belief, price), enough).steps()
 
 
 class _Verification:
     """From judged to measured: the state of a tune while settings are run."""
 
-    def __init__(self, task: Task, runs: Runs, candidates: tuple[Candidate, ...], search: Search) -> None:
-        self._task, self._runs, self._candidates, self._search = task, runs, candidates, search
+    def __init__(self, task: TuneTask, runs: Runs, candidates: tuple[Candidate, ...], search: Search,
+                 enough: Callable[[], bool]) -> None:
+        self._task, self._runs, self._candidates, self._search, self._enough = task, runs, candidates, search, enough
         self._verified: list[Verified] = []
         self._accepted: dict[int, Accepted] = {}
 
     def steps(self) -> Iterator[Standing]:
-        while len(self._verified) < self._task.most and (place := self._search.next()) is not None:
+        while len(self._verified) < self._task.most and not self._enough() and (place := self._search.next()) is not None:
             yield from self._verify(place)
         while (place := self._best()) is not None and place not in self._accepted:
             yield from self._accept(place)
         yield self._standing("done", f"{self._runs.made} pictures drawn")
 
-    def _standing(self, stage: Stage, doing: str) -> Standing:
-        return Standing(stage, doing, self._runs.made, self._candidates, self._search.believed, tuple(self._verified), self._best(),
-                        tuple(self._accepted.values()))
+    def _standing(self, stage: Stage, doing: str, left: int = 0, running: int | None = None) -> Standing:
+        return Standing(stage, doing, self._runs.made, left, self._candidates, self._search.believed, self._search.costs,
+                        tuple(self._verified), self._best(), tuple(self._accepted.values()), running)
 
     def _best(self) -> int | None:
         """The best that reaches the goal, unless the acceptance prompts say that it does not."""
@@ -136,9 +156,10 @@ class _Verification:
         """Run a setting on the tuning prompts, the hardest first; one that has missed the goal is left."""
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
         found: list[Measured] = []
+        left = (self._task.most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED
         for number in map(int, np.argsort(candidate.closeness)):
-            yield self._standing("verifying", f"setting {len(self._verified) + 1} of at most {self._task.most}, prompt {len(found) + 1} "
-                                 f"of {count}")
+            yield self._standing("verifying", f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
+                                 left - len(found), place)
             found.append(self._runs.measured(number, candidate.method))
             missed = sum(one.closeness < goal.value for one in found)
             if goal.kind == "close" and missed > goal.may_miss(count):
@@ -154,12 +175,13 @@ class _Verification:
         found: list[Measured] = []
         near: list[tuple[Method, float]] = []
         for number in range(tuned, tuned + len(self._task.acceptance)):
-            yield self._standing("accepting", f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}")
+            yield self._standing("accepting", f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}",
+                                 2 * (len(self._task.acceptance) - len(found)) + CHECKED, place)
             self._runs.baseline(number)
             found.append(self._runs.measured(number, method))
         hardest = min(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)
         for neighbour in self._neighbours(method)[:CHECKED]:
-            yield self._standing("accepting", "what lies one step of one knob away")
+            yield self._standing("accepting", "what lies one step of one knob away", CHECKED - len(near), place)
             near.append((neighbour, self._runs.measured(hardest, neighbour).closeness))
         self._accepted[place] = Accepted(place, tuple(found), tuple(near))
 

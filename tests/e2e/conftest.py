@@ -19,30 +19,47 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("served")
-    log = folder / "log"
-    settings = {"PORT": str(port), "HOST": "127.0.0.1", "MODEL": "", "GRADIO_TEMP_DIR": str(folder)}
-    with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen([sys.executable, str(ROOT / "app.py")], cwd=folder, stdout=out, stderr=out,
-                                   env=os.environ | settings)
-        address = f"http://127.0.0.1:{port}"
+class Server:
+    """The launcher on a port of its own; ``folder`` is where it keeps things."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        settings = {"PORT": str(self.port), "HOST": "127.0.0.1", "MODEL": "", "GRADIO_TEMP_DIR": str(self.folder),
+                    "CACHELENS_DIR": str(self.folder / "kept")}
+        log = self.folder / "log"
+        with log.open("w", encoding="utf-8") as out:
+            self.process = subprocess.Popen([sys.executable, str(ROOT / "app.py")], cwd=self.folder, stdout=out, stderr=out,
+                                            env=os.environ | settings)
         for _ in range(600):
-            if process.poll() is not None:
+            if self.process.poll() is not None:
                 pytest.fail(f"the page stopped at once:\n{log.read_text(encoding='utf-8')}")
             try:
-                urllib.request.urlopen(address, timeout=1).read()
+                urllib.request.urlopen(self.address, timeout=1).read()
                 break
             except OSError:
                 time.sleep(0.2)
-        yield address
-        process.terminate()
-        process.wait(20)
+
+    def kill(self) -> None:
+        """At once, as a crash or a power cut does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's address."""
+    server = Server(tmp_path_factory.mktemp("served"))
+    server.start()
+    yield server.address
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from cache_engine.records import EngineError, RunRequest
 from cache_engine.tuning import space
 from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
 from cache_engine.tuning.goal import Costs, Goal, Search
-from cache_engine.tuning.tuner import Standing, Task, tune
+from cache_engine.tuning.tuner import Standing, TuneTask, tune
 
 KNOBS = {knob.name: knob for knob in METHODS["dbcache"].knobs()}
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
@@ -152,12 +152,12 @@ def test_too_many_settings_are_refused() -> None:
 
 
 # ---- a whole tune ----
-def task(**more: Any) -> Task:
+def task(**more: Any) -> TuneTask:
     fields: dict[str, Any] = dict(
         request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"), acceptance=("a tiny owl on a red background",),
         goal=Goal(value=28), most=3, vary={"residual_diff_threshold": "0.1, 0.3, 1", "max_warmup_steps": "1, 2", "taylorseer_order": "0, 1",
                                            "max_continuous_cached_steps": "1, 3, -1"})
-    return Task(**fields | more)
+    return TuneTask(**fields | more)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,54 @@
+"""The kinds of long job: how each is begun, and its task from JSON values."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from cache_engine import EngineError, Goal, RunRequest, SweepTask, TuneTask, swept, tuned
+
+Snapshot = dict[str, Any]
+
+
+class Start(Protocol):
+    """Begin a job of one kind, or go on with it: a picture between two values."""
+
+    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[Snapshot]: ...
+
+
+def _tune(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[Snapshot]:
+    return tuned(tune_from(json.loads(task)), folder, stop=stop, enough=enough)
+
+
+def _sweep(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[Snapshot]:
+    del enough  # a sweep is as long as it is
+    return swept(sweep_from(json.loads(task)), folder, stop=stop)
+
+
+def tune_from(fields: Mapping[str, Any]) -> TuneTask:
+    """A tune's task from JSON values. Raises EngineError."""
+    given = dict(fields)
+    given |= {"request": RunRequest(**_object(given, "request")), "goal": Goal(**_object(given, "goal"))}
+    given |= {name: tuple(given[name]) for name in ("prompts", "acceptance") if isinstance(given.get(name), list)}
+    return TuneTask(**given)
+
+
+def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
+    """A sweep's task from JSON values. Raises EngineError."""
+    given = dict(fields)
+    given["request"] = RunRequest(**_object(given, "request"))
+    if isinstance(given.get("axes"), list):
+        given["axes"] = tuple(tuple(axis) if isinstance(axis, list) else axis for axis in given["axes"])
+    return SweepTask(**given)
+
+
+def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    if not isinstance(given.get(name), Mapping):
+        raise EngineError(f"{name}: missing; give an object with its fields.")
+    return given[name]
+
+
+KINDS: Mapping[str, Start] = {"tune": _tune, "sweep": _sweep}

@@ -1,0 +1,63 @@
+"""A comparison in the engine's line: what was asked, what came of it so far, and the signs of life that its watcher gets."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+import time
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from cache_engine import Comparison, Event, Method, RunRequest
+
+PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
+HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
+
+
+class Waiting(NamedTuple):
+    """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed in."""
+
+    job: str
+    ahead: int
+    running: bool
+    loading: bool  # torch and diffusers are being imported
+    stopping: bool
+    seconds: float
+
+
+@dataclass(eq=False)
+class Job:
+    """One comparison on its way. ``key`` cannot be guessed: who knows it may cancel it and see its result."""
+
+    request: RunRequest
+    method: Method
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    stop: threading.Event = field(default_factory=threading.Event)
+    events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
+    since: float = field(default_factory=time.monotonic)
+    context: Context = field(default_factory=copy_context)  # of the visitor's request: a Space's quota is theirs
+
+    def drained(self) -> tuple[list[Event], Exception | None]:
+        """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it failed."""
+        events: list[Event] = []
+        begun, left = 0.0, HEARTBEAT
+        try:
+            while not events or not isinstance(events[-1], Comparison):
+                event = self.events.get(timeout=max(left, 0))
+                if isinstance(event, Exception):
+                    return events, event
+                begun = begun if events else time.monotonic()
+                events.append(event)
+                left = begun + PACE - time.monotonic()
+        except queue.Empty:
+            pass
+        return events, None
+
+
+@runtime_checkable
+class Costly(Protocol):
+    """What runs comparisons for a quota, and tells before one what it will take of it."""
+
+    def told(self, request: RunRequest, method: Method) -> str: ...

@@ -1,0 +1,170 @@
+"""Tunes and sweeps: jobs that outlive the tab and the server. First come, first served; the engine's thread draws a picture at a time,
+so that whoever wants a comparison waits for one picture, not for a whole tune. Nothing that was drawn is lost, whatever ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from cache_engine import Cancelled, EngineError, SweepTask, TuneTask
+
+from .kinds import KINDS, Snapshot, Start
+from .store import Kept, Store
+
+log = logging.getLogger(__name__)
+ON_ITS_WAY = ("waiting", "running", "stopping")
+HEARTBEAT = 0.5
+NOT_HERE = "jobs: long jobs are not run on a shared GPU that is lent by the second; run CacheLens on a machine of your own for them."
+
+
+class LongJobs:
+    """In line, and the one that is being drawn. ``store``: None where there are none (a Space that lends GPUs by the second)."""
+
+    def __init__(self, store: Store | None, kinds: Mapping[str, Start] = KINDS) -> None:
+        self._store, self._kinds = store, kinds
+        self._line: deque[Kept] = deque()
+        self._stop = threading.Event()
+        self._running: Iterator[Snapshot] | None = None
+        self._spent = 0.0
+        self._drawn = 0  # before the running one went on
+        self._latest: tuple[str, Snapshot] | None = None
+        self._lock = threading.Lock()
+        self.heard: Callable[[], None] = lambda: None  # called when there may be something to do
+
+    # ---- asked by the page ----
+    def add(self, kind: str, title: str, task: TuneTask | SweepTask, minutes: float | None = None) -> str:
+        """Hand in a job; its key. Raises EngineError."""
+        store = self._kept()
+        key = store.add(kind, title, task.model_dump_json(), None if minutes is None else 60 * minutes)
+        self._enter(key)
+        return key
+
+    def resume(self, key: str) -> None:
+        """Go on with one that ended before it was done, after those that wait. Raises EngineError."""
+        if self.one(key).state in ("stopped", "failed", "interrupted"):
+            self._kept().update(key, state="waiting", said="")
+            self._enter(key)
+
+    def stop(self, key: str) -> bool:
+        """Within one step; what was drawn is kept. False where it is not on its way."""
+        with self._lock:
+            here = next((job for job in self._line if job.key == key), None)
+            if here is None:
+                return False
+            if here is self._line[0] and self._running is not None:
+                self._stop.set()
+                self._kept().update(key, state="stopping")
+            else:
+                self._line.remove(here)
+                self._kept().update(key, state="stopped", said="it had not begun" if not here.made else "")
+        self.heard()
+        return True
+
+    def remove(self, key: str) -> None:
+        """With all its pictures; one that is on its way is left alone."""
+        with self._lock:
+            if not any(job.key == key for job in self._line):
+                self._kept().remove(key)
+
+    def listed(self) -> list[Kept]:
+        """All jobs, the newest first."""
+        return self._store.jobs() if self._store else []
+
+    def one(self, key: str) -> Kept:
+        """Raises EngineError for a key that is no job's."""
+        found = next((job for job in self.listed() if job.key == key), None)
+        if found is None:
+            raise EngineError("job: no job has this key; choose one of the list.")
+        return found
+
+    def watch(self, key: str) -> Iterator[Kept]:
+        """The job every HEARTBEAT seconds until it has ended. Leaving it stops nothing."""
+        while True:
+            one = self.one(key)
+            yield one
+            if one.state not in ON_ITS_WAY:
+                return
+            time.sleep(HEARTBEAT)
+
+    def snapshot(self, key: str) -> Snapshot | None:
+        """How far a job is, as ``tuned`` or ``swept`` say it; None before it began."""
+        with self._lock:
+            if self._latest and self._latest[0] == key:
+                return self._latest[1]
+        return self._store.snapshot(key) if self._store else None
+
+    def folder(self, key: str) -> Path:
+        return self._kept().of(key)
+
+    @property
+    def running(self) -> bool:
+        with self._lock:
+            return self._running is not None
+
+    # ---- the engine's thread ----
+    @property
+    def due(self) -> int:
+        """How many wait or run."""
+        with self._lock:
+            return len(self._line)
+
+    def step(self) -> None:
+        """Draw one picture of the job in front. Never raises: what goes wrong is said of the job."""
+        with self._lock:
+            job = self._line[0] if self._line else None
+        if job is None:
+            return
+        try:
+            self._drawn_on(job)
+        except StopIteration:
+            self._end(job, "done", "")
+        except Cancelled:
+            self._end(job, "stopped", "")
+        except EngineError as error:
+            self._end(job, "failed", str(error))
+        except Exception as error:
+            log.exception("job %s failed", job.key)
+            self._end(job, "failed", f"engine: it failed ({type(error).__name__}, more in the log); what was drawn is kept, resume to try "
+                                     "again.")
+
+    def _drawn_on(self, job: Kept) -> None:
+        store, begun = self._kept(), time.monotonic()
+        if self._running is None:
+            self._stop, self._spent, self._drawn = threading.Event(), job.spent, job.made
+            budget = job.budget
+            running = self._kinds[job.kind](job.task, store.of(job.key), stop=self._stop,
+                                            enough=lambda: budget is not None and self._spent >= budget)
+            with self._lock:
+                self._running = running
+        if self._stop.is_set():
+            raise Cancelled
+        snapshot = next(self._running)
+        self._spent += time.monotonic() - begun
+        with self._lock:
+            self._latest = job.key, snapshot
+        store.keep(job.key, snapshot)
+        store.update(job.key, state="stopping" if self._stop.is_set() else "running", said=snapshot["doing"],
+                     made=self._drawn + snapshot["made"], left=snapshot["left"], spent=self._spent)
+
+    def _end(self, job: Kept, state: str, said: str) -> None:
+        with self._lock:
+            self._running = None
+            self._line.remove(job)
+        try:
+            self._kept().update(job.key, state=state, said=said)
+        except EngineError:
+            log.exception("job %s: its end could not be noted", job.key)
+
+    def _enter(self, key: str) -> None:
+        with self._lock:
+            self._line.append(self.one(key))
+        self.heard()
+
+    def _kept(self) -> Store:
+        if self._store is None:
+            raise EngineError(NOT_HERE)
+        return self._store

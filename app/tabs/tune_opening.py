@@ -1,0 +1,79 @@
+"""Where a setting of tab *Tune* goes: into Compare, or among the presets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from cache_engine import EngineError, method_from
+
+from .. import form, sweep_views, tune_facts, views
+from ..longjobs import LongJobs
+from ..presets import presets_for, save
+from ..store import Kept
+from .compare_parts import Parts, Updates
+from .compare_setting import Setting
+from .tune import TuneParts
+
+
+class Opening:
+    """``compare``: the components of the tab that a setting is opened on, among ``tabs``."""
+
+    def __init__(self, parts: TuneParts, compare: Parts, long: LongJobs, tabs: gr.Tabs) -> None:
+        self.parts, self.compare, self.long, self.tabs, self.setting = parts, compare, long, tabs, Setting(compare)
+
+    def wire(self, options: dict[str, Any]) -> None:
+        parts, there = self.parts, self.compare
+        opened = [self.tabs, parts.saved, there.status, there.model, there.size, there.steps, there.seed, there.prompt, there.guidance,
+                  there.cfg, *there.chips, *self.setting.outputs]
+        for place in (parts.chart, parts.cells):
+            place.open(self.opened_at, inputs={parts.job, there.model}, outputs=opened, **options)
+        parts.open.click(self.opened, inputs={parts.job, parts.chosen, there.model}, outputs=opened, **options)
+        gr.on([parts.save.click, parts.name.submit], self.saved, inputs={parts.job, parts.chosen, parts.name, there.model, there.chosen},
+              outputs=[parts.saved, parts.name, there.preset], **options)
+
+    def _setting(self, job: str, key: str) -> tuple[Kept, dict[str, Any], str] | None:
+        """The job, the method, and the prompt that is hardest for it."""
+        snapshot = self.long.snapshot(job) if job else None
+        if snapshot is None:
+            return None
+        one = sweep_views.chosen_of(snapshot, key) if "axes" in snapshot else tune_facts.chosen_of(snapshot, key)
+        return None if one is None else (self.long.one(job), dict(one["method"]), one.get("measured", {}).get("worst_prompt", ""))
+
+    def opened_at(self, values: Updates, event: gr.EventData) -> Updates:
+        return self.opened(values | {self.parts.chosen: str(event.id)})
+
+    def opened(self, values: Updates) -> Updates:
+        """Model, size, seed, steps, prompt, method and knobs into Compare."""
+        there, found = self.compare, self._setting(values[self.parts.job], values[self.parts.chosen])
+        if found is None:
+            return {self.parts.saved: views.idle()}
+        job, method, prompt = found
+        request = json.loads(job.task)["request"]
+        target = request["model"]
+        moved = self.setting.for_model(target) if target != values[there.model] else {}
+        moved |= {there.model: target, there.size: form.size_text((request["width"], request["height"])), there.steps: request["steps"],
+                  there.seed: request["seed"], there.prompt: prompt or request["prompt"], self.tabs: gr.Tabs(selected="compare")}
+        moved |= {part: request[name] for part, name in ((there.guidance, "guidance"), (there.cfg, "true_cfg_scale"))
+                  if request[name] is not None}
+        same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(method)]
+        return moved | self.setting.to(target, request["steps"], method, same[0] if same else "") | {
+            there.status: views.idle(f"From “{job.title}”, on the prompt that is hardest for it." if prompt else f"From “{job.title}”.")}
+
+    def saved(self, values: Updates) -> Updates:
+        """The chosen setting as a preset of this user's."""
+        found = self._setting(values[self.parts.job], values[self.parts.chosen])
+        if found is None:
+            return {self.parts.saved: views.idle()}
+        job, method, _ = found
+        request = json.loads(job.task)["request"]
+        try:
+            name = str(values[self.parts.name] or "").strip()
+            preset = save(name, f"Found by “{job.title}”.", request["model"], request["steps"], method)
+        except EngineError as error:
+            return {self.parts.saved: views.failed(str(error)) | {"detail": ""}}
+        known = list(presets_for(values[self.compare.model], values[self.compare.chosen]))
+        return {self.parts.saved: views.idle(f"Saved: “{preset.title}” is among the presets of {method_from(method).title}."),
+                self.parts.name: "", self.compare.preset: gr.Radio(known, visible=bool(known))}

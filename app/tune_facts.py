@@ -1,0 +1,82 @@
+"""What a tune's snapshot (``tuned`` in the engine) knows of its settings: accessors that chart, sheet and card share. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from .words import plural
+
+Snapshot = Mapping[str, Any]
+Setting = Mapping[str, Any]
+SPREAD = 1.645  # standard deviations: nine of ten lie within
+
+
+def settings(snapshot: Snapshot) -> dict[str, Setting]:
+    """Every setting that the snapshot tells of, by its key; the measured ones first."""
+    listed = [*snapshot["verified"], *filter(None, [snapshot["best"], snapshot["running"]]), *snapshot["frontier"],
+              *snapshot["fewer_steps"]]
+    found: dict[str, Setting] = {}
+    for one in listed:
+        found.setdefault(one["key"], one)
+    return found
+
+
+def figures(one: Setting) -> Mapping[str, Any]:
+    """What was measured, else what is expected."""
+    return one.get("measured") or one["expected"]
+
+
+def name(one: Setting) -> str:
+    """As people call it: a recipe, or the plain model's steps."""
+    return plural(len(one["schedule"]), "plain step") if one["method"]["name"] == "fewer_steps" else one["recipe"]
+
+
+def per_cent(part: float) -> str:
+    """Of a goal: 95 %, 99.5 %."""
+    return f"{100 * part:g} %"
+
+
+def chosen_of(snapshot: Snapshot | None, wanted: str) -> Setting | None:
+    """The setting that was asked for, else the best so far."""
+    if snapshot is None:
+        return None
+    return settings(snapshot).get(wanted) or snapshot["best"]
+
+
+def served(path: str) -> str:
+    """Where the page finds a picture of a job's folder."""
+    return f"gradio_api/file={quote(path)}"
+
+
+def mark(one: Setting, snapshot: Snapshot) -> str:
+    """How chart and sheet mark a setting."""
+    if one.get("on_the_edge"):
+        return "edge"
+    if snapshot["running"] and snapshot["running"]["key"] == one["key"] and "measured" not in one:
+        return "running"
+    return "cross" if one["method"]["name"] == "fewer_steps" else "dot" if "measured" in one else "expected"
+
+
+def worst_neighbour(one: Setting) -> Mapping[str, Any] | None:
+    return min(one.get("neighbours", ()), key=lambda near: near["psnr_db"], default=None)
+
+
+def table(snapshot: Snapshot) -> str:
+    """As CSV: what the sheet shows, in plain numbers."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(["recipe", "state", "schedule", "compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above",
+                     "accepted_on", "accepted_share_above", "accepted_percentile_5_db", "accepted_worst_db", "worst_one_step_away_db",
+                     "on_the_edge"])
+    for one in settings(snapshot).values():
+        known, beyond, near = figures(one), one.get("acceptance", {}), worst_neighbour(one)
+        writer.writerow([one["recipe"], "measured" if "measured" in one else "expected", one["schedule"], known["compute_ratio"],
+                         known["speedup"], known["psnr_db"], known.get("spread_db"), known.get("prompts"), known.get("share_above"),
+                         beyond.get("prompts"),
+                         beyond.get("share_above"), beyond.get("percentile_5_db"), beyond.get("worst_db"), near and near["psnr_db"],
+                         one.get("on_the_edge", "")])
+    return out.getvalue()

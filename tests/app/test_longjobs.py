@@ -1,0 +1,205 @@
+"""Long jobs outlive the server, lose nothing, and let others through between two pictures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.job_views import jobs, seconds_left
+from app.kinds import sweep_from, tune_from
+from app.longjobs import LongJobs
+from app.store import Kept, Store
+from app.worker import Worker
+from cache_engine import METHODS, EngineError, Goal, RunRequest, SweepTask, TuneTask
+from tests.app.made import pair
+
+REQUEST = RunRequest(prompt="a fox", steps=4)
+TASK = TuneTask(request=REQUEST, prompts=("a fox", "an owl"), acceptance=("a pig",), goal=Goal(value=30))
+
+
+class Drawing:
+    """A kind of job that draws numbered pictures: each is a file, and none is drawn that is there. ``log``: whose turn it was."""
+
+    def __init__(self, count: int = 4, fails_at: int | None = None) -> None:
+        self.count, self.fails_at, self.log = count, fails_at, list[str]()
+
+    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        folder.mkdir(parents=True, exist_ok=True)
+        made = 0
+        for place in range(self.count):
+            yield {"doing": f"picture {place}", "made": made, "left": self.count - place, "stage": "running"}
+            if (folder / f"{place}").exists():
+                continue
+            if self.fails_at == place:
+                self.fails_at = None
+                raise EngineError("out: the disk is full; make room.")
+            (folder / f"{place}").touch()
+            self.log.append(folder.name)
+            made += 1
+        yield {"doing": "done", "made": made, "left": 0, "stage": "done"}
+
+
+def long(folder: Path, drawing: Drawing) -> LongJobs:
+    return LongJobs(Store(folder), {"tune": drawing})
+
+
+def steps(jobs: LongJobs, count: int = 100) -> None:
+    for _ in range(count):
+        if not jobs.due:
+            break
+        jobs.step()
+
+
+def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path: Path) -> None:
+    first = Drawing()
+    before = long(tmp_path, first)
+    key = before.add("tune", "Tune", TASK)
+    steps(before, 3)
+    assert before.one(key).state == "running"
+    assert before._store is not None
+    before._store._held.close()  # pyright: ignore  # as the end of its process does
+    second = Drawing()
+    after = long(tmp_path, second)
+    assert after.one(key).state == "interrupted"
+    assert not after.due  # what may have brought the server down is not begun by itself
+    after.resume(key)
+    steps(after)
+    assert after.one(key).state == "done"
+    assert (len(first.log), len(second.log)) == (2, 2)
+    assert after.one(key).made == 4
+    assert after.snapshot(key) == {"doing": "done", "made": 2, "left": 0, "stage": "done"}
+
+
+def test_first_come_first_served_and_each_ends_for_itself(tmp_path: Path) -> None:
+    drawing = Drawing(fails_at=2)
+    found = long(tmp_path, drawing)
+    one, other, third = (found.add("tune", f"Tune {place}", TASK) for place in range(3))
+    assert found.stop(third)
+    steps(found)
+    assert [found.one(key).state for key in (one, other, third)] == ["failed", "done", "stopped"]
+    assert found.one(one).said == "out: the disk is full; make room."
+    assert drawing.log == [one] * 2 + [other] * 4
+    found.resume(one)
+    found.resume(other)  # done: nothing to resume
+    steps(found)
+    assert found.one(one).state == "done"
+    assert drawing.log[6:] == [one] * 2
+
+
+def test_stop_ends_it_before_the_next_picture_and_keeps_what_there_is(tmp_path: Path) -> None:
+    drawing = Drawing()
+    found = long(tmp_path, drawing)
+    key = found.add("tune", "Tune", TASK)
+    steps(found, 2)
+    assert found.stop(key)
+    assert found.one(key).state == "stopping"
+    steps(found)
+    assert found.one(key).state == "stopped"
+    assert len(drawing.log) == 1
+    assert not found.stop(key)
+    assert (tmp_path / "jobs" / key / "0").exists()
+    found.remove(key)
+    assert found.listed() == []
+    assert not (tmp_path / "jobs" / key).exists()
+
+
+def test_a_job_on_its_way_is_not_removed(tmp_path: Path) -> None:
+    found = long(tmp_path, Drawing())
+    key = found.add("tune", "Tune", TASK)
+    steps(found, 2)
+    found.remove(key)
+    assert found.one(key).state == "running"
+
+
+def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def kind(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        for place in range(3):
+            asked.append(enough())
+            yield {"doing": "", "made": place, "left": 0, "stage": "running"}
+
+    store = Store(tmp_path)
+    found = LongJobs(store, {"tune": kind})
+    key = found.add("tune", "Tune", TASK, minutes=1)
+    store.update(key, spent=61.0)  # as an earlier server left it
+    found.stop(key)
+    found.resume(key)
+    steps(found)
+    assert asked == [True] * 3
+    assert found.one(key).spent >= 61
+
+
+def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
+    long(tmp_path, Drawing()).add("tune", "Tune", TASK)
+    with pytest.raises(EngineError, match="another CacheLens keeps its jobs"):
+        long(tmp_path, Drawing()).add("tune", "Tune", TASK)
+
+
+def test_looking_makes_nothing(tmp_path: Path) -> None:
+    assert LongJobs(Store(tmp_path / "none")).listed() == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_where_gpus_are_lent_by_the_second_there_are_none() -> None:
+    with pytest.raises(EngineError, match="long jobs are not run on a shared GPU"):
+        LongJobs(None).add("tune", "Tune", TASK)
+
+
+def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: Path) -> None:
+    """Comparisons handed in during a tune: between any two of them it draws at most one picture, and at least one."""
+    drawing = Drawing(count=8)
+    order: list[str] = []
+    handed_in = threading.Event()
+
+    class Told(Drawing):
+        def __call__(self, *given: Any, **more: Any) -> Iterator[dict[str, Any]]:
+            for snapshot in drawing(*given, **more):
+                order.append("tune")
+                if len(order) == 2:  # on its way
+                    handed_in.wait(20)
+                yield snapshot
+
+    def compared(*_: Any, **__: Any) -> Any:
+        order.append("comparison")
+        return pair(METHODS["dbcache"]())
+
+    worker = Worker(compared, None, LongJobs(Store(tmp_path), {"tune": Told()}))
+    key = worker.long.add("tune", "Tune", TASK)
+    jobs = [worker.submit(REQUEST, METHODS["dbcache"]()) for _ in range(3)]
+    handed_in.set()
+    for job in jobs:
+        for _ in worker.watch(job):
+            pass
+    for _ in worker.long.watch(key):
+        pass
+    places = [place for place, who in enumerate(order) if who == "comparison"]
+    assert places[0] <= 3
+    assert [later - earlier for earlier, later in itertools.pairwise(places)] == [2, 2]
+    assert worker.long.one(key).state == "done"
+
+
+def test_tasks_come_back_from_json_as_they_were() -> None:
+    assert tune_from(json.loads(TASK.model_dump_json())) == TASK
+    sweep = SweepTask(request=REQUEST, knobs={"max_warmup_steps": 2}, axes=(("Fn_compute_blocks", "1, 2"), ("taylorseer_order", "0..1")))
+    assert sweep_from(json.loads(sweep.model_dump_json())) == sweep
+    with pytest.raises(EngineError, match="goal: missing"):
+        tune_from({"request": {"prompt": "x"}, "prompts": ["x"]})
+
+
+def test_a_job_in_words() -> None:
+    one = Kept("k", "tune", "Tune, 30 dB", "{}", 180.0, "running", "setting 2, prompt 1 of 8", 20, 100, 40.0, 0.0)
+    assert seconds_left(one) == 140  # the budget ends it first
+    assert seconds_left(one._replace(budget=None)) == 200
+    row = jobs([one], "k")["jobs"][0]
+    assert (row["note"], row["share"]) == ("20 pictures in 40 s · at most 2 min left", 0.222)
+    assert row["acts"] == [{"act": "stop", "text": "Stop"}]
+    ended = jobs([one._replace(state="interrupted")], "")["jobs"][0]
+    assert [act["act"] for act in ended["acts"]] == ["resume", "remove"]
+    assert "nothing that was drawn is lost" in ended["note"]

@@ -1,0 +1,166 @@
+"""What chart, table, card and strips say of a real tune's snapshots."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import sweep_views, tune_facts, tune_form, tune_views
+from app.presets import own, presets_for, save
+from app.tune_chart import APART, Reading, drawn
+from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTask, tuned
+
+REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
+TASK = TuneTask(request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"),
+                acceptance=("a tiny owl on a red background",), goal=Goal(value=30), most=3,
+                vary={"residual_diff_threshold": "0.1, 0.3, 1", "max_continuous_cached_steps": "1, 3, -1"})
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return list(tuned(TASK, tmp_path_factory.mktemp("tune")))
+
+
+def test_the_frontier_appears_once_the_settings_are_judged(told: list[dict[str, Any]]) -> None:
+    assert drawn(told[0], Reading())["points"] == []
+    assert "frontier appears" in drawn(told[0], Reading())["empty"]
+    judged = next(one for one in told if one["stage"] == "judging")
+    view = drawn(judged, Reading())
+    assert {point["mark"] for point in view["points"]} == {"expected", "cross"}
+    assert len(judged["cloud"]) == judged["settings"]
+    assert 0 < len(view["cloud"]) <= judged["settings"]  # what lies beyond the axis is left out
+    assert view["limit"]["text"] == "30 dB"
+
+
+def test_what_was_measured_is_marked_so_and_the_best_is_named(told: list[dict[str, Any]]) -> None:
+    last = told[-1]
+    view = drawn(last, Reading(), last["best"]["key"])
+    by_key = {point["id"]: point for point in view["points"]}
+    for one in last["verified"]:
+        if one["key"] in by_key:  # within the axis
+            assert by_key[one["key"]]["mark"] in ("dot", "edge", "cross")
+            assert "measured on" in by_key[one["key"]]["lines"][1]
+            assert by_key[one["key"]]["picture"].startswith("gradio_api/file=")
+    assert by_key[last["best"]["key"]]["label"] == "best"
+    assert all(0 <= point[axis] <= 100 for point in view["points"] for axis in "xy")
+    assert all(0 <= place <= 100 for dot in view["cloud"] for place in dot)
+
+
+def test_marks_that_are_only_expected_leave_room_for_each_other(told: list[dict[str, Any]]) -> None:
+    places = sorted(point["x"] for point in drawn(told[-1], Reading())["points"] if point["mark"] == "expected")
+    assert all(later - earlier >= APART for earlier, later in itertools.pairwise(places))
+
+
+def test_near_the_goal_shows_ten_decibels(told: list[dict[str, Any]]) -> None:
+    near, whole = drawn(told[-1], Reading(near=True)), drawn(told[-1], Reading())
+    assert len(near["cloud"]) < len(whole["cloud"])
+    assert near["limit"]["y"] == 50
+
+
+def test_the_running_setting_is_shown(told: list[dict[str, Any]]) -> None:
+    running = next(one for one in told if one["stage"] == "verifying")
+    assert next(point["mark"] for point in drawn(running, Reading())["points"] if point["id"] == running["running"]["key"]) == "running"
+
+
+def test_table_and_csv_hold_every_setting_that_is_known_by_name(told: list[dict[str, Any]]) -> None:
+    last = told[-1]
+    rows = tune_views.sheet(last)["rows"]
+    assert {row["id"] for row in rows} == set(tune_facts.settings(last))
+    measured = tune_views.sheet(last, measured=True)["rows"]
+    assert {row["id"] for row in measured} == {one["key"] for one in last["verified"]}
+    table = list(csv.DictReader(io.StringIO(tune_facts.table(last))))
+    assert len(table) == len(rows)
+    best = next(row for row in table if row["recipe"] == last["best"]["recipe"])
+    assert float(best["psnr_db"]) == last["best"]["measured"]["psnr_db"]
+
+
+def test_the_card_says_what_the_acceptance_prompts_gave(told: list[dict[str, Any]]) -> None:
+    last = told[-1]
+    names = [fact["name"] for fact in tune_views.card(last, last["best"])["facts"]]
+    assert names[:2] == ["95 % of 2 tuning prompts reach", "Denoise loop, mean"]
+    assert "Above the floor, of 1 others" in names
+    assert tune_views.card(None, None)["title"] == "Best so far"
+    nothing = {**last, "best": None}
+    assert "lower it" in tune_views.card(nothing, None)["notes"][0]
+
+
+def test_dots_below_the_floor_and_cliffs_look_different() -> None:
+    one = {"acceptance": {"prompts": 2, "psnr_db_each": [29.0, 41.0]}, "edge_db": 28.0, "neighbours": [
+        {"recipe": "r", "knob": "max_warmup_steps", "value": 3, "psnr_db": 25.5}]}
+    view = tune_views.margins(one, {"kind": "close", "value": 30.0})
+    assert [[dot["look"] for dot in row["dots"]] for row in view["rows"]] == [["below", ""], ["below"]]
+    assert view["rows"][1]["text"] == "3: 25.5"
+    assert view["lines"][0]["at"] > view["lines"][1]["at"]
+
+
+# ---- what is typed ----
+def test_a_wish_becomes_a_task() -> None:
+    given: dict[str, Any] = dict(goal="At least this close", value=30, share=95, method="dbcache", vary="max_warmup_steps = 2, 4",
+                                 fewer_steps=True, prompts="a fox\n\n an owl ", acceptance="a pig")
+    task = tune_form.tune_task(REQUEST, **given)
+    assert task.prompts == ("a fox", "an owl")
+    assert task.goal == Goal(value=30, share=0.95)
+    for change, sentence in (({"prompts": " "}, "tuning prompts: there are none"), ({"acceptance": "a fox"}, "is a tuning prompt too"),
+                             ({"share": 0}, "held by: 0 is not valid"), ({"value": None}, "value: None is not valid"),
+                             ({"vary": "max_warmup_steps"}, "cannot be read"), ({"vary": ""}, "no knob is named")):
+        with pytest.raises(EngineError, match=sentence):
+            tune_form.tune_task(REQUEST, **given | change)
+
+
+@pytest.mark.parametrize("model", ["tiny", "flux-dev"])
+def test_prompts_are_shipped_and_no_acceptance_prompt_is_tuned_on(model: str) -> None:
+    tuning, acceptance = (tune_form.lines(tune_form.shipped(model, kind)) for kind in ("", "-acceptance"))
+    assert len(tuning) == 8
+    assert len(acceptance) >= 24
+    assert not set(tuning) & set(acceptance)
+
+
+def test_the_embedded_model_knows_every_word_of_its_prompts() -> None:
+    for kind in ("", "-acceptance"):
+        for prompt in tune_form.lines(tune_form.shipped("tiny", kind)):
+            assert not MODELS["tiny"].unknown_words(prompt)
+
+
+@pytest.mark.parametrize("method", tune_form.TUNABLE)
+def test_ranges_to_begin_with_can_be_read(method: str) -> None:
+    task = TuneTask(request=REQUEST, prompts=("a fox",), goal=Goal(value=30), method=method, fewer_steps=False,
+                    vary=tune_form.ranges(tune_form.usual_ranges(method)))
+    assert len(task.settings) >= 4
+
+
+# ---- sweep ----
+def swept(third: bool = False) -> dict[str, Any]:
+    axes = [{"knob": "a_b", "values": [1, 2]}, {"knob": "c", "values": [0.1, 0.2, 0.3]}, {"knob": "d", "values": [7, 8]}][: 2 + third]
+    cells = [{"values": list(values), "refused": "no"} for values in itertools.product(*(axis["values"] for axis in axes))]
+    return {"axes": axes, "cells": cells}
+
+
+def test_axes_swap_and_three_go_round_in_six() -> None:
+    view = sweep_views.cells(swept(), [])
+    assert (view["columns"], [row["head"] for row in view["tables"][0]["rows"]]) == (["1", "2"], ["0.1", "0.2", "0.3"])
+    order = sweep_views.next_order(swept(), [])
+    assert sweep_views.cells(swept(), order)["columns"] == ["0.1", "0.2", "0.3"]
+    seen, order = set(), [0, 1, 2]
+    for _ in range(6):
+        seen.add(tuple(order))
+        order = sweep_views.next_order(swept(third=True), order)
+    assert len(seen) == 6
+    assert [table["title"] for table in sweep_views.cells(swept(third=True), [0, 1, 2])["tables"]] == ["d 7", "d 8"]
+
+
+# ---- presets of one's own ----
+def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
+    method = METHODS["dbcache"](max_warmup_steps=3).described()
+    save("Mine", "found", "tiny", 28, method)
+    assert presets_for("tiny", "dbcache")["Mine"].method == method
+    assert "Mine" not in presets_for("flux-dev")
+    assert len(list(own().glob("*.json"))) == 1
+    for title in ("Mine", "", "x" * 61, next(iter(presets_for("tiny")))):
+        with pytest.raises(EngineError, match="name: "):
+            save(title, "found", "tiny", 28, method)
