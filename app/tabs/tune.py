@@ -77,9 +77,9 @@ def build(model: str) -> TuneParts:
         with gr.Column(elem_classes=["cl-card", "cl-goal"]):
             _wish(parts, model)
         with gr.Row(elem_classes="cl-tuned"):
-            with gr.Column(elem_classes="cl-plots"):
+            with gr.Column(elem_classes="cl-tune-plots"):
                 _plots(parts)
-            with gr.Column(elem_classes="cl-beside"):
+            with gr.Column(elem_classes="cl-tune-beside"):
                 _beside(parts)
     parts.clock = gr.Timer(1, active=False)
     return parts

@@ -158,3 +158,22 @@ page.close(verbose=False)
                          env=os.environ | {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"})
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == ""
+
+
+TUNE = {"request": {"seed": 7, "steps": 6}, "prompts": [APPLE], "goal": {"kind": "close", "value": 25.0}, "most": 2,
+        "vary": {"max_continuous_cached_steps": "1, 2", "residual_diff_threshold": "0.3, 1"}}
+
+
+def test_a_tune_streams_to_its_end_and_another_is_stopped(client: Client) -> None:
+    events = list(client.submit(TUNE, api_name="/tune"))
+    assert events[0]["event"] == "job"
+    assert any(event["event"] == "progress" for event in events[1:])
+    assert events[-1]["event"] == "tuned"
+    assert events[-1]["best"]["measured"]["psnr_db"] >= 25
+    longer = [APPLE, *(f"a {thing} on a red background" for thing in ("fox", "car", "owl"))]
+    stopped = client.submit(TUNE | {"prompts": longer}, api_name="/tune")
+    key = next(iter(stopped))["job"]
+    assert client.predict(key, api_name="/cancel")
+    assert list(stopped)[-1]["state"] == "stopped"
+    with pytest.raises(AppError, match="goal: missing"):
+        client.predict({name: value for name, value in TUNE.items() if name != "goal"}, api_name="/tune")

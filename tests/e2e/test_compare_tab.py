@@ -18,7 +18,9 @@ def generate(page: Page) -> None:
 
 
 def figure(page: Page, card: str) -> float:
-    return float(re.sub(r"[^\d.]", "", page.locator(f"[data-card={card}] .num").inner_text()))
+    number = page.locator(f"[data-card={card}] .num")
+    expect(number).to_have_text(re.compile(r"\d"))  # drawn a moment after the status
+    return float(re.sub(r"[^\d.]", "", number.inner_text()))
 
 
 def knob(page: Page, name: str, value: float) -> None:
