@@ -7,6 +7,7 @@ and narrows their bounds to the model at hand.
 from __future__ import annotations
 
 import math
+from abc import ABCMeta
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,11 @@ from cache_engine import (
 )
 
 from .words import memory
+
+# gradio's own bounds are those of the last answer: a value on its way while they move would be an error of the page. Whatever a
+# slider sends is checked by the records, which say what is wrong. Not by a class statement: gradio would write a stub file for it.
+Slider: type[gr.Slider] = ABCMeta.__new__(type(gr.Slider), "Slider", (gr.Slider,), {
+    "preprocess": lambda self, payload: payload, "__module__": __name__})
 
 FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
 MORE = "more"
@@ -177,7 +183,7 @@ def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[st
     if knob.type == "text":
         return gr.Textbox(placeholder="none", max_lines=1, **common)
     low, high = limits(knob, facts, knobs)
-    return gr.Slider(low, high, step=knob.step, buttons=[], **common)
+    return Slider(low, high, step=knob.step, buttons=[], **common)
 
 
 def knob_update(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any], **changes: Any) -> Any:

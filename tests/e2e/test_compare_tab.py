@@ -55,8 +55,8 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     knob(page, "residual_diff_threshold", 0)
     expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile("_R0_"))
     generate(page)
-    assert "eused the baseline of" in page.locator("#status").inner_text()
-    assert page.locator("[data-card=psnr] .num").inner_text() == "identical"
+    expect(page.locator("#status")).to_contain_text("eused the baseline of")
+    expect(page.locator("[data-card=psnr] .num")).to_have_text("identical")
     expect(page.locator("#timeline .cl-step [data-mode=cached], #timeline .cl-step[data-mode=cached]")).to_have_count(0)
     expect(page.locator("#runs [data-index]")).to_have_count(2)
 
@@ -120,3 +120,12 @@ def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
     assert visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     visit.page.get_by_role("button", name="Dark theme").click()  # nothing lies over the header
     assert visit.page.evaluate("document.body.classList.contains('dark')")
+
+
+def test_a_value_beyond_its_bounds_is_one_sentence_of_ours(visit: Visit) -> None:
+    """gradio's own slider would answer with an error of the page."""
+    page = visit.page
+    knob(page, "Fn_compute_blocks", 99)
+    expect(page.locator("#status")).to_contain_text("Fn_compute_blocks")
+    knob(page, "Fn_compute_blocks", 2)
+    expect(page.locator("#status")).not_to_contain_text("Fn_compute_blocks")
