@@ -137,7 +137,7 @@ def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[flo
         high = min(high, facts.blocks - 1 - _number(knobs.get(OPPOSITE[knob.name]), 0))
     elif knob.name in STEP_KNOBS:
         high = min(high, facts.steps)
-    return low, max(high, low, _number(knobs.get(knob.name), low))
+    return low, max(high, low + (knob.step or 1), _number(knobs.get(knob.name), low))  # a slider has to have a way to go
 
 
 def _number(value: Any, otherwise: float) -> float:
