@@ -21,6 +21,7 @@ FIGURES = ("image_reward", "clip_score", "psnr", "ssim", "lpips", "tflops", "lat
 AGAINST_BASELINE = ("image_reward", "clip_score")  # a share of the baseline's; the likeness of pictures has no such share
 FAMILIES = {"forecast": "DBCache + TaylorSeer", "dbcache": "DBCache", "other": "Other methods", "fewer": "Fewer steps",
             "baseline": "Baselines"}
+YOURS = "yours"  # the family of what the user measured: app.yours
 KNOBS = {"F": "Fn_compute_blocks", "B": "Bn_compute_blocks", "W": "max_warmup_steps", "MC": "max_continuous_cached_steps",
          "R": "residual_diff_threshold", "O": "taylorseer_order"}
 
@@ -31,8 +32,8 @@ class Baseline(NamedTuple):
     title: str
     model: str
     steps: int
-    image_reward: float
-    clip_score: float
+    image_reward: float | None
+    clip_score: float | None
     tflops: float
     printed_tflops: str
     latency_s: float | None = None
@@ -49,10 +50,11 @@ BASELINES = (SLOW, FAST, CITED, FOUR_STEPS)
 
 
 class Entry(NamedTuple):
-    """One setting of the tables.
+    """One setting of the tables, or of the user's own benchmark.
 
     printed: figures and ratios as printed, by column.  method: its name and knobs, empty for a baseline.
-    elsewhere: sentences on a figure that another table prints otherwise.
+    elsewhere: sentences on a figure that another table prints otherwise.  exact: figures that were measured, not read.
+    about: facts of a benchmark that only its card shows, title -> text.
     """
 
     key: str
@@ -63,11 +65,13 @@ class Entry(NamedTuple):
     printed: dict[str, str]
     elsewhere: tuple[str, ...] = ()
     preset: str = ""
+    exact: dict[str, float] = {}
+    about: dict[str, str] = {}
 
     def value(self, figure: str) -> float | None:
-        """As printed; None where no table prints it."""
+        """As printed or measured; None where no table prints it."""
         text = self.printed.get(figure)
-        return float(text) if text else None
+        return self.exact.get(figure, float(text)) if text else None
 
     def baseline(self, figure: str) -> float | None:
         if figure == "latency_s" and self.family == "forecast":
@@ -81,7 +85,7 @@ class Entry(NamedTuple):
             return value
         if base is None:
             return None
-        if self.family == "baseline":
+        if self.is_baseline:
             return 100.0 if figure in AGAINST_BASELINE else 1.0
         return 100 * value / base if figure in AGAINST_BASELINE else base / value
 
@@ -91,9 +95,13 @@ class Entry(NamedTuple):
         return 0 if value == -1 else value
 
     @property
+    def is_baseline(self) -> bool:
+        return self.method.get("name", "baseline") == "baseline"
+
+    @property
     def refused(self) -> str:
         """Why it cannot be opened in Compare: one sentence, or nothing."""
-        if self.family == "baseline":
+        if self.is_baseline:
             return "This is the baseline itself: every comparison runs it."
         return "" if self.method["name"] in METHODS else "This engine has no such method: the figures are all there is of it here."
 
@@ -110,8 +118,8 @@ def entries() -> tuple[Entry, ...]:
     return (*(_baseline(base, rows) for base in BASELINES), *(_entry(key, same) for key, same in found.items()))
 
 
-def entry(key: str) -> Entry | None:
-    return next((one for one in entries() if one.key == key), None)
+def entry(key: str, yours: Iterable[Entry] = ()) -> Entry | None:
+    return next((one for one in (*entries(), *yours) if one.key == key), None)
 
 
 def _key(config: str) -> str:
@@ -169,16 +177,17 @@ def _preset(rows: Iterable[dict[str, str]]) -> str:
     return next((one.title for one in presets() if one.published and names & set(one.published.configs)), "")
 
 
-def matching(model: str, families: Iterable[str] = FAMILIES, knobs: dict[str, list[Any]] | None = None, find: str = "") -> list[Entry]:
-    """The entries that pass all filters.
+def matching(model: str, families: Iterable[str] = FAMILIES, knobs: dict[str, list[Any]] | None = None, find: str = "",
+             yours: Iterable[Entry] = ()) -> list[Entry]:
+    """The entries that pass all filters. ``yours``, of whatever model, come last: they are drawn over the others.
 
     model: as the tables print it.  knobs: letter -> values to keep; they narrow DBCache's rows, other methods have none of
     them.  find: words that a name must contain, in any order and case.
     """
     families, words = set(families), find.lower().split()
     narrowed = {letter: set(values) for letter, values in (knobs or {}).items() if values}
-    return [one for one in entries()
-            if one.base.model == model and one.family in families
+    return [one for one in (*(one for one in entries() if one.base.model == model), *yours)
+            if one.family in families
             and all(one.knob(letter) is None or one.knob(letter) in values for letter, values in narrowed.items())
             and all(word in f"{one.name} {one.preset}".lower() for word in words)]
 

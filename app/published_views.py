@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .axes import Axis, around
-from .published import AGAINST_BASELINE, CITED, FAMILIES, FAST, FOUR_STEPS, SLOW, Entry
+from .published import AGAINST_BASELINE, CITED, FAMILIES, FAST, FOUR_STEPS, SLOW, YOURS, Entry
 
 View = dict[str, Any]
 AS_PRINTED, OWN = "as printed", "of its own baseline"
@@ -25,10 +25,14 @@ QUALITIES = {
     "image_reward": Figure("ImageReward", own="{:.1f} %"), "clip_score": Figure("CLIP score", own="{:.2f} %"),
     "psnr": Figure("PSNR as printed", "{:g} dB"), "ssim": Figure("SSIM"), "lpips": Figure("LPIPS", lower=True)}
 SPEEDS = {"tflops": Figure("TFLOPs", "{:g}", "{:.2f}×", lower=True), "latency_s": Figure("Latency", "{:g} s", "{:.2f}×", lower=True)}
-MARKS = {"forecast": "diamond", "dbcache": "ring", "other": "triangle", "fewer": "cross", "baseline": "square"}
+MARKS = {"forecast": "diamond", "dbcache": "ring", "other": "triangle", "fewer": "cross", "baseline": "square", YOURS: "dot"}
 X_NAMES = {("tflops", True): "times less compute, counted", ("latency_s", True): "times less time, the whole pipeline",
            ("tflops", False): "TFLOPs as printed, fewer to the right", ("latency_s", False): "seconds as printed, fewer to the right"}
 NOT_PRINTED = "not printed"
+ANOTHER_MODEL = "your runs, of another model, stand here against their own baseline alone"
+
+
+LEGEND = FAMILIES | {YOURS: "Your runs, measured"}
 
 
 class Reading(NamedTuple):
@@ -53,9 +57,14 @@ class Reading(NamedTuple):
 # ---- chart ----
 
 def chart(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
-    """The entries that have both figures, each at its place; dotted: the best at each speed."""
+    """The entries that have both figures, each at its place; dotted: the best published at each speed.
+
+    Figures of two models share no axis, but for those that are each against their own baseline.
+    """
     quality, speed = QUALITIES[reading.quality], SPEEDS[reading.speed]
-    at = {one.key: (x, y) for one in entries if (x := reading.value(one, reading.speed)) is not None
+    models = {one.base.model for one in entries if one.family != YOURS}
+    away = [one for one in entries if models and one.base.model not in models and not reading.own]
+    at = {one.key: (x, y) for one in entries if one not in away and (x := reading.value(one, reading.speed)) is not None
           and (y := reading.value(one, reading.quality)) is not None}
     title = f"{quality.title} against {'compute' if reading.speed == 'tflops' else 'time'}"
     if not at:
@@ -63,6 +72,8 @@ def chart(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
     across = around([x for x, _ in at.values()], log=True, turned=not reading.own)
     up = around([y for _, y in at.values()], turned=quality.lower)
     shown = [one for one in entries if one.key in at]
+    printed = [at[one.key] for one in shown if one.family != YOURS]
+    notes = [*["dotted: the best of the published rows shown"] * bool(printed), *[ANOTHER_MODEL] * bool(away)]
     scored = reading.own and bool(quality.own)
     return {
         "title": title, "chosen": chosen if chosen in at else None,
@@ -70,8 +81,8 @@ def chart(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
         "x": across.drawn(f"{X_NAMES[reading.speed, reading.own]} (log scale)", "{:g}×" if reading.own else speed.shape, 8),
         "y": up.drawn(f"{quality.title}{', % of its own baseline' if scored else ''}", "{:g} %" if scored else quality.shape),
         "hint": "lower is better: the axis is turned" if quality.lower else "higher is better",
-        "legend": [{"mark": MARKS[key], "text": text} for key, text in FAMILIES.items() if any(one.family == key for one in shown)],
-        "lines": [{"kind": "best", "points": _best(at.values(), across, up)}], "note": "dotted: the best of the rows shown",
+        "legend": [{"mark": MARKS[key], "text": text} for key, text in LEGEND.items() if any(one.family == key for one in shown)],
+        "lines": [{"kind": "best", "points": _best(printed, across, up)}], "note": "; ".join(notes),
     }
 
 
@@ -86,14 +97,17 @@ def _point(one: Entry, reading: Reading, across: Axis, up: Axis, at: tuple[float
     fast = reading.text(one, reading.speed)
     lines = [f"{fast} less {speed}" if reading.own else f"{fast} {'TFLOPs' if speed == 'compute' else 's'}",
              f"{QUALITIES[reading.quality].title} {reading.text(one, reading.quality)}"]
+    before = ["yours, measured", one.about["Model"]] if one.family == YOURS else [f"preset {one.preset}"] * bool(one.preset)
     return {"id": one.key, "x": across.place(at[0]), "y": up.place(at[1]), "mark": MARKS[one.family], "name": one.name,
-            "lines": [*[f"preset {one.preset}"] * bool(one.preset), *lines], "label": _label(one, reading), "strong": bool(one.preset)}
+            "lines": [*before, *lines], "label": _label(one, reading), "strong": bool(one.preset)}
 
 
 def _label(one: Entry, reading: Reading) -> str:
     """A name beside its mark: what people call a setting, never a recipe."""
     if one.preset:
         return _short(one.preset)
+    if one.family == YOURS:
+        return one.name.lower() if one.is_baseline else ""
     if one.family == "baseline":
         same = reading.own and one.base in (FAST, CITED)  # they stand on the first one
         return "" if same else "baseline" if one.base in (SLOW, FOUR_STEPS) else one.base.title
@@ -123,7 +137,8 @@ def sheet(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
     columns = [{"text": "Setting", "kind": "name"}] + [
         {"text": names.get(name, head), "kind": "now" if name in (reading.quality, reading.speed) else "number"}
         for name, head in heads.items()]
-    rows = [{"id": one.key, "mark": MARKS[one.family], "tag": _short(one.preset), "mono": one.method.get("name") == "dbcache",
+    rows = [{"id": one.key, "mark": MARKS[one.family], "tag": "yours" if one.family == YOURS else _short(one.preset),
+             "mono": one.method.get("name") == "dbcache",
              "cells": [{"text": one.name, "sort": one.name}]
              + [{"text": reading.text(one, name), "sort": reading.value(one, name)} for name in heads]} for one in entries]
     return {"title": "All rows", "count": f"{len(rows)} settings", "columns": columns, "rows": rows, "chosen": chosen or None,
@@ -138,21 +153,26 @@ def card(one: Entry | None) -> View:
     if one is None:
         return {"title": "No setting chosen", "kind": "", "code": "", "bars": [], "facts": [],
                 "notes": ["Choose a point or a row."]}
-    bars = [{"name": f"less {name}", "share": min((ratio or 0) / 7.5, 1), "text": f"{ratio:.2f}×" if ratio else "no figure",
-             "look": look} for name, look, ratio in (
-                 ("compute", "computed", one.own("tflops")), ("time", "forced", one.own("latency_s")))]
-    facts = [{"name": figure.title, "text": _told(one, name)} for name, figure in QUALITIES.items()]
+    facts = [{"name": figure.title, "text": told_of(one, name)} for name, figure in QUALITIES.items()]
     facts += [{"name": "TFLOPs", "text": _of(one, "tflops", "")}, {"name": "Latency", "text": _of(one, "latency_s", " s")},
               {"name": "Its own baseline", "text": one.base.title}]
     kinds = FAMILIES | {"other": "Another method", "baseline": "Baseline"}
     title = f"Preset {one.preset}" if one.preset else kinds[one.family]
-    return {"title": title, "kind": "published", "code": one.name, "bars": [] if one.family == "baseline" else bars, "facts": facts,
+    return {"title": title, "kind": "published", "code": one.name, "bars": [] if one.is_baseline else bars(one), "facts": facts,
             "notes": [*one.elsewhere, *_misprints(one), *filter(None, [one.refused])]}
 
 
-def _told(one: Entry, figure: str) -> str:
+def bars(one: Entry) -> list[View]:
+    """Two ratios to its own baseline, compute and time, which are never mixed."""
+    return [{"name": f"less {name}", "share": min((ratio or 0) / 7.5, 1), "text": f"{ratio:.2f}×" if ratio else "no figure",
+             "look": look} for name, look, ratio in (
+                 ("compute", "computed", one.own("tflops")), ("time", "forced", one.own("latency_s")))]
+
+
+def told_of(one: Entry, figure: str) -> str:
+    """A quality as printed, with its share of the baseline's where it has one."""
     text = one.printed.get(figure) or NOT_PRINTED
-    share = one.own(figure) if figure in AGAINST_BASELINE and one.family != "baseline" else None
+    share = one.own(figure) if figure in AGAINST_BASELINE and not one.is_baseline else None
     return text if share is None else f"{text} · {QUALITIES[figure].own.format(share)}"
 
 
@@ -160,7 +180,7 @@ def _of(one: Entry, figure: str, unit: str) -> str:
     text, base = one.printed.get(figure), one.baseline(figure)
     if not text:
         return NOT_PRINTED
-    return f"{text}{unit}" if one.family == "baseline" or base is None else f"{text} of {base:.2f}{unit}"
+    return f"{text}{unit}" if one.is_baseline or base is None else f"{text} of {base:.2f}{unit}"
 
 
 def _misprints(one: Entry) -> list[str]:

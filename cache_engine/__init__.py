@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .benchmark.outcome import Measured, Outcome, outcome_from
     from .comparison import Baselines, compare, compared, recorded
     from .footprint import cache_bytes
     from .kept import keep_baseline, kept_baseline
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .tuning.tuner import TuneTask
 
 _HOME = {
+    "benchmark.outcome": ("Measured", "Outcome", "outcome_from"),
     "comparison": ("Baselines", "compare", "compared", "recorded"),
     "footprint": ("cache_bytes",),
     "kept": ("keep_baseline", "kept_baseline"),
@@ -84,10 +86,11 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "BASELINE", "Baselines", "Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast",
-    "Goal", "Knob", "Likeness", "METHODS", "MODELS", "Method", "ModelFacts", "ModelSpec", "Plan", "Progress", "Quality",
+    "Goal", "Knob", "Likeness", "METHODS", "MODELS", "Measured", "Method", "ModelFacts", "ModelSpec", "Outcome", "Plan",
+    "Progress", "Quality",
     "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "SweepTask", "TuneTask", "USUAL", "attached", "cache_bytes",
     "compare", "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
-    "keep_baseline", "kept_baseline", "likeness_of", "method_from",
+    "keep_baseline", "kept_baseline", "likeness_of", "method_from", "outcome_from",
     "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate", "swept", "tuned",
 ]
 

@@ -62,7 +62,7 @@ RULES = [
     Rule("cache_engine.metrics* cache_engine.metric", TORCH_FREE + " metric metrics.* registry devices", "numpy",
          lazy=LOADERS + " torchvision torchmetrics"),
     Rule("cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder cache_engine.benchmark.table "
-         "cache_engine.benchmark.settings",
+         "cache_engine.benchmark.settings cache_engine.benchmark.outcome",
          TORCH_FREE + " benchmark.*", "pydantic"),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage ray huggingface_hub tqdm"),
     Rule("app.views app.share", "", "PIL"),

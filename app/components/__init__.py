@@ -16,7 +16,7 @@ runs          views.runs(comparisons, chosen)                            choose 
 recipe        views.recipe_parts(recipe, preset_recipe | None)           none                            .cl-recipe [data-part]
 chart         published_views.chart, tune_chart.drawn                   choose {id}, open {id}          .cl-chart [data-id]
 sheet         published_views | tune_views .sheet(...)                   choose {id}                     .cl-sheet [data-id]
-setting       published_views | tune_views .card(...)                    none                            .cl-setting dd
+setting       published_views | yours | tune_views .card(...)            none                            .cl-setting dd
 notes         published_notes.read_with_care(model, quality, speed)      none                            .cl-notes li
 strips        tune_views.margins(setting, goal)                          none                            .cl-strips .track b
 jobs          job_views.jobs(jobs, chosen)                               choose {key}, act {key, act}    .cl-jobs [data-key]
@@ -51,7 +51,8 @@ chart       {"title", "points": [{"id", "x", "y", "mark", "name", "lines": [..],
             "x", "y": {"name", "ticks": [{"place", "text"}]}, "hint", "note", "legend": [{"mark", "text"}], "empty": sentence,
             "lines": [{"kind", "points": [[x, y]]}], "cloud": [[x, y]], "band": [[x, low, high]], "limit": {"y" | "x", "text"} | None}
 sheet       {"title", "count", "columns": [{"text", "kind": "name" | "number" | "now"}], "sort": {"column", "down"}, "chosen",
-            "rows": [{"id", "mark", "tag", "mono", "cells": [{"text", "sort"} | {"strip", "sort"}]}], "note", "empty"}
+            "rows": [{"id", "mark", "tag", "mono", "cells": [{"text", "sort"} | {"strip", "sort"}]}], "note", "empty",
+            "file": None | {"name", "text"}}
 setting     {"title", "kind", "code", "bars": [{"name", "share", "text", "look"}], "facts": [{"name", "text"}], "notes": [..]}
 notes       {"title", "notes": [{"title", "text", "on"}]}
 strips      {"title", "note", "rows": [{"label", "dots": [{"at", "look": "" | "below"}], "text", "told"}], "lines": [{"at", "kind"}],

@@ -1,8 +1,9 @@
 let view = null, sorted = [], sort = null, active = 0;
 const body = make('tbody'), heads = make('tr');
 const count = make('span', { class: 'cl-note' }), note = make('p', { class: 'cl-note foot' }), none = make('p', { class: 'cl-note none' });
+const save = make('button', { type: 'button', class: 'cl-btn save' }, 'CSV');
 const title = make('h2'), table = make('table', {}, make('thead', {}, heads), body), tall = make('div', { class: 'tall' }, table);
-set(root, { class: 'cl-sheet cl-card', role: 'group' }, make('header', {}, title, count), none, tall, note);
+set(root, { class: 'cl-sheet cl-card', role: 'group' }, make('header', {}, title, count, save), none, tall, note);
 
 const MARKS = { ring: '○', dot: '●', running: '◑', diamond: '◆', triangle: '▲', cross: '×', square: '■', expected: '◌', edge: '◆' };
 
@@ -48,6 +49,13 @@ function reveal() {
   else if (tall.scrollTop < bottom) tall.scrollTop = bottom;
 }
 
+// The rows as a file, made here: nothing is left on the server.
+save.onclick = () => {
+  const link = make('a', { href: URL.createObjectURL(new Blob([view.file.text], { type: 'text/csv' })), download: view.file.name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
+
 body.onkeydown = (event) => {
   const to = { ArrowDown: active + 1, ArrowUp: active - 1, Home: 0, End: sorted.length - 1 }[event.key];
   const lines = body.querySelectorAll('button');
@@ -67,6 +75,8 @@ keep((value) => {
   note.textContent = view.note ?? '';
   none.textContent = view.empty ?? '';
   none.hidden = view.rows.length > 0;
+  save.hidden = !view.file;
+  set(save, { 'aria-label': `Save these rows as ${view.file?.name ?? ''}` });
   tall.hidden = note.hidden = !view.rows.length;
   arrange();
   reveal();

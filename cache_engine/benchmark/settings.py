@@ -109,8 +109,10 @@ class PublishedRow(NamedTuple):
 
     @property
     def described(self) -> dict[str, Any]:
-        """``{"name": method, knobs...}``, under the rule for runs that the tables were made with."""
+        """``{"name": method, knobs...}``, under the rule for runs that the tables were made with; all knobs of a method that we have."""
         described = read_name(self.config)
+        if described["name"] in METHODS:
+            described = method_from(described).described()
         return described | {"streak_rule": "before"} if described["name"] == "dbcache" else described
 
 

@@ -65,6 +65,7 @@ def _summary_arguments(parser: argparse.ArgumentParser) -> None:
 def _summary(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import lines
     from ..benchmark.folder import read
+    from ..benchmark.outcome import outcome
     from ..benchmark.summary import as_csv, markdown
     from ..benchmark.table import replace, written
 
@@ -74,6 +75,7 @@ def _summary(options: argparse.Namespace) -> Answer:
     with written(options.folder):
         replace(options.folder / "summary.md", page.encode())
         replace(options.folder / "summary.csv", table.encode())
+        replace(options.folder / "summary.json", outcome(job, engine, found).model_dump_json(indent=1).encode())
     data = {line.setting.key: {**line._asdict(), "setting": line.setting.method,
                                "metrics": {name: spread and spread._asdict() for name, spread in line.metrics.items()}} for line in found}
     return Answer(data, page)
@@ -129,7 +131,7 @@ def _worst(options: argparse.Namespace) -> Answer:
 REPORTS = (
     Command("merge", "join shards of one job into one folder", _merge_arguments, _merge),
     Command("score", "judge folders of pictures made elsewhere", _score_arguments, _score),
-    Command("summary", "the table in the seed's form, measured beside published; writes summary.md and summary.csv", _summary_arguments,
+    Command("summary", "the table in the seed's form, measured beside published; writes summary.md, .csv and .json", _summary_arguments,
             _summary),
     Command("plot", "charts of every metric against TFLOPs and seconds, and bars, as SVG in plots/", _folder_arguments, _plot),
     Command("worst", "a page of the worst pairs", _worst_arguments, _worst),

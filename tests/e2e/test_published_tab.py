@@ -1,9 +1,15 @@
-"""Tab Published in a real browser: it filters, shows, and opens a point in Compare, by mouse and by keyboard."""
+"""Tab Published in a real browser: it filters, shows, takes a benchmark, and opens a point in Compare, by mouse and by keyboard."""
 
 from __future__ import annotations
 
+import csv
+import json
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
+from cache_engine.__main__ import main
 
 from .conftest import Visit
 
@@ -140,3 +146,75 @@ def test_on_a_phone_the_nearest_point_answers_a_finger(visit: Visit) -> None:
     page.touchscreen.tap(*at(page, key, down=-18))
     expect(page.locator("#published-setting")).to_contain_text("Preset Ultra + TaylorSeer")
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real one: two prompts, two settings, of which the tables print one."""
+    folder = tmp_path_factory.mktemp("laid")
+    (folder / "prompts").write_text("a small red apple on a blue background\na tiny yellow star on a black background", encoding="utf-8")
+    (folder / "methods").write_text("F1B0_W4MC6_R0.24_T1O1\nF1B0_W1MC2_R1", encoding="utf-8")
+    assert main(["benchmark", "--model", "tiny", "--steps", "6", "--prompts", str(folder / "prompts"), "--methods",
+                 str(folder / "methods"), "--metrics", "psnr,ssim", "--threads", "1", "--out", str(folder / "out")]) == 0
+    assert main(["benchmark", "summary", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(visit: Visit, benchmark: Path, tmp_path: Path) -> None:
+    page = shown(visit)
+    measured = {one["setting"]["key"]: one for one in json.loads((benchmark / "summary.json").read_text(encoding="utf-8"))["settings"]}
+    free, medium = "F1B0_W1I1M0MC2_R1_T0O0", "F1B0_W4I1M0MC6_R0.24_T1O1"
+    rows, said = page.locator("#published-sheet tbody tr"), page.locator("#published-laid")
+    file = page.locator("#published-filters input[type=file]")
+    dots = page.locator("#published-chart .pt:has([data-mark=dot])")
+
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text((benchmark / "job.json").read_text(encoding="utf-8"), encoding="utf-8")
+    file.set_input_files(wrong)
+    expect(said).to_contain_text("benchmark: this is not what `benchmark summary` writes")
+    expect(rows).to_have_count(97)
+
+    file.set_input_files(benchmark / "summary.json")
+    expect(said).to_contain_text("3 settings of tiny FLUX (embedded), 6 steps, 128 × 128, 2 prompts.")
+    expect(rows).to_have_count(100)
+    expect(page.locator("#published-quality input:checked")).to_have_value("ssim")  # what the page opens with was not scored
+    expect(dots).to_have_count(2)
+    press(page, "speed", "Latency")
+    for key in (medium, free):
+        ssim, faster = measured[key]["metrics"]["ssim"], measured[key]["latency_ratio"]
+        expect(point(page, f"yours {key}")).to_have_attribute("aria-label", f"{key}, yours, measured, tiny FLUX (embedded), 6 steps, "
+                                                              f"128 × 128, {faster:.2f}× less time, SSIM {ssim:.4f}")
+
+    page.mouse.move(*at(page, f"yours {medium}"))
+    expect(page.locator("#published-chart .tip")).to_contain_text("yours, measured")
+    page.locator(f'#published-sheet [data-id="yours {medium}"] button').click()
+    card = page.locator("#published-setting")
+    expect(card.locator(".cl-kind")).to_have_attribute("data-kind", "measured")
+    expect(card).to_contain_text(f"{measured[medium]['metrics']['ssim']:.4f} · published 0.7718")
+    expect(card).to_contain_text("cpu")
+    expect(card).to_contain_text("2 prompts")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save these rows").click()
+    with saved.value.path().open(encoding="utf-8", newline="") as text:
+        kinds = [row["kind"] for row in csv.DictReader(text)]
+    assert (kinds.count("published"), kinds.count("measured")) == (97, 3)
+
+    press(page, "families", "●  Your runs")
+    expect(dots).to_have_count(0)
+    press(page, "families", "●  Your runs")
+    press(page, "figures", "as printed")
+    expect(page.locator("#published-chart")).to_contain_text("of another model")
+    press(page, "figures", "of its own baseline")
+    page.mouse.click(*at(page, f"yours {free}"))
+    expect(card).to_contain_text(free)
+    page.locator("#published-open").click()
+    expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value(free)
+    expect(page.locator("#steps input")).to_have_value("6")
+    expect(page.locator("#status")).to_contain_text(f"{free}, measured on tiny FLUX (embedded) at 6 steps.")
+
+    page.get_by_role("tab", name="Published").click()
+    page.locator("#published-remove").click()
+    expect(rows).to_have_count(97)
+    expect(card).to_contain_text("Preset Slow + TaylorSeer")
+    expect(page.locator("#published-remove")).to_be_hidden()
+    expect(page.locator("#published-families")).not_to_contain_text("Your runs")

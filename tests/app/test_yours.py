@@ -1,0 +1,163 @@
+"""The user's own benchmark among the published rows: its own baseline, its own dots, and nothing that was not measured."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import yours
+from app.published import FAMILIES, YOURS, Entry, entry, matching
+from app.published_file import HEADS, as_csv
+from app.published_notes import FLUX, LIGHTNING
+from app.published_views import ANOTHER_MODEL, NOT_PRINTED, Reading, chart, sheet
+from cache_engine import Engine, EngineError, Measured, Outcome, outcome_from, parse_recipe
+from cache_engine.benchmark.job import baseline_first
+from tests.app.gallery import HOSTILE
+
+MEDIUM, FREE = "F1B0_W4I1M0MC6_R0.24_T1O1", "F1B0_W2I1M0MC2_R0.3_T1O1"  # the first is a row of the tables
+ENGINE = Engine(model="tiny", revision="r", dtype="bfloat16", device="NVIDIA L4", placement="offloaded", versions="torch 2")
+ALL = [*FAMILIES, YOURS]
+
+
+def outcome(model: str = "tiny", **metrics: float | None) -> Outcome:
+    """A baseline and two settings, the second of them with rows for one prompt of two. Metrics: those of the cached ones."""
+    scores = {"image_reward": 1.0, "clip_score": 32.0} if "image_reward" in metrics else {}
+
+    def measured(setting: Any, rows: int, ratio: float, found: dict[str, float | None]) -> Measured:
+        return Measured(setting=setting, rows=rows, computed=6.0, tflops=1000 / ratio, latency=8 / ratio, latency_ratio=ratio,
+                        speedup=ratio + 0.5, compute_ratio=ratio, metrics=found)
+
+    plain, medium, free = baseline_first([parse_recipe(MEDIUM), parse_recipe(FREE)])
+    return Outcome(model=model, steps=12, width=128, height=96, seed=0, prompts=2, engine=ENGINE, settings=(
+        measured(plain, 2, 1, dict(scores)), measured(medium, 2, 2, metrics), measured(free, 1, 4, metrics)))
+
+
+def laid(folder: Path, model: str = "tiny", **metrics: float | None) -> tuple[Entry, ...]:
+    path = folder / "summary.json"
+    path.write_text(outcome(model, **metrics).model_dump_json(), encoding="utf-8")
+    return yours.read(path)
+
+
+def test_every_setting_stands_against_its_own_baseline(tmp_path: Path) -> None:
+    plain, medium, free = laid(tmp_path, image_reward=0.9, clip_score=31.0, psnr=34.0, psnr_wrapped=35.0, ssim=0.95, lpips=0.1)
+    assert [one.own("tflops") for one in (plain, medium, free)] == [1, 2, 4]
+    assert [one.own("latency_s") for one in (plain, medium, free)] == [1, 2, 4]
+    assert [medium.own(figure) for figure in ("image_reward", "clip_score")] == pytest.approx([90, 100 * 31 / 32])
+    assert free.own("image_reward") is None  # its baseline's mean is over other prompts
+    assert (medium.value("psnr"), medium.value("ssim"), medium.value("lpips")) == (35.0, 0.95, 0.1)
+    assert (medium.name, medium.preset) == (MEDIUM, "")
+
+
+def test_a_score_that_is_not_above_0_has_no_share(tmp_path: Path) -> None:
+    whole = outcome(image_reward=-0.5)
+    first = whole.settings[0].replaced(metrics={"image_reward": -1.0})
+    path = tmp_path / "summary.json"
+    path.write_text(whole.replaced(settings=(first, *whole.settings[1:]), engine=None).model_dump_json(), encoding="utf-8")
+    _, medium, _ = yours.read(path)
+    assert (medium.value("image_reward"), medium.own("image_reward")) == (-0.5, None)
+
+
+def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> None:
+    own = laid(tmp_path, ssim=0.95)
+    for model in (FLUX, LIGHTNING):
+        drawn = chart(matching(model, ALL, yours=own), Reading("ssim"))
+        dots = [one for one in drawn["points"] if one["mark"] == "dot"]
+        assert [one["id"] for one in dots] == [one.key for one in own[1:]]  # likeness to itself is no figure of the baseline
+        assert drawn["points"][-2:] == dots  # over the others
+        assert dots[0]["lines"][:2] == ["yours, measured", "tiny FLUX (embedded), 12 steps, 128 × 96"]
+        assert {one["mark"] for one in drawn["legend"]} >= {"dot"}
+    without = chart(matching(FLUX, FAMILIES, yours=own), Reading("ssim"))
+    assert [one for one in without["points"] if one["mark"] == "dot"] == []
+    narrowed = matching(FLUX, ALL, {"MC": [6]}, "r0.24 t1", own)
+    assert [one.family for one in narrowed] == ["forecast", YOURS]
+
+
+def test_metrics_that_were_not_scored_are_not_there(tmp_path: Path) -> None:
+    own = laid(tmp_path, ssim=0.95, psnr=34.0)
+    for quality in ("image_reward", "clip_score", "psnr", "lpips"):
+        assert [one for one in chart(matching(FLUX, ALL, yours=own), Reading(quality))["points"] if one["mark"] == "dot"] == []
+    card = yours.card(own[1])
+    facts = {fact["name"]: fact["text"] for fact in card["facts"]}
+    assert facts["PSNR"] == "34.00 dB"
+    assert not {"ImageReward", "CLIP score", "LPIPS", "PSNR, wrapped"} & set(facts)
+    assert NOT_PRINTED not in facts.values()
+    assert any("psnr_wrapped" in note for note in card["notes"])
+
+
+def test_figures_of_two_models_share_no_axis(tmp_path: Path) -> None:
+    printed = Reading("ssim", own=False)
+    for model, dots in (("tiny", 0), ("flux-dev", 2)):
+        drawn = chart(matching(FLUX, ALL, yours=laid(tmp_path, model, ssim=0.95)), printed)
+        assert len([one for one in drawn["points"] if one["mark"] == "dot"]) == dots
+        assert (ANOTHER_MODEL in drawn["note"]) == (not dots)
+    alone = chart(matching(FLUX, [YOURS], yours=laid(tmp_path, ssim=0.95)), printed)
+    assert len(alone["points"]) == 2
+    assert alone["lines"][0]["points"] == []
+    assert alone["note"] == ""
+
+
+def test_the_dotted_line_is_of_published_rows_alone(tmp_path: Path) -> None:
+    rows = matching(FLUX, ALL, yours=laid(tmp_path, ssim=0.9999))
+    drawn = chart(rows, Reading("ssim"))
+    best = max(drawn["points"], key=lambda one: one["y"])
+    assert best["mark"] == "dot"
+    assert [best["x"], best["y"]] not in drawn["lines"][0]["points"]
+
+
+def test_the_card_says_what_was_measured_on_what_and_what_is_published(tmp_path: Path) -> None:
+    own = laid(tmp_path, image_reward=0.9, clip_score=31.0, ssim=0.95, psnr=None, psnr_wrapped=None)
+    card = yours.card(own[1])
+    facts = {fact["name"]: fact["text"] for fact in card["facts"]}
+    assert (card["title"], card["kind"], card["code"]) == ("Your run", "measured", MEDIUM)
+    assert [bar["text"] for bar in card["bars"]] == ["2.00×", "2.00×"]
+    assert facts["SSIM"] == "0.9500 · published 0.7718"
+    assert facts["ImageReward"].startswith("0.9000 · 90.0 % · published ")
+    assert facts["TFLOPs"] == "500.00 of 1000.00"
+    assert facts["Latency"] == "4.00 s of 8.00 s"
+    assert (facts["Less compute, published"], facts["Less time, published"]) == ("3.94×", "2.75×")
+    assert (facts["Denoise loop"], facts["Prompts"], facts["PSNR"]) == ("2.50× faster", "2 prompts", "identical")
+    assert facts["Engine"] == "NVIDIA L4, bfloat16, offloaded, torch 2"
+    assert card["notes"] == ["Published: FLUX.1-dev at 50 steps on one NVIDIA L20."]
+    other = yours.card(own[2])
+    assert {fact["name"]: fact["text"] for fact in other["facts"]}["Prompts"] == "1 of 2 prompts"
+    assert "published" not in str(other["facts"])
+    plain = yours.card(own[0])
+    assert (plain["title"], plain["bars"], own[0].refused) == ("Your baseline", [], plain["notes"][-1])
+
+
+def test_rows_and_the_file_tell_yours_from_theirs(tmp_path: Path) -> None:
+    own = laid(tmp_path, ssim=0.95)
+    rows = matching(FLUX, ALL, yours=own)
+    assert [row["tag"] for row in sheet(rows, Reading())["rows"][-3:]] == ["yours"] * 3
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert tuple(read[0]) == HEADS
+    assert [one["setting"] for one in read] == [one.name for one in rows]
+    assert [one["kind"] for one in read] == ["published"] * 97 + ["measured"] * 3
+    assert (read[-1]["times_less_compute"], read[-1]["ssim"], read[-1]["psnr"]) == ("4.0000", "0.9500", "")
+    slow = next(one for one in read if one["preset"] == "Slow + TaylorSeer")
+    assert (slow["tflops"], slow["times_less_compute"], slow["baseline"]) == ("1153.05", "3.2322", "cache-dit's first run")
+
+
+def test_found_by_its_key_and_by_its_model(tmp_path: Path) -> None:
+    own = laid(tmp_path, "flux-dev", ssim=0.95)
+    assert entry(own[1].key, own) == own[1]
+    assert entry(own[1].key) is None
+    assert (own[1].base.model, yours.model_of(own[1])) == (FLUX, "flux-dev")
+    assert yours.model_of(laid(tmp_path, ssim=0.9)[1]) == "tiny"
+    assert [yours.title_of(name) for name in ("C:\\models\\mine\\", "/models/mine", "someone/mine")] == ["mine"] * 3
+    assert yours.told(own) == "3 settings of FLUX.1-dev, 12 steps, 128 × 96, 2 prompts."
+
+
+def test_names_from_a_file_are_text_alone(tmp_path: Path) -> None:
+    own = laid(tmp_path, HOSTILE[:300], ssim=0.9)
+    assert any(HOSTILE.split("/")[-1] in fact["text"] for fact in yours.card(own[1])["facts"])
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"^benchmark: the file cannot be read \(.*\); choose it again\.$"):
+        yours.read(tmp_path / "gone.json")
+    assert outcome_from(outcome(ssim=0.9).model_dump_json().encode()) == outcome(ssim=0.9)
