@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,14 +16,14 @@ Snapshot = dict[str, Any]
 class Start(Protocol):
     """Begin a job of one kind, or go on with it: a picture between two values."""
 
-    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[Snapshot]: ...
+    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[Snapshot]: ...
 
 
-def _tune(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[Snapshot]:
+def _tune(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[Snapshot]:
     return tuned(tune_from(json.loads(task)), folder, stop=stop, enough=enough)
 
 
-def _sweep(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[Snapshot]:
+def _sweep(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[Snapshot]:
     del enough  # a sweep is as long as it is
     return swept(sweep_from(json.loads(task)), folder, stop=stop)
 

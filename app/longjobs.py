@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 from cache_engine import Cancelled, EngineError, SweepTask, TuneTask
@@ -28,7 +28,7 @@ class LongJobs:
         self._store, self._kinds = store, kinds
         self._line: deque[Kept] = deque()
         self._stop = threading.Event()
-        self._running: Iterator[Snapshot] | None = None
+        self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
         self._drawn = 0  # before the running one went on
         self._latest: tuple[str, Snapshot] | None = None
@@ -152,8 +152,10 @@ class LongJobs:
 
     def _end(self, job: Kept, state: str, said: str) -> None:
         with self._lock:
-            self._running = None
+            running, self._running = self._running, None
             self._line.remove(job)
+        if running is not None:
+            running.close()  # it holds its folder
         try:
             self._kept().update(job.key, state=state, said=said)
         except EngineError:

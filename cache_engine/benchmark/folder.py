@@ -1,19 +1,16 @@
 """A benchmark's folder: job.json, engine.json, table.jsonl and images/. Every row is safe once written, whatever happens next.
-
-One process writes to it at a time.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 from ..records import Engine, EngineError
 from .job import Job, Key, job_from, key_of
 from .table import TABLE, Row, Table, read_rows, read_text, replace, written
 
-JOB, ENGINE, LOCK = "job.json", "engine.json", ".lock"
+JOB, ENGINE = "job.json", "engine.json"
 
 
 class Folder:
@@ -32,11 +29,6 @@ class Folder:
                 raise EngineError(f"out: {path} has files in it that are no benchmark's; choose another folder.")
             self._table = Table(path)
             try:
-                self._lock = self._locked()
-            except BaseException:
-                self._table.close()
-                raise
-            try:
                 if not (path / JOB).exists():
                     replace(path / JOB, job.model_dump_json(indent=1).encode())
                 self._table.load()
@@ -44,24 +36,11 @@ class Folder:
                 self.__exit__()
                 raise
 
-    def _locked(self) -> sqlite3.Connection:
-        """A lock that every system has and that is gone with its process, however that ends."""
-        lock = sqlite3.connect(self.path / LOCK, timeout=0, isolation_level=None)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
-            if "locked" not in str(error):
-                raise
-            raise EngineError(f"out: another benchmark is writing to {self.path}; wait for it, or choose another folder.") from None
-        return lock
-
     def __enter__(self) -> Folder:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._table.close()
-        self._lock.close()
 
     def accept(self, engine: Engine) -> None:
         """Rows of one table are of one engine: refuse another than the first."""

@@ -1,7 +1,7 @@
 """Rows and their pictures on disk: a row is safe once written, whatever happens next.
 
 A picture is written under another name, then renamed; after that its row is appended and synced. A kill leaves at most one torn
-last line, which is cut when the table is opened again.
+last line, which is cut when the table is opened again. One process writes to a folder at a time.
 """
 
 from __future__ import annotations
@@ -17,17 +17,25 @@ from typing import Any
 from ..records import EngineError
 from .job import Key, key_of
 
-TABLE, IMAGES = "table.jsonl", "images"
+TABLE, IMAGES, LOCK = "table.jsonl", "images", ".lock"
 Row = dict[str, Any]
 
 
 class Table:
-    """``table.jsonl`` of a folder, open for writing, and the pictures beside it. Raises OSError: see ``written``."""
+    """``table.jsonl`` of a folder, open for writing until it is closed, and the pictures beside it.
+
+    Raises EngineError where it is open elsewhere, and what the system raises: see ``written``.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: dict[Key, Row] = {}
-        self._file = (folder / TABLE).open("ab", buffering=0)
+        self._lock = _locked(folder)
+        try:
+            self._file = (folder / TABLE).open("ab", buffering=0)
+        except OSError:
+            self._lock.close()
+            raise
         self._size = 0
 
     def load(self) -> None:
@@ -64,6 +72,20 @@ class Table:
 
     def close(self) -> None:
         self._file.close()
+        self._lock.close()
+
+
+def _locked(folder: Path) -> sqlite3.Connection:
+    """A lock that every system has and that is gone with its process, however that ends. A job may be ended by another thread."""
+    lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        lock.close()
+        if "locked" not in str(error):
+            raise
+        raise EngineError(f"out: something else is writing to {folder}; wait for it, or choose another folder.") from None
+    return lock
 
 
 def read_rows(path: Path) -> tuple[list[Row], int]:

@@ -36,9 +36,8 @@ def run(options: argparse.Namespace) -> Answer:
     if not prompts:
         raise EngineError(f"prompts: {options.prompts} holds none; write one a line.")
     request = resolve(request_of(options, prompt=prompts[0], seed=number(options.seed)))
-    with tempfile.TemporaryDirectory() as temporary:
-        runs = Runs(options.out or Path(temporary), request, prompts)
-        closeness = []
+    closeness = []
+    with tempfile.TemporaryDirectory() as temporary, Runs(options.out or Path(temporary), request, prompts) as runs:
         for place in range(len(prompts)):
             runs.baseline(place)
             closeness.append(runs.measured(place, method).closeness)

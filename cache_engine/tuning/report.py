@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .tuner import EDGE, Accepted, Standing, TuneTask, tune
 
 
 def tuned(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None,
-          enough: Callable[[], bool] = lambda: False) -> Iterator[dict[str, Any]]:
+          enough: Callable[[], bool] = lambda: False) -> Generator[dict[str, Any]]:
     """``tune`` with each standing described."""
     for standing in tune(task, folder, emit=emit, stop=stop, enough=enough):
         yield described(task, standing)

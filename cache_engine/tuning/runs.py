@@ -52,7 +52,8 @@ BASELINE = setting_of(METHODS["baseline"]())
 class Runs:
     """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled; nothing half done is kept.
 
-    emit, stop: as in ``run``.  The folder is for one request, its prompts and one engine: EngineError for any other.
+    emit, stop: as in ``run``.  The folder is for one request, its prompts and one engine, and open for one at a time: EngineError for
+    any other. Use as a context manager.
     """
 
     def __init__(self, folder: Path, request: RunRequest, prompts: Sequence[str], *, emit: Emit = ignore,
@@ -60,13 +61,24 @@ class Runs:
         self._folder, self._request, self._prompts = folder, request, prompts
         self._how: dict[str, Any] = {"emit": emit, "stop": stop}
         self.made = 0
-        claim(folder / REQUEST, {"request": request.model_dump(mode="json"), "prompts": list(prompts)}, "runs")
-        accept(folder, loaded(request.model).engine)
         with written(folder):
-            (folder / SURVEYS).mkdir(exist_ok=True)
+            (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
             self._table = Table(folder)
-            self._table.load()
+        try:
+            claim(folder / REQUEST, {"request": request.model_dump(mode="json"), "prompts": list(prompts)}, "runs")
+            accept(folder, loaded(request.model).engine)
+            with written(folder):
+                self._table.load()
+        except BaseException:
+            self.__exit__()
+            raise
         self._surveys: dict[int, Survey] = {}
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._table.close()
 
     def known(self, number: int, setting: Setting) -> Measured | None:
         """What was measured before."""
@@ -129,5 +141,4 @@ def claim(path: Path, wanted: dict[str, Any], what: str) -> None:
             raise EngineError(f"out: {path.parent} holds another request's {what}; give the same arguments, or choose another folder.")
         return
     with written(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
         replace(path, json.dumps(wanted, indent=1).encode())

@@ -6,7 +6,7 @@ A generator like ``tune``: between two of its values at most one picture is draw
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,32 +71,32 @@ class Cell(NamedTuple):
     refused: str = ""
 
 
-def swept(task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None) -> Iterator[dict[str, Any]]:
+def swept(task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None) -> Generator[dict[str, Any]]:
     """Where the sweep is, as plain JSON values; the last one's stage is "done". Goes on where an earlier one of the task stopped.
 
     Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
     cells = task.cells
-    claim(folder / SWEEP, task.model_dump(mode="json"), "sweep")
-    runs = Runs(folder, request, (request.prompt,), emit=emit, stop=stop)
     wanted = [cell.method for cell in cells if cell.method]
-    known: dict[Method, Measured] = {method: found for method in wanted if (found := runs.known(0, setting_of(method)))}
-    plain = runs.known(0, setting_of(METHODS["baseline"]()))
+    with Runs(folder, request, (request.prompt,), emit=emit, stop=stop) as runs:
+        claim(folder / SWEEP, task.model_dump(mode="json"), "sweep")
+        known: dict[Method, Measured] = {method: found for method in wanted if (found := runs.known(0, setting_of(method)))}
+        plain = runs.known(0, setting_of(METHODS["baseline"]()))
 
-    def standing(stage: str, doing: str) -> dict[str, Any]:
-        return {"stage": stage, "doing": doing, "made": runs.made, "left": (plain is None) + len(set(wanted)) - len(known),
-                "axes": [{"knob": name, "values": list(values)} for name, values in task.ranges.items()],
-                "baseline": plain and {"tflops": plain.tflops, "seconds": plain.seconds, "picture": str(plain.picture)},
-                "cells": [_described(cell, known.get(cell.method) if cell.method else None, plain) for cell in cells]}
+        def standing(stage: str, doing: str) -> dict[str, Any]:
+            return {"stage": stage, "doing": doing, "made": runs.made, "left": (plain is None) + len(set(wanted)) - len(known),
+                    "axes": [{"knob": name, "values": list(values)} for name, values in task.ranges.items()],
+                    "baseline": plain and {"tflops": plain.tflops, "seconds": plain.seconds, "picture": str(plain.picture)},
+                    "cells": [_described(cell, known.get(cell.method) if cell.method else None, plain) for cell in cells]}
 
-    yield standing("baselines", "the plain run")
-    plain = runs.baseline(0)
-    for place, method in enumerate(wanted, 1):
-        if method not in known:
-            yield standing("running", f"setting {place} of {len(wanted)}")
-            known[method] = runs.measured(0, method)
-    yield standing("done", f"{runs.made} pictures drawn")
+        yield standing("baselines", "the plain run")
+        plain = runs.baseline(0)
+        for place, method in enumerate(wanted, 1):
+            if method not in known:
+                yield standing("running", f"setting {place} of {len(wanted)}")
+                known[method] = runs.measured(0, method)
+        yield standing("done", f"{runs.made} pictures drawn")
 
 
 def _described(cell: Cell, found: Measured | None, plain: Measured | None) -> dict[str, Any]:

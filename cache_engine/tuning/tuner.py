@@ -7,7 +7,7 @@ go on another day: every run is in the folder, and none is made twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,6 +17,7 @@ from pydantic import Field
 from ..method import Method
 from ..model import facts_of, resolve
 from ..records import Emit, RunRequest, Strict, Whole, ignore
+from ..survey import Survey
 from . import space
 from .belief import Belief, Believed
 from .candidates import Candidate, costs, features, judged, spread_of
@@ -99,28 +100,38 @@ def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.E
     Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
-    facts = facts_of(request)
     methods = task.settings
-    claim(folder / TASK, task.model_dump(mode="json"), "tune")
-    runs = Runs(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop)
+    with Runs(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop) as runs:
+        claim(folder / TASK, task.model_dump(mode="json"), "tune")
+        yield from _surveyed(task, runs)
+        surveys = [runs.survey(number) for number in range(len(task.prompts))]
+        candidates: list[Candidate] = []
+        for so_far, candidates in judged(methods, surveys):
+            search = search_of(task.goal, candidates, surveys)
+            yield Standing("judging", f"{len(methods)} settings judged on {so_far} of {len(surveys)} prompts", runs.made, _most_left(task),
+                           tuple(candidates), search.believed, search.costs)
+        yield from _Verification(task, runs, tuple(candidates), search_of(task.goal, candidates, surveys), enough).steps()
+
+
+def _most_left(task: TuneTask) -> int:
+    """Pictures, once the surveys are there; more where the best fall short on the acceptance prompts."""
+    return task.most * len(task.prompts) + 2 * len(task.acceptance) + CHECKED
+
+
+def _surveyed(task: TuneTask, runs: Runs) -> Iterator[Standing]:
     count = len(task.prompts)
-    beyond = 2 * len(task.acceptance) + CHECKED
-    most = task.most * count + beyond
     for number in range(count):
-        yield Standing("baselines", f"baseline {number + 1} of {count}", runs.made, 2 * (count - number) + most)
+        yield Standing("baselines", f"baseline {number + 1} of {count}", runs.made, 2 * (count - number) + _most_left(task))
         runs.baseline(number)
-        yield Standing("baselines", f"survey {number + 1} of {count}", runs.made, 2 * (count - number) - 1 + most)
+        yield Standing("baselines", f"survey {number + 1} of {count}", runs.made, 2 * (count - number) - 1 + _most_left(task))
         runs.survey(number)
-    surveys = [runs.survey(number) for number in range(count)]
-    candidates: list[Candidate] = []
-    expected, price = np.zeros(0), None
-    for so_far, candidates in judged(methods, surveys):
-        expected, price = task.goal.held(np.array([candidate.closeness for candidate in candidates])), costs(candidates)
-        yield Standing("judging", f"{len(methods)} settings judged on {so_far} of {count} prompts", runs.made, most, tuple(candidates),
-                       Belief(expected, np.zeros((len(expected), 1)), spread_of(surveys)).after([]), price)
-    assert price is not None
-    belief = Belief(expected, features(candidates, price, expected, facts), spread_of(surveys))
-    yield from _Verification(task, runs, tuple(candidates), Search(task.goal, belief, price), enough).steps()
+
+
+def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> Search:
+    """Nothing measured yet, all of them judged on these surveys."""
+    expected = goal.held(np.array([candidate.closeness for candidate in candidates]))
+    price = costs(candidates)
+    return Search(goal, Belief(expected, features(candidates, price, expected, surveys[0].facts), spread_of(surveys)), price)
 
 
 class _Verification:

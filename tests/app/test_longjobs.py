@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Drawing:
     def __init__(self, count: int = 4, fails_at: int | None = None) -> None:
         self.count, self.fails_at, self.log = count, fails_at, list[str]()
 
-    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[dict[str, Any]]:
         folder.mkdir(parents=True, exist_ok=True)
         made = 0
         for place in range(self.count):
@@ -120,7 +120,7 @@ def test_a_job_on_its_way_is_not_removed(tmp_path: Path) -> None:
 def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Path) -> None:
     asked: list[bool] = []
 
-    def kind(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def kind(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[dict[str, Any]]:
         for place in range(3):
             asked.append(enough())
             yield {"doing": "", "made": place, "left": 0, "stage": "running"}
@@ -159,7 +159,7 @@ def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: P
     handed_in = threading.Event()
 
     class Told(Drawing):
-        def __call__(self, *given: Any, **more: Any) -> Iterator[dict[str, Any]]:
+        def __call__(self, *given: Any, **more: Any) -> Generator[dict[str, Any]]:
             for snapshot in drawing(*given, **more):
                 order.append("tune")
                 if len(order) == 2:  # on its way

@@ -98,7 +98,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    with Folder(tmp_path, job()), pytest.raises(EngineError, match="another benchmark is writing to"):
+    with Folder(tmp_path, job()), pytest.raises(EngineError, match="something else is writing to"):
         Folder(tmp_path, job())
     Folder(tmp_path, job()).__exit__()
 

@@ -1,16 +1,12 @@
-"""Choosing settings: the belief is a Gaussian process, goals are what they say, and a tune draws nothing twice."""
+"""Choosing settings: the belief is a Gaussian process, goals are what they say, and ranges are read."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cache_engine.__main__ import main
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.model import facts_of
@@ -18,7 +14,6 @@ from cache_engine.records import EngineError, RunRequest
 from cache_engine.tuning import space
 from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
 from cache_engine.tuning.goal import Costs, Goal, Search
-from cache_engine.tuning.tuner import Standing, TuneTask, tune
 
 KNOBS = {knob.name: knob for knob in METHODS["dbcache"].knobs()}
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
@@ -149,96 +144,3 @@ def test_too_many_settings_are_refused() -> None:
     vary = space.ranges("dbcache", {"residual_diff_threshold": "0..1 /200", "max_warmup_steps": "0..199"})
     with pytest.raises(EngineError, match=r"ranges: \d+ settings are more than"):
         space.grid("dbcache", vary, facts_of(REQUEST))
-
-
-# ---- a whole tune ----
-def task(**more: Any) -> TuneTask:
-    fields: dict[str, Any] = dict(
-        request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"), acceptance=("a tiny owl on a red background",),
-        goal=Goal(value=28), most=3, vary={"residual_diff_threshold": "0.1, 0.3, 1", "max_warmup_steps": "1, 2", "taylorseer_order": "0, 1",
-                                           "max_continuous_cached_steps": "1, 3, -1"})
-    return TuneTask(**fields | more)
-
-
-@pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Standing]]:
-    folder = tmp_path_factory.mktemp("tune")
-    return folder, list(tune(task(), folder))
-
-
-def test_the_best_is_measured_and_reaches_the_goal(tuned: tuple[Path, list[Standing]]) -> None:
-    _, standings = tuned
-    last = standings[-1]
-    assert last.stage == "done"
-    assert last.best is not None
-    verified = {one.place: one for one in last.verified}[last.best]
-    assert verified.whole
-    assert min(run.closeness for run in verified.runs) >= 28
-    assert all(run.picture.is_file() for run in verified.runs)
-    cheaper = [one for one in last.verified if one.held >= 28 and one.runs[0].tflops < verified.runs[0].tflops * (1 - 1e-6)]
-    assert not cheaper
-
-
-def test_between_two_values_at_most_one_picture_is_drawn(tuned: tuple[Path, list[Standing]]) -> None:
-    made = [standing.made for standing in tuned[1]]
-    assert all(later - earlier <= 2 for earlier, later in itertools.pairwise(made))  # an acceptance prompt's baseline goes with it
-
-
-def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(tuned: tuple[Path, list[Standing]], tmp_path: Path) -> None:
-    folder, whole = tuned
-    halves = tune(task(), tmp_path)
-    drawn = 0
-    for standing in halves:
-        drawn = standing.made
-        if drawn == 5:
-            halves.close()
-            break
-    table = tmp_path / "table.jsonl"
-    table.write_bytes(table.read_bytes() + b'{"prompt": 0, "set')  # as a kill leaves it
-    again = list(tune(task(), tmp_path))
-    assert drawn + again[-1].made == whole[-1].made
-    keys = [(row["prompt"], row["setting"]) for row in map(json.loads, table.read_text(encoding="utf-8").splitlines())]
-    assert len(keys) == len(set(keys))
-    assert again[-1].best == whole[-1].best
-    assert list(tune(task(), folder))[-1].made == 0
-
-
-def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[Standing]]) -> None:
-    with pytest.raises(EngineError, match="holds another request's tune"):
-        list(tune(task(goal=Goal(value=31)), tuned[0]))
-
-
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out"
-    vary = ["--vary", "residual_diff_threshold=0.2,1", "--vary", "max_continuous_cached_steps=1,3"]
-    code = main(["tune", "--model", "tiny", "--steps", "8", "--prompt", REQUEST.prompt, "--min-psnr", "28", "--most", "2", *vary,
-                 "--out", str(out), "--json"])
-    assert code == 0
-    data = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert data["best"]["measured"]["psnr_db"] >= 28
-    assert json.loads((out / "result.json").read_text(encoding="utf-8")) == data
-
-
-def test_runs_of_another_request_are_not_taken_for_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prompts = tmp_path / "prompts.txt"
-    prompts.write_text("a big panda on a pink background\n", encoding="utf-8")
-    out = str(tmp_path / "out")
-    arguments = ["check", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), "--min-psnr", "1", "--out", out]
-    assert main([*arguments, "--steps", "4"]) == 0
-    assert main([*arguments, "--steps", "5"]) == 2
-    assert "holds another request's runs" in capsys.readouterr().err
-    engine = tmp_path / "out" / "engine.json"
-    engine.write_text(engine.read_text(encoding="utf-8").replace("float32", "bfloat16"), encoding="utf-8")
-    assert main([*arguments, "--steps", "4"]) == 2
-    assert "was made on another engine (dtype bfloat16, not float32)" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("floor", "code"), [("10", 0), ("99", 3)])
-def test_check_ends_with_3_where_a_setting_falls_short(floor: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prompts = tmp_path / "prompts.txt"
-    prompts.write_text("a big panda on a pink background\na small fox on a blue background\n", encoding="utf-8")
-    arguments = ["check", "--steps", "6", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), "--min-psnr", floor, "--json"]
-    assert main(arguments) == code
-    data = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert data["holds"] == (code == 0)
-    assert data["worst_db"] <= data["reached_db"] <= data["mean_db"]
