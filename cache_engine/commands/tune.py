@@ -70,6 +70,13 @@ def task_of(options: argparse.Namespace) -> Any:
 
 def text(data: dict[str, Any]) -> str:
     best = data["best"]
+    fell = [one for one in data["verified"] if one.get("acceptance", {}).get("prompts")]
+    if best is None and fell:
+        closest = max(fell, key=lambda one: one["acceptance"]["share_above"])
+        beyond = closest["acceptance"]
+        return (f"none of {data['settings']} settings was found to hold on the acceptance prompts ({len(fell)} were run there): "
+                f"{closest['recipe']} comes closest, {beyond['share_above']:.0%} of {beyond['prompts']} above the floor; lower the goal or "
+                "the share, or let more be verified with --most.")
     if best is None:
         return (f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were run); lower the goal, or "
                 "let more be verified with --most.")

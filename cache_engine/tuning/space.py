@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from typing import Any
 
 from ..method import METHODS, Knob, Method, method_from
+from ..methods.fewer_steps import FewerSteps
 from ..records import EngineError, ModelFacts
 
 Ranges = Mapping[str, tuple[Any, ...]]
@@ -93,8 +94,13 @@ def fewer(facts: ModelFacts) -> list[Method]:
     return [method_from({"name": "fewer_steps", "fraction": steps / facts.steps}) for steps in range(2, facts.steps)]
 
 
-def neighbours(method: Method, vary: Ranges) -> list[Method]:
-    """One step of one knob away, within its range (numbers in order; other kinds of knob have no next one)."""
+def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[Method]:
+    """Those of ``known`` that are one step of one knob away (numbers in order; other kinds of knob have no next one). Of the plain
+    model with fewer steps: the next one to either side."""
+    if isinstance(method, FewerSteps):
+        plain = sorted((one for one in known if isinstance(one, FewerSteps)), key=lambda one: one.fraction)
+        place = plain.index(method)
+        return [*plain[max(place - 1, 0):place], *plain[place + 1:place + 2]]
     found = []
     for name, several in vary.items():
         if any(isinstance(value, str) for value in several):
@@ -105,4 +111,4 @@ def neighbours(method: Method, vary: Ranges) -> list[Method]:
             continue
         place = ordered.index(here)
         found += [method.replaced(**{name: ordered[there]}) for there in (place - 1, place + 1) if 0 <= there < len(ordered)]
-    return found
+    return [one for one in found if one in known]

@@ -33,8 +33,8 @@ Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
 class TuneTask(Strict):
-    """What to tune. ``vary``: ranges of the method's knobs, as text.  acceptance: prompts that the search never sees.
-    most: settings to verify."""
+    """What to tune. ``vary``: ranges of the method's knobs, as text.  acceptance: prompts that the search never sees, but for those on
+    which its best fell short.  most: settings to verify, and as many again where the best of them fall short there."""
 
     request: RunRequest
     prompts: tuple[str, ...] = Field(min_length=1, max_length=200)
@@ -127,6 +127,13 @@ def _surveyed(task: TuneTask, runs: Runs) -> Iterator[Standing]:
         runs.survey(number)
 
 
+def around(method: Method, vary: space.Ranges, candidates: Sequence[Candidate], believed: Believed) -> list[Method]:
+    """One step of one knob away, those first that are believed to be furthest off; twins of the setting are the setting."""
+    place_of = {one: place for place, candidate in enumerate(candidates) for one in (candidate.method, *candidate.twins)}
+    near = space.neighbours(method, vary, place_of)
+    return sorted((one for one in near if place_of[one] != place_of[method]), key=lambda one: believed.mean[place_of[one]])
+
+
 def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> Search:
     """Nothing measured yet, all of them judged on these surveys."""
     expected = goal.held(np.array([candidate.closeness for candidate in candidates]))
@@ -144,30 +151,34 @@ class _Verification:
         self._accepted: dict[int, Accepted] = {}
 
     def steps(self) -> Iterator[Standing]:
-        while len(self._verified) < self._task.most and not self._enough() and (place := self._search.next()) is not None:
-            yield from self._verify(place)
-        while (place := self._best()) is not None and place not in self._accepted:
+        """Each best that does not hold on the acceptance prompts has one more setting verified, with what that taught."""
+        while True:
+            while len(self._verified) < self._most and not self._enough() and (place := self._search.next()) is not None:
+                yield from self._verify(place)
+            place = self._best()
+            if place is None:
+                break
             yield from self._accept(place)
+            if self._best() == place:
+                break
         yield self._standing("done", f"{self._runs.made} pictures drawn")
+
+    @property
+    def _most(self) -> int:
+        return self._task.most + min(len(self._accepted), self._task.most)
 
     def _standing(self, stage: Stage, doing: str, left: int = 0, running: int | None = None) -> Standing:
         return Standing(stage, doing, self._runs.made, left, self._candidates, self._search.believed, self._search.costs,
                         tuple(self._verified), self._best(), tuple(self._accepted.values()), running)
 
     def _best(self) -> int | None:
-        """The best that reaches the goal, unless the acceptance prompts say that it does not."""
-        return next((place for place in self._search.ranked() if self._holds(place)), None)
-
-    def _holds(self, place: int) -> bool:
-        beyond = self._accepted[place].runs if place in self._accepted else ()
-        goal = self._task.goal
-        return not beyond or goal.kind != "close" or bool(goal.held(np.array([one.closeness for one in beyond])) >= goal.value)
+        return next(iter(self._search.ranked()), None)
 
     def _verify(self, place: int) -> Iterator[Standing]:
         """Run a setting on the tuning prompts, the hardest first; one that has missed the goal is left."""
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
         found: list[Measured] = []
-        left = (self._task.most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED
+        left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED
         for number in map(int, np.argsort(candidate.closeness)):
             yield self._standing("verifying", f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
                                  left - len(found), place)
@@ -178,11 +189,14 @@ class _Verification:
         closeness = sorted(one.closeness for one in found)
         reached = closeness[min(goal.may_miss(count), len(found) - 1)]
         self._verified.append(Verified(place, tuple(found), reached, len(found) == count))
-        self._search.measure(place, reached, float(np.mean([one.tflops for one in found])), float(np.mean([one.seconds for one in found])))
+        self._learn(place, reached, found)
+
+    def _learn(self, place: int, reached: float, runs: Sequence[Measured]) -> None:
+        self._search.measure(place, reached, float(np.mean([one.tflops for one in runs])), float(np.mean([one.seconds for one in runs])))
 
     def _accept(self, place: int) -> Iterator[Standing]:
         """Run the best on prompts that the search has not seen, and its worst neighbours on the prompt that is hardest for it."""
-        method, tuned = self._candidates[place].method, len(self._task.prompts)
+        method, goal, tuned = self._candidates[place].method, self._task.goal, len(self._task.prompts)
         found: list[Measured] = []
         near: list[tuple[Method, float]] = []
         for number in range(tuned, tuned + len(self._task.acceptance)):
@@ -190,17 +204,11 @@ class _Verification:
                                  2 * (len(self._task.acceptance) - len(found)) + CHECKED, place)
             self._runs.baseline(number)
             found.append(self._runs.measured(number, method))
+        vary = space.ranges(self._task.method, self._task.vary)
         hardest = min(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)
-        for neighbour in self._neighbours(method)[:CHECKED]:
+        for neighbour in around(method, vary, self._candidates, self._search.believed)[:CHECKED]:
             yield self._standing("accepting", "what lies one step of one knob away", CHECKED - len(near), place)
             near.append((neighbour, self._runs.measured(hardest, neighbour).closeness))
         self._accepted[place] = Accepted(place, tuple(found), tuple(near))
-
-    def _neighbours(self, method: Method) -> list[Method]:
-        """One step of one knob away, those first that are believed to be furthest off; twins of the setting are the setting."""
-        if method.name != self._task.method:
-            return []
-        place_of = {one: place for place, candidate in enumerate(self._candidates) for one in (candidate.method, *candidate.twins)}
-        believed, own = self._search.believed, place_of[method]
-        near = space.neighbours(method, space.ranges(self._task.method, self._task.vary))
-        return sorted((one for one in near if place_of.get(one, own) != own), key=lambda one: believed.mean[place_of[one]])
+        if goal.kind == "close" and found and (reached := float(goal.held(np.array([one.closeness for one in found])))) < goal.value:
+            self._learn(place, reached, found)

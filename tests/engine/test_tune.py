@@ -74,6 +74,20 @@ def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[Stand
         list(tune(task(goal=Goal(value=31)), tuned[0]))
 
 
+def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(tuned: tuple[Path, list[Standing]], tmp_path: Path) -> None:
+    """Tuned on the easier of two prompts, for a goal that its best misses on the other."""
+    whole = next(one for one in tuned[1][-1].verified if one.whole)
+    by_prompt = {task().prompts[int(run.picture.stem)]: run.closeness for run in whole.runs}
+    hard, easy = sorted(by_prompt, key=by_prompt.__getitem__)
+    goal = Goal(value=(by_prompt[hard] + by_prompt[easy]) / 2)
+    last = list(tune(task(prompts=(easy,), acceptance=(hard,), goal=goal), tmp_path))[-1]
+    fell = [one.place for one in last.accepted if one.runs[0].closeness < goal.value]
+    assert fell
+    assert last.best not in fell
+    assert len(last.verified) > task().most or last.best is not None
+    assert last.best is None or last.best in [one.place for one in last.accepted]
+
+
 def test_two_at_once_are_refused(tuned: tuple[Path, list[Standing]]) -> None:
     folder, _ = tuned
     first = tune(task(), folder)

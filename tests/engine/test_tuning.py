@@ -135,9 +135,16 @@ def test_bad_ranges_are_one_sentence(knob: str, text: str, sentence: str) -> Non
 
 def test_neighbours_are_one_step_of_one_knob_away() -> None:
     vary = space.ranges("dbcache", {"Fn_compute_blocks": "1,2,4", "max_continuous_cached_steps": "2,4,-1"})
-    near = space.neighbours(DBCache(Fn_compute_blocks=2, max_continuous_cached_steps=4), vary)
+    settings = space.grid("dbcache", vary, facts_of(REQUEST))
+    near = space.neighbours(DBCache(Fn_compute_blocks=2, max_continuous_cached_steps=4), vary, settings)
     assert {(one.model_dump()["Fn_compute_blocks"], one.model_dump()["max_continuous_cached_steps"]) for one in near} == {
         (1, 4), (4, 4), (2, 2), (2, -1)}
+
+
+def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
+    plain = space.fewer(facts_of(REQUEST))
+    assert space.neighbours(plain[2], {}, [*plain, DBCache()]) == [plain[1], plain[3]]
+    assert space.neighbours(plain[0], {}, plain) == [plain[1]]
 
 
 def test_too_many_settings_are_refused() -> None:
