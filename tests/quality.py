@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +34,7 @@ from tests.quality_settings import SCORED, SEARCHED, Contender, contenders, requ
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "quality"
 REPEATS = 5  # timed runs
+IN_TURN = 6  # contenders timed in the same minutes; the search's winners come first, so among themselves
 BATCH = 10
 
 
@@ -152,18 +152,17 @@ def denoise_seconds(asked: RunRequest, method: Method) -> float:
 
 
 def take_times(store: Store, wanted: list[Contender]) -> None:
-    """The median of REPEATS runs over that of as many baselines, the last of them run just before."""
-    plain: deque[float] = deque(maxlen=REPEATS)
-    for contender in wanted:
-        if key(contender.method) in store.times:
-            continue
-        while len(plain) < REPEATS:
-            plain.append(denoise_seconds(request(SEARCHED), METHODS["baseline"]()))
-        plain.append(denoise_seconds(request(SEARCHED), METHODS["baseline"]()))
-        own = [denoise_seconds(request(SEARCHED), contender.method) for _ in range(REPEATS)]
-        ratio = store.times[key(contender.method)] = statistics.median(own) / statistics.median(plain)
-        store.write("times", {"key": key(contender.method), "ratio": ratio})
-        print(f"time: {contender.label}: {ratio:.3f} of the baseline's", file=sys.stderr, flush=True)
+    """The median of REPEATS runs over that of as many baselines; some contenders and the baseline take turns."""
+    missing = [one for one in wanted if key(one.method) not in store.times]
+    for start in range(0, len(missing), IN_TURN):
+        some = missing[start:start + IN_TURN]
+        methods = [METHODS["baseline"](), *(one.method for one in some)]
+        rounds = [[denoise_seconds(request(SEARCHED), method) for method in methods] for _ in range(REPEATS)]
+        plain, *own = map(statistics.median, zip(*rounds, strict=True))
+        for contender, seconds in zip(some, own, strict=True):
+            ratio = store.times[key(contender.method)] = seconds / plain
+            store.write("times", {"key": key(contender.method), "ratio": ratio})
+            print(f"time: {contender.label}: {ratio:.3f} of the baseline's", file=sys.stderr, flush=True)
 
 
 def gather(store: Store, wanted: list[Contender], numbers: range) -> None:

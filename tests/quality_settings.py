@@ -12,6 +12,7 @@ from assets.train_tiny_flux.evaluate import held_out
 from cache_engine import METHODS, Method, RunRequest, method_from
 
 FOUND = Path(__file__).with_name("quality_found.json")  # what tests.quality_search found
+WINNERS = {"DBCache": "DBCache's best (search)", "ours": "Ours (search)"}
 STEPS = 50
 BUDGETS = (6, 8, 12, 17)
 # Pairs of thing and background that the training never showed, each in one place and size. No search and no fit sees SCORED.
@@ -82,13 +83,18 @@ def contenders() -> Iterator[Contender]:
         yield from _dbcache(budget)
 
 
+def searches() -> dict[tuple[str, int], dict[str, Any]]:
+    """What tests.quality_search found, by label and budget; nothing before it was run."""
+    if not FOUND.is_file():
+        return {}
+    named = {tuple(name.split(", ")): one for name, one in json.loads(FOUND.read_text(encoding="utf-8"))["found"].items()}
+    return {(WINNERS[space], int(budget)): one for (space, budget), one in named.items()}
+
+
 def found() -> Iterator[Contender]:
-    """The best of DBCache's space and of ours at equal TFLOPs, as far as tests.quality_search was run."""
-    if FOUND.is_file():
-        for name, one in json.loads(FOUND.read_text(encoding="utf-8"))["found"].items():
-            space, budget = name.split(", ")
-            label = {"DBCache": "DBCache's best (search)", "ours": "Ours (search)"}[space]
-            yield Contender(label, int(budget), method_from(one["method"]))
+    """The best of DBCache's space and of ours at equal TFLOPs."""
+    for (label, budget), one in searches().items():
+        yield Contender(label, budget, method_from(one["method"]))
 
 
 def _plain(budget: int) -> Iterator[Contender]:

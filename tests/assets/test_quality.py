@@ -12,7 +12,7 @@ from cache_engine import METHODS, MODELS
 from cache_engine.session import walk
 from tests.quality import Score, Store, key, looks_at_data
 from tests.quality_record import _Judge
-from tests.quality_settings import BUDGETS, SCORED, SEARCHED, STEPS, Contender, contenders, prompts, request
+from tests.quality_settings import BUDGETS, SCORED, SEARCHED, STEPS, Contender, contenders, prompts, request, searches
 from tests.quality_table import IDENTICAL, rows, write
 
 FACTS = MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0)))
@@ -54,6 +54,28 @@ def test_a_cut_line_does_not_count_and_the_rest_is_the_page(tmp_path: Path, monk
     page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
     assert "| Fewer steps | 12.0 | 0.240 | not taken | 70.00 | 43.00 | 40.00 | 0.9000 | 2 |" in page
     assert (tmp_path / "docs" / "quality.svg").read_text(encoding="utf-8").count("<circle") == 6
+
+
+def test_the_searched_recipes_are_compared_by_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours against each of the four that it has to beat: dB, TFLOPs and time follow from what was scored, and from nothing else."""
+    monkeypatch.setattr("tests.quality.BUILD", tmp_path)
+    near = [one for one in contenders() if one.budget == 12 and one.method.name in ("dbcache", "kriging", "fewer_steps")]
+    heights = {"Ours (search)": 50.0, "DBCache's best (search)": 45.0, "Fewer steps": 40.0, "DBCache F1, even mask, dmd 1": 46.0}
+    store = Store("0")
+    for one in near:
+        psnr = heights.get(one.label, 30.0)
+        store.write("scores", {"key": key(one.method), "prompt": SEARCHED, "score": Score(psnr, 0.9, 12, psnr / 100)})
+        store.write("times", {"key": key(one.method), "ratio": psnr / 80})
+    write(tmp_path / "docs", Store(), near)
+    page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
+    ours, theirs = (f"{one['psnr_db']:.2f} on the {one['prompts']} prompts of the search" for one in
+                    (searches()["Ours (search)", 12], searches()["DBCache's best (search)", 12]))
+    rows = [line for line in page.splitlines() if line.startswith(f"| 12 computed steps | 50.00 dB ({ours}) | ")]
+    assert len(rows) == 4
+    assert any(row.endswith(f"| DBCache's best (search): 45.00 dB ({theirs}) | +5.00 dB | 1.111 | 1.111 | 1 |") for row in rows)
+    for label, gain in (("DBCache F1, even mask, dmd 1", 4), ("Fewer steps", 10), ("DBCache(Medium) + TaylorSeer(O=1), as published", 20)):
+        assert any(f"| {label}: {50 - gain}.00 dB | +{gain}.00 dB |" in row for row in rows)
+    assert "<!--" not in page
 
 
 def test_the_record_adds_up_what_a_mask_misses() -> None:
