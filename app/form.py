@@ -155,10 +155,12 @@ def recipe_text(method: str, knobs: Mapping[str, Any]) -> str:
 
 
 def method_choices(everything: bool) -> list[tuple[str, str]]:
-    """(title, name) of the methods in front, and a place that leads to the others; or of all of them."""
-    if everything:
-        return [(METHODS[name].title, name) for name in (*FRONT, *(one for one in METHODS if one not in (*FRONT, "baseline")))]
-    return [(METHODS[name].title, name) for name in FRONT] + [("More methods …", MORE)]
+    """(title, name) of the methods in front, and a line that leads to the others; with ``everything`` they stand under it.
+
+    The line stays: a click sends its event twice, and MORE has to be an answer of the new list too.
+    """
+    rest = [name for name in METHODS if name not in (*FRONT, "baseline")] if everything else []
+    return [*((METHODS[name].title, name) for name in FRONT), ("More methods …", MORE), *((METHODS[name].title, name) for name in rest)]
 
 
 def method_note(described: Mapping[str, Any], model: str, steps: Any) -> str:
