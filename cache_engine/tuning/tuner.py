@@ -96,7 +96,7 @@ def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.E
          enough: Callable[[], bool] = lambda: False) -> Generator[Standing]:
     """Tune, or go on where an earlier tune of the same task stopped. The last value's stage is "done".
 
-    enough: asked before each further setting is run; once it says True, the best so far meets the acceptance prompts.
+    enough: asked before each setting but the first; once it says True, the best so far meets the acceptance prompts.
     Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
@@ -153,7 +153,10 @@ class _Verification:
     def steps(self) -> Iterator[Standing]:
         """Each best that does not hold on the acceptance prompts has one more setting verified, with what that taught."""
         while True:
-            while len(self._verified) < self._most and not self._enough() and (place := self._search.next()) is not None:
+            while len(self._verified) < self._most and not (self._verified and self._enough()):
+                place = self._search.next()
+                if place is None:
+                    break
                 yield from self._verify(place)
             place = self._best()
             if place is None:

@@ -132,3 +132,9 @@ def test_check_ends_with_3_where_a_setting_falls_short(floor: str, code: int, tm
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["holds"] == (code == 0)
     assert data["worst_db"] <= data["reached_db"] <= data["mean_db"]
+
+
+def test_a_budget_that_is_spent_still_has_one_setting_run(tmp_path: Path) -> None:
+    last = list(tune(task(acceptance=()), tmp_path, enough=lambda: True))[-1]
+    assert last.stage == "done"
+    assert len(last.verified) == 1
