@@ -15,7 +15,7 @@ WORKDIR /home/user/app
 
 COPY --chown=user requirements.txt .
 RUN python3 -m venv /home/user/venv \
- && pip install --no-cache-dir -r requirements.txt torchao peft
+ && pip install --no-cache-dir -r requirements.txt
 
 COPY --chown=user . .
 EXPOSE 7860

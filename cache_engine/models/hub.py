@@ -103,24 +103,22 @@ def placed(pipe: Any, placement: Placement) -> Any:
 
 def _quantised(placement: Placement) -> Any:
     """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own configs."""
-    own = quantised_transformer(placement)
-    if not own:
+    if placement.quantisation == "none":
         return None
+    import diffusers
     import transformers
     from diffusers.quantizers import PipelineQuantizationConfig
 
     text: Any = transformers.TorchAoConfig(_int8())
-    mapping: Any = {"transformer": own["quantization_config"], "text_encoder": text, "text_encoder_2": text}
+    mapping: Any = {"transformer": diffusers.TorchAoConfig(_int8()), "text_encoder": text, "text_encoder_2": text}
     return PipelineQuantizationConfig(quant_mapping=mapping)
 
 
-def quantised_transformer(placement: Placement) -> dict[str, Any]:
-    """What a transformer's loader takes for the placement's precision of weights."""
-    if placement.quantisation == "none":
-        return {}
-    import diffusers
-
-    return {"quantization_config": diffusers.TorchAoConfig(_int8())}
+def quantise(transformer: Any, placement: Placement) -> None:
+    """The same in place, for a file: diffusers' ``from_single_file`` takes a config and leaves every weight as it is (0.42)."""
+    if placement.quantisation != "none":
+        quantiser = _int8()
+        importlib.import_module("torchao.quantization").quantize_(transformer, quantiser)
 
 
 def _int8() -> Any:

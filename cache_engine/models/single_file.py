@@ -135,7 +135,7 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
     import torch
     from safetensors.torch import load_file
 
-    from .hub import quantised_transformer
+    from .hub import quantise
 
     weights = load_file(path)
     within = {name.removeprefix(PREFIX): weights[name] for name in weights if name.startswith(PREFIX)}
@@ -144,11 +144,11 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps({"_class_name": base.transformer, **base.config}), encoding="utf-8")
         try:
-            made = kind.from_single_file(within or weights, config=folder, dtype=getattr(torch, placement.dtype),
-                                         **quantised_transformer(placement))
+            made = kind.from_single_file(within or weights, config=folder, dtype=getattr(torch, placement.dtype))
         except (KeyError, IndexError, ValueError) as error:  # of the conversion, which looks for every weight
             raise EngineError(f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file.") from error
     missing = [name for name, parameter in made.named_parameters() if parameter.is_meta]
     if missing:
         raise EngineError(f"{lacking} (such as {missing[0]}); download it again, or choose another file.")
+    quantise(made, placement)
     return made

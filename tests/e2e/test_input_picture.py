@@ -1,0 +1,75 @@
+"""The optional picture of tab Compare in a real browser, on a tiny pipeline that edits one: shown, handed over, counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from app import build_page
+from app.page import launch_options
+from cache_engine import MODELS, loading
+from cache_engine.model import spec_of
+from tests.engine import editing
+
+RUN = 240_000  # ms
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page whose second model is FLUX.1 Kontext, tiny and of random weights."""
+    folder = editing.kontext(tmp_path_factory.mktemp("kontext"))
+    row = replace(spec_of(str(folder)), name="kontext", title="Kontext", sizes=((64, 64),), steps=2, max_sequence_length=16)
+    patch = pytest.MonkeyPatch()
+    patch.setitem(MODELS._filled(), "kontext", row)
+    patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+    served = build_page()
+    _, address, _ = served.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    found = context.new_page()
+    found.goto(address)
+    found.locator("#generate").wait_for(timeout=60_000)
+    yield found
+    context.close()
+    served.close(verbose=False)
+    patch.undo()
+    loading.drop()
+
+
+def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(page: Page, tmp_path: Path) -> None:
+    fox, field = tmp_path / "fox.png", page.locator("#picture")
+    Image.linear_gradient("L").resize((96, 64)).convert("RGB").save(fox)
+    page.locator("#files button").first.click()
+    expect(page.locator("#lora")).to_be_visible()
+    expect(field).to_be_hidden()  # the embedded model takes none
+    page.locator("#model input").click()
+    page.get_by_role("option", name="Kontext").click()
+    expect(field).to_be_visible()
+
+    def baseline() -> float:
+        """What its baseline costs, in the unit of the headline."""
+        page.locator("#generate").click()
+        expect(page.locator("#generate")).to_be_disabled(timeout=RUN)
+        expect(page.locator("#generate")).to_be_enabled(timeout=RUN)
+        expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done", timeout=RUN)
+        told = page.locator("[data-card=flops]").inner_text()
+        found = re.search(r"([\d.,]+)\s*→", told) or pytest.fail(told)
+        return float(found[1].replace(",", ""))
+
+    without = baseline()
+    field.locator("input[type=file]").set_input_files(fox)
+    expect(field.locator("img")).to_be_visible()
+    given = baseline()
+    assert given != without
+    field.locator("button[aria-label*=Clear], button[aria-label*=Remove]").first.click()
+    expect(field.locator("img")).to_be_hidden()
+    assert baseline() == without
+    expect(page.locator("#status")).to_contain_text("eused the baseline of")  # that of the run without a picture
+    page.locator("#model input").click()
+    page.get_by_role("option", name="tiny FLUX").click()
+    expect(field).to_be_hidden()
