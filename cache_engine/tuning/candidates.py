@@ -59,14 +59,14 @@ def _stand_in(survey: Survey, forecast: Forecast) -> dict[str, object]:
 def _without_twins(methods: Sequence[Method], found: Sequence[Sequence[Forecast]]) -> list[Candidate]:
     first: dict[Twin, Candidate] = {}
     for method, forecasts in zip(methods, found, strict=True):
-        key = (type(method), *_prediction(method), *(tuple(one.schedules.values()) for one in forecasts))
+        key = (type(method), *prediction(method), *(tuple(one.schedules.values()) for one in forecasts))
         known = first.get(key)
         first[key] = (known._replace(twins=(*known.twins, method)) if known else
                       Candidate(method, tuple(forecasts), tuple(map(_closeness, forecasts))))
     return list(first.values())
 
 
-def _prediction(method: Method) -> tuple[object, ...]:
+def prediction(method: Method) -> tuple[object, ...]:
     """What is left of a setting when its decisions are given: what is predicted, and how."""
     deciding = {"max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps", "residual_diff_threshold",
                 "steps_computation_mask", "steps_computation_policy", "streak_rule"}

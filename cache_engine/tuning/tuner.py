@@ -25,7 +25,7 @@ from .goal import Costs, Goal, Search
 from .runs import Measured, Runs, claim
 
 EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
-CHECKED = 3  # neighbours that are run: those that are expected to be worst
+CHECKED, HARDEST = 3, 3  # neighbours that are run, those that are expected to be worst; and on how many prompts, the hardest
 TASK = "task.json"
 
 
@@ -63,7 +63,7 @@ class Verified(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the prompt that is hardest)."""
+    """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the worst of the prompts that are hardest)."""
 
     place: int
     runs: tuple[Measured, ...]
@@ -115,7 +115,7 @@ def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.E
 
 def _most_left(task: TuneTask) -> int:
     """Pictures, once the surveys are there; more where the best fall short on the acceptance prompts."""
-    return task.most * len(task.prompts) + 2 * len(task.acceptance) + CHECKED
+    return task.most * len(task.prompts) + 2 * len(task.acceptance) + CHECKED * HARDEST
 
 
 def _surveyed(task: TuneTask, runs: Runs) -> Iterator[Standing]:
@@ -181,7 +181,7 @@ class _Verification:
         """Run a setting on the tuning prompts, the hardest first; one that has missed the goal is left."""
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
         found: list[Measured] = []
-        left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED
+        left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED * HARDEST
         for number in map(int, np.argsort(candidate.closeness)):
             yield self._standing("verifying", f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
                                  left - len(found), place)
@@ -198,20 +198,24 @@ class _Verification:
         self._search.measure(place, reached, float(np.mean([one.tflops for one in runs])), float(np.mean([one.seconds for one in runs])))
 
     def _accept(self, place: int) -> Iterator[Standing]:
-        """Run the best on prompts that the search has not seen, and its worst neighbours on the prompt that is hardest for it."""
+        """Run the best on prompts that the search has not seen, and its worst neighbours on the prompts that are hardest for it."""
         method, goal, tuned = self._candidates[place].method, self._task.goal, len(self._task.prompts)
         found: list[Measured] = []
         near: list[tuple[Method, float]] = []
         for number in range(tuned, tuned + len(self._task.acceptance)):
             yield self._standing("accepting", f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}",
-                                 2 * (len(self._task.acceptance) - len(found)) + CHECKED, place)
+                                 2 * (len(self._task.acceptance) - len(found)) + CHECKED * HARDEST, place)
             self._runs.baseline(number)
             found.append(self._runs.measured(number, method))
         vary = space.ranges(self._task.method, self._task.vary)
-        hardest = min(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)
+        hardest = sorted(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)[:HARDEST]
         for neighbour in around(method, vary, self._candidates, self._search.believed)[:CHECKED]:
-            yield self._standing("accepting", "what lies one step of one knob away", CHECKED - len(near), place)
-            near.append((neighbour, self._runs.measured(hardest, neighbour).closeness))
+            closeness: list[float] = []
+            for number in hardest:
+                yield self._standing("accepting", "what lies one step of one knob away",
+                                     (CHECKED - len(near)) * HARDEST - len(closeness), place)
+                closeness.append(self._runs.measured(number, neighbour).closeness)
+            near.append((neighbour, min(closeness)))
         self._accepted[place] = Accepted(place, tuple(found), tuple(near))
         if goal.kind == "close" and found and (reached := float(goal.held(np.array([one.closeness for one in found])))) < goal.value:
             self._learn(place, reached, found)
