@@ -7,6 +7,7 @@ MODEL ?=
 TORCH ?=
 SMOKE ?=
 WHAT_IF ?=
+TUNE ?=
 QUALITY ?=
 export HOST PORT MODEL
 
@@ -42,9 +43,11 @@ scale: $(VENV)/.dev
 gpu-check: $(VENV)/.run
 	$(RUN) -m tests.gpu_check --weights $(or $(WEIGHTS),real)
 
-# Full size: 4,400 real runs, about two hours a core. Can be stopped and gone on with; more processes: see tests/whatif.py.
+# Full size: 4,400 real runs, and 4,000 for what a tune is worth: about two hours each. Can be stopped and gone on with; more processes:
+# see tests/whatif.py.
 what-if: $(VENV)/.run
 	$(RUN) -m tests.whatif $(WHAT_IF)
+	$(RUN) -m tests.tune $(TUNE)
 
 # Full size: about 100 settings x 50 prompts, an hour on two idle cores. Can be stopped and gone on with.
 quality: $(VENV)/.run

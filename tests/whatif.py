@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from cache_engine import METHODS, MODELS, Method, RunRequest, attached, method_from, run
+from cache_engine.flops import costs
 from cache_engine.likeness import Likeness
 from cache_engine.loading import loaded
 from cache_engine.methods.dbcache import DBCache
@@ -133,11 +134,12 @@ class Store:
 
 
 def drawn(request: RunRequest, method: Method) -> tuple[Any, tuple[StepTrace, ...]]:
-    """As ``run`` draws it, less what is counted and clocked: thousands of runs are wanted."""
+    """As ``run`` draws it, less what is clocked: thousands of runs are wanted."""
     model = loaded("tiny")
-    request = model.spec.resolve(request)
+    request = model.spec.resolve(method.effective(model.spec.resolve(request)))
+    plan = method.plan(model.spec.facts(request))
     fresh_scheduler(model)
-    with attached(model.pipe, method, plan=lambda facts: method.plan(model.spec.facts(request))) as session:
+    with attached(model.pipe, method, plan=lambda facts: plan, costs=costs(request, plan, model.pipe.transformer)) as session:
         return draw(model, request), session.trace
 
 
