@@ -58,14 +58,13 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     for step, (stack, changes) in enumerate(steps):
         for stream in streams:
             call = begin_call()
-            call.live = False  # a change is looked up only where a decision asks for it
-            history = stream.at(stack)
+            call.live = False  # no change is checked but where a decision asks for it
+            history = stream.history if stack is stream.stack else stream.at(stack)
             if stack is not None and not history.computed:
                 call.ready = False
-            measure = None
-            if changes is not None and stream.reference is not None:
-                measure = partial(changes[stream.index][stream.reference].__getitem__, step)
-            mode = decide(call, measure).mode
+            if call.ready and changes is not None and stream.reference is not None:
+                call.measured = changes[stream.index][stream.reference][step]
+            mode = decide(call).mode
             if mode == "C":
                 history.remember(step, keep)
             elif stack is None or stack.serves != mode:
@@ -74,7 +73,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
                 note = note or "the survey judges what blocks add, not what they hand on: only a run can tell"
             elif not note:
                 terms = history.missed(plan.predictor, step, facts.steps, survey, stack, stream.index)
-                missed.append(Missed(stack, stream.index, step, terms))
+                missed.append(tuple.__new__(Missed, (stack, stream.index, step, terms)))
             if mode == "C" or every_step:
                 stream.reference = step if changes is not None else None
     return Replay(session, None, note) if note else Replay(session, tuple(missed))
@@ -82,14 +81,15 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
 
 def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
     found: dict[Stack | None, _Step] = {}
-    steps = []
-    for step in range(facts.steps):
+    steps: list[_Step] = []
+    alike = all(site.steps is None for site in plan.sites)
+    for step in range(1 if alike else facts.steps):
         stack = next((site for site in active_sites(plan, step) if isinstance(site, Stack)), None)
         if stack not in found:
             looked = plan.signal is not None and facts.steps == survey.facts.steps
             found[stack] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal and looked else None)
         steps.append(found[stack])
-    return steps
+    return steps * facts.steps if alike else steps
 
 
 class _Stream:
@@ -100,20 +100,15 @@ class _Stream:
         self.reference: int | None = None
         self.histories: dict[Stack | None, _History] = {}
         self.stack: Stack | None = None
-        self.history: _History | None = None  # of that stack
+        self.history = self.histories[None] = _History(known)  # of that stack
 
     def at(self, stack: Stack | None) -> _History:
-        if stack is self.stack and self.history is not None:
-            return self.history
-        self.stack, self.history = stack, self._at(stack)
-        return self.history
-
-    def _at(self, stack: Stack | None) -> _History:
         if stack is not None and stack.steps:  # as a run does: a stage forgets the one before
             self.histories = {stack: self.histories.get(stack) or _History(self.known)}
         found = self.histories.get(stack)
         if found is None:
             found = self.histories[stack] = _History(self.known)
+        self.stack, self.history = stack, found
         return found
 
 

@@ -12,7 +12,7 @@ from .records import Costs, Decide, Decision, EngineError, Plan, StepTrace
 STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One forward of the transformer while it runs. Serves the schedule as its probe."""
 
@@ -23,7 +23,7 @@ class Call:
     ready: bool
     streak: int
     cached: int
-    measure: Callable[[], SupportsFloat] | None = field(default=None, init=False)  # what is not asked for stays with the class
+    measure: Callable[[], SupportsFloat] | None = field(default=None, init=False)
     decision: Decision | None = field(default=None, init=False)
     measured: SupportsFloat | None = field(default=None, init=False)
     blocks_run: int = field(default=0, init=False)

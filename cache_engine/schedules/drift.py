@@ -97,18 +97,18 @@ class Drift:
 def compared(name: str, value: float, sign: str, limit: float) -> str:
     """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
     if abs(value - limit) > 0.001 * abs(value):  # rounding moves it by half of that at most
-        return f"{name} {_written(value, 4)} {sign} {_written(limit, 10)}"
-    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(_written(value, digits)), limit)), 17)
-    return f"{name} {_written(value, digits)} {sign} {_written(limit, 10)}"
+        return f"{name} {value:.4g} {sign} {_written(limit)}"
+    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
+    return f"{name} {value:.{digits}g} {sign} {_written(limit)}"
 
 
 _TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-@lru_cache(maxsize=8192)
-def _written(value: float, digits: int) -> str:
-    """A run holds all its changes against one limit, and a simulation meets the same changes again and again."""
-    return f"{value:.{digits}g}"
+@lru_cache(maxsize=64)
+def _written(limit: float) -> str:
+    """A run holds all its changes against one limit."""
+    return f"{limit:.10g}"
 
 
 @dataclass(frozen=True)
