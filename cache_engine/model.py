@@ -29,6 +29,7 @@ class ModelSpec:
     load: (placement, **parts) -> a diffusers pipeline, with those parts in place of its own.
     inputs: (request) -> one transformer call's arguments: a tuple is a tensor's shape; ``Given`` is handed over as it is.
     text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt.
+    shown: (pipeline, latents (batch, tokens, numbers)) -> (batch, tokens, values): each token's part of the picture, in levels of 8 bits.
     call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
     """
 
@@ -56,7 +57,8 @@ class ModelSpec:
     coefficients: Coefficients = field(default=Coefficients())
     memory: Memory | None = None
     text_tokens: Callable[[Any, RunRequest], int] | None = None
-    likeness: Path | None = None  # what turns a forecast's error into dB, where it was calibrated
+    shown: Callable[[Any, Any], Any] | None = None
+    likeness: Path | None = None  # how far its forecasts of likeness are off, where that was measured
     examples: tuple[str, ...] = ()
     image: Literal["none", "optional", "needed"] = "none"  # an input picture
     as_called: bool = False  # its compute is counted on the shapes of real calls: nobody knows how its pipeline pads

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,21 +15,21 @@ from .flops import costs
 from .loading import Loaded
 from .plans import ModelFacts, Plan, Stack
 from .predictors import Reuse
-from .quality import pixels
 from .records import Costs, Engine, RunRequest
 from .schedules import Always
 from .session import Session
 from .sites.clock import Clock
+from .sites.echoes import Heard, Shown, as_they_are, echoes
 from .sites.recorder import Recording, recorded
 from .survey import BUDGET, Survey, in_half, most_positions
 
 
 class Taking:
-    """A survey in the making; ``survey`` is there once the run is over. ``picture``: to be set before that."""
+    """A survey in the making; ``survey`` is there once the run is over, and what was ``heard`` where echoes can be found of it."""
 
     def __init__(self) -> None:
         self.survey: Survey | None = None
-        self.picture: Any = None
+        self.heard: Heard | None = None
 
 
 @contextmanager
@@ -48,12 +50,12 @@ def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taking.survey = survey_of(
         recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
-        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(partial(costs, request), facts),
-        brightness=0.5 if taking.picture is None else float(pixels(taking.picture).mean()) / 255)
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(partial(costs, request), facts))
+    taking.heard = recorder.heard()
 
 
 def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: Engine, *, loop_seconds: float,
-              sigmas: tuple[float, ...], tflops: tuple[float, np.ndarray], brightness: float = 0.5) -> Survey:
+              sigmas: tuple[float, ...], tflops: tuple[float, np.ndarray]) -> Survey:
     """Calls in their order -> streams, steps; float32 -> float16."""
     order = np.array([[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams])
     entry, entry_scale = in_half(found.values[:, 0])
@@ -70,7 +72,20 @@ def survey_of(found: Recording, facts: ModelFacts, request: RunRequest, engine: 
         last=found.last, modulation=found.modulation[order] if found.last.size else found.modulation,
         mean_abs=np.moveaxis(found.mean_abs[order], 2, 0), exact=found.first_change[order],
         call_seconds=found.seconds[order][..., 0], block_seconds=np.moveaxis(found.seconds[order][..., 1:], 2, 0),
-        block_tflops=tflops[1], brightness=brightness)
+        block_tflops=tflops[1])
+
+
+def echoed(survey: Survey, heard: Heard | None, transformer: Any, shown: Shown | None = None,
+           stop: threading.Event | None = None) -> Survey:
+    """The survey with what later steps make of errors, where that can be found; outside ``attached``. Takes as long as two to
+    four runs.
+
+    shown: as a model's row has it; None: the latents are taken for the picture. Raises Cancelled.
+    """
+    if heard is None or not survey.sigmas:
+        return survey
+    found = echoes(transformer, heard, survey.sigmas, survey.mix, shown or as_they_are, stop)
+    return survey if found is None else replace(survey, memo={}, **found._asdict())
 
 
 def counted(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:

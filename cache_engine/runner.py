@@ -17,7 +17,7 @@ from .loading import Loaded, loaded
 from .loras import adapted
 from .method import METHODS, Method
 from .recipe import format_recipe
-from .recording import counted, surveyed
+from .recording import counted, echoed, surveyed
 from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
@@ -72,10 +72,12 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
     with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
           surveyed(model, session, clock, effective, tflops=blocks) if survey else nullcontext() as taking):
         image = draw(model, effective)
-        if taking:
-            taking.picture = image
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
+    found = taking.survey if taking else None
+    if found and taking and not model.engine.compiled and model.engine.quantisation == "none":  # gradients are wanted
+        shown = partial(model.spec.shown, model.pipe) if model.spec.shown else None
+        found = echoed(found, taking.heard, transformer, shown, stop)
     if clock.loop_begins is None or clock.loop_ends is None:
         raise EngineError(f"model: {model.spec.title} never finished its {steps} steps; choose another number of steps.")
     return RunResult(
@@ -83,7 +85,7 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
         image=image, trace=trace, tflops=sum(call.tflops for call in trace), cache_bytes=cache_bytes,
         seconds=Seconds(clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends),
         peak_bytes=torch.cuda.max_memory_allocated(clock.device) if clock.device.type == "cuda" else None,
-        finished=time.time(), survey=taking.survey if taking else None)
+        finished=time.time(), survey=found)
 
 
 def draw(model: Loaded, request: RunRequest) -> Any:

@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .likeness import UNFITTED, Likeness, expected
+from .likeness import Likeness
 from .method import Method
+from .pixels import psnr_expected
 from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, serving_site
 from .replay import Replay, replay
 from .session import Call
 from .survey import Survey
 
 ALWAYS = Decision("C", "always")
-UNCALIBRATED = "no runs have shown yet how this model's errors turn into dB"
-UNSEEN = "the survey does not know what this model's last layer makes of an error"
+UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
+UNSEEN = "the survey does not say what later steps of this model make of an error"
 
 
 def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -> Forecast:
@@ -53,11 +54,11 @@ def _judged(survey: Survey, found: Replay, likeness: Likeness | None,
         return 0.0, None, None, "every step is computed: the picture is the baseline's own"
     if found.missed is None:
         return None, None, None, found.note
-    said = expected(survey, found, likeness or UNFITTED)
-    if said is None:
+    psnr_db = psnr_expected(survey, found)
+    if psnr_db is None:
         return None, None, None, UNSEEN
-    error = 10 ** (-said[0] / 20)
-    return (error, None, None, UNCALIBRATED) if likeness is None else (error, *said, "")
+    error = 10 ** (-psnr_db / 20)
+    return (error, None, None, UNCALIBRATED) if likeness is None else (error, psnr_db, likeness.band(psnr_db), "")
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:
@@ -98,10 +99,11 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> I
     """The fields of each call's ``StepTrace``, in their order."""
     full = {name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()}
     served = {site: _served(site, prices, blocks) for site in plan.sites if isinstance(site, Stack)}
+    always = all(site.steps is None for site in plan.sites)
+    modes = {mode: served.get(serving_site(plan, 0, mode), full) for mode in ("C", "c", "p")}
     for call in calls:
         mode, reason, limit = call.decision or ALWAYS
-        site = serving_site(plan, call.step, mode)
-        cost = served[site] if isinstance(site, Stack) else full
+        cost = modes[mode] if always else served.get(serving_site(plan, call.step, mode), full)
         yield call.step, call.number, call.stream, mode, reason, call.measured, limit, *cost[call.stream]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from .records import EngineError, ModelFacts, Signal
 
-VERSION = 2
+VERSION = 3
 BUDGET = 56_000_000  # bytes of activations in one survey: FLUX.1-dev over 50 steps gets 9,491 positions
 _HALF_TOP = 1024.0  # the largest stored value; far from float16's ends at both sides
 
@@ -35,6 +35,10 @@ def in_half(values: np.ndarray) -> tuple[np.ndarray, float]:
     return (values / scale).astype(np.float16), scale
 
 
+def _nothing() -> np.ndarray:
+    return np.zeros(0, np.float32)
+
+
 @dataclass(eq=False)
 class Survey:
     """One baseline run. Axes: s streams, t steps, k blocks, n positions.
@@ -45,11 +49,13 @@ class Survey:
     modulated (s, t, n) or (0,): TeaCache's signal.  All float16, to be multiplied by entry_scale, scales (k,), modulated_scale.
     last (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies by before it;
     (0,) both, unless that layer is known and the image stream was kept whole.
+    mixtures (tokens, e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): what later steps make of an
+    error, as in ``sites.echoes.Echoes``; (0,) where nobody followed errors to the end.
     weights (n,): sum of weight times |value| is the mean over the whole image stream.
     mean_abs (k, s, t): of the residuals over the whole image stream, exact.
     exact (s, t): the change of the first block's residual from the step before over the whole image stream; NaN at step 0.
     call_seconds (s, t), block_seconds (k, s, t); loop_seconds: the denoise loop's.
-    call_tflops: of one full call.  block_tflops (k,).  brightness: mean of the picture, 0 to 1.
+    call_tflops: of one full call.  block_tflops (k,).
     """
 
     facts: ModelFacts
@@ -73,7 +79,10 @@ class Survey:
     call_seconds: np.ndarray
     block_seconds: np.ndarray
     block_tflops: np.ndarray
-    brightness: float = 0.5
+    mixtures: np.ndarray = field(default_factory=_nothing)
+    patterns: np.ndarray = field(default_factory=_nothing)
+    levels: np.ndarray = field(default_factory=_nothing)
+    products: np.ndarray = field(default_factory=_nothing)
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -146,7 +155,7 @@ class Survey:
 
 
 _ARRAYS = ("entry", "residuals", "modulated", "scales", "last", "modulation", "weights", "mean_abs", "exact",
-           "call_seconds", "block_seconds", "block_tflops")
+           "call_seconds", "block_seconds", "block_tflops", "mixtures", "patterns", "levels", "products")
 _PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, "facts", "memo"))
 
 

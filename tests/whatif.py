@@ -14,19 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from PIL import Image
 
 from cache_engine import METHODS, MODELS, Method, RunRequest, attached, method_from, run
 from cache_engine.flops import costs
-from cache_engine.likeness import Likeness
+from cache_engine.likeness import Judged, Likeness, calibrated
 from cache_engine.loading import loaded
 from cache_engine.methods.dbcache import DBCache
+from cache_engine.pixels import psnr_expected
 from cache_engine.plans import Signal
 from cache_engine.quality import measure
 from cache_engine.records import StepTrace, schedules_of
 from cache_engine.replay import replay
-from cache_engine.response import Run, calibrated, run_of
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.survey import Survey, load
 
@@ -115,7 +114,7 @@ class Store:
         """The baseline's survey and picture, from disk or a run."""
         stem = self.folder / f"{case.seed}-{case.steps}-{abs(hash_of(case.prompt)):08x}"
         picture, survey = stem.with_suffix(".png"), stem.with_suffix(".npz")
-        if not picture.is_file():
+        if not picture.is_file() or not survey.is_file():
             found = run(case.request, METHODS["baseline"](), survey=True)
             assert found.survey is not None
             found.survey.save(survey)
@@ -159,29 +158,15 @@ def gather(name: str, wanted: list[Case], part: tuple[int, int]) -> Store:
     return store
 
 
-def decoder_gains() -> tuple[float, ...]:
-    """How much each output of the last layer weighs in the picture: root mean square of what one unit of it changes, everywhere."""
-    model = loaded("tiny")
-    vae, size = model.pipe.vae, model.spec.sizes[0][0]
-    outputs = model.pipe.transformer.proj_out.out_features
-    with torch.inference_mode():
-        packed = torch.zeros(1 + outputs, (size // 16) ** 2, outputs)
-        packed[1:] += 0.1 * torch.eye(outputs)[:, None]
-        latents = model.pipe._unpack_latents(packed, size, size, model.pipe.vae_scale_factor)
-        pictures = vae.decode(latents / vae.config.scaling_factor + vae.config.shift_factor).sample
-        return tuple((10 * (pictures[1:] - pictures[:1])).square().mean(dim=(1, 2, 3)).sqrt().tolist())
-
-
 def calibrate(store: Store) -> Likeness | None:
     """The likeness of the runs so far, kept beside the weights."""
-    gains = decoder_gains()
-    runs: list[Run] = []
+    runs: list[Judged] = []
     for case, line in store.done.items():
         survey = store.survey(case)[0]
-        found = replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts)
-        known = run_of(survey, found, line["psnr_db"], gains) if line["psnr_db"] is not None else None
-        runs += [known] if known else []
-    likeness = calibrated("tiny", store.revision, runs, gains)
+        expected = psnr_expected(survey, replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts))
+        if line["psnr_db"] is not None and expected is not None:
+            runs.append(Judged(case.prompt, expected, line["psnr_db"]))
+    likeness = calibrated("tiny", store.revision, runs)
     path = MODELS["tiny"].likeness
     if likeness is not None and path is not None:
         likeness.save(path)

@@ -39,6 +39,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         patches = nn.functional.unfold(pictures, self.patch_size, stride=self.patch_size).mT
         return (patches - self.mean) @ self.basis / self.scale
 
+    def patches(self, tokens: Tensor) -> Tensor:
+        """Packed tokens (B, HW / 256, 4C) -> pictures' patches (B, HW / 256, 3 * 256)."""
+        return (tokens * self.scale) @ self.basis.T + self.mean
+
     def encode(self, x: Tensor, return_dict: bool = True) -> SimpleNamespace | tuple[SimpleNamespace]:
         """Pictures -> a distribution without spread, as `encode(x).latent_dist.mode()`."""
         batch, _, height, width = x.shape
@@ -54,7 +58,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         batch, channels, height, width = z.shape
         tokens = z.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
         tokens = tokens.reshape(batch, height * width // 4, 4 * channels)
-        patches = (tokens * self.scale) @ self.basis.T + self.mean
         size = self.patch_size
-        sample = nn.functional.fold(patches.mT, (height * 8, width * 8), size, stride=size)
+        sample = nn.functional.fold(self.patches(tokens).mT, (height * 8, width * 8), size, stride=size)
         return DecoderOutput(sample=sample) if return_dict else (sample,)

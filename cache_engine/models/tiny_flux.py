@@ -69,6 +69,11 @@ def _coefficients() -> Coefficients:
     return Coefficients(tuple(found["polynomial"]), tuple(found["ratios"]), tuple(map(tuple, found.get("alike", ()))) or None)
 
 
+def _shown(pipe: Any, latents: Any) -> Any:
+    """Every token is a patch of its own."""
+    return (127.5 + 127.5 * pipe.vae.patches(latents.to(pipe.vae.dtype)).float()).clamp(0, 255)
+
+
 def _row() -> tuple[ModelSpec, ...]:
     if _unavailable():
         return ()
@@ -81,7 +86,7 @@ def _row() -> tuple[ModelSpec, ...]:
         sizes=((domain["size"], domain["size"]),), multiple=16, max_sequence_length=domain["max_sequence_length"],
         licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 40 MB on disk", revision=_revision,
         unavailable=_unavailable, coefficients=_coefficients(), true_cfg_scale=domain["true_cfg_scale"],
-        likeness=FOLDER / "likeness.json", examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
+        shown=_shown, likeness=FOLDER / "likeness.json", examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
 
 
 ROWS = _row()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -17,11 +18,10 @@ from torch import Tensor, nn
 from ..model import sections_of
 from ..session import Call, Session
 from .attach import replaced
+from .candidates import Candidates
 from .clock import Clock
+from .echoes import Heard, handed
 from .stack import Block, numbered
-
-MOST_CANDIDATES = 1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
-EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at first may grow
 
 
 class Recording(NamedTuple):
@@ -49,8 +49,10 @@ class Recording(NamedTuple):
 class Recorder:
     """Keeps ``most`` positions of every tensor. ``most`` is asked for once the size of the image stream is known."""
 
-    def __init__(self, session: Session, clock: Clock, blocks: list[Block], most: Callable[[int], int], last: Last | None) -> None:
+    def __init__(self, session: Session, clock: Clock, blocks: list[Block], most: Callable[[int], int], last: Last | None,
+                 names: tuple[str, ...]) -> None:
         self.session, self.clock, self.blocks, self.most, self.last = session, clock, blocks, most, last
+        self.names = names
         self.calls: list[Call] = []
         self.kept: list[Tensor] = []
         self.modulated: list[Tensor] = []
@@ -58,6 +60,9 @@ class Recorder:
         self.norms: list[Tensor] = []
         self.changes: list[Tensor] = []
         self.marks: list[list[Any]] = []
+        self.asked: list[dict[str, Any]] = []
+        self.answers: list[Tensor] = []
+        self.passed: list[list[Tensor]] = []  # by call: what blocks were handed and handed on, whole, while everything is kept
         self.candidates: Candidates | None = None
         self.before: dict[str, tuple[Tensor, Tensor]] = {}  # by stream: the first block's last residual, and its mean
 
@@ -69,7 +74,13 @@ class Recorder:
         result = block.forward(*args, **kwargs)
         self.marks[-1] += [begin, self.clock.mark()]
         self.look(block.index + 1, block.outputs(result)[block.section.takes[0]])
+        self.passes(block, block.outputs(result))
         return result
+
+    def passes(self, block: Block, values: dict[str, Tensor]) -> None:
+        assert self.candidates is not None
+        if self.candidates.whole and self.last is not None:
+            self.passed[-1].append(torch.cat([value.detach().flatten() for value in handed(block, values)]))
 
     @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -83,6 +94,8 @@ class Recorder:
         self.kept.append(kept)
         self.norms.append(torch.zeros(len(self.blocks), device=image.device))
         self.look(0, image)
+        self.passed.append([])
+        self.passes(block, block.inputs(args, kwargs))
         if block.section.modulated is not None:
             self.modulated.append(block.section.modulated(block.module, block.arguments(args, kwargs)))
             if not self.candidates.open:  # in the first call the positions are not drawn yet: the tensor itself waits
@@ -112,6 +125,21 @@ class Recorder:
         result = self.last.modulation(*args, **kwargs)
         self.modulations.append(1 + result.detach()[:, : self.last.weight.shape[1]])
         return result
+
+    def call(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The transformer is called."""
+        result = original(*args, **kwargs)
+        if self.candidates is not None and self.candidates.whole and self.last is not None:
+            self.asked.append(dict(zip(self.names, args)) | kwargs)
+            self.answers.append(result[0])
+        return result
+
+    def heard(self) -> Heard | None:
+        """What echoes are found from. None where not everything was kept, or calls are not of one sample."""
+        lengths = {one.shape for call in self.passed for one in call}
+        if len(lengths) != 1 or len(self.modulations) != len(self.calls) or any(len(one) != 1 for one in self.answers):
+            return None
+        return Heard(self.asked, self.answers, [torch.stack(call) for call in self.passed])
 
     def compare(self, residual: Tensor, mean: Tensor) -> None:
         """The exact change from the step before, for ``survey.sampling_error``."""
@@ -156,52 +184,6 @@ class Recorder:
         return torch.stack(found)
 
 
-class Candidates:
-    """Which positions are kept. During the first call, rows of tokens spread over the picture, whole; then the draw among them.
-
-    A channel's share is half even and half its part of mean|residual|, averaged over the blocks.
-    """
-
-    def __init__(self, image: Tensor, most: int, blocks: int) -> None:
-        tokens, self.channels = image.shape[0] * image.shape[1], image.shape[2]
-        self.most = min(most, image.numel())
-        self.whole = self.open = self.most == image.numel()
-        self.open = not self.whole
-        self.weights = torch.full((self.most,), 1 / self.most, device=image.device)
-        if self.open:
-            host = torch.Generator().manual_seed(0)  # apart from the generators that draw pictures
-            count = min(tokens, MOST_CANDIDATES)
-            spread = (torch.arange(count) + torch.rand(count, generator=host)) * tokens / count
-            self.tokens = spread.long().clamp_(max=tokens - 1)[torch.randperm(count, generator=host)].to(image.device)
-            self.rows = image.new_empty(1 + blocks, count, self.channels)
-
-    def take(self, place: int, image: Tensor, into: Tensor) -> None:
-        if self.whole:
-            into[place] = image.flatten()
-        elif self.open:
-            torch.index_select(image.reshape(-1, self.channels), 0, self.tokens, out=self.rows[place])
-        else:
-            torch.index_select(image.reshape(-1), 0, self.positions, out=into[place])
-
-    def of(self, signal: Tensor) -> Tensor:
-        """One more tensor's values at the positions."""
-        return signal.flatten() if self.whole else torch.index_select(signal.reshape(-1), 0, self.positions)
-
-    def close(self, into: Tensor) -> None:
-        """The first call is over: draw, and keep its own values too. Systematic, so that every channel gets its due."""
-        sizes = (self.rows[1:] - self.rows[0]).float().abs().mean(dim=1)
-        profile = (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)).mean(dim=0)
-        share = EVEN_SHARE / self.channels + (1 - EVEN_SHARE) * profile / profile.sum()
-        ticks = (torch.arange(self.most, device=into.device) + 0.5) / self.most
-        channel = torch.searchsorted(share.cumsum(0), ticks).clamp_(max=self.channels - 1)
-        slot = torch.arange(self.most, device=into.device) % len(self.tokens)
-        self.positions = self.tokens[slot] * self.channels + channel
-        self.weights = 1 / (share[channel] * self.channels * self.most)
-        into.copy_(self.rows.flatten(1).index_select(1, slot * self.channels + channel))
-        self.open = False
-        del self.rows
-
-
 @contextmanager
 def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[int], int]) -> Iterator[Recorder]:
     """Look at ``transformer``'s blocks for as long as the ``with`` lasts; enter it within ``attached``.
@@ -210,8 +192,9 @@ def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[i
     """
     blocks = numbered(transformer, sections_of(transformer))
     last = last_of(transformer)
-    recorder = Recorder(session, clock, blocks, most, last)
+    recorder = Recorder(session, clock, blocks, most, last, tuple(signature(transformer.forward).parameters))
     with ExitStack() as exits:
+        replaced(exits, transformer, "forward", wraps(transformer.forward)(partial(recorder.call, transformer.forward)))
         if last is not None:
             replaced(exits, transformer.norm_out.linear, "forward", wraps(last.modulation)(partial(recorder.modulate)))
         for block in blocks:

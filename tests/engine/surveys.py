@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,18 @@ from torch import nn
 
 from cache_engine.method import METHODS, Method
 from cache_engine.model import MODELS
-from cache_engine.recording import survey_of
+from cache_engine.recording import echoed, survey_of
 from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
 from cache_engine.sites.recorder import recorded
 from cache_engine.survey import Survey, most_positions
 from tests.engine.test_contract import ALIKE, path
+from tests.parity.loop import CFG_SCALE, denoise
 
 STEPS, BLOCKS = 12, 6  # of path(), and of tests.parity.loop.tiny_flux
 GUIDED = ("cond", "uncond")
+SIGMAS = tuple(np.linspace(1, 0, STEPS + 1).tolist())
 PUBLISHED = MODELS["flux-dev"].coefficients
 ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", versions="none")
 
@@ -45,11 +48,27 @@ def followed(model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED
         tensors = STEPS * len(streams) * (BLOCKS + 2)
         with recorded(model, session, clock, lambda size: most_positions(size, tensors, budget)) as recorder:
             answers = [model(**one) for step in calls for one in step]
-        guided = 3.0 if len(streams) == 2 else None
-        request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=guided)
-        survey = survey_of(recorder.fetched(), facts(streams), request, ENGINE, loop_seconds=1.0,
-                           sigmas=tuple(np.linspace(1, 0, STEPS + 1).tolist()), tflops=(6.5, np.ones(BLOCKS)))
-        return answers, session.trace, survey
+    guided = 3.0 if len(streams) == 2 else None
+    request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=guided)
+    survey = survey_of(recorder.fetched(), facts(streams), request, ENGINE, loop_seconds=1.0,
+                       sigmas=SIGMAS, tflops=(6.5, np.ones(BLOCKS)))
+    return answers, session.trace, echoed(survey, recorder.heard(), model)
+
+
+@torch.inference_mode()
+def drawn(model: nn.Module, method: Method, survey: bool = False,
+          stop: threading.Event | None = None) -> tuple[torch.Tensor, Survey | None]:
+    """The latents at the end of the loop in plain sight, guided by both streams; and its survey."""
+    clock = Clock(next(model.parameters()).device)
+    with attached(model, method, steps=STEPS, streams=GUIDED, plan=lambda _: method.plan(facts()), clock=clock) as session:
+        session.begin()
+        if not survey:
+            return denoise(model, STEPS, GUIDED), None
+        with recorded(model, session, clock, lambda size: size) as recorder:
+            found = denoise(model, STEPS, GUIDED)
+    request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=CFG_SCALE)
+    made = survey_of(recorder.fetched(), facts(), request, ENGINE, loop_seconds=1.0, sigmas=SIGMAS, tflops=(6.5, np.ones(BLOCKS)))
+    return found, echoed(made, recorder.heard(), model, stop=stop)
 
 
 def surveyed(model: nn.Module, streams: tuple[str, ...] = GUIDED, budget: int = 10**9) -> Survey:

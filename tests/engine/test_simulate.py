@@ -20,7 +20,7 @@ from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.teacache import TeaCache
 from cache_engine.model import MODELS, resolve
 from cache_engine.plans import ModelFacts
-from cache_engine.quality import pixels
+from cache_engine.quality import measure, pixels
 from cache_engine.recording import counted
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.report import described
@@ -161,6 +161,18 @@ def test_a_comparison_says_what_its_survey_expected() -> None:
     recorded = run(result.baseline.request, METHODS["baseline"](), survey=True)
     assert recorded.survey is not None
     assert np.array_equal(pixels(recorded.image), pixels(result.baseline.image))  # which took none
+
+
+def test_the_likeness_is_that_of_real_runs() -> None:
+    request = RunRequest(prompt="a big panda on a pink background", seed=3, steps=12)
+    baseline = run(request, METHODS["baseline"](), survey=True)
+    survey = baseline.survey
+    assert survey is not None
+    for front, back, order in ((1, 0, 0), (4, 3, 1)):
+        method = DBCache(Fn_compute_blocks=front, Bn_compute_blocks=back, taylorseer_order=order,
+                         steps_computation_mask="111101101101", steps_computation_policy="static")
+        found = simulate(survey, method, likeness_of(survey))
+        assert found.psnr_db == pytest.approx(measure(baseline.image, run(request, method).image).psnr_db, abs=2.5)
 
 
 def test_facts_survive_the_file(survey: Survey) -> None:

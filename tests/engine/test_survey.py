@@ -13,7 +13,7 @@ from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.teacache import TeaCache
 from cache_engine.records import EngineError, Signal
-from cache_engine.sites.recorder import Candidates
+from cache_engine.sites.candidates import Candidates
 from cache_engine.survey import BUDGET, Survey, in_half, load, most_positions
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
 from tests.parity.loop import tiny_flux

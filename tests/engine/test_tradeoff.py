@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cache_engine.likeness import UNFITTED
+from cache_engine.likeness import Likeness
 from cache_engine.simulation import simulate
 from cache_engine.survey import Survey
 from cache_engine.tradeoff import frontier, settings
 from tests.engine.surveys import surveyed
 from tests.parity.loop import tiny_flux
 
-KNOWN = UNFITTED._replace(model="tiny", revision="none", band_db=3.0)
+KNOWN = Likeness("tiny", "none", 3.0, 0.9, 100, 5)
 
 
 @pytest.fixture(scope="module")

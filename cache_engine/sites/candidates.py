@@ -1,0 +1,55 @@
+"""Which positions of the image stream a recorder keeps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MOST_CANDIDATES = 1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
+EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at first may grow
+
+
+class Candidates:
+    """Which positions are kept. During the first call, rows of tokens spread over the picture, whole; then the draw among them.
+
+    A channel's share is half even and half its part of mean|residual|, averaged over the blocks.
+    """
+
+    def __init__(self, image: Tensor, most: int, blocks: int) -> None:
+        tokens, self.channels = image.shape[0] * image.shape[1], image.shape[2]
+        self.most = min(most, image.numel())
+        self.whole = self.open = self.most == image.numel()
+        self.open = not self.whole
+        self.weights = torch.full((self.most,), 1 / self.most, device=image.device)
+        if self.open:
+            host = torch.Generator().manual_seed(0)  # apart from the generators that draw pictures
+            count = min(tokens, MOST_CANDIDATES)
+            spread = (torch.arange(count) + torch.rand(count, generator=host)) * tokens / count
+            self.tokens = spread.long().clamp_(max=tokens - 1)[torch.randperm(count, generator=host)].to(image.device)
+            self.rows = image.new_empty(1 + blocks, count, self.channels)
+
+    def take(self, place: int, image: Tensor, into: Tensor) -> None:
+        if self.whole:
+            into[place] = image.flatten()
+        elif self.open:
+            torch.index_select(image.reshape(-1, self.channels), 0, self.tokens, out=self.rows[place])
+        else:
+            torch.index_select(image.reshape(-1), 0, self.positions, out=into[place])
+
+    def of(self, signal: Tensor) -> Tensor:
+        """One more tensor's values at the positions."""
+        return signal.flatten() if self.whole else torch.index_select(signal.reshape(-1), 0, self.positions)
+
+    def close(self, into: Tensor) -> None:
+        """The first call is over: draw, and keep its own values too. Systematic, so that every channel gets its due."""
+        sizes = (self.rows[1:] - self.rows[0]).float().abs().mean(dim=1)
+        profile = (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)).mean(dim=0)
+        share = EVEN_SHARE / self.channels + (1 - EVEN_SHARE) * profile / profile.sum()
+        ticks = (torch.arange(self.most, device=into.device) + 0.5) / self.most
+        channel = torch.searchsorted(share.cumsum(0), ticks).clamp_(max=self.channels - 1)
+        slot = torch.arange(self.most, device=into.device) % len(self.tokens)
+        self.positions = self.tokens[slot] * self.channels + channel
+        self.weights = 1 / (share[channel] * self.channels * self.most)
+        into.copy_(self.rows.flatten(1).index_select(1, slot * self.channels + channel))
+        self.open = False
+        del self.rows
