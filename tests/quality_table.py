@@ -65,7 +65,8 @@ def winners(found: list[Row]) -> str:
             lines.append(f"| {ours.contender.budget} computed steps | {_mean(ours)} | {row.contender.label}: {_mean(row)} | "
                          f"{ours.psnr.mean() - row.psnr.mean():+.2f} dB | {ours.tflops / row.tflops:.3f} | {time} | "
                          f"{min(ours.prompts, row.prompts)} |")
-    return "\n".join(lines)
+    told = sorted({f"{one['prompts']} prompts, {one['evaluations']} evaluations a side" for one in searches().values()})
+    return "\n".join([*lines, "", f"In brackets: what the search saw ({'; '.join(told)})."])
 
 
 def _opponents(rows: list[Row]) -> list[Row]:
@@ -76,9 +77,9 @@ def _opponents(rows: list[Row]) -> list[Row]:
 
 
 def _mean(row: Row) -> str:
-    """In dB; of a winner also what the search saw."""
+    """In dB; in brackets what the search saw of its winners."""
     one = searches().get((row.contender.label, row.contender.budget))
-    return f"{row.psnr.mean():.2f} dB" + (f" ({one['psnr_db']:.2f} on the {one['prompts']} prompts of the search)" if one else "")
+    return f"{row.psnr.mean():.2f} dB" + (f" ({one['psnr_db']:.2f})" if one else "")
 
 
 SHOWN: tuple[tuple[str, str, Callable[[str], bool]], ...] = (

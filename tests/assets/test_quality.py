@@ -68,8 +68,7 @@ def test_the_searched_recipes_are_compared_by_the_store(tmp_path: Path, monkeypa
         store.write("times", {"key": key(one.method), "ratio": psnr / 80})
     write(tmp_path / "docs", Store(), near)
     page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
-    ours, theirs = (f"{one['psnr_db']:.2f} on the {one['prompts']} prompts of the search" for one in
-                    (searches()["Ours (search)", 12], searches()["DBCache's best (search)", 12]))
+    ours, theirs = (f"{searches()[label, 12]['psnr_db']:.2f}" for label in ("Ours (search)", "DBCache's best (search)"))
     rows = [line for line in page.splitlines() if line.startswith(f"| 12 computed steps | 50.00 dB ({ours}) | ")]
     assert len(rows) == 4
     assert any(row.endswith(f"| DBCache's best (search): 45.00 dB ({theirs}) | +5.00 dB | 1.111 | 1.111 | 1 |") for row in rows)
