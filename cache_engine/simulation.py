@@ -15,7 +15,7 @@ import numpy as np
 from .likeness import Likeness
 from .method import Method
 from .pixels import psnr_expected
-from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Stack, StepTrace, serving_site
+from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Site, Stack, StepTrace, serving_site
 from .replay import Replay, replay
 from .session import Call
 from .survey import Survey
@@ -98,7 +98,7 @@ def _prices(survey: Survey) -> Prices:
 def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[tuple[Any, ...]]:
     """The fields of each call's ``StepTrace``, in their order."""
     full = {name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()}
-    served = {site: _served(site, prices, blocks) for site in plan.sites if isinstance(site, Stack)}
+    served: dict[Site | None, Any] = {site: _served(site, prices, blocks) for site in plan.sites if isinstance(site, Stack)}
     always = all(site.steps is None for site in plan.sites)
     modes = {mode: served.get(serving_site(plan, 0, mode), full) for mode in ("C", "c", "p")}
     for call in calls:

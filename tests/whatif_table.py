@@ -23,7 +23,7 @@ from cache_engine.sites.clock import Clock
 from cache_engine.survey import Survey
 from tests.whatif import SCORED, Case, Store, setting
 
-PAIRS = 11
+PAIRS = 5
 RANKED = 6  # runs of a prompt, from which its settings are ranked
 
 

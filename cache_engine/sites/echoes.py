@@ -71,7 +71,7 @@ def echoes(transformer: nn.Module, heard: Heard, sigmas: Sequence[float], mix: S
     if not pushes:
         return None
     end, off = loop.end(), loop.followed(pushes)
-    moved = torch.autograd.functional.jvp(shown, end.expand_as(off).contiguous(), off)[1]
+    moved: Any = torch.autograd.functional.jvp(shown, end.expand_as(off).contiguous(), off)[1]
     tokens, values = moved.shape[1:]
     sizes = moved.flatten(1).norm(dim=1)
     if not bool(torch.isfinite(sizes).all() and (sizes > 0).all()):

@@ -56,7 +56,7 @@ def followed(model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED
 
 
 @torch.inference_mode()
-def drawn(model: nn.Module, method: Method, survey: bool = False,
+def drawn(model: Any, method: Method, survey: bool = False,
           stop: threading.Event | None = None) -> tuple[torch.Tensor, Survey | None]:
     """The latents at the end of the loop in plain sight, guided by both streams; and its survey."""
     clock = Clock(next(model.parameters()).device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def mixtures_of(survey: Survey, off: np.ndarray) -> np.ndarray:
     return np.append(found[:, :each].ravel(), found[:, each:].sum(axis=0))
 
 
-def masked(mask: str, **knobs: int) -> DBCache:
+def masked(mask: str, **knobs: Any) -> DBCache:
     return DBCache(steps_computation_mask=mask, steps_computation_policy="static", **knobs)
 
 
