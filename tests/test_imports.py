@@ -21,7 +21,7 @@ MODULES = {
 }
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
-TORCH_FREE = ("records method recipe quality schedules.* predictors.* session survey replay pixels likeness response simulation tradeoff "
+TORCH_FREE = ("records method recipe quality schedules.* predictors.* session survey replay pixels likeness simulation tradeoff "
               "model section "
               "methods.* models.*")
 
@@ -56,7 +56,7 @@ RULES = [
     Rule("cache_engine.section", "records"),
     Rule("cache_engine.model", "placement records registry section", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
-    Rule("cache_engine.survey cache_engine.replay cache_engine.pixels cache_engine.likeness cache_engine.response "
+    Rule("cache_engine.survey cache_engine.replay cache_engine.pixels cache_engine.likeness "
          "cache_engine.simulation cache_engine.tradeoff", TORCH_FREE, "numpy"),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
     Rule("cache_engine.metrics* cache_engine.metric", TORCH_FREE + " metric metrics.* registry devices", "numpy",
