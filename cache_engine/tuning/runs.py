@@ -99,18 +99,27 @@ class Runs:
 
     def survey(self, number: int) -> Survey:
         """What settings are judged by, recorded in a plain run of its own: recording takes time."""
-        path = self._folder / SURVEYS / f"{number:05d}.npz"
         if number not in self._surveys:
-            if not path.is_file():
-                recorded = self._run(number, METHODS["baseline"](), side="baseline", survey=True).survey
-                assert recorded is not None
-                with written(self._folder):
-                    part = path.with_name(f"part-{path.name}")
-                    recorded.save(part)
-                    os.replace(part, path)
-                self.made += 1
-            self._surveys[number] = load(path)
+            path = self._folder / SURVEYS / f"{number:05d}.npz"
+            self._surveys[number] = self._kept(path) or self._recorded(number, path)
         return self._surveys[number]
+
+    def _kept(self, path: Path) -> Survey | None:
+        """None for one that is not there, or is of an older version: it is recorded anew."""
+        try:
+            return load(path)
+        except EngineError:
+            return None
+
+    def _recorded(self, number: int, path: Path) -> Survey:
+        recorded = self._run(number, METHODS["baseline"](), side="baseline", survey=True).survey
+        assert recorded is not None
+        with written(self._folder):
+            part = path.with_name(f"part-{path.name}")
+            recorded.save(part)
+            os.replace(part, path)
+        self.made += 1
+        return load(path)
 
     def _run(self, number: int, method: Method, **how: Any) -> RunResult:
         from ..runner import run  # torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,13 @@ def test_a_budget_that_is_spent_still_has_one_setting_run(tmp_path: Path) -> Non
     last = list(tune(task(acceptance=()), tmp_path, enough=lambda: True))[-1]
     assert last.stage == "done"
     assert len(last.verified) == 1
+
+
+def test_a_survey_that_cannot_be_read_is_recorded_anew(tuned: tuple[Path, list[Standing]], tmp_path: Path) -> None:
+    """An update of the program may have changed what a survey holds."""
+    folder = tmp_path / "copy"
+    shutil.copytree(tuned[0], folder, ignore=shutil.ignore_patterns(".lock"))
+    next(iter((folder / "surveys").glob("*.npz"))).write_bytes(b"of another version")
+    last = list(tune(task(), folder))[-1]
+    assert last.made == 1
+    assert last.best == tuned[1][-1].best
