@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -32,6 +34,8 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")  # what libraries note on import is nobody's error
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:
         answer = COMMANDS[options.command].run(options)
     except EngineError as error:
