@@ -109,6 +109,7 @@ def test_a_prompt_is_text_and_nothing_else(visit: Visit) -> None:
     page.locator("#steps input").fill("2")
     page.locator("#steps input").blur()
     recipe(page, "F1B0_W1_R0.3_T0O0")
+    expect(page.locator("#knob-dbcache-max_warmup_steps input[type=number]")).to_have_value("1")
     generate(page)
     assert page.evaluate("window.__hit") is None
     expect(page.locator("#unknown")).to_contain_text("does not know")
