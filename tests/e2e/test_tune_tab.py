@@ -99,15 +99,14 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     got.value.save_as(tmp_path / "result.json")
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["stage"] == "done"
 
-    # a DBCache setting becomes a preset, and opens in Compare
-    press(page, "rows", "all settings")
-    mine = page.locator("#tune-sheet tbody tr:has(.mono)").first
-    recipe = mine.locator("button").inner_text()
+    # a measured setting becomes a preset, and opens in Compare
+    mine = page.locator("#tune-sheet tbody tr").first
+    recipe, name = mine.get_attribute("data-id") or "", mine.locator("button").inner_text()
     mine.locator("button").click()
-    expect(page.locator("#tune-card .code")).to_have_text(recipe)
+    expect(page.locator("#tune-card .code")).to_have_text(name)
     page.locator("#tune-name textarea, #tune-name input").first.fill("Mine")
     page.locator("#tune-save").click()
-    expect(page.locator("#tune-saved")).to_contain_text("Saved: “Mine” is among the presets of DBCache")
+    expect(page.locator("#tune-saved")).to_contain_text("Saved: “Mine” is among the presets of")
     page.locator("#tune-open").click()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value(recipe)
@@ -166,6 +165,7 @@ def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(browse
     page = shown(opened(browser, server))
     wish(page, prompts=MORE)
     page.locator("#tune-start").click()
+    expect(page.locator("#tune-jobs li")).to_have_count(1)
     page.locator("#tune-value input").fill("45")
     page.locator("#tune-start").click()
     expect(page.locator("#tune-jobs li")).to_have_count(2)
