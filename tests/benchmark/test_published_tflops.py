@@ -108,7 +108,7 @@ def reason(row: PublishedRow) -> str | None:
         return "50 full steps" if tflops == 3726.87 else None
     if name == "dbcache":
         return "computed steps"
-    if any(one.published == tflops and {"name": one.name, **one.knobs} == row.described for one in ROWS):
+    if any(one.published == tflops and method_from({"name": one.name, **one.knobs}).described() == row.described for one in ROWS):
         return "as its method's schedule says: tests/engine/test_published_rows.py"
     return "by hand" if row.config in BY_HAND else None
 
