@@ -20,7 +20,7 @@ from .kinds import tune_from
 from .live import Live
 from .longjobs import ON_ITS_WAY
 from .presets import presets
-from .tune_form import tune_title
+from .tune_form import count, tune_title
 from .worker import Worker
 
 EVENT = dict[str, Any]
@@ -87,7 +87,7 @@ def build(worker: Worker) -> None:
             described = fields.get("request")
             fields["request"] = form.request_from({"prompt": first, **described} if isinstance(described, dict) else described).model_dump()
             task = tune_from(fields)
-            task.settings  # noqa: B018  # ranges that cannot be read stop here
+            count(task)  # ranges that cannot be read stop here
             job = worker.long.add("tune", tune_title(task), task, minutes)
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None

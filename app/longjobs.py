@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from .store import Kept, Store
 log = logging.getLogger(__name__)
 ON_ITS_WAY = ("waiting", "running", "stopping")
 HEARTBEAT = 0.5
+MOST_REMEMBERED = 8  # snapshots of some 300 kB, which every open page asks for
 NOT_HERE = "jobs: long jobs are not run on a shared GPU that is lent by the second; run CacheLens on a machine of your own for them."
 
 
@@ -31,7 +32,7 @@ class LongJobs:
         self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
         self._drawn = 0  # before the running one went on
-        self._latest: tuple[str, Snapshot] | None = None
+        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()  # the newest of each job that was looked at
         self._lock = threading.Lock()
         self.heard: Callable[[], None] = lambda: None  # called when there may be something to do
 
@@ -65,9 +66,11 @@ class LongJobs:
         return True
 
     def remove(self, key: str) -> None:
-        """With all its pictures; one that is on its way is left alone."""
+        """With all its pictures; one that is on its way is left alone. Raises EngineError for a key that is no job's."""
+        self.one(key)  # a key from outside must not name another folder
         with self._lock:
             if not any(job.key == key for job in self._line):
+                self._snapshots.pop(key, None)
                 self._kept().remove(key)
 
     def listed(self) -> list[Kept]:
@@ -91,11 +94,12 @@ class LongJobs:
             time.sleep(HEARTBEAT)
 
     def snapshot(self, key: str) -> Snapshot | None:
-        """How far a job is, as ``tuned`` or ``swept`` say it; None before it began."""
+        """How far a job is, as ``tuned`` or ``swept`` say it; None before it began, and for a key that is no job's."""
         with self._lock:
-            if self._latest and self._latest[0] == key:
-                return self._latest[1]
-        return self._store.snapshot(key) if self._store else None
+            if key not in self._snapshots and self._store and any(job.key == key for job in self._store.jobs()):
+                if found := self._store.snapshot(key):
+                    self._remember(key, found)
+            return self._snapshots.get(key)
 
     def folder(self, key: str) -> Path:
         return self._kept().of(key)
@@ -145,7 +149,7 @@ class LongJobs:
         snapshot = next(self._running)
         self._spent += time.monotonic() - begun
         with self._lock:
-            self._latest = job.key, snapshot
+            self._remember(job.key, snapshot)
         store.keep(job.key, snapshot)
         store.update(job.key, state="stopping" if self._stop.is_set() else "running", said=snapshot["doing"],
                      made=self._drawn + snapshot["made"], left=snapshot["left"], spent=self._spent)
@@ -160,6 +164,12 @@ class LongJobs:
             self._kept().update(job.key, state=state, said=said)
         except EngineError:
             log.exception("job %s: its end could not be noted", job.key)
+
+    def _remember(self, key: str, snapshot: Snapshot) -> None:
+        self._snapshots[key] = snapshot
+        self._snapshots.move_to_end(key)
+        while len(self._snapshots) > MOST_REMEMBERED:
+            self._snapshots.popitem(last=False)
 
     def _enter(self, key: str) -> None:
         with self._lock:

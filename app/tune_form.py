@@ -90,6 +90,11 @@ def sweep_task(request: RunRequest, described: Mapping[str, Any], axes: Sequence
     return SweepTask(request=request, method=described["name"], knobs=knobs, axes=given)
 
 
+def count(task: TuneTask | SweepTask) -> int:
+    """How many settings that are. Raises EngineError for ranges that cannot be read, fit nowhere or hold too much."""
+    return len(task.settings) if isinstance(task, TuneTask) else sum(cell.method is not None for cell in task.cells)
+
+
 def goal_words(task: TuneTask) -> str:
     value = task.goal.value
     return {"close": f"{value:g} dB", "fast": f"{value:g}× as fast", "cheap": f"{value:g}× less compute"}[task.goal.kind]

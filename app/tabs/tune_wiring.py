@@ -21,7 +21,8 @@ from .tune import FIND, GAIN, MEASURED, SIDES, TuneParts
 from .tune_opening import Opening
 
 # In one line: unqueued events overtake each other, and a clock's answer must not undo what was chosen meanwhile.
-IN_ORDER: dict[str, Any] = {"concurrency_id": "tune", "concurrency_limit": 1, **QUIET}
+ONCE: dict[str, Any] = {"concurrency_id": "tune", "concurrency_limit": 1, **QUIET}  # a second click before the answer is none
+EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick ones none is lost
 
 
 class Tune:
@@ -42,7 +43,7 @@ class Tune:
                 *(part for axis in parts.axes for part in axis)}
         looked = {parts.job, parts.chosen, parts.order, parts.seen, parts.pictured, parts.near, parts.speed, parts.rows}
         asked = request | wish | {there.chosen, *there.knobs.values()}
-        drawn: dict[str, Any] = {"inputs": looked, "outputs": self.drawn_outputs, **IN_ORDER}
+        drawn: dict[str, Any] = {"inputs": looked, "outputs": self.drawn_outputs}
 
         parts.mode.input(lambda mode: [gr.Row(visible=mode == FIND), gr.Row(visible=mode != FIND), gr.Accordion(visible=mode == FIND)],
                          inputs=[parts.mode], outputs=[parts.find, parts.sweep, parts.more], queue=False, **QUIET)
@@ -51,17 +52,17 @@ class Tune:
         there.model.change(self.for_model, inputs=[there.model], outputs=[parts.prompts, parts.acceptance], queue=False, **QUIET)
         gr.on([tab.select, *(part.change for part in wish), there.model.change], self.told, inputs=asked, outputs=[parts.said],
               trigger_mode="always_last", queue=False, **QUIET)
-        parts.start.click(self.start, inputs=asked | looked | {parts.budget}, outputs=[parts.status, *self.drawn_outputs], **IN_ORDER)
+        parts.start.click(self.start, inputs=asked | looked | {parts.budget}, outputs=[parts.status, *self.drawn_outputs], **ONCE)
         tab.select(lambda: gr.Timer(active=True), outputs=[parts.clock], queue=False, **QUIET)
-        page.load(self.attached, **drawn)
-        parts.clock.tick(self.ticked, **drawn)
-        parts.jobs.choose(self.job_chosen, **drawn, trigger_mode="multiple")
-        parts.jobs.act(self.acted, inputs=looked, outputs=[parts.status, *self.drawn_outputs], **IN_ORDER, trigger_mode="multiple")
+        page.load(self.attached, **drawn, **ONCE)
+        parts.clock.tick(self.ticked, **drawn, **ONCE)
+        parts.jobs.choose(self.job_chosen, **drawn, **EACH)
+        parts.jobs.act(self.acted, inputs=looked, outputs=[parts.status, *self.drawn_outputs], **EACH)
         for place in (parts.chart, parts.sheet, parts.cells):
-            place.choose(self.chosen, **drawn, trigger_mode="multiple")
-        gr.on([parts.near.input, parts.speed.input, parts.rows.input], self.drawn, **drawn)
-        parts.swap.click(self.swapped, inputs=looked, outputs=[parts.order, parts.cells], **IN_ORDER)
-        self.opening.wire(IN_ORDER)
+            place.choose(self.chosen, **drawn, **EACH)
+        gr.on([parts.near.input, parts.speed.input, parts.rows.input], self.drawn, **drawn, **EACH)
+        parts.swap.click(self.swapped, inputs=looked, outputs=[parts.order, parts.cells], **EACH)
+        self.opening.wire(ONCE)
 
     # ---- what is wanted ----
     def wished(self, goal: str) -> Any:
@@ -88,11 +89,10 @@ class Tune:
         """How much that is, or what is wrong with it."""
         try:
             task = self.task(values)
+            count = tune_form.count(task)
             if isinstance(task, SweepTask):
-                count = len([cell for cell in task.cells if cell.method])
                 said = f"{plural(count, 'setting')} and the plain run on “{task.request.prompt}”; {self._cost(task, count)}"
             else:
-                count = len(task.settings)
                 said = (f"{count:,} settings, judged from {plural(len(task.prompts), 'plain run')}; the best is then held against "
                         f"{plural(len(task.acceptance), 'other prompt')}")
             return {self.parts.said: views.idle(f"{said}. {tune_form.request_words(task.request)}.")}
@@ -108,11 +108,10 @@ class Tune:
     def start(self, values: Updates) -> Updates:
         try:
             task = self.task(values)
+            tune_form.count(task)  # what cannot be read, or fits nowhere, stops here
             if isinstance(task, TuneTask):
-                task.settings  # noqa: B018  # ranges that cannot be read stop here
                 key = self.long.add("tune", tune_form.tune_title(task), task, tune_form.BUDGETS[values[self.parts.budget]])
             else:
-                task.cells  # noqa: B018
                 key = self.long.add("sweep", tune_form.sweep_title(task), task)
         except EngineError as error:
             return {self.parts.status: views.failed(str(error)) | {"detail": ""}}
@@ -126,7 +125,7 @@ class Tune:
         return self.drawn(values, job=job, chosen="")
 
     def ticked(self, values: Updates) -> Updates:
-        if self._state(values[self.parts.job]) == values[self.parts.seen]:
+        if self._state(self._listed()) == values[self.parts.seen]:
             return {self.parts.seen: gr.skip()}
         return self.drawn(values)
 
@@ -146,11 +145,10 @@ class Tune:
         except EngineError:  # another server has them
             return []
 
-    def _state(self, job: str) -> str:
-        """Changes whenever there is something new to draw."""
-        snapshot = self.long.snapshot(job) if job else None
-        told = [(one.key, one.state, one.said, one.made) for one in self._listed()]
-        return json.dumps([told, snapshot and (snapshot["stage"], snapshot["doing"], snapshot["made"])])
+    @staticmethod
+    def _state(listed: list[Kept]) -> str:
+        """Changes whenever there is something new to draw: a job's row is written after its snapshot."""
+        return json.dumps([(one.key, one.state, one.said, one.made) for one in listed])
 
     # ---- what is shown ----
     def drawn(self, values: Updates, job: str | None = None, chosen: str | None = None) -> Updates:
@@ -161,10 +159,11 @@ class Tune:
         kind = next((one.kind for one in listed if one.key == job), "")
         job = job if kind else ""
         snapshot = self.long.snapshot(job) if job else None
-        updates = {parts.job: job, parts.chosen: chosen, parts.seen: self._state(job), parts.jobs: job_views.jobs(listed, job),
+        updates = {parts.job: job, parts.chosen: chosen, parts.seen: self._state(listed), parts.jobs: job_views.jobs(listed, job),
                    parts.plots: gr.Column(visible=kind != "sweep"), parts.grid: gr.Column(visible=kind == "sweep")}
         updates |= self._swept(values, snapshot, chosen) if kind == "sweep" else self._tuned(values, snapshot, chosen)
-        return updates | self._files(job, kind, snapshot)
+        fresh = updates[parts.seen] != values[parts.seen] or job != values[parts.job]
+        return updates | (self._files(job, kind, snapshot) if fresh else {})
 
     def _tuned(self, values: Updates, snapshot: dict[str, Any] | None, chosen: str) -> Updates:
         parts = self.parts
@@ -201,11 +200,15 @@ class Tune:
 
     def _files(self, job: str, kind: str, snapshot: dict[str, Any] | None) -> Updates:
         parts = self.parts
+        nothing = {part: gr.DownloadButton(value=None, interactive=False) for part in (parts.csv, parts.json)}
         if snapshot is None:
-            return {part: gr.DownloadButton(value=None, interactive=False) for part in (parts.csv, parts.json)}
+            return nothing
         folder = self.long.folder(job)
         path = folder / "settings.csv"
-        path.write_text((sweep_views if kind == "sweep" else tune_facts).table(snapshot), encoding="utf-8", newline="")
+        try:
+            path.write_text((sweep_views if kind == "sweep" else tune_facts).table(snapshot), encoding="utf-8", newline="")
+        except OSError:  # a full disk, or removed meanwhile
+            return nothing
         return {parts.csv: gr.DownloadButton(value=str(path), interactive=True),
                 parts.json: gr.DownloadButton(value=str(folder / "result.json"), interactive=True)}
 

@@ -117,6 +117,18 @@ def test_a_job_on_its_way_is_not_removed(tmp_path: Path) -> None:
     assert found.one(key).state == "running"
 
 
+def test_a_key_from_outside_removes_no_other_folder(tmp_path: Path) -> None:
+    found = long(tmp_path / "kept", Drawing())
+    found.add("tune", "Tune", TASK)
+    other = tmp_path / "other"
+    other.mkdir()
+    for key in ("../../other", str(other), "..", ""):
+        with pytest.raises(EngineError, match="no job has this key"):
+            found.remove(key)
+        assert found.snapshot(key) is None
+    assert other.is_dir()
+
+
 def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Path) -> None:
     asked: list[bool] = []
 
