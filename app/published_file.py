@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
+from .csv_text import csv_text
 from .published import AGAINST_BASELINE, FAMILIES, FIGURES, YOURS, Entry
 
 NAME = "cachelens-published.csv"
@@ -15,12 +14,10 @@ HEADS = ("setting", "preset", "kind", "family", "model", "steps", "baseline", *F
 
 def as_csv(entries: Sequence[Entry]) -> str:
     """One entry a line under ``HEADS``; empty where there is no figure. PSNR is the published tables', which wraps."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(HEADS)
-    for one in entries:
-        ratios = ("" if (ratio := one.own(figure)) is None else f"{ratio:.4f}" for figure in RATIOS)
-        writer.writerow([one.name, one.preset, "measured" if one.family == YOURS else "published",
-                         FAMILIES.get(one.family, "Your runs"), one.base.model, one.base.steps, one.base.title,
-                         *(one.printed.get(figure, "") for figure in FIGURES), *ratios])
-    return file.getvalue()
+    return csv_text(HEADS, map(_row, entries))
+
+
+def _row(one: Entry) -> list[str | int]:
+    ratios = ("" if (ratio := one.own(figure)) is None else f"{ratio:.4f}" for figure in RATIOS)
+    return [one.name, one.preset, "measured" if one.family == YOURS else "published", FAMILIES.get(one.family, "Your runs"),
+            one.base.model, one.base.steps, one.base.title, *(one.printed.get(figure, "") for figure in FIGURES), *ratios]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .tune_facts import served
+from .csv_text import csv_text
+from .tune_facts import bars, served
 from .words import decibels, structural
 
 View = dict[str, Any]
@@ -79,21 +78,15 @@ def card(snapshot: Snapshot | None, one: Mapping[str, Any] | None) -> View:
     """All that was measured of one cell."""
     if snapshot is None or one is None:
         return {"title": "No cell chosen", "kind": "", "code": "", "bars": [], "facts": [], "notes": ["Choose a picture of the grid."]}
-    fast = max(one["compute_ratio"], one["speedup"], 4)
-    return {"title": "Chosen", "kind": "measured", "code": one["recipe"], "bars": [
-        {"name": "less compute", "share": one["compute_ratio"] / fast, "text": f"{one['compute_ratio']:.2f}×", "look": "computed"},
-        {"name": "as fast", "share": one["speedup"] / fast, "text": f"{one['speedup']:.2f}×", "look": "forced"}],
+    return {"title": "Chosen", "kind": "measured", "code": one["recipe"], "bars": bars(one),
         "facts": [{"name": "PSNR", "text": decibels(one["psnr_db"])}, {"name": "SSIM", "text": structural(one["ssim"])},
                   {"name": "Steps", "text": one["schedule"]}], "notes": ["One prompt, one run: the time of a single run is noisy."]}
 
 
+FIGURES = ("recipe", "psnr_db", "ssim", "tflops", "seconds", "compute_ratio", "speedup", "schedule")
+
+
 def table(snapshot: Snapshot) -> str:
     """As CSV: a line a cell that was drawn."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    figures = ("recipe", "psnr_db", "ssim", "tflops", "seconds", "compute_ratio", "speedup", "schedule")
-    writer.writerow([*(axis["knob"] for axis in snapshot["axes"]), *figures])
-    for cell in snapshot["cells"]:
-        if "picture" in cell:
-            writer.writerow([*cell["values"], *(cell[name] for name in figures)])
-    return out.getvalue()
+    heads = [*(axis["knob"] for axis in snapshot["axes"]), *FIGURES]
+    return csv_text(heads, [[*cell["values"], *(cell[name] for name in FIGURES)] for cell in snapshot["cells"] if "picture" in cell])

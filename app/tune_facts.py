@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from .csv_text import csv_text
 from .words import plural
 
 Snapshot = Mapping[str, Any]
@@ -65,18 +64,25 @@ def worst_neighbour(one: Setting) -> Mapping[str, Any] | None:
     return min(one.get("neighbours", ()), key=lambda near: near["psnr_db"], default=None)
 
 
+HEADS = ("recipe", "state", "schedule", "compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above", "accepted_on",
+         "accepted_share_above", "accepted_percentile_5_db", "accepted_worst_db", "worst_one_step_away_db", "on_the_edge")
+
+
 def table(snapshot: Snapshot) -> str:
     """As CSV: what the sheet shows, in plain numbers."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(["recipe", "state", "schedule", "compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above",
-                     "accepted_on", "accepted_share_above", "accepted_percentile_5_db", "accepted_worst_db", "worst_one_step_away_db",
-                     "on_the_edge"])
-    for one in settings(snapshot).values():
-        known, beyond, near = figures(one), one.get("acceptance", {}), worst_neighbour(one)
-        writer.writerow([one["recipe"], "measured" if "measured" in one else "expected", one["schedule"], known["compute_ratio"],
-                         known["speedup"], known["psnr_db"], known.get("spread_db"), known.get("prompts"), known.get("share_above"),
-                         beyond.get("prompts"),
-                         beyond.get("share_above"), beyond.get("percentile_5_db"), beyond.get("worst_db"), near and near["psnr_db"],
-                         one.get("on_the_edge", "")])
-    return out.getvalue()
+    return csv_text(HEADS, map(_row, settings(snapshot).values()))
+
+
+def _row(one: Setting) -> list[Any]:
+    known, beyond, near = figures(one), one.get("acceptance", {}), worst_neighbour(one)
+    return [one["recipe"], "measured" if "measured" in one else "expected", one["schedule"],
+            *(known.get(name) for name in ("compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above")),
+            *(beyond.get(name) for name in ("prompts", "share_above", "percentile_5_db", "worst_db")), near and near["psnr_db"],
+            one.get("on_the_edge", "")]
+
+
+def bars(known: Mapping[str, Any], about: str = "") -> list[dict[str, Any]]:
+    """Less compute and less time, as a card draws them. ``about``: put before a time that is only expected."""
+    most = max(known["compute_ratio"], known["speedup"], 4)
+    return [{"name": name, "share": known[figure] / most, "text": f"{sign}{known[figure]:.2f}×", "look": look}
+            for name, figure, sign, look in (("less compute", "compute_ratio", "", "computed"), ("as fast", "speedup", about, "forced"))]

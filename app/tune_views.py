@@ -7,7 +7,7 @@ from typing import Any
 
 from .axes import around
 from .tune_chart import HIGHEST
-from .tune_facts import SPREAD, Setting, Snapshot, figures, mark, name, per_cent, settings, worst_neighbour
+from .tune_facts import SPREAD, Setting, Snapshot, bars, figures, mark, name, per_cent, settings, worst_neighbour
 from .words import decibels, plural, seconds, share
 
 View = dict[str, Any]
@@ -55,13 +55,9 @@ def card(snapshot: Snapshot | None, one: Setting | None) -> View:
         return {"title": "Best so far", "kind": "", "code": "", "bars": [], "facts": [], "notes": [said]}
     known, measured = figures(one), "measured" in one
     best = snapshot["best"] is not None and snapshot["best"]["key"] == one["key"]
-    fast = max(known["compute_ratio"], known["speedup"], 4)
-    about = "" if measured else "≈ "
-    bars = [{"name": "less compute", "share": known["compute_ratio"] / fast, "text": f"{known['compute_ratio']:.2f}×", "look": "computed"},
-            {"name": "as fast", "share": known["speedup"] / fast, "text": f"{about}{known['speedup']:.2f}×", "look": "forced"}]
     title = "Chosen" if not best else "Best" if snapshot["stage"] == "done" else "Best so far"
-    return {"title": title, "kind": "measured" if measured else "expected", "code": name(one), "bars": bars,
-            "facts": list(_facts(one, snapshot)), "notes": list(_notes(one, snapshot))}
+    return {"title": title, "kind": "measured" if measured else "expected", "code": name(one),
+            "bars": bars(known, "" if measured else "≈ "), "facts": list(_facts(one, snapshot)), "notes": list(_notes(one, snapshot))}
 
 
 def _facts(one: Setting, snapshot: Snapshot) -> Iterable[View]:

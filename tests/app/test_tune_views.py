@@ -153,6 +153,17 @@ def test_axes_swap_and_three_go_round_in_six() -> None:
     assert [table["title"] for table in sweep_views.cells(swept(third=True), [0, 1, 2])["tables"]] == ["d 7", "d 8"]
 
 
+def test_a_sweeps_csv_has_a_line_for_each_cell_that_was_drawn() -> None:
+    snapshot = swept()
+    figures = {"recipe": "r", "psnr_db": None, "ssim": 1.0, "tflops": 2.0, "seconds": 0.5, "compute_ratio": 1.5,
+               "speedup": 1.2, "schedule": "CCc"}
+    snapshot["cells"][4] = {"values": [2, 0.2], "key": "k", "picture": "p.png", **figures}
+    rows = list(csv.DictReader(io.StringIO(sweep_views.table(snapshot))))
+    assert [(row["a_b"], row["c"], row["psnr_db"], row["schedule"]) for row in rows] == [("2", "0.2", "", "CCc")]
+    assert sweep_views.chosen_of(snapshot, "k") == snapshot["cells"][4]
+    assert [bar["text"] for bar in sweep_views.card(snapshot, snapshot["cells"][4])["bars"]] == ["1.50×", "1.20×"]
+
+
 # ---- presets of one's own ----
 def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
