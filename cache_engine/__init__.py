@@ -35,7 +35,6 @@ if TYPE_CHECKING:
         Engine,
         EngineError,
         Event,
-        Forecast,
         ModelFacts,
         Plan,
         Progress,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     )
     from .report import described, foretold
     from .runner import run
-    from .simulation import simulate
+    from .simulation import Forecast, simulate
     from .sites.attach import attached
     from .survey import Survey
     from .tradeoff import frontier
@@ -69,11 +68,11 @@ _HOME = {
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
     "quality": ("difference",),
     "recipe": ("BASELINE", "format_recipe", "is_recipe", "parse_recipe", "read_name"),
-    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "Forecast", "ModelFacts", "Plan", "Progress",
+    "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
                 "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
     "report": ("described", "foretold"),
     "runner": ("run",),
-    "simulation": ("simulate",),
+    "simulation": ("Forecast", "simulate"),
     "sites.attach": ("attached",),
     "survey": ("Survey",),
     "tradeoff": ("frontier",),

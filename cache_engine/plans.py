@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 Mode = Literal["C", "c", "p"]  # computed, cached, partial
@@ -92,12 +94,39 @@ class ModelFacts(NamedTuple):
     alike: tuple[tuple[float, ...], ...] | None = None
 
 
+CHANGE = "change"
+
+
 class Decision(NamedTuple):
-    """Compute or not, and why. ``limit`` is the threshold that the change was held against."""
+    """Compute or not, and why: ``CHANGE`` where the change decided, held against ``limit``."""
 
     mode: Mode
     reason: str
     limit: float | None = None
+
+
+def worded(reason: str, mode: Mode, change: float | None, limit: float | None) -> str:
+    """The reason for people. Decided ten thousand times for each time that it is read: a decision itself has no words."""
+    if reason != CHANGE or change is None or limit is None:
+        return reason
+    return compared(CHANGE, change, ">=" if mode == "C" else "<", limit)
+
+
+def compared(name: str, value: float, sign: str, limit: float) -> str:
+    """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
+    if abs(value - limit) > 0.001 * abs(value):  # rounding moves it by half of that at most
+        return f"{name} {value:.4g} {sign} {_written(limit)}"
+    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
+    return f"{name} {value:.{digits}g} {sign} {_written(limit)}"
+
+
+_TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@lru_cache(maxsize=64)
+def _written(limit: float) -> str:
+    """A run holds all its changes against one limit."""
+    return f"{limit:.10g}"
 
 
 class Probe(Protocol):

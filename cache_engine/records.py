@@ -15,6 +15,7 @@ from pydantic import Field
 from .files import MOST_LORAS, Input, Loras
 from .files import Lora as Lora
 from .files import Picture as Picture
+from .plans import CHANGE as CHANGE
 from .plans import Columns as Columns
 from .plans import Costs as Costs
 from .plans import Decide as Decide
@@ -33,7 +34,9 @@ from .plans import Site as Site
 from .plans import Stack as Stack
 from .plans import Tokens as Tokens
 from .plans import active_sites as active_sites
+from .plans import compared as compared
 from .plans import serving_site as serving_site
+from .plans import worded as worded
 from .strict import Cancelled as Cancelled
 from .strict import EngineError as EngineError
 from .strict import Strict as Strict
@@ -137,48 +140,6 @@ class RunResult(NamedTuple):
     @property
     def clock(self) -> str:
         return time.strftime("%H:%M", time.localtime(self.finished))
-
-
-class Forecast(NamedTuple):
-    """What a survey says of one setting: expected, not measured. ``trace`` is made like a run's, from the baseline's own times.
-
-    tflops: None where the survey cannot count it.  psnr_db and band (low, high): None where the survey cannot judge it, or where
-    ``identical`` says that the picture is the baseline's own; then ``note`` says why.
-    """
-
-    method: dict[str, Any]
-    trace: tuple[StepTrace, ...]
-    seconds: float  # of the denoise loop
-    baseline_seconds: float
-    tflops: float | None
-    baseline_tflops: float
-    psnr_db: float | None
-    band: tuple[float, float] | None
-    identical: bool
-    error: float | None  # what the loop's result is off by; where no dB are known, it says no more than which setting is closer
-    note: str
-
-    @property
-    def schedules(self) -> dict[str, str]:
-        """A string of C, c and p for each stream."""
-        return schedules_of(self.trace)
-
-    @property
-    def schedule(self) -> str:
-        return next(iter(self.schedules.values()), "")
-
-    @property
-    def steps_computed(self) -> int:
-        return self.schedule.count("C")
-
-    @property
-    def speedup(self) -> float:
-        """Denoise loop, expected seconds over the baseline's."""
-        return self.baseline_seconds / self.seconds
-
-    @property
-    def compute_ratio(self) -> float | None:
-        return self.baseline_tflops / self.tflops if self.tflops else None
 
 
 class Quality(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 
 from .likeness import likeness_of
 from .method import method_from
-from .records import Comparison, Forecast, RunResult
-from .simulation import simulate
+from .records import Comparison, RunResult
+from .simulation import Forecast, simulate
 
 
 def described(result: Comparison) -> dict[str, Any]:

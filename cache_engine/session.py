@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
-from .records import Costs, Decide, Decision, EngineError, Plan, StepTrace
+from .records import CHANGE, Costs, Decide, Decision, EngineError, Plan, StepTrace, worded
 
 STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
@@ -37,7 +37,7 @@ class Call:
             self.measured = self.measure()
         if self.measured is None:
             raise EngineError(f"step {self.step}: this method's schedule needs a change, but its plan measures none.")
-        change = float(self.measured)
+        self.measured = change = float(self.measured)
         return change if math.isfinite(change) else checked(change, self.step)
 
 
@@ -148,10 +148,11 @@ class Session:
         """The call as a fact. ``fetch=False`` leaves out a change that is still on the device."""
         decision = call.decision or Decision("C", "always")
         known = fetch or call.live
-        change = checked(float(call.measured), call.step) if known and call.measured is not None else None
+        fetched = known or decision.reason == CHANGE  # the decision itself asked for it
+        change = checked(float(call.measured), call.step) if fetched and call.measured is not None else None
         tflops = call.batch * self.costs(decision.mode, call.step)
-        return StepTrace(call.step, call.number, call.stream, decision.mode, decision.reason, change, decision.limit,
-                         call.blocks_run, self.blocks, tflops, call.seconds() if known else 0.0)
+        return StepTrace(call.step, call.number, call.stream, decision.mode, worded(decision.reason, decision.mode, change, decision.limit),
+                         change, decision.limit, call.blocks_run, self.blocks, tflops, call.seconds() if known else 0.0)
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:

@@ -7,7 +7,6 @@ a real run measures it. What they do not know is that caching itself moves the p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from .likeness import Likeness
 from .method import Method
 from .pixels import psnr_expected
-from .records import Decision, Forecast, ModelFacts, Plan, RunRequest, Site, Stack, StepTrace, serving_site
+from .records import Decision, ModelFacts, Plan, RunRequest, Site, Stack, StepTrace, schedules_of, serving_site, worded
 from .replay import Replay, replay
 from .session import Call
 from .survey import Survey
@@ -23,6 +22,54 @@ from .survey import Survey
 ALWAYS = Decision("C", "always")
 UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
 UNSEEN = "the survey does not say what later steps of this model make of an error"
+
+
+class Forecast(NamedTuple):
+    """What a survey says of one setting: expected, not measured. ``calls``: the fields of ``trace``, with a decision's reason.
+
+    tflops: None where the survey cannot count it.  psnr_db and band (low, high): None where the survey cannot judge it, or where
+    ``identical`` says that the picture is the baseline's own; then ``note`` says why.
+    """
+
+    method: dict[str, Any]
+    calls: tuple[tuple[Any, ...], ...]  # plain tuples: thousands of forecasts are held, and few are looked at
+    seconds: float  # of the denoise loop
+    baseline_seconds: float
+    tflops: float | None
+    baseline_tflops: float
+    psnr_db: float | None
+    band: tuple[float, float] | None
+    identical: bool
+    error: float | None  # what the loop's result is off by; where no dB are known, it says no more than which setting is closer
+    note: str
+
+    @property
+    def trace(self) -> tuple[StepTrace, ...]:
+        """Like a run's, from the baseline's own times."""
+        calls = map(StepTrace._make, self.calls)
+        return tuple(call._replace(reason=worded(call.reason, call.mode, call.change, call.limit)) for call in calls)
+
+    @property
+    def schedules(self) -> dict[str, str]:
+        """A string of C, c and p for each stream."""
+        return schedules_of(map(StepTrace._make, self.calls))
+
+    @property
+    def schedule(self) -> str:
+        return next(iter(self.schedules.values()), "")
+
+    @property
+    def steps_computed(self) -> int:
+        return self.schedule.count("C")
+
+    @property
+    def speedup(self) -> float:
+        """Denoise loop, expected seconds over the baseline's."""
+        return self.baseline_seconds / self.seconds
+
+    @property
+    def compute_ratio(self) -> float | None:
+        return self.baseline_tflops / self.tflops if self.tflops else None
 
 
 def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -> Forecast:
@@ -34,13 +81,13 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     plan = method.plan(facts)
     found = replay(survey, plan, facts)
     prices = _prices(survey)
-    rows = list(_traced(found.session.calls, plan, prices, facts.blocks))
+    rows = tuple(_traced(found.session.calls, plan, prices, facts.blocks))
     columns = dict(zip(StepTrace._fields, zip(*rows)))  # each field of all calls
     identical = facts == survey.facts and set(columns["mode"]) == {"C"}
     counted = all(isinstance(site, Stack) for site in plan.sites)
     error, psnr_db, band, note = _judged(survey, found, likeness, identical)
     return Forecast(
-        method=method.described(), trace=tuple(map(partial(tuple.__new__, StepTrace), rows)), baseline_seconds=survey.loop_seconds,
+        method=method.described(), calls=rows, baseline_seconds=survey.loop_seconds,
         seconds=prices.step_seconds * facts.steps + sum(columns["seconds"]),
         tflops=sum(columns["tflops"]) if counted else None,
         baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),

@@ -13,8 +13,8 @@ import numpy as np
 from .likeness import Likeness
 from .method import Method
 from .methods.dbcache import DBCache
-from .records import Forecast, Signal
-from .simulation import simulate
+from .records import Signal
+from .simulation import Forecast, simulate
 from .survey import Survey
 
 WARM_UPS, IN_A_ROW, ORDERS = (2, 4, 8), (1, 2, 3, 5, -1), (0, 1, 2)

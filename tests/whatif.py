@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--static", type=int, default=20, help="static settings a prompt and step count")
     parser.add_argument("--prompts", type=int, default=len(SCORED))
     parser.add_argument("--steps", default="28,50")
-    parser.add_argument("--calibrating", type=int, default=7, help="random settings a calibration prompt and step count")
+    parser.add_argument("--calibrating", type=int, default=15, help="random settings a calibration prompt and step count")
     parser.add_argument("--part", metavar="I/N", help="only make the runs, and only the I-th of N parts: for several processes")
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))

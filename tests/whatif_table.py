@@ -15,9 +15,8 @@ from cache_engine import METHODS, Method, method_from
 from cache_engine.likeness import Likeness, likeness_of
 from cache_engine.loading import loaded
 from cache_engine.recording import surveyed
-from cache_engine.records import Forecast
 from cache_engine.runner import draw, fresh_scheduler
-from cache_engine.simulation import simulate
+from cache_engine.simulation import Forecast, simulate
 from cache_engine.sites.attach import attached, device_of
 from cache_engine.sites.clock import Clock
 from cache_engine.survey import Survey

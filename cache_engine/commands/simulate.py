@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..records import Forecast
 from .shared import Answer, Command, method_arguments, method_of
+
+if TYPE_CHECKING:
+    from ..simulation import Forecast  # numpy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
-from ..records import Decide, Decision, Probe
+from ..records import CHANGE, Decide, Decision, Probe, compared
 
 StreakRule = Literal["1.5.3", "before"]
 WARM_UP, FIRST, MASKED, SERVED = Decision("C", "warm-up"), Decision("C", "first"), Decision("C", "mask"), Decision("c", "mask")
@@ -55,7 +53,8 @@ class Drift:
         mask, static, threshold, max_cached, max_in_a_row = self.mask, self.static, self.threshold, self.max_cached, self.max_in_a_row
         leading_ones = len(mask) - len(mask.lstrip("1"))
         warmup = range(0, min(self.warmup, leading_ones) if mask else self.warmup, self.interval)
-        below, above = Decision("c", "threshold 1", threshold), Decision("C", "threshold 0", threshold)
+        always, never = Decision("c", "threshold 1", threshold), Decision("C", "threshold 0", threshold)
+        below, above = Decision("c", CHANGE, threshold), Decision("C", CHANGE, threshold)
 
         def decide(probe: Probe, streak: int | None = None) -> Decision:
             if probe.step in warmup:
@@ -71,13 +70,10 @@ class Drift:
             if 0 <= max_in_a_row <= (probe.streak if streak is None else streak):
                 return MOST_IN_A_ROW
             if threshold <= 0:
-                return above
+                return never
             if threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
-                return below
-            change = probe.change()
-            if change < threshold:
-                return Decision("c", compared("change", change, "<", threshold), threshold)
-            return Decision("C", compared("change", change, ">=", threshold), threshold)
+                return always
+            return below if probe.change() < threshold else above
 
         if self.streak_rule == "1.5.3":
             return decide
@@ -92,23 +88,6 @@ class Drift:
             return decision
 
         return decide_as_before
-
-
-def compared(name: str, value: float, sign: str, limit: float) -> str:
-    """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
-    if abs(value - limit) > 0.001 * abs(value):  # rounding moves it by half of that at most
-        return f"{name} {value:.4g} {sign} {_written(limit)}"
-    digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
-    return f"{name} {value:.{digits}g} {sign} {_written(limit)}"
-
-
-_TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-
-
-@lru_cache(maxsize=64)
-def _written(limit: float) -> str:
-    """A run holds all its changes against one limit."""
-    return f"{limit:.10g}"
 
 
 @dataclass(frozen=True)

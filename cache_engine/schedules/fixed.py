@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..records import Decide, Decision, Mode, Probe
-from .drift import compared
+from ..records import Decide, Decision, Mode, Probe, compared
 
 
 @dataclass(frozen=True)

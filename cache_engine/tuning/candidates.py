@@ -10,8 +10,8 @@ import numpy as np
 
 from ..likeness import likeness_of
 from ..method import Method, method_from
-from ..records import Forecast, ModelFacts
-from ..simulation import simulate
+from ..records import ModelFacts
+from ..simulation import Forecast, simulate
 from ..survey import Survey
 from .goal import Costs
 from .runs import IDENTICAL

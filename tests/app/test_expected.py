@@ -19,7 +19,7 @@ def forecast(method: Method, psnr_db: float | None = 33.0, *, counted: bool = Tr
     made, whole = run(method), LAST.baseline
     identical = all(call.mode == "C" for call in made.trace)
     known = psnr_db is not None and not identical
-    return Forecast(method=method.described(), trace=made.trace, seconds=made.seconds.denoise, baseline_seconds=whole.seconds.denoise,
+    return Forecast(method=method.described(), calls=made.trace, seconds=made.seconds.denoise, baseline_seconds=whole.seconds.denoise,
                     tflops=made.tflops if counted else None, baseline_tflops=whole.tflops, psnr_db=psnr_db if known else None,
                     band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and known else None, identical=identical,
                     error=0.0 if identical else error, note="" if known else "only a run can tell")
