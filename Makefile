@@ -14,6 +14,8 @@ export HOST PORT MODEL
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
+# Two processes of one thread each; a file's tests share what they set up. Browser tests measure delays, so they run alone.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
 .PHONY: run test lint unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
@@ -23,7 +25,8 @@ run: $(VENV)/.run
 
 test: lint
 	$(RUN) tests/browser.py --install
-	$(RUN) -m pytest --durations=20
+	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) --durations=20
+	$(RUN) -m pytest tests/e2e --durations=20
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
@@ -31,7 +34,7 @@ lint: $(VENV)/.dev
 	$(RUN) tests/sizes.py
 
 unit: $(VENV)/.dev
-	$(RUN) -m pytest --ignore=tests/parity --ignore=tests/e2e
+	$(RUN) -m pytest --ignore=tests/parity --ignore=tests/e2e $(SIDE_BY_SIDE)
 
 bench: $(VENV)/.run
 	$(RUN) -m tests.bench
