@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .axes import Axis, around
-from .tune_facts import SPREAD, Setting, Snapshot, figures, mark, name, per_cent, served, settings
+from .tune_facts import SPREAD, Setting, Snapshot, figures, mark, name, per_cent, plain, served, settings
 from .words import decibels, plural
 
 View = dict[str, Any]
@@ -54,7 +54,7 @@ def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> View
     def place(x: float, y: float) -> list[float]:
         return [across.place(x), up.place(min(max(y, low), high))]
 
-    plain = sorted((reading.at(one), figures(one)["psnr_db"]) for one in snapshot["fewer_steps"])
+    fewer = sorted((reading.at(one), figures(one)["psnr_db"]) for one in snapshot["fewer_steps"])
     shown = _thinned([one for one in every.values() if inside(reading.at(one), figures(one)["psnr_db"])], reading, across, snapshot, chosen)
     limit = {"y": up.place(floor), "text": f"{floor:g} dB"} if floor is not None else {
         "x": across.place(min(max(goal["value"], across.low), across.high)), "text": f"{goal['value']:g}×"} if (
@@ -67,7 +67,7 @@ def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> View
         "cloud": [place(x, y) for x, y in cloud if inside(x, y)],
         "band": [[place(x, y)[0], *(place(x, y + side * SPREAD * spread)[1] for side in (-1, 1))] for x, y, spread in line if inside(x, y)],
         "lines": [{"kind": "expected", "points": [place(x, y) for x, y, _ in line if inside(x, y)]},
-                  {"kind": "plain", "points": [place(x, y) for x, y in plain if inside(x, y)]}],
+                  {"kind": "plain", "points": [place(x, y) for x, y in fewer if inside(x, y)]}],
         "note": "dashed: the best that is expected at each " + reading.speed}
 
 
@@ -85,7 +85,7 @@ def _thinned(found: list[Setting], reading: Reading, across: Axis, snapshot: Sna
     keep = [one for one in found if "measured" in one or one["key"] in (chosen, running)]
     for kind in (False, True):  # the frontier, then the plain model
         last = -APART
-        for one in sorted((one for one in found if one not in keep and (one["method"]["name"] == "fewer_steps") is kind), key=reading.at):
+        for one in sorted((one for one in found if one not in keep and plain(one) is kind), key=reading.at):
             if across.place(reading.at(one)) >= last + APART:
                 last = across.place(reading.at(one))
                 keep.append(one)

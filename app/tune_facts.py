@@ -29,9 +29,17 @@ def figures(one: Setting) -> Mapping[str, Any]:
     return one.get("measured") or one["expected"]
 
 
+def plain(one: Setting) -> bool:
+    """The plain model with fewer steps."""
+    return one["method"]["name"] == "fewer_steps" and not one["method"]["cache"]
+
+
 def name(one: Setting) -> str:
-    """As people call it: a recipe, or the plain model's steps."""
-    return plural(len(one["schedule"]), "plain step") if one["method"]["name"] == "fewer_steps" else one["recipe"]
+    """As people call it: a recipe, or the plain model's steps, or both."""
+    steps = len(one["schedule"])
+    if one["method"]["name"] != "fewer_steps":
+        return one["recipe"]
+    return plural(steps, "plain step") if plain(one) else f"{plural(steps, 'step')}, {one['method']['cache']}"
 
 
 def per_cent(part: float) -> str:
@@ -57,7 +65,7 @@ def mark(one: Setting, snapshot: Snapshot) -> str:
         return "edge"
     if snapshot["running"] and snapshot["running"]["key"] == one["key"] and "measured" not in one:
         return "running"
-    return "cross" if one["method"]["name"] == "fewer_steps" else "dot" if "measured" in one else "expected"
+    return "cross" if plain(one) else "dot" if "measured" in one else "expected"
 
 
 def worst_neighbour(one: Setting) -> Mapping[str, Any] | None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cache_engine import METHODS, MODELS, USUAL, EngineError, Goal, RunRequest, SweepTask, TuneTask
+from cache_engine import METHODS, MODELS, USUAL, EngineError, Goal, RunRequest, SweepTask, TuneTask, tunable
 
 from .words import plural
 
@@ -31,34 +31,51 @@ def lines(text: Any) -> tuple[str, ...]:
     return tuple(line.strip() for line in str(text or "").splitlines() if line.strip())
 
 
-def usual_ranges(method: str) -> str:
-    """Ranges to begin with, a knob a line; for methods other than DBCache their numbers' whole bounds, in five values."""
+def usual_ranges(methods: Sequence[str], text: str = "") -> str:
+    """Ranges to begin with, a knob a line, each method's under its name if there are several; what ``text`` has of one of them is kept."""
+    try:
+        kept = {method: texts for method, texts in ranges(text, methods).items() if texts.keys() <= tunable(method).keys()}
+    except EngineError:
+        kept = {}
+    parts = {method: "\n".join(f"{name} = {values}" for name, values in (kept.get(method) or _usual(method)).items()) for method in methods}
+    return parts[methods[0]] if len(parts) == 1 else "\n\n".join(f"[{method}]\n{part}" for method, part in parts.items())
+
+
+def _usual(method: str) -> dict[str, str]:
+    """For methods other than DBCache their numbers' whole bounds, in five values."""
     if method == "dbcache":
-        return "\n".join(f"{name} = {text}" for name, text in USUAL.items())
-    found = []
+        return dict(USUAL)
+    found = {}
     for knob in METHODS[method].knobs():
         if knob.type in ("int", "float") and knob.low is not None:
             high = knob.low + 8 * (knob.step or 0.05)
-            found.append(f"{knob.name} = {knob.low:g}..{high if knob.high is None else min(knob.high, high):g} /5")
-    return "\n".join(found[:3])
+            found[knob.name] = f"{knob.low:g}..{high if knob.high is None else min(knob.high, high):g} /5"
+    return dict(list(found.items())[:3])
 
 
-def ranges(text: Any) -> dict[str, str]:
-    """``knob = range``, a line each. Raises EngineError."""
-    found: dict[str, str] = {}
+def ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By method, its knobs' values: ``knob = values``, a line each, under ``[method]``; what stands above any belongs to the first of
+    ``methods``. Raises EngineError."""
+    if not methods:
+        raise EngineError("methods: none is chosen; choose one or more.")
+    found: dict[str, dict[str, str]] = {}
+    method = methods[0]
     for line in lines(text):
+        if line.startswith("[") and line.endswith("]"):
+            method = METHODS[line[1:-1].strip()].name  # an unknown one is refused
+            continue
         name, sign, values = (part.strip() for part in line.partition("="))
         if not sign or not name or not values:
             raise EngineError(f"may vary: {line!r} cannot be read; write a knob's name, =, and its values, such as "
                               "max_warmup_steps = 2, 4.")
-        found[name] = values
+        found.setdefault(method, {})[name] = values
     if not found:
         raise EngineError("may vary: no knob is named; write a line such as residual_diff_threshold = 0.04..0.36 /9.")
     return found
 
 
-def tune_task(request: RunRequest, *, goal: str, value: Any, share: Any, method: str, vary: Any, fewer_steps: bool, prompts: Any,
-              acceptance: Any) -> TuneTask:
+def tune_task(request: RunRequest, *, goal: str, value: Any, share: Any, methods: Sequence[str], vary: Any, fewer_steps: bool,
+              prompts: Any, acceptance: Any) -> TuneTask:
     """Raises EngineError. ``share``: per cent."""
     wanted = lines(prompts)
     if not wanted:
@@ -67,8 +84,8 @@ def tune_task(request: RunRequest, *, goal: str, value: Any, share: Any, method:
     if both := set(wanted) & set(known):
         raise EngineError(f"acceptance prompts: {min(both)!r} is a tuning prompt too; acceptance has to be on others.")
     asked = Goal(kind=GOALS[goal], value=_number(value), share=_per_cent(share))  # pyright: ignore[reportArgumentType]
-    return TuneTask(request=request.replaced(prompt=wanted[0]), prompts=wanted, acceptance=known, goal=asked, method=method,
-                    vary=ranges(vary), fewer_steps=fewer_steps, most=MOST)
+    return TuneTask(request=request.replaced(prompt=wanted[0]), prompts=wanted, acceptance=known, goal=asked,
+                    vary=ranges(vary, methods), fewer_steps=fewer_steps, most=MOST)
 
 
 def _number(value: Any) -> Any:

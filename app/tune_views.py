@@ -7,7 +7,7 @@ from typing import Any
 
 from .axes import around
 from .tune_chart import HIGHEST
-from .tune_facts import SPREAD, Setting, Snapshot, bars, figures, mark, name, per_cent, settings, worst_neighbour
+from .tune_facts import SPREAD, Setting, Snapshot, bars, figures, mark, name, per_cent, plain, settings, worst_neighbour
 from .words import decibels, plural, seconds, share
 
 View = dict[str, Any]
@@ -36,7 +36,7 @@ def _row(one: Setting, snapshot: Snapshot, steps: int) -> View:
     held = beyond.get("share_above") if beyond.get("prompts") else above
     near = worst_neighbour(one)
     tag = "on the edge" if one.get("on_the_edge") else "best" if snapshot["best"] and snapshot["best"]["key"] == one["key"] else ""
-    return {"id": one["key"], "mark": mark(one, snapshot), "tag": tag, "mono": one["method"]["name"] == "dbcache", "cells": [
+    return {"id": one["key"], "mark": mark(one, snapshot), "tag": tag, "mono": not plain(one), "cells": [
         {"text": name(one), "sort": name(one)}, {"strip": one["schedule"].ljust(steps), "sort": one["schedule"].count("C")},
         {"text": f"{known['compute_ratio']:.2f}×", "sort": known["compute_ratio"]},
         {"text": f"{'' if measured else '≈ '}{known['speedup']:.2f}×", "sort": known["speedup"]},
@@ -85,8 +85,10 @@ def _notes(one: Setting, snapshot: Snapshot) -> Iterable[str]:
         near = worst_neighbour(one)
         assert near is not None
         yield f"On the edge: {near['recipe']}, one step of one knob away, falls to {near['psnr_db']:.1f} dB."
-    if one["method"]["name"] == "fewer_steps":
+    if plain(one):
         yield "No cache: the plain model with fewer steps."
+    elif one["method"]["name"] == "fewer_steps":
+        yield "Fewer steps, and a cache within them."
     if one["twins"] and "measured" not in one:
         yield f"{plural(one['twins'], 'other setting')} would decide alike."
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .tradeoff import frontier
     from .tuning.goal import Goal
     from .tuning.report import tuned
-    from .tuning.space import USUAL
+    from .tuning.space import USUAL, tunable
     from .tuning.sweep import SweepTask, swept
     from .tuning.tuner import TuneTask
 
@@ -78,7 +78,7 @@ _HOME = {
     "tradeoff": ("frontier",),
     "tuning.goal": ("Goal",),
     "tuning.report": ("tuned",),
-    "tuning.space": ("USUAL",),
+    "tuning.space": ("USUAL", "tunable"),
     "tuning.sweep": ("SweepTask", "swept"),
     "tuning.tuner": ("TuneTask",),
 }
@@ -90,7 +90,8 @@ __all__ = [
     "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "SweepTask", "TuneTask", "USUAL", "attached", "cache_bytes",
     "compare", "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
     "keep_baseline", "kept_baseline", "likeness_of", "method_from", "outcome_from",
-    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate", "swept", "tuned",
+    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate", "swept", "tunable",
+    "tuned",
 ]
 
 

@@ -103,7 +103,7 @@ def format_recipe(method: Method) -> str:
         return BASELINE
     knobs = method.model_dump()
     if method.name != "dbcache":
-        plain = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in knobs.items()}
+        plain = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in knobs.items() if value != ""}
         return f"{method.name}({', '.join(f'{name}={value}' for name, value in plain.items())})"
     order = knobs["taylorseer_order"]
     text = (f"F{knobs['Fn_compute_blocks']}B{knobs['Bn_compute_blocks']}_W{knobs['max_warmup_steps']}"

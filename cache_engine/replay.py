@@ -5,7 +5,9 @@ The very Session, schedules and predictors of a real run decide; what a real run
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +16,13 @@ from .records import ModelFacts, Plan, Predictor, Stack, active_sites
 from .session import Session
 from .survey import Survey
 
+ANOTHER_PATH = "another number of steps is another path: only a run can tell"
 Terms = tuple[tuple[int, float], ...]  # (step, weight): a sum of the values that were computed at these steps
 
 
 class Missed(NamedTuple):
-    """One call that was not computed: at ``site``, what was predicted less what the survey saw is the sum of ``terms``."""
+    """One call that was not computed: at ``site``, what was predicted less what the survey saw is the sum of ``terms``. Steps are the
+    survey's."""
 
     site: Stack
     stream: int
@@ -27,7 +31,7 @@ class Missed(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """``note`` says why ``missed`` is None: the survey cannot judge the predictions."""
+    """``note`` says why ``missed`` is None, as the survey cannot judge the predictions, or why it is only a guide."""
 
     session: Session
     missed: tuple[Missed, ...] | None
@@ -42,20 +46,23 @@ class _Step(NamedTuple):
 
 
 def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
-    """Decide every call of a run of ``facts.steps`` steps.
+    """Decide every call of a run of ``facts.steps`` steps: the survey's, or fewer.
 
-    Raises EngineError where the schedule needs a change that was not recorded.
+    A run of fewer steps takes another path. Its steps are looked up where the baseline was then, and its answers stand for those of
+    the baseline's steps up to its next one: what that misses is told, as a guide.  Raises EngineError where the schedule needs a change
+    that was not recorded.
     """
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
+    places = _places(facts.steps, survey.facts.steps)
     known = survey.memo.setdefault(("terms", plan.predictor, facts.steps), {})
-    streams = [_Stream(index, known) for index in range(len(facts.streams))]
+    streams = [_Stream(index, known, places) for index in range(len(facts.streams))]
     steps = _steps(survey, plan, facts)
     missed: list[Missed] = []
-    note = "" if facts.steps == survey.facts.steps else "another number of steps is another path: only a run can tell"
+    note = ""
     every_step = plan.signal is not None and plan.signal.since == "previous"
     begin_call, decide, keep = session.open, session.decide, plan.predictor.keep
-    for step, (stack, changes) in enumerate(steps):
+    for step, (place, (stack, changes)) in enumerate(zip(places, steps)):
         for stream in streams:
             call = begin_call()
             call.live = False  # no change is checked but where a decision asks for it
@@ -63,7 +70,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
             if stack is not None and not history.computed:
                 call.ready = False
             if call.ready and changes is not None and stream.reference is not None:
-                call.measured = changes[stream.index][stream.reference][step]
+                call.measured = changes[stream.index][stream.reference][place]
             mode = decide(call).mode
             if mode == "C":
                 history.remember(step, keep)
@@ -75,8 +82,26 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
                 terms = history.missed(plan.predictor, step, facts.steps, survey, stack, stream.index)
                 missed.append(tuple.__new__(Missed, (stack, stream.index, step, terms)))
             if mode == "C" or every_step:
-                stream.reference = step if changes is not None else None
-    return Replay(session, None, note) if note else Replay(session, tuple(missed))
+                stream.reference = place if changes is not None else None
+    if note or facts.steps == survey.facts.steps:
+        return Replay(session, None if note else tuple(missed), note)
+    return Replay(session, tuple(_held(missed, places, survey.facts)), ANOTHER_PATH)
+
+
+def _places(steps: int, recorded: int) -> Sequence[int]:
+    """Where the baseline was when a run of so many steps is at each of its own."""
+    return range(steps) if steps == recorded else [round(step * recorded / steps) for step in range(steps)]
+
+
+def _held(missed: Sequence[Missed], places: Sequence[int], facts: ModelFacts) -> Iterator[Missed]:
+    """What a run with a step only at ``places`` misses at every step of the baseline: its steps are the indices of ``places``."""
+    until = [*places[1:], facts.steps]
+    whole = Stack(0, facts.blocks)
+    for stream, (place, end) in product(range(len(facts.streams)), zip(places, until)):
+        yield from (Missed(whole, stream, step, ((place, 1.0), (step, -1.0))) for step in range(place + 1, end))
+    for one in missed:
+        terms = tuple((places[step], weight) for step, weight in one.terms)
+        yield from (one._replace(step=step, terms=terms) for step in range(places[one.step], until[one.step]))
 
 
 def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
@@ -86,8 +111,7 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
     for step in range(1 if alike else facts.steps):
         stack = next((site for site in active_sites(plan, step) if isinstance(site, Stack)), None)
         if stack not in found:
-            looked = plan.signal is not None and facts.steps == survey.facts.steps
-            found[stack] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal and looked else None)
+            found[stack] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal else None)
         steps.append(found[stack])
     return steps * facts.steps if alike else steps
 
@@ -95,19 +119,19 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
 class _Stream:
     """What one stream remembers while it is replayed."""
 
-    def __init__(self, index: int, known: dict[tuple[tuple[int, ...], int], Terms]) -> None:
-        self.index, self.known = index, known
+    def __init__(self, index: int, known: dict[tuple[tuple[int, ...], int], Terms], places: Sequence[int]) -> None:
+        self.index, self.known, self.places = index, known, places
         self.reference: int | None = None
         self.histories: dict[Stack | None, _History] = {}
         self.stack: Stack | None = None
-        self.history = self.histories[None] = _History(known)  # of that stack
+        self.history = self.histories[None] = _History(known, places)  # of that stack
 
     def at(self, stack: Stack | None) -> _History:
         if stack is not None and stack.steps:  # as a run does: a stage forgets the one before
-            self.histories = {stack: self.histories.get(stack) or _History(self.known)}
+            self.histories = {stack: self.histories.get(stack) or _History(self.known, self.places)}
         found = self.histories.get(stack)
         if found is None:
-            found = self.histories[stack] = _History(self.known)
+            found = self.histories[stack] = _History(self.known, self.places)
         self.stack, self.history = stack, found
         return found
 
@@ -122,8 +146,8 @@ class _Handed(NamedTuple):
 class _History:
     """What is remembered at one place: steps in place of tensors."""
 
-    def __init__(self, known: dict[tuple[tuple[int, ...], int], Terms]) -> None:
-        self.known = known
+    def __init__(self, known: dict[tuple[tuple[int, ...], int], Terms], places: Sequence[int]) -> None:
+        self.known, self.places = known, places
         self.computed: tuple[int, ...] = ()
         self.before: _Handed | None = None  # handed out right before the newest computed step
         self.handed: _Handed | None = None
@@ -144,7 +168,7 @@ class _History:
 
     def _predicted(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:
         served = self.before.step if self.before is not None else None
-        gram = partial(_gram, survey, stack, stream, self.computed) if predictor.measures else _unasked
+        gram = partial(_gram, survey, stack, stream, [self.places[one] for one in self.computed]) if predictor.measures else _unasked
         weights = predictor.row(self.computed, step, total, served, gram)
         found = tuple(zip(self.computed, weights))
         if self.before is not None:
@@ -158,6 +182,6 @@ def _unasked() -> tuple[tuple[float, ...], ...]:
     raise AssertionError("a predictor that does not measure asks for no products")
 
 
-def _gram(survey: Survey, stack: Stack, stream: int, steps: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+def _gram(survey: Survey, stack: Stack, stream: int, steps: Sequence[int]) -> tuple[tuple[float, ...], ...]:
     places = [stream * survey.facts.steps + step for step in steps]
     return tuple(map(tuple, survey.gram(stack.start, stack.stop)[np.ix_(places, places)].tolist()))

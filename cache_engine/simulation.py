@@ -105,7 +105,9 @@ def _judged(survey: Survey, found: Replay, likeness: Likeness | None,
     if psnr_db is None:
         return None, None, None, UNSEEN
     error = 10 ** (-psnr_db / 20)
-    return (error, None, None, UNCALIBRATED) if likeness is None else (error, psnr_db, likeness.band(psnr_db), "")
+    if found.note or likeness is None:
+        return error, None, None, found.note or UNCALIBRATED
+    return error, psnr_db, likeness.band(psnr_db), ""
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:

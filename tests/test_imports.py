@@ -47,6 +47,7 @@ RULES = [
     Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),  # eigenvalues, and only for who picks it
     Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),
     Rule("cache_engine.method", "records registry", "pydantic"),
+    Rule("cache_engine.methods.fewer_steps", DOWNWARD + " recipe", "pydantic"),  # its cache is a recipe
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
     Rule("cache_engine.session", "records schedules.* predictors.*"),
     Rule("cache_engine.sites*", "session model records predictors.* sites.*", "torch diffusers"),

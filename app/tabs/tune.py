@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import METHODS
+from cache_engine import METHODS, tunable
 
 from .. import job_views, sweep_views, tune_form, tune_views, views
 from ..components import cells, chart, jobs, setting, sheet, status, strips
@@ -32,7 +32,7 @@ class TuneParts:
     value: Any = None
     share: Any = None
     budget: Any = None
-    method: Any = None
+    methods: Any = None
     vary: Any = None
     fewer: Any = None
     prompts: Any = None
@@ -96,7 +96,7 @@ def _wish(parts: TuneParts, model: str) -> None:
             parts.budget = gr.Dropdown(list(tune_form.BUDGETS), value="3 minutes", label="Time budget", interactive=True, min_width=130,
                                        elem_id="tune-budget")
         with gr.Row(elem_classes="cl-wish-in", visible=False) as parts.sweep:
-            knobs = [("none", ""), *((knob.name, knob.name) for knob in METHODS["dbcache"].knobs())]
+            knobs = [("none", ""), *((name, name) for name in tunable("dbcache"))]
             for place, (name, text) in enumerate(tune_form.AXES):
                 knob = gr.Dropdown(knobs, value=name, label=f"Axis {place + 1}", interactive=True, min_width=150,
                                    elem_id=f"sweep-knob-{place}")
@@ -109,9 +109,9 @@ def _wish(parts: TuneParts, model: str) -> None:
     with gr.Accordion("What may vary, and on which prompts", open=False, elem_id="tune-more") as parts.more:
         with gr.Row():
             with gr.Column(min_width=260):
-                parts.method = gr.Dropdown([(METHODS[name].title, name) for name in tune_form.TUNABLE], value="dbcache", label="Method",
-                                           interactive=True, elem_id="tune-method")
-                parts.vary = gr.Textbox(tune_form.usual_ranges("dbcache"), lines=6, max_lines=14, label="May vary · a knob a line",
+                parts.methods = gr.Dropdown([(METHODS[name].title, name) for name in tune_form.TUNABLE], value=["dbcache"], label="Methods",
+                                            multiselect=True, interactive=True, elem_id="tune-methods")
+                parts.vary = gr.Textbox(tune_form.usual_ranges(["dbcache"]), lines=6, max_lines=14, label="May vary · a knob a line",
                                         info="1, 2, 4 or 2..6 or 0.04..0.36 /9", interactive=True, elem_classes=["cl-mono"],
                                         elem_id="tune-vary")
                 parts.fewer = gr.Checkbox(True, label="the plain model with fewer steps too", interactive=True, elem_id="tune-fewer")

@@ -39,7 +39,7 @@ class Tune:
         parts, there = self.parts, self.compare
         request = {there.prompt, there.model, there.size, there.seed, there.steps, there.guidance, there.cfg, there.lora, there.weight,
                    there.picture}
-        wish = {parts.mode, parts.goal, parts.value, parts.share, parts.method, parts.vary, parts.fewer, parts.prompts, parts.acceptance,
+        wish = {parts.mode, parts.goal, parts.value, parts.share, parts.methods, parts.vary, parts.fewer, parts.prompts, parts.acceptance,
                 *(part for axis in parts.axes for part in axis)}
         looked = {parts.job, parts.chosen, parts.order, parts.seen, parts.pictured, parts.near, parts.speed, parts.rows}
         asked = request | wish | {there.chosen, *there.knobs.values()}
@@ -48,7 +48,7 @@ class Tune:
         parts.mode.input(lambda mode: [gr.Row(visible=mode == FIND), gr.Row(visible=mode != FIND), gr.Accordion(visible=mode == FIND)],
                          inputs=[parts.mode], outputs=[parts.find, parts.sweep, parts.more], queue=False, **QUIET)
         parts.goal.input(self.wished, inputs=[parts.goal], outputs=[parts.value], queue=False, **QUIET)
-        parts.method.input(tune_form.usual_ranges, inputs=[parts.method], outputs=[parts.vary], queue=False, **QUIET)
+        parts.methods.input(tune_form.usual_ranges, inputs=[parts.methods, parts.vary], outputs=[parts.vary], queue=False, **QUIET)
         there.model.change(self.for_model, inputs=[there.model], outputs=[parts.prompts, parts.acceptance], queue=False, **QUIET)
         gr.on([tab.select, *(part.change for part in wish), there.model.change], self.told, inputs=asked, outputs=[parts.said],
               trigger_mode="always_last", queue=False, **QUIET)
@@ -82,7 +82,7 @@ class Tune:
             return tune_form.sweep_task(request, self.setting.described(values) if values[self.compare.chosen] == "dbcache" else {
                 "name": "dbcache"}, [(values[knob], values[text]) for knob, text in parts.axes])
         return tune_form.tune_task(
-            request, goal=values[parts.goal], value=values[parts.value], share=values[parts.share], method=values[parts.method],
+            request, goal=values[parts.goal], value=values[parts.value], share=values[parts.share], methods=values[parts.methods],
             vary=values[parts.vary], fewer_steps=values[parts.fewer], prompts=values[parts.prompts], acceptance=values[parts.acceptance])
 
     def told(self, values: Updates) -> Updates:

@@ -27,8 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", default="0.95", help="of the prompts that have to be as close")
     parser.add_argument("--most", default="6", help="settings to verify by real runs")
     parser.add_argument("--minutes", help="no further setting is run after so many")
-    parser.add_argument("--vary", action="append", default=[], metavar="KNOB=RANGE",
-                        help="such as residual_diff_threshold='0.04..0.2 /5'; may be repeated; without it the usual ones")
+    parser.add_argument("--vary", action="append", default=[], metavar="[METHOD.]KNOB=RANGE",
+                        help="such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the steps) or teacache.threshold="
+                             "'0.1..0.5 /5'; may be repeated, for several methods; without it DBCache's usual ones")
     parser.add_argument("--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="what is there is kept: the same command goes on with it")
 
@@ -65,7 +66,16 @@ def task_of(options: argparse.Namespace) -> Any:
     goal = Goal(kind=GOALS[given[0]], value=real(getattr(options, given[0])), share=real(options.share))  # pyright: ignore
     return TuneTask(request=request_of(options, prompt=prompts[0], seed=number(options.seed)), prompts=prompts, goal=goal,
                 acceptance=from_file(options.accept) if options.accept else (), most=number(options.most),  # pyright: ignore
-                vary=dict(pairs(options.vary)) or dict(USUAL), fewer_steps=not options.no_fewer_steps)
+                vary=_ranges(options.vary) or {"dbcache": dict(USUAL)}, fewer_steps=not options.no_fewer_steps)
+
+
+def _ranges(given: list[str]) -> dict[str, dict[str, str]]:
+    """By method; DBCache's where none is named."""
+    found: dict[str, dict[str, str]] = {}
+    for name, values in pairs(given, "vary", "residual_diff_threshold=0.04..0.2 /5"):
+        method, _, knob = name.rpartition(".")
+        found.setdefault(method or "dbcache", {})[knob] = values
+    return found
 
 
 def text(data: dict[str, Any]) -> str:

@@ -1,17 +1,20 @@
-"""The honest opponent: the plain model with fewer steps. No cache, no code, and often hard to beat."""
+"""The honest opponent: the plain model with fewer steps, often hard to beat. Within them a cache may run as well."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from ..method import Method, knob
 from ..predictors import Reuse
+from ..recipe import parse_recipe
 from ..records import ModelFacts, Plan, RunRequest
 from ..schedules import Always
 
 
 class FewerSteps(Method):
-    """Every block at every step, for a share of the steps: a run of its own, not a subset of the baseline's steps."""
+    """A share of the steps: a run of its own, not a subset of the baseline's steps. Every block at every step, or as ``cache`` says."""
 
     name: ClassVar[str] = "fewer_steps"
     title: ClassVar[str] = "Fewer steps"
@@ -21,11 +24,18 @@ class FewerSteps(Method):
 
     fraction: float = knob(0.34, "Share of the steps", "Of the baseline's steps, rounded. 1: all, bit-equal.",
                            low=0.01, high=1, step=0.01)
+    cache: str = Field(default="", title="Cache within them", max_length=400,
+                       description="A recipe of DBCache, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: every block of every step.")
 
     def effective(self, request: RunRequest) -> RunRequest:
         """The request with its share of steps, at least one. ``request`` is resolved."""
         assert request.steps is not None
-        return request.replaced(steps=max(1, round(request.steps * self.fraction)))
+        return request.replaced(steps=self.of(request.steps))
+
+    def of(self, steps: int) -> int:
+        """How many of so many steps."""
+        return max(1, round(steps * self.fraction))
 
     def plan(self, facts: ModelFacts) -> Plan:
-        return Plan(Always(), Reuse(), sites=())
+        """``facts``: of the run with fewer steps."""
+        return parse_recipe(self.cache).plan(facts) if self.cache.strip() else Plan(Always(), Reuse(), sites=())

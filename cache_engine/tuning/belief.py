@@ -40,23 +40,25 @@ def _normal(values: np.ndarray) -> np.ndarray:
 
 
 class Belief:
-    """``expected`` (n,): forecast dB.  ``features`` (n, d): settings a distance of 1 apart err half alike.  ``spread``: stated, dB."""
+    """``expected`` (n,): forecast dB.  ``features`` (n, d): settings a distance of 1 apart err half alike.  ``spread`` (n,): how far
+    each forecast is said to be off, one standard deviation in dB."""
 
-    def __init__(self, expected: np.ndarray, features: np.ndarray, spread: float) -> None:
+    def __init__(self, expected: np.ndarray, features: np.ndarray, spread: np.ndarray) -> None:
         self._expected, self._features, self._spread = expected, features, spread
 
     def after(self, measured: Sequence[tuple[int, float]]) -> Believed:
         """Given (setting, measured dB) pairs."""
         if not measured:
-            return Believed(self._expected, np.full(len(self._expected), self._spread))
+            return Believed(self._expected, self._spread)
         places = np.array([place for place, _ in measured])
-        off = np.array([value for _, value in measured]) - self._expected[places]
+        off = (np.array([value for _, value in measured]) - self._expected[places]) / self._spread[places]
         between = self._kernel(places, places) + NOISE * np.eye(len(places))
         to_all = self._kernel(np.arange(len(self._expected)), places)
         weights = np.linalg.solve(between, np.column_stack([off, to_all.T]))
-        scale = (FAITH * self._spread**2 + float(off @ weights[:, 0])) / (FAITH + len(places))
+        scale = (FAITH + float(off @ weights[:, 0])) / (FAITH + len(places))
         left = 1 - np.einsum("np,pn->n", to_all, weights[:, 1:])
-        return Believed(self._expected + to_all @ weights[:, 0], np.sqrt(scale * np.maximum(left, NOISE)))
+        return Believed(self._expected + self._spread * (to_all @ weights[:, 0]),
+                        self._spread * np.sqrt(scale * np.maximum(left, NOISE)))
 
     def _kernel(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         gaps = self._features[rows][:, None] - self._features[columns][None]

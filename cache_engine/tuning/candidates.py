@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ..likeness import likeness_of
-from ..method import Method, method_from
+from ..method import Method
 from ..records import ModelFacts
 from ..simulation import Forecast, simulate
 from ..survey import Survey
 from .goal import Costs
 from .runs import IDENTICAL
+from .space import opened
 
 UNKNOWN = 8.0  # dB: how far off forecasts may be of a model whose likeness was never calibrated
+GUIDED = 5.0  # dB: root mean square of what those with no stated likeness were off by: fewer steps, 18 runs of three prompts
 Twin = tuple[object, ...]
 
 
@@ -32,6 +34,11 @@ class Candidate(NamedTuple):
     def schedule(self) -> str:
         return self.forecasts[0].schedule
 
+    @property
+    def stated(self) -> bool:
+        """Whether the survey says how close it comes, and not only which setting is closer."""
+        return all(one.psnr_db is not None or one.identical for one in self.forecasts)
+
 
 def judged(methods: Sequence[Method], surveys: Sequence[Survey]) -> Iterator[tuple[int, list[Candidate]]]:
     """(prompts judged so far, candidates so far), prompt by prompt; the last holds all. Twins are judged once."""
@@ -39,27 +46,14 @@ def judged(methods: Sequence[Method], surveys: Sequence[Survey]) -> Iterator[tup
     for count, survey in enumerate(surveys, 1):
         likeness = likeness_of(survey)
         for method, forecasts in zip(methods, found, strict=True):
-            forecast = simulate(survey, method, likeness)
-            if forecast.psnr_db is None and not forecast.identical and type(method).effective is not Method.effective:
-                forecast = forecast._replace(**_stand_in(survey, forecast))
-            forecasts.append(forecast)
+            forecasts.append(simulate(survey, method, likeness))
         yield count, _without_twins(methods, found)
-
-
-def _stand_in(survey: Survey, forecast: Forecast) -> dict[str, object]:
-    """Fewer steps take another path, which no survey knows. But a plain step over a gap is the model's answer reused within
-    it: the likeness of one residual of all blocks, computed at the same places, tells what to expect."""
-    steps, kept = survey.facts.steps, len(forecast.schedule)
-    places = {round(step * steps / kept) for step in range(kept)}
-    mask = "".join("1" if step in places else "0" for step in range(steps))
-    likeness = simulate(survey, method_from({"name": "fixed_mask", "steps_computation_mask": mask, "order": 0}), likeness_of(survey))
-    return {"psnr_db": likeness.psnr_db, "error": likeness.error, "identical": likeness.identical}
 
 
 def _without_twins(methods: Sequence[Method], found: Sequence[Sequence[Forecast]]) -> list[Candidate]:
     first: dict[Twin, Candidate] = {}
     for method, forecasts in zip(methods, found, strict=True):
-        key = (type(method), *prediction(method), *(tuple(one.schedules.values()) for one in forecasts))
+        key = (*prediction(method), *(tuple(one.schedules.values()) for one in forecasts))
         known = first.get(key)
         first[key] = (known._replace(twins=(*known.twins, method)) if known else
                       Candidate(method, tuple(forecasts), tuple(map(_closeness, forecasts))))
@@ -67,10 +61,11 @@ def _without_twins(methods: Sequence[Method], found: Sequence[Sequence[Forecast]
 
 
 def prediction(method: Method) -> tuple[object, ...]:
-    """What is left of a setting when its decisions are given: what is predicted, and how."""
+    """What is left of a setting when its decisions are given: what is predicted, and how, and in how many steps."""
     deciding = {"max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps", "residual_diff_threshold",
                 "steps_computation_mask", "steps_computation_policy", "streak_rule"}
-    return tuple(value for name, value in method.model_dump().items() if name not in deciding)
+    one = opened(method)
+    return (one.method.name, *(value for name, value in one.knobs.items() if name not in deciding))
 
 
 def _closeness(forecast: Forecast) -> float:
@@ -90,16 +85,20 @@ def costs(candidates: Sequence[Candidate]) -> Costs:
 
 
 def features(candidates: Sequence[Candidate], price: Costs, expected: np.ndarray, facts: ModelFacts) -> np.ndarray:
-    """(n, 5): settings whose forecasts err alike are near each other."""
+    """(n, d): settings whose forecasts err alike are near each other. Of other methods, and in other numbers of steps, they do less."""
+    names = sorted({opened(candidate.method).method.name for candidate in candidates})
     rows = []
     for place, candidate in enumerate(candidates):
-        knobs = candidate.method.model_dump()
+        one = opened(candidate.method)
+        knobs = one.knobs
         rows.append((expected[place] / 8, log(price.tflops[place] / price.full_tflops) / 0.5, knobs.get("taylorseer_order", 0) / 1.5,
-                     4 * knobs.get("Fn_compute_blocks", 0) / facts.blocks, 2.0 * (candidate.method.name == "fewer_steps")))
+                     4 * knobs.get("Fn_compute_blocks", 0) / facts.blocks, 4 * (1 - one.fraction),
+                     *(2**0.5 * (one.method.name == name) for name in names)))
     return np.array(rows)
 
 
-def spread_of(surveys: Sequence[Survey]) -> float:
-    """dB: one standard deviation of a forecast, as the model's calibration states it (its band holds nine of ten)."""
+def spread_of(candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> np.ndarray:
+    """(n,) in dB, one standard deviation of each forecast: as the model's calibration states it (its band holds nine of ten)."""
     likeness = likeness_of(surveys[0])
-    return UNKNOWN if likeness is None else likeness.band_db / 1.645
+    stated = UNKNOWN if likeness is None else likeness.band_db / 1.645
+    return np.array([stated if candidate.stated else max(stated, GUIDED) for candidate in candidates])

@@ -14,6 +14,7 @@ from ..method import Method
 from ..recipe import format_recipe
 from ..records import Emit, ignore
 from .runs import Measured
+from .space import opened
 from .tuner import EDGE, Accepted, Standing, TuneTask, tune
 
 
@@ -32,7 +33,7 @@ def described(task: TuneTask, standing: Standing) -> dict[str, Any]:
             "running": None if standing.running is None else one(standing.running),
             "verified": [one(verified.place) for verified in standing.verified],
             "frontier": [one(place) for place in frontier(standing)], "fewer_steps": [
-                one(place) for place, candidate in enumerate(standing.candidates) if candidate.method.name == "fewer_steps"],
+                one(place) for place, candidate in enumerate(standing.candidates) if opened(candidate.method).method.name == "fewer_steps"],
             "cloud": one.cloud()}
 
 
@@ -106,6 +107,6 @@ class _Settings:
 
 def _change(method: Method, neighbour: Method) -> dict[str, Any]:
     """The one knob that differs, and its value there."""
-    ours, theirs = method.described(), neighbour.described()
+    ours, theirs = opened(method).knobs, opened(neighbour).knobs
     knob = next(name for name in ours if ours[name] != theirs[name])
     return {"knob": knob, "value": theirs[knob]}

@@ -3,20 +3,61 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..method import METHODS, Knob, Method, method_from
+from ..method import METHODS, Knob, Method
 from ..methods.fewer_steps import FewerSteps
+from ..recipe import format_recipe, parse_recipe
 from ..records import EngineError, ModelFacts
 
 Ranges = Mapping[str, tuple[Any, ...]]
+FRACTION = "fraction"  # of the steps: may vary beside DBCache's own knobs
 MOST = 20_000
 RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
 # Of dbcache, cut to what the model and the steps allow. Bn is left out: it has never been seen to pay.
 USUAL = {"Fn_compute_blocks": "1, 2, 4", "max_warmup_steps": "2, 4, 8", "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
-           "residual_diff_threshold": "0.04..0.36 /9, 0.5, 0.7, 1", "taylorseer_order": "0..2"}
+         "residual_diff_threshold": "0.04..0.36 /9, 0.5, 0.7, 1", "taylorseer_order": "0..2", FRACTION: "0.5, 0.75, 1"}
+
+
+class Opened(NamedTuple):
+    """A setting taken apart: ``method``, within so many of the steps. Plain fewer steps are a method of their own."""
+
+    method: Method
+    fraction: float = 1.0
+
+    @property
+    def closed(self) -> Method:
+        """Raises EngineError for a method that no recipe can carry."""
+        if self.fraction == 1:
+            return self.method
+        recipe = format_recipe(self.method)
+        if parse_recipe(recipe) != self.method:
+            raise EngineError(f"{FRACTION}: {recipe} leaves out a knob, so it cannot run in fewer steps; leave one of the two out.")
+        return FewerSteps(fraction=self.fraction, cache=recipe)
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        return {FRACTION: self.fraction, **self.method.model_dump()}
+
+    def replaced(self, knob: str, value: Any) -> Opened:
+        """With another value of one of ``knobs``."""
+        own = knob in type(self.method).model_fields
+        return self._replace(method=self.method.replaced(**{knob: value})) if own else self._replace(fraction=value)
+
+
+_parsed = lru_cache(maxsize=MOST)(parse_recipe)  # thousands of settings are taken apart, again and again
+
+
+def opened(method: Method) -> Opened:
+    if isinstance(method, FewerSteps) and method.cache:
+        return Opened(_parsed(method.cache), method.fraction)
+    return Opened(method)
+
+
+WITHIN = tuple(knob for knob in FewerSteps.knobs() if knob.name == FRACTION)
 
 
 def values(knob: Knob, text: str) -> tuple[Any, ...]:
@@ -59,9 +100,14 @@ def _spread(knob: Knob, text: str) -> list[Any]:
     return [round(value) if knob.type == "int" else round(value, 4) for value in spread]
 
 
+def tunable(method: str) -> dict[str, Knob]:
+    """What may vary of a method's settings, by name."""
+    return {knob.name: knob for knob in (*METHODS[method].knobs(), *(WITHIN if method == "dbcache" else ()))}
+
+
 def ranges(method: str, texts: Mapping[str, str]) -> Ranges:
     """Knobs' texts as values, in the order of the method's knobs. Raises EngineError."""
-    knobs = {knob.name: knob for knob in METHODS[method].knobs()}
+    knobs = tunable(method)
     for name in texts:
         if name not in knobs:
             raise EngineError(f"{name}: {method} has no such knob; known are {', '.join(knobs)}.")
@@ -78,37 +124,42 @@ def grid(method: str, vary: Ranges, facts: ModelFacts, fixed: Mapping[str, Any] 
     kept, reason = [], None
     for combination in product(*vary.values()):
         try:
-            made = METHODS[method](**{**(fixed or {}), **dict(zip(vary, combination, strict=True))})
-            made.plan(facts)
+            kept.append(setting(method, {**(fixed or {}), **dict(zip(vary, combination, strict=True))}, facts))
         except EngineError as error:
             reason = error
-            continue
-        kept.append(made)
     if not kept:
         raise reason or EngineError("ranges: no knob varies; give one a range.")
     return kept
 
 
-def fewer(facts: ModelFacts) -> list[Method]:
+def setting(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Method:
+    """Raises EngineError where the knobs do not fit the method or the model."""
+    own = {name: value for name, value in knobs.items() if name != FRACTION or method != "dbcache"}
+    made = Opened(METHODS[method](**own), knobs[FRACTION] if len(own) < len(knobs) else 1.0).closed
+    made.plan(facts._replace(steps=made.of(facts.steps)) if isinstance(made, FewerSteps) else facts)
+    return made
+
+
+def fewer(facts: ModelFacts) -> Sequence[Method]:
     """The plain model with 2 steps, 3, ... to one less than the run has."""
-    return [method_from({"name": "fewer_steps", "fraction": steps / facts.steps}) for steps in range(2, facts.steps)]
+    return [FewerSteps(fraction=steps / facts.steps) for steps in range(2, facts.steps)]
 
 
 def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[Method]:
     """Those of ``known`` that are one step of one knob away (numbers in order; other kinds of knob have no next one). Of the plain
     model with fewer steps: the next one to either side."""
-    if isinstance(method, FewerSteps):
-        plain = sorted((one for one in known if isinstance(one, FewerSteps)), key=lambda one: one.fraction)
-        place = plain.index(method)
+    here = opened(method)
+    if isinstance(here.method, FewerSteps):
+        plain = sorted((one for one in known if isinstance(one, FewerSteps) and not one.cache), key=lambda one: one.fraction)
+        place = plain.index(here.method)
         return [*plain[max(place - 1, 0):place], *plain[place + 1:place + 2]]
     found = []
     for name, several in vary.items():
         if any(isinstance(value, str) for value in several):
             continue
         ordered = sorted(several, key=lambda value: float("inf") if value == -1 else value)  # -1: no limit
-        here = getattr(method, name)
-        if here not in ordered:
+        if name not in here.knobs or here.knobs[name] not in ordered:
             continue
-        place = ordered.index(here)
-        found += [method.replaced(**{name: ordered[there]}) for there in (place - 1, place + 1) if 0 <= there < len(ordered)]
+        place = ordered.index(here.knobs[name])
+        found += [here.replaced(name, ordered[there]).closed for there in (place - 1, place + 1) if 0 <= there < len(ordered)]
     return [one for one in found if one in known]

@@ -53,9 +53,7 @@ class SweepTask(Strict):
         found = []
         for values in product(*ranges.values()):
             try:
-                method = METHODS[self.method](**{**self.knobs, **dict(zip(ranges, values, strict=True))})
-                method.plan(facts)
-                found.append(Cell(values, method))
+                found.append(Cell(values, space.setting(self.method, {**self.knobs, **dict(zip(ranges, values, strict=True))}, facts)))
             except EngineError as error:
                 found.append(Cell(values, None, str(error)))
         if not any(cell.method for cell in found):

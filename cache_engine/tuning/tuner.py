@@ -33,15 +33,14 @@ Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
 class TuneTask(Strict):
-    """What to tune. ``vary``: ranges of the method's knobs, as text.  acceptance: prompts that the search never sees, but for those on
+    """What to tune. ``vary``: of each method its knobs' ranges, as text.  acceptance: prompts that the search never sees, but for those on
     which its best fell short.  most: settings to verify, and as many again where the best of them fall short there."""
 
     request: RunRequest
     prompts: tuple[str, ...] = Field(min_length=1, max_length=200)
     acceptance: tuple[str, ...] = Field(default=(), max_length=1000)
     goal: Goal
-    method: str = "dbcache"
-    vary: dict[str, str] = Field(default_factory=lambda: dict(space.USUAL))
+    vary: dict[str, dict[str, str]] = Field(default_factory=lambda: {"dbcache": dict(space.USUAL)}, min_length=1)
     fewer_steps: bool = True
     most: Whole = Field(default=6, ge=1, le=500)
 
@@ -49,8 +48,13 @@ class TuneTask(Strict):
     def settings(self) -> list[Method]:
         """All there is to choose from. Raises EngineError for ranges that cannot be read, fit nowhere or hold too much."""
         facts = facts_of(resolve(self.request))
-        found: list[Method] = space.grid(self.method, space.ranges(self.method, self.vary), facts)
-        return found + (space.fewer(facts) if self.fewer_steps else [])
+        found = [one for method, texts in self.vary.items() for one in space.grid(method, space.ranges(method, texts), facts)]
+        return [*found, *(space.fewer(facts) if self.fewer_steps else ())]
+
+    def ranges_of(self, method: Method) -> space.Ranges:
+        """Of a setting's method; none for the plain model."""
+        name = space.opened(method).method.name
+        return space.ranges(name, self.vary.get(name, {}))
 
 
 class Verified(NamedTuple):
@@ -138,7 +142,7 @@ def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Sur
     """Nothing measured yet, all of them judged on these surveys."""
     expected = goal.held(np.array([candidate.closeness for candidate in candidates]))
     price = costs(candidates)
-    return Search(goal, Belief(expected, features(candidates, price, expected, surveys[0].facts), spread_of(surveys)), price)
+    return Search(goal, Belief(expected, features(candidates, price, expected, surveys[0].facts), spread_of(candidates, surveys)), price)
 
 
 class _Verification:
@@ -207,9 +211,8 @@ class _Verification:
                                  2 * (len(self._task.acceptance) - len(found)) + CHECKED * HARDEST, place)
             self._runs.baseline(number)
             found.append(self._runs.measured(number, method))
-        vary = space.ranges(self._task.method, self._task.vary)
         hardest = sorted(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)[:HARDEST]
-        for neighbour in around(method, vary, self._candidates, self._search.believed)[:CHECKED]:
+        for neighbour in around(method, self._task.ranges_of(method), self._candidates, self._search.believed)[:CHECKED]:
             closeness: list[float] = []
             for number in hardest:
                 yield self._standing("accepting", "what lies one step of one knob away",

@@ -18,7 +18,7 @@ from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTas
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 TASK = TuneTask(request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"),
                 acceptance=("a tiny owl on a red background",), goal=Goal(value=30), most=3,
-                vary={"residual_diff_threshold": "0.1, 0.3, 1", "max_continuous_cached_steps": "1, 3, -1"})
+                vary={"dbcache": {"residual_diff_threshold": "0.1, 0.3, 1", "max_continuous_cached_steps": "1, 3, -1"}})
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_dots_below_the_floor_and_cliffs_look_different() -> None:
 
 # ---- what is typed ----
 def test_a_wish_becomes_a_task() -> None:
-    given: dict[str, Any] = dict(goal="At least this close", value=30, share=95, method="dbcache", vary="max_warmup_steps = 2, 4",
+    given: dict[str, Any] = dict(goal="At least this close", value=30, share=95, methods=["dbcache"], vary="max_warmup_steps = 2, 4",
                                  fewer_steps=True, prompts="a fox\n\n an owl ", acceptance="a pig")
     task = tune_form.tune_task(REQUEST, **given)
     assert task.prompts == ("a fox", "an owl")
@@ -128,9 +128,22 @@ def test_the_embedded_model_knows_every_word_of_its_prompts() -> None:
 
 @pytest.mark.parametrize("method", tune_form.TUNABLE)
 def test_ranges_to_begin_with_can_be_read(method: str) -> None:
-    task = TuneTask(request=REQUEST, prompts=("a fox",), goal=Goal(value=30), method=method, fewer_steps=False,
-                    vary=tune_form.ranges(tune_form.usual_ranges(method)))
+    task = TuneTask(request=REQUEST, prompts=("a fox",), goal=Goal(value=30), fewer_steps=False,
+                    vary=tune_form.ranges(tune_form.usual_ranges([method]), [method]))
     assert len(task.settings) >= 4
+
+
+def test_several_methods_have_their_ranges_under_their_names() -> None:
+    both = ["dbcache", "teacache"]
+    text = tune_form.usual_ranges(both, "max_warmup_steps = 3, 5")
+    assert text.startswith("[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold")  # what was typed stays
+    assert set(tune_form.ranges(text, both)) == set(both)
+    assert tune_form.usual_ranges(["dbcache"], text) == "max_warmup_steps = 3, 5"
+    assert tune_form.usual_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith("threshold")  # no knob of the other method
+    with pytest.raises(EngineError, match="methods: none is chosen"):
+        tune_form.ranges(text, [])
+    with pytest.raises(EngineError, match="magic"):
+        tune_form.ranges("[magic]\nthreshold = 1", both)
 
 
 # ---- sweep ----

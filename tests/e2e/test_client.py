@@ -161,7 +161,7 @@ page.close(verbose=False)
 
 
 TUNE = {"request": {"seed": 7, "steps": 6}, "prompts": [APPLE], "goal": {"kind": "close", "value": 25.0}, "most": 2,
-        "vary": {"max_continuous_cached_steps": "1, 2", "residual_diff_threshold": "0.3, 1"}}
+        "vary": {"dbcache": {"max_continuous_cached_steps": "1, 2", "residual_diff_threshold": "0.3, 1"}}}
 
 
 def test_a_tune_streams_to_its_end_and_another_is_stopped(client: Client) -> None:

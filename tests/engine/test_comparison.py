@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
-from cache_engine import METHODS, Baselines, Cancelled, Comparison, EngineError, RunRequest, compare, compared, resolve
+from cache_engine import (
+    METHODS,
+    Baselines,
+    Cancelled,
+    Comparison,
+    EngineError,
+    RunRequest,
+    compare,
+    compared,
+    format_recipe,
+    resolve,
+    run,
+)
 from cache_engine.records import Engine, Event, Lora, Picture, Progress, RunResult, SideDone
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
@@ -26,6 +38,16 @@ OTHER_ENGINE = {
 @pytest.fixture(scope="module")
 def first() -> Comparison:
     return compared(APPLE, SETTING)
+
+
+def test_a_cache_within_fewer_steps_is_that_cache_in_a_run_of_so_many() -> None:
+    cached = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=1)
+    within = METHODS["fewer_steps"](fraction=0.5, cache=format_recipe(cached))
+    ours, theirs = run(APPLE.replaced(steps=8), within), run(APPLE.replaced(steps=4), cached)
+    assert ours.image.tobytes() == theirs.image.tobytes()
+    assert ours.schedules == theirs.schedules
+    assert ours.tflops == theirs.tflops
+    assert "c" in ours.schedule
 
 
 def kept(first: Comparison) -> Baselines:

@@ -6,6 +6,7 @@ import json
 import random
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from cache_engine.flops import costs
 from cache_engine.likeness import likeness_of
 from cache_engine.method import METHODS, Method
 from cache_engine.methods.dbcache import DBCache
+from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.methods.teacache import TeaCache
 from cache_engine.model import MODELS, resolve
-from cache_engine.plans import ModelFacts
+from cache_engine.plans import ModelFacts, Signal
 from cache_engine.quality import measure, pixels
 from cache_engine.recording import counted
 from cache_engine.records import EngineError, RunRequest
@@ -27,7 +29,7 @@ from cache_engine.report import described
 from cache_engine.runner import run
 from cache_engine.simulation import simulate
 from cache_engine.survey import Survey
-from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
+from tests.engine.surveys import BLOCKS, GUIDED, STEPS, drawn, followed, letters, surveyed
 from tests.parity.loop import tiny_flux
 
 
@@ -39,6 +41,14 @@ def model() -> torch.nn.Module:
 @pytest.fixture(scope="module")
 def survey(model: torch.nn.Module) -> Survey:
     return surveyed(model)
+
+
+@pytest.fixture(scope="module")
+def drawn_survey(model: torch.nn.Module) -> Survey:
+    """Of a whole loop, with what its later steps make of errors."""
+    found = drawn(model, METHODS["baseline"](), survey=True)[1]
+    assert found is not None
+    return found
 
 
 def settings(count: int) -> list[Method]:
@@ -86,6 +96,37 @@ def test_every_method_is_simulated_or_refused_as_a_run_would(model: torch.nn.Mod
     if METHODS[name].grain in ("module", "token", "column"):
         assert "only a run can tell" in found.note
         assert found.tflops is None
+
+
+# ---- fewer steps than were recorded ----
+def guide(found: Any) -> float:
+    """The error by which settings are put in order; never a likeness."""
+    assert found.psnr_db is None
+    assert found.error is not None
+    return found.error
+
+
+def test_plain_fewer_steps_miss_what_a_held_residual_would(drawn_survey: Survey) -> None:
+    """Half the steps hold each answer for two of the baseline's, as a mask with every other step computed does."""
+    held = simulate(drawn_survey, METHODS["fixed_mask"](steps_computation_mask="10" * (STEPS // 2), order=0))
+    assert guide(simulate(drawn_survey, FewerSteps(fraction=0.5))) == pytest.approx(guide(held))
+
+
+def test_a_cache_within_fewer_steps_decides_on_the_changes_between_them(drawn_survey: Survey) -> None:
+    changes = drawn_survey.changes(Signal("front_residual", "computed"), 1)
+    assert changes is not None
+    found = simulate(drawn_survey, FewerSteps(fraction=0.5, cache="F1B0_W1I1M0MC0_R0.9_T0O0"))
+    first = [call for call in found.trace if call.stream == GUIDED[0]]
+    assert len(first) == STEPS // 2
+    assert first[1].change == changes[0][0][2]
+
+
+def test_a_cache_adds_to_what_fewer_steps_miss(drawn_survey: Survey) -> None:
+    plain = guide(simulate(drawn_survey, FewerSteps(fraction=0.5)))
+    none = simulate(drawn_survey, FewerSteps(fraction=0.5, cache="F1B0_W2I1M0MC0_R0_T0O0"))
+    much = simulate(drawn_survey, FewerSteps(fraction=0.5, cache="F1B0_W1I1M0MC0_R1_T0O0"))
+    assert guide(none) == pytest.approx(plain)
+    assert guide(much) > 1.5 * plain
 
 
 @pytest.mark.parametrize("knobs", [{"residual_diff_threshold": 0}, {"max_warmup_steps": STEPS}])

@@ -22,8 +22,9 @@ REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 def task(**more: Any) -> TuneTask:
     fields: dict[str, Any] = dict(
         request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"), acceptance=("a tiny owl on a red background",),
-        goal=Goal(value=28), most=3, vary={"residual_diff_threshold": "0.1, 0.3, 1", "max_warmup_steps": "1, 2", "taylorseer_order": "0, 1",
-                                           "max_continuous_cached_steps": "1, 3, -1"})
+        goal=Goal(value=28), most=3, vary={"dbcache": {
+            "residual_diff_threshold": "0.1, 0.3, 1", "max_warmup_steps": "1, 2", "taylorseer_order": "0, 1",
+            "max_continuous_cached_steps": "1, 3, -1"}})
     return TuneTask(**fields | more)
 
 
@@ -101,13 +102,17 @@ def test_two_at_once_are_refused(tuned: tuple[Path, list[Standing]]) -> None:
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    vary = ["--vary", "residual_diff_threshold=0.2,1", "--vary", "max_continuous_cached_steps=1,3"]
+    vary = ["--vary", "residual_diff_threshold=0.2,1", "--vary", "max_continuous_cached_steps=1,3", "--vary", "fraction=0.5,1",
+            "--vary", "teacache.threshold=0.2,0.4"]
     code = main(["tune", "--model", "tiny", "--steps", "8", "--prompt", REQUEST.prompt, "--min-psnr", "28", "--most", "2", *vary,
                  "--out", str(out), "--json"])
     assert code == 0
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["best"]["measured"]["psnr_db"] >= 28
     assert json.loads((out / "result.json").read_text(encoding="utf-8")) == data
+    assert len(data["cloud"]) == data["settings"]
+    vary_kept = json.loads((out / "task.json").read_text(encoding="utf-8"))["vary"]
+    assert set(vary_kept) == {"dbcache", "teacache"}
 
 
 def test_runs_of_another_request_are_not_taken_for_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

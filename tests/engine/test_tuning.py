@@ -9,11 +9,13 @@ import pytest
 
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.model import facts_of
+from cache_engine.methods.fewer_steps import FewerSteps
+from cache_engine.model import facts_of, resolve
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.tuning import space
 from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
 from cache_engine.tuning.goal import Costs, Goal, Search
+from cache_engine.tuning.tuner import TuneTask
 
 KNOBS = {knob.name: knob for knob in METHODS["dbcache"].knobs()}
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
@@ -23,7 +25,7 @@ REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 def belief(count: int = 40, spread: float = 3.0) -> tuple[Belief, np.ndarray, np.ndarray]:
     draw = np.random.default_rng(1)
     expected, features = draw.uniform(10, 50, count), draw.normal(size=(count, 2))
-    return Belief(expected, features, spread), expected, features
+    return Belief(expected, features, np.full(count, spread)), expected, features
 
 
 def test_without_measurements_the_forecast_is_believed_as_it_is() -> None:
@@ -78,7 +80,7 @@ def search(goal: Goal) -> tuple[Search, np.ndarray, np.ndarray]:
     tflops = np.linspace(1, 10, 30)
     closeness = 15 + 3 * tflops
     costs = Costs(tflops, tflops / 10, 10.0, 1.0)
-    return Search(goal, Belief(closeness + 4, np.log(tflops)[:, None], 2.0), costs), tflops, closeness
+    return Search(goal, Belief(closeness + 4, np.log(tflops)[:, None], np.full(30, 2.0)), costs), tflops, closeness
 
 
 @pytest.mark.parametrize("goal", [Goal(value=30), Goal(kind="fast", value=2), Goal(kind="cheap", value=2)], ids=lambda goal: goal.kind)
@@ -145,6 +147,35 @@ def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
     plain = space.fewer(facts_of(REQUEST))
     assert space.neighbours(plain[2], {}, [*plain, DBCache()]) == [plain[1], plain[3]]
     assert space.neighbours(plain[0], {}, plain) == [plain[1]]
+
+
+def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
+    facts = facts_of(REQUEST)
+    vary = space.ranges("dbcache", {"fraction": "0.5, 1", "max_warmup_steps": "2, 4, 8"})
+    found = space.grid("dbcache", vary, facts)
+    within = [one for one in found if isinstance(one, FewerSteps)]
+    assert len(found) == 3 + 2  # 8 steps of warm-up are more than the 4 steps that half a run has
+    assert {one.effective(resolve(REQUEST)).steps for one in within} == {4}
+    for one in found:
+        assert space.opened(one).closed == one
+    half = next(one for one in within if space.opened(one).knobs["max_warmup_steps"] == 2)
+    near = [space.opened(one).knobs for one in space.neighbours(half, vary, found)]
+    assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(1.0, 2), (0.5, 4)}
+
+
+def test_a_knob_that_no_recipe_carries_cannot_go_with_fewer_steps() -> None:
+    with pytest.raises(EngineError, match=r"fraction: F\d.* leaves out a knob"):
+        space.setting("dbcache", {"fraction": 0.5, "streak_rule": "before"}, facts_of(REQUEST))
+
+
+def test_several_methods_are_one_space() -> None:
+    task = TuneTask(request=REQUEST, prompts=("a fox",), goal=Goal(value=30),
+                    vary={"dbcache": {"max_warmup_steps": "2, 4"}, "teacache": {"threshold": "0.1, 0.2, 0.3"}})
+    assert [one.name for one in task.settings] == ["dbcache"] * 2 + ["teacache"] * 3 + ["fewer_steps"] * 6
+    assert set(task.ranges_of(task.settings[3])) == {"threshold"}
+    assert task.ranges_of(task.settings[-1]) == {}
+    with pytest.raises(EngineError, match="magic"):
+        _ = TuneTask(**{**task.model_dump(), "request": REQUEST, "goal": Goal(value=30), "vary": {"magic": {"threshold": "1"}}}).settings
 
 
 def test_too_many_settings_are_refused() -> None:
