@@ -147,7 +147,7 @@ def fewer(facts: ModelFacts) -> Sequence[Method]:
 
 def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[Method]:
     """Those of ``known`` that are one step of one knob away (numbers in order; other kinds of knob have no next one). Of the plain
-    model with fewer steps: the next one to either side."""
+    model with fewer steps: the next one to either side. A share of the steps has no next one: a quarter more is no margin."""
     here = opened(method)
     if isinstance(here.method, FewerSteps):
         plain = sorted((one for one in known if isinstance(one, FewerSteps) and not one.cache), key=lambda one: one.fraction)
@@ -155,7 +155,7 @@ def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[
         return [*plain[max(place - 1, 0):place], *plain[place + 1:place + 2]]
     found = []
     for name, several in vary.items():
-        if any(isinstance(value, str) for value in several):
+        if name == FRACTION or any(isinstance(value, str) for value in several):
             continue
         ordered = sorted(several, key=lambda value: float("inf") if value == -1 else value)  # -1: no limit
         if name not in here.knobs or here.knobs[name] not in ordered:
