@@ -112,8 +112,8 @@ def _wish(parts: TuneParts, model: str) -> None:
                 parts.methods = gr.Dropdown([(METHODS[name].title, name) for name in tune_form.TUNABLE], value=["dbcache"], label="Methods",
                                             multiselect=True, interactive=True, elem_id="tune-methods")
                 parts.vary = gr.Textbox(tune_form.usual_ranges(["dbcache"]), lines=6, max_lines=14, label="May vary · a knob a line",
-                                        info="1, 2, 4 or 2..6 or 0.04..0.36 /9; fraction: of the steps", interactive=True, elem_classes=["cl-mono"],
-                                        elem_id="tune-vary")
+                                        info="1, 2, 4 or 2..6 or 0.04..0.36 /9; fraction: of the steps", interactive=True,
+                                        elem_classes=["cl-mono"], elem_id="tune-vary")
                 parts.fewer = gr.Checkbox(True, label="the plain model with fewer steps too", interactive=True, elem_id="tune-fewer")
             parts.prompts = gr.Textbox(tune_form.shipped(model), lines=9, max_lines=14, interactive=True,
                                        label="Tuning prompts · one a line", elem_id="tune-prompts")

@@ -11,10 +11,12 @@ import numpy as np
 
 from ..benchmark.job import setting_of
 from ..method import Method
+from ..methods.fewer_steps import FewerSteps
+from ..model import resolve
 from ..recipe import format_recipe
 from ..records import Emit, ignore
 from .runs import Measured
-from .space import opened
+from .space import FRACTION, opened
 from .tuner import EDGE, Accepted, Standing, TuneTask, tune
 
 
@@ -56,6 +58,7 @@ class _Settings:
 
     def __init__(self, task: TuneTask, standing: Standing) -> None:
         self._goal, self._standing = task.goal, standing
+        self._steps = resolve(task.request).steps or 0
         self._verified = {one.place: one for one in standing.verified}
         self._accepted = {one.place: one for one in standing.accepted}
 
@@ -87,7 +90,15 @@ class _Settings:
         floor = self._goal.value if self._goal.kind == "close" else None
         return {"acceptance": self._figures(accepted.runs), "on_the_edge": floor is not None and accepted.on_edge(floor),
                 "edge_db": None if floor is None else floor - EDGE, "neighbours": [
-                    {"recipe": format_recipe(one), "psnr_db": closeness, **_change(method, one)} for one, closeness in accepted.neighbours]}
+                    {"recipe": format_recipe(near), "psnr_db": db, **self._change(method, near)} for near, db in accepted.neighbours]}
+
+    def _change(self, method: Method, neighbour: Method) -> dict[str, Any]:
+        """The one knob that differs, and its value there; a share of the steps is told as their number."""
+        ours, theirs = opened(method).knobs, opened(neighbour).knobs
+        knob = next(name for name in ours if ours[name] != theirs[name])
+        if isinstance(neighbour, FewerSteps) and knob == FRACTION:
+            return {"knob": "steps", "value": neighbour.of(self._steps)}
+        return {"knob": knob, "value": theirs[knob]}
 
     def _figures(self, runs: tuple[Measured, ...]) -> dict[str, Any]:
         """Means of what was measured, and how it lies: share above the floor, 5th percentile, the worst."""
@@ -103,10 +114,3 @@ class _Settings:
                 "worst_picture": str(worst.picture), "worst_baseline": str(worst.baseline),
                 "share_above": float((closeness >= self._goal.value).mean()) if self._goal.kind == "close" else None,
                 "psnr_db_each": closeness.tolist()}
-
-
-def _change(method: Method, neighbour: Method) -> dict[str, Any]:
-    """The one knob that differs, and its value there."""
-    ours, theirs = opened(method).knobs, opened(neighbour).knobs
-    knob = next(name for name in ours if ours[name] != theirs[name])
-    return {"knob": knob, "value": theirs[knob]}

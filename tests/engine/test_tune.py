@@ -14,6 +14,7 @@ import pytest
 from cache_engine.__main__ import main
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.tuning.goal import Goal
+from cache_engine.tuning.report import tuned as tuned_as_told
 from cache_engine.tuning.tuner import Standing, TuneTask, tune
 
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
@@ -88,6 +89,14 @@ def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(tuned:
     assert last.best not in fell
     assert len(last.verified) > task().most or last.best is not None
     assert last.best is None or last.best in [one.place for one in last.accepted]
+
+
+def test_what_lies_beside_fewer_steps_is_told_in_steps(tmp_path: Path) -> None:
+    *_, last = tuned_as_told(task(vary={"dbcache": {"residual_diff_threshold": "0.01"}}, goal=Goal(value=15), acceptance=()), tmp_path)
+    assert last["best"]["method"]["name"] == "fewer_steps"
+    steps = len(last["best"]["schedule"])
+    assert {(one["knob"], one["value"]) for one in last["best"]["neighbours"]} <= {("steps", steps - 1), ("steps", steps + 1)}
+    assert last["best"]["neighbours"]
 
 
 def test_two_at_once_are_refused(tuned: tuple[Path, list[Standing]]) -> None:
