@@ -31,7 +31,7 @@ def figures(one: Setting) -> Mapping[str, Any]:
 
 def plain(one: Setting) -> bool:
     """The plain model with fewer steps."""
-    return one["method"]["name"] == "fewer_steps" and not one["method"]["cache"]
+    return one["method"]["name"] == "fewer_steps" and not one["method"]["cache"].strip()
 
 
 def name(one: Setting) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -48,12 +47,9 @@ class Opened(NamedTuple):
         return self._replace(method=self.method.replaced(**{knob: value})) if own else self._replace(fraction=value)
 
 
-_parsed = lru_cache(maxsize=MOST)(parse_recipe)  # thousands of settings are taken apart, again and again
-
-
 def opened(method: Method) -> Opened:
-    if isinstance(method, FewerSteps) and method.cache:
-        return Opened(_parsed(method.cache), method.fraction)
+    if isinstance(method, FewerSteps) and method.within is not None:
+        return Opened(method.within, method.fraction)
     return Opened(method)
 
 
@@ -150,7 +146,7 @@ def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[
     model with fewer steps: the next one to either side. A share of the steps has no next one: a quarter more is no margin."""
     here = opened(method)
     if isinstance(here.method, FewerSteps):
-        plain = sorted((one for one in known if isinstance(one, FewerSteps) and not one.cache), key=lambda one: one.fraction)
+        plain = sorted((one for one in known if isinstance(one, FewerSteps) and one.within is None), key=lambda one: one.fraction)
         place = plain.index(here.method)
         return [*plain[max(place - 1, 0):place], *plain[place + 1:place + 2]]
     found = []
