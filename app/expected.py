@@ -61,8 +61,11 @@ def _psnr(forecast: Forecast, last: Comparison) -> View:
     label = "Likeness to the baseline"
     if forecast.identical:
         return card("psnr", "counted", label, "identical", scale=scale(None), notes=["every step is computed", note])
-    if forecast.psnr_db is None or forecast.band is None:
+    if forecast.psnr_db is None:
         return card("psnr", "unknown", label, NONE, notes=[forecast.note, note])
+    if forecast.band is None:
+        return card("psnr", "expected", label, banded(forecast), likeness(forecast.psnr_db), notes=[forecast.note, note],
+                    scale=scale(forecast.psnr_db))
     return card("psnr", "expected", label, banded(forecast), likeness(forecast.psnr_db), notes=[note],
                 scale=scale(forecast.psnr_db) | {"band": [place(end) for end in forecast.band]},
                 exact=f"{forecast.band[0]:.1f} to {forecast.band[1]:.1f} dB holds nine of ten runs")
@@ -75,11 +78,13 @@ def _ssim(last: Comparison, cache: int | None) -> View:
 
 
 def banded(forecast: Forecast) -> str:
-    """"30 ± 2 dB", "identical" or "no estimate"."""
+    """"30 ± 2 dB", "≈ 24 dB" where nobody can say how far that is off, "identical" or "no estimate"."""
     if forecast.identical:
         return "identical"
-    if forecast.psnr_db is None or forecast.band is None:
+    if forecast.psnr_db is None:
         return NONE
+    if forecast.band is None:
+        return f"≈ {forecast.psnr_db:.0f} dB"
     return f"{forecast.psnr_db:.0f} ± {(forecast.band[1] - forecast.band[0]) / 2:.0f} dB"
 
 
@@ -125,7 +130,7 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
     points = [{"x": across(one.speedup), "y": high(one.psnr_db, one.error),
                "band": [high(end, None) for end in one.band] if one.band else None} for one in frontier]
     dots = [{"x": across(run.speedup), "y": high(run.quality.psnr_db, None)} for run in runs] if span else []
-    stands = at is not None and at.tflops is not None and (at.error is not None or at.identical)
+    stands = at is not None and at.tflops is not None and (at.identical or (at.psnr_db if span else at.error) is not None)
     thumb = {"x": across(at.speedup), "y": high(at.psnr_db, at.error), "speed": round(at.speedup, 3), "db": at.psnr_db,
              "told": f"{at.speedup:.2f}×", "likeness": "" if not span else banded(at)} if at is not None and stands else None
     return {"state": "ready", "note": "" if span else "No dB yet for this model: settings are in order of what they miss.",

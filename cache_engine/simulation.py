@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .likeness import Likeness
+from .likeness import WIDEST, Likeness
 from .method import Method
 from .pixels import psnr_expected
 from .records import Decision, ModelFacts, Plan, RunRequest, Site, Stack, StepTrace, schedules_of, serving_site, worded
@@ -21,14 +21,15 @@ from .survey import Survey
 
 ALWAYS = Decision("C", "always")
 UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
+TOO_FAR = f"so far from the plain picture forecasts may be off by more than {WIDEST:g} dB"
 UNSEEN = "the survey does not say what later steps of this model make of an error"
 
 
 class Forecast(NamedTuple):
     """What a survey says of one setting: expected, not measured. ``calls``: the fields of ``trace``, with a decision's reason.
 
-    tflops: None where the survey cannot count it.  psnr_db and band (low, high): None where the survey cannot judge it, or where
-    ``identical`` says that the picture is the baseline's own; then ``note`` says why.
+    tflops: None where the survey cannot count it.  psnr_db: None where the survey cannot judge it, or where ``identical`` says that the
+    picture is the baseline's own.  band (low, high): also None where it would be too wide to say anything.  ``note`` says why.
     """
 
     method: dict[str, Any]
@@ -107,7 +108,8 @@ def _judged(survey: Survey, found: Replay, likeness: Likeness | None,
     error = 10 ** (-psnr_db / 20)
     if found.note or likeness is None:
         return error, None, None, found.note or UNCALIBRATED
-    return error, psnr_db, likeness.band(psnr_db), ""
+    band = likeness.band(psnr_db)
+    return error, psnr_db, band, "" if band else TOO_FAR
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:

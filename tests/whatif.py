@@ -11,6 +11,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from cache_engine.records import StepTrace, schedules_of
 from cache_engine.replay import replay
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.survey import Survey, load
+from cache_engine.tuning.space import FRACTION, USUAL, ranges
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "what-if"
@@ -49,7 +51,7 @@ CALIBRATING = (
 
 
 class Case(NamedTuple):
-    """One real run. ``kind``: random or static."""
+    """One real run. ``kind``: random, static, or wide: as a tune draws it, which may be far from the baseline."""
 
     kind: str
     number: int
@@ -76,6 +78,8 @@ def setting(case: Case, survey: Survey) -> Method:
     """A DBCache setting drawn from the case's own seed: the threshold from the changes that were recorded, or one that is fixed."""
     draw = random.Random(repr(case))
     blocks, steps = survey.facts.blocks, survey.facts.steps
+    if case.kind == "wide":
+        return DBCache(**{name: draw.choice(found) for name, found in ranges("dbcache", USUAL).items() if name != FRACTION})
     front = draw.randint(1, blocks - 1)
     warmup = draw.randint(1, 8)
     knobs: dict[str, Any] = dict(
@@ -121,6 +125,15 @@ class Store:
             found.image.save(picture)
         return load(survey), Image.open(picture).convert("RGB")
 
+    def surveyed(self) -> Iterator[tuple[Case, dict[str, Any], Survey]]:
+        """Every run with its baseline's survey. A baseline's runs follow each other: what was worked out for one serves the others, and
+        is let go after them, as it takes some hundred megabytes."""
+        for _, runs in groupby(sorted(self.done, key=_baseline), key=_baseline):
+            survey = None
+            for case in runs:
+                survey = survey or self.survey(case)[0]
+                yield case, self.done[case], survey
+
     def add(self, case: Case) -> None:
         survey, picture = self.survey(case)
         method = setting(case, survey)
@@ -130,6 +143,10 @@ class Store:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.done[case] = line
+
+
+def _baseline(case: Case) -> tuple[str, int, int]:
+    return case.prompt, case.seed, case.steps
 
 
 def drawn(request: RunRequest, method: Method) -> tuple[Any, tuple[StepTrace, ...]]:
@@ -161,8 +178,7 @@ def gather(name: str, wanted: list[Case], part: tuple[int, int]) -> Store:
 def calibrate(store: Store) -> Likeness | None:
     """The likeness of the runs so far, kept beside the weights."""
     runs: list[Judged] = []
-    for case, line in store.done.items():
-        survey = store.survey(case)[0]
+    for case, line, survey in store.surveyed():
         expected = psnr_expected(survey, replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts))
         if line["psnr_db"] is not None and expected is not None:
             runs.append(Judged(case.prompt, expected, line["psnr_db"]))
@@ -182,12 +198,14 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=len(SCORED))
     parser.add_argument("--steps", default="28,50")
     parser.add_argument("--calibrating", type=int, default=15, help="random settings a calibration prompt and step count")
+    parser.add_argument("--wide", type=int, default=9, help="settings of a tune's space a calibration prompt and step count")
     parser.add_argument("--part", metavar="I/N", help="only make the runs, and only the I-th of N parts: for several processes")
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))
     place, parts = map(int, (options.part or "0/1").split("/"))
     fitting = [case for seed, prompts in ((500, CALIBRATING[:6]), (600, CALIBRATING[6:]))
                for case in cases(prompts, seed, steps, options.calibrating, 0)]
+    fitting += [case._replace(kind="wide") for case in fitting if case.number < options.wide]
     first = gather("calibration", fitting, (place, parts))
     wanted = list(cases(SCORED[:options.prompts], 700, steps, options.settings, options.static))
     store = gather("scored", wanted, (place, parts))

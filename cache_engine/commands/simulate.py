@@ -29,11 +29,15 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def text(found: Forecast) -> str:
-    likeness = f"{found.psnr_db:.1f} dB ({found.band[0]:.1f} to {found.band[1]:.1f})" if found.psnr_db and found.band else (
+    likeness = f"{found.psnr_db:.1f} dB ({_band(found)})" if found.psnr_db is not None else (
         "identical" if found.identical else f"no estimate of the likeness: {found.note}")
     compute = f"{found.compute_ratio:.2f}x less compute" if found.compute_ratio else "compute not counted"
     return (f"expected from the baseline run: {found.speedup:.2f}x faster, {compute}, {likeness}, "
             f"{found.steps_computed} of {len(found.schedule)} steps computed\n" + "\n".join(found.schedules.values()))
+
+
+def _band(found: Forecast) -> str:
+    return f"{found.band[0]:.1f} to {found.band[1]:.1f}" if found.band else found.note
 
 
 COMMAND = Command("simulate", "what a baseline's survey says of one setting, without a run", arguments, run)

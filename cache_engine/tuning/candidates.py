@@ -97,8 +97,12 @@ def features(candidates: Sequence[Candidate], price: Costs, expected: np.ndarray
     return np.array(rows)
 
 
-def spread_of(candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> np.ndarray:
-    """(n,) in dB, one standard deviation of each forecast: as the model's calibration states it (its band holds nine of ten)."""
+def spread_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]) -> np.ndarray:
+    """(n,) in dB, one standard deviation of each forecast: as the model's calibration states it (its bands hold nine of ten)."""
     likeness = likeness_of(surveys[0])
-    stated = UNKNOWN if likeness is None else likeness.band_db / 1.645
-    return np.array([stated if candidate.stated else max(stated, GUIDED) for candidate in candidates])
+    return np.array([_spread(UNKNOWN if likeness is None else likeness.off(level) / 1.645, stated=candidate.stated)
+                     for candidate, level in zip(candidates, expected.tolist(), strict=True)])
+
+
+def _spread(calibrated: float, *, stated: bool) -> float:
+    return calibrated if stated else max(calibrated, GUIDED)

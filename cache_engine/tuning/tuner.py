@@ -142,7 +142,8 @@ def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Sur
     """Nothing measured yet, all of them judged on these surveys."""
     expected = goal.held(np.array([candidate.closeness for candidate in candidates]))
     price = costs(candidates)
-    return Search(goal, Belief(expected, features(candidates, price, expected, surveys[0].facts), spread_of(candidates, surveys)), price)
+    alike = features(candidates, price, expected, surveys[0].facts)
+    return Search(goal, Belief(expected, alike, spread_of(candidates, expected, surveys)), price)
 
 
 class _Verification:

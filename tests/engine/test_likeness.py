@@ -22,7 +22,7 @@ from cache_engine.survey import Survey
 from tests.engine.surveys import BLOCKS, STEPS, drawn, followed, surveyed
 from tests.parity.loop import tiny_flux
 
-KNOWN = Likeness("tiny", "none", 3.0, 0.9, 100, 5)
+KNOWN = Likeness("tiny", "none", (20.0, 30.0), (4.0, 2.0), (5.0, 2.5), 0.9, 100, 5)
 TRIES = 12
 WHITE = 127.5  # levels of a latent's unit, where latents are taken for the picture
 
@@ -188,15 +188,30 @@ def test_the_band_holds_nearly_all_and_is_never_too_wide_to_say_something() -> N
     draw = np.random.default_rng(2)
 
     def runs(spread: float) -> list[Judged]:
-        return [Judged(f"prompt {number % 5}", 40.0, 40.0 + spread * draw.normal()) for number in range(400)]
+        return [Judged(f"prompt {number % 5}", 40.0, 40.0 + spread * draw.normal()) for number in range(800)]
 
     found = calibrated("tiny", "none", runs(1.0))
     assert found is not None
-    assert found.band_db == pytest.approx(1.96, abs=0.3)  # of a normal distribution
+    assert found.off(40.0) == pytest.approx(1.645, abs=0.15)  # of a normal distribution
+    low, high = found.band(40.0) or (0.0, 0.0)
+    assert (high - low) / 2 == pytest.approx(1.96, abs=0.2)
     assert found.held == pytest.approx(0.95, abs=0.03)
-    assert found.band(40.0) == (40.0 - found.band_db, 40.0 + found.band_db)
+    near = calibrated("tiny", "none", runs(1.7))
+    assert near is not None
+    assert near.band(40.0) == (37.0, 43.0)  # nine of ten, if not nineteen of twenty, fit in the widest
     wild = calibrated("tiny", "none", runs(6.0))
     assert wild is not None
-    assert wild.band_db == 3.0
-    assert wild.held < 0.5
+    assert wild.band(40.0) is None  # too wide to say anything
+    assert wild.held == 0
     assert calibrated("tiny", "none", runs(1.0)[:5]) is None
+
+
+def test_the_band_is_wider_where_forecasts_are_worse() -> None:
+    draw = np.random.default_rng(2)
+    runs = [Judged(f"prompt {number % 8}", level, level + spread * draw.normal())
+            for level, spread in ((25.0, 2.0), (55.0, 0.5)) for number in range(400)]
+    found = calibrated("tiny", "none", runs)
+    assert found is not None
+    assert found.off(25.0) == pytest.approx(4 * found.off(55.0), rel=0.15)
+    assert found.band(25.0) is None
+    assert found.band(55.0) is not None
