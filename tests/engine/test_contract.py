@@ -147,7 +147,7 @@ def others(knob: Knob) -> list[Any]:
     if knob.type == "choice":
         return [choice for choice in knob.choices if choice != knob.default]
     if knob.type == "text":
-        return ["1" * (STEPS - 1) + "0"]
+        return ["F1B0_W1_R0.5_T0O0" if knob.name == "cache" else "1" * (STEPS - 1) + "0"]
     assert knob.low is not None
     assert knob.high is not None
     steps = (1, 2, 3, 4, 0.1, 0.5)

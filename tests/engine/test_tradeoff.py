@@ -11,7 +11,7 @@ from cache_engine.tradeoff import frontier, settings
 from tests.engine.surveys import surveyed
 from tests.parity.loop import tiny_flux
 
-KNOWN = Likeness("tiny", "none", 3.0, 0.9, 100, 5)
+KNOWN = Likeness("tiny", "none", (30.0,), (3.0,), (3.0,), 0.9, 100, 5)
 
 
 @pytest.fixture(scope="module")
