@@ -100,9 +100,5 @@ def features(candidates: Sequence[Candidate], price: Costs, expected: np.ndarray
 def spread_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]) -> np.ndarray:
     """(n,) in dB, one standard deviation of each forecast: as the model's calibration states it (its bands hold nine of ten)."""
     likeness = likeness_of(surveys[0])
-    return np.array([_spread(UNKNOWN if likeness is None else likeness.off(level) / 1.645, stated=candidate.stated)
-                     for candidate, level in zip(candidates, expected.tolist(), strict=True)])
-
-
-def _spread(calibrated: float, *, stated: bool) -> float:
-    return calibrated if stated else max(calibrated, GUIDED)
+    found = np.array([UNKNOWN if likeness is None else likeness.off(level) / 1.645 for level in expected.tolist()])
+    return np.where([candidate.stated for candidate in candidates], found, np.maximum(found, GUIDED))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..method import METHODS, Knob, Method
 from ..methods.fewer_steps import FewerSteps
-from ..recipe import format_recipe, parse_recipe
+from ..recipe import format_recipe
 from ..records import EngineError, ModelFacts
 
 Ranges = Mapping[str, tuple[Any, ...]]
@@ -32,10 +32,10 @@ class Opened(NamedTuple):
         """Raises EngineError for a method that no recipe can carry."""
         if self.fraction == 1:
             return self.method
-        recipe = format_recipe(self.method)
-        if parse_recipe(recipe) != self.method:
-            raise EngineError(f"{FRACTION}: {recipe} leaves out a knob, so it cannot run in fewer steps; leave one of the two out.")
-        return FewerSteps(fraction=self.fraction, cache=recipe)
+        made = FewerSteps(fraction=self.fraction, cache=format_recipe(self.method))
+        if made.within != self.method:
+            raise EngineError(f"{FRACTION}: {made.cache} leaves out a knob, so it cannot run in fewer steps; leave one of the two out.")
+        return made
 
     @property
     def knobs(self) -> dict[str, Any]:
