@@ -64,7 +64,7 @@ def _psnr(forecast: Forecast, last: Comparison) -> View:
     if forecast.psnr_db is None:
         return card("psnr", "unknown", label, NONE, notes=[forecast.note, note])
     if forecast.band is None:
-        return card("psnr", "expected", label, banded(forecast), likeness(forecast.psnr_db), notes=[forecast.note, note],
+        return card("psnr", "expected", label, f"{forecast.psnr_db:.0f} dB", likeness(forecast.psnr_db), notes=[forecast.note, note],
                     scale=scale(forecast.psnr_db))
     return card("psnr", "expected", label, banded(forecast), likeness(forecast.psnr_db), notes=[note],
                 scale=scale(forecast.psnr_db) | {"band": [place(end) for end in forecast.band]},

@@ -29,6 +29,15 @@ def cards(found: Forecast) -> dict[str, dict[str, Any]]:
     return {card["name"]: card for card in expected.headline(found, LAST, cache=210_000_000)["cards"]}
 
 
+def test_a_likeness_too_far_off_for_a_band_has_none_and_says_why() -> None:
+    found = forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4), psnr_db=24.0)
+    shown = cards(found._replace(band=None, note="so far off"))["psnr"]
+    assert shown["num"] == "24 dB"  # the card itself marks what is expected with a sign
+    assert "so far off" in shown["notes"]
+    assert "band" not in shown["scale"]
+    assert expected.banded(found._replace(band=None)) == "≈ 24 dB"
+
+
 def test_expected_figures_stand_beside_the_last_runs() -> None:
     shown = cards(forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4)))
     assert (shown["speed"]["kind"], shown["psnr"]["kind"], shown["flops"]["kind"]) == ("expected", "expected", "counted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -147,8 +148,12 @@ def test_a_sweep_is_stopped_half_way_and_swapped(visit: Visit) -> None:
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """Gone in the end, whatever became of the test: a server with jobs would slow what comes after."""
+    server = Server(tmp_path)
+    yield server
+    if server.process is not None:
+        server.kill()
 
 
 def opened(browser: Browser, server: Server) -> Page:
