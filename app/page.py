@@ -32,7 +32,7 @@ def build_page() -> gr.Blocks:
         badge = header(views.header((model,), "idle"), elem_id="header")
         with gr.Tabs(elem_classes="cl-tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
-                parts = compare.build(worker, model)
+                parts = compare.build(worker, model, page)
             with gr.Tab("Tune", id="tune") as tuning:
                 tuned = tune.build(model)
             with gr.Tab("Published", id="published"):

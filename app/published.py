@@ -38,6 +38,7 @@ class Baseline(NamedTuple):
     printed_tflops: str
     latency_s: float | None = None
     latency_with_forecast_s: float | None = None  # of the runs that stand beside the rows with TaylorSeer
+    cards: str = "one NVIDIA L20"
 
 
 # The other methods' rows are cited from the FoCa paper, whose 50 steps cost 3719.50 in the unit of its authors; the page
@@ -45,7 +46,7 @@ class Baseline(NamedTuple):
 SLOW = Baseline("cache-dit's first run", "FLUX.1-dev", 50, 1.0412, 32.9217, 3726.87, "3726.87", 42.74, 42.92)
 FAST = Baseline("cache-dit's second run", "FLUX.1-dev", 50, 1.0445, 32.9616, 3726.87, "3726.87", 44.61, 44.94)
 CITED = Baseline("the FoCa paper's", "FLUX.1-dev", 50, 0.9898, 32.404, 3719.50, "3726.87")
-FOUR_STEPS = Baseline("Lightning, 4 steps", "Qwen-Image-Lightning", 4, 1.2630, 35.5797, 274.33, "274.33")
+FOUR_STEPS = Baseline("Lightning, 4 steps", "Qwen-Image-Lightning", 4, 1.2630, 35.5797, 274.33, "274.33", cards="two NVIDIA L20")
 BASELINES = (SLOW, FAST, CITED, FOUR_STEPS)
 
 

@@ -97,7 +97,7 @@ def card(one: Entry) -> View:
         if theirs and (ratio := theirs.own(name)):
             facts.append({"name": f"{less}, published", "text": f"{ratio:.2f}×"})
     facts += [{"name": name, "text": text} for name, text in one.about.items() if name != "PSNR"]
-    notes = [f"Published: {theirs.base.model} at {theirs.base.steps} steps on one NVIDIA L20."] if theirs else []
+    notes = [f"Published: {theirs.base.model} at {theirs.base.steps} steps on {theirs.base.cards}."] if theirs else []
     if one.about.get("PSNR", "identical") != "identical" and "psnr" not in one.printed:
         notes.append("The tables' PSNR wraps around: only psnr_wrapped, which has no figure here, can stand beside it.")
     return {"title": "Your baseline" if one.is_baseline else "Your run", "kind": "measured", "code": "" if one.is_baseline else one.name,

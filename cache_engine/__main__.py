@@ -14,6 +14,16 @@ from .commands import COMMANDS
 from .records import EngineError
 
 
+class Defaults(argparse.HelpFormatter):
+    """Tells what is taken where an option is not given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        said = action.help or ""
+        if action.default in (None, False, "", argparse.SUPPRESS) or isinstance(action.default, list):
+            return said
+        return f"{said} (%(default)s)".strip()
+
+
 class Parser(argparse.ArgumentParser):
     """One line on stderr and exit code 2 for whatever is wrong."""
 
@@ -26,7 +36,8 @@ def parser() -> Parser:
     main = Parser(prog="python -m cache_engine", description=__doc__, allow_abbrev=False)
     commands = main.add_subparsers(dest="command", required=True, parser_class=Parser)
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False)
+        one = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False,
+                                 formatter_class=Defaults)
         command.arguments(one)
         one.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
     return main

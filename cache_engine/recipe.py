@@ -1,6 +1,6 @@
 """F8B0_W8I1M0MC3_R0.12_T1O1 <-> a method. The field's own shorthand, read in any order of its parts.
 
-One part is ours: the forecast's name, where it is not TaylorSeer's (``_dmd``).
+Two parts are ours: the forecast's name, where it is not TaylorSeer's (``_dmd``), and ``_before`` for the streak rule of that name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARTS = {
 BASELINE = "C0_Q0_NONE"
 EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
 TOKEN = re.compile(r"SCM(?P<mask>[01]+)_(?P<policy>static|dynamic)|(?P<key>MC|[FBWIMRTO])(?P<value>\d+(?:\.\d+)?)|"
-                   r"_(?P<predictor>taylor|newton|foca|hermite|chebyshev|dmd)|_")
+                   r"_(?P<predictor>taylor|newton|foca|hermite|chebyshev|dmd)|_(?P<rule>before)|_")
 # Rows of the published tables that are named in prose: recipe or method. The missing knobs of the DBCache rows follow
 # from their TFLOPs, and those of the others from theirs (docs: the table of methods).
 _NAMED: dict[str, str | dict[str, Any]] = {
@@ -74,6 +74,8 @@ def parse_recipe(text: str) -> Method:
             knobs |= {"steps_computation_mask": found["mask"], "steps_computation_policy": found["policy"]}
         elif found["predictor"]:
             knobs["predictor"] = found["predictor"]
+        elif found["rule"]:
+            knobs["streak_rule"] = found["rule"]
         elif key == "T":
             forecast = value != "0"
         elif key:
@@ -112,6 +114,8 @@ def format_recipe(method: Method) -> str:
             f"_T{int(order > 0)}O{order}")
     if knobs["predictor"] != "taylor":
         text += f"_{knobs['predictor']}"
+    if knobs["streak_rule"] != "1.5.3":
+        text += f"_{knobs['streak_rule']}"
     if knobs["steps_computation_mask"]:
         text += f"_SCM{knobs['steps_computation_mask']}_{knobs['steps_computation_policy']}"
     return text

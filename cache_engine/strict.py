@@ -43,7 +43,8 @@ class Strict(BaseModel):
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else cls.__name__
         if first["type"] == "extra_forbidden":
-            return f"{field}: unknown field; known are {', '.join(cls.model_fields)}."
+            known = f"known are {', '.join(cls.model_fields)}" if cls.model_fields else "there is none here"
+            return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
         return f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field)}"

@@ -122,11 +122,12 @@ def lines() -> Iterator[str]:
     yield "Written by `python -m tests.rows`; a test keeps it true. FLUX.1-dev, 50 steps, 1024 x 1024, 512 text tokens."
     yield ""
     yield "The published table mixes two units: cache-dit's rows count 74.54 TFLOPs a step (3726.87 in all), its rivals' rows,"
-    yield "taken from their own papers, 74.39 (3719.50). So a rival's ratio is taken to 3719.50, ours to our own 3726.87, and"
-    yield "the ratios are compared. Where the published figure is for something else than the setting's name says, `expected`"
-    yield "is what that setting costs in the rivals' unit, worked out by hand."
+    yield "all quoted from the FoCa paper (arXiv 2508.16211), 74.39 (3719.50). So a rival's ratio is taken to 3719.50, ours to our"
+    yield "own 3726.87, and the ratios are compared. Where the published figure is for something else than the setting's name says,"
+    yield "`expected` is what that setting costs in the rivals' unit, worked out by hand."
     yield ""
-    yield "| row | setting here | computed + cached (+ partial) | published | expected | times less | here | times less | off by | |"
+    yield ("| row | setting here | computed + cached (+ partial) | published | expected | expected, times less | here "
+           "| here, times less | off by | |")
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for row in ROWS:
         found, expected = counted(row), row.honest or row.published or 0

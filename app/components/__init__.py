@@ -79,9 +79,9 @@ part of the aside), cl-tabs (gr.Tabs drawn into the header bar), cl-chips (gr.Ra
 (gr.Radio as segmented control), cl-knob (a knob of a method), cl-changed (a knob off its preset), cl-mono (a textbox for the
 recipe), cl-go (Row: Generate, Stop; at the bottom of a phone), cl-viewer (a card of pictures with one Row of cl-left and
 cl-right under its head), cl-pair (gr.ImageSlider with the captions inside), cl-heat (the difference picture), cl-fit (pictures
-up to 512 px wide are scaled by whole numbers, unblurred), cl-foot (Row of Buttons under it all), cl-icon (a square icon
-button) with cl-dice, cl-lock or cl-unlocked, cl-quiet (no border), cl-slim (a status that keeps no place), cl-note (small
-print).
+up to 512 px wide are scaled by whole numbers, unblurred), cl-foot (Row of Buttons under it all;
+cl-taken, the card that it opens, with cl-code in it), cl-icon (a square icon button) with cl-dice, cl-lock or cl-unlocked,
+cl-quiet (no border), cl-slim (a status that keeps no place), cl-note (small print).
 """
 
 from __future__ import annotations

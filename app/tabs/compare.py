@@ -10,7 +10,7 @@ from .. import form, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..presets import presets_for
 from ..worker import Worker
-from . import compare_files
+from . import compare_files, compare_share
 from .compare_against import choices
 from .compare_parts import VIEWS, Parts
 from .compare_setting import note
@@ -20,7 +20,7 @@ GAIN = 8
 START_METHOD = "dbcache"
 
 
-def build(worker: Worker, model: str) -> Parts:
+def build(worker: Worker, model: str, page: gr.Blocks) -> Parts:
     """Made and wired. What comes back is where another tab may put a setting."""
     parts = Parts()
     parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
@@ -35,7 +35,8 @@ def build(worker: Worker, model: str) -> Parts:
             _pictures(parts)
             parts.timeline = timeline(None, elem_id="timeline")
             parts.runs = runs(views.runs([]), elem_id="runs")
-    wire(parts, worker)
+            compare_share.build(parts)
+    wire(parts, worker, page)
     return parts
 
 

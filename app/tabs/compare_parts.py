@@ -64,6 +64,15 @@ class Parts:
     times: Any = None
     timeline: Any = None
     runs: Any = None
+    shared: Any = None  # which run it is that can be taken along
+    inside: Any = None  # whether pictures carry their setting
+    pack: Any = None
+    archive: Any = None
+    take: Any = None
+    taken: Any = None  # the column of what is to be copied
+    kind: Any = None
+    code: Any = None
+    bring: Any = None
     # state of this browser tab
     job: Any = None  # key of the job on its way
     done: Any = None  # keys of finished comparisons, oldest first

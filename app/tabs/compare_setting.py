@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import gradio as gr
 
-from cache_engine import METHODS, MODELS, EngineError, Knob, format_recipe, parse_recipe
+from cache_engine import METHODS, MODELS, EngineError, Knob, format_recipe, method_from, parse_recipe
 
 from .. import form, views
 from ..presets import presets_for
@@ -37,6 +38,8 @@ class Setting:
         self.bounded = [parts.status, *(part for (_, name), part in parts.knobs.items() if name in form.FOLLOWING)]
         self.outputs = [parts.method, parts.chosen, parts.method_note, parts.preset, parts.origin, parts.recipe_text, parts.recipe,
                         *parts.groups.values(), *parts.knobs.values()]
+        self.opened_outputs = [parts.status, parts.model, parts.size, parts.steps, parts.seed, parts.prompt, parts.guidance, parts.cfg,
+                               *parts.chips, *self.outputs]
 
     def described(self, values: Updates) -> dict[str, Any]:
         """The chosen method with the values of its own knobs."""
@@ -69,6 +72,17 @@ class Setting:
             updates[parts.knobs[method, knob.name]] = form.knob_update(
                 knob, facts, described, value=described.get(knob.name, knob.default))
         return updates
+
+    def opened(self, model: str, request: Mapping[str, Any], method: dict[str, Any], said: str) -> Updates:
+        """A whole comparison put in, where ``model`` was chosen: model, size, seed, steps, prompt, method and knobs."""
+        parts, target = self.parts, request["model"]
+        moved = self.for_model(target) if target != model else {}
+        moved |= {parts.model: target, parts.size: form.size_text((request["width"], request["height"])), parts.steps: request["steps"],
+                  parts.seed: request["seed"], parts.prompt: request["prompt"]}
+        moved |= {part: request[name] for part, name in ((parts.guidance, "guidance"), (parts.cfg, "true_cfg_scale"))
+                  if request[name] is not None}
+        same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(method)]
+        return moved | self.to(target, request["steps"], method, same[0] if same else "") | {parts.status: views.idle(said)}
 
     def for_model(self, model: str) -> Updates:
         row, parts = MODELS[model], self.parts

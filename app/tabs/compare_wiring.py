@@ -20,9 +20,10 @@ from .compare_evidence import Evidence
 from .compare_expected import Expected
 from .compare_parts import AT_ONCE, QUIET, VIEWS, Parts, Updates, buttons
 from .compare_setting import Setting
+from .compare_share import Share
 
 
-def wire(parts: Parts, worker: Worker) -> None:
+def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     """Connect everything."""
     evidence = Evidence(parts, worker)
     setting = Setting(parts)
@@ -80,6 +81,7 @@ def wire(parts: Parts, worker: Worker) -> None:
         before.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
             expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
     Against(parts, worker, evidence).wire()
+    Share(parts, worker, setting).wire(page)
     compare_files.wire(parts, worker, setting, request_fields | knobs, ran)
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)

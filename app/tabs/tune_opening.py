@@ -9,7 +9,7 @@ import gradio as gr
 
 from cache_engine import EngineError, method_from
 
-from .. import form, sweep_views, tune_facts, views
+from .. import sweep_views, tune_facts, views
 from ..longjobs import LongJobs
 from ..presets import presets_for, save
 from ..store import Kept
@@ -26,8 +26,7 @@ class Opening:
 
     def wire(self, options: dict[str, Any]) -> None:
         parts, there = self.parts, self.compare
-        opened = [self.tabs, parts.saved, there.status, there.model, there.size, there.steps, there.seed, there.prompt, there.guidance,
-                  there.cfg, *there.chips, *self.setting.outputs]
+        opened = [self.tabs, parts.saved, *self.setting.opened_outputs]
         for place in (parts.chart, parts.cells):
             place.open(self.opened_at, inputs={parts.job, there.model}, outputs=opened, **options)
         parts.open.click(self.opened, inputs={parts.job, parts.chosen, there.model}, outputs=opened, **options)
@@ -46,21 +45,15 @@ class Opening:
         return self.opened(values | {self.parts.chosen: str(event.id)})
 
     def opened(self, values: Updates) -> Updates:
-        """Model, size, seed, steps, prompt, method and knobs into Compare."""
-        there, found = self.compare, self._setting(values[self.parts.job], values[self.parts.chosen])
+        """Its whole comparison into Compare."""
+        found = self._setting(values[self.parts.job], values[self.parts.chosen])
         if found is None:
             return {self.parts.saved: views.idle()}
         job, method, prompt = found
         request = json.loads(job.task)["request"]
-        target = request["model"]
-        moved = self.setting.for_model(target) if target != values[there.model] else {}
-        moved |= {there.model: target, there.size: form.size_text((request["width"], request["height"])), there.steps: request["steps"],
-                  there.seed: request["seed"], there.prompt: prompt or request["prompt"], self.tabs: gr.Tabs(selected="compare")}
-        moved |= {part: request[name] for part, name in ((there.guidance, "guidance"), (there.cfg, "true_cfg_scale"))
-                  if request[name] is not None}
-        same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(method)]
-        return moved | self.setting.to(target, request["steps"], method, same[0] if same else "") | {
-            there.status: views.idle(f"From “{job.title}”, on the prompt that is hardest for it." if prompt else f"From “{job.title}”.")}
+        request["prompt"] = prompt or request["prompt"]
+        said = f"From “{job.title}”, on the prompt that is hardest for it." if prompt else f"From “{job.title}”."
+        return self.setting.opened(values[self.compare.model], request, method, said) | {self.tabs: gr.Tabs(selected="compare")}
 
     def saved(self, values: Updates) -> Updates:
         """The chosen setting as a preset of this user's."""

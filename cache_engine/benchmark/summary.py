@@ -52,8 +52,9 @@ def _page(job: Job, engine: Engine | None, found: Sequence[Line]) -> Iterator[st
         yield ""
         yield "## Measured beside published"
         yield ""
-        yield ("Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x 1024, DrawBench, one NVIDIA L20; "
-               "other methods' rows from their papers). Their PSNR wraps, so ours that wraps stands beside it.")
+        yield ("Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x 1024, DrawBench, one NVIDIA "
+               "L20 for FLUX.1-dev, two for Lightning; other methods' rows as the FoCa paper quotes them). Their PSNR wraps, so ours that "
+               "wraps stands beside it.")
         yield ""
         yield from _table(["Config", *(f"{title} {side}" for title in _compared(job) for side in ("measured", "published"))],
                           ([line.setting.key, *_beside(job, line)] for line in known))

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     method_arguments(parser, default="dbcache")
     parser.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="one a line, or a JSON list")
-    parser.add_argument("--seed", default="0")
+    parser.add_argument("--seed", default="0", help="of the noise")
     parser.add_argument("--min-psnr", required=True, help="dB")
     parser.add_argument("--percentile", default="5", help="of the prompts' PSNR that has to reach it; 0: the worst")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the pictures and their table here; the same command goes on with it")

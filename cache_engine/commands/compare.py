@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--negative-prompt", default="")
-    parser.add_argument("--seed", default="0")
+    parser.add_argument("--seed", default="0", help="of the noise")
     parser.add_argument("--guidance")
     parser.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="a .safetensors file; may be repeated")
     parser.add_argument("--image", metavar="FILE", help="a picture to start from, for models that edit one")

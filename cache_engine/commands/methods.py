@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ..method import METHODS
 from .shared import Answer, Command, table
@@ -19,10 +20,17 @@ def run(options: argparse.Namespace) -> Answer:
     parts = []
     for method in found:
         lines = [(f"  {knob['name']}", knob["default"] if knob["default"] != "" else "-",
-                  "|".join(knob["choices"]) or f"{knob['low']}..{knob['high']}" if knob["type"] != "text" else "text",
+                  values(knob),
                   knob["help"]) for knob in method["knobs"]]
         parts.append(f"{method['name']}: {method['title']} ({method['grain']})\n{table(lines) if lines else '  no knobs'}")
     return Answer(found, "\n\n".join(parts))
+
+
+def values(knob: dict[str, Any]) -> str:
+    """What a knob takes, in short."""
+    if knob["type"] in ("text", "bool"):
+        return {"text": "text", "bool": "false|true"}[knob["type"]]
+    return "|".join(knob["choices"]) or f"{knob['low']}..{knob['high']}"
 
 
 COMMAND = Command("methods", "the methods and their knobs", arguments, run)

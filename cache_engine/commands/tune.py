@@ -20,12 +20,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", action="append", default=[], help="a tuning prompt; may be repeated")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="tuning prompts, one a line")
     parser.add_argument("--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting has to hold")
-    parser.add_argument("--seed", default="0")
+    parser.add_argument("--seed", default="0", help="of the noise")
     parser.add_argument("--min-psnr", help="goal: the least compute with at least so many dB")
     parser.add_argument("--min-speedup", help="goal: the closest picture at least so many times as fast")
     parser.add_argument("--min-compute-ratio", help="goal: the closest picture with so many times less compute")
     parser.add_argument("--share", default="0.95", help="of the prompts that have to be as close")
-    parser.add_argument("--most", default="6", help="settings to verify by real runs")
+    parser.add_argument("--most", default="6", help="settings to verify by real runs; as many again where the best fall short on --accept")
     parser.add_argument("--minutes", help="no further setting is run after so many")
     parser.add_argument("--vary", action="append", default=[], metavar="[METHOD.]KNOB=RANGE",
                         help="such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the steps) or teacache.threshold="

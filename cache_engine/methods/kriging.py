@@ -37,7 +37,7 @@ class Kriging(Method):
         if mask.startswith("0"):
             raise EngineError("steps_computation_mask: starts with 0, so there is nothing to forecast from; start it with 1.")
         if facts.alike is None:
-            raise EngineError("kriging: how alike this model's steps are has not been measured; run `python -m cache_engine "
-                              "calibrate` on it, or choose a method without a fit, such as fixed_mask.")
+            raise EngineError("kriging: how alike this model's steps are has not been measured; choose a method "
+                              "without a fit, such as fixed_mask.")
         schedule = Mask(mask) if mask else Interval(self.interval, self.first)
         return Plan(schedule, Best(facts.alike, self.settle), (Stack(0, facts.blocks),))

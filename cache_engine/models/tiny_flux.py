@@ -84,7 +84,7 @@ def _row() -> tuple[ModelSpec, ...]:
         config=config, sections=SECTIONS, blocks=config["num_layers"] + config["num_single_layers"], load=_load,
         inputs=lambda request: shapes(config, request), call=arguments, steps=28,
         sizes=((domain["size"], domain["size"]),), multiple=16, max_sequence_length=domain["max_sequence_length"],
-        licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 40 MB on disk", revision=_revision,
+        licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 16 MB on disk", revision=_revision,
         unavailable=_unavailable, coefficients=_coefficients(), true_cfg_scale=domain["true_cfg_scale"],
         shown=_shown, likeness=FOLDER / "likeness.json", examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
 

@@ -87,3 +87,11 @@ def test_a_bad_recipe_is_one_sentence(text: str, said: str) -> None:
 def test_zero_means_no_limit_and_t0_means_no_forecast() -> None:
     knobs = parse_recipe("F1B0_W4M0MC0_T0O1_R0.08").model_dump()
     assert (knobs["max_cached_steps"], knobs["max_continuous_cached_steps"], knobs["taylorseer_order"]) == (-1, -1, 0)
+
+
+def test_the_streak_rule_goes_along() -> None:
+    """Two settings that decide otherwise are two recipes."""
+    before, now = (METHODS["dbcache"](max_continuous_cached_steps=4, streak_rule=rule) for rule in ("before", "1.5.3"))
+    assert format_recipe(before) == f"{format_recipe(now)}_before"
+    assert parse_recipe(format_recipe(before)) == before
+    assert parse_recipe(format_recipe(now)) == now

@@ -1,0 +1,117 @@
+"""A comparison's settings as text: inside its pictures, in a link, in result.json; and back from there.
+
+Nothing but the fields below goes along: no file, no path, no name of a machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+
+from cache_engine import Comparison, EngineError, Method, RunRequest, described, difference
+
+from . import form
+
+KEY = "cachelens"  # of the text chunk in a PNG
+QUERY = "c"  # of the link
+FIELDS = ("model", "prompt", "negative_prompt", "seed", "steps", "width", "height", "guidance", "true_cfg_scale", "max_sequence_length")
+MOST_LETTERS = 20_000  # of a description; the longest prompts and masks take a quarter of it
+MOST_BYTES = 50_000_000  # of a file: a picture of 2048 x 2048 in its worst case is half of that
+FILES = (".png", ".json")
+
+
+class Carried(NamedTuple):
+    """``left``: what the comparison had beside, and does not come along."""
+
+    request: RunRequest
+    method: Method
+    left: tuple[str, ...] = ()
+
+
+def text_of(comparison: Comparison) -> str:
+    """Request and method as JSON."""
+    request = comparison.baseline.request
+    fields = {name: value for name in FIELDS if (value := getattr(request, name)) not in (None, "")}
+    left = [word for word, had in (("LoRA", request.loras), ("input picture", request.image)) if had]
+    return json.dumps({"request": fields, "method": comparison.accelerated.method} | ({"left": left} if left else {}), ensure_ascii=False)
+
+
+def query_of(comparison: Comparison) -> str:
+    """``?c=...``: what a page's address needs to open with this setting."""
+    return f"?{QUERY}={base64.urlsafe_b64encode(text_of(comparison).encode()).decode().rstrip('=')}"
+
+
+def from_query(packed: str) -> Carried:
+    """The value behind ``c=``. Raises EngineError."""
+    try:
+        text = base64.b64decode(packed[: MOST_LETTERS * 2].encode() + b"==", altchars=b"-_", validate=False).decode()
+    except (ValueError, binascii.Error):
+        raise EngineError("link: it is not whole; copy it again from the page that made it.") from None
+    return from_text(text, "link")
+
+
+def from_text(text: str, source: str) -> Carried:
+    """What ``text_of`` or result.json says; what they say beside is passed over. Raises EngineError."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("request"), dict) or not isinstance(found.get("method"), dict):
+        raise EngineError(f"{source}: no setting of a comparison is in it; take one that CacheLens made.")
+    given = found["request"]
+    left = found.get("left")
+    missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
+    missing += [str(word)[:40] for word in left[:4]] if isinstance(left, list) else []
+    request = form.request_from({name: given[name] for name in FIELDS if given.get(name) is not None})
+    return Carried(request, form.method_of(found["method"], request), tuple(dict.fromkeys(missing)))
+
+
+def from_file(path: str) -> Carried:
+    """A PNG that carries its setting, or a result.json. Raises EngineError."""
+    file = Path(path)
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise EngineError(f"file: it is larger than {MOST_BYTES // 1_000_000} MB; take a PNG or a result.json that CacheLens made.")
+        text = _inside(file) if file.suffix.lower() == ".png" else file.read_text(encoding="utf-8")
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        raise EngineError("file: it cannot be read; take a PNG or a result.json that CacheLens made.") from None
+    return from_text(text, "file")
+
+
+def _inside(file: Path) -> str:
+    with Image.open(file, formats=["PNG"]) as picture:
+        assert isinstance(picture, PngImageFile)
+        return str(picture.text.get(KEY, ""))
+
+
+def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
+    """baseline.png, accelerated.png, difference.png and result.json in a zip.  inside: the pictures carry the setting as well."""
+    before, after = comparison.baseline.image, comparison.accelerated.image
+    note = PngInfo()
+    if inside:
+        note.add_itxt(KEY, text_of(comparison))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as files:
+        for name, picture in (("baseline", before), ("accelerated", after), ("difference", difference(before, after))):
+            drawn = io.BytesIO()
+            picture.save(drawn, "PNG", pnginfo=note)
+            files.writestr(f"{name}.png", drawn.getvalue())
+        files.writestr("result.json", json.dumps(_figures(comparison), indent=1, ensure_ascii=False))
+    return packed.getvalue()
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    """The contents of result.json, with the names of its files in place of their paths on this machine."""
+    found = described(comparison)
+    for request in (found["request"], found["baseline"]["effective"], found["accelerated"]["effective"]):
+        for file in (*request["loras"], *filter(None, [request["image"]])):
+            file["file"] = Path(file["file"]).name
+    return found
