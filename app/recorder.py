@@ -34,7 +34,7 @@ Key = tuple[RunRequest, Engine]
 class Record(NamedTuple):
     """What there is of a baseline's record. ``survey``: once it is made; until then ``step`` of ``steps``, 0 while it waits.
 
-    expected: whether there is one to wait for.
+    expected: whether there is one to wait for.  kept: whether the baseline itself is remembered, and need not run again.
     """
 
     survey: Survey | None = None
@@ -42,6 +42,7 @@ class Record(NamedTuple):
     expected: bool = False
     step: int = 0
     steps: int = 0
+    kept: bool = False
 
 
 class Recorder:
@@ -84,11 +85,11 @@ class Recorder:
         key = (baseline.request, baseline.engine)
         kept = self._baselines.get(*key)
         if kept is not None and kept.survey is not None:
-            return Record(kept.survey, likeness_of(kept.survey))
+            return Record(kept.survey, likeness_of(kept.survey), kept=True)
         with self._lock:
             waits = any((one.request, one.engine) == key for one in self._due)
             now = self._current == key
-            return Record(expected=waits or now, step=self._step if now else 0, steps=baseline.request.steps or 0)
+            return Record(expected=waits or now, step=self._step if now else 0, steps=baseline.request.steps or 0, kept=kept is not None)
 
     def take(self) -> RunResult | None:
         """The newest that is due, for ``make``. From here on ``interrupt`` reaches it."""

@@ -40,10 +40,18 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 
 
-def unrun(denoise: float | None) -> View:
-    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where that is known."""
+def unrun(title: str, denoise: float | None, *, alone: bool) -> View:
+    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where that is known.
+
+    alone: whether its baseline is there; else the next run is of another, or of one that is not remembered.
+    """
     about = f", about {rough(denoise)}" if denoise else ""
-    return _status("idle", "Expected, not run.", f"Generate runs the accelerated side alone{about}.")
+    return _status("idle", title, f"Generate runs the accelerated side alone{about}." if alone else "Generate runs both sides.")
+
+
+def another() -> View:
+    """The fields were moved off the comparison that is shown."""
+    return _status("idle", "Another picture than the one shown.", "Generate runs both sides; what is expected is of the baseline shown.")
 
 
 def stopped(progress: Progress | None = None) -> View:

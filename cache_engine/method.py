@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from .records import EngineError, ModelFacts, Plan, RunRequest, Strict
+from .records import DIGITS, EngineError, ModelFacts, Plan, RunRequest, Strict
 from .registry import Registry, subclasses
 
 Kind = Literal["int", "float", "text", "choice", "bool"]
@@ -48,7 +48,7 @@ def order_knob(default: int, *, high: int = 3) -> Any:
 
 
 def mask_knob() -> Any:
-    return Field("", title="Mask", max_length=200, pattern="^[01]*$",
+    return Field("", title="Mask", max_length=200, pattern=DIGITS,
                  description="A 1 or 0 for each step: 1 is computed. Empty: no mask.")
 
 

@@ -37,6 +37,7 @@ from .plans import active_sites as active_sites
 from .plans import compared as compared
 from .plans import serving_site as serving_site
 from .plans import worded as worded
+from .strict import DIGITS as DIGITS
 from .strict import Cancelled as Cancelled
 from .strict import EngineError as EngineError
 from .strict import Strict as Strict

@@ -21,6 +21,7 @@ def whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(whole)]
+DIGITS = "^[01]*$"  # the pattern of a mask
 
 
 class Strict(BaseModel):
@@ -61,6 +62,8 @@ class Strict(BaseModel):
             return f"choose {kind} from {low} to {high}."
         if "maxItems" in wanted:
             return f"give a list of at most {wanted['maxItems']}."
+        if wanted.get("pattern") == DIGITS:
+            return f"give ones and zeros alone, at most {wanted['maxLength']}."
         if "maxLength" in wanted:
             return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
         return f"give a value of type {wanted.get('type', 'as documented')}."

@@ -24,7 +24,7 @@ def build(worker: Worker, model: str, page: gr.Blocks) -> Parts:
     """Made and wired. What comes back is where another tab may put a setting."""
     parts = Parts()
     parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
-    parts.locked, parts.painted = gr.State(True), gr.State(["", []])
+    parts.another, parts.locked, parts.painted = gr.State(False), gr.State(True), gr.State(["", []])
     with gr.Row(elem_classes="cl-page"):
         with gr.Column(elem_classes="cl-aside"):
             _prompt(parts, model, worker)

@@ -53,7 +53,7 @@ class Expected:
             if method.described() == one.accelerated.method:
                 return self._measured(values, one, record, top)
             if record.survey is None:
-                return {self.parts.status: views.idle("Not run yet: Generate runs the accelerated side alone.")}
+                return {self.parts.status: views.unrun("Not run yet.", None, alone=self._alone_runs(values, record))}
             forecast = simulate(record.survey, method, record.likeness)
         except EngineError as error:
             return {self.parts.status: views.failed(str(error))}
@@ -63,7 +63,11 @@ class Expected:
         took = one.baseline.seconds.denoise / forecast.speedup if forecast.tflops is not None else None
         return {parts.headline: expected.headline(forecast, one, cache=cache), parts.timeline: view,
                 parts.stale: expected.stale(one, True), parts.dial: self.dial(values, one, record, forecast),
-                parts.status: views.unrun(took)}
+                parts.status: views.unrun("Expected, not run.", took, alone=self._alone_runs(values, record))}
+
+    def _alone_runs(self, values: Updates, record: Record) -> bool:
+        """Whether the next run finds its baseline."""
+        return bool(record.kept and values[self.parts.locked] and not values[self.parts.another])
 
     def _shown(self, values: Updates) -> Comparison | None:
         """The comparison that is shown, unless another is on its way or the fields ask for another kind of run."""
@@ -164,10 +168,13 @@ class Expected:
         one = self._shown(values)
         if one is None or MASK not in described:
             return {self.parts.status: gr.skip()}
-        method = method_from(described).described()
+        try:
+            method = method_from(described).described()
+        except EngineError as error:
+            return {self.parts.status: views.failed(str(error))}
         found = [self.worker.kept(key) for key in values[self.parts.done]]
         runs = [run.accelerated.schedules for run in found if run and run.accelerated.method == method
-                and run.accelerated.request.steps == one.baseline.request.steps]
+                and (run.baseline.request.steps, run.baseline.engine) == (one.baseline.request.steps, one.baseline.engine)]
         if not runs and (survey := self.worker.record(one).survey) is None:
             return {self.parts.status: views.idle("Nothing to freeze: this setting has not been run.")}
         mask, said = expected.frozen(runs or [simulate(survey, method_from(described)).schedules], measured=bool(runs))

@@ -43,6 +43,7 @@ def cost(parts: Parts, worker: Worker) -> None:
 
 def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: Any) -> None:
     """``fields``: all that a request and a method are made of.  ran: the event of a finished comparison."""
+    _wire_another(parts, worker)
     parts.model.input(lambda model: gr.Image(visible=takes_picture(model)), inputs=[parts.model], outputs=[parts.picture], **AT_ONCE)
     if parts.cost is None:
         return
@@ -56,3 +57,28 @@ def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: 
 
     gr.on(None, told, inputs=fields, outputs=[parts.cost], trigger_mode="always_last", **AT_ONCE)  # on load, and on every change
     ran.then(told, inputs=fields, outputs=[parts.cost], **AT_ONCE)
+
+
+def _wire_another(parts: Parts, worker: Worker) -> None:
+    """Whether the fields still ask for the shown comparison's baseline: where they do not, the next run is of both sides."""
+
+    def another(values: Updates) -> bool:
+        one = worker.kept(values[parts.shown])
+        try:
+            return one is not None and request_of(parts, values) != one.baseline.request
+        except EngineError:  # said when it is run
+            return True
+
+    def asked(values: Updates) -> Updates:
+        """A field changed. Said when the answer changes and nothing runs."""
+        now = another(values)
+        if now == values[parts.another] or worker.busy_with(values[parts.job]):
+            return {parts.another: now}
+        return {parts.another: now, parts.status: views.another() if now else views.idle()}
+
+    fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.lora, parts.weight,
+              parts.picture}
+    inputs = {*fields, parts.shown, parts.another, parts.job}
+    gr.on([field.change for field in fields], asked, inputs=inputs, outputs=[parts.another, parts.status], trigger_mode="always_last",
+          **AT_ONCE)
+    parts.shown.change(another, inputs=inputs, outputs=[parts.another], **AT_ONCE)

@@ -77,6 +77,7 @@ class Parts:
     job: Any = None  # key of the job on its way
     done: Any = None  # keys of finished comparisons, oldest first
     shown: Any = None  # key of the one that is shown
+    another: Any = None  # whether the fields ask for another baseline than the shown one's
     origin: Any = None  # title of the preset that the knobs came from
     chosen: Any = None  # name of the chosen method, also while the list shows something else
     locked: Any = None  # whether the seed is kept

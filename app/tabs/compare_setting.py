@@ -36,9 +36,9 @@ class Setting:
         self.parts = parts
         self.told_outputs = [parts.status, parts.recipe_text, parts.recipe, parts.method_note]
         self.bounded = [parts.status, *(part for (_, name), part in parts.knobs.items() if name in form.FOLLOWING)]
-        self.outputs = [parts.method, parts.chosen, parts.method_note, parts.preset, parts.origin, parts.recipe_text, parts.recipe,
-                        *parts.groups.values(), *parts.knobs.values()]
-        self.opened_outputs = [parts.status, parts.model, parts.size, parts.steps, parts.seed, parts.prompt, parts.guidance, parts.cfg,
+        self.outputs = [parts.status, parts.method, parts.chosen, parts.method_note, parts.preset, parts.origin, parts.recipe_text,
+                        parts.recipe, *parts.groups.values(), *parts.knobs.values()]
+        self.opened_outputs = [parts.model, parts.size, parts.steps, parts.seed, parts.prompt, parts.guidance, parts.cfg,
                                *parts.chips, *self.outputs]
 
     def described(self, values: Updates) -> dict[str, Any]:
@@ -64,9 +64,12 @@ class Setting:
         known = list(presets_for(model, method))
         updates: Updates = {
             parts.method: gr.Dropdown(form.method_choices(method not in form.FRONT), value=method), parts.chosen: method,
-            parts.method_note: note(described, model, steps), parts.origin: origin, parts.recipe_text: self._text(described),
-            parts.preset: gr.Radio(known, value=origin if origin in known else None, visible=bool(known)),
-            parts.recipe: self._parts(described, model, origin)}
+            parts.method_note: note(described, model, steps), parts.origin: origin,
+            parts.preset: gr.Radio(known, value=origin if origin in known else None, visible=bool(known))}
+        try:
+            updates |= {parts.recipe_text: self._text(described), parts.recipe: self._parts(described, model, origin)}
+        except EngineError as error:  # a knob as it was left, when another method was chosen
+            updates |= {parts.status: views.failed(str(error))}
         updates |= {group: gr.Column(visible=name == method) for name, group in parts.groups.items()}
         for knob in knobs_of(method):
             updates[parts.knobs[method, knob.name]] = form.knob_update(
@@ -113,9 +116,9 @@ class Setting:
     def from_recipe(self, values: Updates) -> Updates:
         """A typed recipe moves the knobs; one that cannot be read changes nothing."""
         parts, text = self.parts, values[self.parts.recipe_text]
+        if text.strip() == self._known(values):
+            return {parts.recipe_text: gr.skip()}
         try:
-            if text.strip() == self._text(self.described(values)):
-                return {parts.recipe_text: gr.skip()}
             method = parse_recipe(text)
         except EngineError as error:
             return {parts.status: views.failed(str(error))}
@@ -152,6 +155,13 @@ class Setting:
         facts = form.facts_for(values[self.parts.model], values[self.parts.steps])
         return {self.parts.knobs[described["name"], knob.name]: form.knob_update(knob, facts, described)
                 for knob in knobs_of(described["name"]) if knob.name in form.FOLLOWING} or {self.parts.status: gr.skip()}
+
+    def _known(self, values: Updates) -> str | None:
+        """The recipe of the knobs as they stand, where they have one."""
+        try:
+            return self._text(self.described(values))
+        except EngineError:
+            return None
 
     def _text(self, described: dict[str, Any]) -> str:
         return form.recipe_text(described["name"], described)

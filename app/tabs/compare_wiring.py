@@ -31,9 +31,12 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked,
                       parts.lora, parts.weight, parts.picture}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
-    everything = request_fields | knobs | {parts.done, parts.shown, parts.gain}
+    everything = request_fields | knobs | {parts.job, parts.done, parts.shown, parts.gain}
 
     def generate(values: Updates) -> Iterator[Updates]:
+        if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt comes here as well
+            yield {parts.generate: gr.skip()}
+            return
         if not values[parts.locked]:
             values[parts.seed] = random.randrange(2**32)
             yield {parts.seed: values[parts.seed]}
@@ -62,7 +65,12 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
 
     outputs = [parts.job, parts.done, parts.shown, parts.generate, parts.stop, parts.status, parts.seed, *evidence.outputs]
     ran = gr.on([parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET)
-    parts.stop.click(lambda key: worker.cancel(key) and None, inputs=[parts.job], **AT_ONCE)
+
+    def stop(key: str) -> Updates:
+        """Where nothing is on its way any more (the connection was lost), the buttons are put right."""
+        return {parts.stop: gr.skip()} if worker.cancel(key) else buttons(parts, running=False)
+
+    parts.stop.click(stop, inputs=[parts.job], outputs=[parts.generate, parts.stop], **AT_ONCE)
 
     def again(done: list[str], gain: float, event: gr.EventData) -> Updates:
         rows = evidence.rows(done)
@@ -75,7 +83,8 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     parts.reveal.input(lambda place: gr.ImageSlider(slider_position=place), inputs=[parts.reveal], outputs=[parts.pair], **AT_ONCE)
     parts.view.input(lambda view: [gr.Column(visible=view == name) for name in VIEWS], inputs=[parts.view],
                      outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
-    where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted}
+    where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted, parts.locked,
+             parts.another}
     judged = knobs | where
     for before in (ran, chosen):
         before.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
@@ -125,13 +134,13 @@ def _wire_fields(parts: Parts, setting: Setting, expected: Expected, knobs: set[
     gr.on([parts.prompt.change, parts.model.change], _unknown, inputs=[parts.model, parts.prompt], outputs=[parts.unknown],
           trigger_mode="always_last", **AT_ONCE)
     parts.model.input(setting.for_model, inputs=[parts.model], outputs=[
-        parts.size, parts.steps, parts.guidance, parts.cfg, parts.status, *parts.chips, *setting.outputs], **AT_ONCE)
+        parts.size, parts.steps, parts.guidance, parts.cfg, *parts.chips, *setting.outputs], **AT_ONCE)
     leaps = (
         parts.preset.input(setting.from_preset, inputs=[parts.model, parts.steps, parts.preset], outputs=setting.outputs, **AT_ONCE),
         parts.method.input(setting.from_method, inputs={parts.method, parts.model, parts.steps, *knobs}, outputs=setting.outputs,
                            **AT_ONCE),
         gr.on([parts.recipe_text.submit, parts.recipe_text.blur], setting.from_recipe,
-              inputs={parts.model, parts.steps, parts.recipe_text, *knobs}, outputs=[parts.status, *setting.outputs], **AT_ONCE))
+              inputs={parts.model, parts.steps, parts.recipe_text, *knobs}, outputs=setting.outputs, **AT_ONCE))
     for leap in leaps[:2]:
         leap.then(expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
     leaps[2].then(expected.again, inputs={*judged, parts.recipe_text}, outputs=expected.drawn_outputs, **AT_ONCE)

@@ -104,7 +104,7 @@ class Tab:
         self.sheet.choose(self.chosen_in_sheet, inputs=filters, outputs=[*told, self.chart], **IN_ORDER)
         self.yours.wire(self, filters, [*drawn, *told], **IN_ORDER)
         there = self.compare
-        opened = [self.tabs, self.status, there.status, there.model, there.size, there.steps, there.guidance, there.cfg,
+        opened = [self.tabs, self.status, there.model, there.size, there.steps, there.guidance, there.cfg,
                   *there.chips, *self.form.outputs]
         self.open.click(self.opened, inputs=[self.chosen, there.model, self.yours.entries], outputs=opened, **IN_ORDER)
         self.chart.open(self.opened_in_chart, inputs=[there.model, self.yours.entries], outputs=opened, **IN_ORDER)

@@ -130,3 +130,35 @@ def test_a_value_beyond_its_bounds_is_one_sentence_of_ours(visit: Visit) -> None
     expect(page.locator("#status")).to_contain_text("Fn_compute_blocks")
     knob(page, "Fn_compute_blocks", 2)
     expect(page.locator("#status")).not_to_contain_text("Fn_compute_blocks")
+
+
+def test_a_knob_left_wrong_is_named_when_its_method_comes_back(visit: Visit) -> None:
+    """Another method is chosen and this one again: what the list shows is what would run, and a recipe puts it right."""
+    page, status = visit.page, visit.page.locator("#status")
+    mask = page.locator("#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea").first
+    mask.press_sequentially("10x")
+    expect(status).to_contain_text("steps_computation_mask")
+    for title in ("TeaCache", "DBCache + TaylorSeer"):
+        page.locator("#method input").click()
+        page.get_by_role("option", name=title, exact=True).click()
+        expect(page.locator("#method input")).to_have_value(title)
+    expect(mask).to_be_visible()
+    expect(status).to_contain_text("steps_computation_mask: '10x' is not valid")
+    page.locator("#generate button, button#generate").first.click()
+    expect(status).to_have_text(re.compile("steps_computation_mask: '10x' is not valid"))
+    recipe(page, "F1B0_W4MC3_R0.3_T1O1")
+    expect(mask).to_have_value("")
+    expect(status).not_to_contain_text("not valid")
+
+
+def test_a_second_run_is_not_begun_from_the_prompt(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#generate button, button#generate").first.click()
+    expect(page.locator("#stop button, button#stop").first).to_be_enabled()
+    for _ in range(2):
+        page.locator("#prompt textarea").press("Shift+Enter")
+    expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done", timeout=RUN)
+    expect(page.locator("#runs [data-index]")).to_have_count(1)
+    expect(page.locator("#stop button, button#stop").first).to_be_disabled()
+    page.wait_for_timeout(1000)  # a second one would be on its way by now
+    expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done")

@@ -85,6 +85,25 @@ def test_a_slider_redraws_the_timeline_at_once(ready: Page, capsys: pytest.Captu
     expect(page.locator("#stale")).not_to_contain_text("Pictures")
 
 
+def test_what_the_next_run_will_cost_follows_the_fields(ready: Page) -> None:
+    page, status, prompt = ready, ready.locator("#status"), ready.locator("#prompt textarea")
+    was = prompt.input_value()
+    page.evaluate(SLIDE, 0.2)
+    expect(status).to_contain_text("Generate runs the accelerated side alone, about")
+    prompt.fill("a small frog on a white background")
+    expect(status).to_contain_text("Generate runs both sides; what is expected is of the baseline shown.")
+    page.evaluate(SLIDE, 0.25)
+    expected(page)
+    expect(status).to_contain_text("Generate runs both sides.")
+    prompt.fill(was)
+    expect(status).not_to_contain_text("both sides")
+    page.evaluate(SLIDE, 0.2)
+    expect(status).to_contain_text("Generate runs the accelerated side alone, about")
+    page.locator("#lock").click()  # the seed changes each time
+    page.evaluate(SLIDE, 0.25)
+    expect(status).to_contain_text("Generate runs both sides.")
+
+
 @pytest.mark.parametrize("visit", [{"has_touch": True}], indirect=True)
 def test_the_line_is_dragged_by_mouse_keys_and_finger(ready: Page) -> None:
     page, line = ready, ready.locator("#timeline .cl-limit")
