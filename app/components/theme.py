@@ -7,7 +7,7 @@ from pathlib import Path
 from gradio.themes import Base
 
 FOLDER = Path(__file__).resolve().parent
-SHEETS = ("tokens.css", "base.css", "gradio.css", "published.css", "tune.css", "share.css")
+SHEETS = ("tokens.css", "base.css", "gradio.css", "viewer.css", "published.css", "tune.css", "share.css")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 

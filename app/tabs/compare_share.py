@@ -18,6 +18,7 @@ from .compare_setting import Setting
 
 LINK = "Link"
 HERE = "(shown, kind, place) => [shown, kind, location.origin + location.pathname]"  # only the browser knows under which name it is served
+NOTHING = "Generate first: there is no run yet to take along."
 SAVE = "() => document.querySelector('#archive').click()"
 
 
@@ -43,35 +44,35 @@ class Share:
         self.parts, self.worker, self.setting = parts, worker, setting
 
     def wire(self, page: gr.Blocks) -> None:
-        parts, place = self.parts, gr.Textbox(visible=False)
-        asked = {"inputs": [parts.shown, parts.kind, place], "outputs": [parts.taken, parts.code, parts.shared], "js": HERE, **AT_ONCE}
-        parts.take.click(self.taken, **asked)
-        parts.kind.input(self.taken, **asked)
-        parts.shown.change(self.named, inputs=[parts.shown], outputs=[parts.shared, parts.taken], **AT_ONCE)
+        parts = self.parts
+        asked = {"inputs": [parts.shown, parts.kind, gr.Textbox(visible=False)], "js": HERE, **AT_ONCE}
+        parts.shown.change(self.followed, outputs=[parts.code, parts.shared], **asked)
+        parts.kind.input(self.followed, outputs=[parts.code, parts.shared], **asked)
+        parts.take.click(self.taken, outputs=[parts.taken, parts.code, parts.shared], **asked)
         parts.pack.click(self.packed, inputs=[parts.shown, parts.inside], outputs=[parts.archive, parts.shared], **AT_ONCE).success(
             None, js=SAVE, **AT_ONCE)
         parts.bring.upload(self.brought, inputs=[parts.bring, parts.model], outputs=self.setting.opened_outputs, **AT_ONCE)
         page.load(self.linked, inputs=[parts.model], outputs=self.setting.opened_outputs, **AT_ONCE)
 
-    def named(self, key: str) -> tuple[dict[str, Any], Any]:
-        """Which run it is that can be taken along."""
-        one = self.worker.kept(key)
-        said = f"Run of {one.accelerated.clock} on the baseline of {one.baseline.clock}." if one else ""
-        return views.idle(said), gr.Column(visible=False)
-
     def taken(self, key: str, kind: str, place: str) -> tuple[Any, Any, Any]:
+        """The card opens."""
+        return gr.Column(visible=self.worker.kept(key) is not None), *self.followed(key, kind, place)
+
+    def followed(self, key: str, kind: str, place: str) -> tuple[Any, Any]:
+        """Code or link of the run that is shown, and which run that is."""
         one = self.worker.kept(key)
         if one is None:
-            return gr.skip(), gr.skip(), views.idle("Generate first: there is no run yet to take along.")
+            return gr.skip(), views.idle(NOTHING)
         text = place + share.query_of(one) if kind == LINK else code_of(one, kind)
         label = "A link that opens this page with the setting in it" if kind == LINK else f"Code of the run of {one.accelerated.clock}"
         classes = ["cl-mono", "cl-code", *["cl-wrap"] * (kind == LINK)]
-        return gr.Column(visible=True), gr.Textbox(text, label=label, elem_classes=classes), gr.skip()
+        said = f"Run of {one.accelerated.clock} on the baseline of {one.baseline.clock}."
+        return gr.Textbox(text, label=label, elem_classes=classes), views.idle(said)
 
     def packed(self, key: str, inside: bool) -> tuple[Any, Any]:
         one = self.worker.kept(key)
         if one is None:
-            return gr.skip(), views.idle("Generate first: there is no run yet to take along.")
+            return gr.skip(), views.idle(NOTHING)
         name = f"cachelens-{one.accelerated.request.model}-{one.accelerated.request.seed}-{key[:6]}.zip"
         return save_bytes_to_cache(share.archive(one, inside=inside), name, self.parts.archive.GRADIO_CACHE), gr.skip()
 

@@ -18,7 +18,7 @@ from . import compare_files
 from .compare_against import Against
 from .compare_evidence import Evidence
 from .compare_expected import Expected
-from .compare_parts import AT_ONCE, QUIET, VIEWS, Parts, Updates, buttons
+from .compare_parts import AT_ONCE, FLIP, QUIET, SIDES, Parts, Updates, buttons
 from .compare_setting import Setting
 from .compare_share import Share
 
@@ -81,8 +81,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     parts.gain.change(evidence.gained, inputs=[parts.shown, parts.gain], outputs=[parts.heat, parts.difference],
                       trigger_mode="always_last", **AT_ONCE)
     parts.reveal.input(lambda place: gr.ImageSlider(slider_position=place), inputs=[parts.reveal], outputs=[parts.pair], **AT_ONCE)
-    parts.view.input(lambda view: [gr.Column(visible=view == name) for name in VIEWS], inputs=[parts.view],
-                     outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
+    parts.view.input(views_of, inputs=[parts.view], outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
     where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted, parts.locked,
              parts.another}
     judged = knobs | where
@@ -94,6 +93,11 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     compare_files.wire(parts, worker, setting, request_fields | knobs, ran)
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)
+
+
+def views_of(view: str) -> tuple[gr.Column, gr.Column]:
+    """The columns of the pictures: Flip is the slider's, with one picture at a time."""
+    return gr.Column(visible=view != SIDES, elem_classes=["cl-flip"] * (view == FLIP)), gr.Column(visible=view == SIDES)
 
 
 def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: set[Any]) -> None:

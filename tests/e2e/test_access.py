@@ -1,0 +1,63 @@
+"""The page for who does not see or point as most do: axe on every tab, and the flip by keyboard and by pointer."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from .conftest import Visit
+from .test_compare_tab import generate
+
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+DESKTOP, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": LEVELS}}).response["violations"]
+    return [f"{one['id']}: {node['target']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("visit", [{"viewport": size, "color_scheme": scheme} for size in (DESKTOP, PHONE) for scheme in ("light", "dark")],
+                         indirect=True, ids=lambda options: f"{options['viewport']['width']} {options['color_scheme']}")
+def test_no_tab_has_a_violation(visit: Visit) -> None:
+    """WCAG 2.2 A and AA. A step's column may be narrower than 24 px on a phone: scrubbing and the 44 px buttons stand for it."""
+    page = visit.page
+    generate(page)
+    page.locator("#take").click()
+    expect(page.locator("#code textarea")).to_be_visible()
+    found: list[str] = []
+    for tab in ("Compare", "Tune", "Published", "About"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+        found += [f"{tab}: {one}" for one in violations(page)]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+    assert found == []
+
+
+def test_the_pictures_flip_in_place(visit: Visit) -> None:
+    page, viewer, over = visit.page, visit.page.locator(".cl-viewer"), visit.page.locator("#pair img.fixed")
+    generate(page)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.down("Space")
+    expect(over).to_have_css("visibility", "hidden")  # the baseline stands there alone
+    assert page.evaluate("scrollY") == 0
+    page.keyboard.up("Space")
+    expect(over).to_have_css("visibility", "visible")
+    page.locator("#view label", has_text="Flip").click()
+    expect(over).to_have_css("clip-path", "none")  # the accelerated one, whole
+    expect(page.locator("#reveal")).to_be_hidden()
+    box = over.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    expect(over).to_have_css("visibility", "hidden")
+    page.mouse.up()
+    expect(over).to_have_css("visibility", "visible")
+    prompt = page.locator("#prompt textarea")
+    prompt.press("Space")  # in a field it is a space
+    expect(viewer).not_to_have_attribute("data-flipped", "")
+    page.locator("#view label", has_text="Side by side").click()
+    expect(page.locator("#side-left img")).to_be_visible()
+    page.locator("#view label", has_text="Slider").click()
+    expect(over).not_to_have_css("clip-path", "none")
