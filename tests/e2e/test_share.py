@@ -74,7 +74,7 @@ def test_a_comparison_is_taken_along_and_opens_again(visit: Visit, tmp_path: Pat
 
 def test_what_cannot_be_opened_is_a_sentence(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
-    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     with page.expect_file_chooser() as chooser:
         page.locator("#bring").click()
     chooser.value.set_files(tmp_path / "other.json")
