@@ -45,9 +45,9 @@ ABOUT = (
 
 # ---- headline ----
 
-def headline(comparison: Comparison | None, *, runs: int = 1, published: Mapping[str, Any] | None = None) -> View:
-    """Four cards. ``runs``: timed runs behind each side. ``published``: a preset's published figures, with their source."""
-    cards = [_speed(comparison, runs), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)] if comparison else [
+def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | None = None) -> View:
+    """Four cards. ``published``: a preset's published figures, with their source."""
+    cards = [_speed(comparison), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)] if comparison else [
         card(*names, "–", notes=["nothing measured yet"]) for names in (
             ("speed", "measured", "Denoise loop"), ("flops", "counted", "Compute, counted"),
             ("psnr", "measured", "Likeness to the baseline"), ("ssim", "measured", "Structure"))]
@@ -66,13 +66,20 @@ def _engine(result: RunResult) -> str:
     return ", ".join([engine.device, engine.dtype] + [plural(engine.threads, "thread")] * (engine.threads > 0))
 
 
-def _speed(comparison: Comparison, runs: int) -> View:
+def _speed(comparison: Comparison) -> View:
     before, after = comparison.baseline.seconds.denoise, comparison.accelerated.seconds.denoise
     num, word = times_faster(comparison.speedup)
     reused = [f"baseline of {comparison.baseline.clock}, reused"] * comparison.baseline_reused
     return card("speed", "measured", "Denoise loop", num, word, strong=f"{seconds(before)} → {seconds(after)}",
-                 notes=[f"{plural(runs, 'run')} a side, warm", _engine(comparison.accelerated), *reused],
-                 exact=f"{comparison.speedup:.4f}× = {before:.4f} s / {after:.4f} s")
+                notes=[_runs(comparison), _engine(comparison.accelerated), *reused],
+                exact=f"{comparison.speedup:.4f}× = {before:.4f} s / {after:.4f} s")
+
+
+def _runs(comparison: Comparison) -> str:
+    if comparison.spread is None:
+        return "1 run a side, warm"
+    low, high = comparison.spread
+    return f"middle of {len(comparison.accelerated.timed)} runs a side in turn, {low:.2f}× to {high:.2f}×"
 
 
 def _compute(comparison: Comparison) -> View:

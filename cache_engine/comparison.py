@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import queue
+import statistics
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
 
 from .loading import loaded
-from .method import METHODS, Method
+from .method import METHODS, Method, method_from
 from .quality import measure
-from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, SideDone, ignore
+from .records import Comparison, Emit, Engine, EngineError, Event, Progress, RunRequest, RunResult, Side, SideDone, ignore
+from .strict import shown
 
 MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
 MOST_SURVEYS = 500_000_000  # bytes of surveys among them
+MOST_REPEATS = 20
 
 
 class Baselines:
@@ -47,10 +50,10 @@ class Baselines:
 
 
 def compared(request: RunRequest, method: Method, *, baselines: Baselines | None = None, emit: Emit = ignore,
-             stop: threading.Event | None = None, survey: bool = False) -> Comparison:
+             stop: threading.Event | None = None, survey: bool = False, repeats: int = 1) -> Comparison:
     """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
 
-    survey: record one too, as ``recorded`` does.
+    survey: record one too, as ``recorded`` does.  repeats: timed runs of each side; with more than one the baseline's are made anew.
     Raises EngineError or Cancelled; then nothing half done is kept.
     """
     from .runner import run  # torch
@@ -61,16 +64,48 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     request = model.spec.resolve(request)
     method.plan(model.spec.facts(model.spec.resolve(method.effective(request))))  # knobs that do not fit stop here
     kept = baselines.get(request, model.engine)
-    baseline = kept or run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
+    baseline = kept._replace(timed=()) if kept else run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
     if survey and baseline.survey is None:
         baseline = recorded(baseline, emit=emit, stop=stop)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
     accelerated = run(request, method, emit=emit, stop=stop)
     emit(SideDone("accelerated", accelerated))
-    result = Comparison(baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None)
+    if repeats > 1:
+        baseline, accelerated = in_turn(baseline, accelerated, repeats, emit, stop)
+    result = Comparison(baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None and repeats == 1)
     emit(result)
     return result
+
+
+def repeats_of(given: object) -> int:
+    """How many timed runs a side gets. Raises EngineError."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or given not in range(1, MOST_REPEATS + 1):
+        raise EngineError(f"repeats: {shown(given)} is not valid; choose a whole number from 1 to {MOST_REPEATS}.")
+    return int(given)
+
+
+def in_turn(baseline: RunResult, accelerated: RunResult, repeats: int, emit: Emit,
+            stop: threading.Event | None) -> tuple[RunResult, RunResult]:
+    """Both sides so many times, one after the other, the first of a pair in turn; of each the run with the middle time, and all times.
+
+    A machine that is slower for a minute is so for both sides.
+    """
+    from .runner import run  # torch
+
+    runs: dict[Side, list[RunResult]] = {"baseline": [], "accelerated": []}
+    sides: tuple[Side, Side] = ("baseline", "accelerated")
+    for number in range(repeats):
+        for side in sides[::-1] if number % 2 else sides:
+            one = baseline if side == "baseline" else accelerated
+            emit(Progress(side, "timing", f"Timing both sides in turn, run {number + 1} of {repeats}", number, repeats))
+            runs[side].append(run(one.request, method_from(one.method), stop=stop, side=side))
+    found = []
+    for side, first in zip(sides, (baseline, accelerated)):
+        times = [one.seconds.denoise for one in runs[side]]
+        middle = runs[side][times.index(statistics.median_low(times))]
+        found.append(middle._replace(image=first.image, survey=first.survey, finished=first.finished, timed=tuple(times)))
+    return found[0], found[1]
 
 
 def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None) -> RunResult:

@@ -128,6 +128,7 @@ class RunResult(NamedTuple):
     cache_bytes: int
     finished: float  # Unix time
     survey: Any = None  # a survey.Survey, where a baseline was asked to take one
+    timed: tuple[float, ...] = ()  # seconds of the denoise loop in every timed run, where there were several; this is the middle one
 
     @property
     def schedules(self) -> dict[str, str]:
@@ -169,6 +170,12 @@ class Comparison(NamedTuple):
         return self.baseline.seconds.denoise / self.accelerated.seconds.denoise
 
     @property
+    def spread(self) -> tuple[float, float] | None:
+        """The smallest and the largest speedup of the runs that were timed in turn, where there were several."""
+        ratios = [before / after for before, after in zip(self.baseline.timed, self.accelerated.timed, strict=True)]
+        return (min(ratios), max(ratios)) if ratios else None
+
+    @property
     def compute_ratio(self) -> float:
         """Counted TFLOPs over counted TFLOPs."""
         return self.baseline.tflops / self.accelerated.tflops
@@ -182,7 +189,7 @@ class Progress(NamedTuple):
     """An event of a run. ``call`` is set while denoising."""
 
     side: Side
-    stage: Literal["load", "count", "warm-up", "encode", "denoise", "decode"]
+    stage: Literal["load", "count", "warm-up", "encode", "denoise", "decode", "timing"]
     message: str
     done: int = 0
     total: int = 0

@@ -15,7 +15,7 @@ def described(result: Comparison) -> dict[str, Any]:
     quality = result.quality
     return {"request": result.baseline.request.model_dump(), "method": result.accelerated.method,
             "recipe": result.accelerated.recipe, "engine": result.accelerated.engine.model_dump(),
-            "baseline": side(result.baseline), "accelerated": side(result.accelerated), "speedup": result.speedup,
+            "baseline": side(result.baseline), "accelerated": side(result.accelerated), "speedup": result.speedup, "spread": result.spread,
             "compute_ratio": result.compute_ratio, "psnr_db": quality.psnr_db, "identical": quality.identical,
             "ssim": quality.ssim, "survey": _survey(result)}
 
@@ -32,9 +32,9 @@ def _survey(result: Comparison) -> dict[str, Any] | None:
 
 def side(one: RunResult) -> dict[str, Any]:
     """One run: what ``kept.kept_baseline`` makes a result of, beside request, engine and picture."""
-    return {"seconds": one.seconds._asdict(), "tflops": one.tflops, "schedule": one.schedule, "schedules": one.schedules,
-            "trace": [call._asdict() for call in one.trace], "peak_bytes": one.peak_bytes, "cache_bytes": one.cache_bytes,
-            "finished": one.finished, "effective": one.effective.model_dump()}
+    return {"seconds": one.seconds._asdict(), "timed": list(one.timed), "tflops": one.tflops, "schedule": one.schedule,
+            "schedules": one.schedules, "trace": [call._asdict() for call in one.trace], "peak_bytes": one.peak_bytes,
+            "cache_bytes": one.cache_bytes, "finished": one.finished, "effective": one.effective.model_dump()}
 
 
 def foretold(found: Forecast) -> dict[str, object]:

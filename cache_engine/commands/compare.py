@@ -22,11 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="FILE", help="a picture to start from, for models that edit one")
     method_arguments(parser, default="dbcache")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json")
+    parser.add_argument("--repeats", default="1", help="timed runs of each side, in turn, 1 to 20: the middle one counts")
     parser.add_argument("--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it")
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..comparison import compared  # torch
+    from ..comparison import compared, repeats_of  # torch
     from ..quality import difference
 
     method = method_of(options)
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> Answer:
                          loras=[lora(one) for one in options.lora],
                          image=Picture(file=options.image) if options.image else None, **guidance)
     folder = writable(options.out)
-    result = compared(request, method, emit=_tell, survey=not options.no_survey)
+    result = compared(request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats)))
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
                 "difference": difference(result.baseline.image, result.accelerated.image)}
     data = described(result)
@@ -49,7 +50,9 @@ def run(options: argparse.Namespace) -> Answer:
         raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
                           "folder, or make room.") from None
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
-    return Answer(data, f"{result.speedup:.2f}x faster ({result.baseline.seconds.denoise:.2f} s -> "
+    low, high = result.spread or (0, 0)
+    times = f", {low:.2f}x to {high:.2f}x in {len(result.accelerated.timed)} pairs of runs" if result.spread else ""
+    return Answer(data, f"{result.speedup:.2f}x faster{times} ({result.baseline.seconds.denoise:.2f} s -> "
                   f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, {psnr}, "
                   f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{folder}")
 

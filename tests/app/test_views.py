@@ -19,15 +19,22 @@ def cards(comparison: Any, **more: Any) -> dict[str, dict[str, Any]]:
 def test_measured_time_and_counted_compute_are_two_numbers() -> None:
     comparison = pair(dbcache())
     slow = comparison.accelerated._replace(seconds=comparison.accelerated.seconds._replace(denoise=7.0))
-    shown = cards(comparison._replace(accelerated=slow), runs=3)
+    shown = cards(comparison._replace(accelerated=slow))
     assert (shown["speed"]["num"], shown["speed"]["word"]) == ("1.20×", "faster")
     assert shown["speed"]["strong"] == "8.40 s → 7.00 s"
     assert shown["speed"]["kind"] == "measured"
     reused = f"baseline of {comparison.baseline.clock}, reused"
-    assert shown["speed"]["notes"] == ["3 runs a side, warm", "cpu, float32, 2 threads", reused]
+    assert shown["speed"]["notes"] == ["1 run a side, warm", "cpu, float32, 2 threads", reused]
     assert (shown["flops"]["before"], shown["flops"]["num"], shown["flops"]["word"]) == ("2086", "978", "TFLOPs")
     assert (shown["flops"]["strong"], shown["flops"]["kind"]) == ("2.13× less compute", "counted")
     assert shown["flops"]["notes"] == ["12 of 28 steps computed, 16 cached", "a full step 74.5, a cached step 5.23 TFLOPs"]
+
+
+def test_several_runs_a_side_tell_their_spread() -> None:
+    one = pair(dbcache(), reused=False)
+    timed = one._replace(baseline=one.baseline._replace(timed=(8.0, 8.4, 9.0)),
+                         accelerated=one.accelerated._replace(timed=(4.0, 4.0, 5.0)))
+    assert cards(timed)["speed"]["notes"][0] == "middle of 3 runs a side in turn, 1.80× to 2.10×"
 
 
 def test_calls_are_called_calls_where_a_step_has_two() -> None:

@@ -20,6 +20,7 @@ from cache_engine import (
     resolve,
     run,
 )
+from cache_engine.comparison import repeats_of
 from cache_engine.records import Engine, Event, Lora, Picture, Progress, RunResult, SideDone
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
@@ -88,6 +89,45 @@ def test_it_is_seen_to_run_again(first: Comparison, field: str) -> None:
     sides.clear()
     other = compared(APPLE.replaced(**{field: OTHER_REQUEST[field]}), SETTING, baselines=baselines, emit=emit)
     assert (sides, other.baseline_reused) == (["baseline", "accelerated"], False)
+
+
+def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: Comparison) -> None:
+    """The remembered baseline's time was taken at another moment: it is measured anew; its picture and survey stay."""
+    events: list[Event] = []
+    marked = first.baseline._replace(survey="a survey", timed=(1.0, 2.0))
+    baselines = Baselines()
+    baselines.put(marked)
+    one = compared(APPLE, SETTING, baselines=baselines, emit=events.append, repeats=3)
+    assert [event.side for event in events if isinstance(event, Progress) and event.stage == "timing"] == [
+        "baseline", "accelerated", "accelerated", "baseline", "baseline", "accelerated"]
+    assert not one.baseline_reused
+    assert one.baseline.image is marked.image
+    assert one.baseline.survey == "a survey"
+    ratios = [before / after for before, after in zip(one.baseline.timed, one.accelerated.timed, strict=True)]
+    assert one.spread == (min(ratios), max(ratios))
+    for side in (one.baseline, one.accelerated):
+        assert side.seconds.denoise == sorted(side.timed)[1]
+        assert sum(call.seconds for call in side.trace) <= side.seconds.denoise
+    assert one.accelerated.schedules == first.accelerated.schedules
+    again = compared(APPLE, SETTING, baselines=baselines)
+    assert (again.spread, again.baseline.timed) == (None, ())
+
+
+def test_a_stop_reaches_the_timing(first: Comparison) -> None:
+    stop = threading.Event()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "timing" and event.done == 1:
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        compared(APPLE, SETTING, baselines=kept(first), emit=emit, stop=stop, repeats=3)
+
+
+@pytest.mark.parametrize("given", [0, 21, 1.5, True, "3", None, float("nan")])
+def test_a_number_of_runs_that_makes_no_sense_is_refused(given: object) -> None:
+    with pytest.raises(EngineError, match="repeats"):
+        repeats_of(given)
 
 
 def test_the_memory_is_bounded(first: Comparison) -> None:
