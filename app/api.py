@@ -1,6 +1,7 @@
 """Endpoints for programs (gradio_client): /compare and /tune stream, /cancel, /simulate, /presets, /health.
 
-/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; its first event carries the job's key.
+/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``, and "repeats" for several timed runs of each
+side; its first event carries the job's key.
 /tune takes ``{"request", "prompts", "acceptance", "goal", ...}``, the fields of ``TuneTask`` and ``minutes``; it goes on when its watcher
 leaves, is listed on the page, and /cancel stops it.
 /simulate takes ``{"job": key, "method": {...}}``: what the record of that comparison's baseline says of another setting.
@@ -13,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, simulate
+from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, repeats_of, simulate
 
 from . import form
 from .kinds import tune_from
@@ -32,12 +33,12 @@ def build(worker: Worker) -> None:
     def compare(job: dict[str, Any]) -> Iterator[EVENT]:
         """A comparison as a stream of events; the last one has "event": "comparison"."""
         try:
-            if not isinstance(job, dict) or set(job) - {"request", "method"}:
+            if not isinstance(job, dict) or set(job) - {"request", "method", "repeats"}:
                 raise EngineError('job: not valid; give {"request": {...}, "method": {"name": ..., knobs...}}.')
             request = form.request_from(job.get("request"))
             method = form.method_of(job.get("method"), request)
             live = Live(method, facts_of(method.effective(request)))
-            waiting = worker.submit(request, method)
+            waiting = worker.submit(request, method, repeats_of(job.get("repeats", 1)))
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
         yield {"event": "job", "job": waiting.key}

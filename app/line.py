@@ -33,6 +33,7 @@ class Job:
 
     request: RunRequest
     method: Method
+    repeats: int = 1  # timed runs of each side
     key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     stop: threading.Event = field(default_factory=threading.Event)
     events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)

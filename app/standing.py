@@ -49,11 +49,6 @@ def unrun(title: str, denoise: float | None, *, alone: bool) -> View:
     return _status("idle", title, f"Generate runs the accelerated side alone{about}." if alone else "Generate runs both sides.")
 
 
-def another() -> View:
-    """The fields were moved off the comparison that is shown."""
-    return _status("idle", "Another picture than the one shown.", "Generate runs both sides; what is expected is of the baseline shown.")
-
-
 def stopped(progress: Progress | None = None) -> View:
     where = f" at step {progress.done}" if progress and progress.stage == "denoise" else ""
     return _status("stopped", f"Stopped{where}.", "The model is restored; the last whole result stays.")

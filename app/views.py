@@ -12,7 +12,7 @@ from typing import Any
 
 from cache_engine import Comparison, Quality, RunResult
 
-from .standing import SIDES, another, failed, finished, header, idle, queued, starting, status, stopped, stopping, unrun
+from .standing import SIDES, failed, finished, header, idle, queued, starting, status, stopped, stopping, unrun
 from .timeline import timeline, timeline_of
 from .words import (
     LIKENESS,
@@ -30,7 +30,7 @@ from .words import (
     times_faster,
 )
 
-__all__ = ["another", "difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
+__all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
            "runs", "scale", "starting", "status", "stopped", "stopping", "timeline", "timeline_of", "times", "unrun"]
 
 View = dict[str, Any]

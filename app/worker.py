@@ -46,9 +46,11 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     # ---- asked by the page ----
-    def submit(self, request: RunRequest, method: Method) -> Job:
-        """Hand in a comparison. Raises EngineError when too many wait already."""
-        job = Job(request, method)
+    def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> Job:
+        """Hand in a comparison with so many timed runs a side. Raises EngineError when too many wait already."""
+        if repeats > 1 and self.costs:
+            raise EngineError("repeats: every run costs a visitor's GPU time here; choose 1.")
+        job = Job(request, method, repeats)
         with self._turn:
             if len(self._waiting) >= MOST_WAITING:
                 raise EngineError(f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute.")
@@ -191,8 +193,8 @@ class Worker:
 
         if job.stop.is_set():
             raise Cancelled
-        result = job.context.run(self._compared, job.request, job.method, baselines=self._baselines, emit=emit,
-                                 stop=job.stop)
+        more = {"repeats": job.repeats} if job.repeats > 1 else {}
+        result = job.context.run(self._compared, job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop, **more)
         self._recorder.add(result.baseline)
         result = result._replace(baseline=result.baseline._replace(survey=None))  # Baselines alone keep surveys, and count them
         with self._turn:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .benchmark.outcome import Measured, Outcome, outcome_from
-    from .comparison import Baselines, compare, compared, recorded
+    from .comparison import Baselines, compare, compared, recorded, repeats_of
     from .footprint import cache_bytes
     from .kept import keep_baseline, kept_baseline
     from .likeness import Likeness, likeness_of
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "benchmark.outcome": ("Measured", "Outcome", "outcome_from"),
-    "comparison": ("Baselines", "compare", "compared", "recorded"),
+    "comparison": ("Baselines", "compare", "compared", "recorded", "repeats_of"),
     "footprint": ("cache_bytes",),
     "kept": ("keep_baseline", "kept_baseline"),
     "likeness": ("Likeness", "likeness_of"),
@@ -90,7 +90,7 @@ __all__ = [
     "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "SweepTask", "TuneTask", "USUAL", "attached", "cache_bytes",
     "compare", "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
     "keep_baseline", "kept_baseline", "likeness_of", "method_from", "outcome_from",
-    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "resolve", "run", "simulate", "swept", "tunable",
+    "parse_recipe", "preload", "preload_model", "read_name", "recorded", "repeats_of", "resolve", "run", "simulate", "swept", "tunable",
     "tuned",
 ]
 

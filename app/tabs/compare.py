@@ -24,11 +24,11 @@ def build(worker: Worker, model: str, page: gr.Blocks) -> Parts:
     """Made and wired. What comes back is where another tab may put a setting."""
     parts = Parts()
     parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
-    parts.another, parts.locked, parts.painted = gr.State(False), gr.State(True), gr.State(["", []])
+    parts.both, parts.locked, parts.painted = gr.State(""), gr.State(True), gr.State(["", []])
     with gr.Row(elem_classes="cl-page"):
         with gr.Column(elem_classes="cl-aside"):
             _prompt(parts, model, worker)
-            _model(parts, model)
+            _model(parts, model, worker)
             _setting(parts, model)
         with gr.Column(elem_classes="cl-main"):
             parts.headline = headline(views.headline(None), elem_id="headline")
@@ -55,7 +55,7 @@ def _prompt(parts: Parts, model: str, worker: Worker) -> None:
         parts.status = status(views.idle(f"The first run loads {row.title}."), elem_id="status")
 
 
-def _model(parts: Parts, model: str) -> None:
+def _model(parts: Parts, model: str, worker: Worker) -> None:
     row = MODELS[model]
     with gr.Column(elem_classes="cl-section"):
         with gr.Row():
@@ -73,6 +73,7 @@ def _model(parts: Parts, model: str) -> None:
                                        visible=row.guidance is not None)
             parts.cfg = gr.Number(row.true_cfg_scale, label="True CFG", interactive=True, min_width=80, elem_id="cfg",
                                   visible=form.takes_cfg(model))
+            parts.repeats = gr.Number(1, label="Timed runs", interactive=True, min_width=80, elem_id="repeats", visible=not worker.costs)
         compare_files.build(parts, model)
 
 

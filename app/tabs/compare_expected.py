@@ -67,7 +67,7 @@ class Expected:
 
     def _alone_runs(self, values: Updates, record: Record) -> bool:
         """Whether the next run finds its baseline."""
-        return bool(record.kept and values[self.parts.locked] and not values[self.parts.another])
+        return bool(record.kept and values[self.parts.locked] and not values[self.parts.both])
 
     def _shown(self, values: Updates) -> Comparison | None:
         """The comparison that is shown, unless another is on its way or the fields ask for another kind of run."""

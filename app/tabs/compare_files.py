@@ -14,6 +14,9 @@ from ..worker import Worker
 from .compare_parts import AT_ONCE, Parts, Updates
 from .compare_setting import Setting
 
+ANOTHER = "Another picture than the one shown: Generate runs both sides; what is expected is of the baseline shown."
+IN_TURN = "Generate times both sides in turn; the middle run of each counts."
+
 
 def build(parts: Parts, model: str) -> None:
     with gr.Accordion("LoRA, input picture", open=False, elem_id="files"):
@@ -43,7 +46,7 @@ def cost(parts: Parts, worker: Worker) -> None:
 
 def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: Any) -> None:
     """``fields``: all that a request and a method are made of.  ran: the event of a finished comparison."""
-    _wire_another(parts, worker)
+    _wire_both(parts, worker)
     parts.model.input(lambda model: gr.Image(visible=takes_picture(model)), inputs=[parts.model], outputs=[parts.picture], **AT_ONCE)
     if parts.cost is None:
         return
@@ -59,26 +62,30 @@ def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: 
     ran.then(told, inputs=fields, outputs=[parts.cost], **AT_ONCE)
 
 
-def _wire_another(parts: Parts, worker: Worker) -> None:
-    """Whether the fields still ask for the shown comparison's baseline: where they do not, the next run is of both sides."""
+def _wire_both(parts: Parts, worker: Worker) -> None:
+    """Whether the shown comparison's baseline will do for the next run, or why not."""
 
-    def another(values: Updates) -> bool:
+    def both(values: Updates) -> str:
         one = worker.kept(values[parts.shown])
+        if one is None:
+            return ""
         try:
-            return one is not None and request_of(parts, values) != one.baseline.request
+            if request_of(parts, values) != one.baseline.request:
+                return ANOTHER
         except EngineError:  # said when it is run
-            return True
+            return ANOTHER
+        return "" if values[parts.repeats] == 1 else IN_TURN
 
     def asked(values: Updates) -> Updates:
         """A field changed. Said when the answer changes and nothing runs."""
-        now = another(values)
-        if now == values[parts.another] or worker.busy_with(values[parts.job]):
-            return {parts.another: now}
-        return {parts.another: now, parts.status: views.another() if now else views.idle()}
+        now = both(values)
+        if now == values[parts.both] or worker.busy_with(values[parts.job]):
+            return {parts.both: now}
+        return {parts.both: now, parts.status: views.idle(now)}
 
     fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.lora, parts.weight,
-              parts.picture}
-    inputs = {*fields, parts.shown, parts.another, parts.job}
-    gr.on([field.change for field in fields], asked, inputs=inputs, outputs=[parts.another, parts.status], trigger_mode="always_last",
+              parts.picture, parts.repeats}
+    inputs = {*fields, parts.shown, parts.both, parts.job}
+    gr.on([field.change for field in fields], asked, inputs=inputs, outputs=[parts.both, parts.status], trigger_mode="always_last",
           **AT_ONCE)
-    parts.shown.change(another, inputs=inputs, outputs=[parts.another], **AT_ONCE)
+    parts.shown.change(both, inputs=inputs, outputs=[parts.both], **AT_ONCE)

@@ -32,6 +32,7 @@ class Parts:
     steps: Any = None
     guidance: Any = None
     cfg: Any = None
+    repeats: Any = None  # timed runs of each side
     lora: Any = None
     weight: Any = None
     picture: Any = None  # to edit
@@ -78,7 +79,7 @@ class Parts:
     job: Any = None  # key of the job on its way
     done: Any = None  # keys of finished comparisons, oldest first
     shown: Any = None  # key of the one that is shown
-    another: Any = None  # whether the fields ask for another baseline than the shown one's
+    both: Any = None  # why the next run is of both sides; empty: the shown one's baseline is enough
     origin: Any = None  # title of the preset that the knobs came from
     chosen: Any = None  # name of the chosen method, also while the list shows something else
     locked: Any = None  # whether the seed is kept

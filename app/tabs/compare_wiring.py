@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import MODELS, Cancelled, EngineError, facts_of
+from cache_engine import MODELS, Cancelled, EngineError, facts_of, repeats_of
 
 from .. import form, views
 from ..live import Live
@@ -29,7 +29,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     setting = Setting(parts)
     expected = Expected(parts, worker, setting, evidence)
     request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked,
-                      parts.lora, parts.weight, parts.picture}
+                      parts.lora, parts.weight, parts.picture, parts.repeats}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
     everything = request_fields | knobs | {parts.job, parts.done, parts.shown, parts.gain}
 
@@ -44,7 +44,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
             request = compare_files.request_of(parts, values)
             method = form.method_of(setting.described(values), request)
             live = Live(method, facts_of(method.effective(request)))
-            job = worker.submit(request, method)
+            job = worker.submit(request, method, repeats_of(values[parts.repeats]))
         except EngineError as error:
             yield {parts.status: views.failed(str(error))}
             return
@@ -83,7 +83,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     parts.reveal.input(lambda place: gr.ImageSlider(slider_position=place), inputs=[parts.reveal], outputs=[parts.pair], **AT_ONCE)
     parts.view.input(views_of, inputs=[parts.view], outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
     where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted, parts.locked,
-             parts.another}
+             parts.both}
     judged = knobs | where
     for before in (ran, chosen):
         before.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(

@@ -151,6 +151,21 @@ def test_a_knob_left_wrong_is_named_when_its_method_comes_back(visit: Visit) -> 
     expect(status).not_to_contain_text("not valid")
 
 
+def test_several_runs_a_side_are_timed_in_turn(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#steps input").fill("6")
+    generate(page)
+    expect(page.locator("[data-card=speed]")).to_contain_text("1 run a side, warm")
+    page.locator("#repeats input").fill("3")
+    expect(page.locator("#status")).to_contain_text("Generate times both sides in turn")
+    generate(page)
+    expect(page.locator("[data-card=speed]")).to_contain_text(re.compile(r"middle of 3 runs a side in turn, \d\.\d\d× to \d\.\d\d×"))
+    expect(page.locator("[data-card=speed]")).not_to_contain_text("reused")
+    page.locator("#repeats input").fill("0")
+    page.locator("#generate button, button#generate").first.click()
+    expect(page.locator("#status")).to_contain_text("repeats: 0 is not valid")
+
+
 def test_a_second_run_is_not_begun_from_the_prompt(visit: Visit) -> None:
     page = visit.page
     page.locator("#generate button, button#generate").first.click()

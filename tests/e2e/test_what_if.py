@@ -91,7 +91,7 @@ def test_what_the_next_run_will_cost_follows_the_fields(ready: Page) -> None:
     page.evaluate(SLIDE, 0.2)
     expect(status).to_contain_text("Generate runs the accelerated side alone, about")
     prompt.fill("a small frog on a white background")
-    expect(status).to_contain_text("Generate runs both sides; what is expected is of the baseline shown.")
+    expect(status).to_contain_text("Another picture than the one shown: Generate runs both sides")
     page.evaluate(SLIDE, 0.25)
     expected(page)
     expect(status).to_contain_text("Generate runs both sides.")
