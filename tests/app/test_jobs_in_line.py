@@ -9,9 +9,11 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from PIL import Image
 
+from app import api
 from app import worker as engine
 from app.job_views import jobs
 from app.kinds import sweep_from, tune_from
@@ -97,6 +99,24 @@ def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(tmp_path: Path, 
     worker.long.resume(key)
     assert list(worker.long.watch(key))[-1].state == "done"
     assert len(drawing.log) == 4
+
+
+def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "preload", lambda: threading.Event().wait(20))  # it never begins
+    worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": Drawing()}))
+    with gr.Blocks() as page:
+        api.build(worker)
+    tune = next(one.fn for one in page.fns.values() if one.api_name == "tune")
+    assert tune is not None
+    events = tune({"request": {"steps": 4}, "prompts": ["a fox"], "goal": {"value": 30}})
+    key = next(events)["job"]
+    assert next(events)["state"] == "waiting"
+    worker.long.stop(key)
+    worker.long.remove(key)
+    with pytest.raises(gr.Error, match="job: no job has this key"):
+        next(events)
+    with pytest.raises(gr.Error, match="prompts: '' is not valid; give a text of 1 to 2000 characters"):
+        next(tune({"request": {"prompt": "a fox", "steps": 4}, "prompts": ["a fox", ""], "goal": {"value": 30}}))
 
 
 def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
