@@ -72,11 +72,11 @@ class Store:
         return job
 
     def take(self, key: str, file: Path) -> Path:
-        """A copy of the file in the job's folder, which is the job's own: an upload is deleted within a day."""
+        """A copy of the file, which is the job's own: an upload is deleted within a day. Not below ``jobs``, which the page serves."""
         with _explained(self.folder):
             with self._lock:
                 self._hold()
-            files = self.of(key) / FILES
+            files = self.folder / FILES / key
             files.mkdir(parents=True, exist_ok=True)
             place = files / f"{len(list(files.iterdir()))}-{file.name}"
             shutil.copyfile(file, place)
@@ -94,14 +94,15 @@ class Store:
             table.execute(f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in fields)} WHERE key = ?", (*fields.values(), key))
 
     def remove(self, key: str) -> None:
-        """The job and all its pictures."""
+        """The job, all its pictures and files."""
         with self._table() as table:
             table.execute("DELETE FROM jobs WHERE key = ?", (key,))
             self.empty(key)
 
     def empty(self, key: str) -> None:
-        """Its folder is gone."""
-        shutil.rmtree(self.of(key), ignore_errors=True)
+        """Its folder and its files are gone."""
+        for folder in (self.of(key), self.folder / FILES / key):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def of(self, key: str) -> Path:
         """A job's folder."""

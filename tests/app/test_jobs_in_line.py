@@ -138,11 +138,10 @@ def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
         assert [(lora.unchanged().read_bytes(), lora.weight) for lora in kept.loras] == [(b"\0", 0.5), (b"\1", 0.5)]
         assert kept.image is not None
         assert kept.image.opened().size == (32, 32)
-        assert all(Path(one.file).is_relative_to(found.folder(key)) for one in (*kept.loras, kept.image))
+        assert {Path(one.file).parent for one in (*kept.loras, kept.image)} == {tmp_path / "kept" / "files" / key}
         found.stop(key)
         found.remove(key)
-        assert not found.folder(key).exists()
     with pytest.raises(EngineError, match=r"^file: .* cannot be read"):
         found.add("tune", "Tune", tune)
     assert found.listed() == []
-    assert list((tmp_path / "kept" / "jobs").iterdir()) == []
+    assert list((tmp_path / "kept" / "files").iterdir()) == []
