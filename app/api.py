@@ -93,12 +93,15 @@ def build(worker: Worker) -> None:
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
         yield {"event": "job", "job": job}
-        for one in worker.long.watch(job):
-            snapshot = worker.long.snapshot(job) or {}
-            if one.state in ON_ITS_WAY:
-                yield {"event": "progress", "state": one.state, "doing": one.said, "made": one.made, "left": one.left}
-            else:
-                yield {"event": "tuned" if one.state == "done" else "ended", "state": one.state, "said": one.said, **snapshot}
+        try:
+            for one in worker.long.watch(job):
+                snapshot = worker.long.snapshot(job) or {}
+                if one.state in ON_ITS_WAY:
+                    yield {"event": "progress", "state": one.state, "doing": one.said, "made": one.made, "left": one.left}
+                else:
+                    yield {"event": "tuned" if one.state == "done" else "ended", "state": one.state, "said": one.said, **snapshot}
+        except EngineError as error:  # stopped and removed between two looks
+            raise gr.Error(str(error), print_exception=False) from None
 
     def cancel(job: str) -> bool:
         """Stop a job within one step. False where no such job is on its way."""

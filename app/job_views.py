@@ -11,14 +11,12 @@ from .words import plural, rough
 
 ACTS = {"waiting": ("stop",), "running": ("stop",), "stopping": (), "done": ("remove",)}
 ENDED = ("resume", "remove")  # stopped, failed, interrupted
-MOST = 12  # shown
 EMPTY = "None yet. A tune or a sweep that you start is listed here, and stays until you remove it."
 
 
 def jobs(found: Sequence[Kept], chosen: str) -> dict[str, Any]:
-    """The newest, and all that are on their way."""
-    shown = [job for place, job in enumerate(found) if place < MOST or job.state in ("waiting", "running", "stopping")]
-    return {"jobs": [_row(job, chosen) for job in shown], "empty": EMPTY}
+    """All of them: those that are on their way are in line, and who has many ended ones removes them."""
+    return {"jobs": [_row(job, chosen) for job in found], "empty": EMPTY}
 
 
 def _row(job: Kept, chosen: str) -> dict[str, Any]:

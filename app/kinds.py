@@ -45,6 +45,16 @@ def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
     return SweepTask(**given)
 
 
+def with_own_files(task: TuneTask | SweepTask, own: Callable[[Path], Path]) -> str:
+    """The task as JSON, each file of its request replaced by ``own(file)``. Raises EngineError for one that is gone or has changed."""
+    fields, request = task.model_dump(mode="json"), task.request
+    for told, lora in zip(fields["request"]["loras"], request.loras, strict=True):
+        told["file"] = str(own(lora.unchanged()))
+    if request.image is not None:
+        fields["request"]["image"]["file"] = str(own(request.image.unchanged()))
+    return json.dumps(fields)
+
+
 def _object(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(given.get(name), Mapping):
         raise EngineError(f"{name}: missing; give an object with its fields.")

@@ -8,16 +8,18 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from cache_engine import Cancelled, EngineError, SweepTask, TuneTask
 
-from .kinds import KINDS, Snapshot, Start
+from .kinds import KINDS, Snapshot, Start, with_own_files
 from .store import Kept, Store
 
 log = logging.getLogger(__name__)
 ON_ITS_WAY = ("waiting", "running", "stopping")
 HEARTBEAT = 0.5
+MOST_IN_LINE = 16
 MOST_REMEMBERED = 8  # snapshots of some 300 kB, which every open page asks for
 NOT_HERE = "jobs: long jobs are not run on a shared GPU that is lent by the second; run CacheLens on a machine of your own for them."
 
@@ -29,6 +31,7 @@ class LongJobs:
         self._store, self._kinds = store, kinds
         self._line: deque[Kept] = deque()
         self._stop = threading.Event()
+        self._begun: Kept | None = None  # the one in front, from before its first picture on
         self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
         self._drawn = 0  # before the running one went on
@@ -40,15 +43,28 @@ class LongJobs:
     def add(self, kind: str, title: str, task: TuneTask | SweepTask, minutes: float | None = None) -> str:
         """Hand in a job; its key. Raises EngineError."""
         store = self._kept()
-        key = store.add(kind, title, task.model_dump_json(), None if minutes is None else 60 * minutes)
-        self._enter(key)
+        key = store.new_key()
+        try:
+            own = with_own_files(task, partial(store.take, key))  # outside the lock: a LoRA may be large
+            with self._lock:
+                self._admit()
+                self._line.append(store.add(key, kind, title, own, None if minutes is None else 60 * minutes))
+        except EngineError:
+            store.empty(key)
+            raise
+        self.heard()
         return key
 
     def resume(self, key: str) -> None:
         """Go on with one that ended before it was done, after those that wait. Raises EngineError."""
-        if self.one(key).state in ("stopped", "failed", "interrupted"):
+        with self._lock:
+            one = self.one(key)
+            if one.state not in ("stopped", "failed", "interrupted") or any(job.key == key for job in self._line):
+                return
+            self._admit()
             self._kept().update(key, state="waiting", said="")
-            self._enter(key)
+            self._line.append(one._replace(state="waiting", said=""))
+        self.heard()
 
     def stop(self, key: str) -> bool:
         """Within one step; what was drawn is kept. False where it is not on its way."""
@@ -56,7 +72,7 @@ class LongJobs:
             here = next((job for job in self._line if job.key == key), None)
             if here is None:
                 return False
-            if here is self._line[0] and self._running is not None:
+            if here is self._begun:
                 self._stop.set()
                 self._kept().update(key, state="stopping")
             else:
@@ -107,7 +123,7 @@ class LongJobs:
     @property
     def running(self) -> bool:
         with self._lock:
-            return self._running is not None
+            return self._begun is not None
 
     # ---- the engine's thread ----
     @property
@@ -120,8 +136,10 @@ class LongJobs:
         """Draw one picture of the job in front. Never raises: what goes wrong is said of the job."""
         with self._lock:
             job = self._line[0] if self._line else None
-        if job is None:
-            return
+            if job is None:
+                return
+            if job is not self._begun:  # from here on ``stop`` reaches it
+                self._begun, self._stop, self._spent, self._drawn = job, threading.Event(), job.spent, job.made
         try:
             self._drawn_on(job)
         except StopIteration:
@@ -135,28 +153,32 @@ class LongJobs:
             self._end(job, "failed", f"engine: it failed ({type(error).__name__}, more in the log); what was drawn is kept, resume to try "
                                      "again.")
 
+    def fail(self, sentence: str) -> None:
+        """The job in front, if there is one: nothing can be drawn."""
+        with self._lock:
+            self._begun = job = self._line[0] if self._line else None
+        if job is not None:
+            self._end(job, "failed", sentence)
+
     def _drawn_on(self, job: Kept) -> None:
         store, begun = self._kept(), time.monotonic()
         if self._running is None:
-            self._stop, self._spent, self._drawn = threading.Event(), job.spent, job.made
             budget = job.budget
-            running = self._kinds[job.kind](job.task, store.of(job.key), stop=self._stop,
-                                            enough=lambda: budget is not None and self._spent >= budget)
-            with self._lock:
-                self._running = running
+            self._running = self._kinds[job.kind](job.task, store.of(job.key), stop=self._stop,
+                                                  enough=lambda: budget is not None and self._spent >= budget)
         if self._stop.is_set():
             raise Cancelled
         snapshot = next(self._running)
         self._spent += time.monotonic() - begun
+        store.keep(job.key, snapshot)
         with self._lock:
             self._remember(job.key, snapshot)
-        store.keep(job.key, snapshot)
-        store.update(job.key, state="stopping" if self._stop.is_set() else "running", said=snapshot["doing"],
-                     made=self._drawn + snapshot["made"], left=snapshot["left"], spent=self._spent)
+            store.update(job.key, state="stopping" if self._stop.is_set() else "running", said=snapshot["doing"],
+                         made=self._drawn + snapshot["made"], left=snapshot["left"], spent=self._spent)
 
     def _end(self, job: Kept, state: str, said: str) -> None:
         with self._lock:
-            running, self._running = self._running, None
+            running, self._running, self._begun = self._running, None, None
             self._line.remove(job)
         if running is not None:
             running.close()  # it holds its folder
@@ -171,10 +193,9 @@ class LongJobs:
         while len(self._snapshots) > MOST_REMEMBERED:
             self._snapshots.popitem(last=False)
 
-    def _enter(self, key: str) -> None:
-        with self._lock:
-            self._line.append(self.one(key))
-        self.heard()
+    def _admit(self) -> None:
+        if len(self._line) >= MOST_IN_LINE:
+            raise EngineError(f"jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one.")
 
     def _kept(self) -> Store:
         if self._store is None:

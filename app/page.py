@@ -19,6 +19,7 @@ from .tabs import about, compare, published, tune
 from .tabs.tune_wiring import Tune
 from .worker import Worker
 from .zerogpu import comparer, on_zerogpu
+from .zerogpu import model as lent_model
 
 MOST_WAITING = 24
 
@@ -27,7 +28,7 @@ def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
     lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
     worker = Worker(comparer(), None if lent else recorded, LongJobs(None if lent else Store()))
-    model = default_model(os.environ.get("MODEL", ""))
+    model = default_model(lent_model() if lent else os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")
         with gr.Tabs(elem_classes="cl-tabs") as tabs:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from cache_engine import EngineError
 
-RESULT = "result.json"
+RESULT, FILES = "result.json", "files"
 TABLE = """CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, task TEXT NOT NULL, budget REAL,
  state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', made INTEGER NOT NULL DEFAULT 0, left INTEGER NOT NULL DEFAULT 0,
  spent REAL NOT NULL DEFAULT 0, created REAL NOT NULL)"""
@@ -61,12 +61,26 @@ class Store:
         self._lock = threading.Lock()
         self._held: sqlite3.Connection | None = None
 
-    def add(self, kind: str, title: str, task: str, budget: float | None) -> str:
-        key = secrets.token_urlsafe(9)
+    @staticmethod
+    def new_key() -> str:
+        return secrets.token_urlsafe(9)
+
+    def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> Kept:
+        job = Kept(key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time())
         with self._table() as table:
-            table.execute("INSERT INTO jobs (key, kind, title, task, budget, state, created) VALUES (?, ?, ?, ?, ?, 'waiting', ?)",
-                          (key, kind, title, task, budget, time.time()))
-        return key
+            table.execute(f"INSERT INTO jobs ({', '.join(Kept._fields)}) VALUES ({', '.join('?' * len(job))})", job)
+        return job
+
+    def take(self, key: str, file: Path) -> Path:
+        """A copy of the file, which is the job's own: an upload is deleted within a day. Not below ``jobs``, which the page serves."""
+        with _explained(self.folder):
+            with self._lock:
+                self._hold()
+            files = self.folder / FILES / key
+            files.mkdir(parents=True, exist_ok=True)
+            place = files / f"{len(list(files.iterdir()))}-{file.name}"
+            shutil.copyfile(file, place)
+        return place
 
     def jobs(self) -> list[Kept]:
         """The newest first."""
@@ -80,10 +94,15 @@ class Store:
             table.execute(f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in fields)} WHERE key = ?", (*fields.values(), key))
 
     def remove(self, key: str) -> None:
-        """The job and all its pictures."""
+        """The job, all its pictures and files."""
         with self._table() as table:
             table.execute("DELETE FROM jobs WHERE key = ?", (key,))
-            shutil.rmtree(self.of(key), ignore_errors=True)
+            self.empty(key)
+
+    def empty(self, key: str) -> None:
+        """Its folder and its files are gone."""
+        for folder in (self.of(key), self.folder / FILES / key):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def of(self, key: str) -> Path:
         """A job's folder."""

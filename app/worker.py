@@ -155,10 +155,11 @@ class Worker:
                 self._preload()
                 work()
             except Exception as error:  # the thread must outlive any job
+                told = self._explained(error)
                 if self._running:
-                    self._running.events.put(self._explained(error))
-                else:
-                    log.exception("preloading failed; the next comparison tries again")
+                    self._running.events.put(told)
+                else:  # only preloading fails outside a comparison
+                    self.long.fail(str(told))
             finally:
                 with self._turn:
                     self._running, self._warming = None, False
@@ -183,7 +184,12 @@ class Worker:
     def _preload(self) -> None:
         if not self.loaded:
             self._warming = True
-            preload()
+            try:
+                preload()
+            except Exception as error:
+                log.exception("preloading failed; the next job tries again")
+                raise EngineError(f"engine: torch and diffusers cannot be imported ({type(error).__name__}, more in the log); install them "
+                                  "anew with `pip install -r requirements.txt`, start again and try again.") from error
             self.loaded, self._warming = True, False
 
     def _run(self, job: Job) -> None:

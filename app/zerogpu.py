@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
+import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from threading import Event as Flag
 from typing import NamedTuple
+
+import gradio as gr
 
 from cache_engine import (
     Baselines,
@@ -37,7 +41,7 @@ from cache_engine import (
 
 MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
 EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "example"  # recorded comparisons that come with the code
-MOST_KEPT = 64
+MOST_KEPT = 64  # baselines, in memory and in their folder
 # To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second (bfloat16, attention
 # included; on the safe side). Declared seconds that are not used are not charged, but a run that takes longer is cut off.
 TFLOPS_A_CALL = {"tiny": 0.01, "flux2-klein-base-4b": 34.9, "flux-dev": 74.6, "flux-schnell": 69.7, "qwen-image": 71.6,
@@ -45,6 +49,8 @@ TFLOPS_A_CALL = {"tiny": 0.01, "flux2-klein-base-4b": 34.9, "flux-dev": 74.6, "f
 TFLOPS_A_SECOND = 160
 OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
 MOST_SECONDS = 120
+NAMED = re.compile(r"-[0-9a-f]{8}$")  # a baseline that was kept here; others were put there by hand
+ABORTED = "ZeroGPU worker error"
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +78,12 @@ def seconds(request: RunRequest, method: Method, baseline: object = None, marker
 
 
 def forked(request: RunRequest, method: Method, baseline: RunResult | None, marker: str) -> Generator[Event | Failed]:
-    """In the fork: a comparison's events. It ends early once the file ``marker`` is there."""
+    """In the fork: a comparison's events. It ends early once the file ``marker`` is gone."""
     events = compare(request, method, baseline=baseline)
     try:
         for event in events:
             yield event
-            if Path(marker).exists():
-                Path(marker).unlink(missing_ok=True)
+            if not Path(marker).exists():
                 return
     except EngineError as error:
         yield Failed(str(error))
@@ -108,7 +113,9 @@ class Forked:
                  stop: Flag) -> Comparison:
         """Raises EngineError or Cancelled, as ``compared`` does."""
         request = resolve(request)
+        # The fork may run on after its generator is closed: it looks for this file at every event.
         marker = Path(tempfile.gettempdir()) / f"cachelens-{secrets.token_hex(8)}"
+        marker.touch()
         events = self._run(request, method, self._kept.get(request), str(marker))
         try:
             for event in events:
@@ -120,10 +127,10 @@ class Forked:
                 if isinstance(event, Comparison):
                     self._keep(request, event.baseline)
                     return event
-        except BaseException:
-            marker.touch()  # the fork may run on after the generator is closed: it looks for the file at every event
-            raise
+        except gr.Error as error:  # the platform's: a quota, a queue, a run that took too long
+            raise EngineError(_told(error)) from None
         finally:
+            marker.unlink(missing_ok=True)
             events.close()
         raise EngineError("GPU: the Space ended the run before it was done; choose fewer steps, or try again.")
 
@@ -135,8 +142,16 @@ class Forked:
         if self._folder and not known:
             try:
                 keep_baseline(baseline, self._folder / f"{request.model}-{secrets.token_hex(4)}")
-            except EngineError as error:  # the comparison itself is whole
+                for old in sorted(filter(NAMED.search, map(str, self._folder.iterdir())), key=os.path.getmtime)[:-MOST_KEPT]:
+                    shutil.rmtree(old, ignore_errors=True)
+            except (EngineError, OSError) as error:  # the comparison itself is whole
                 log.warning("%s", error)
+
+
+def _told(error: gr.Error) -> str:
+    """What the platform says to a visitor, as one plain text. Its links are HTML or Markdown."""
+    said = re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message))).strip().rstrip(".")
+    return f"{error.title}: {said}{'; choose fewer steps, or try again' if error.title == ABORTED else ''}."
 
 
 def comparer() -> Callable[..., Comparison]:
@@ -156,20 +171,26 @@ def model() -> str:
 
 
 def remembered(name: str, folders: Iterable[Path]) -> list[RunResult]:
-    """The baselines in these folders that a run here would repeat: of this model, on this very engine. A damaged one is logged."""
-    found = []
-    for path in sorted(path for folder in folders for path in folder.rglob("result.json")):
+    """The baselines in these folders that a run here would repeat: of this model, on this very engine; the newest of each folder
+    last, and no more than are kept. A damaged one is logged."""
+    found: list[RunResult] = []
+    for path in (path for folder in folders for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True)):
+        if len(found) == MOST_KEPT:
+            break
         try:
-            found.append(kept_baseline(path.parent))
+            one = kept_baseline(path.parent)
         except EngineError as error:
             log.warning("%s", error)
-    return [one for one in found if one.request.model == name and one.engine == engine_of(name)]
+            continue
+        if one.request.model == name and one.engine == engine_of(name):
+            found.append(one)
+    return found[::-1]
 
 
 def prepare() -> None:
-    """On ZeroGPU a model has to be on its stand-in device before the first fork. Elsewhere nothing happens.
+    """On ZeroGPU a model has to be on its stand-in device before the first fork; what is not there is downloaded. Elsewhere nothing.
 
-    Raises EngineError where the Space's model cannot be loaded.
+    Raises EngineError where the Space's model cannot be had or loaded.
     """
     if on_zerogpu():
         preload_model(model())

@@ -34,7 +34,12 @@ def preload() -> None:
 
 
 def preload_model(name: str) -> None:
-    """Load a row's pipeline before anyone asks for it. Raises EngineError, as ``loaded`` does."""
+    """Load a row's pipeline before anyone asks for it; what is not here is downloaded. Raises EngineError, as ``loaded`` does."""
+    spec = spec_of(name)
+    try:
+        spec.fetch()
+    except Exception as error:
+        raise explained(error, spec) from error
     loaded(name)
 
 

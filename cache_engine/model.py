@@ -29,6 +29,7 @@ class ModelSpec:
     load: (placement, **parts) -> a diffusers pipeline, with those parts in place of its own.
     inputs: (request) -> one transformer call's arguments: a tuple is a tensor's shape; ``Given`` is handed over as it is.
     text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt.
+    fetch: downloads what it takes for ``unavailable`` to be None.
     shown: (pipeline, latents (batch, tokens, numbers)) -> (batch, tokens, values): each token's part of the picture, in levels of 8 bits.
     call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
     """
@@ -51,6 +52,7 @@ class ModelSpec:
     needs: str
     revision: Callable[[], str]
     unavailable: Callable[[], str | None]
+    fetch: Callable[[], None] = field(default=lambda: None)
     guidance: float | None = None
     true_cfg_scale: float = 1.0
     gated: bool = False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from PIL.Image import Image
 from pydantic import Field
@@ -44,13 +44,14 @@ from .strict import Strict as Strict
 from .strict import Whole as Whole
 
 Side = Literal["baseline", "accelerated"]
+Prompt = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class RunRequest(Strict):
     """What picture to draw. ``None`` means: as the model's row says."""
 
     model: str = Field(default="tiny", min_length=1, max_length=200)
-    prompt: str = Field(min_length=1, max_length=2000)
+    prompt: Prompt
     negative_prompt: str = Field(default="", max_length=2000)
     true_cfg_scale: float | None = Field(default=None, ge=1, le=20)
     guidance: float | None = Field(default=None, ge=0, le=20)

@@ -48,11 +48,14 @@ class Strict(BaseModel):
             return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
-        return f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field)}"
+        return f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
 
     @classmethod
-    def _wanted(cls, field: str) -> str:
+    def _wanted(cls, field: str, *, one: bool) -> str:
+        """``one``: it is one of the field's list that is wrong, not the list."""
         wanted = cls.model_json_schema()["properties"].get(field, {})
+        if one and wanted.get("items", {}).get("type") == "string":
+            wanted = wanted["items"]
         wanted = wanted | next((kind for kind in wanted.get("anyOf", ()) if kind.get("type") != "null"), {})
         if "enum" in wanted:
             return f"choose one of {', '.join(map(str, wanted['enum']))}."

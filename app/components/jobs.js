@@ -18,8 +18,11 @@ keep((value) => {
   const { jobs = [], empty = '' } = value ?? {};
   const at = root.querySelector('li:has(:focus)')?.dataset.key;
   const which = document.activeElement?.dataset?.act;
+  const scrolled = root.querySelector('ul')?.scrollTop ?? 0;
   set(root, { class: 'cl-jobs cl-card' }, make('header', {}, make('h2', {}, 'Jobs'), make('span', { class: 'cl-note' }, 'go on when this tab is closed')),
     jobs.length ? make('ul', {}, ...jobs.map(row)) : make('p', { class: 'cl-note none' }, empty));
+  const list = root.querySelector('ul');
+  if (list) list.scrollTop = scrolled;
   if (at && root.contains(document.activeElement) === false) {
     const line = root.querySelector(`li[data-key="${at}"]`);
     (line?.querySelector(which ? `[data-act="${which}"]` : '.name') ?? line?.querySelector('.name'))?.focus();

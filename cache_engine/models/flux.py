@@ -77,8 +77,8 @@ def _row(name: str, title: str, weights: Weights, guided: bool, steps: int, text
         inputs=lambda request: shapes(config, request), call=arguments, steps=steps,
         sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=text,
         licence=weights.licence, needs="36 GB of GPU memory in bfloat16, 24 GB offloaded, 16 GB in 8 bits",
-        revision=weights.source, unavailable=weights.unavailable, guidance=3.5 if guided else None, gated=weights.gated,
-        memory=MEMORY, coefficients=coefficients, examples=EXAMPLES)
+        revision=weights.source, unavailable=weights.unavailable, fetch=weights.fetch, guidance=3.5 if guided else None,
+        gated=weights.gated, memory=MEMORY, coefficients=coefficients, examples=EXAMPLES)
 
 
 ROWS = (

@@ -51,5 +51,5 @@ ROWS = (ModelSpec(
     inputs=lambda request: shapes(KLEIN_4B, request), call=arguments, steps=50,
     sizes=((1024, 1024), (1280, 768), (768, 1280), (512, 512)), multiple=16, max_sequence_length=512,
     licence=BASE_4B.licence, needs="21 GB of GPU memory in bfloat16, 15 GB offloaded", revision=BASE_4B.source,
-    unavailable=BASE_4B.unavailable, true_cfg_scale=4.0, memory=MEMORY, examples=EXAMPLES,
+    unavailable=BASE_4B.unavailable, fetch=BASE_4B.fetch, true_cfg_scale=4.0, memory=MEMORY, examples=EXAMPLES,
     image="optional"),)

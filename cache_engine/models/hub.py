@@ -57,6 +57,19 @@ class Weights(NamedTuple):
 
         return isinstance(try_to_load_from_cache(self.hub_id, self.index), str)
 
+    def fetch(self) -> None:
+        """Have the index here: what it lists comes as it is loaded. Raises EngineError, or what the hub's client raises.
+
+        Where a licence stands in the way nothing is tried: ``unavailable`` says what to do.
+        """
+        if self.folder or self.cached() or (self.gated and not token()):
+            return
+        if reason := self._no_room():
+            raise EngineError(f"model: {reason}")
+        from huggingface_hub import hf_hub_download
+
+        hf_hub_download(self.hub_id, self.index)
+
     def _no_room(self) -> str | None:
         from huggingface_hub.constants import HF_HUB_CACHE
 

@@ -65,7 +65,7 @@ def text_tokens(pipe: Any, request: RunRequest) -> int:
 def _row(name: str, title: str, **changed: Any) -> ModelSpec:
     facts: dict[str, Any] = dict(
         load=partial(load_pipeline, "QwenImagePipeline", BASE.source), steps=50,
-        true_cfg_scale=4.0, revision=BASE.source, unavailable=BASE.unavailable)
+        true_cfg_scale=4.0, revision=BASE.source, unavailable=BASE.unavailable, fetch=BASE.fetch)
     return ModelSpec(
         name=name, title=title, family="Qwen-Image", transformer="QwenImageTransformer2DModel", config=CONFIG,
         sections=SECTIONS, blocks=60, inputs=lambda request: shapes(CONFIG, request), call=arguments, sizes=SIZES,
@@ -102,8 +102,13 @@ def _lightning(steps: int, version: str) -> ModelSpec:
     def unavailable() -> str | None:
         return BASE.unavailable() or lora._replace(index=file()).unavailable()
 
+    def fetch() -> None:
+        BASE.fetch()
+        lora._replace(index=file()).fetch()
+
     return _row(f"qwen-image-lightning-{steps}", f"Qwen-Image-Lightning, {steps} steps", load=load, steps=steps,
-                true_cfg_scale=1.0, revision=lambda: f"{BASE.source()} + {lora.source()}/{file()}", unavailable=unavailable)
+                true_cfg_scale=1.0, revision=lambda: f"{BASE.source()} + {lora.source()}/{file()}", unavailable=unavailable,
+                fetch=fetch)
 
 
 ROWS = (_row("qwen-image", "Qwen-Image"), _lightning(8, "V1.1"), _lightning(4, "V1.0"))

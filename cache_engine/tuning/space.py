@@ -11,10 +11,12 @@ from ..method import METHODS, Knob, Method
 from ..methods.fewer_steps import FewerSteps
 from ..recipe import format_recipe
 from ..records import EngineError, ModelFacts
+from ..strict import shown
 
 Ranges = Mapping[str, tuple[Any, ...]]
 FRACTION = "fraction"  # of the steps: may vary beside DBCache's own knobs
 MOST = 20_000
+LONGEST = 60  # characters of a number or a range of numbers: none is too large to count with
 RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
 # Of dbcache, cut to what the model and the steps allow. Bn is left out: it has never been seen to pay.
 USUAL = {"Fn_compute_blocks": "1, 2, 4", "max_warmup_steps": "2, 4, 8", "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
@@ -63,19 +65,21 @@ def values(knob: Knob, text: str) -> tuple[Any, ...]:
     """
     found: list[Any] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
+        if len(part) > LONGEST and knob.type in ("int", "float"):
+            raise EngineError(f"{knob.name}: {shown(part)} is too long; write 1, 4, 8 or 0.04..0.20 /5.")
         found += _spread(knob, part) if ".." in part else [_one(knob, part)]
     for value in found:
         if isinstance(value, int | float) and not (knob.low or 0) <= value <= (value if knob.high is None else knob.high):
             raise EngineError(f"{knob.name}: {value} is out of range; choose {knob.low} to {knob.high}.")
     if not found:
-        raise EngineError(f"{knob.name}: {text!r} names no value; write 1, 4, 8 or 0.04..0.20 /5.")
+        raise EngineError(f"{knob.name}: {shown(text)} names no value; write 1, 4, 8 or 0.04..0.20 /5.")
     return tuple(dict.fromkeys(found))
 
 
 def _one(knob: Knob, text: str) -> Any:
     if knob.type not in ("int", "float"):
         if knob.choices and text not in knob.choices:
-            raise EngineError(f"{knob.name}: {text!r} is not valid; choose of {', '.join(knob.choices)}.")
+            raise EngineError(f"{knob.name}: {shown(text)} is not valid; choose of {', '.join(knob.choices)}.")
         return text
     try:
         return int(text) if knob.type == "int" else float(text)

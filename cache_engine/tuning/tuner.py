@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..method import Method
 from ..model import facts_of, resolve
-from ..records import Emit, RunRequest, Strict, Whole, ignore
+from ..records import Emit, Prompt, RunRequest, Strict, Whole, ignore
 from ..survey import Survey
 from . import space
 from .belief import Belief, Believed
@@ -37,8 +37,8 @@ class TuneTask(Strict):
     which its best fell short.  most: settings to verify, and as many again where the best of them fall short there."""
 
     request: RunRequest
-    prompts: tuple[str, ...] = Field(min_length=1, max_length=200)
-    acceptance: tuple[str, ...] = Field(default=(), max_length=1000)
+    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=200)
+    acceptance: tuple[Prompt, ...] = Field(default=(), max_length=1000)
     goal: Goal
     vary: dict[str, dict[str, str]] = Field(default_factory=lambda: {"dbcache": dict(space.USUAL)}, min_length=1)
     fewer_steps: bool = True

@@ -16,44 +16,9 @@ from app.kinds import sweep_from, tune_from
 from app.longjobs import LongJobs
 from app.store import Kept, Store
 from app.worker import Worker
-from cache_engine import METHODS, EngineError, Goal, RunRequest, SweepTask, TuneTask
+from cache_engine import METHODS, EngineError, SweepTask
+from tests.app.drawing import REQUEST, TASK, Drawing, long, steps
 from tests.app.made import pair
-
-REQUEST = RunRequest(prompt="a fox", steps=4)
-TASK = TuneTask(request=REQUEST, prompts=("a fox", "an owl"), acceptance=("a pig",), goal=Goal(value=30))
-
-
-class Drawing:
-    """A kind of job that draws numbered pictures: each is a file, and none is drawn that is there. ``log``: whose turn it was."""
-
-    def __init__(self, count: int = 4, fails_at: int | None = None) -> None:
-        self.count, self.fails_at, self.log = count, fails_at, list[str]()
-
-    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[dict[str, Any]]:
-        folder.mkdir(parents=True, exist_ok=True)
-        made = 0
-        for place in range(self.count):
-            yield {"doing": f"picture {place}", "made": made, "left": self.count - place, "stage": "running"}
-            if (folder / f"{place}").exists():
-                continue
-            if self.fails_at == place:
-                self.fails_at = None
-                raise EngineError("out: the disk is full; make room.")
-            (folder / f"{place}").touch()
-            self.log.append(folder.name)
-            made += 1
-        yield {"doing": "done", "made": made, "left": 0, "stage": "done"}
-
-
-def long(folder: Path, drawing: Drawing) -> LongJobs:
-    return LongJobs(Store(folder), {"tune": drawing})
-
-
-def steps(jobs: LongJobs, count: int = 100) -> None:
-    for _ in range(count):
-        if not jobs.due:
-            break
-        jobs.step()
 
 
 def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path: Path) -> None:

@@ -5,16 +5,33 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from app import zerogpu
-from cache_engine import METHODS, MODELS, Baselines, Comparison, RunRequest, RunResult, compared, resolve
+from app.worker import Worker
+from cache_engine import (
+    METHODS,
+    MODELS,
+    Baselines,
+    Comparison,
+    EngineError,
+    RunRequest,
+    RunResult,
+    compared,
+    keep_baseline,
+    resolve,
+    run,
+)
+from cache_engine.models.hub import Weights
+from tests.app.hub import served
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTING = METHODS["dbcache"]()
@@ -50,6 +67,59 @@ if sys.platform != "win32":  # a Space is Linux; there is no fork elsewhere
         assert told["late"].startswith("Fn_compute_blocks + Bn_compute_blocks: 99 + 0 leaves nothing to skip")
 
 
+def test_a_fresh_space_downloads_its_model_and_opens_with_it(tmp_path: Path) -> None:
+    """Over HTTP, into an empty cache: the index first, what it lists as it is loaded."""
+    shutil.copytree(ROOT / "assets" / "tiny_flux", tmp_path / "repository", ignore=shutil.ignore_patterns("vae"))
+    index = tmp_path / "repository" / "model_index.json"
+    parts = json.loads(index.read_text(encoding="utf-8"))
+    index.write_text(json.dumps(parts | {"vae": ["diffusers", "AutoencoderKL"]}), encoding="utf-8")  # the script brings its own
+    around = {name: value for name, value in os.environ.items() if name not in ("MODEL", "HF_HUB_OFFLINE", "BASELINES_DIR")}
+    with served("someone/tiny", tmp_path / "repository") as address:
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.app.fresh_script"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280,
+            env=around | {"SPACES_ZERO_GPU": "1", "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"})
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout.splitlines()[-1])
+    assert told["before"].startswith("someone/tiny is not on this machine")
+    assert told["not_there"].startswith("model: FLUX.2 klein base 4B is not on this machine and the hub cannot be reached")
+    assert told["after"] is None
+    assert told["engine"] == "someone/tiny"
+    assert told["opens_with"] == zerogpu.MODEL
+
+
+def test_what_is_too_large_for_the_disk_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "none" / "yet"))
+    with pytest.raises(EngineError, match=r"^model: someone/huge needs 1000000000 GB on disk and .* GB free; make room"):
+        Weights("someone/huge", "SOMEONES_DIR", 10**18, "Apache-2.0").fetch()
+
+
+@pytest.mark.parametrize(("title", "message", "told"), [
+    ("ZeroGPU quota exceeded", "You have exceeded your free ZeroGPU quota (37s requested vs. 12s left). Try again in 3:10:00. ",
+     "ZeroGPU quota exceeded: You have exceeded your free ZeroGPU quota (37s requested vs. 12s left). Try again in 3:10:00."),
+    ("ZeroGPU illegal duration", "The requested GPU duration (300s) is larger than the maximum allowed",
+     "ZeroGPU illegal duration: The requested GPU duration (300s) is larger than the maximum allowed."),
+    ("ZeroGPU queue timeout", 'No GPU was available. <a style="x" href="https://hf.co">Sign up</a> for more.',
+     "ZeroGPU queue timeout: No GPU was available. Sign up for more."),
+    ("ZeroGPU queue timeout", "No GPU was available [Sign up](https://hf.co/join) for more.",
+     "ZeroGPU queue timeout: No GPU was available Sign up (https://hf.co/join) for more."),
+    ("ZeroGPU worker error", "GPU task aborted", "ZeroGPU worker error: GPU task aborted; choose fewer steps, or try again.")])
+def test_what_the_platform_refuses_reaches_the_visitor(
+        title: str, message: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves no file behind, though no fork began."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("app.worker.preload", lambda: None)
+
+    def run(*_: Any) -> Any:
+        raise gr.Error(message, title=title, print_exception=False)
+        yield
+
+    worker = Worker(zerogpu.Forked(run), None)
+    with pytest.raises(EngineError) as caught:
+        list(worker.watch(worker.submit(RunRequest(prompt="-"), SETTING)))
+    assert str(caught.value) == told
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_a_space_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     monkeypatch.setattr(zerogpu, "preload_model", lambda name: pytest.fail("loaded"))
@@ -65,6 +135,7 @@ def test_what_crosses_the_fork_pickles() -> None:
 def test_the_spaces_model_needs_no_licence_and_no_token() -> None:
     row = MODELS[zerogpu.MODEL]
     assert (row.licence, row.gated) == ("Apache-2.0", False)
+    assert f"\npreload_from_hub: [{row.revision()}]\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_click_with_its_baseline_there_declares_25_seconds_at_most() -> None:
@@ -104,6 +175,25 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
     data["engine"]["device"] = "another"
     (folder / "result.json").write_text(json.dumps(data), encoding="utf-8")
     assert zerogpu.remembered("tiny", [tmp_path]) == []
+
+
+def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of its own goes; what was put there by hand stays, and no more are read than are kept."""
+    monkeypatch.setattr(zerogpu, "MOST_KEPT", 2)
+    baseline = run(RunRequest(prompt="a fox", steps=1, true_cfg_scale=1), METHODS["baseline"]())
+    asked = [baseline.request.replaced(seed=seed) for seed in range(4)]
+    kept = [baseline._replace(request=one) for one in asked]
+    keep_baseline(kept[3], tmp_path / "by hand")
+    forked = zerogpu.Forked(lambda *_: pytest.fail("run"), folder=tmp_path)
+    for place, one in enumerate(kept[:3]):
+        forked._keep(one.request, one)  # pyright: ignore[reportPrivateUsage]
+        for folder in tmp_path.glob(f"*-{'[0-9a-f]' * 8}"):
+            if folder.stat().st_mtime > 1000:  # just made
+                for path in (folder / "result.json", folder):
+                    os.utime(path, (place, place))
+    seeds = {json.loads(path.read_text(encoding="utf-8"))["request"]["seed"] for path in tmp_path.glob("*/result.json")}
+    assert seeds == {1, 2, 3}
+    assert [one.request.seed for one in zerogpu.remembered("tiny", [tmp_path])] == [2, 3]  # by hand: the newest
 
 
 @pytest.mark.parametrize("model", ["tiny", "flux2-klein-base-4b", "flux-dev", "flux-schnell"])

@@ -128,11 +128,30 @@ def test_ranges_are_read(knob: str, text: str, found: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(("knob", "text", "sentence"), [
     ("Fn_compute_blocks", "0..3", "0 is out of range; choose 1 to 100"), ("Fn_compute_blocks", "", "names no value"),
     ("Fn_compute_blocks", "x", "'x' is not a whole number"), ("residual_diff_threshold", "0.1..0.4", "is no range"),
-    ("residual_diff_threshold", "0.1..", "cannot be read"), ("predictor", "magic", "'magic' is not valid")])
+    ("residual_diff_threshold", "0.1..", "cannot be read"), ("predictor", "magic", "'magic' is not valid"),
+    *((knob, text, "is too long; write") for knob in ("Fn_compute_blocks", "residual_diff_threshold") for text in (
+        f"1..3 /{'9' * 5000}", f"0..{'9' * 4000} /3", f"{'9' * 4000}..{'9' * 4001}", "9" * 5000, f"1, {'9' * 400}"))])
 def test_bad_ranges_are_one_sentence(knob: str, text: str, sentence: str) -> None:
     with pytest.raises(EngineError, match=sentence) as caught:
         space.values(KNOBS[knob], text)
     assert str(caught.value).startswith(f"{knob}: ")
+    assert len(str(caught.value)) < 160
+
+
+def test_a_mask_may_be_as_long_as_a_run() -> None:
+    assert space.values(KNOBS["steps_computation_mask"], "10" * 50) == ("10" * 50,)
+
+
+@pytest.mark.parametrize("prompts", [("a fox", ""), ("a fox", "x" * 2001), ("a fox", 5)])
+@pytest.mark.parametrize("field", ["prompts", "acceptance"])
+def test_a_prompt_that_could_not_be_drawn_is_refused_at_once(field: str, prompts: Any) -> None:
+    with pytest.raises(EngineError, match=f"^{field}: .* is not valid; give a text of 1 to 2000 characters.$"):
+        TuneTask(**{"request": REQUEST, "prompts": ("an owl",), "goal": Goal(value=30), field: prompts})
+
+
+def test_too_many_prompts_are_told_as_such() -> None:
+    with pytest.raises(EngineError, match=r"^prompts: .* give a list of at most 200.$"):
+        TuneTask(request=REQUEST, prompts=("a fox",) * 201, goal=Goal(value=30))
 
 
 def test_neighbours_are_one_step_of_one_knob_away() -> None:
