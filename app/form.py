@@ -31,10 +31,11 @@ from cache_engine import (
 
 from .words import memory
 
-# gradio's own bounds are those of the last answer: a value on its way while they move would be an error of the page. Whatever a
+# gradio's own bounds and choices are those of the last answer: a value on its way while they move would be an error of the page. Whatever a
 # slider sends is checked by the records, which say what is wrong. Not by a class statement: gradio would write a stub file for it.
-Slider: type[gr.Slider] = ABCMeta.__new__(type(gr.Slider), "Slider", (gr.Slider,), {
-    "preprocess": lambda self, payload: payload, "__module__": __name__})
+AS_SENT = {"preprocess": lambda self, payload: payload, "__module__": __name__}
+Slider: type[gr.Slider] = ABCMeta.__new__(type(gr.Slider), "Slider", (gr.Slider,), AS_SENT)
+Dropdown: type[gr.Dropdown] = ABCMeta.__new__(type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT)  # that change with the model
 
 FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
 MORE = "more"

@@ -62,7 +62,7 @@ def _model(parts: Parts, model: str, worker: Worker) -> None:
             parts.model = gr.Dropdown([(one.title, name) for name, one in MODELS.items()], value=model, label="Model",
                                       interactive=True, min_width=150, elem_id="model")
             sizes = [form.size_text(size) for size in row.sizes]
-            parts.size = gr.Dropdown(sizes, value=sizes[0], label="Size", interactive=True, min_width=120, elem_id="size")
+            parts.size = form.Dropdown(sizes, value=sizes[0], label="Size", interactive=True, min_width=120, elem_id="size")
         with gr.Row():
             parts.seed = gr.Number(7, label="Seed", interactive=True, min_width=110, elem_id="seed")
             parts.dice = gr.Button("New seed", elem_classes=["cl-icon", "cl-dice"], min_width=32, scale=0, elem_id="dice")
