@@ -1,16 +1,19 @@
-"""A baseline in a folder: result.json, baseline.png and, if one was taken, survey.npz; the names that ``compare --out`` writes."""
+"""Runs in a folder, by the names that ``compare --out`` writes: result.json, baseline.png, accelerated.png; survey.npz if there is one."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from .method import METHODS
+from .method import METHODS, Method, method_from
+from .quality import measure
 from .recipe import format_recipe
-from .records import Engine, EngineError, RunRequest, RunResult, Seconds, StepTrace
+from .records import Comparison, Engine, EngineError, RunRequest, RunResult, Seconds, Side, StepTrace
 from .report import side
 from .survey import load
 
@@ -33,18 +36,41 @@ def keep_baseline(baseline: RunResult, folder: Path) -> None:
 
 def kept_baseline(folder: Path) -> RunResult:
     """The baseline of a folder that ``keep_baseline`` or ``compare --out`` made. Raises EngineError for one that is damaged."""
+    with _whole(folder):
+        data = _read(folder)
+        survey = load(folder / SURVEY) if (folder / SURVEY).is_file() else None
+        return _run(data, "baseline", METHODS["baseline"](), folder)._replace(survey=survey)
+
+
+def kept_comparison(folder: Path) -> Comparison:
+    """What ``compare --out`` wrote, without its survey; the likeness is measured anew. Raises EngineError for one that is damaged."""
+    with _whole(folder):
+        data = _read(folder)
+        before = _run(data, "baseline", METHODS["baseline"](), folder)
+        after = _run(data, "accelerated", method_from(data["method"]), folder)
+        return Comparison(before, after, measure(before.image, after.image), baseline_reused=False)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
     try:
-        data: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        found = data["baseline"]
-        with Image.open(folder / PICTURE) as picture:
-            image = picture.convert("RGB")
-        request, effective = RunRequest(**data["request"]), RunRequest(**found["effective"])
-        method = METHODS["baseline"]()
-        return RunResult(
-            request=request, effective=effective, method=method.described(), recipe=format_recipe(method), image=image,
-            engine=Engine(**data["engine"]), trace=tuple(StepTrace(**call) for call in found["trace"]), tflops=found["tflops"],
-            seconds=Seconds(**found["seconds"]), peak_bytes=found["peak_bytes"], cache_bytes=found["cache_bytes"],
-            finished=found["finished"], survey=load(folder / SURVEY) if (folder / SURVEY).is_file() else None)
+        yield
     except (OSError, ValueError, KeyError, TypeError, EngineError) as error:
-        raise EngineError(f"baselines: {folder.name} is not a recorded baseline, or damaged ({type(error).__name__}); record it anew, or "
+        raise EngineError(f"recorded: {folder.name} is not a recorded run, or damaged ({type(error).__name__}); record it anew, or "
                           "remove it.") from None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / RESULT).read_text(encoding="utf-8"))
+
+
+def _run(data: dict[str, Any], side: Side, method: Method, folder: Path) -> RunResult:
+    found = data[side]
+    with Image.open(folder / f"{side}.png") as picture:
+        image = picture.convert("RGB")
+    return RunResult(
+        request=RunRequest(**data["request"]), effective=RunRequest(**found["effective"]), method=method.described(),
+        recipe=format_recipe(method), image=image, engine=Engine(**data["engine"]),
+        trace=tuple(StepTrace(**call) for call in found["trace"]), tflops=found["tflops"], seconds=Seconds(**found["seconds"]),
+        peak_bytes=found["peak_bytes"], cache_bytes=found["cache_bytes"], finished=found["finished"],
+        timed=tuple(found.get("timed", ())))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gradio as gr
 
-from cache_engine import METHODS, MODELS
+from cache_engine import METHODS, MODELS, Comparison
+from cache_engine import difference as difference_picture
 
-from .. import form, views
+from .. import example, form, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..presets import presets_for
 from ..worker import Worker
@@ -31,9 +32,10 @@ def build(worker: Worker, model: str, page: gr.Blocks) -> Parts:
             _model(parts, model, worker)
             _setting(parts, model)
         with gr.Column(elem_classes="cl-main"):
-            parts.headline = headline(views.headline(None), elem_id="headline")
-            _pictures(parts)
-            parts.timeline = timeline(None, elem_id="timeline")
+            recorded = example.example()
+            parts.headline = headline(example.headline(recorded), elem_id="headline")
+            _pictures(parts, recorded)
+            parts.timeline = timeline(example.timeline(recorded), elem_id="timeline")
             parts.runs = runs(views.runs([]), elem_id="runs")
             compare_share.build(parts)
     wire(parts, worker, page)
@@ -104,32 +106,35 @@ def _setting(parts: Parts, model: str) -> None:
                     parts.knobs[name, knob.name] = form.knob_component(name, knob, facts, values)
 
 
-def _pictures(parts: Parts) -> None:
+def _pictures(parts: Parts, recorded: Comparison | None) -> None:
+    before, after = (recorded.baseline.image, recorded.accelerated.image) if recorded else (None, None)
+    heat, quality = (difference_picture(before, after, GAIN), recorded.quality) if recorded and before and after else (None, None)
     with gr.Column(elem_classes=["cl-card", "cl-viewer"]):
         with gr.Row(elem_classes="cl-card-head"):
             parts.view = gr.Radio(list(VIEWS), value=VIEWS[0], show_label=False, container=False, elem_classes="cl-seg",
                                   interactive=True, label="View", elem_id="view")
-            parts.stale = stale(None, elem_id="stale")
+            parts.stale = stale({"text": example.said(recorded)}, elem_id="stale")
         with gr.Row():
             with gr.Column(elem_classes="cl-left"):
                 with gr.Column() as parts.slider_view:
-                    parts.pair = gr.ImageSlider(None, show_label=False, format="png", elem_classes=["cl-pair", "cl-fit"],
-                                                buttons=["fullscreen"], interactive=False, elem_id="pair", label="Baseline, accelerated")
+                    parts.pair = gr.ImageSlider((before, after) if recorded else None, show_label=False, format="png",
+                                                elem_classes=["cl-pair", "cl-fit"], buttons=["fullscreen"], interactive=False,
+                                                elem_id="pair", label="Baseline, accelerated")
                     parts.reveal = gr.Slider(0, 100, 50, step=1, label="Reveal", interactive=True, buttons=[], elem_id="reveal")
                 with gr.Column(visible=False, elem_classes=["cl-sides"]) as parts.side_view:
-                    for side in ("left", "right"):
-                        label = "Baseline" if side == "left" else "Accelerated"
-                        setattr(parts, side, gr.Image(None, label=label, format="png", elem_classes=["cl-fit"], interactive=False,
-                                                      buttons=["download", "fullscreen"], elem_id=f"side-{side}"))
+                    parts.left, parts.right = (
+                        gr.Image(picture, label=label, format="png", elem_classes=["cl-fit"], interactive=False,
+                                 buttons=["download", "fullscreen"], elem_id=f"side-{side}")
+                        for side, label, picture in (("left", "Baseline", before), ("right", "Accelerated", after)))
             with gr.Column(elem_classes="cl-right"):
                 gr.Markdown("### Difference")
                 with gr.Row():
-                    parts.heat = gr.Image(None, show_label=False, label="Difference picture", format="png", interactive=False,
+                    parts.heat = gr.Image(heat, show_label=False, label="Difference picture", format="png", interactive=False,
                                           elem_classes=["cl-heat", "cl-fit"], buttons=["fullscreen"], elem_id="heat")
                     with gr.Column():
                         parts.gain = gr.Slider(1, 32, GAIN, step=1, label="Gain", interactive=True, buttons=[], elem_id="gain")
-                        parts.difference = difference(views.difference_facts(None, GAIN), elem_id="difference")
-                parts.times = times(views.times(None), elem_id="times")
+                        parts.difference = difference(views.difference_facts(quality, GAIN), elem_id="difference")
+                parts.times = times(views.times(recorded), elem_id="times")
                 with gr.Column(elem_classes="cl-against", visible=False) as parts.versus:
                     with gr.Row():
                         parts.equal = status(None, elem_id="equal", elem_classes="cl-slim")

@@ -9,6 +9,7 @@ import gradio as gr
 from cache_engine import Comparison, difference
 
 from .. import contender, views
+from ..example import example
 from ..worker import Worker
 from .compare_parts import Parts, Updates
 
@@ -54,6 +55,6 @@ class Evidence:
         return {self.parts.timeline: views.timeline_of(one) if one else None}
 
     def gained(self, key: str, gain: float) -> tuple[Any, dict[str, Any]]:
-        one = self.worker.kept(key)
+        one = self.worker.kept(key) if key else example()
         picture = difference(one.baseline.image, one.accelerated.image, gain) if one else gr.skip()
         return picture, views.difference_facts(one.quality if one else None, gain)

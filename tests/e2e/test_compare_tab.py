@@ -132,6 +132,22 @@ def test_a_value_beyond_its_bounds_is_one_sentence_of_ours(visit: Visit) -> None
     expect(page.locator("#status")).not_to_contain_text("Fn_compute_blocks")
 
 
+def test_the_page_opens_with_a_recorded_comparison(visit: Visit) -> None:
+    """Nothing has run; what is shown says where it is from, answers to the eye alone, and makes room for the first run."""
+    page = visit.page
+    expect(page.locator("#stale")).to_contain_text("Recorded example: tiny FLUX (embedded)")
+    assert figure(page, "speed") > 1
+    expect(page.locator("[data-card=speed]")).to_contain_text("recorded, not run here")
+    expect(page.locator("#timeline .cl-step")).to_have_count(28)
+    before = page.locator("#heat img").get_attribute("src")
+    page.locator("#gain input[type=number]").fill("32")
+    page.locator("#gain input[type=number]").press("Enter")
+    expect(page.locator("#heat img")).not_to_have_attribute("src", before or "")
+    generate(page)
+    expect(page.locator("#stale")).not_to_contain_text("Recorded")
+    expect(page.locator("[data-card=speed]")).not_to_contain_text("recorded")
+
+
 def test_a_knob_left_wrong_is_named_when_its_method_comes_back(visit: Visit) -> None:
     """Another method is chosen and this one again: what the list shows is what would run, and a recipe puts it right."""
     page, status = visit.page, visit.page.locator("#status")

@@ -1,0 +1,58 @@
+"""The comparison that the page opens with: there, whole, of the weights that are shipped, and marked as recorded elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app import example
+from cache_engine import MODELS, EngineError, described, kept_comparison
+
+SHIPPED = example.FOLDER / "tiny"
+
+
+def test_what_is_shipped_is_of_the_shipped_weights() -> None:
+    """Whoever trains anew records anew: `compare --repeats 5 --no-survey --out assets/example/tiny` on an idle machine."""
+    one = example.example()
+    assert one is not None
+    assert one.baseline.engine.revision == MODELS["tiny"].revision()
+    assert one.accelerated.recipe in (SHIPPED / "result.json").read_text(encoding="utf-8")
+    assert one.spread is not None  # several runs a side
+    low, high = one.spread
+    assert low <= one.speedup <= high
+
+
+def test_it_comes_back_as_it_was_written() -> None:
+    one, written = kept_comparison(SHIPPED), json.loads((SHIPPED / "result.json").read_text(encoding="utf-8"))
+    assert json.loads(json.dumps(described(one))) == written | {"survey": None}
+
+
+def test_no_path_of_a_machine_is_in_it() -> None:
+    text = (SHIPPED / "result.json").read_text(encoding="utf-8")
+    assert "\\\\" not in text
+    assert '"/' not in text
+
+
+def test_it_is_drawn_as_recorded_and_answers_for_nothing() -> None:
+    one = example.example()
+    assert one is not None
+    assert "recorded, not run here" in example.headline(one)["cards"][0]["notes"]
+    view = example.timeline(one)
+    assert view is not None
+    assert (view["drag"], view["paint"], view["fix"]) == (None, False, None)
+    assert "Recorded example: tiny FLUX (embedded), cpu" in example.said(one)
+
+
+def test_a_damaged_one_is_left_out(tmp_path: Path) -> None:
+    assert example.example(tmp_path) is None
+    shutil.copytree(SHIPPED, tmp_path / "broken")
+    (tmp_path / "broken" / "result.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(EngineError, match="recorded: broken is not a recorded run"):
+        kept_comparison(tmp_path / "broken")
+    assert example.example(tmp_path / "broken") is None
+    assert example.said(None) == ""
+    assert example.timeline(None) is None
+    assert example.headline(None)["state"] == "empty"
