@@ -163,9 +163,9 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
 
 
-def test_a_knob_that_no_recipe_carries_cannot_go_with_fewer_steps() -> None:
+def test_a_value_that_no_recipe_carries_cannot_go_with_fewer_steps() -> None:
     with pytest.raises(EngineError, match=r"fraction: F\d.* leaves out a knob"):
-        space.setting("dbcache", {"fraction": 0.5, "streak_rule": "before"}, facts_of(REQUEST))
+        space.setting("dbcache", {"fraction": 0.5, "residual_diff_threshold": 0.123456789012}, facts_of(REQUEST))
 
 
 def test_several_methods_are_one_space() -> None:
