@@ -1,4 +1,4 @@
-"""Tunes of a model whose surveys do not say how close settings come: what is not known is no figure, and the goal is reached all the same."""
+"""Tunes of a model whose surveys do not say how close settings come: what is not known is no figure, and the goal is still reached."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.model import facts_of, resolve
+from cache_engine.recipe import format_recipe
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.tuning import space
 from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
@@ -147,6 +148,13 @@ def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
     plain = space.fewer(facts_of(REQUEST))
     assert space.neighbours(plain[2], {}, [*plain, DBCache()]) == [plain[1], plain[3]]
     assert space.neighbours(plain[0], {}, plain) == [plain[1]]
+
+
+@pytest.mark.parametrize("steps", [7, 28, 50, 190])
+def test_shares_of_the_steps_are_short_and_give_every_number(steps: int) -> None:
+    plain = space.fewer(facts_of(REQUEST.replaced(steps=steps)))
+    assert [one.effective(resolve(REQUEST.replaced(steps=steps))).steps for one in plain] == list(range(2, steps))
+    assert all(len(format_recipe(one)) <= len("fewer_steps(fraction=0.01234)") for one in plain)
 
 
 def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
