@@ -12,6 +12,7 @@ from collections.abc import Generator
 
 from .loading import loaded
 from .method import METHODS, Method
+from .model import spec_of
 from .quality import measure
 from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, SideDone, ignore
 
@@ -50,7 +51,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
              stop: threading.Event | None = None, survey: bool = False) -> Comparison:
     """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
 
-    survey: record one too, as ``recorded`` does.
+    survey: record one too, as ``recorded`` does, unless the baseline is ``unsurveyed``.
     Raises EngineError or Cancelled; then nothing half done is kept.
     """
     from .runner import run  # torch
@@ -62,7 +63,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     method.plan(model.spec.facts(model.spec.resolve(method.effective(request))))  # knobs that do not fit stop here
     kept = baselines.get(request, model.engine)
     baseline = kept or run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
-    if survey and baseline.survey is None:
+    if survey and baseline.survey is None and not unsurveyed(baseline):
         baseline = recorded(baseline, emit=emit, stop=stop)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
@@ -71,6 +72,11 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     result = Comparison(baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None)
     emit(result)
     return result
+
+
+def unsurveyed(baseline: RunResult) -> str:
+    """Why no survey can be recorded of a baseline's run: one sentence, or nothing where it can."""
+    return spec_of(baseline.request.model).unsurveyed(baseline.request, len(baseline.trace), baseline.request.steps or 0)
 
 
 def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None) -> RunResult:

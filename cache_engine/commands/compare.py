@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..comparison import compared  # torch
+    from ..comparison import compared, unsurveyed  # torch
     from ..quality import difference
 
     method = method_of(options)
@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> Answer:
     result = compared(request, method, emit=_tell, survey=not options.no_survey)
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
                 "difference": difference(result.baseline.image, result.accelerated.image)}
-    data = described(result)
+    why = "" if options.no_survey or result.baseline.survey is not None else unsurveyed(result.baseline)
+    data = described(result) | ({"survey_note": why} if why else {})
     try:
         for name, picture in pictures.items():
             picture.save(folder / f"{name}.png")
@@ -49,9 +50,10 @@ def run(options: argparse.Namespace) -> Answer:
         raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
                           "folder, or make room.") from None
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
+    said = f"{why}\n" if why else ""
     return Answer(data, f"{result.speedup:.2f}x faster ({result.baseline.seconds.denoise:.2f} s -> "
                   f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, {psnr}, "
-                  f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{folder}")
+                  f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}")
 
 
 def lora(text: str) -> Lora:

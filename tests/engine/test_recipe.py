@@ -100,6 +100,6 @@ def test_the_streak_rule_goes_along() -> None:
 @pytest.mark.parametrize(("name", "values", "written"), [
     ("teacache", (0.1, 1.0, 1.0001, 1.0004), ("0.1", "1", "1.0001", "1.0004")),
     ("magcache", (0.06, 0.1 + 0.2, 0.3), ("0.06", "0.30000000000000004", "0.3"))])
-def test_settings_of_other_methods_that_differ_are_written_otherwise(name: str, values: tuple[float, ...], written: tuple[str, ...]) -> None:
+def test_other_methods_that_differ_are_written_otherwise(name: str, values: tuple[float, ...], written: tuple[str, ...]) -> None:
     texts = [format_recipe(METHODS[name](threshold=value)) for value in values]
     assert [text.split("threshold=")[1].split(",")[0].rstrip(")") for text in texts] == list(written)
