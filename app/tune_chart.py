@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .axes import Axis, around
-from .tune_facts import SPREAD, Setting, Snapshot, figures, mark, name, per_cent, plain, served, settings
+from .tune_facts import SPREAD, Setting, Snapshot, about, figures, mark, name, per_cent, plain, served, settings
 from .words import decibels, plural
 
 View = dict[str, Any]
@@ -16,6 +16,7 @@ APART = 5.0  # of the chart's width: marks of the frontier that are only expecte
 HIGHEST = 60.0  # dB: beyond, nobody sees a difference, and the axis would hold little else
 X_NAMES = {COMPUTE: "times less compute, counted (log scale)", TIME: "times as fast, the denoise loop (log scale)"}
 RATIO = {COMPUTE: "compute_ratio", TIME: "speedup"}
+UNTOLD = "The plain runs of this model do not say how close its settings come: each appears here once it was run."
 LEGEND = [{"mark": "dot", "text": "measured"}, {"mark": "expected", "text": "expected, with its band"},
           {"mark": "running", "text": "being run"}, {"mark": "edge", "text": "on the edge"},
           {"mark": "cross", "text": "plain model, fewer steps"}]
@@ -38,14 +39,16 @@ def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> View
         doing = "The plain runs come first; then every setting is judged from them, and the frontier appears." if snapshot else (
             "Nothing is tuned yet. Say what you want above, and start.")
         return {"title": title, "points": [], "empty": doing}
-    goal, every = snapshot["goal"], settings(snapshot)
+    goal, every = snapshot["goal"], {key: one for key, one in settings(snapshot).items() if figures(one)["psnr_db"] is not None}
     floor = goal["value"] if goal["kind"] == "close" else None
     column = 0 if reading.speed == COMPUTE else 1
-    cloud = [(row[column], row[2]) for row in snapshot["cloud"]]
+    cloud = [(row[column], row[2]) for row in snapshot["cloud"] if row[2] is not None]
+    if not every:
+        return {"title": title, "points": [], "empty": UNTOLD}
     line = sorted((reading.at(one), one["expected"]["psnr_db"], one["expected"]["spread_db"]) for one in snapshot["frontier"])
     low, high = _range([y for _, y, _ in line] + [figures(one)["psnr_db"] for one in every.values()], floor, near=reading.near)
     up = Axis(low, high)
-    within = [x for x, y in cloud if low <= y <= high] or [x for x, _ in cloud]
+    within = [x for x, y in cloud if low <= y <= high] or [x for x, _ in cloud] or [reading.at(one) for one in every.values()]
     across = around(within, log=True)
 
     def inside(x: float, y: float) -> bool:
@@ -54,13 +57,14 @@ def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> View
     def place(x: float, y: float) -> list[float]:
         return [across.place(x), up.place(min(max(y, low), high))]
 
-    fewer = sorted((reading.at(one), figures(one)["psnr_db"]) for one in snapshot["fewer_steps"])
+    fewer = sorted((reading.at(one), figures(one)["psnr_db"]) for one in snapshot["fewer_steps"] if one["key"] in every)
     shown = _thinned([one for one in every.values() if inside(reading.at(one), figures(one)["psnr_db"])], reading, across, snapshot, chosen)
     limit = {"y": up.place(floor), "text": f"{floor:g} dB"} if floor is not None else {
         "x": across.place(min(max(goal["value"], across.low), across.high)), "text": f"{goal['value']:g}×"} if (
             goal["kind"] == ("fast" if reading.speed == TIME else "cheap")) else None
     return {
         "title": title, "chosen": chosen, "points": [_point(one, snapshot, reading, place) for one in shown],
+        "empty": UNTOLD if len(cloud) < len(snapshot["cloud"]) else "",
         "x": across.drawn(X_NAMES[reading.speed], "{:g}×", 8),
         "y": up.drawn(f"PSNR that {per_cent(goal['share'])} of the tuning prompts reach, dB", "{:g}"),
         "hint": "higher is closer to the plain picture", "legend": LEGEND, "limit": limit,
@@ -107,5 +111,5 @@ def _lines(one: Setting) -> list[str]:
         how = f"{decibels(known['psnr_db'])} reached, measured on {plural(known['prompts'], 'prompt')}"
         how += "" if known["whole"] else "; it missed the goal, so the others were left"
     else:
-        how = f"≈ {known['psnr_db']:.0f} ± {SPREAD * known['spread_db']:.0f} dB expected"
+        how = f"{about(one)} expected"
     return [f"{known['compute_ratio']:.2f}× less compute, {'' if 'measured' in one else '≈ '}{known['speedup']:.2f}× as fast", how]

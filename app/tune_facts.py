@@ -11,6 +11,7 @@ from .words import plural
 
 Snapshot = Mapping[str, Any]
 Setting = Mapping[str, Any]
+NONE = "no estimate"  # where no survey says how close a setting comes, and it was not run
 SPREAD = 1.645  # standard deviations: nine of ten lie within
 
 
@@ -27,6 +28,12 @@ def settings(snapshot: Snapshot) -> dict[str, Setting]:
 def figures(one: Setting) -> Mapping[str, Any]:
     """What was measured, else what is expected."""
     return one.get("measured") or one["expected"]
+
+
+def about(one: Setting, digits: int = 0) -> str:
+    """The likeness that is expected, with its band."""
+    psnr_db, spread_db = (one["expected"][name] for name in ("psnr_db", "spread_db"))
+    return NONE if psnr_db is None else f"≈ {psnr_db:.{digits}f} ± {SPREAD * spread_db:.{digits}f} dB"
 
 
 def plain(one: Setting) -> bool:

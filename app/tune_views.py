@@ -7,7 +7,7 @@ from typing import Any
 
 from .axes import around
 from .tune_chart import HIGHEST
-from .tune_facts import SPREAD, Setting, Snapshot, bars, figures, mark, name, per_cent, plain, settings, worst_neighbour
+from .tune_facts import Setting, Snapshot, about, bars, figures, mark, name, per_cent, plain, settings, worst_neighbour
 from .words import decibels, plural, seconds, share
 
 View = dict[str, Any]
@@ -31,7 +31,7 @@ def sheet(snapshot: Snapshot | None, chosen: str = "", *, measured: bool = False
 
 def _row(one: Setting, snapshot: Snapshot, steps: int) -> View:
     known, measured = figures(one), "measured" in one
-    reached = decibels(known["psnr_db"]) if measured else f"≈ {known['psnr_db']:.0f} ± {SPREAD * known['spread_db']:.0f} dB"
+    reached = decibels(known["psnr_db"]) if measured else about(one)
     above, beyond = known.get("share_above"), one.get("acceptance", {})
     held = beyond.get("share_above") if beyond.get("prompts") else above
     near = worst_neighbour(one)
@@ -63,7 +63,7 @@ def card(snapshot: Snapshot | None, one: Setting | None) -> View:
 def _facts(one: Setting, snapshot: Snapshot) -> Iterable[View]:
     known = figures(one)
     if "measured" not in one:
-        yield {"name": "PSNR", "text": f"≈ {known['psnr_db']:.1f} ± {SPREAD * known['spread_db']:.1f} dB"}
+        yield {"name": "PSNR", "text": about(one, 1)}
         return
     held = f"{per_cent(snapshot['goal']['share'])} of {plural(known['prompts'], 'tuning prompt')} reach"
     yield {"name": held, "text": decibels(known["psnr_db"])}
@@ -79,6 +79,8 @@ def _facts(one: Setting, snapshot: Snapshot) -> Iterable[View]:
 def _notes(one: Setting, snapshot: Snapshot) -> Iterable[str]:
     if "measured" not in one:
         yield "Expected from the plain runs alone; it was not run."
+        if one["expected"]["psnr_db"] is None:
+            yield "They do not say how close it comes: only a run can tell."
     elif not one["measured"]["whole"]:
         yield "It missed the goal before all tuning prompts were run."
     if one.get("on_the_edge"):

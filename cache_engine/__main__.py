@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -43,8 +44,17 @@ def parser() -> Parser:
     return main
 
 
+def _speak(encoding: str | None = None) -> None:
+    """A console's own encoding may lack letters, which is no reason to lose what was said."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace", encoding=encoding)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    _speak()
     options = parser().parse_args(arguments)
+    if options.json:
+        _speak(encoding="utf-8")  # whatever the console has: programs read JSON so
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")  # what libraries note on import is nobody's error
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:

@@ -26,7 +26,8 @@ def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -
     """Run each of ``draws`` (they call ``target``, a pipeline, or a bare transformer with ``attach`` as in attached()).
 
     ratios: MagCache's, mean over tokens of |residual| over |residual one step before|, averaged over runs and streams.
-    polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the modulated input did.
+    polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the modulated input did; None for a model
+    that is not described with such an input.
     alike: inner products of the residual at each two steps, averaged likewise; 1 is the mean size.
     Ours differs from TeaCache's in what is fitted: the residual is what gets reused, so its change is the error made.
     """
@@ -66,10 +67,11 @@ class _Watch:
     def collect(self, trace: Iterable[StepTrace]) -> None:
         """A run is over: fetch what was seen in it."""
         for call in trace:
-            if call.step > 0 and call.change is not None:
+            if call.step > 0:
                 ratio, moved = torch.stack(self.seen[call.step, call.stream]).tolist()
                 self.sizes[call.step].append(ratio)
-                self.moves.append((call.change, moved))
+                if call.change is not None:
+                    self.moves.append((call.change, moved))
         for values in map(torch.stack, self.run.values()):
             self.alike.append((values @ values.T).double().numpy())
         self.run.clear()
@@ -77,12 +79,17 @@ class _Watch:
         self.before.clear()
 
     def fit(self) -> Coefficients:
-        if len(self.moves) <= DEGREE:
+        if self.moves and len(self.moves) <= DEGREE:
             raise EngineError(f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree {DEGREE}; "
                               "use more steps or prompts.")
-        inputs, outputs = np.array(self.moves).T
         ratios = (1.0, *(fmean(self.sizes[step]) for step in sorted(self.sizes)))
-        return Coefficients(tuple(np.polyfit(inputs, outputs, DEGREE).tolist()), ratios, self._alike())
+        return Coefficients(self._polynomial(), ratios, self._alike())
+
+    def _polynomial(self) -> tuple[float, ...] | None:
+        if not self.moves:
+            return None
+        inputs, outputs = np.array(self.moves).T
+        return tuple(np.polyfit(inputs, outputs, DEGREE).tolist())
 
     def _alike(self) -> tuple[tuple[float, ...], ...]:
         if not self.alike:

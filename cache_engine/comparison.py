@@ -13,6 +13,7 @@ from collections.abc import Generator
 
 from .loading import loaded
 from .method import METHODS, Method, method_from
+from .model import spec_of
 from .quality import measure
 from .records import Comparison, Emit, Engine, EngineError, Event, Progress, RunRequest, RunResult, Side, SideDone, ignore
 from .strict import shown
@@ -53,7 +54,8 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
              stop: threading.Event | None = None, survey: bool = False, repeats: int = 1) -> Comparison:
     """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
 
-    survey: record one too, as ``recorded`` does.  repeats: timed runs of each side; with more than one the baseline's are made anew.
+    survey: record one too, as ``recorded`` does, unless the baseline is ``unsurveyed``.
+    repeats: timed runs of each side; with more than one the baseline's are made anew.
     Raises EngineError or Cancelled; then nothing half done is kept.
     """
     from .runner import run  # torch
@@ -65,7 +67,7 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     method.plan(model.spec.facts(model.spec.resolve(method.effective(request))))  # knobs that do not fit stop here
     kept = baselines.get(request, model.engine)
     baseline = kept._replace(timed=()) if kept else run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
-    if survey and baseline.survey is None:
+    if survey and baseline.survey is None and not unsurveyed(baseline):
         baseline = recorded(baseline, emit=emit, stop=stop)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
@@ -106,6 +108,11 @@ def in_turn(baseline: RunResult, accelerated: RunResult, repeats: int, emit: Emi
         middle = runs[side][times.index(statistics.median_low(times))]
         found.append(middle._replace(image=first.image, survey=first.survey, finished=first.finished, timed=tuple(times)))
     return found[0], found[1]
+
+
+def unsurveyed(baseline: RunResult) -> str:
+    """Why no survey can be recorded of a baseline's run: one sentence, or nothing where it can."""
+    return spec_of(baseline.request.model).unsurveyed(baseline.request, len(baseline.trace), baseline.request.steps or 0)
 
 
 def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None) -> RunResult:

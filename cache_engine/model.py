@@ -63,6 +63,7 @@ class ModelSpec:
     likeness: Path | None = None  # how far its forecasts of likeness are off, where that was measured
     examples: tuple[str, ...] = ()
     image: Literal["none", "optional", "needed"] = "none"  # an input picture
+    doubles: bool = False  # its guidance may ask for a second answer in every step, to a negative prompt: in a second call or in one of two
     as_called: bool = False  # its compute is counted on the shapes of real calls: nobody knows how its pipeline pads
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 
@@ -99,6 +100,13 @@ class ModelSpec:
         lengths = tuple(self.config[section.length] for section in self.sections)
         return model_facts(self.sections, lengths, request.steps or self.steps,
                            ("cond", "uncond") if guided else ("cond",), self.coefficients)
+
+    def unsurveyed(self, request: RunRequest, calls: int, steps: int) -> str:
+        """Why a baseline that made so many calls in so many steps leaves no survey: one sentence, or nothing where it leaves one."""
+        wanted = steps * len(self.facts(request).streams)
+        return "" if calls == wanted else (
+            f"survey: {self.title} called its transformer {calls} times in {steps} steps, not {wanted}, so its settings cannot be judged "
+            "without running them; run each of them (compare, check or benchmark).")
 
 
 def _rows() -> dict[str, ModelSpec]:

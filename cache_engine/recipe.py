@@ -99,13 +99,18 @@ def _whole(key: str, value: str) -> int:
     return int(value)
 
 
+def _exact(value: float) -> str:
+    """As short as it can be: two settings that differ are never written alike."""
+    return short if float(short := f"{value:.4g}") == value else repr(value)
+
+
 def format_recipe(method: Method) -> str:
     """The canonical recipe of a DBCache setting or of the baseline; other methods: their name and knobs."""
     if method.name == "baseline":
         return BASELINE
     knobs = method.model_dump()
     if method.name != "dbcache":
-        plain = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in knobs.items() if value != ""}
+        plain = {name: _exact(value) if isinstance(value, float) else value for name, value in knobs.items() if value != ""}
         return f"{method.name}({', '.join(f'{name}={value}' for name, value in plain.items())})"
     order = knobs["taylorseer_order"]
     text = (f"F{knobs['Fn_compute_blocks']}B{knobs['Bn_compute_blocks']}_W{knobs['max_warmup_steps']}"

@@ -29,7 +29,7 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
         side: Side = "accelerated", survey: bool = False) -> RunResult:
     """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked at in every call.
 
-    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit.
+    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit. Not every pipeline can.
     Raises EngineError (one sentence) or Cancelled; either way the model is left as it was.
     """
     emit(Progress(side, "load", f"Loading {request.model}"))
@@ -46,6 +46,8 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
     as_counted, calls = effective, ()
     if model.spec.as_called or effective.image is not None:
         calls = _warm_up(model, effective, side, emit, stop)
+        if survey and (why := model.spec.unsurveyed(effective, len(calls), WARM_UP_STEPS)):
+            raise EngineError(why)
     else:
         as_counted = _as_counted(model, effective)
     emit(Progress(side, "count", "Counting the compute"))
@@ -75,6 +77,8 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     found = taking.survey if taking else None
+    if survey and found is None and (why := model.spec.unsurveyed(effective, len(trace), steps)):
+        raise EngineError(why)
     if found and taking and not model.engine.compiled and model.engine.quantisation == "none":  # gradients are wanted
         shown = partial(model.spec.shown, model.pipe) if model.spec.shown else None
         found = echoed(found, taking.heard, transformer, shown, stop)

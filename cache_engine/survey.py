@@ -171,7 +171,7 @@ def load(path: Path) -> Survey:
                           **{name: file[name] for name in _ARRAYS})
     except FileNotFoundError:
         raise EngineError(f"survey: {path} does not exist; `compare --out DIR` writes DIR/survey.npz.") from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         raise EngineError(f"survey: {path} is not a survey, or damaged; `compare --out DIR` writes DIR/survey.npz.") from None
 
 

@@ -7,18 +7,21 @@ import json
 from functools import partial
 from pathlib import Path
 
+from ..model import spec_of
 from ..records import EngineError
 from .shared import Answer, Command, number, request_arguments, request_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
-    parser.add_argument("--runs", default="8", help="how many pictures to draw, over the model's example prompts")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="one a line; without it the model's example prompts")
+    parser.add_argument("--runs", default="8", help="how many pictures to draw, over the prompts")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a JSON file; the embedded model reads "
                         "assets/tiny_flux/calibration.json")
 
 
 def run(options: argparse.Namespace) -> Answer:
+    from ..benchmark.prompts import from_file
     from ..calibration import calibrated  # torch
     from ..failures import Freed
     from ..loading import loaded
@@ -27,8 +30,12 @@ def run(options: argparse.Namespace) -> Answer:
     runs = number(options.runs)
     if not isinstance(runs, int) or not 1 <= runs <= 100:
         raise EngineError(f"runs: {options.runs!r} is not valid; choose a whole number from 1 to 100.")
+    spec = spec_of(options.model)
+    prompts = from_file(options.prompts) if options.prompts else spec.examples
+    if not prompts:
+        raise EngineError(f"prompts: {f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
+                          "give --prompts FILE, one a line.")
     model = loaded(options.model)
-    prompts = model.spec.examples
     requests = [model.spec.resolve(request_of(options, prompt=prompts[n % len(prompts)], seed=n)) for n in range(runs)]
     with Freed(model.spec):
         found = calibrated(model.pipe, [partial(draw, model, request) for request in requests])
@@ -39,7 +46,8 @@ def run(options: argparse.Namespace) -> Answer:
     except OSError as error:
         raise EngineError(f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose another "
                           "file.") from None
-    return Answer(data, f"{len(found.ratios or ())} ratios and a polynomial from {runs} runs\n{options.out}")
+    curve = "a polynomial" if found.polynomial else "no polynomial (TeaCache's signal is not described for this model)"
+    return Answer(data, f"{len(found.ratios or ())} ratios and {curve} from {runs} runs\n{options.out}")
 
 
 COMMAND = Command("calibrate", "fit what TeaCache, MagCache and Kriging have to know of a model", arguments, run)

@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..comparison import compared, repeats_of  # torch
+    from ..comparison import compared, repeats_of, unsurveyed  # torch
     from ..quality import difference
 
     method = method_of(options)
@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> Answer:
     result = compared(request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats)))
     pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
                 "difference": difference(result.baseline.image, result.accelerated.image)}
-    data = described(result)
+    why = "" if options.no_survey or result.baseline.survey is not None else unsurveyed(result.baseline)
+    data = described(result) | ({"survey_note": why} if why else {})
     try:
         for name, picture in pictures.items():
             picture.save(folder / f"{name}.png")
@@ -50,11 +51,12 @@ def run(options: argparse.Namespace) -> Answer:
         raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
                           "folder, or make room.") from None
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
+    said = f"{why}\n" if why else ""
     low, high = result.spread or (0, 0)
     times = f", {low:.2f}x to {high:.2f}x in {len(result.accelerated.timed)} pairs of runs" if result.spread else ""
     return Answer(data, f"{result.speedup:.2f}x faster{times} ({result.baseline.seconds.denoise:.2f} s -> "
                   f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, {psnr}, "
-                  f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{folder}")
+                  f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}")
 
 
 def lora(text: str) -> Lora:

@@ -40,11 +40,14 @@ def run(options: argparse.Namespace) -> Answer:
     else:
         tflops, modes = _split(computed, facts, plan, cost)
         schedule = None
+    doubt = spec.doubles and (request.guidance or 0) > 1
+    note = (f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for a second one in every step, "
+            "and then a run has twice as much") if doubt else ""
     data = {"tflops": tflops, "baseline_tflops": baseline, "compute_ratio": baseline / tflops,
-            "computed_steps": computed, "schedule": schedule, "modes": modes}
+            "computed_steps": computed, "schedule": schedule, "modes": modes, "note": note}
     text = (f"{tflops:.2f} TFLOPs of {baseline:.2f} ({baseline / tflops:.2f}x less compute), {computed:g} of {facts.steps} "
             f"steps computed{f': {schedule}' if schedule else ''}")
-    return Answer(data, text)
+    return Answer(data, f"{text}\n{note}" if note else text)
 
 
 def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tuple[float, dict[str, float]]:

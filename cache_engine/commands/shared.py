@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -91,8 +92,9 @@ def number(text: str | None) -> int | float | str | None:
 
 
 def real(text: str | None) -> float | str | None:
+    """A finite number; what is none is handed on as text, and refused by what takes it."""
     try:
-        return float(text) if text is not None else None
+        return text if text is None or not math.isfinite(float(text)) else float(text)
     except ValueError:
         return text
 

@@ -60,6 +60,7 @@ def row(source: str) -> ModelSpec:
         needs="as much memory as its files are large", revision=lambda: source, unavailable=lambda: None,
         guidance=float(guidance) if isinstance(guidance, int | float) else None, as_called=True,
         true_cfg_scale=float(takes.get("true_cfg_scale") or 1),
+        doubles="negative_prompt" in takes and "true_cfg_scale" not in takes,
         image="none" if "image" not in takes else "needed" if "Edit" in pipeline else "optional")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import log, log10
+from math import log, log10, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -13,17 +13,21 @@ from ..method import Method
 from ..records import ModelFacts
 from ..simulation import Forecast, simulate
 from ..survey import Survey
-from .goal import Costs
+from .goal import Costs, Goal
 from .runs import IDENTICAL
 from .space import opened
 
 UNKNOWN = 8.0  # dB: how far off forecasts may be of a model whose likeness was never calibrated
 GUIDED = 5.0  # dB: root mean square of what those with no stated likeness were off by: fewer steps, 18 runs of three prompts
+# Where the survey does not say how close a setting comes, it is taken to come the closer the more it computes: from so many dB with no
+# compute to so many with all of it, and a standard deviation of GUESSED. Real runs then say how far off that is.
+LEAST, MOST, GUESSED = 15.0, 55.0, 10.0
 Twin = tuple[object, ...]
 
 
 class Candidate(NamedTuple):
-    """A setting with its forecasts, prompt by prompt. ``twins``: settings that are expected to decide and predict alike."""
+    """A setting with its forecasts, prompt by prompt. closeness: in dB; NaN where the survey does not say it.  ``twins``: settings that are
+    expected to decide and predict alike."""
 
     method: Method
     forecasts: tuple[Forecast, ...]
@@ -33,6 +37,11 @@ class Candidate(NamedTuple):
     @property
     def schedule(self) -> str:
         return self.forecasts[0].schedule
+
+    @property
+    def known(self) -> bool:
+        """Whether the surveys say anything of how close it comes."""
+        return not np.isnan(self.closeness).any()
 
     @property
     def stated(self) -> bool:
@@ -71,9 +80,16 @@ def prediction(method: Method) -> tuple[object, ...]:
 def _closeness(forecast: Forecast) -> float:
     if forecast.psnr_db is not None:
         return forecast.psnr_db
-    if forecast.identical or not forecast.error:
+    if forecast.identical:
         return IDENTICAL
-    return min(IDENTICAL, -20 * log10(forecast.error))
+    return min(IDENTICAL, -20 * log10(forecast.error)) if forecast.error else nan
+
+
+def expected_of(candidates: Sequence[Candidate], goal: Goal, price: Costs) -> np.ndarray:
+    """(n,) in dB: what the wanted share of the prompts reaches; where no survey says it, what settings of this cost are taken to."""
+    found = goal.held(np.array([candidate.closeness for candidate in candidates]))
+    guess = LEAST + (MOST - LEAST) * price.tflops / price.full_tflops
+    return np.where([candidate.known for candidate in candidates], found, guess)
 
 
 def costs(candidates: Sequence[Candidate]) -> Costs:
@@ -98,7 +114,9 @@ def features(candidates: Sequence[Candidate], price: Costs, expected: np.ndarray
 
 
 def spread_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]) -> np.ndarray:
-    """(n,) in dB, one standard deviation of each forecast: as the model's calibration states it (its bands hold nine of ten)."""
+    """(n,) in dB, one standard deviation of each expectation: as the model's calibration states it (its bands hold nine of ten), or a
+    guess's."""
     likeness = likeness_of(surveys[0])
     found = np.array([UNKNOWN if likeness is None else likeness.off(level) / 1.645 for level in expected.tolist()])
-    return np.where([candidate.stated for candidate in candidates], found, np.maximum(found, GUIDED))
+    found = np.where([candidate.stated for candidate in candidates], found, np.maximum(found, GUIDED))
+    return np.where([candidate.known for candidate in candidates], found, GUESSED)

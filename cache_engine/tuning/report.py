@@ -28,7 +28,10 @@ def tuned(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.
 
 
 def described(task: TuneTask, standing: Standing) -> dict[str, Any]:
-    """``cloud``: all settings as [times less compute, times as fast, dB].  ``fewer_steps``: the plain model's among them, whole."""
+    """``cloud``: all settings as [times less compute, times as fast, dB].  ``fewer_steps``: the plain model's among them, whole.
+
+    dB that are expected are None where neither a survey nor a run tells them.
+    """
     one = _Settings(task, standing)
     return {"goal": task.goal.model_dump(), "stage": standing.stage, "doing": standing.doing, "made": standing.made, "left": standing.left,
             "settings": len(standing.candidates), "best": None if standing.best is None else one(standing.best),
@@ -40,14 +43,14 @@ def described(task: TuneTask, standing: Standing) -> dict[str, Any]:
 
 
 def frontier(standing: Standing) -> list[int]:
-    """Candidates that none is expected to beat in both compute and likeness, the dearest first."""
+    """Candidates that none is expected to beat in both compute and likeness, the dearest first; of those whose likeness is told."""
     if standing.believed is None or standing.costs is None:
         return []
     mean, price = standing.believed.mean, standing.costs.tflops
     found: list[int] = []
     best = -np.inf
     for place in np.lexsort((-mean, price)).tolist():
-        if mean[place] > best:
+        if mean[place] > best and standing.told(place):
             best = mean[place]
             found.append(place)
     return found[::-1]
@@ -67,24 +70,26 @@ class _Settings:
         candidate, believed, costs = self._standing.candidates[place], self._standing.believed, self._standing.costs
         assert believed is not None
         assert costs is not None
+        told = self._standing.told(place)
         known: dict[str, Any] = {
             "key": setting_of(candidate.method).key, "recipe": format_recipe(candidate.method), "method": candidate.method.described(),
             "schedule": candidate.schedule, "twins": len(candidate.twins), "expected": {
                 "compute_ratio": float(costs.full_tflops / costs.tflops[place]),
                 "speedup": float(costs.full_seconds / costs.seconds[place]),
-                "psnr_db": float(believed.mean[place]), "spread_db": float(believed.spread[place])}}
+                "psnr_db": float(believed.mean[place]) if told else None,
+                "spread_db": float(believed.spread[place]) if told else None}}
         if verified := self._verified.get(place):
             known["measured"] = {"psnr_db": verified.held, "whole": verified.whole, **self._figures(verified.runs)}
         if accepted := self._accepted.get(place):
             known |= self._beyond(candidate.method, accepted)
         return known
 
-    def cloud(self) -> list[list[float]]:
+    def cloud(self) -> list[list[float | None]]:
         believed, costs = self._standing.believed, self._standing.costs
         if believed is None or costs is None:
             return []
-        rows = np.column_stack([costs.full_tflops / costs.tflops, costs.full_seconds / costs.seconds, believed.mean])
-        return rows.round(3).tolist()
+        rows = np.column_stack([costs.full_tflops / costs.tflops, costs.full_seconds / costs.seconds, believed.mean]).round(3).tolist()
+        return [[*ratios, psnr_db if self._standing.told(place) else None] for place, (*ratios, psnr_db) in enumerate(rows)]
 
     def _beyond(self, method: Method, accepted: Accepted) -> dict[str, Any]:
         floor = self._goal.value if self._goal.kind == "close" else None

@@ -141,8 +141,8 @@ def setting(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Method:
 
 
 def fewer(facts: ModelFacts) -> Sequence[Method]:
-    """The plain model with 2 steps, 3, ... to one less than the run has."""
-    return [FewerSteps(fraction=steps / facts.steps) for steps in range(2, facts.steps)]
+    """The plain model with 2 steps, 3, ... to one less than the run has. Shares are rounded, to be read and typed by people."""
+    return [FewerSteps(fraction=float(f"{steps / facts.steps:.4g}")) for steps in range(2, facts.steps)]
 
 
 def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[Method]:

@@ -20,7 +20,7 @@ from ..records import Emit, Prompt, RunRequest, Strict, Whole, ignore
 from ..survey import Survey
 from . import space
 from .belief import Belief, Believed
-from .candidates import Candidate, costs, features, judged, spread_of
+from .candidates import Candidate, costs, expected_of, features, judged, spread_of
 from .goal import Costs, Goal, Search
 from .runs import Measured, Runs, claim
 
@@ -95,6 +95,10 @@ class Standing(NamedTuple):
     accepted: tuple[Accepted, ...] = ()
     running: int | None = None
 
+    def told(self, place: int) -> bool:
+        """Whether what is believed of a candidate's likeness rests on a survey or on runs of it, and is no mere guess."""
+        return self.candidates[place].known or any(one.place == place for one in self.verified)
+
 
 def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None,
          enough: Callable[[], bool] = lambda: False) -> Generator[Standing]:
@@ -140,8 +144,8 @@ def around(method: Method, vary: space.Ranges, candidates: Sequence[Candidate], 
 
 def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> Search:
     """Nothing measured yet, all of them judged on these surveys."""
-    expected = goal.held(np.array([candidate.closeness for candidate in candidates]))
     price = costs(candidates)
+    expected = expected_of(candidates, goal, price)
     alike = features(candidates, price, expected, surveys[0].facts)
     return Search(goal, Belief(expected, alike, spread_of(candidates, expected, surveys)), price)
 

@@ -92,6 +92,11 @@ def test_a_key_says_everything() -> None:
     assert len(baseline_first([today, before, today, METHODS["baseline"]()])) == 3
 
 
+def test_settings_that_differ_a_little_are_both_run() -> None:
+    near = [method_from({"name": "teacache", "threshold": threshold}) for threshold in (1.0001, 1.0004)]
+    assert [setting.method for setting in baseline_first(near)[1:]] == [method.described() for method in near]
+
+
 @pytest.mark.parametrize("set_name", SETS)
 def test_folders_of_settings_are_names_everywhere_and_differ(set_name: str) -> None:
     model, steps = {"bench-distill-8": ("qwen-image-lightning-8", 8), "bench-distill-4": ("qwen-image-lightning-4", 4)}.get(

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ast
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from diffusers.hooks.mag_cache import MagCacheConfig
 
+from cache_engine.__main__ import main
 from cache_engine.calibration import _Watch, calibrated
 from cache_engine.method import METHODS
 from cache_engine.model import MODELS
+from cache_engine.models.tiny_flux import FOLDER
 from cache_engine.predictors import Reuse
 from cache_engine.records import EngineError, ModelFacts, Plan, RunRequest
 from cache_engine.schedules import Always
 from cache_engine.sites.attach import attached
+from tests.engine.tiny_models import Calls, tiny
 from tests.parity.loop import denoise, tiny_flux
 from tests.quality_settings import prompts
 from tests.tiny_pipeline import draw, tiny_pipeline
@@ -53,6 +59,32 @@ def test_runs_and_streams_of_a_pipeline_are_taken_together() -> None:
     facts = ModelFacts(6, STEPS, polynomial=found.polynomial, ratios=found.ratios)
     for name in ("teacache", "magcache"):
         assert METHODS[name]().plan(facts)
+
+
+def test_a_model_without_teacaches_signal_is_calibrated_for_the_other_methods() -> None:
+    model, calls = tiny("QwenImageTransformer2DModel"), Calls("QwenImageTransformer2DModel")
+
+    @torch.no_grad()
+    def one() -> None:
+        for step in range(STEPS):
+            model(**calls.at(step))
+
+    found = calibrated(model, [one, one], steps=STEPS)
+    assert found.polynomial is None
+    assert found.ratios is not None
+    assert found.alike is not None
+    assert len(found.ratios) == len(found.alike) == STEPS
+    assert all(ratio > 0 for ratio in found.ratios)
+
+
+def test_the_command_says_which_prompts_are_missing_and_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, prompts = tmp_path / "calibration.json", tmp_path / "prompts.txt"
+    prompts.write_text("a small red apple on a blue background\n", encoding="utf-8")
+    shutil.copytree(FOLDER, tmp_path / "folder")  # a folder of one's own comes with no examples
+    assert main(["calibrate", "--model", str(tmp_path / "folder"), "--steps", "6", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.strip().endswith("comes with none; give --prompts FILE, one a line.")
+    assert main(["calibrate", "--steps", "6", "--prompts", str(prompts), "--runs", "2", "--out", str(out)]) == 0
+    assert len(json.loads(out.read_text(encoding="utf-8"))["ratios"]) == 6
 
 
 def test_too_few_steps_are_refused() -> None:

@@ -95,3 +95,11 @@ def test_the_streak_rule_goes_along() -> None:
     assert format_recipe(before) == f"{format_recipe(now)}_before"
     assert parse_recipe(format_recipe(before)) == before
     assert parse_recipe(format_recipe(now)) == now
+
+
+@pytest.mark.parametrize(("name", "values", "written"), [
+    ("teacache", (0.1, 1.0, 1.0001, 1.0004), ("0.1", "1", "1.0001", "1.0004")),
+    ("magcache", (0.06, 0.1 + 0.2, 0.3), ("0.06", "0.30000000000000004", "0.3"))])
+def test_other_methods_that_differ_are_written_otherwise(name: str, values: tuple[float, ...], written: tuple[str, ...]) -> None:
+    texts = [format_recipe(METHODS[name](threshold=value)) for value in values]
+    assert [text.split("threshold=")[1].split(",")[0].rstrip(")") for text in texts] == list(written)

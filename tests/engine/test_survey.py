@@ -154,3 +154,13 @@ def test_what_is_no_survey_is_refused_in_one_sentence(tmp_path: Path) -> None:
     for name in ("text", "other", "damaged"):
         with pytest.raises(EngineError, match="is not a survey"):
             load(tmp_path / f"{name}.npz")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0001, 0.3, 0.999])
+def test_a_survey_cut_short_is_refused_in_one_sentence(survey: Survey, tmp_path: Path, share: float) -> None:
+    path = tmp_path / "survey.npz"
+    survey.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:int(share * len(whole))])
+    with pytest.raises(EngineError, match="is not a survey, or damaged"):
+        load(path)

@@ -11,6 +11,7 @@ from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.model import facts_of, resolve
+from cache_engine.recipe import format_recipe
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.tuning import space
 from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
@@ -168,6 +169,13 @@ def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
     assert space.neighbours(plain[0], {}, plain) == [plain[1]]
 
 
+@pytest.mark.parametrize("steps", [7, 28, 50, 190])
+def test_shares_of_the_steps_are_short_and_give_every_number(steps: int) -> None:
+    plain = space.fewer(facts_of(REQUEST.replaced(steps=steps)))
+    assert [one.effective(resolve(REQUEST.replaced(steps=steps))).steps for one in plain] == list(range(2, steps))
+    assert all(len(format_recipe(one)) <= len("fewer_steps(fraction=0.01234)") for one in plain)
+
+
 def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     facts = facts_of(REQUEST)
     vary = space.ranges("dbcache", {"fraction": "0.5, 1", "max_warmup_steps": "2, 4, 8"})
@@ -182,9 +190,9 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
 
 
-def test_a_knob_that_no_recipe_carries_cannot_go_with_fewer_steps() -> None:
+def test_a_value_that_no_recipe_carries_cannot_go_with_fewer_steps() -> None:
     with pytest.raises(EngineError, match=r"fraction: F\d.* leaves out a knob"):
-        space.setting("dbcache", {"fraction": 0.5, "streak_rule": "before"}, facts_of(REQUEST))
+        space.setting("dbcache", {"fraction": 0.5, "residual_diff_threshold": 0.123456789012}, facts_of(REQUEST))
 
 
 def test_several_methods_are_one_space() -> None:

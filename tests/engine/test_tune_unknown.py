@@ -1,0 +1,106 @@
+"""Tunes of a model whose surveys do not say how close settings come: what is not known is no figure, and the goal is still reached."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.tune_chart import Reading, drawn
+from app.tune_facts import table
+from app.tune_views import card, sheet
+from cache_engine.methods.dbcache import DBCache
+from cache_engine.methods.spectrum import Spectrum
+from cache_engine.records import RunRequest
+from cache_engine.survey import Survey, load
+from cache_engine.tuning.candidates import GUESSED, LEAST, MOST, judged
+from cache_engine.tuning.goal import Goal
+from cache_engine.tuning.report import described
+from cache_engine.tuning.runs import IDENTICAL
+from cache_engine.tuning.tuner import Standing, TuneTask, search_of, tune
+
+PROMPT = "a small red apple on a blue background"
+TASK = TuneTask(request=RunRequest(prompt=PROMPT, steps=12), prompts=(PROMPT,), goal=Goal(value=30))
+ECHOES = ("products", "mixtures", "patterns", "levels")
+
+
+def unheard(survey: Survey) -> Survey:
+    """As of a model that is too large for its errors to be followed to the end."""
+    return replace(survey, memo={}, **{name: np.zeros(0, np.float32) for name in ECHOES})
+
+
+@pytest.fixture(scope="module")
+def standings(tmp_path_factory: pytest.TempPathFactory) -> list[Standing]:
+    """Stopped as soon as the survey is there, and gone on with what another model would have recorded."""
+    folder = tmp_path_factory.mktemp("tune")
+    begun: Generator[Standing] = tune(TASK, folder)
+    next(one for one in begun if one.stage == "judging")
+    begun.close()
+    path = next((folder / "surveys").glob("*.npz"))
+    unheard(load(path)).save(path)
+    return list(tune(TASK, folder))
+
+
+@pytest.fixture(scope="module")
+def told(standings: list[Standing]) -> list[dict[str, Any]]:
+    return [described(TASK, one) for one in standings]
+
+
+def test_the_goal_is_reached_by_real_runs_within_the_usual_number(standings: list[Standing], told: list[dict[str, Any]]) -> None:
+    last = told[-1]
+    assert not [one for one in standings[-1].candidates if one.known and not one.forecasts[0].identical]
+    assert 0 < len(last["verified"]) <= TASK.most
+    assert last["best"]["measured"]["psnr_db"] >= 30
+    assert last["best"]["measured"]["compute_ratio"] > 2
+
+
+def test_what_is_not_known_has_no_decibels(standings: list[Standing], told: list[dict[str, Any]]) -> None:
+    for standing, one in zip(standings, told, strict=True):
+        told_of = {place for place in range(len(standing.candidates)) if standing.told(place)}
+        assert [row[2] is not None for row in one["cloud"]] == [place in told_of for place in range(len(one["cloud"]))]
+        listed = [*one["frontier"], *one["fewer_steps"], *one["verified"]]
+        assert all(each["expected"]["psnr_db"] is not None for each in [*one["frontier"], *one["verified"]])
+        for each in listed:
+            assert (each["expected"]["psnr_db"] is None) == (each["expected"]["spread_db"] is None)
+            assert each["expected"]["psnr_db"] is None or "measured" in each or "c" not in each["schedule"]
+
+
+def test_the_page_draws_it_without_a_figure(told: list[dict[str, Any]]) -> None:
+    for one in told:
+        view = drawn(one, Reading())
+        known = {each["key"] for each in one["verified"]}
+        assert {point["id"] for point in view["points"]} <= known
+        assert view["points"] or view["empty"]
+        rows = {row["id"]: row["cells"][4] for row in sheet(one)["rows"]}
+        for each in one["fewer_steps"]:
+            if each["key"] not in known:
+                assert rows[each["key"]] == {"text": "no estimate", "sort": None}
+                facts = card(one, each)
+                assert facts["facts"] == [{"name": "PSNR", "text": "no estimate"}]
+                assert "only a run can tell" in " ".join(facts["notes"])
+        assert "no estimate" not in table(one)
+
+
+def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(standings: list[Standing]) -> None:
+    candidates = standings[-1].candidates
+    survey = surveyed(standings)
+    search = search_of(TASK.goal, candidates, [survey])
+    share = search.costs.tflops / search.costs.full_tflops
+    for place, candidate in enumerate(candidates):
+        mean, spread = search.believed.mean[place], search.believed.spread[place]
+        if candidate.forecasts[0].identical:
+            assert mean == IDENTICAL
+        else:
+            assert mean == pytest.approx(LEAST + (MOST - LEAST) * share[place])
+            assert spread == GUESSED
+    *_, (_, several) = judged([DBCache(residual_diff_threshold=0), Spectrum()], [survey])
+    assert [one.known for one in several] == [True, False]
+    assert several[0].closeness == (IDENTICAL,)
+
+
+def surveyed(standings: list[Standing]) -> Survey:
+    picture = standings[-1].verified[0].runs[0].picture
+    return load(next(next(parent for parent in picture.parents if (parent / "surveys").is_dir()).glob("surveys/*.npz")))
