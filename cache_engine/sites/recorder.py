@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ..model import sections_of
 from ..session import Call, Session
-from .attach import replaced
 from .candidates import Candidates
 from .clock import Clock
 from .echoes import Heard, handed
+from .loop import replaced
 from .stack import Block, numbered
 
 
@@ -126,13 +126,11 @@ class Recorder:
         self.modulations.append(1 + result.detach()[:, : self.last.weight.shape[1]])
         return result
 
-    def call(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The transformer is called."""
-        result = original(*args, **kwargs)
+    def call(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """The transformer was called."""
         if self.candidates is not None and self.candidates.whole and self.last is not None:
             self.asked.append(dict(zip(self.names, args)) | kwargs)
             self.answers.append(result[0])
-        return result
 
     def heard(self) -> Heard | None:
         """What echoes are found from. None where not everything was kept, or calls are not of one sample."""
@@ -194,7 +192,7 @@ def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[i
     last = last_of(transformer)
     recorder = Recorder(session, clock, blocks, most, last, tuple(signature(transformer.forward).parameters))
     with ExitStack() as exits:
-        replaced(exits, transformer, "forward", wraps(transformer.forward)(partial(recorder.call, transformer.forward)))
+        exits.callback(transformer.register_forward_hook(recorder.call, with_kwargs=True).remove)
         if last is not None:
             replaced(exits, transformer.norm_out.linear, "forward", wraps(last.modulation)(partial(recorder.modulate)))
         for block in blocks:
