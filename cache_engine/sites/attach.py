@@ -81,7 +81,7 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         sites = session.plan.sites if session.plan else ()
         refuse_call(given, skips=any(isinstance(one, Stack) for one in sites))
         call = session.open()
-        call.batch = batch_of(given)
+        call.batch = batch_of(given, names[0])
         if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
             placed.extend(inside(site, one, traced) for one in sites if not isinstance(one, Stack))
             for module, replacement in (pair for one in placed for pair in one.forwards()):
