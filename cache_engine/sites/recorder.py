@@ -19,9 +19,9 @@ from ..model import sections_of
 from ..session import Call, Session
 from .candidates import Candidates
 from .clock import Clock
-from .echoes import Heard, handed
+from .echoes import Heard, handed, image_first
 from .loop import replaced
-from .stack import Block, numbered
+from .stack import Block, image_of, numbered
 
 
 class Recording(NamedTuple):
@@ -73,14 +73,16 @@ class Recorder:
         begin = self.clock.mark()
         result = block.forward(*args, **kwargs)
         self.marks[-1] += [begin, self.clock.mark()]
-        self.look(block.index + 1, block.outputs(result)[block.section.takes[0]])
-        self.passes(block, block.outputs(result))
+        outputs = block.outputs(result)
+        self.passes(block, outputs)
+        self.look(block.index + 1, image_of(outputs[block.section.takes[0]], self.entry.shape[1], block.section))
         return result
 
     def passes(self, block: Block, values: dict[str, Tensor]) -> None:
         assert self.candidates is not None
         if self.candidates.whole and self.last is not None:
-            self.passed[-1].append(torch.cat([value.detach().flatten() for value in handed(block, values)]))
+            parts = image_first(block, handed(block, values), self.entry.shape[1])
+            self.passed[-1].append(torch.cat([one.detach().flatten() for one in parts]))
 
     @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -105,7 +107,6 @@ class Recorder:
     def look(self, place: int, image: Tensor) -> None:
         """Keep a sample of ``image``, which is the stream after ``place`` blocks."""
         assert self.candidates is not None
-        image = image[:, image.shape[1] - self.entry.shape[1]:]  # of joint streams, the text comes first
         if not self.candidates.whole and place > 0:
             residual = image - self.entry
             mean = torch.linalg.vector_norm(residual, 1, dtype=torch.float32) / residual.numel()
@@ -133,9 +134,10 @@ class Recorder:
             self.answers.append(result[0])
 
     def heard(self) -> Heard | None:
-        """What echoes are found from. None where not everything was kept, or calls are not of one sample."""
+        """What echoes are found from. None where not everything was kept, or calls are not of one sample in tokens."""
         lengths = {one.shape for call in self.passed for one in call}
-        if len(lengths) != 1 or len(self.modulations) != len(self.calls) or any(len(one) != 1 for one in self.answers):
+        if len(lengths) != 1 or len(self.modulations) != len(self.calls) or any(
+                one.ndim != 3 or len(one) != 1 for one in self.answers):
             return None
         return Heard(self.asked, self.answers, [torch.stack(call) for call in self.passed])
 
