@@ -35,7 +35,7 @@ def asked(transformer: nn.Module) -> Iterator[list[Asked]]:
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = dict(zip(names, args)) | kwargs
         shapes = tuple((name, one.shape) for name, one in sorted(given.items()) if isinstance(one, torch.Tensor))
-        found.append(Asked(shapes, batch_of(given), given if keep else {name: _empty(one) for name, one in given.items()}))
+        found.append(Asked(shapes, batch_of(given, names[0]), given if keep else {name: _empty(one) for name, one in given.items()}))
 
     hook = transformer.register_forward_pre_hook(look, with_kwargs=True)
     try:

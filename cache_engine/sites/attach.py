@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial, wraps
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -19,20 +19,13 @@ from ..records import Cancelled, Columns, Costs, EngineError, ModelFacts, Module
 from ..session import Session
 from .clock import Clock
 from .columns import ColumnSite
+from .loop import Loop, replaced
 from .modules import ModuleSite
 from .refusals import batch_of, refuse_call, refuse_model
 from .stack import StackSite, compiled, numbered
 from .tokens import TokenSite
 
 Inner = ModuleSite | TokenSite | ColumnSite
-
-
-def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
-    """Set an attribute of one instance; when the stack closes, the instance has what it had."""
-    before = vars(item).get(name)
-    own = name in vars(item)
-    setattr(item, name, value)
-    exits.callback(lambda: setattr(item, name, before) if own else delattr(item, name))
 
 
 @contextmanager
@@ -69,18 +62,26 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
     site = StackSite(session, blocks)
     placed: list[Inner] = []
     traced = any(compiled(block.module) is not None for block in blocks)
-    clock = clock or Clock(device_of(transformer))
+    clock = clock or Clock(getattr(target, "_execution_device", None) or device_of(transformer))  # offloaded parts start elsewhere
+    loop = Loop(target, session, clock, stop) if scheduler is not None else None
 
     names = list(signature(transformer.forward).parameters)
+    start: Any = None
 
-    def forward(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def begins(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        nonlocal start
+        if site.call is not None:  # the last call never came to its end
+            site.leave()
+            session.end()
         if stop is not None and stop.is_set():
             raise Cancelled
         given = dict(zip(names, args)) | kwargs
+        if loop is not None:
+            loop.begin()
         sites = session.plan.sites if session.plan else ()
         refuse_call(given, skips=any(isinstance(one, Stack) for one in sites))
         call = session.open()
-        call.batch = batch_of(given)
+        call.batch = batch_of(given, names[0])
         if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
             placed.extend(inside(site, one, traced) for one in sites if not isinstance(one, Stack))
             for module, replacement in (pair for one in placed for pair in one.forwards()):
@@ -89,36 +90,40 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
         if call.number == 0:
             clock.loop_begins = clock.synchronise()
         start = clock.mark()
-        try:
-            site.enter(call)
-            result = original(*args, **kwargs)
-        finally:
-            site.leave()
+        site.enter(call)
+
+    def ends(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        call = site.call
+        site.leave()
+        if call is None or result is None:  # a run that failed is over: no later call may be served from it
+            session.end()
+            return
         call.seconds = partial(clock.between, start, clock.mark())
         if on_call is not None:
-            on_call(session.traced(call, fetch=False))
-        return result
-
-    def guarded(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return forward(original, *args, **kwargs)
-        except BaseException:  # a run that failed is over: no later call may be served from it
-            session.end()
-            raise
+            try:
+                on_call(session.traced(call, fetch=False))
+            except BaseException:
+                session.end()
+                raise
 
     with ExitStack() as exits:
         exits.callback(session.end)
+        exits.callback(site.leave)
         replaced(exits, transformer, "_cachelens", True)
         for module, replacement in site.forwards():
             replaced(exits, module, "forward", replacement)
             if compiled(module) is not None:
                 replaced(exits, module, "_compiled_call_impl", None)
-        own = transformer.forward
-        replaced(exits, transformer, "forward", wraps(own)(partial(guarded, own)))
-        if scheduler is not None:
-            replaced(exits, scheduler, "_cachelens", True)
-            attach_scheduler(exits, scheduler, session, clock, stop)
+        # hooks, not a forward: a pipeline that offloads puts the transformer's own forward back at the end of every run
+        for hook in (transformer.register_forward_pre_hook(begins, with_kwargs=True),
+                     transformer.register_forward_hook(ends, with_kwargs=True, always_call=True)):
+            exits.callback(hook.remove)
+        if loop is not None:
+            replaced(exits, loop.scheduler, "_cachelens", True)
+            loop.attach(exits)
         yield session
+        if loop is not None:
+            loop.close()
 
 
 def inside(at: StackSite, site: Site, traced: bool) -> Inner:
@@ -136,38 +141,3 @@ def inside(at: StackSite, site: Site, traced: bool) -> Inner:
 
 def device_of(transformer: Any) -> torch.device:
     return getattr(transformer, "device", None) or next(transformer.parameters()).device
-
-
-def attach_scheduler(exits: ExitStack, scheduler: Any, session: Session, clock: Clock,
-                     stop: threading.Event | None) -> None:
-    """A run begins when ``set_timesteps`` returns, a step ends when ``step`` returns."""
-    set_timesteps, step = scheduler.set_timesteps, scheduler.step
-    finite: list[tuple[int, torch.Tensor]] = []
-
-    @wraps(set_timesteps)
-    def begins(*args: Any, **kwargs: Any) -> Any:
-        result = set_timesteps(*args, **kwargs)
-        session.begin(len(scheduler.timesteps))
-        finite.clear()
-        return result
-
-    @wraps(step)
-    def stepped(*args: Any, **kwargs: Any) -> Any:
-        result = step(*args, **kwargs)
-        sample = result[0] if isinstance(result, tuple) else result.prev_sample
-        finite.append((session.step, torch.isfinite(sample).all()))
-        session.next_step()
-        if session.step == session.total:
-            clock.loop_ends = clock.synchronise()
-        if clock.live or session.step == session.total:  # elsewhere each look would hold the device up
-            broken = next((step for step, fine in finite if not clock.fetch(fine)), None)
-            finite.clear()
-            if broken is not None:
-                raise EngineError(f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
-                                  "instead of float16, or another model file.")
-        if stop is not None and stop.is_set():
-            raise Cancelled
-        return result
-
-    replaced(exits, scheduler, "set_timesteps", begins)
-    replaced(exits, scheduler, "step", stepped)

@@ -25,6 +25,7 @@ from .stack import Block, numbered
 STRIDE = 0.08  # of the noise level at the start: at most that far apart are two calls, unless steps are
 EARLY = 0.75  # of it: down to here the run is pushed
 EACH = 3  # mixtures a token
+POSITIONS = ("img_ids", "txt_ids")  # of tokens: all samples share them
 FIRST = 3  # step from which it is pushed: before, methods warm up
 
 
@@ -179,8 +180,10 @@ class _Loop:
             said = self.answer(step, stream, latents)
             tensors = [tensor for block in behind for tensor in block]
             into, *rest = torch.autograd.grad(said, [latents, *tensors], answer.to(said.dtype), allow_unused=True)
-        flat = iter([torch.zeros_like(tensor) if one is None else one for one, tensor in zip(rest, tensors)])
-        return into.float(), torch.stack([torch.cat([next(flat).flatten(1) for _ in block], dim=1) for block in behind]).float()
+        found = iter([torch.zeros_like(tensor) if one is None else one for one, tensor in zip(rest, tensors)])
+        tokens = behind[0][0].shape[1]
+        parts = [image_first(block, [next(found) for _ in one], tokens) for block, one in zip(self.blocks, behind)]
+        return into.float(), torch.stack([torch.cat([part.flatten(1) for part in one], dim=1) for one in parts]).float()
 
     @contextmanager
     def heard_blocks(self) -> Iterator[list[list[Tensor]]]:
@@ -202,20 +205,33 @@ class _Loop:
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
         asked = self.asked[step * len(self.mix) + stream]
-        batch = {name: _repeated(value, len(latents)) for name, value in asked.items()}
+        batch = {name: value if name in POSITIONS else _repeated(value, len(latents)) for name, value in asked.items()}
         return self.transformer(**batch | {"hidden_states": latents, "return_dict": False})[0]
 
 
 def handed(block: Block, values: Mapping[str, Tensor]) -> list[Tensor]:
-    """What a block is handed or hands on, in one order."""
-    return [values[name] for name in block.section.takes]
+    """What a block is handed or hands on, in one order. A model's last block may hand on no text."""
+    return [values[name] for name in block.section.takes if values[name] is not None]
+
+
+def image_first(block: Block, tensors: list[Tensor], tokens: int) -> list[Tensor]:
+    """What ``handed`` gives, (batch, tokens, channels) each, as every block of the model is compared with every other: the image's
+    ``tokens`` before the text, where a block has both in one tensor too."""
+    joint = tensors[0]
+    if len(tensors) > 1 or joint.shape[1] == tokens or not block.section.text_first:
+        return tensors
+    return [joint[:, -tokens:], joint[:, :-tokens]]
 
 
 def _plain(value: Any) -> Any:
-    """A tensor that can be differentiated through, wherever it was made."""
+    """A tensor, or a list of some, that can be differentiated through, wherever it was made."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def _repeated(value: Any, times: int) -> Any:
     """An argument of one sample, for so many."""
+    if isinstance(value, list):
+        return [_repeated(one, times) for one in value]
     return value.expand(times, *value.shape[1:]) if isinstance(value, Tensor) and value.shape[:1] == (1,) else value

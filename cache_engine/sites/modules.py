@@ -53,7 +53,10 @@ class ModuleSite:
 
     def projected(self, block: Block, name: str, module: nn.Module,
                   projections: list[nn.Module]) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """As ``output``, but what enters the module's last projections is remembered, and they run in every step."""
+        """As ``output``, but what enters the module's last projections is remembered, and they run in every step.
+
+        Results beyond them, such as an IP-Adapter's, are remembered as they are.
+        """
         originals = [projection.forward for projection in projections]
         entered: dict[int, Tensor] = {}
 
@@ -69,9 +72,9 @@ class ModuleSite:
             call, history = here
             if self.at.serving:
                 values = history.predict(self.at.plan.predictor, call.step, call.total)
-                return tuple(part(value) for part, value in zip(projections, values, strict=True))
+                return (*(part(value) for part, value in zip(projections, values)), *values[len(projections):])
             result = original(*args, **kwargs)
-            values = tuple(entered.pop(place) for place in range(len(originals)))
+            values = (*(entered.pop(place) for place in range(len(originals))), *result[len(originals):])
             history.remember(call.step, values, self.at.plan.predictor)
             return result
 

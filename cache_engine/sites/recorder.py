@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ..model import sections_of
 from ..session import Call, Session
-from .attach import replaced
 from .candidates import Candidates
 from .clock import Clock
-from .echoes import Heard, handed
-from .stack import Block, numbered
+from .echoes import Heard, handed, image_first
+from .loop import replaced
+from .stack import Block, image_of, numbered
 
 
 class Recording(NamedTuple):
@@ -73,14 +73,16 @@ class Recorder:
         begin = self.clock.mark()
         result = block.forward(*args, **kwargs)
         self.marks[-1] += [begin, self.clock.mark()]
-        self.look(block.index + 1, block.outputs(result)[block.section.takes[0]])
-        self.passes(block, block.outputs(result))
+        outputs = block.outputs(result)
+        self.passes(block, outputs)
+        self.look(block.index + 1, image_of(outputs[block.section.takes[0]], self.entry.shape[1], block.section))
         return result
 
     def passes(self, block: Block, values: dict[str, Tensor]) -> None:
         assert self.candidates is not None
         if self.candidates.whole and self.last is not None:
-            self.passed[-1].append(torch.cat([value.detach().flatten() for value in handed(block, values)]))
+            parts = image_first(block, handed(block, values), self.entry.shape[1])
+            self.passed[-1].append(torch.cat([one.detach().flatten() for one in parts]))
 
     @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -105,7 +107,6 @@ class Recorder:
     def look(self, place: int, image: Tensor) -> None:
         """Keep a sample of ``image``, which is the stream after ``place`` blocks."""
         assert self.candidates is not None
-        image = image[:, image.shape[1] - self.entry.shape[1]:]  # of joint streams, the text comes first
         if not self.candidates.whole and place > 0:
             residual = image - self.entry
             mean = torch.linalg.vector_norm(residual, 1, dtype=torch.float32) / residual.numel()
@@ -126,18 +127,17 @@ class Recorder:
         self.modulations.append(1 + result.detach()[:, : self.last.weight.shape[1]])
         return result
 
-    def call(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The transformer is called."""
-        result = original(*args, **kwargs)
+    def call(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """The transformer was called."""
         if self.candidates is not None and self.candidates.whole and self.last is not None:
             self.asked.append(dict(zip(self.names, args)) | kwargs)
             self.answers.append(result[0])
-        return result
 
     def heard(self) -> Heard | None:
-        """What echoes are found from. None where not everything was kept, or calls are not of one sample."""
+        """What echoes are found from. None where not everything was kept, or calls are not of one sample in tokens."""
         lengths = {one.shape for call in self.passed for one in call}
-        if len(lengths) != 1 or len(self.modulations) != len(self.calls) or any(len(one) != 1 for one in self.answers):
+        if len(lengths) != 1 or len(self.modulations) != len(self.calls) or any(
+                one.ndim != 3 or len(one) != 1 for one in self.answers):
             return None
         return Heard(self.asked, self.answers, [torch.stack(call) for call in self.passed])
 
@@ -194,7 +194,7 @@ def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[i
     last = last_of(transformer)
     recorder = Recorder(session, clock, blocks, most, last, tuple(signature(transformer.forward).parameters))
     with ExitStack() as exits:
-        replaced(exits, transformer, "forward", wraps(transformer.forward)(partial(recorder.call, transformer.forward)))
+        exits.callback(transformer.register_forward_hook(recorder.call, with_kwargs=True).remove)
         if last is not None:
             replaced(exits, transformer.norm_out.linear, "forward", wraps(last.modulation)(partial(recorder.modulate)))
         for block in blocks:

@@ -52,7 +52,7 @@ def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
         raise EngineError("skip-layer guidance leaves out blocks itself, so what is remembered would not fit; switch it off.")
 
 
-def batch_of(given: Mapping[str, Any]) -> int:
-    """Samples in a call: its first argument is the picture, as a tensor or as one for each sample."""
-    first = next(iter(given.values()))
-    return len(first) if isinstance(first, list) else int(first.shape[0])
+def batch_of(given: Mapping[str, Any], picture: str) -> int:
+    """Samples in a call. ``picture``: the forward's first parameter, a tensor or a list of one for each sample."""
+    samples = given.get(picture)
+    return 1 if samples is None else len(samples)  # without one the model itself says what is missing

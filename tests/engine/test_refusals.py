@@ -110,13 +110,16 @@ def test_compiled_blocks_are_not_run_in_part(name: str) -> None:
             model(**CALLS.at(0))
 
 
+@pytest.mark.parametrize("first", ["hidden_states", "txt_ids", "timestep"])
 @torch.inference_mode()
-def test_a_batch_is_decided_as_one_and_costs_as_many() -> None:
+def test_a_batch_is_decided_as_one_and_costs_as_many(first: str) -> None:
+    """In whatever order the arguments are named."""
     model = tiny(NAME)
     with attached(model, METHOD, steps=2, costs=lambda mode, step: 1.5) as session:
         session.begin()
         for step in range(2):
             call = CALLS.at(step)
-            model(**{name: torch.cat([value, value]) if not name.endswith("ids") else value for name, value in call.items()})
+            batch = {name: torch.cat([value, value]) if not name.endswith("ids") else value for name, value in call.items()}
+            model(**{first: batch.pop(first)}, **batch)
     assert [call.tflops for call in session.trace] == [3.0, 3.0]
     assert [call.mode for call in session.trace] == ["C", "c"]

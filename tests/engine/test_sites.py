@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProcessor, FluxTransformer2DModel
 from torch import Tensor
 
 from cache_engine.footprint import cache_bytes, marks, numbers
@@ -19,6 +19,7 @@ from cache_engine.records import ModelFacts, Modules, Plan, Predictor, RunReques
 from cache_engine.schedules import Accumulated, Interval, Mask
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
+from tests.engine.tiny_models import Calls, sample, tiny
 from tests.parity.loop import denoise, tiny_flux
 
 IMAGE, TEXT, CHANNELS = 16, 6, 32
@@ -52,12 +53,35 @@ def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTr
         hook.remove()
 
 
+@torch.inference_mode()
+def test_what_an_ip_adapter_adds_is_served_too() -> None:
+    """Reused before the last projections or behind them, the same is added, of the adapter's third result too."""
+    model: Any = tiny("FluxTransformer2DModel")
+    calls, picture = Calls("FluxTransformer2DModel"), torch.randn(1, 1, 4, 32, generator=torch.Generator().manual_seed(0))
+
+    def answers(before_projection: bool) -> list[Tensor]:
+        plan = Plan(Mask("100"), Reuse(), (Modules(before_projection=before_projection),))
+        with attached(model, None, steps=3, plan=lambda facts: plan) as session:
+            session.begin()
+            return [sample(model(**calls.at(step), joint_attention_kwargs=dict(adapted))) for step in range(3)]
+
+    adapted: dict[str, Any] = {}
+    plain = answers(False)
+    assert all(map(torch.equal, plain, answers(True)))
+    for block in model.transformer_blocks:
+        block.attn.set_processor(FluxIPAdapterAttnProcessor(hidden_size=32, cross_attention_dim=32, num_tokens=(4,), scale=[5.0]))
+    adapted["ip_hidden_states"] = [picture]
+    found = answers(False)
+    assert not any(map(torch.equal, found, plain))
+    assert all(map(torch.equal, found, answers(True)))
+
+
 def test_modules_are_left_alone_by_plans_that_do_not_serve_them(model: FluxTransformer2DModel) -> None:
     with attached(model, None, steps=2, plan=lambda facts: Plan(Mask("10"), Reuse(), (Stack(0, 6),))) as session:
         session.begin()
         denoise(model, 2)
         patched = [name for name, module in model.named_modules() if "forward" in vars(module)]
-    assert patched == ["", *(f"transformer_blocks.{n}" for n in range(2)),
+    assert patched == [*(f"transformer_blocks.{n}" for n in range(2)),
                        *(f"single_transformer_blocks.{n}" for n in range(4))]
 
 

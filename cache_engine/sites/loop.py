@@ -1,0 +1,89 @@
+"""The denoise loop as a pipeline's scheduler tells of it: when a run begins, how many steps it has, when each is over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial, wraps
+from typing import Any
+
+import torch
+
+from ..records import Cancelled, EngineError
+from ..session import Session
+from .clock import Clock
+
+
+def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
+    """Set an attribute of one instance; when the stack closes, the instance has what it had."""
+    before = vars(item).get(name)
+    own = name in vars(item)
+    setattr(item, name, value)
+    exits.callback(lambda: setattr(item, name, before) if own else delattr(item, name))
+
+
+class Loop:
+    """A run is due when ``set_timesteps`` returns, and begins with the next call of the model: only then is it known where in the
+    timesteps the pipeline starts. A step ends when ``step`` returns."""
+
+    def __init__(self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None) -> None:
+        self.pipe, self.scheduler, self.session, self.clock, self.stop = pipe, pipe.scheduler, session, clock, stop
+        self.due = False
+        self.finite: list[tuple[int, torch.Tensor]] = []
+
+    def attach(self, exits: ExitStack) -> None:
+        for name, ours in (("set_timesteps", self.set_timesteps), ("step", self.step)):
+            own = getattr(self.scheduler, name)
+            replaced(exits, self.scheduler, name, wraps(own)(partial(ours, own)))
+
+    def set_timesteps(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.close()
+        result = original(*args, **kwargs)
+        self.session.end()
+        self.due = True
+        return result
+
+    def begin(self) -> None:
+        """The model is being called."""
+        if self.due:
+            self.due = False
+            self.finite.clear()
+            steps = len(self.scheduler.timesteps) - (getattr(self.scheduler, "begin_index", None) or 0)
+            self.session.begin(min(steps, getattr(self.pipe, "_num_timesteps", steps)))  # not every pipeline tells its scheduler
+
+    def step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        session, clock = self.session, self.clock
+        result = original(*args, **kwargs)
+        if session.step == 0 and session.calls_in_step:
+            self.check_start()
+        sample = result[0] if isinstance(result, tuple) else result.prev_sample
+        self.finite.append((session.step, torch.isfinite(sample).all()))
+        session.next_step()
+        if session.step == session.total:
+            clock.loop_ends = clock.synchronise()
+        if clock.live or session.step == session.total:  # elsewhere each look would hold the device up
+            broken = next((step for step, fine in self.finite if not clock.fetch(fine)), None)
+            self.finite.clear()
+            if broken is not None:
+                raise EngineError(f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
+                                  "instead of float16, or another model file.")
+        if self.stop is not None and self.stop.is_set():
+            raise Cancelled
+        return result
+
+    def check_start(self) -> None:
+        """After the first step. Raises EngineError where the pipeline has skipped timesteps and told nobody."""
+        times, found = self.scheduler.timesteps, (getattr(self.scheduler, "step_index", None) or 0) - 1
+        first = getattr(self.scheduler, "begin_index", None) or 0
+        if first + self.session.total == len(times) and first < found < len(times) and bool(times[first] != times[found]):
+            raise EngineError(f"steps: the run begins at step {found} of {len(times)}, which this pipeline told neither its scheduler "
+                              "(set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a strength of 1.")
+
+    def close(self) -> None:
+        """A run is over, as far as anybody says. Raises EngineError where it was shorter than its timesteps, and its scheduler
+        does not know at which of them it is, so that ``check_start`` could not see it."""
+        session = self.session
+        if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):
+            raise EngineError(f"steps: the run had {session.step} steps and was decided as the first of {session.total}; use a "
+                              "scheduler that knows its step_index, or a pipeline that sets _num_timesteps.")
