@@ -16,7 +16,7 @@ def same_compute(one: Comparison) -> Method:
     """The plain model with as many whole steps as the accelerated side's compute pays for."""
     steps = one.baseline.request.steps or 1
     paid = max(1, round(steps * one.accelerated.tflops / one.baseline.tflops))
-    return method_from({"name": "fewer_steps", "fraction": max(0.01, min(1.0, paid / steps))})
+    return method_from({"name": "fewer_steps", "fraction": float(f"{max(0.01, min(1.0, paid / steps)):.4g}")})
 
 
 def title(method: Mapping[str, Any]) -> str:

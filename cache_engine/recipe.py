@@ -6,6 +6,7 @@ Two parts are ours: the forecast's name, where it is not TaylorSeer's (``_dmd``)
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from .method import METHODS, Method
@@ -100,8 +101,9 @@ def _whole(key: str, value: str) -> int:
 
 
 def _exact(value: float) -> str:
-    """As short as it can be: two settings that differ are never written alike."""
-    return short if float(short := f"{value:.4g}") == value else repr(value)
+    """As short as it can be, in plain digits: two settings that differ are never written alike."""
+    text = format(Decimal(repr(float(value))), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_recipe(method: Method) -> str:
@@ -115,7 +117,7 @@ def format_recipe(method: Method) -> str:
     order = knobs["taylorseer_order"]
     text = (f"F{knobs['Fn_compute_blocks']}B{knobs['Bn_compute_blocks']}_W{knobs['max_warmup_steps']}"
             f"I{knobs['warmup_interval']}M{max(0, knobs['max_cached_steps'])}"
-            f"MC{max(0, knobs['max_continuous_cached_steps'])}_R{knobs['residual_diff_threshold']:.10g}"
+            f"MC{max(0, knobs['max_continuous_cached_steps'])}_R{_exact(knobs['residual_diff_threshold'])}"
             f"_T{int(order > 0)}O{order}")
     if knobs["predictor"] != "taylor":
         text += f"_{knobs['predictor']}"

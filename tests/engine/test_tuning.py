@@ -190,9 +190,11 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
 
 
-def test_a_value_that_no_recipe_carries_cannot_go_with_fewer_steps() -> None:
-    with pytest.raises(EngineError, match=r"fraction: F\d.* leaves out a knob"):
-        space.setting("dbcache", {"fraction": 0.5, "residual_diff_threshold": 0.123456789012}, facts_of(REQUEST))
+@pytest.mark.parametrize("knobs", [{"streak_rule": "before"}, {"residual_diff_threshold": 0.123456789012345}, {"predictor": "dmd"},
+                                   {"residual_diff_threshold": 1e-7}, {"steps_computation_mask": "1" * 28}])
+def test_every_knob_goes_along_into_fewer_steps(knobs: dict[str, Any]) -> None:
+    made = space.setting("dbcache", {"fraction": 0.5, **knobs}, facts_of(REQUEST.replaced(steps=56)))
+    assert space.opened(made) == space.Opened(METHODS["dbcache"](**knobs), 0.5)
 
 
 def test_several_methods_are_one_space() -> None:
