@@ -44,17 +44,17 @@ def parser() -> Parser:
     return main
 
 
-def _speak(**how: str) -> None:
+def _speak(encoding: str | None = None) -> None:
     """A console's own encoding may lack letters, which is no reason to lose what was said."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace", **how)
+        sys.stdout.reconfigure(encoding=encoding or sys.stdout.encoding, errors="replace")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     _speak()
     options = parser().parse_args(arguments)
     if options.json:
-        _speak(encoding="utf-8")  # whatever the console has: programs read JSON so
+        _speak("utf-8")  # whatever the console has: programs read JSON so
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")  # what libraries note on import is nobody's error
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:

@@ -104,7 +104,8 @@ def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(st
 
 def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
     """What it skips is neither judged nor counted by a survey."""
-    task = TASK.replaced(request=TASK.request.replaced(steps=8), goal=Goal(value=25), vary={"fora": {"interval": "2..5"}}, fewer_steps=False)
+    task = TASK.replaced(request=TASK.request.replaced(steps=8), goal=Goal(value=25), fewer_steps=False,
+                         vary={"fora": {"interval": "2..5"}})
     *_, last = tune(task, tmp_path)
     assert not any(one.known for one in last.candidates)
     assert last.verified
