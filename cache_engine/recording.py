@@ -47,10 +47,12 @@ def surveyed(model: Loaded, session: Session, clock: Clock, request: RunRequest,
         yield taking
     if clock.loop_begins is None or clock.loop_ends is None or len(recorder.calls) != facts.steps * len(facts.streams):
         return  # not the run that was asked for: nothing to judge others by
+    full, blocks = tflops or counted(partial(costs, request), facts)
+    batch = session.calls[0].batch  # both answers of a guidance may be asked for in one call: counted is one of them
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taking.survey = survey_of(
         recorder.fetched(), facts, request, model.engine, loop_seconds=clock.loop_ends - clock.loop_begins,
-        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=tflops or counted(partial(costs, request), facts))
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)), tflops=(batch * full, batch * blocks))
     taking.heard = recorder.heard()
 
 

@@ -95,9 +95,18 @@ def expected_of(candidates: Sequence[Candidate], goal: Goal, price: Costs) -> np
 def costs(candidates: Sequence[Candidate]) -> Costs:
     """Means over the prompts."""
     first = candidates[0].forecasts
-    return Costs(np.array([np.mean([one.tflops or one.baseline_tflops for one in candidate.forecasts]) for candidate in candidates]),
-                 np.array([np.mean([one.seconds for one in candidate.forecasts]) for candidate in candidates]),
+    tflops, seconds = np.array([np.mean([_cost(one) for one in candidate.forecasts], axis=0) for candidate in candidates]).T
+    return Costs(tflops, seconds,
                  float(np.mean([one.baseline_tflops for one in first])), float(np.mean([one.baseline_seconds for one in first])))
+
+
+def _cost(forecast: Forecast) -> tuple[float, float]:
+    """TFLOPs and seconds. What a survey cannot count, parts of blocks, is taken to be skipped whole: else no such setting would be run."""
+    if forecast.tflops is not None:
+        return forecast.tflops, forecast.seconds
+    modes = "".join(forecast.schedules.values())
+    computed = modes.count("C") / len(modes)
+    return computed * forecast.baseline_tflops, computed * forecast.seconds
 
 
 def features(candidates: Sequence[Candidate], price: Costs, expected: np.ndarray, facts: ModelFacts) -> np.ndarray:

@@ -13,9 +13,12 @@ from diffusers import (
     AutoencoderKL,
     ChromaPipeline,
     ChromaTransformer2DModel,
+    DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
 )
 
 from cache_engine.__main__ import main
@@ -119,3 +122,19 @@ def test_a_model_that_is_called_twice_a_step_is_tuned_with_one_sentence(
 def test_compute_of_one_answer_a_step_has_no_doubt(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["flops", *small(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["note"] == ""
+
+
+def test_a_survey_counts_both_answers_of_one_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    embedded, vae = embedded_and_vae()
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=3, cross_attention_dim=32, sample_size=32,
+        caption_channels=embedded.text_encoder_2.config.d_model, use_additional_conditions=False)
+    pipe = PixArtAlphaPipeline(embedded.tokenizer_2, embedded.text_encoder_2, vae, transformer, DPMSolverMultistepScheduler())
+    pipe.save_pretrained(tmp_path / "pixart")
+    code = main(["compare", "--model", str(tmp_path / "pixart"), "--steps", "6", "--size", "256x256", "--text-tokens", "16",
+                 "--prompt", "a red fox", "--set", "max_warmup_steps=1", "--set", "residual_diff_threshold=1",
+                 "--out", str(tmp_path / "out"), "--json"])
+    assert code == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["survey"]["schedule"] == result["accelerated"]["schedule"] == "Cccccc"
+    assert result["survey"]["tflops"] == pytest.approx(result["accelerated"]["tflops"])

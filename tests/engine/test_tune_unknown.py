@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,17 @@ def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(st
     *_, (_, several) = judged([DBCache(residual_diff_threshold=0), Spectrum()], [survey])
     assert [one.known for one in several] == [True, False]
     assert several[0].closeness == (IDENTICAL,)
+
+
+def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
+    """What it skips is neither judged nor counted by a survey."""
+    task = TASK.replaced(request=TASK.request.replaced(steps=8), goal=Goal(value=25), fewer_steps=False,
+                         vary={"fora": {"interval": "2..5"}})
+    *_, last = tune(task, tmp_path)
+    assert not any(one.known for one in last.candidates)
+    assert last.verified
+    assert last.best is not None
+    assert described(task, last)["best"]["measured"]["psnr_db"] >= 25
 
 
 def surveyed(standings: list[Standing]) -> Survey:
