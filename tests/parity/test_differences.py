@@ -11,6 +11,7 @@ from cache_engine.methods.dbcache import DBCache
 from cache_engine.records import EngineError
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
+from tests.engine.runs import footprint
 from tests.parity.loop import control_samples, denoise, tiny_flux
 from tests.parity.settings import ALWAYS, FLOAT32
 from tests.tiny_pipeline import draw, tiny_pipeline
@@ -159,6 +160,7 @@ def test_another_pipeline_of_the_class_changes_nothing(traps: Traps) -> None:
 def test_nothing_is_left_behind(traps: Traps) -> None:
     assert traps["after disable"] is True
     pipe = tiny_pipeline()
+    before = footprint(pipe)
     with attached(pipe, DBCache()):
-        assert "forward" in vars(pipe.transformer)
-    assert "forward" not in vars(pipe.transformer)
+        assert footprint(pipe) != before
+    assert footprint(pipe) == before
