@@ -22,7 +22,8 @@ from torch.overrides import TorchFunctionMode
 from .asked import Adapters, Asked, adapters_of
 from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
-from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, Tokens, active_sites
+from .predictors import Reuse
+from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, Stack, Tokens, active_sites
 from .schedules import Always, Fixed
 from .sites.attach import attached
 
@@ -95,6 +96,14 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
 def priced(site: Site) -> Site:
     """A site without what does not change the cost of a call: those that differ in nothing else are counted once."""
     return site._replace(steps=None, aging=0.0) if isinstance(site, Tokens) else site._replace(steps=None)
+
+
+PLAIN = Plan(Always(), Reuse(), ())
+
+
+def runs_plainly(plan: Plan, sites: Sequence[Site]) -> bool:
+    """Whether a computed call runs just what the plain model runs: beside stacks it only adds and compares, and that is not counted."""
+    return all(isinstance(site, Stack) for site in sites) and (plan.signal is None or plan.signal.kind == "front_residual")
 
 
 Counted = Callable[[Plan, Mode], float]
@@ -186,11 +195,10 @@ def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None,
 
     found: dict[tuple[tuple[Site, ...], Mode], float] = {}
     for sites in dict.fromkeys(active_sites(plan, step) for step in range(request.steps or 1)):
-        alone = plan._replace(schedule=Always(), sites=tuple(map(priced, sites))) if sites else Plan(
-            Always(), plan.predictor, ())
+        alone = plan._replace(schedule=Always(), sites=tuple(map(priced, sites)))
         modes: list[Mode] = ["C", *(site.serves for site in sites)]
         for mode in dict.fromkeys(modes):
-            found[sites, mode] = counted(alone, mode)
+            found[sites, mode] = counted(PLAIN if mode == "C" and runs_plainly(plan, sites) else alone, mode)
 
     def cost(mode: Mode, step: int) -> float:
         sites = active_sites(plan, step)

@@ -8,8 +8,7 @@ import gradio as gr
 
 from cache_engine import Comparison, difference
 
-from .. import contender, views
-from ..example import example
+from .. import contender, example, views
 from ..worker import Worker
 from .compare_parts import Parts, Updates
 
@@ -50,11 +49,11 @@ class Evidence:
         return next((run for _, run in rows if run.accelerated.method["name"] == "fewer_steps"), None)
 
     def last(self, values: Updates) -> Updates:
-        """The timeline back to the last whole result."""
+        """The timeline back to the last whole result, or to the recorded one."""
         one = self.worker.kept(values[self.parts.shown])
-        return {self.parts.timeline: views.timeline_of(one) if one else None}
+        return {self.parts.timeline: views.timeline_of(one) if one else example.timeline(example.example())}
 
     def gained(self, key: str, gain: float) -> tuple[Any, dict[str, Any]]:
-        one = self.worker.kept(key) if key else example()
+        one = self.worker.kept(key) if key else example.example()
         picture = difference(one.baseline.image, one.accelerated.image, gain) if one else gr.skip()
         return picture, views.difference_facts(one.quality if one else None, gain)

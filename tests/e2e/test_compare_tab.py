@@ -67,14 +67,16 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
 
 def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> None:
     page = visit.page
+    pictures, speed = page.locator("#pair img"), page.locator("[data-card=speed] .num")
+    before = (pictures.first.get_attribute("src"), pictures.last.get_attribute("src"), speed.inner_text())
     page.locator("#steps input").fill("200")
     page.locator("#steps input").blur()
     page.locator("#generate").click()
     expect(page.locator("#status")).to_contain_text(re.compile(r"step \d+ of 200"), timeout=RUN)
     page.locator("#stop").click()
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "stopped", timeout=20_000)
-    assert page.locator("#pair img").count() == 0
-    assert page.locator("[data-card=speed] .num").inner_text() == "–"
+    expect(page.locator("#timeline .cl-step")).to_have_count(28)  # what was there before: the recorded comparison
+    assert (pictures.first.get_attribute("src"), pictures.last.get_attribute("src"), speed.inner_text()) == before
     page.locator("#steps input").fill("6")
     page.locator("#steps input").blur()
     recipe(page, "F1B0_W2_R0.3_T0O0")

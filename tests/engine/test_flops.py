@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cache_engine import flops
 from cache_engine.method import METHODS
-from cache_engine.model import MODELS, resolve
+from cache_engine.model import MODELS, facts_of, resolve
 from cache_engine.records import EngineError, RunRequest
+from cache_engine.schedules import Always
 from cache_engine.session import walk
 from tests.parity.loop import tiny_flux
 
@@ -113,3 +115,14 @@ def test_another_thread_is_not_counted() -> None:
 def test_a_plan_that_does_not_fit_is_refused() -> None:
     with pytest.raises(EngineError, match="Fn_compute_blocks"):
         METHODS["dbcache"](Fn_compute_blocks=57).plan(MODELS["flux-dev"].facts(REQUEST))
+
+
+@pytest.mark.parametrize("knobs", [{}, {"Fn_compute_blocks": 3, "Bn_compute_blocks": 4, "taylorseer_order": 3}])
+def test_a_computed_call_beside_stacks_costs_what_the_plain_one_does(knobs: dict[str, Any]) -> None:
+    """So it is counted once for all of them."""
+    request = resolve(RunRequest(prompt="-"))
+    plan = METHODS["dbcache"](**knobs).plan(facts_of(request))
+    assert flops.runs_plainly(plan, plan.sites)
+    alone = plan._replace(schedule=Always(), sites=tuple(map(flops.priced, plan.sites)))
+    counted = flops._on_meta(None, request, None)
+    assert counted(alone, "C") == counted(flops.PLAIN, "C")
