@@ -18,20 +18,23 @@ def violations(page: Page) -> list[str]:
     return [f"{one['id']}: {node['target']}" for one in found for node in one["nodes"]]
 
 
-@pytest.mark.parametrize("visit", [{"viewport": size, "color_scheme": scheme} for size in (DESKTOP, PHONE) for scheme in ("light", "dark")],
-                         indirect=True, ids=lambda options: f"{options['viewport']['width']} {options['color_scheme']}")
+@pytest.mark.parametrize("visit", [{"viewport": DESKTOP}, {"viewport": PHONE}], indirect=True, ids=["desktop", "phone"])
 def test_no_tab_has_a_violation(visit: Visit) -> None:
-    """WCAG 2.2 A and AA. A step's column may be narrower than 24 px on a phone: scrubbing and the 44 px buttons stand for it."""
+    """WCAG 2.2 A and AA, light and dark. A step's column may be narrower than 24 px on a phone: scrubbing and the 44 px buttons stand
+    for it."""
     page = visit.page
     generate(page)
     page.locator("#take").click()
     expect(page.locator("#code textarea")).to_be_visible()
     found: list[str] = []
-    for tab in ("Compare", "Tune", "Published", "About"):
-        page.get_by_role("tab", name=tab).click()
-        expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-        found += [f"{tab}: {one}" for one in violations(page)]
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+    for scheme in ("light", "dark"):
+        for tab in ("Compare", "Tune", "Published", "About"):
+            page.get_by_role("tab", name=tab).click()
+            expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+            found += [f"{scheme}, {tab}: {one}" for one in violations(page)]
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+        page.locator(".cl-header button").click()
+        expect(page.locator("body.dark")).to_have_count(1 if scheme == "light" else 0)
     assert found == []
 
 
