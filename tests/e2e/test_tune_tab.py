@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,9 @@ MORE = tuple(f"a {thing} on a {ground} background" for thing in ("car", "star") 
 def wish(page: Page, floor: str = "30", prompts: tuple[str, ...] = PROMPTS) -> None:
     page.locator("#tune-value input").fill(floor)
     page.locator("#tune-more button").first.click()
+    for name in ("vary", "prompts", "acceptance"):
+        expect(page.locator(f"#tune-{name} textarea")).to_have_value(re.compile(r"\w"))  # a field is filled as it unfolds
+    page.wait_for_timeout(500)
     for name, text in (("vary", VARY), ("prompts", "\n".join(prompts)), ("acceptance", "a pig on a green background")):
         page.locator(f"#tune-{name} textarea").fill(text)
     expect(page.locator("#tune-said")).to_contain_text(
