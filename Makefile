@@ -14,8 +14,8 @@ export HOST PORT MODEL
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
-# Three processes of one thread each on two cores, for browser tests mostly wait; a file's tests share what they set up.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+# Two processes of one thread each; a file's tests share what they set up. Browser tests run alone: beside others their clicks come late.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
 .PHONY: run test lint unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
@@ -25,7 +25,8 @@ run: $(VENV)/.run
 
 test: lint
 	$(RUN) tests/browser.py --install
-	$(RUN) -m pytest $(SIDE_BY_SIDE) --durations=20
+	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) --durations=20
+	$(RUN) -m pytest tests/e2e --durations=20
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .

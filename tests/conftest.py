@@ -14,16 +14,11 @@ import pytest
 from tests import browser
 
 LAST = ("tests/parity/", "tests/e2e/")
-LONGEST = "tests/e2e/test_tune_tab.py"  # mostly waits: others run beside it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests first, then parity, then the browser: a plain mistake shows early. What takes longest is begun at once."""
-    def place(item: pytest.Item) -> int:
-        return -1 if item.nodeid.startswith(LONGEST) else max(
-            0, *(place * item.nodeid.startswith(part) for place, part in enumerate(LAST, 1)))
-
-    items.sort(key=place)
+    """Unit tests first, then parity, then the browser: a plain mistake shows early."""
+    items.sort(key=lambda item: max(0, *(place * item.nodeid.startswith(part) for place, part in enumerate(LAST, 1))))
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,10 @@ class Expected:
         """A knob was moved."""
         return self._answer(values, self.setting.moved(values), self.setting.described(values))
 
+    def stepped(self, values: Updates) -> Updates:
+        """The steps were changed. That moves no knob, so the recipe, which may be typed at this moment, is left alone."""
+        return {part: now for part, now in self.moved(values).items() if part not in (self.parts.recipe_text, self.parts.recipe)}
+
     def _answer(self, values: Updates, told: Updates, described: dict[str, Any], *, top: float | None = None) -> Updates:
         """What the setting's own components become, and the evidence where the setting is whole."""
         status = told.get(self.parts.status)

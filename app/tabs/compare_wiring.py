@@ -116,7 +116,8 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
             gr.on(coupled, setting.bounds, inputs=inputs, outputs=setting.bounded, trigger_mode="always_last", **AT_ONCE)
     everything = {"inputs": {*where, *parts.knobs.values()}, **AT_ONCE}
     parts.steps.change(setting.bounds, outputs=setting.bounded, trigger_mode="always_last", **everything)
-    parts.steps.input(expected.moved, outputs=told, trigger_mode="always_last", **everything)
+    kept = (parts.recipe_text, parts.recipe)
+    parts.steps.input(expected.stepped, outputs=[part for part in told if part not in kept], trigger_mode="always_last", **everything)
     parts.steps.change(expected.again, outputs=expected.drawn_outputs, trigger_mode="always_last", **everything)  # put in, not typed
     masks = [part for (_, name), part in parts.knobs.items() if name in (MASK, "steps_computation_policy")]
     own = [parts.knobs["dbcache", LIMIT], parts.knobs["dbcache", "max_warmup_steps"]]
