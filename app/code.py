@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from cache_engine import METHODS, MODELS, Comparison, Method, RunRequest, method_from, parse_recipe
+from cache_engine import METHODS, MODELS, Comparison, Method, RunRequest, method_from
 
 KINDS = ("Your pipeline", "Command line", "cache-dit", "diffusers")
 WIDTH = 100  # a longer call is written one argument a line
@@ -35,9 +35,8 @@ def code_of(comparison: Comparison, kind: str) -> str:
 
 def method_within(method: Method) -> Method | None:
     """What caches in the run's own steps: of fewer steps that which they hold, of a method that caches nothing None."""
-    described = method.described()
     if method.name == "fewer_steps":
-        return parse_recipe(described["cache"]) if described["cache"].strip() else None
+        return getattr(method, "within", None)
     return None if method.name == "baseline" else method
 
 
@@ -48,9 +47,9 @@ def command(request: RunRequest, method: Method) -> str:
         given.append(f"--negative-prompt {shlex.quote(request.negative_prompt)}")
     given.append(f"--seed {request.seed} --steps {request.steps} --size {request.width}x{request.height} "
                  f"--text-tokens {request.max_sequence_length}")
-    given += [f"{option} {value:g}" for option, value in (("--guidance", request.guidance), ("--true-cfg-scale", request.true_cfg_scale))
+    given += [f"{option} {value!r}" for option, value in (("--guidance", request.guidance), ("--true-cfg-scale", request.true_cfg_scale))
               if value is not None]
-    given += [f"--lora FILE:{lora.weight:g}" for lora in request.loras] + ["--image FILE"] * (request.image is not None)
+    given += [f"--lora FILE:{lora.weight!r}" for lora in request.loras] + ["--image FILE"] * (request.image is not None)
     knobs = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in changed(method).items()]
     given.append(" ".join([f"--method {method.name}", *knobs]))
     return " \\\n  ".join(["python -m cache_engine compare", *given, "--out out"]) + "\n"
@@ -124,4 +123,3 @@ def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str
                      "nothing else\n# (F1, B0, no warm-up, no limits, no forecast, no mask).")
     config = f"FirstBlockCacheConfig(threshold={knobs['residual_diff_threshold']!r})"
     return ["from diffusers import FirstBlockCacheConfig"], f"pipe.transformer.enable_cache({config})", ""
-

@@ -83,8 +83,7 @@ def _wire_both(parts: Parts, worker: Worker) -> None:
             return {parts.both: now}
         return {parts.both: now, parts.status: views.idle(now)}
 
-    fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.lora, parts.weight,
-              parts.picture, parts.repeats}
+    fields = parts.request | {parts.repeats}
     inputs = {*fields, parts.shown, parts.both, parts.job}
     gr.on([field.change for field in fields], asked, inputs=inputs, outputs=[parts.both, parts.status], trigger_mode="always_last",
           **AT_ONCE)

@@ -85,6 +85,11 @@ class Parts:
     locked: Any = None  # whether the seed is kept
     painted: Any = None  # [mask, steps forced by hand]: they are marked as long as the mask is this one
 
+    @property
+    def request(self) -> set[Any]:
+        """The fields that a request is made of."""
+        return {self.prompt, self.model, self.size, self.seed, self.steps, self.guidance, self.cfg, self.lora, self.weight, self.picture}
+
 
 def buttons(parts: Parts, *, running: bool) -> Updates:
     """Generate and Stop, while something runs and when it is over."""

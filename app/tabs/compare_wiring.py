@@ -28,8 +28,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     evidence = Evidence(parts, worker)
     setting = Setting(parts)
     expected = Expected(parts, worker, setting, evidence)
-    request_fields = {parts.prompt, parts.model, parts.size, parts.seed, parts.steps, parts.guidance, parts.cfg, parts.locked,
-                      parts.lora, parts.weight, parts.picture, parts.repeats}
+    request_fields = parts.request | {parts.locked, parts.repeats}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
     everything = request_fields | knobs | {parts.job, parts.done, parts.shown, parts.gain}
 

@@ -37,12 +37,10 @@ class Tune:
 
     def wire(self, tab: gr.Tab, page: gr.Blocks) -> None:
         parts, there = self.parts, self.compare
-        request = {there.prompt, there.model, there.size, there.seed, there.steps, there.guidance, there.cfg, there.lora, there.weight,
-                   there.picture}
         wish = {parts.mode, parts.goal, parts.value, parts.share, parts.methods, parts.vary, parts.fewer, parts.prompts, parts.acceptance,
                 *(part for axis in parts.axes for part in axis)}
         looked = {parts.job, parts.chosen, parts.order, parts.seen, parts.pictured, parts.near, parts.speed, parts.rows}
-        asked = request | wish | {there.chosen, *there.knobs.values()}
+        asked = there.request | wish | {there.chosen, *there.knobs.values()}
         drawn: dict[str, Any] = {"inputs": looked, "outputs": self.drawn_outputs}
 
         parts.mode.input(lambda mode: [gr.Row(visible=mode == FIND), gr.Row(visible=mode != FIND), gr.Accordion(visible=mode == FIND)],

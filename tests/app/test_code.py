@@ -69,7 +69,7 @@ def test_the_command_says_the_same_request_and_method() -> None:
     from cache_engine.commands.shared import method_of, number
 
     method = dbcache(steps_computation_mask="1" * 28, residual_diff_threshold=0.075)
-    one = made(method, prompt="$HOME `x` 'y'", negative_prompt="blurry; rm", seed=5)
+    one = made(method, prompt="$HOME `x` 'y'", negative_prompt="blurry; rm", seed=5, true_cfg_scale=2.12345678901)
     words = shlex.split(code_of(one, "Command line").replace("\\\n", ""))
     given = parser().parse_args(words[3:])
     assert method_of(given) == method_from(one.accelerated.method)
