@@ -151,20 +151,20 @@ class Worker:
             with self._turn:
                 self._turn.wait_for(lambda: self._waiting or self._warming or self._recorder.due or self.long.due)
                 work = self._next()
+            ended: Comparison | Exception | None = None
             try:
                 self._preload()
-                work()
+                ended = work()
             except Exception as error:  # the thread must outlive any job
-                told = self._explained(error)
-                if self._running:
-                    self._running.events.put(told)
-                else:  # only preloading fails outside a comparison
-                    self.long.fail(str(told))
-            finally:
-                with self._turn:
-                    self._running, self._warming = None, False
+                ended = self._explained(error)
+            with self._turn:
+                job, self._running, self._warming = self._running, None, False
+            if job and ended:  # told only now: who hears of the end may ask for the next at once
+                job.events.put(ended)
+            elif ended:  # only preloading fails outside a comparison
+                self.long.fail(str(ended))
 
-    def _next(self) -> Callable[[], object]:
+    def _next(self) -> Callable[[], Comparison | None]:
         """Comparisons first, then records, then long jobs; but after each of the others a long job draws one picture."""
         fair = self.long.due and self._others
         self._others = not fair
@@ -192,9 +192,9 @@ class Worker:
                                   "anew with `pip install -r requirements.txt`, start again and try again.") from error
             self.loaded, self._warming = True, False
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job) -> Comparison:
         def emit(event: Event) -> None:
-            if not isinstance(event, Comparison):  # it ends the watching, so it goes last, when it is kept
+            if not isinstance(event, Comparison):  # it ends the watching, so it goes last, when it is kept and nothing runs any more
                 job.events.put(event)
 
         if job.stop.is_set():
@@ -207,7 +207,7 @@ class Worker:
             self._kept[job.key] = result
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
-        job.events.put(result)
+        return result
 
     @staticmethod
     def _explained(error: Exception) -> Exception:

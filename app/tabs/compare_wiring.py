@@ -53,23 +53,28 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
                 live.take(events)
                 yield {parts.status: live.status()} | ({parts.timeline: live.timeline()} if live.due() else {})
         except Cancelled:
-            yield buttons(parts, running=False) | evidence.last(values) | {parts.status: views.stopped(live.progress)}
+            yield evidence.last(values) | {parts.status: views.stopped(live.progress)}
             return
         except EngineError as error:
-            yield buttons(parts, running=False) | evidence.last(values) | {parts.status: views.failed(str(error))}
+            yield evidence.last(values) | {parts.status: views.failed(str(error))}
             return
         done = [*values[parts.done], job.key]
-        yield (buttons(parts, running=False) | {parts.done: done, parts.status: live.status()}
+        yield ({parts.done: done, parts.status: live.status()}
                | evidence.of(job.key, done, values[parts.gain], setting.published(values)))
 
     outputs = [parts.job, parts.done, parts.shown, parts.generate, parts.stop, parts.status, parts.seed, *evidence.outputs]
     ran = gr.on([parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET)
 
+    def ready(key: str) -> Updates:
+        """The buttons once nothing is on its way. A browser drops a click on Generate until it knows that the last one's run is over."""
+        return buttons(parts, running=worker.busy_with(key))
+
     def stop(key: str) -> Updates:
         """Where nothing is on its way any more (the connection was lost), the buttons are put right."""
-        return {parts.stop: gr.skip()} if worker.cancel(key) else buttons(parts, running=False)
+        return {parts.stop: gr.skip()} if worker.cancel(key) else ready(key)
 
-    parts.stop.click(stop, inputs=[parts.job], outputs=[parts.generate, parts.stop], **AT_ONCE)
+    for event, answer in ((ran.then, ready), (parts.stop.click, stop)):
+        event(answer, inputs=[parts.job], outputs=[parts.generate, parts.stop], **AT_ONCE)
 
     def again(done: list[str], gain: float, event: gr.EventData) -> Updates:
         rows = evidence.rows(done)

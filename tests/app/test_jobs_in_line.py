@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from app.kinds import sweep_from, tune_from
 from app.longjobs import MOST_IN_LINE, LongJobs
 from app.store import Store
 from app.worker import Worker
-from cache_engine import METHODS, EngineError, Goal, RunRequest, SweepTask, TuneTask
+from cache_engine import METHODS, Comparison, EngineError, Goal, RunRequest, SweepTask, TuneTask
 from tests.app.drawing import REQUEST, TASK, Drawing, long, steps
+from tests.app.made import QUALITY, run
 
 
 def test_no_more_than_may_be_in_line_and_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
@@ -75,6 +78,31 @@ def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
     steps(found)
     assert found.one(second).state == "done"
     assert (found.snapshot(second) or {})["doing"] == second
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_hears_of_the_end_finds_the_worker_free(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
+    monkeypatch.setattr(engine, "preload", lambda: None)
+    ready, busy = threading.Event(), list[bool]()
+
+    def compared(*_: Any, **__: Any) -> Comparison:
+        ready.wait(20)
+        if fails:
+            raise EngineError("model: it cannot be loaded.")
+        return Comparison(run(METHODS["baseline"]()), run(METHODS["dbcache"]()), QUALITY, False)
+
+    class Heard(queue.SimpleQueue[Any]):
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+            busy.append(worker.busy_with(job.key))
+            super().put(item, block, timeout)
+
+    worker = Worker(compared, None, LongJobs(None))
+    job = worker.submit(REQUEST, METHODS["dbcache"]())
+    job.events = Heard()
+    ready.set()
+    with pytest.raises(EngineError, match="cannot be loaded") if fails else nullcontext():
+        list(worker.watch(job))
+    assert busy == [False]
 
 
 def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

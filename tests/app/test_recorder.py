@@ -93,7 +93,7 @@ def test_a_comparison_stops_the_recording_which_is_begun_anew() -> None:
     assert (state.expected, state.step, state.steps) == (True, 3, 28)
     assert worker.state()["recording"]
     second = worker.submit(BASELINE.request.replaced(seed=2), METHODS["baseline"]())
-    assert eventually(lambda: worker.kept(second.key))
+    list(worker.watch(second))
     assert not worker.busy_with(second.key)
     finish.set()
     assert eventually(lambda: order.count("recorded") == 2)

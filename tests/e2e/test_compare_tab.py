@@ -195,3 +195,20 @@ def test_a_second_run_is_not_begun_from_the_prompt(visit: Visit) -> None:
     expect(page.locator("#stop button, button#stop").first).to_be_disabled()
     page.wait_for_timeout(1000)  # a second one would be on its way by now
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done")
+
+
+def test_the_click_at_the_very_moment_that_generate_comes_back_is_a_run(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#steps input").fill("4")
+    page.locator("#steps input").blur()
+    page.evaluate("""() => {
+      const button = document.querySelector('#generate');
+      let off = button.disabled, more = 2;
+      new MutationObserver(() => {
+        if (off && !button.disabled && more-- > 0) button.click();
+        off = button.disabled;
+      }).observe(button, { attributes: true });
+    }""")
+    page.locator("#generate").click()
+    expect(page.locator("#runs [data-index]")).to_have_count(3, timeout=RUN)
+    expect(page.locator("#generate")).to_be_enabled()
