@@ -32,7 +32,7 @@ def press(page: Page, group: str, name: str) -> None:
 
 
 PROMPTS = ("a fox on a blue background", "a big owl on a pink background")
-MORE = tuple(f"a {thing} on a {ground} background" for thing in ("car", "star") for ground in ("red", "white"))
+MORE = tuple(f"a {thing} on a red background" for thing in ("car", "star", "fox"))  # enough for one to be on its way when it is looked at
 
 
 def wish(page: Page, floor: str = "30", prompts: tuple[str, ...] = PROMPTS) -> None:
@@ -176,6 +176,8 @@ def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(browse
     page.locator("#tune-start").click()
     expect(page.locator("#tune-jobs li")).to_have_count(1)
     page.locator("#tune-value input").fill("45")
+    page.locator("#tune-prompts textarea").fill(MORE[0])
+    expect(page.locator("#tune-said")).to_contain_text("judged from 1 plain run")
     page.locator("#tune-start").click()
     expect(page.locator("#tune-jobs li")).to_have_count(2)
     page.get_by_role("tab", name="Compare").click()
