@@ -13,9 +13,10 @@ from . import api, views
 from .components import header
 from .components.theme import css, theme
 from .form import default_model
+from .history import History, history_folder
 from .longjobs import LongJobs
 from .store import Store, home
-from .tabs import about, compare, published, tune
+from .tabs import about, compare, history, published, tune
 from .tabs.tune_wiring import Tune
 from .worker import Worker
 from .zerogpu import comparer, on_zerogpu
@@ -27,15 +28,18 @@ MOST_WAITING = 24
 def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
     lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
-    worker = Worker(comparer(), None if lent else recorded, LongJobs(None if lent else Store()))
+    worker = Worker(comparer(), None if lent else recorded, LongJobs(None if lent else Store()), History(history_folder()))
     model = default_model(lent_model() if lent else os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")
         with gr.Tabs(elem_classes="cl-tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
-                parts = compare.build(worker, model, page)
+                parts, follow = compare.build(worker, model, page)
             with gr.Tab("Tune", id="tune") as tuning:
                 tuned = tune.build(model)
+            if worker.history.folder:
+                with gr.Tab("History", id="history") as past:
+                    history.build(past, tabs, parts, worker, follow)
             with gr.Tab("Published", id="published"):
                 published.build(parts, tabs)
             with gr.Tab("About", id="about"):
@@ -58,4 +62,5 @@ def _state(worker: Worker) -> str:
 def launch_options() -> dict[str, Any]:
     """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a LoRA is."""
     return {"theme": theme(), "css": css(), "ssr_mode": False, "run_history": False, "enable_monitoring": False,
-            "max_file_size": "1gb", "allowed_paths": [str(home() / "jobs")], "show_error": False, "footer_links": ["api"], "pwa": False}
+            "max_file_size": "1gb", "allowed_paths": [str(home() / name) for name in ("jobs", "history")], "show_error": False,
+            "footer_links": ["api"], "pwa": False}

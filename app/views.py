@@ -199,7 +199,7 @@ def recipe_parts(recipe: str, preset: str | None = None) -> View:
              "MC": ("in row", "max_continuous_cached_steps, 0 is no limit"), "R": ("limit", "residual_diff_threshold"),
              "T": ("Taylor", "taylorseer_order"), "SCM": ("mask", "steps_computation_mask")}
     known = dict(_parts(preset or recipe))
-    return {"parts": [{"code": letter + value, "word": names[letter][0], "title": names[letter][1],
+    return {"text": recipe, "parts": [{"code": letter + value, "word": names[letter][0], "title": names[letter][1],
                        "changed": known.get(letter) != value} for letter, value in _parts(recipe)]}
 
 

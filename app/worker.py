@@ -17,6 +17,7 @@ from functools import partial
 
 from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, RunResult, compared, preload, recorded
 
+from .history import History
 from .line import Costly, Job, Waiting
 from .longjobs import LongJobs
 from .recorder import Record, Recorder
@@ -31,8 +32,9 @@ class Worker:
     """One thread for one device, started by the first thing there is to do."""
 
     def __init__(self, compared: Callable[..., Comparison] = compared,
-                 record: Callable[..., RunResult] | None = recorded, long: LongJobs | None = None) -> None:
+                 record: Callable[..., RunResult] | None = recorded, long: LongJobs | None = None, history: History | None = None) -> None:
         self._compared = compared
+        self.history = history or History(None)
         self.long = long or LongJobs(None)
         self.long.heard = self._told_of_long
         self.loaded = False  # torch and diffusers are imported
@@ -100,9 +102,18 @@ class Worker:
         return self._compared.told(request, method) if isinstance(self._compared, Costly) else ""
 
     def kept(self, key: str) -> Comparison | None:
-        """A finished comparison, while it is remembered."""
+        """A finished comparison, while it is remembered or kept on disk."""
         with self._turn:
-            return self._kept.get(key)
+            found = self._kept.get(key)
+        if found is None and (found := self.history.comparison(key)):
+            self._remember(key, found)
+        return found
+
+    def survey(self, comparison: Comparison) -> None:
+        """Have its baseline recorded, when nobody waits: one that was kept on disk has no record."""
+        with self._turn:
+            self._recorder.add(comparison.baseline)
+            self._wake()
 
     def record(self, comparison: Comparison) -> Record:
         """What other settings can be judged by on the comparison's baseline."""
@@ -161,6 +172,8 @@ class Worker:
                 job, self._running, self._warming = self._running, None, False
             if job and ended:  # told only now: who hears of the end may ask for the next at once
                 job.events.put(ended)
+                if isinstance(ended, Comparison):
+                    self.history.add(job.key, ended)
             elif ended:  # only preloading fails outside a comparison
                 self.long.fail(str(ended))
 
@@ -203,11 +216,14 @@ class Worker:
         result = job.context.run(self._compared, job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop, **more)
         self._recorder.add(result.baseline)
         result = result._replace(baseline=result.baseline._replace(survey=None))  # Baselines alone keep surveys, and count them
+        self._remember(job.key, result)
+        return result
+
+    def _remember(self, key: str, result: Comparison) -> None:
         with self._turn:
-            self._kept[job.key] = result
+            self._kept[key] = result
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
-        return result
 
     @staticmethod
     def _explained(error: Exception) -> Exception:

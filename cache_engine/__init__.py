@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .benchmark.outcome import Measured, Outcome, outcome_from
     from .comparison import Baselines, compare, compared, recorded, repeats_of
     from .footprint import cache_bytes
-    from .kept import keep_baseline, kept_baseline, kept_comparison
+    from .kept import keep_baseline, keep_comparison, kept_baseline, kept_comparison
     from .likeness import Likeness, likeness_of
     from .loading import engine_of, preload, preload_model
     from .method import METHODS, Knob, Method, method_from
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Seconds,
         SideDone,
         StepTrace,
+        clock,
     )
     from .report import described, foretold
     from .runner import run
@@ -61,7 +62,7 @@ _HOME = {
     "benchmark.outcome": ("Measured", "Outcome", "outcome_from"),
     "comparison": ("Baselines", "compare", "compared", "recorded", "repeats_of"),
     "footprint": ("cache_bytes",),
-    "kept": ("keep_baseline", "kept_baseline", "kept_comparison"),
+    "kept": ("keep_baseline", "keep_comparison", "kept_baseline", "kept_comparison"),
     "likeness": ("Likeness", "likeness_of"),
     "loading": ("engine_of", "preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
@@ -69,7 +70,7 @@ _HOME = {
     "quality": ("difference",),
     "recipe": ("BASELINE", "format_recipe", "is_recipe", "parse_recipe", "read_name"),
     "records": ("Cancelled", "Comparison", "Decision", "Engine", "EngineError", "Event", "ModelFacts", "Plan", "Progress",
-                "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace"),
+                "Quality", "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "clock"),
     "report": ("described", "foretold"),
     "runner": ("run",),
     "simulation": ("Forecast", "simulate"),
@@ -88,8 +89,8 @@ __all__ = [
     "Goal", "Knob", "Likeness", "METHODS", "MODELS", "Measured", "Method", "ModelFacts", "ModelSpec", "Outcome", "Plan",
     "Progress", "Quality",
     "RunRequest", "RunResult", "Seconds", "SideDone", "StepTrace", "Survey", "SweepTask", "TuneTask", "USUAL", "attached", "cache_bytes",
-    "compare", "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier", "is_recipe",
-    "keep_baseline", "kept_baseline", "kept_comparison", "likeness_of", "method_from", "outcome_from",
+    "clock", "compare", "compared", "described", "difference", "engine_of", "facts_of", "foretold", "format_recipe", "frontier",
+    "is_recipe", "keep_baseline", "keep_comparison", "kept_baseline", "kept_comparison", "likeness_of", "method_from", "outcome_from",
     "parse_recipe", "preload", "preload_model", "read_name", "recorded", "repeats_of", "resolve", "run", "simulate", "swept", "tunable",
     "tuned",
 ]

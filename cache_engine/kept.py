@@ -14,23 +14,36 @@ from .method import METHODS, Method, method_from
 from .quality import measure
 from .recipe import format_recipe
 from .records import Comparison, Engine, EngineError, RunRequest, RunResult, Seconds, Side, StepTrace
-from .report import side
-from .survey import load
+from .report import described, side
+from .survey import Survey, load
 
-RESULT, PICTURE, SURVEY = "result.json", "baseline.png", "survey.npz"
+RESULT, SURVEY = "result.json", "survey.npz"
 
 
 def keep_baseline(baseline: RunResult, folder: Path) -> None:
     """Make the folder. Raises EngineError where it cannot be written."""
     data = {"request": baseline.request.model_dump(), "engine": baseline.engine.model_dump(), "baseline": side(baseline)}
+    _write(folder, data, {"baseline": baseline.image}, baseline.survey)
+
+
+def keep_comparison(comparison: Comparison, folder: Path, *, difference: Image.Image | None = None, **more: Any) -> dict[str, Any]:
+    """Make the folder. What result.json then says, ``more`` among it. Raises EngineError where it cannot be written."""
+    pictures = {"baseline": comparison.baseline.image, "accelerated": comparison.accelerated.image, "difference": difference}
+    data = described(comparison) | more
+    _write(folder, data, {name: picture for name, picture in pictures.items() if picture is not None}, comparison.baseline.survey)
+    return data
+
+
+def _write(folder: Path, data: dict[str, Any], pictures: dict[str, Image.Image], survey: Survey | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        baseline.image.save(folder / PICTURE)
-        if baseline.survey is not None:
-            baseline.survey.save(folder / SURVEY)
+        for name, picture in pictures.items():
+            picture.save(folder / f"{name}.png")
+        if survey is not None:
+            survey.save(folder / SURVEY)
         (folder / RESULT).write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")  # last: it says that all is there
     except OSError as error:
-        raise EngineError(f"baselines: {folder} cannot be written ({error.strerror or type(error).__name__}); choose another folder, or "
+        raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another folder, or "
                           "make room.") from None
 
 

@@ -113,6 +113,12 @@ class Seconds(NamedTuple):
         return sum(self)
 
 
+def clock(finished: float, now: float | None = None) -> str:
+    """Unix time as this machine's clock shows it; with the day where it is not today's."""
+    then, today = time.localtime(finished), time.localtime(now)
+    return time.strftime("%H:%M" if then[:3] == today[:3] else "%d %b, %H:%M" if then[0] == today[0] else "%d %b %Y", then)
+
+
 class RunResult(NamedTuple):
     """One picture and how it came about. Pickles."""
 
@@ -142,7 +148,7 @@ class RunResult(NamedTuple):
 
     @property
     def clock(self) -> str:
-        return time.strftime("%H:%M", time.localtime(self.finished))
+        return clock(self.finished)
 
 
 class Quality(NamedTuple):

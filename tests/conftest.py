@@ -21,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: max(0, *(place * item.nodeid.startswith(part) for place, part in enumerate(LAST, 1))))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a page keeps is not put among this user's runs."""
+    os.environ["CACHELENS_DIR"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of the browser. Missing is a failure, not a skip: the page's tests are part of the proof."""

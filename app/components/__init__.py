@@ -15,8 +15,8 @@ difference    views.difference_facts(quality | None, gain)               none   
 runs          views.runs(comparisons, chosen)                            choose {index} (of the list)    .cl-runs [data-index]
 recipe        views.recipe_parts(recipe, preset_recipe | None)           none                            .cl-recipe [data-part]
 chart         published_views.chart, tune_chart.drawn                   choose {id}, open {id}          .cl-chart [data-id]
-sheet         published_views | tune_views .sheet(...)                   choose {id}                     .cl-sheet [data-id]
-setting       published_views | yours | tune_views .card(...)            none                            .cl-setting dd
+sheet         published_views | tune_views | history_views .sheet(..)    choose {id}                     .cl-sheet [data-id]
+setting       published_ | tune_ | history_views | yours .card(...)      none                            .cl-setting dd
 notes         published_notes.read_with_care(model, quality, speed)      none                            .cl-notes li
 strips        tune_views.margins(setting, goal)                          none                            .cl-strips .track b
 jobs          job_views.jobs(jobs, chosen)                               choose {key}, act {key, act}    .cl-jobs [data-key]
@@ -46,12 +46,12 @@ times       {"rows": [{"side", "label", "parts": [{"name", "share", "text"}], "t
 difference  {"rows": [{"name", "text"}], "top": "32 and more"}
 runs        {"steps", "unit", "chosen", "rows": [{"index", "recipe", "modes", "faster", "flops", "psnr", "word", "when"}],
             "baseline": row | None}
-recipe      {"parts": [{"code", "word", "title", "changed"}]}
+recipe      {"text": the whole, "parts": [{"code", "word", "title", "changed"}]}
 chart       {"title", "points": [{"id", "x", "y", "mark", "name", "lines": [..], "label", "strong", "picture"}], "chosen": id,
             "x", "y": {"name", "ticks": [{"place", "text"}]}, "hint", "note", "legend": [{"mark", "text"}], "empty": sentence,
             "lines": [{"kind", "points": [[x, y]]}], "cloud": [[x, y]], "band": [[x, low, high]], "limit": {"y" | "x", "text"} | None}
 sheet       {"title", "count", "columns": [{"text", "kind": "name" | "number" | "now"}], "sort": {"column", "down"}, "chosen",
-            "rows": [{"id", "mark", "tag", "mono", "cells": [{"text", "sort"} | {"strip", "sort"}]}], "note", "empty",
+            "rows": [{"id", "mark", "tag", "mono", "picture", "cells": [{"text", "sort"} | {"strip", "sort"}]}], "note", "empty",
             "file": None | {"name", "text"}}
 setting     {"title", "kind", "code", "bars": [{"name", "share", "text", "look"}], "facts": [{"name", "text"}], "notes": [..]}
 notes       {"title", "notes": [{"title", "text", "on"}]}

@@ -59,13 +59,19 @@ function arrived(picture) {
   if (!frame) return;
   fit(picture);
   frames.observe(frame);
-  const around = picture.closest('button'); // gradio's own has no name
-  if (around) around.setAttribute('aria-label', frame.querySelector('label')?.textContent.trim() || 'Picture');
+  named(picture.closest('button'));
+}
+// The button around a picture is gradio's own and has no name.
+function named(around) {
+  if (around) around.setAttribute('aria-label', around.closest('.cl-fit').querySelector('label')?.textContent.trim() || 'Picture');
 }
 document.addEventListener('load', (event) => arrived(event.target), true);
 document.querySelectorAll('.cl-fit img').forEach(arrived);
 
 // Gradio's empty pictures carry a label that only an image may have.
-const nameEmpty = () => document.querySelectorAll('.empty[aria-label]:not([role])').forEach((node) => node.setAttribute('role', 'img'));
-new MutationObserver(nameEmpty).observe(document.body, { subtree: true, childList: true });
-nameEmpty();
+function nameAll() {
+  document.querySelectorAll('.empty[aria-label]:not([role])').forEach((node) => node.setAttribute('role', 'img'));
+  document.querySelectorAll('.cl-fit button:not([aria-label]):has(> .image-frame)').forEach(named);
+}
+new MutationObserver(nameAll).observe(document.body, { subtree: true, childList: true });
+nameAll();

@@ -5,7 +5,7 @@ const save = make('button', { type: 'button', class: 'cl-btn save' }, 'CSV');
 const title = make('h2'), table = make('table', {}, make('thead', {}, heads), body), tall = make('div', { class: 'tall' }, table);
 set(root, { class: 'cl-sheet cl-card', role: 'group' }, make('header', {}, title, count, save), none, tall, note);
 
-const MARKS = { ring: '○', dot: '●', running: '◑', diamond: '◆', triangle: '▲', cross: '×', square: '■', expected: '◌', edge: '◆' };
+const MARKS = { ring: '○', dot: '●', running: '◑', diamond: '◆', triangle: '▲', cross: '×', square: '■', pinned: '★', expected: '◌', edge: '◆' };
 
 function head({ text, kind }, i) {
   const button = make('button', { type: 'button' }, text);
@@ -13,10 +13,10 @@ function head({ text, kind }, i) {
   return make('th', { scope: 'col', class: kind, 'aria-sort': sort.column === i ? (sort.down ? 'descending' : 'ascending') : null }, button);
 }
 
-function row({ id, mark, tag, mono, cells }, i) {
+function row({ id, mark, tag, mono, picture, cells }, i) {
   const name = make('button', { type: 'button', class: mono && 'mono', tabindex: i === active ? 0 : -1 }, ...broken(cells[0].text));
   const line = make('tr', { 'data-id': id, class: id === view.chosen && 'on' },
-    make('td', {}, make('i', { 'data-mark': mark, 'aria-hidden': 'true' }, MARKS[mark] ?? ''), name, tag && make('span', { class: 'tag' }, tag)),
+    make('td', {}, make('i', { 'data-mark': mark, 'aria-hidden': 'true' }, MARKS[mark] ?? ''), picture && make('img', { src: picture, alt: '', loading: 'lazy' }), name, tag && make('span', { class: 'tag' }, tag)),
     ...cells.slice(1).map((cell, k) => make('td', { class: view.columns[k + 1].kind }, cell.strip ? strip(cell.strip) : cell.text)));
   if (id === view.chosen) name.setAttribute('aria-current', 'true');
   line.onclick = () => { view.chosen = id; active = i; arrange(name.matches(':focus')); trigger('choose', { id }); };

@@ -29,6 +29,7 @@ feature cache (**accelerated**). Both run through the same code on the same devi
 - Figures called *published* were printed by their source and not measured here.
 - *Expected* figures were not measured either: they follow from one recorded baseline run. The decisions are made by the same code as a
   run's; the likeness carries a band, and where nothing is known there is no estimate.
+- A run that is opened from *History* shows what was measured then, on the device that it names.
 - Two contenders are held against the same baseline: a PSNR is always to the baseline, never from one contender to the other.
 """
 

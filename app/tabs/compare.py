@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import gradio as gr
 
 from cache_engine import METHODS, MODELS, Comparison
@@ -21,8 +24,8 @@ GAIN = 8
 START_METHOD = "dbcache"
 
 
-def build(worker: Worker, model: str, page: gr.Blocks) -> Parts:
-    """Made and wired. What comes back is where another tab may put a setting."""
+def build(worker: Worker, model: str, page: gr.Blocks) -> tuple[Parts, Callable[[Any], None]]:
+    """Made and wired. What comes back is where another tab may put a setting, and what then has the expectation follow its event."""
     parts = Parts()
     parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
     parts.both, parts.locked, parts.painted = gr.State(""), gr.State(True), gr.State(["", []])
@@ -37,9 +40,8 @@ def build(worker: Worker, model: str, page: gr.Blocks) -> Parts:
             _pictures(parts, recorded)
             parts.timeline = timeline(example.timeline(recorded), elem_id="timeline")
             parts.runs = runs(views.runs([]), elem_id="runs")
-            compare_share.build(parts)
-    wire(parts, worker, page)
-    return parts
+            compare_share.build(parts, keeps=worker.history.folder is not None)
+    return parts, wire(parts, worker, page)
 
 
 def _prompt(parts: Parts, model: str, worker: Worker) -> None:

@@ -128,6 +128,10 @@ class Expected:
         """A knob was moved."""
         return self._answer(values, self.setting.moved(values), self.setting.described(values))
 
+    def typed(self, values: Updates) -> Updates:
+        """A knob's text is another. It may have been put in, with the recipe that it belongs to: then all is said."""
+        return {self.parts.recipe: gr.skip()} if self.setting.is_told(values) else self.moved(values)
+
     def stepped(self, values: Updates) -> Updates:
         """The steps were changed. That moves no knob, so the recipe, which may be typed at this moment, is left alone."""
         return {part: now for part, now in self.moved(values).items() if part not in (self.parts.recipe_text, self.parts.recipe)}

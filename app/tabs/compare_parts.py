@@ -75,6 +75,7 @@ class Parts:
     kind: Any = None
     code: Any = None
     bring: Any = None
+    pin: Any = None  # the run that is shown, in History
     # state of this browser tab
     job: Any = None  # key of the job on its way
     done: Any = None  # keys of finished comparisons, oldest first

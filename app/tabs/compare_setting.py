@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import gradio as gr
 
-from cache_engine import METHODS, MODELS, EngineError, Knob, format_recipe, method_from, parse_recipe
+from cache_engine import METHODS, MODELS, EngineError, Knob, Method, format_recipe, method_from, parse_recipe
 
 from .. import form, views
 from ..presets import presets_for
@@ -45,6 +46,28 @@ class Setting:
         """The chosen method with the values of its own knobs."""
         chosen = values[self.parts.chosen]
         return {"name": chosen} | {name: form.EMPTY if values[part] is None else values[part] for name, part in self.knobs(chosen).items()}
+
+    def meant(self, values: Updates) -> dict[str, Any]:
+        """The chosen setting; a recipe that was just typed goes before the knobs, which are on their way to it. Raises EngineError.
+
+        Typed is what is not the text that the parts under it were drawn from: both come with one answer, whatever moved.
+        """
+        text = values[self.parts.recipe_text].strip()
+        return self.described(values) if text == self._told(values) else self._typed(text).described()
+
+    def is_told(self, values: Updates) -> bool:
+        """Whether the recipe under the field is that of the knobs."""
+        return self._known(values) == self._told(values)
+
+    def _told(self, values: Updates) -> str:
+        return json.loads(values[self.parts.recipe])["text"]
+
+    @staticmethod
+    def _typed(text: str) -> Method:
+        method = parse_recipe(text)
+        if method.name == "baseline":
+            raise EngineError(f"recipe: {format_recipe(method)} is the baseline itself; type a cache's recipe.")
+        return method
 
     def knobs(self, method: str) -> dict[str, Any]:
         """A method's components by their knobs' names."""
@@ -119,11 +142,9 @@ class Setting:
         if text.strip() == self._known(values):
             return {parts.recipe_text: gr.skip()}
         try:
-            method = parse_recipe(text)
+            method = self._typed(text)
         except EngineError as error:
             return {parts.status: views.failed(str(error))}
-        if method.name == "baseline":
-            return {parts.status: views.failed(f"recipe: {format_recipe(method)} is the baseline itself; type a cache's recipe.")}
         return {parts.status: views.idle()} | self.to(values[parts.model], values[parts.steps], method.described(),
                                                       values[parts.origin] or "")
 

@@ -22,13 +22,15 @@ NOTHING = "Generate first: there is no run yet to take along."
 SAVE = "() => document.querySelector('#archive').click()"
 
 
-def build(parts: Parts) -> None:
+def build(parts: Parts, *, keeps: bool) -> None:
+    """``keeps``: whether runs are kept, so that one can be pinned."""
     with gr.Row(elem_classes="cl-foot"):
         parts.shared = status(views.idle(), elem_id="shared", elem_classes="cl-slim")
         parts.inside = gr.Checkbox(True, label="Setting inside the pictures", interactive=True, container=False, elem_id="inside")
         parts.pack = gr.Button("Download PNGs", elem_id="pack")
         parts.archive = gr.DownloadButton("Archive", visible="hidden", elem_id="archive")
         parts.take = gr.Button("Code and link", elem_id="take")
+        parts.pin = gr.Button("Pin", visible=keeps, elem_id="pin")
         parts.bring = gr.UploadButton("Open a PNG or result.json", file_types=list(share.FILES), type="filepath", elem_id="bring")
     with gr.Column(visible=False, elem_classes=["cl-card", "cl-taken"]) as parts.taken:
         parts.kind = gr.Radio([*KINDS, LINK], value=KINDS[0], label="As", show_label=False, container=False, interactive=True,

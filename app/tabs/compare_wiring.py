@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -22,15 +22,17 @@ from .compare_parts import AT_ONCE, FLIP, QUIET, SIDES, Parts, Updates, buttons
 from .compare_setting import Setting
 from .compare_share import Share
 
+IN_TURN: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}  # the last click is the last that is answered
 
-def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
-    """Connect everything."""
+
+def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
+    """Connect everything. What comes back has the expectation follow an event that put in another setting."""
     evidence = Evidence(parts, worker)
     setting = Setting(parts)
     expected = Expected(parts, worker, setting, evidence)
     request_fields = parts.request | {parts.locked, parts.repeats}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
-    everything = request_fields | knobs | {parts.job, parts.done, parts.shown, parts.gain}
+    everything = request_fields | knobs | {parts.recipe_text, parts.recipe, parts.job, parts.done, parts.shown, parts.gain}
 
     def generate(values: Updates) -> Iterator[Updates]:
         if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt comes here as well
@@ -41,7 +43,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
             yield {parts.seed: values[parts.seed]}
         try:
             request = compare_files.request_of(parts, values)
-            method = form.method_of(setting.described(values), request)
+            method = form.method_of(setting.meant(values), request)
             live = Live(method, facts_of(method.effective(request)))
             job = worker.submit(request, method, repeats_of(values[parts.repeats]))
         except EngineError as error:
@@ -81,7 +83,8 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
         index = int(event.index)
         return evidence.of(rows[index][0], done, gain) if 0 <= index < len(rows) else {parts.shown: gr.skip()}
 
-    chosen = parts.runs.choose(again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *evidence.outputs], **AT_ONCE)
+    # Queued: gradio tells of a State's change after queued events alone, and what is taken along follows the shown run.
+    chosen = parts.runs.choose(again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *evidence.outputs], **IN_TURN)
     parts.gain.change(evidence.gained, inputs=[parts.shown, parts.gain], outputs=[parts.heat, parts.difference],
                       trigger_mode="always_last", **AT_ONCE)
     parts.reveal.input(lambda place: gr.ImageSlider(slider_position=place), inputs=[parts.reveal], outputs=[parts.pair], **AT_ONCE)
@@ -89,14 +92,19 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> None:
     where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted, parts.locked,
              parts.both}
     judged = knobs | where
-    for before in (ran, chosen):
-        before.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
+
+    def follow(event: Any) -> None:
+        event.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
             expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
+
+    follow(ran)
+    follow(chosen)
     Against(parts, worker, evidence).wire()
     Share(parts, worker, setting).wire(page)
     compare_files.wire(parts, worker, setting, request_fields | knobs, ran)
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)
+    return follow
 
 
 def views_of(view: str) -> tuple[gr.Column, gr.Column]:
@@ -114,7 +122,11 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
     for method in parts.groups:
         knobs = setting.knobs(method)
         inputs = {*where, *knobs.values()}
-        gr.on([knob.input for knob in knobs.values()], expected.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
+        typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]  # its input event is of letters, not of deleting
+        moved = [knob.input for knob in knobs.values() if not isinstance(knob, gr.Textbox)]
+        gr.on(moved, expected.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
+        if typed:
+            gr.on(typed, expected.typed, inputs={*inputs, parts.recipe}, outputs=told, trigger_mode="always_last", **AT_ONCE)
         coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
         if coupled:
             gr.on(coupled, setting.bounds, inputs=inputs, outputs=setting.bounded, trigger_mode="always_last", **AT_ONCE)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from ..records import EngineError, Event, Lora, Picture, Progress, SideDone
-from ..report import described
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
 
@@ -28,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..comparison import compared, repeats_of, unsurveyed  # torch
+    from ..kept import keep_comparison
     from ..quality import difference
 
     method = method_of(options)
@@ -37,19 +36,9 @@ def run(options: argparse.Namespace) -> Answer:
                          image=Picture(file=options.image) if options.image else None, **guidance)
     folder = writable(options.out)
     result = compared(request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats)))
-    pictures = {"baseline": result.baseline.image, "accelerated": result.accelerated.image,
-                "difference": difference(result.baseline.image, result.accelerated.image)}
     why = "" if options.no_survey or result.baseline.survey is not None else unsurveyed(result.baseline)
-    data = described(result) | ({"survey_note": why} if why else {})
-    try:
-        for name, picture in pictures.items():
-            picture.save(folder / f"{name}.png")
-        if result.baseline.survey is not None:
-            result.baseline.survey.save(folder / "survey.npz")
-        (folder / "result.json").write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
-        raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
-                          "folder, or make room.") from None
+    data = keep_comparison(result, folder, difference=difference(result.baseline.image, result.accelerated.image),
+                           **({"survey_note": why} if why else {}))
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
     said = f"{why}\n" if why else ""
     low, high = result.spread or (0, 0)

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+expect.set_options(timeout=30_000)  # milliseconds; a busy machine is slow, not wrong
 
 
 class Server:
@@ -68,6 +71,24 @@ def browser(chromium: str) -> Iterator[Browser]:
         one = play.chromium.launch(executable_path=chromium, args=FLAGS)
         yield one
         one.close()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """Gone in the end, whatever became of the test: a server with jobs would slow what comes after."""
+    server = Server(tmp_path)
+    yield server
+    if server.process is not None:
+        server.kill()
+
+
+def opened(browser: Browser, server: Server) -> Page:
+    """The page of a server of one's own, in a fresh context."""
+    page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+    page.goto(server.address)
+    page.locator("#generate").wait_for(timeout=60_000)
+    page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
+    return page
 
 
 class Visit:

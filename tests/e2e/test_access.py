@@ -32,7 +32,7 @@ def test_no_tab_has_a_violation(visit: Visit) -> None:
     expect(page.locator("#code textarea")).to_be_visible()
     found: list[str] = []
     for scheme, rules in SCHEMES.items():
-        for tab in ("Compare", "Tune", "Published", "About"):
+        for tab in ("Compare", "Tune", "History", "Published", "About"):
             page.get_by_role("tab", name=tab).click()
             expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
             found += [f"{scheme}, {tab}: {one}" for one in violations(page, **rules)]

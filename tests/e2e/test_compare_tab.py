@@ -101,6 +101,10 @@ def test_a_bad_recipe_changes_nothing(visit: Visit) -> None:
     before = page.locator("#knob-dbcache-max_warmup_steps input[type=number]").input_value()
     recipe(page, "F1B0_W3_nonsense")
     expect(page.locator("#status")).to_contain_text("recipe: 'nonsense' cannot be read")
+    page.locator("#generate").click()  # what stands there is not run, nor is anything else in its place
+    page.wait_for_timeout(500)
+    expect(page.locator("#status")).to_contain_text("recipe: 'nonsense' cannot be read")
+    expect(page.locator("#runs [data-index]")).to_have_count(0)
     assert page.locator("#knob-dbcache-max_warmup_steps input[type=number]").input_value() == before
 
 
@@ -212,3 +216,18 @@ def test_the_click_at_the_very_moment_that_generate_comes_back_is_a_run(visit: V
     page.locator("#generate").click()
     expect(page.locator("#runs [data-index]")).to_have_count(3, timeout=RUN)
     expect(page.locator("#generate")).to_be_enabled()
+
+
+def test_a_mask_is_typed_and_deleted_again(visit: Visit) -> None:
+    page = visit.page
+    mask, text = page.locator("#knob-dbcache-steps_computation_mask textarea, #knob-dbcache-steps_computation_mask input"), page.locator(
+        "#recipe-text input, #recipe-text textarea").first
+    before = text.input_value()
+    mask.press_sequentially("1" * 28)
+    expect(text).to_have_value(re.compile(f"_SCM{'1' * 28}_"))
+    mask.press("Backspace")
+    expect(page.locator("#status")).to_contain_text("has 27 digits for 28 steps")
+    mask.press("ControlOrMeta+a")
+    mask.press("Delete")
+    expect(text).to_have_value(before)
+    expect(page.locator("#status")).not_to_contain_text("digits")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from .conftest import Server, Visit
+from .conftest import Server, Visit, opened
 
 PATIENCE = 120_000  # milliseconds; a busy machine is slow, not wrong
 VARY = "residual_diff_threshold = 0.2, 0.5, 1\nmax_continuous_cached_steps = 2, 4"
@@ -149,23 +147,6 @@ def test_a_sweep_is_stopped_half_way_and_swapped(visit: Visit) -> None:
     expect(done).to_have_count(9)
     done.last.dblclick()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """Gone in the end, whatever became of the test: a server with jobs would slow what comes after."""
-    server = Server(tmp_path)
-    yield server
-    if server.process is not None:
-        server.kill()
-
-
-def opened(browser: Browser, server: Server) -> Page:
-    page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
-    page.goto(server.address)
-    page.locator("#generate").wait_for(timeout=60_000)
-    page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
-    return page
 
 
 def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(browser: Browser, own_server: Server) -> None:
