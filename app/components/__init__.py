@@ -125,8 +125,8 @@ def _drawn(name: str, value: dict[str, Any] | None, parts: tuple[str, ...] = (),
 
 
 def header(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:
-    """Name, engine badge and dark switch."""
-    return _drawn("header", value, **more)
+    """Name, engine badge, dark switch and what the keyboard can do."""
+    return _drawn("header", value, ("keys",), **more)
 
 
 def status(value: dict[str, Any] | None = None, **more: Any) -> gr.HTML:

@@ -31,7 +31,7 @@ const kept = remembered();
 dark(asked || kept === null ? document.body.classList.contains('dark') : kept === 'true');
 
 set(root, {}, make('h1', { class: 'brand' }, logo(), 'CacheLens'),
-  make('div', { class: 'right' }, make('span', { class: 'cl-engine', role: 'status' }, dot, engine), toggle));
+  make('div', { class: 'right' }, make('span', { class: 'cl-engine', role: 'status' }, dot, engine), toggle, help), keys);
 
 keep((value) => {
   engine.textContent = value?.engine ?? '';

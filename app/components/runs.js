@@ -8,13 +8,17 @@ function row(run, unit, chosen) {
   return line;
 }
 
+const all = make('button', { type: 'button', class: 'cl-btn cl-quiet all' }, 'All history');
+const history = () => document.querySelector('[role=tab][data-tab-id=history]'); // none where nothing is kept
+all.onclick = () => history().click();
+
 keep((value) => {
   const { steps = 0, unit = 'TFLOPs', chosen = null, rows = [], baseline = null } = value ?? {};
   const focused = root.querySelector('tr:has(:focus)')?.dataset.index;
   const heads = [['Recipe', ''], [`Steps 0 to ${Math.max(steps - 1, 0)}`, 'wide'], ['Faster', 'r'], [unit, 'r wide'], ['PSNR', 'r'], ['Likeness', 'wide word'], ['When', 'r wide when']];
   const table = rows.length && make('table', {}, make('thead', {}, make('tr', {}, ...heads.map(([text, kind]) => make('th', { class: kind, scope: 'col' }, text)))),
     make('tbody', {}, ...rows.map((run) => row(run, unit, chosen)), baseline && row(baseline, unit, chosen)));
-  set(root, { class: 'cl-runs cl-card' }, make('header', {}, make('h2', {}, 'Runs on this baseline'), rows.length > 1 && make('span', { class: 'cl-note' }, 'click a run to see it again')),
+  set(root, { class: 'cl-runs cl-card' }, make('header', {}, make('h2', {}, 'Runs on this baseline'), rows.length > 1 && make('span', { class: 'cl-note' }, 'click a run to see it again'), rows.length && history() && all),
     table || make('p', { class: 'cl-note none' }, 'No run yet. Each comparison on the same prompt, seed and size adds a row.'));
   if (focused) root.querySelector(`tr[data-index="${focused}"] button`)?.focus();
 });
