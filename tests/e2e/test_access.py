@@ -37,8 +37,11 @@ def test_no_tab_has_a_violation(visit: Visit) -> None:
             expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
             found += [f"{scheme}, {tab}: {one}" for one in violations(page, **rules)]
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
-        page.locator(".cl-header button").click()
+        page.get_by_role("button", name="Dark theme").click()
         expect(page.locator("body.dark")).to_have_count(1 if scheme == "light" else 0)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    found += [f"keyboard: {one}" for one in violations(page, **SCHEMES["light"])]
     assert found == []
 
 

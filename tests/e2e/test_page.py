@@ -1,0 +1,44 @@
+"""What belongs to the page and not to a tab: its width, its title, what its keys can do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import Visit
+from .test_compare_tab import RUN
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}, {"viewport": {"width": 1024, "height": 800}},
+                                   {"viewport": {"width": 1440, "height": 900}}], indirect=True)
+def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
+    assert visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    visit.page.get_by_role("button", name="Dark theme").click()  # nothing lies over the header
+    assert visit.page.evaluate("document.body.classList.contains('dark')")
+
+
+def test_the_pages_title_says_how_far_a_run_is_to_who_looks_elsewhere(visit: Visit) -> None:
+    page = visit.page
+    name = page.title()
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away !== false })")
+    page.locator("#generate").click()
+    expect(page).to_have_title(re.compile(f"% · {name}"), timeout=RUN)
+    expect(page).to_have_title(f"Done · {name}", timeout=RUN)
+    page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page).to_have_title(name)
+
+
+def test_what_the_keyboard_can_do_is_told_by_a_key_and_a_button(visit: Visit) -> None:
+    page, told = visit.page, visit.page.get_by_role("dialog", name="Keyboard")
+    page.locator("#prompt textarea").press("?")  # in a field it is a letter
+    expect(told).to_be_hidden()
+    page.locator("#prompt textarea").blur()
+    page.keyboard.press("?")
+    expect(told).to_contain_text("in the prompt: generate")
+    page.keyboard.press("Escape")
+    expect(told).to_be_hidden()
+    page.get_by_role("button", name="Keyboard").click()
+    told.get_by_role("button", name="Close").click()
+    expect(told).to_be_hidden()
