@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cache_engine import Comparison, EngineError, keep_comparison, kept_comparison
+from cache_engine import Comparison, EngineError, RunRequest, keep_comparison, kept_comparison
 
 from .store import home
 
 MOST = 200  # runs that are not pinned: beyond them the oldest goes
 LONGEST = 80  # letters of a name
-RESULT, NOTE, PART = "result.json", "note.json", ".part"
+SIDE = 96  # pixels of the small picture, at most
+LEFT_OVER = 600.0  # seconds after which what is half written is nobody's
+RESULT, NOTE, SMALL, PART = "result.json", "note.json", "small.png", ".part"
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +35,28 @@ def history_folder() -> Path | None:
 
 
 class Entry(NamedTuple):
-    """A kept comparison. ``data``: result.json without the calls, which nobody reads here."""
+    """A kept comparison in short.  tflops, seconds (of the denoise loop): baseline, accelerated.  timed: runs of a side that were timed.
+
+    small: whether there is a small picture of it.
+    """
 
     key: str
-    data: dict[str, Any]
+    request: RunRequest
+    method: str
+    recipe: str
+    schedule: str
+    speedup: float
+    compute_ratio: float
+    psnr_db: float | None
+    ssim: float
+    tflops: tuple[float, float]
+    seconds: tuple[float, float]
+    timed: int
+    device: str
+    finished: float
+    small: bool = False
     name: str = ""
     pinned: bool = False
-
-    @property
-    def finished(self) -> float:
-        return float(self.data["accelerated"]["finished"])
 
 
 class History:
@@ -56,19 +72,25 @@ class History:
         """Raises nothing: it is seen and can be taken along although it could not be kept."""
         if self.folder is None:
             return
+        part = self.folder / f".{key}{PART}"
         with self._lock:
             try:
-                known, part = self._known(), self.folder / f".{key}{PART}"
+                known = self._known()
                 keep_comparison(comparison, part)
+                small = comparison.accelerated.image.copy()
+                small.thumbnail((SIDE, SIDE))
+                small.save(part / SMALL)
                 part.rename(self.folder / key)  # whole, or not at all
                 if one := _entry(self.folder / key):
                     known[key] = one
                 for old in [one for one in self.listed() if not one.pinned][MOST:]:
                     self.remove(old.key)
                 self.said = ""
-            except (EngineError, OSError) as error:
-                self.said = f"history: the last run could not be kept ({getattr(error, 'strerror', None) or error})"
-                log.warning("%s", self.said)
+            except Exception as error:  # whatever it is, the engine's thread goes on
+                log.exception("a run could not be kept")
+                reason = getattr(error, "strerror", None) or (str(error) if isinstance(error, EngineError) else type(error).__name__)
+                self.said = f"history: the last run could not be kept ({reason})."
+                shutil.rmtree(part, ignore_errors=True)
 
     def listed(self) -> list[Entry]:
         """The newest first."""
@@ -112,10 +134,22 @@ class History:
             self._known()[key] = changed
 
     def remove(self, key: str) -> None:
-        """The comparison and its files."""
+        """The comparison and its files. Its name goes first: what is half removed is not listed again."""
         with self._lock:
-            if self._known().pop(key, None) is not None:
-                shutil.rmtree(self._at(key), ignore_errors=True)
+            if key not in self._known():
+                return
+            part = self.folder / f".{key}{PART}" if self.folder else Path()
+            try:
+                self._at(key).rename(part)
+            except FileNotFoundError:
+                pass  # somebody else removed it
+            except OSError as error:
+                raise EngineError(f"history: {self._at(key)} cannot be removed ({error.strerror}); is it in use?") from None
+            del self._known()[key]
+            if part.is_symlink():
+                part.unlink()
+            else:
+                shutil.rmtree(part, ignore_errors=True)
 
     def clear(self) -> None:
         """All but the pinned ones."""
@@ -135,20 +169,32 @@ class History:
         return self._read
 
 
-def _light(data: dict[str, Any]) -> dict[str, Any]:
-    return data | {side: {name: value for name, value in data[side].items() if name != "trace"} for side in ("baseline", "accelerated")}
-
-
 def _entry(folder: Path) -> Entry | None:
-    """None for what is no whole comparison; one that was being written when the server ended is taken away."""
-    if folder.name.endswith(PART):
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
+    """None for what is no whole comparison; what was being written, or removed, when a server ended is taken away."""
     try:
-        data = _light(json.loads((folder / RESULT).read_text(encoding="utf-8")))
+        if folder.name.endswith(PART):
+            if time.time() - folder.stat().st_mtime > LEFT_OVER:  # younger ones are another server's, at work
+                shutil.rmtree(folder, ignore_errors=True)
+            return None
+        data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
-        found = Entry(folder.name, data, str(note.get("name", ""))[:LONGEST], note.get("pinned") is True)
-        return found if found.finished > 0 and {"recipe", "psnr_db", "ssim", "speedup", "compute_ratio", "engine"} <= data.keys() else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        before, after = data["baseline"], data["accelerated"]
+        found = Entry(
+            folder.name, RunRequest(**data["request"]), str(data["method"]["name"]), str(data["recipe"]), str(after["schedule"]),
+            _real(data["speedup"]), _real(data["compute_ratio"]), None if data["psnr_db"] is None else _real(data["psnr_db"]),
+            _real(data["ssim"]), (_real(before["tflops"]), _real(after["tflops"])),
+            (_real(before["seconds"]["denoise"]), _real(after["seconds"]["denoise"])), len(after.get("timed", ())) or 1,
+            str(data["engine"]["device"]), _real(after["finished"]), (folder / SMALL).is_file(), str(note.get("name", ""))[:LONGEST],
+            note.get("pinned") is True)
+        time.localtime(found.finished)
+        return found
+    except (OSError, ArithmeticError, RecursionError, ValueError, KeyError, TypeError, AttributeError, EngineError) as error:
         log.warning("history: %s is no whole comparison (%s)", folder.name, type(error).__name__)
         return None
+
+
+def _real(value: Any) -> float:
+    """Raises ValueError for what is no plain number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)

@@ -16,7 +16,7 @@ from .words import decibels, flops_unit, likeness, plural, seconds, significant,
 View = dict[str, Any]
 ALL, PINNED = "all", "pinned"
 PLAIN = "its baseline"  # what a run is held against at first
-FIGURES = ("speedup", "compute_ratio", "psnr_db", "ssim")
+HIGHEST = 1e9  # where identical pictures stand among the sorted
 NONE = ("No run yet. Every comparison that is made on Compare is kept here, pictures and figures, also after a restart. Nothing leaves "
         "this machine; who opens this page sees them all.")
 
@@ -28,9 +28,8 @@ def found(entries: Iterable[Entry], words: str, which: str = ALL) -> list[Entry]
 
 
 def _searched(one: Entry) -> str:
-    request = one.data["request"]
-    return " ".join((one.name, request["prompt"], one.data["recipe"], one.data["method"]["name"], request["model"],
-                     title(request["model"]), "pinned" * one.pinned)).casefold()
+    return " ".join((one.name, one.request.prompt, one.recipe, one.method, one.request.model, title(one.request.model),
+                     "pinned" * one.pinned)).casefold()
 
 
 def title(model: str) -> str:
@@ -49,16 +48,12 @@ def sheet(entries: Sequence[Entry], kept: int, chosen: str, folder: str) -> View
 
 
 def _row(one: Entry, folder: str) -> View:
-    data, request = one.data, one.data["request"]
-    psnr = data["psnr_db"]
     return {"id": one.key, "mark": "pinned" if one.pinned else "", "tag": one.name, "mono": True,
-            "picture": served(f"{folder}/{one.key}/accelerated.png"), "cells": [
-                {"text": data["recipe"], "sort": data["recipe"]},
-                {"text": request["prompt"], "sort": request["prompt"]},
-                {"strip": data["accelerated"]["schedule"], "sort": data["accelerated"]["schedule"].count("C")},
-                {"text": f"{data['speedup']:.2f}×", "sort": data["speedup"]},
-                {"text": f"{data['compute_ratio']:.2f}×", "sort": data["compute_ratio"]},
-                {"text": decibels(psnr), "sort": float("1e9") if psnr is None else psnr},
+            "picture": served(f"{folder}/{one.key}/{'small' if one.small else 'accelerated'}.png"), "cells": [
+                {"text": one.recipe, "sort": one.recipe}, {"text": one.request.prompt, "sort": one.request.prompt},
+                {"strip": one.schedule, "sort": one.schedule.count("C")}, {"text": f"{one.speedup:.2f}×", "sort": one.speedup},
+                {"text": f"{one.compute_ratio:.2f}×", "sort": one.compute_ratio},
+                {"text": decibels(one.psnr_db), "sort": HIGHEST if one.psnr_db is None else one.psnr_db},
                 {"text": clock(one.finished), "sort": one.finished}]}
 
 
@@ -66,48 +61,43 @@ def card(one: Entry | None) -> View:
     """Everything that is known of one run."""
     if one is None:
         return {"title": "No run chosen", "kind": "", "code": "", "bars": [], "facts": [], "notes": ["Choose a row."]}
-    data, request, before, after = one.data, one.data["request"], one.data["baseline"], one.data["accelerated"]
-    factor, unit = flops_unit(before["tflops"])
-    facts = [
-        ("PSNR", decibels(data["psnr_db"]) if data["psnr_db"] is None else f"{decibels(data['psnr_db'])}, {likeness(data['psnr_db'])}"),
-        ("SSIM", structural(data["ssim"])),
-        ("Denoise loop", f"{seconds(before['seconds']['denoise'])} → {seconds(after['seconds']['denoise'])}"),
-        (unit, f"{significant(before['tflops'] * factor)} → {significant(after['tflops'] * factor)}"),
-        ("Model", f"{title(request['model'])}, {request['width']} × {request['height']}, {plural(request['steps'], 'step')}"),
-        ("Seed", str(request["seed"])), ("Ran on", data["engine"]["device"]),
-        ("Timed runs", f"{len(after['timed'])} a side" if after.get("timed") else "1 a side"),
-        ("Finished", time.strftime("%Y-%m-%d %H:%M", time.localtime(one.finished)))]
-    beside = [word for word, had in (("a LoRA", request["loras"]), ("an input picture", request["image"])) if had]
-    notes = [f"“{request['prompt']}”", *([f"With {' and '.join(beside)}."] if beside else [])]
-    return {"title": one.name or "Chosen", "kind": "measured", "code": data["recipe"], "bars": bars(data),
-            "facts": [{"name": name, "text": text} for name, text in facts], "notes": notes}
+    request, (factor, unit) = one.request, flops_unit(one.tflops[0])
+    facts = {
+        "PSNR": decibels(one.psnr_db) + ("" if one.psnr_db is None else f", {likeness(one.psnr_db)}"), "SSIM": structural(one.ssim),
+        "Denoise loop": " → ".join(map(seconds, one.seconds)), unit: " → ".join(significant(value * factor) for value in one.tflops),
+        "Model": f"{title(request.model)}, {request.width} × {request.height}, {plural(request.steps or 0, 'step')}",
+        "Seed": str(request.seed), "Ran on": one.device, "Timed runs": f"{one.timed} a side",
+        "Finished": time.strftime("%Y-%m-%d %H:%M", time.localtime(one.finished))}
+    beside = [word for word, had in (("a LoRA", request.loras), ("an input picture", request.image)) if had]
+    notes = [f"“{request.prompt}”", *([f"With {' and '.join(beside)}."] if beside else [])]
+    return {"title": one.name or "Chosen", "kind": "measured", "code": one.recipe, "bars": bars(one._asdict()),
+            "facts": [{"name": name, "text": text} for name, text in facts.items()], "notes": notes}
 
 
 def name(one: Entry) -> str:
-    return one.name or one.data["recipe"]
+    return one.name or one.recipe
 
 
 def held(one: Entry, rival: Entry) -> str:
     """Two runs of the same picture, each with its likeness to its own baseline: that of one to the other says nothing of either."""
     return "To its own baseline each: " + ", ".join(
-        f"{name(run)} {decibels(run.data['psnr_db'])} at {run.data['compute_ratio']:.2f}× less compute" for run in (rival, one)) + "."
+        f"{name(run)} {decibels(run.psnr_db)} at {run.compute_ratio:.2f}× less compute" for run in (rival, one)) + "."
 
 
 def rivals(entries: Iterable[Entry], one: Entry | None) -> list[tuple[str, str]]:
     """What a run can be held against: its baseline, and the other runs of the same picture, each with its key."""
-    others = [other for other in entries if one and other.key != one.key and other.data["request"] == one.data["request"]]
-    return [(PLAIN, ""), *((f"{name(other)} · {decibels(other.data['psnr_db'])} · {clock(other.finished)}", other.key)
-                           for other in others)]
+    others = [other for other in entries if one and other.key != one.key and other.request == one.request]
+    return [(PLAIN, ""), *((f"{name(other)} · {decibels(other.psnr_db)} · {clock(other.finished)}", other.key) for other in others)]
 
 
 def table(entries: Iterable[Entry]) -> str:
     """As CSV. Text is made harmless: a spreadsheet would run what begins like a formula."""
-    heads = ("finished", "name", "pinned", "model", "prompt", "seed", "steps", "width", "height", "recipe", *FIGURES, "device")
-    rows = ([time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(one.finished)), _text(one.name), int(one.pinned), request["model"],
-             _text(request["prompt"]), request["seed"], request["steps"], request["width"], request["height"], _text(one.data["recipe"]),
-             *(one.data[name] for name in FIGURES), _text(one.data["engine"]["device"])]
-            for one in entries for request in (one.data["request"],))
-    return csv_text(heads, list(rows))
+    heads = ("finished", "name", "pinned", "model", "prompt", "seed", "steps", "width", "height", "recipe", "speedup", "compute_ratio",
+             "psnr_db", "ssim", "device")
+    rows = [[time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(one.finished)), _text(one.name), int(one.pinned), _text(one.request.model),
+             _text(one.request.prompt), one.request.seed, one.request.steps, one.request.width, one.request.height, _text(one.recipe),
+             one.speedup, one.compute_ratio, one.psnr_db, one.ssim, _text(one.device)] for one in entries]
+    return csv_text(heads, rows)
 
 
 def _text(value: str) -> str:

@@ -10,13 +10,14 @@ import binascii
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from cache_engine import Comparison, EngineError, Method, RunRequest, described, difference
+from cache_engine import MODELS, Comparison, EngineError, Method, RunRequest, described, difference
 
 from . import form
 
@@ -34,6 +35,20 @@ class Carried(NamedTuple):
     request: RunRequest
     method: Method
     left: tuple[str, ...] = ()
+
+
+def left_behind(request: RunRequest) -> list[str]:
+    """What a request has that Compare's fields do not take over from elsewhere."""
+    row = MODELS.get(request.model)
+    shorter = row is not None and request.max_sequence_length not in (None, row.max_sequence_length)
+    return [word for word, had in (("LoRA", request.loras), ("input picture", request.image), ("negative prompt", request.negative_prompt),
+                                   ("length of the text", shorter)) if had]
+
+
+def sentence(left: Iterable[str]) -> str:
+    """That it did not come along; empty where nothing was left."""
+    words = list(left)
+    return f" It had {' and '.join(words)} beside, which did not come along." if words else ""
 
 
 def text_of(comparison: Comparison) -> str:
@@ -71,7 +86,7 @@ def from_text(text: str, source: str) -> Carried:
     missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
     missing += [str(word)[:40] for word in left[:4]] if isinstance(left, list) else []
     request = form.request_from({name: given[name] for name in FIELDS if given.get(name) is not None})
-    return Carried(request, form.method_of(found["method"], request), tuple(dict.fromkeys(missing)))
+    return Carried(request, form.method_of(found["method"], request), tuple(dict.fromkeys([*missing, *left_behind(request)])))
 
 
 def from_file(path: str) -> Carried:

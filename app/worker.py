@@ -102,18 +102,16 @@ class Worker:
         return self._compared.told(request, method) if isinstance(self._compared, Costly) else ""
 
     def kept(self, key: str) -> Comparison | None:
-        """A finished comparison, while it is remembered or kept on disk."""
+        """A finished comparison, while it is remembered."""
         with self._turn:
-            found = self._kept.get(key)
+            return self._kept.get(key)
+
+    def reopened(self, key: str) -> Comparison | None:
+        """The same, or as it was kept on disk; remembered from then on. Reads pictures: for a click, not for every look."""
+        found = self.kept(key)
         if found is None and (found := self.history.comparison(key)):
             self._remember(key, found)
         return found
-
-    def survey(self, comparison: Comparison) -> None:
-        """Have its baseline recorded, when nobody waits: one that was kept on disk has no record."""
-        with self._turn:
-            self._recorder.add(comparison.baseline)
-            self._wake()
 
     def record(self, comparison: Comparison) -> Record:
         """What other settings can be judged by on the comparison's baseline."""

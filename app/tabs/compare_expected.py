@@ -80,7 +80,8 @@ class Expected:
     def _measured(self, values: Updates, one: Comparison, record: Record, top: float | None) -> Updates:
         parts = self.parts
         view = views.timeline_of(one, top=top, painted=self._painted(values, one.accelerated.method))
-        return {parts.headline: views.headline(one, published=self.setting.published(values)), parts.timeline: view,
+        published = self.setting.published(values, one.accelerated.method)
+        return {parts.headline: views.headline(one, published=published), parts.timeline: view,
                 parts.stale: expected.stale(one, False), parts.dial: self.dial(values, one, record, None)}
 
     def dial(self, values: Updates, one: Comparison, record: Record, at: Forecast | None) -> dict[str, Any]:
@@ -128,9 +129,10 @@ class Expected:
         """A knob was moved."""
         return self._answer(values, self.setting.moved(values), self.setting.described(values))
 
-    def typed(self, values: Updates) -> Updates:
-        """A knob's text is another. It may have been put in, with the recipe that it belongs to: then all is said."""
-        return {self.parts.recipe: gr.skip()} if self.setting.is_told(values) else self.moved(values)
+    def typed(self, method: str, values: Updates) -> Updates:
+        """A text of the method's knobs is another. It may have been put in, with the recipe that it belongs to: then all is said."""
+        chosen = values[self.parts.chosen] == method
+        return self.moved(values) if chosen and not self.setting.is_told(values) else {self.parts.recipe: gr.skip()}
 
     def stepped(self, values: Updates) -> Updates:
         """The steps were changed. That moves no knob, so the recipe, which may be typed at this moment, is left alone."""

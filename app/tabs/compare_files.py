@@ -54,7 +54,7 @@ def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: 
     def told(values: Updates) -> dict[str, Any]:
         try:
             request = request_of(parts, values)
-            return views.idle(worker.told(request, form.method_of(setting.described(values), request)))
+            return views.idle(worker.told(request, form.method_of(setting.meant(values), request)))
         except EngineError:  # said where it is looked for, when Generate is clicked
             return views.idle()
 

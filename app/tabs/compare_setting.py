@@ -39,8 +39,8 @@ class Setting:
         self.bounded = [parts.status, *(part for (_, name), part in parts.knobs.items() if name in form.FOLLOWING)]
         self.outputs = [parts.status, parts.method, parts.chosen, parts.method_note, parts.preset, parts.origin, parts.recipe_text,
                         parts.recipe, *parts.groups.values(), *parts.knobs.values()]
-        self.opened_outputs = [parts.model, parts.size, parts.steps, parts.seed, parts.prompt, parts.guidance, parts.cfg,
-                               *parts.chips, *self.outputs]
+        self.opened_outputs = [parts.model, parts.size, parts.steps, parts.seed, parts.prompt, parts.guidance, parts.cfg, parts.lora,
+                               parts.picture, *parts.chips, *self.outputs]
 
     def described(self, values: Updates) -> dict[str, Any]:
         """The chosen method with the values of its own knobs."""
@@ -73,10 +73,10 @@ class Setting:
         """A method's components by their knobs' names."""
         return {name: part for (one, name), part in self.parts.knobs.items() if one == method}
 
-    def published(self, values: Updates) -> dict[str, Any] | None:
-        """Published figures of the preset, as long as the knobs are its own."""
+    def published(self, values: Updates, ran: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Published figures of the preset, where the method that ran is its own."""
         preset = presets_for(values[self.parts.model]).get(values[self.parts.origin] or "")
-        if preset is None or preset.published is None or self._text(preset.method) != self._text(self.described(values)):
+        if preset is None or preset.published is None or method_from(preset.method).described() != ran:
             return None
         return preset.published.model_dump()
 
@@ -105,6 +105,7 @@ class Setting:
         moved = self.for_model(target) if target != model else {}
         moved |= {parts.model: target, parts.size: form.size_text((request["width"], request["height"])), parts.steps: request["steps"],
                   parts.seed: request["seed"], parts.prompt: request["prompt"]}
+        moved |= {part: None for part, name in ((parts.lora, "loras"), (parts.picture, "image")) if not request[name]}
         moved |= {part: request[name] for part, name in ((parts.guidance, "guidance"), (parts.cfg, "true_cfg_scale"))
                   if request[name] is not None}
         same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(method)]

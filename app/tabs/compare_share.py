@@ -96,5 +96,5 @@ class Share:
             return {self.parts.status: views.failed(str(error))}
 
     def _opened(self, found: share.Carried, model: str, source: str) -> Updates:
-        left = f" It had {' and '.join(found.left)} beside, which did not come along." if found.left else ""
-        return self.setting.opened(model, found.request.model_dump(), found.method.described(), f"{source}: press Generate.{left}")
+        said = f"{source}: press Generate.{share.sentence(found.left)}"
+        return self.setting.opened(model, found.request.model_dump(), found.method.described(), said)

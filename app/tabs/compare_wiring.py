@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -62,7 +63,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
             return
         done = [*values[parts.done], job.key]
         yield ({parts.done: done, parts.status: live.status()}
-               | evidence.of(job.key, done, values[parts.gain], setting.published(values)))
+               | evidence.of(job.key, done, values[parts.gain], setting.published(values, method.described())))
 
     outputs = [parts.job, parts.done, parts.shown, parts.generate, parts.stop, parts.status, parts.seed, *evidence.outputs]
     ran = gr.on([parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET)
@@ -101,7 +102,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
     follow(chosen)
     Against(parts, worker, evidence).wire()
     Share(parts, worker, setting).wire(page)
-    compare_files.wire(parts, worker, setting, request_fields | knobs, ran)
+    compare_files.wire(parts, worker, setting, request_fields | knobs | {parts.recipe_text, parts.recipe}, ran)
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)
     return follow
@@ -122,11 +123,13 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
     for method in parts.groups:
         knobs = setting.knobs(method)
         inputs = {*where, *knobs.values()}
-        typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]  # its input event is of letters, not of deleting
+        # A text's input event is of letters, not of deleting.
+        typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]
         moved = [knob.input for knob in knobs.values() if not isinstance(knob, gr.Textbox)]
         gr.on(moved, expected.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
         if typed:
-            gr.on(typed, expected.typed, inputs={*inputs, parts.recipe}, outputs=told, trigger_mode="always_last", **AT_ONCE)
+            gr.on(typed, partial(expected.typed, method), inputs={*inputs, parts.recipe}, outputs=told, trigger_mode="always_last",
+                  **AT_ONCE)
         coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
         if coupled:
             gr.on(coupled, setting.bounds, inputs=inputs, outputs=setting.bounded, trigger_mode="always_last", **AT_ONCE)

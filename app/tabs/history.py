@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cache_engine import EngineError, clock, difference
+from cache_engine import MODELS, EngineError, clock, difference
 
-from .. import history_views, views
+from .. import history_views, share, views
 from ..components import setting, sheet, status
 from ..history import Entry, History
 from ..history_views import ALL, PINNED, PLAIN
@@ -20,11 +20,14 @@ from ..worker import Worker
 from .compare_evidence import Evidence
 from .compare_parts import AT_ONCE, QUIET, Parts, Updates
 from .compare_setting import Setting
+from .compare_share import NOTHING
 from .tune import GAIN, SEGMENT
 
-ASK = "(chosen) => [chosen, confirm('Remove this run and its pictures?')]"
-ASK_ALL = "() => [confirm('Remove every run that is not pinned, with its pictures?')]"
+ASK = "(...values) => [...values.slice(0, -1), confirm('{}')]"  # the answer stands for the last input, which is nothing but that
+PIN, UNPIN = "Pin", "Unpin"
 EACH: dict[str, Any] = {"trigger_mode": "multiple", **AT_ONCE}
+
+Picture = Image.Image | None
 
 
 @dataclass
@@ -46,12 +49,14 @@ class HistoryParts:
     remove: Any = None
     name: Any = None
     status: Any = None
-    chosen: Any = None  # state of this browser tab: key of the run that is shown
+    # state of this browser tab
+    chosen: Any = None  # key of the run that is shown
+    named: Any = None  # its name as it is shown
 
 
 def build(tab: gr.Tab, tabs: gr.Tabs, compare: Parts, worker: Worker, follow: Callable[[Any], None]) -> None:
     """``compare``: the components of the tab that a run is opened on, among ``tabs``; ``follow``: what its expectation does then."""
-    parts = HistoryParts(chosen=gr.State(""))
+    parts = HistoryParts(chosen=gr.State(""), named=gr.State(""))
     with gr.Column(elem_classes="cl-tune"), gr.Row(elem_classes="cl-tuned"):
         with gr.Column(elem_classes="cl-tune-plots"):
             with gr.Row(elem_classes="cl-wish"):
@@ -79,7 +84,7 @@ def _chosen(parts: HistoryParts) -> None:
     with gr.Row(elem_classes="cl-save"):
         parts.name = gr.Textbox("", label="Name", placeholder="My run", max_lines=1, interactive=True, min_width=120,
                                 elem_id="history-name")
-        parts.pin = gr.Button("Pin", scale=0, min_width=80, elem_id="history-pin")
+        parts.pin = gr.Button(PIN, scale=0, min_width=80, elem_id="history-pin")
         parts.remove = gr.Button("Remove", variant="stop", scale=0, min_width=90, elem_id="history-remove")
 
 
@@ -89,9 +94,10 @@ class Tab:
     def __init__(self, parts: HistoryParts, compare: Parts, worker: Worker, tabs: gr.Tabs, follow: Callable[[Any], None]) -> None:
         self.parts, self.compare, self.worker, self.tabs, self.follow = parts, compare, worker, tabs, follow
         self.setting, self.evidence = Setting(compare), Evidence(compare, worker)
+        self.sure = gr.Checkbox(visible=False)  # what the browser's question was answered with
         self.listing = [parts.sheet, parts.status]
-        self.shown = [*self.listing, parts.chosen, parts.card, parts.pair, parts.left, parts.right, parts.heat, parts.against, parts.name,
-                      parts.pin]
+        self.shown = [*self.listing, parts.chosen, parts.named, parts.card, parts.pair, parts.left, parts.right, parts.heat, parts.against,
+                      parts.name, parts.pin]
 
     @property
     def history(self) -> History:
@@ -107,33 +113,32 @@ class Tab:
         parts.sheet.choose(self.picked, **everything)
         parts.against.input(self.held, inputs=[parts.chosen, parts.against], outputs=[parts.left, parts.heat, parts.status],
                             trigger_mode="always_last", **AT_ONCE)
-        parts.pin.click(self.pinned, **everything)
-        gr.on([parts.name.submit, parts.name.blur], self.named, inputs=looked | {parts.name}, outputs=self.shown, **EACH)
+        parts.pin.click(self.pinned, inputs=looked | {parts.pin, there.shown}, outputs=[*self.shown, there.pin], **EACH)
+        gr.on([parts.name.submit, parts.name.blur], self.named, inputs=looked | {parts.name, parts.named},
+              outputs=[*self.listing, parts.card, parts.named], **EACH)
         there.shown.change(self.pin_of, inputs=[there.shown], outputs=[there.pin], **AT_ONCE)
-        there.pin.click(self.pin_shown, inputs=[there.shown], outputs=[there.pin, there.shared], **EACH)
-        unsaid = gr.Checkbox(visible=False)  # what the browser's question was answered with
-        parts.remove.click(self.removed, inputs=[parts.chosen, unsaid], outputs=[parts.chosen], js=ASK, **AT_ONCE).then(
-            self.drawn, **everything)
-        parts.clear.click(self.cleared, inputs=[unsaid], js=ASK_ALL, **AT_ONCE).then(self.drawn, **everything)
+        there.pin.click(self.pin_shown, inputs=[there.shown, there.pin], outputs=[there.pin, there.shared], **EACH)
+        asked: dict[str, Any] = {"inputs": looked | {self.sure}, "outputs": self.shown, **AT_ONCE}
+        parts.remove.click(self.removed, js=ASK.format("Remove this run and its pictures?"), **asked)
+        parts.clear.click(self.cleared, js=ASK.format("Remove every run that is not pinned, with its pictures?"), **asked)
         self.follow(parts.open.click(
-            self.opened, inputs={parts.chosen, there.model, there.done, there.gain},
+            self.opened, inputs={parts.chosen, there.model, there.done, there.gain, there.job},
             outputs=[self.tabs, parts.status, there.done, there.shown, *self.evidence.outputs, *self.setting.opened_outputs], **QUIET))
 
     # ---- what is shown ----
-    def listed(self, values: Updates) -> Updates:
-        """The rows, and what went wrong with keeping the last one."""
-        every = self.history.listed()
+    def listed(self, values: Updates, said: str = "") -> Updates:
+        """The rows, and what went wrong, also with keeping the last run."""
+        every, said = self.history.listed(), said or self.history.said
         rows = history_views.found(every, str(values[self.parts.words] or ""), values[self.parts.which])
-        said = self.history.said
         return {self.parts.sheet: history_views.sheet(rows, len(every), values[self.parts.chosen], str(self.history.folder)),
                 self.parts.status: views.failed(said) if said else views.idle()}
 
-    def drawn(self, values: Updates) -> Updates:
+    def drawn(self, values: Updates, said: str = "") -> Updates:
         """Rows and the chosen run; the newest where none is chosen, or it is gone."""
         parts = self.parts
         one = self.history.one(values[parts.chosen]) or next(iter(self.history.listed()), None)
         values[parts.chosen] = one.key if one else ""
-        return self.listed(values) | self._card(one) | {parts.chosen: values[parts.chosen]}
+        return self.listed(values, said) | self._card(one) | {parts.chosen: values[parts.chosen]}
 
     def picked(self, values: Updates, event: gr.EventData) -> Updates:
         return self.drawn(values | {self.parts.chosen: str(event.id)})
@@ -142,84 +147,103 @@ class Tab:
         parts = self.parts
         if one is None:
             return {parts.card: history_views.card(None), parts.pair: gr.Column(visible=False)}
-        left, right = self._files(one.key)
+        left, right = self._pictures(one.key)
         return {parts.card: history_views.card(one), parts.pair: gr.Column(visible=True), parts.left: gr.Image(left, label="baseline"),
-                parts.right: right, parts.heat: _heat(left, right), parts.name: one.name,
-                parts.pin: gr.Button("Unpin" if one.pinned else "Pin"),
+                parts.right: right, parts.heat: _heat(left, right), parts.name: one.name, parts.named: one.name,
+                parts.pin: gr.Button(UNPIN if one.pinned else PIN),
                 parts.against: gr.Dropdown(history_views.rivals(self.history.listed(), one), value="")}
 
-    def _files(self, key: str) -> tuple[str, str]:
-        found = self.history.pictures(key)
-        return (str(found[0]), str(found[1])) if found and all(map(Path.is_file, found)) else ("", "")
+    def _pictures(self, key: str) -> list[Picture]:
+        """Baseline and accelerated; None for one that is gone, or damaged."""
+        return [_opened(path) for path in self.history.pictures(key) or ()] or [None, None]
 
     def held(self, key: str, other: str) -> tuple[Any, Any, dict[str, Any]]:
         """Another run of the same picture stands on the left."""
         one, rival = self.history.one(key), self.history.one(other)
         if one is None:
             return gr.skip(), gr.skip(), views.idle()
-        left, right = (self._files(other)[1], self._files(key)[1]) if rival else self._files(key)
-        said = views.idle(history_views.held(one, rival)) if rival else views.idle()
-        return gr.Image(left or None, label=(rival.name or "the other") if rival else "baseline"), _heat(left, right), said
+        left, right = self._pictures(key)
+        if rival is None:
+            return gr.Image(left, label="baseline"), _heat(left, right), views.idle()
+        left = self._pictures(other)[1]
+        return gr.Image(left, label=rival.name or "the other"), _heat(left, right), views.idle(history_views.held(one, rival))
 
     # ---- what is done ----
     def pinned(self, values: Updates) -> Updates:
-        one = self.history.one(values[self.parts.chosen])
-        return self._noted(values, pinned=not one.pinned) if one else self.drawn(values)
+        said = self._note(values[self.parts.chosen], pinned=values[self.parts.pin] == PIN)
+        return self.drawn(values, said) | {self.compare.pin: self.pin_of(values[self.compare.shown])}
 
     def named(self, values: Updates) -> Updates:
-        one = self.history.one(values[self.parts.chosen])
-        if one is None or one.name == str(values[self.parts.name] or "").strip():
-            return {self.parts.chosen: gr.skip()}
-        return self._noted(values, name=values[self.parts.name])
+        """Rows and card alone: the field lost its focus to a click, which may choose another run at the same time."""
+        parts, typed = self.parts, values[self.parts.name]
+        if self.history.one(values[parts.chosen]) is None or (typed or "") == values[parts.named]:
+            return {parts.named: gr.skip()}
+        said = self._note(values[parts.chosen], name=typed)
+        one = self.history.one(values[parts.chosen])
+        return self.listed(values, said) | {parts.card: history_views.card(one), parts.named: one.name if one else ""}
 
-    def _noted(self, values: Updates, **fields: Any) -> Updates:
+    def _note(self, key: str, **fields: Any) -> str:
+        """What went wrong, if anything."""
         try:
-            self.history.note(values[self.parts.chosen], **fields)
+            self.history.note(key, **fields)
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error))}
-        return self.drawn(values)
+            return str(error)
+        return ""
 
     def pin_of(self, key: str) -> Any:
         """The button under the run that Compare shows."""
         one = self.history.one(key)
-        return gr.Button("Unpin" if one and one.pinned else "Pin")
+        return gr.Button(UNPIN if one and one.pinned else PIN)
 
-    def pin_shown(self, key: str) -> tuple[Any, dict[str, Any]]:
+    def pin_shown(self, key: str, label: str) -> tuple[Any, dict[str, Any]]:
+        """The button does what stands on it, whatever another tab did meanwhile."""
         one = self.history.one(key)
         if one is None:
-            return gr.skip(), views.idle("Generate first: there is no run yet to pin.")
+            return gr.skip(), views.idle("This run is in History no longer." if self.worker.kept(key) else NOTHING)
+        said = self._note(key, pinned=label == PIN)
+        told = f"Run of {clock(one.finished)}: {'stays in History' if label == PIN else 'no longer pinned'}."
+        return self.pin_of(key), views.failed(said) if said else views.idle(told)
+
+    def removed(self, values: Updates) -> Updates:
+        return self._without(values, lambda: self.history.remove(values[self.parts.chosen]))
+
+    def cleared(self, values: Updates) -> Updates:
+        return self._without(values, self.history.clear)
+
+    def _without(self, values: Updates, remove: Callable[[], None]) -> Updates:
         try:
-            self.history.note(key, pinned=not one.pinned)
+            if values[self.sure]:
+                remove()
         except EngineError as error:
-            return gr.skip(), views.failed(str(error))
-        return self.pin_of(key), views.idle(f"Run of {clock(one.finished)}: {'no longer pinned' if one.pinned else 'stays in History'}.")
-
-    def removed(self, key: str, sure: bool) -> str:
-        if sure:
-            self.history.remove(key)
-        return "" if sure else key
-
-    def cleared(self, sure: bool) -> None:
-        if sure:
-            self.history.clear()
+            return self.drawn(values, str(error))
+        return self.drawn(values)
 
     def opened(self, values: Updates) -> Updates:
         """Pictures, figures and timeline on Compare, with the setting in its fields."""
         there, key = self.compare, values[self.parts.chosen]
-        one = self.worker.kept(key)
+        if self.worker.busy_with(values[there.job]):
+            return {self.parts.status: views.failed("compare: a run is on its way there; wait for it, or stop it.")}
+        one = self.worker.reopened(key)
         if one is None:
             return {self.parts.status: views.failed("history: this run is gone, or its files are damaged; choose another.")}
         request = one.baseline.request
-        left = " and ".join(word for word, had in (("LoRA", request.loras), ("input picture", request.image)) if had)
-        said = f"Run of {one.accelerated.clock}." + (f" Its {left} did not come along." if left else "")
+        if request.model not in MODELS:
+            said = f"model: {request.model!r} is not offered here; this run can be looked at in History alone."
+            return {self.parts.status: views.failed(said)}
+        said = f"Run of {one.accelerated.clock}.{share.sentence(share.left_behind(request))}"
+        fields = request.model_dump() | {"loras": (), "image": None}  # their files may be gone
         done = [*(other for other in values[there.done] if other != key), key]
-        self.worker.survey(one)
-        return (self.setting.opened(values[there.model], request.model_dump(), one.accelerated.method, said)
+        return (self.setting.opened(values[there.model], fields, one.accelerated.method, said)
                 | self.evidence.of(key, done, values[there.gain]) | {there.done: done, self.tabs: gr.Tabs(selected="compare")})
 
 
-def _heat(left: str, right: str) -> Any:
-    if not left or not right:
+def _opened(path: Path) -> Picture:
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    with Image.open(left) as before, Image.open(right) as after:
-        return difference(before.convert("RGB"), after.convert("RGB"), GAIN)
+
+
+def _heat(left: Picture, right: Picture) -> Picture:
+    return difference(left, right, GAIN) if left and right and left.size == right.size else None

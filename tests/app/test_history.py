@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app import history as history_module
 from app.history import LONGEST, MOST, History, history_folder
 from app.history_views import PINNED, card, found, held, rivals, sheet, table
 from app.longjobs import LongJobs
@@ -75,16 +77,39 @@ def test_a_kept_comparison_is_what_was_measured(tmp_path: Path) -> None:
 def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
     (filled.folder / "b" / "result.json").write_text('{"request": {}}', encoding="utf-8")
     (filled.folder / "c" / "accelerated.png").write_bytes(b"no picture")
-    (filled.folder / "half.part").mkdir()  # the server ended while it was written
+    for name in (".old.part", ".young.part"):  # a server ended while it was written; another server is writing it
+        (filled.folder / name).mkdir()
+    os.utime(filled.folder / ".old.part", (0, 0))
     (filled.folder / "a file").write_text("?", encoding="utf-8")
     again = History(filled.folder)
     assert keys(again) == ["c", "a"]
     assert again.comparison("c") is None
     assert again.comparison("../a") is None
     assert again.pictures("../a") is None
-    assert not (filled.folder / "half.part").exists()
+    assert not (filled.folder / ".old.part").exists()
+    assert (filled.folder / ".young.part").exists()
     (filled.folder / "a" / "note.json").write_text('{"pinned": "yes", "name": 3}', encoding="utf-8")
     assert keys(History(filled.folder)) == ["c", "a"]
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    (("request",), None), (("request", "prompt"), 3), (("speedup",), "2"), (("speedup",), 1e999), (("accelerated", "schedule"), None),
+    (("accelerated", "finished"), 1e300), (("accelerated", "finished"), 10**400), (("baseline", "seconds"), None), (("psnr_db",), "x"),
+    (("accelerated", "timed"), 3), (("engine",), []), (("method",), {})])
+def test_an_odd_result_is_passed_over_and_no_more(filled: Filled, path: tuple[str, ...], value: object) -> None:
+    file = filled.folder / "b" / "result.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    place = data
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    if value is None:
+        del place[path[-1]]
+    file.write_text(json.dumps(data), encoding="utf-8")
+    again = History(filled.folder)
+    assert keys(again) == ["c", "a"]
+    again.add("d", made(2_000.0))
+    assert keys(again) == ["d", "c", "a"]
 
 
 def test_the_oldest_goes_that_is_not_pinned(tmp_path: Path) -> None:
@@ -123,12 +148,43 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
 
 def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
     worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), History(filled.folder))
-    kept = worker.kept("a")
+    assert worker.kept("a") is None  # asked with every move of a knob: no disk is read for it
+    kept = worker.reopened("a")
     assert kept is not None
     assert kept.baseline.request.prompt == "a red fox"
-    assert worker.kept("a") is kept
-    assert worker.kept("nobody") is None
-    assert Worker(lambda *_, **__: pytest.fail("compared"), None).kept("a") is None
+    assert worker.kept("a") is worker.reopened("a") is kept
+    assert worker.reopened("nobody") is None
+    assert Worker(lambda *_, **__: pytest.fail("compared"), None).reopened("a") is None
+
+
+def test_whatever_hinders_keeping_the_engines_thread_goes_on(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        (filled.folder / ".half.part").mkdir(exist_ok=True)
+        raise ValueError("unknown")
+
+    monkeypatch.setattr(history_module, "keep_comparison", broken)
+    worker = Worker(lambda *_, **__: made(), None, LongJobs(None), filled.history)
+    for _ in range(2):
+        list(worker.watch(worker.submit(made().baseline.request, METHOD)))
+    assert "could not be kept (ValueError)" in filled.history.said
+    assert keys(filled.history) == ["c", "b", "a"]
+
+
+def test_a_run_that_cannot_be_removed_stays_and_says_so(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_use(*_: object) -> None:
+        raise PermissionError(13, "in use")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", in_use)
+        with pytest.raises(EngineError, match=r"^history: .* cannot be removed \(in use\)"):
+            filled.history.remove("a")
+    assert "a" in keys(filled.history)
+    (filled.folder / "elsewhere").mkdir()
+    (filled.folder / "b").rename(filled.folder / "elsewhere" / "b")
+    (filled.folder / "b").symlink_to(filled.folder / "elsewhere" / "b")
+    filled.history.remove("b")
+    assert keys(History(filled.folder)) == ["c", "a"]
+    assert (filled.folder / "elsewhere" / "b" / "result.json").is_file()  # a link was removed, not what it leads to
 
 
 def test_none_is_kept_on_a_space_or_by_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -159,7 +215,7 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
     view = sheet(every[:2], len(every), "a", "/kept")
     assert view["count"] == "2 of 3 runs"
     row = sheet(every, len(every), "a", "/kept")["rows"][2]
-    assert (row["id"], row["mark"], row["tag"], row["picture"]) == ("a", "pinned", "first", "gradio_api/file=/kept/a/accelerated.png")
+    assert (row["id"], row["mark"], row["tag"], row["picture"]) == ("a", "pinned", "first", "gradio_api/file=/kept/a/small.png")
     assert [cell.get("text") for cell in row["cells"][3:6]] == [f"{made().speedup:.2f}×", f"{made().compute_ratio:.2f}×",
                                                                f"{QUALITY.psnr_db:.1f} dB"]
     shown = card(every[2])
