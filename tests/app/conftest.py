@@ -1,14 +1,16 @@
-"""The page of drawn components, served, and a browser that looks at it."""
+"""The page of drawn components, served, and a browser that looks at it; a history that needs no run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from app.components.theme import css, theme
 from tests.app.gallery import page_of_components
+from tests.app.past import Filled
 
 PATIENCE = 30_000  # milliseconds; a busy machine is slow, not wrong
 
@@ -52,3 +54,9 @@ def view(context: BrowserContext, address: str) -> Iterator[Page]:
     page.evaluate("localStorage.clear()")
     page.close()
     assert faults == []
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Filled:
+    """Three kept comparisons."""
+    return Filled(tmp_path / "history")

@@ -1,53 +1,19 @@
-"""Kept comparisons: whole or not at all, the same after a restart, as many as there may be, harmless as text."""
+"""Kept comparisons: whole or not at all, the same after a restart, as many as there may be."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from app import history as history_module
 from app.history import LONGEST, MOST, History, history_folder
-from app.history_views import PINNED, card, found, held, rivals, sheet, table
 from app.longjobs import LongJobs
 from app.worker import Worker
-from cache_engine import METHODS, Comparison, EngineError, clock, keep_comparison, kept_comparison
-from tests.app.made import QUALITY, run
-
-METHOD = METHODS["dbcache"](residual_diff_threshold=0.3)
-
-
-def made(finished: float = 1_000.0, **request: object) -> Comparison:
-    """A comparison whose pictures are alike, so that its likeness is the same when it is measured again."""
-    before, after = (run(method)._replace(finished=finished) for method in (METHODS["baseline"](), METHOD))
-    asked = before.request.replaced(**request)
-    return Comparison(before._replace(request=asked), after._replace(request=asked), QUALITY, False)
-
-
-@dataclass
-class Filled:
-    """A history of three runs, oldest first: a, b, c."""
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        self.history = History(self.folder)
-        for place, (key, prompt) in enumerate((("a", "a red fox"), ("b", "an owl"), ("c", "a red fox"))):
-            self.history.add(key, made(1_000.0 + place, prompt=prompt))
-
-
-@pytest.fixture
-def filled(tmp_path: Path) -> Filled:
-    return Filled(tmp_path / "history")
-
-
-def keys(history: History) -> list[str]:
-    return [one.key for one in history.listed()]
+from cache_engine import EngineError, keep_comparison, kept_comparison
+from tests.app.past import METHOD, Filled, keys, made
 
 
 def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> None:
@@ -198,54 +164,3 @@ def test_none_is_kept_on_a_space_or_by_choice(monkeypatch: pytest.MonkeyPatch, t
     nothing.add("a", made())
     assert (nothing.listed(), nothing.comparison("a"), nothing.pictures("a")) == ([], None, None)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -> None:
-    filled.history.note("b", name="Keeper", pinned=True)
-    every = filled.history.listed()
-    for words, wanted in (("", "cba"), ("FOX red", "ca"), ("keeper", "b"), ("r0.3 fox", "ca"), ("tiny", "cba"), ("fox owl", ""),
-                          ("dbcache", "cba"), ("pinned", "b")):
-        assert "".join(one.key for one in found(every, words)) == wanted, words
-    assert [one.key for one in found(every, "", PINNED)] == ["b"]
-
-
-def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
-    filled.history.note("a", name="first", pinned=True)
-    every = filled.history.listed()
-    view = sheet(every[:2], len(every), "a", "/kept")
-    assert view["count"] == "2 of 3 runs"
-    row = sheet(every, len(every), "a", "/kept")["rows"][2]
-    assert (row["id"], row["mark"], row["tag"], row["picture"]) == ("a", "pinned", "first", "gradio_api/file=/kept/a/small.png")
-    assert [cell.get("text") for cell in row["cells"][3:6]] == [f"{made().speedup:.2f}×", f"{made().compute_ratio:.2f}×",
-                                                               f"{QUALITY.psnr_db:.1f} dB"]
-    shown = card(every[2])
-    assert shown["title"] == "first"
-    assert {"name": "SSIM", "text": f"{QUALITY.ssim:.3f}"} in shown["facts"]
-    assert "No run yet" in sheet([], 0, "", "")["empty"]
-    assert sheet([], 3, "", "")["empty"] == "No run has these words."
-    assert card(None)["facts"] == []
-
-
-def test_a_run_is_held_against_others_of_the_same_picture_alone(filled: Filled) -> None:
-    every = filled.history.listed()
-    newest, owl, oldest = every
-    assert [key for _, key in rivals(every, newest)] == ["", "a"]
-    assert [key for _, key in rivals(every, owl)] == [""]
-    assert rivals(every, None) == [("its baseline", "")]
-    assert held(newest, oldest).count(f"{QUALITY.psnr_db:.1f} dB") == 2
-
-
-def test_a_spreadsheet_runs_nothing(tmp_path: Path) -> None:
-    history = History(tmp_path)
-    history.add("a", made(prompt="=HYPERLINK(1)"))
-    history.note("a", name="@me")
-    line = next(csv.DictReader(io.StringIO(table(history.listed()))))
-    assert (line["prompt"], line["name"], line["pinned"]) == ("'=HYPERLINK(1)", "'@me", "0")
-    assert float(line["psnr_db"]) == QUALITY.psnr_db
-
-
-def test_the_clock_names_the_day_when_it_is_not_today() -> None:
-    noon = 1_780_000_000.0
-    assert len(clock(noon, noon + 60)) == len("12:00")
-    assert clock(noon, noon + 30 * 86_400).endswith(clock(noon, noon))
-    assert clock(noon, noon + 400 * 86_400).endswith("2026")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,15 +15,10 @@ from app.tabs.compare_parts import Parts
 from app.tabs.history import PIN, UNPIN, HistoryParts, Tab
 from app.worker import Worker
 from cache_engine import EngineError
-from tests.app.test_history import Filled
+from tests.app.past import Filled
 
 MADE = HistoryParts(**{field.name: f"history {field.name}" for field in fields(HistoryParts)})
 THERE = Parts(**{field.name: f"compare {field.name}" for field in fields(Parts) if field.name not in ("chips", "groups", "knobs")})
-
-
-@pytest.fixture
-def filled(tmp_path: Path) -> Filled:
-    return Filled(tmp_path / "history")
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""Kept comparisons as rows, card and CSV: what was measured, found by words, harmless as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from app.history import History
+from app.history_views import PINNED, card, found, held, rivals, sheet, table
+from cache_engine import clock
+from tests.app.made import QUALITY
+from tests.app.past import Filled, made
+
+
+def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -> None:
+    filled.history.note("b", name="Keeper", pinned=True)
+    every = filled.history.listed()
+    for words, wanted in (("", "cba"), ("FOX red", "ca"), ("keeper", "b"), ("r0.3 fox", "ca"), ("tiny", "cba"), ("fox owl", ""),
+                          ("dbcache", "cba"), ("pinned", "b")):
+        assert "".join(one.key for one in found(every, words)) == wanted, words
+    assert [one.key for one in found(every, "", PINNED)] == ["b"]
+
+
+def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
+    filled.history.note("a", name="first", pinned=True)
+    every = filled.history.listed()
+    view = sheet(every[:2], len(every), "a", "/kept")
+    assert view["count"] == "2 of 3 runs"
+    row = sheet(every, len(every), "a", "/kept")["rows"][2]
+    assert (row["id"], row["mark"], row["tag"], row["picture"]) == ("a", "pinned", "first", "gradio_api/file=/kept/a/small.png")
+    assert [cell.get("text") for cell in row["cells"][3:6]] == [f"{made().speedup:.2f}×", f"{made().compute_ratio:.2f}×",
+                                                               f"{QUALITY.psnr_db:.1f} dB"]
+    shown = card(every[2])
+    assert shown["title"] == "first"
+    assert {"name": "SSIM", "text": f"{QUALITY.ssim:.3f}"} in shown["facts"]
+    assert "No run yet" in sheet([], 0, "", "")["empty"]
+    assert sheet([], 3, "", "")["empty"] == "No run has these words."
+    assert card(None)["facts"] == []
+
+
+def test_a_run_is_held_against_others_of_the_same_picture_alone(filled: Filled) -> None:
+    every = filled.history.listed()
+    newest, owl, oldest = every
+    assert [key for _, key in rivals(every, newest)] == ["", "a"]
+    assert [key for _, key in rivals(every, owl)] == [""]
+    assert rivals(every, None) == [("its baseline", "")]
+    assert held(newest, oldest).count(f"{QUALITY.psnr_db:.1f} dB") == 2
+
+
+def test_a_spreadsheet_runs_nothing(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.add("a", made(prompt="=HYPERLINK(1)"))
+    history.note("a", name="@me")
+    line = next(csv.DictReader(io.StringIO(table(history.listed()))))
+    assert (line["prompt"], line["name"], line["pinned"]) == ("'=HYPERLINK(1)", "'@me", "0")
+    assert float(line["psnr_db"]) == QUALITY.psnr_db
+
+
+def test_the_clock_names_the_day_when_it_is_not_today() -> None:
+    noon = 1_780_000_000.0
+    assert len(clock(noon, noon + 60)) == len("12:00")
+    assert clock(noon, noon + 30 * 86_400).endswith(clock(noon, noon))
+    assert clock(noon, noon + 400 * 86_400).endswith("2026")
