@@ -1,5 +1,5 @@
 // The dial: one wish, how fast or how close, and the knobs follow. Drag anywhere in the plot, or use the arrow keys.
-const questions = asking('turn', 4000, () => set(plot, { 'aria-busy': null }));
+const questions = asking('turn', () => set(plot, { 'aria-busy': null }));
 let view = null, goal = 'speed', wish = null;
 const goals = [['speed', 'How fast?'], ['likeness', 'How close?']].map(([name, text]) => {
   const button = make('button', { type: 'button', 'data-goal': name }, text);

@@ -37,14 +37,15 @@ function keep(draw) {
 }
 
 // Questions to Python while something moves: one at a time; of those that come meanwhile only the newest is asked, once the
-// answer is drawn. An answer that changes nothing is not drawn, so waiting has an end.
-function asking(name, patience = 1500, idle = () => {}) {
+// answer is drawn. An answer that changes nothing is not drawn, so waiting has an end; a slow one must not be overtaken, so it is long.
+const PATIENCE = 4000; // milliseconds
+function asking(name, idle = () => {}) {
   let asked = null, next = null, late = 0;
   const send = (data) => {
     asked = data;
     next = null;
     clearTimeout(late);
-    late = setTimeout(answered, patience);
+    late = setTimeout(answered, PATIENCE);
     trigger(name, data);
   };
   function answered() {

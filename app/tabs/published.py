@@ -99,7 +99,9 @@ class Tab:
         pressed = filters - {self.model, self.find, self.yours.entries}
         moved = [self.find.change, *(one.input for one in pressed)]
         gr.on(moved, self.looked, inputs=filters | {self.chosen}, outputs=drawn, **IN_ORDER)
-        self.model.input(self.other_model, inputs=filters, outputs=[*self.knobs.values(), *drawn, *told], **IN_ORDER)
+        # Drawn once more: what was pressed before the answer came was read with the last model's knobs.
+        self.model.input(self.other_model, inputs=filters, outputs=[*self.knobs.values(), *drawn, *told], **IN_ORDER).then(
+            self.looked, inputs=filters | {self.chosen}, outputs=drawn, **IN_ORDER)
         self.chart.choose(self.chosen_in_chart, inputs=filters, outputs=[*told, self.sheet], **IN_ORDER)
         self.sheet.choose(self.chosen_in_sheet, inputs=filters, outputs=[*told, self.chart], **IN_ORDER)
         self.yours.wire(self, filters, [*drawn, *told], **IN_ORDER)
