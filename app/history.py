@@ -88,7 +88,7 @@ class History:
                 self.said = ""
             except Exception as error:  # whatever it is, the engine's thread goes on
                 log.exception("a run could not be kept")
-                reason = getattr(error, "strerror", None) or (str(error) if isinstance(error, EngineError) else type(error).__name__)
+                reason = getattr(error.__cause__ or error, "strerror", None) or type(error).__name__
                 self.said = f"history: the last run could not be kept ({reason})."
                 shutil.rmtree(part, ignore_errors=True)
 

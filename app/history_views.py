@@ -11,7 +11,7 @@ from cache_engine import MODELS, clock
 from .csv_text import csv_text
 from .history import Entry
 from .tune_facts import bars, served
-from .words import decibels, flops_unit, likeness, plural, seconds, significant, structural
+from .words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
 
 View = dict[str, Any]
 ALL, PINNED = "all", "pinned"
@@ -68,8 +68,8 @@ def card(one: Entry | None) -> View:
         "Model": f"{title(request.model)}, {request.width} × {request.height}, {plural(request.steps or 0, 'step')}",
         "Seed": str(request.seed), "Ran on": one.device, "Timed runs": f"{one.timed} a side",
         "Finished": time.strftime("%Y-%m-%d %H:%M", time.localtime(one.finished))}
-    beside = [word for word, had in (("a LoRA", request.loras), ("an input picture", request.image)) if had]
-    notes = [f"“{request.prompt}”", *([f"With {' and '.join(beside)}."] if beside else [])]
+    more = " and ".join(beside(request))
+    notes = [f"“{request.prompt}”", *([f"Beside it: {more}."] if more else [])]
     return {"title": one.name or "Chosen", "kind": "measured", "code": one.recipe, "bars": bars(one._asdict()),
             "facts": [{"name": name, "text": text} for name, text in facts.items()], "notes": notes}
 

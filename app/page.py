@@ -62,5 +62,5 @@ def _state(worker: Worker) -> str:
 def launch_options() -> dict[str, Any]:
     """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a LoRA is."""
     return {"theme": theme(), "css": css(), "ssr_mode": False, "run_history": False, "enable_monitoring": False,
-            "max_file_size": "1gb", "allowed_paths": [str(home() / name) for name in ("jobs", "history")], "show_error": False,
-            "footer_links": ["api"], "pwa": False}
+            "max_file_size": "1gb", "allowed_paths": [str(path) for path in (home() / "jobs", history_folder()) if path],
+            "show_error": False, "footer_links": ["api"], "pwa": False}

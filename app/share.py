@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from cache_engine import MODELS, Comparison, EngineError, Method, RunRequest, described, difference
+from cache_engine import Comparison, EngineError, Method, RunRequest, described, difference
 
 from . import form
+from .words import beside
 
 KEY = "cachelens"  # of the text chunk in a PNG
 QUERY = "c"  # of the link
@@ -37,14 +38,6 @@ class Carried(NamedTuple):
     left: tuple[str, ...] = ()
 
 
-def left_behind(request: RunRequest) -> list[str]:
-    """What a request has that Compare's fields do not take over from elsewhere."""
-    row = MODELS.get(request.model)
-    shorter = row is not None and request.max_sequence_length not in (None, row.max_sequence_length)
-    return [word for word, had in (("LoRA", request.loras), ("input picture", request.image), ("negative prompt", request.negative_prompt),
-                                   ("length of the text", shorter)) if had]
-
-
 def sentence(left: Iterable[str]) -> str:
     """That it did not come along; empty where nothing was left."""
     words = list(left)
@@ -55,7 +48,7 @@ def text_of(comparison: Comparison) -> str:
     """Request and method as JSON."""
     request = comparison.baseline.request
     fields = {name: value for name in FIELDS if (value := getattr(request, name)) not in (None, "")}
-    left = [word for word, had in (("LoRA", request.loras), ("input picture", request.image)) if had]
+    left = beside(request)
     return json.dumps({"request": fields, "method": comparison.accelerated.method} | ({"left": left} if left else {}), ensure_ascii=False)
 
 
@@ -86,7 +79,7 @@ def from_text(text: str, source: str) -> Carried:
     missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
     missing += [str(word)[:40] for word in left[:4]] if isinstance(left, list) else []
     request = form.request_from({name: given[name] for name in FIELDS if given.get(name) is not None})
-    return Carried(request, form.method_of(found["method"], request), tuple(dict.fromkeys([*missing, *left_behind(request)])))
+    return Carried(request, form.method_of(found["method"], request), tuple(dict.fromkeys([*missing, *beside(request)])))
 
 
 def from_file(path: str) -> Carried:

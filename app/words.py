@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cache_engine import StepTrace
+from cache_engine import MODELS, RunRequest, StepTrace
 
 # The one place where likeness gets its words: a word holds from its PSNR (dB) up to the next one's.
 LIKENESS: tuple[tuple[float, str], ...] = (
@@ -130,3 +130,10 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
     }.get(call.reason, f"{call.reason}{noted}")
     return f"{done}: {said}{row}"
 
+
+def beside(request: RunRequest) -> list[str]:
+    """What a request has beside the fields that Compare takes over from elsewhere."""
+    row = MODELS.get(request.model)
+    shorter = row is not None and request.max_sequence_length not in (None, row.max_sequence_length)
+    return [word for word, had in (("LoRA", request.loras), ("input picture", request.image), ("negative prompt", request.negative_prompt),
+                                   ("length of the text", shorter)) if had]

@@ -44,7 +44,7 @@ def _write(folder: Path, data: dict[str, Any], pictures: dict[str, Image.Image],
         (folder / RESULT).write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")  # last: it says that all is there
     except OSError as error:
         raise EngineError(f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another folder, or "
-                          "make room.") from None
+                          "make room.") from error
 
 
 def kept_baseline(folder: Path) -> RunResult:

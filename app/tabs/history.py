@@ -16,6 +16,7 @@ from .. import history_views, share, views
 from ..components import setting, sheet, status
 from ..history import Entry, History
 from ..history_views import ALL, PINNED, PLAIN
+from ..words import beside
 from ..worker import Worker
 from .compare_evidence import Evidence
 from .compare_parts import AT_ONCE, QUIET, Parts, Updates
@@ -170,7 +171,7 @@ class Tab:
 
     # ---- what is done ----
     def pinned(self, values: Updates) -> Updates:
-        said = self._note(values[self.parts.chosen], pinned=values[self.parts.pin] == PIN)
+        said = _tried(lambda: self.history.note(values[self.parts.chosen], pinned=values[self.parts.pin] == PIN))
         return self.drawn(values, said) | {self.compare.pin: self.pin_of(values[self.compare.shown])}
 
     def named(self, values: Updates) -> Updates:
@@ -178,17 +179,9 @@ class Tab:
         parts, typed = self.parts, values[self.parts.name]
         if self.history.one(values[parts.chosen]) is None or (typed or "") == values[parts.named]:
             return {parts.named: gr.skip()}
-        said = self._note(values[parts.chosen], name=typed)
+        said = _tried(lambda: self.history.note(values[parts.chosen], name=typed))
         one = self.history.one(values[parts.chosen])
         return self.listed(values, said) | {parts.card: history_views.card(one), parts.named: one.name if one else ""}
-
-    def _note(self, key: str, **fields: Any) -> str:
-        """What went wrong, if anything."""
-        try:
-            self.history.note(key, **fields)
-        except EngineError as error:
-            return str(error)
-        return ""
 
     def pin_of(self, key: str) -> Any:
         """The button under the run that Compare shows."""
@@ -200,23 +193,15 @@ class Tab:
         one = self.history.one(key)
         if one is None:
             return gr.skip(), views.idle("This run is in History no longer." if self.worker.kept(key) else NOTHING)
-        said = self._note(key, pinned=label == PIN)
+        said = _tried(lambda: self.history.note(key, pinned=label == PIN))
         told = f"Run of {clock(one.finished)}: {'stays in History' if label == PIN else 'no longer pinned'}."
         return self.pin_of(key), views.failed(said) if said else views.idle(told)
 
     def removed(self, values: Updates) -> Updates:
-        return self._without(values, lambda: self.history.remove(values[self.parts.chosen]))
+        return self.drawn(values, _tried(lambda: self.history.remove(values[self.parts.chosen])) if values[self.sure] else "")
 
     def cleared(self, values: Updates) -> Updates:
-        return self._without(values, self.history.clear)
-
-    def _without(self, values: Updates, remove: Callable[[], None]) -> Updates:
-        try:
-            if values[self.sure]:
-                remove()
-        except EngineError as error:
-            return self.drawn(values, str(error))
-        return self.drawn(values)
+        return self.drawn(values, _tried(self.history.clear) if values[self.sure] else "")
 
     def opened(self, values: Updates) -> Updates:
         """Pictures, figures and timeline on Compare, with the setting in its fields."""
@@ -230,11 +215,20 @@ class Tab:
         if request.model not in MODELS:
             said = f"model: {request.model!r} is not offered here; this run can be looked at in History alone."
             return {self.parts.status: views.failed(said)}
-        said = f"Run of {one.accelerated.clock}.{share.sentence(share.left_behind(request))}"
+        said = f"Run of {one.accelerated.clock}.{share.sentence(beside(request))}"
         fields = request.model_dump() | {"loras": (), "image": None}  # their files may be gone
         done = [*(other for other in values[there.done] if other != key), key]
         return (self.setting.opened(values[there.model], fields, one.accelerated.method, said)
                 | self.evidence.of(key, done, values[there.gain]) | {there.done: done, self.tabs: gr.Tabs(selected="compare")})
+
+
+def _tried(change: Callable[[], None]) -> str:
+    """What went wrong, if anything."""
+    try:
+        change()
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def _opened(path: Path) -> Picture:

@@ -104,7 +104,7 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
     other = worker.submit(made().baseline.request, METHOD)  # the engine's thread goes on
     list(worker.watch(other))
     assert worker.kept(job.key) is not None
-    assert history.said.startswith("history: the last run could not be kept")
+    assert history.said == "history: the last run could not be kept (Not a directory)."
     assert history.listed() == []
     kept = Filled(tmp_path / "more").history
     (tmp_path / "more" / "a" / ".note.json").mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,7 +88,6 @@ def test_what_cannot_be_removed_is_told_and_nothing_is_removed_unasked(tab: Tab,
     def refuse(key: str) -> None:
         raise EngineError("history: it is in use.")
 
-    monkeypatch.setattr(tab, "worker", SimpleNamespace(history=tab.history))
     with monkeypatch.context() as patch:
         patch.setattr(tab.history, "remove", refuse)
         assert "in use" in str(tab.removed(values(chosen="a") | {tab.sure: True})[MADE.status])

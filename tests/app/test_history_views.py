@@ -34,6 +34,9 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
     shown = card(every[2])
     assert shown["title"] == "first"
     assert {"name": "SSIM", "text": f"{QUALITY.ssim:.3f}"} in shown["facts"]
+    assert shown["notes"] == ["“a red fox”"]
+    with_more = every[2]._replace(request=every[2].request.replaced(negative_prompt="blurred"))
+    assert card(with_more)["notes"][1] == "Beside it: negative prompt."
     assert "No run yet" in sheet([], 0, "", "")["empty"]
     assert sheet([], 3, "", "")["empty"] == "No run has these words."
     assert card(None)["facts"] == []
