@@ -1,4 +1,6 @@
-"""Serve the page: HOST, PORT and MODEL may be set. On a Space, `spaces` has to be imported before torch is."""
+"""Serve the page: HOST, PORT and MODEL may be set. On a Space, `spaces` has to be imported before torch
+is.
+"""
 
 try:
     import spaces  # noqa: F401  # pyright: ignore[reportMissingImports]
@@ -17,4 +19,8 @@ if __name__ == "__main__":
         page = build_page()
     except EngineError as error:
         sys.exit(str(error))
-    page.launch(server_name=os.environ.get("HOST") or None, server_port=int(os.environ.get("PORT") or 7860), **launch_options())
+    page.launch(
+        server_name=os.environ.get("HOST") or None,
+        server_port=int(os.environ.get("PORT") or 7860),
+        **launch_options(),
+    )

@@ -1,10 +1,10 @@
 """Endpoints for programs (gradio_client): /compare and /tune stream, /cancel, /simulate, /presets, /health.
 
-/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``, and "repeats" for several timed runs of each
-side; its first event carries the job's key.
-/tune takes ``{"request", "prompts", "acceptance", "goal", ...}``, the fields of ``TuneTask`` and ``minutes``; it goes on when its watcher
-leaves, is listed on the page, and /cancel stops it.
-/simulate takes ``{"job": key, "method": {...}}``: what the record of that comparison's baseline says of another setting.
+/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``, and "repeats" for
+several timed runs of each side; its first event carries the job's key. /tune takes ``{"request", "prompts",
+"acceptance", "goal", ...}``, the fields of ``TuneTask`` and ``minutes``; it goes on when its watcher leaves,
+is listed on the page, and /cancel stops it. /simulate takes ``{"job": key, "method": {...}}``: what the
+record of that comparison's baseline says of another setting.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def build(worker: Worker) -> None:
         """A comparison as a stream of events; the last one has "event": "comparison"."""
         try:
             if not isinstance(job, dict) or set(job) - {"request", "method", "repeats"}:
-                raise EngineError('job: not valid; give {"request": {...}, "method": {"name": ..., knobs...}}.')
+                raise EngineError(
+                    'job: not valid; give {"request": {...}, "method": {"name": ..., knobs...}}.'
+                )
             request = form.request_from(job.get("request"))
             method = form.method_of(job.get("method"), request)
             live = Live(method, facts_of(method.effective(request)))
@@ -56,29 +58,47 @@ def build(worker: Worker) -> None:
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
         if live.result is not None:
-            yield {"event": "comparison", **described(live.result), "baseline_reused": live.result.baseline_reused}
+            yield {
+                "event": "comparison",
+                **described(live.result),
+                "baseline_reused": live.result.baseline_reused,
+            }
 
     def judge(asked: dict[str, Any]) -> EVENT:
-        """What to expect of a setting, without a run. The record is made when the engine has nothing else to do."""
+        """What to expect of a setting, without a run. The record is made when the engine has nothing else to
+        do.
+        """
         try:
             if not isinstance(asked, dict) or set(asked) != {"job", "method"}:
-                raise EngineError('simulate: not valid; give {"job": ..., "method": {"name": ..., knobs...}}.')
+                raise EngineError(
+                    'simulate: not valid; give {"job": ..., "method": {"name": ..., knobs...}}.'
+                )
             one = worker.kept(str(asked["job"]))
             if one is None:
-                raise EngineError("job: no finished comparison has this key; take it from the first event of /compare.")
+                raise EngineError(
+                    "job: no finished comparison has this key; take it from the first event of /compare."
+                )
             record, method = worker.record(one), form.method_of(asked["method"], one.baseline.request)
             if record.survey is None:
-                raise EngineError("simulate: the baseline is not recorded yet; ask again in a moment." if record.expected else
-                                  "simulate: the baseline has no record; compare again to have one made.")
+                raise EngineError(
+                    "simulate: the baseline is not recorded yet; ask again in a moment."
+                    if record.expected
+                    else "simulate: the baseline has no record; compare again to have one made."
+                )
             return foretold(simulate(record.survey, method, record.likeness))
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     def tune(asked: dict[str, Any]) -> Iterator[EVENT]:
-        """A tune as a stream of standings; the last one has "event": "tuned", or "ended" where it was stopped or failed."""
+        """A tune as a stream of standings; the last one has "event": "tuned", or "ended" where it was
+        stopped or failed.
+        """
         try:
             if not isinstance(asked, dict):
-                raise EngineError('tune: not valid; give {"request": {...}, "prompts": [...], "goal": {"kind": "close", "value": 30}}.')
+                raise EngineError(
+                    'tune: not valid; give {"request": {...}, "prompts": [...], "goal": {"kind": "close", '
+                    '"value": 30}}.'
+                )
             fields = dict(asked)
             minutes = fields.pop("minutes", None)
             if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 10_000):
@@ -86,7 +106,9 @@ def build(worker: Worker) -> None:
             prompts = fields.get("prompts")
             first = prompts[0] if isinstance(prompts, list) and prompts else ""
             described = fields.get("request")
-            fields["request"] = form.request_from({"prompt": first, **described} if isinstance(described, dict) else described).model_dump()
+            fields["request"] = form.request_from(
+                {"prompt": first, **described} if isinstance(described, dict) else described
+            ).model_dump()
             task = tune_from(fields)
             count(task)  # ranges that cannot be read stop here
             job = worker.long.add("tune", tune_title(task), task, minutes)
@@ -97,9 +119,20 @@ def build(worker: Worker) -> None:
             for one in worker.long.watch(job):
                 snapshot = worker.long.snapshot(job) or {}
                 if one.state in ON_ITS_WAY:
-                    yield {"event": "progress", "state": one.state, "doing": one.said, "made": one.made, "left": one.left}
+                    yield {
+                        "event": "progress",
+                        "state": one.state,
+                        "doing": one.said,
+                        "made": one.made,
+                        "left": one.left,
+                    }
                 else:
-                    yield {"event": "tuned" if one.state == "done" else "ended", "state": one.state, "said": one.said, **snapshot}
+                    yield {
+                        "event": "tuned" if one.state == "done" else "ended",
+                        "state": one.state,
+                        "said": one.said,
+                        **snapshot,
+                    }
         except EngineError as error:  # stopped and removed between two looks
             raise gr.Error(str(error), print_exception=False) from None
 
@@ -125,5 +158,12 @@ def build(worker: Worker) -> None:
 
 def _progress(progress: Progress) -> EVENT:
     call = progress.call._asdict() if progress.call else None
-    return {"event": "progress", "side": progress.side, "stage": progress.stage, "done": progress.done, "total": progress.total,
-            "message": progress.message, "call": call}
+    return {
+        "event": "progress",
+        "side": progress.side,
+        "stage": progress.stage,
+        "done": progress.done,
+        "total": progress.total,
+        "message": progress.message,
+        "call": call,
+    }

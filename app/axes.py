@@ -13,7 +13,9 @@ ROUND = (1, 1.5, 2, 3, 4, 5, 6, 8)
 
 
 class Axis(NamedTuple):
-    """``low`` and ``high`` are the values at its ends; ``turned``: the high one stands left, or at the bottom."""
+    """``low`` and ``high`` are the values at its ends; ``turned``: the high one stands left, or at the
+    bottom.
+    """
 
     low: float
     high: float
@@ -30,7 +32,12 @@ class Axis(NamedTuple):
         """Round values within the axis, lowest first."""
         if self.log and self.high / self.low > LOG_FROM:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
-            return [one for decade in decades for number in ROUND if self.low <= (one := number * 10.0**decade) <= self.high]
+            return [
+                one
+                for decade in decades
+                for number in ROUND
+                if self.low <= (one := number * 10.0**decade) <= self.high
+            ]
         rough = (self.high - self.low) / count
         scale = 10.0 ** math.floor(math.log10(rough))
         step = next(one * scale for one in STEPS if one * scale >= rough * (1 - 1e-9))
@@ -39,11 +46,16 @@ class Axis(NamedTuple):
 
     def drawn(self, name: str, shape: str, count: int = 5) -> dict[str, Any]:
         """What the chart takes: ``shape`` formats a tick, as in ``"{:g}×"``."""
-        return {"name": name, "ticks": [{"place": self.place(one), "text": shape.format(one)} for one in self.ticks(count)]}
+        return {
+            "name": name,
+            "ticks": [{"place": self.place(one), "text": shape.format(one)} for one in self.ticks(count)],
+        }
 
 
 def around(values: Iterable[float], *, log: bool = False, turned: bool = False) -> Axis:
-    """An axis with room for all values at both ends. Raises ValueError for none; on a log axis they are above 0."""
+    """An axis with room for all values at both ends. Raises ValueError for none; on a log axis they are
+    above 0.
+    """
     found = list(values)
     low, high = min(found), max(found)
     if log:

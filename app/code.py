@@ -1,4 +1,5 @@
-"""A finished comparison as code that runs its setting elsewhere: on this engine, in a shell, on cache-dit, on diffusers alone.
+"""A finished comparison as code that runs its setting elsewhere: on this engine, in a shell, on cache-dit, on
+diffusers alone.
 
 Whatever cannot be said there is named in its place: no code is given that would draw another picture.
 """
@@ -34,7 +35,9 @@ def code_of(comparison: Comparison, kind: str) -> str:
 
 
 def method_within(method: Method) -> Method | None:
-    """What caches in the run's own steps: of fewer steps that which they hold, of a method that caches nothing None."""
+    """What caches in the run's own steps: of fewer steps that which they hold, of a method that caches
+    nothing None.
+    """
     if method.name == "fewer_steps":
         return getattr(method, "within", None)
     return None if method.name == "baseline" else method
@@ -45,11 +48,18 @@ def command(request: RunRequest, method: Method) -> str:
     given: list[str] = [f"--model {shlex.quote(request.model)}", f"--prompt {shlex.quote(request.prompt)}"]
     if request.negative_prompt:
         given.append(f"--negative-prompt {shlex.quote(request.negative_prompt)}")
-    given.append(f"--seed {request.seed} --steps {request.steps} --size {request.width}x{request.height} "
-                 f"--text-tokens {request.max_sequence_length}")
-    given += [f"{option} {value!r}" for option, value in (("--guidance", request.guidance), ("--true-cfg-scale", request.true_cfg_scale))
-              if value is not None]
-    given += [f"--lora FILE:{lora.weight!r}" for lora in request.loras] + ["--image FILE"] * (request.image is not None)
+    given.append(
+        f"--seed {request.seed} --steps {request.steps} --size {request.width}x{request.height} "
+        f"--text-tokens {request.max_sequence_length}"
+    )
+    given += [
+        f"{option} {value!r}"
+        for option, value in (("--guidance", request.guidance), ("--true-cfg-scale", request.true_cfg_scale))
+        if value is not None
+    ]
+    given += [f"--lora FILE:{lora.weight!r}" for lora in request.loras] + ["--image FILE"] * (
+        request.image is not None
+    )
     knobs = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in changed(method).items()]
     given.append(" ".join([f"--method {method.name}", *knobs]))
     return " \\\n  ".join(["python -m cache_engine compare", *given, "--out out"]) + "\n"
@@ -57,18 +67,36 @@ def command(request: RunRequest, method: Method) -> str:
 
 def changed(method: Method) -> dict[str, Any]:
     """The knobs that are not at their defaults."""
-    return {knob.name: value for knob in METHODS[method.name].knobs() if (value := method.described()[knob.name]) != knob.default}
+    return {
+        knob.name: value
+        for knob in METHODS[method.name].knobs()
+        if (value := method.described()[knob.name]) != knob.default
+    }
 
 
 def _drawn(request: RunRequest, imports: list[str], before: str, around: str) -> str:
-    """The pipeline's call, which draws the accelerated picture. before: a statement; around: what opens a ``with``."""
+    """The pipeline's call, which draws the accelerated picture. before: a statement; around: what opens a
+    ``with``.
+    """
     row = MODELS[request.model]
-    arguments = {"prompt": request.prompt, "num_inference_steps": request.steps, "width": request.width, "height": request.height,
-                 **row.call(request)}
+    arguments = {
+        "prompt": request.prompt,
+        "num_inference_steps": request.steps,
+        "width": request.width,
+        "height": request.height,
+        **row.call(request),
+    }
     texts = [f"{name}={value!r}" for name, value in arguments.items() if value is not None]
-    texts += ["image=picture"] * (request.image is not None) + [f'generator=torch.Generator("cpu").manual_seed({request.seed})']
+    texts += ["image=picture"] * (request.image is not None) + [
+        f'generator=torch.Generator("cpu").manual_seed({request.seed})'
+    ]
     drawn = _call("image = pipe", texts, "    " * bool(around), ".images[0]")
-    also = "".join([", with the LoRAs of this run" * bool(request.loras), "; picture: its input" * (request.image is not None)])
+    also = "".join(
+        [
+            ", with the LoRAs of this run" * bool(request.loras),
+            "; picture: its input" * (request.image is not None),
+        ]
+    )
     lines = ["import torch", *imports, "", f"# pipe: {row.title} as a diffusers pipeline{also}"]
     return "\n".join([*lines, *[before] * bool(before), *[around] * bool(around), drawn]) + "\n"
 
@@ -101,25 +129,48 @@ def _cache_dit(method: Method, request: RunRequest) -> tuple[list[str], str, str
     if order and knobs["predictor"] != "taylor":
         raise Unsaid(f"cache-dit forecasts by TaylorSeer alone, this setting by {knobs['predictor']}.")
     guided = len(MODELS[request.model].facts(request).streams) == 2
-    config: dict[str, Any] = {name: knobs[name] for name in (
-        "Fn_compute_blocks", "Bn_compute_blocks", "max_warmup_steps", "warmup_interval", "max_cached_steps",
-        "max_continuous_cached_steps", "residual_diff_threshold")} | {"enable_separate_cfg": guided}
+    config: dict[str, Any] = {
+        name: knobs[name]
+        for name in (
+            "Fn_compute_blocks",
+            "Bn_compute_blocks",
+            "max_warmup_steps",
+            "warmup_interval",
+            "max_cached_steps",
+            "max_continuous_cached_steps",
+            "residual_diff_threshold",
+        )
+    } | {"enable_separate_cfg": guided}
     if knobs["steps_computation_mask"]:
-        config |= {"steps_computation_mask": [int(digit) for digit in knobs["steps_computation_mask"]],
-                   "steps_computation_policy": knobs["steps_computation_policy"]}
+        config |= {
+            "steps_computation_mask": [int(digit) for digit in knobs["steps_computation_mask"]],
+            "steps_computation_policy": knobs["steps_computation_policy"],
+        }
     built = _call("config = cache_dit.DBCacheConfig", _knobs(config))
-    forecast = [f"calibrator_config=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order={order})"] if order else []
+    forecast = (
+        [f"calibrator_config=cache_dit.TaylorSeerCalibratorConfig(taylorseer_order={order})"] if order else []
+    )
     enabled = _call("cache_dit.enable_cache", ["pipe", "cache_config=config", *forecast])
     return ["import cache_dit"], f"{built}\n{enabled}", ""
 
 
 def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
     """Their First Block Cache is DBCache with nothing but a threshold."""
-    plain = {"Fn_compute_blocks": 1, "Bn_compute_blocks": 0, "max_warmup_steps": 0, "max_cached_steps": -1,
-             "max_continuous_cached_steps": -1, "taylorseer_order": 0, "steps_computation_mask": ""}
+    plain = {
+        "Fn_compute_blocks": 1,
+        "Bn_compute_blocks": 0,
+        "max_warmup_steps": 0,
+        "max_cached_steps": -1,
+        "max_continuous_cached_steps": -1,
+        "taylorseer_order": 0,
+        "steps_computation_mask": "",
+    }
     knobs = method.described()
     if method.name != "dbcache" or any(knobs[name] != value for name, value in plain.items()):
-        raise Unsaid("diffusers alone cannot run this setting: of its caches First Block Cache is a DBCache, with a threshold and "
-                     "nothing else\n# (F1, B0, no warm-up, no limits, no forecast, no mask).")
+        raise Unsaid(
+            "diffusers alone cannot run this setting: of its caches First Block Cache is a DBCache, with a "
+            "threshold and "
+            "nothing else\n# (F1, B0, no warm-up, no limits, no forecast, no mask)."
+        )
     config = f"FirstBlockCacheConfig(threshold={knobs['residual_diff_threshold']!r})"
     return ["from diffusers import FirstBlockCacheConfig"], f"pipe.transformer.enable_cache({config})", ""

@@ -1,4 +1,6 @@
-"""The second contender in words: what stands against the accelerated side, and how both compare to the one baseline. Pure."""
+"""The second contender in words: what stands against the accelerated side, and how both compare to the one
+baseline. Pure.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,22 @@ def sentence(one: Comparison, other: Comparison | None) -> str:
     if other is None:
         return ""
     steps = other.accelerated.effective.steps or 0
-    what = plural(steps, "plain step") if other.accelerated.method["name"] == "fewer_steps" else title(other.accelerated.method)
+    what = (
+        plural(steps, "plain step")
+        if other.accelerated.method["name"] == "fewer_steps"
+        else title(other.accelerated.method)
+    )
     return f"To the same baseline: {what} {figures(other)}; {title(one.accelerated.method)} {figures(one)}."
 
 
 def equal(one: Comparison, other: Comparison | None) -> str:
-    """The row of the plain model at the same compute: how many steps, and what they gave once they were run."""
+    """The row of the plain model at the same compute: how many steps, and what they gave once they were
+    run.
+    """
     steps = same_compute(one).effective(one.baseline.request).steps or 0
     if other is None or other.accelerated.effective.steps != steps:
         return f"Same compute, no cache: {plural(steps, 'plain step')}."
-    return f"Same compute, no cache: {plural(steps, 'plain step')} give{'s' if steps == 1 else ''} {figures(other)}."
+    return (
+        f"Same compute, no cache: {plural(steps, 'plain step')} give{'s' if steps == 1 else ''} "
+        f"{figures(other)}."
+    )

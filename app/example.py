@@ -1,4 +1,6 @@
-"""The recorded comparison that the page shows before anything was run here; it says so, and on what it was recorded."""
+"""The recorded comparison that the page shows before anything was run here; it says so, and on what it was
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ log = logging.getLogger(__name__)
 
 @lru_cache
 def example(folder: Path = FOLDER) -> Comparison | None:
-    """The first by name below the folder that holds both pictures, a large model's before the embedded one's; None where there is none."""
+    """The first by name below the folder that holds both pictures, a large model's before the embedded
+    one's; None where there is none.
+    """
     found = []
     for path in sorted(folder.rglob("result.json")):
         if (path.parent / "accelerated.png").is_file():
@@ -47,6 +51,10 @@ def said(one: Comparison | None) -> str:
     """What stands above the pictures."""
     if one is None:
         return ""
-    title = MODELS[one.baseline.request.model].title if one.baseline.request.model in MODELS else one.baseline.request.model
+    title = (
+        MODELS[one.baseline.request.model].title
+        if one.baseline.request.model in MODELS
+        else one.baseline.request.model
+    )
     day = time.strftime("%Y-%m-%d", time.gmtime(one.accelerated.finished))
     return f"Recorded example: {title}, {one.accelerated.engine.device}, {day}. Generate measures here."

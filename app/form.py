@@ -1,7 +1,8 @@
-"""Values of components <-> a checked RunRequest and Method. Every bad value becomes one sentence; nothing is clamped.
+"""Values of components <-> a checked RunRequest and Method. Every bad value becomes one sentence; nothing is
+clamped.
 
-A method's knobs know their labels, bounds and help (``METHODS[name].knobs()``); this file only makes components of them
-and narrows their bounds to the model at hand.
+A method's knobs know their labels, bounds and help (``METHODS[name].knobs()``); this file only makes
+components of them and narrows their bounds to the model at hand.
 """
 
 from __future__ import annotations
@@ -31,18 +32,24 @@ from cache_engine import (
 
 from .words import memory
 
-# gradio's own bounds and choices are those of the last answer: a value on its way while they move would be an error of the page. Whatever a
-# slider sends is checked by the records, which say what is wrong. Not by a class statement: gradio would write a stub file for it.
+# gradio's own bounds and choices are those of the last answer: a value on its way while they move would be an
+# error of the page. Whatever a slider sends is checked by the records, which say what is wrong. Not by a
+# class statement: gradio would write a stub file for it.
 AS_SENT = {"preprocess": lambda self, payload: payload, "__module__": __name__}
 Slider: type[gr.Slider] = ABCMeta.__new__(type(gr.Slider), "Slider", (gr.Slider,), AS_SENT)
-Dropdown: type[gr.Dropdown] = ABCMeta.__new__(type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT)  # that change with the model
+Dropdown: type[gr.Dropdown] = ABCMeta.__new__(
+    type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT
+)  # that change with the model
 
 FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
 MORE = "more"
-GRAINS = {"none": "no cache", "stack": "stack grain: what a run of blocks adds together is remembered",
-          "module": "module grain: every attention's and feed-forward's output is remembered",
-          "token": "token grain: parts of every module's output are computed, the rest is remembered",
-          "column": "column grain: parts of attention and feed-forward are computed, the rest is remembered"}
+GRAINS = {
+    "none": "no cache",
+    "stack": "stack grain: what a run of blocks adds together is remembered",
+    "module": "module grain: every attention's and feed-forward's output is remembered",
+    "token": "token grain: parts of every module's output are computed, the rest is remembered",
+    "column": "column grain: parts of attention and feed-forward are computed, the rest is remembered",
+}
 EMPTY = ""  # what an empty number field hands on: refused by the strict records, with their sentence
 
 
@@ -66,8 +73,19 @@ def size_of(text: object) -> tuple[int, int]:
     return width, height
 
 
-def request_of(*, model: Any, prompt: Any, size: Any, seed: Any, steps: Any, guidance: Any = None,
-               true_cfg_scale: Any = None, lora: str | None = None, weight: Any = 1, picture: str | None = None) -> RunRequest:
+def request_of(
+    *,
+    model: Any,
+    prompt: Any,
+    size: Any,
+    seed: Any,
+    steps: Any,
+    guidance: Any = None,
+    true_cfg_scale: Any = None,
+    lora: str | None = None,
+    weight: Any = 1,
+    picture: str | None = None,
+) -> RunRequest:
     """The page's fields as a resolved request; fields that the model's row does not take are left out.
 
     lora, picture: files that were uploaded.
@@ -107,7 +125,9 @@ def method_of(described: Any, request: RunRequest) -> Method:
 
 def _fields(described: Any, name: str) -> dict[str, Any]:
     if not isinstance(described, Mapping) or not all(isinstance(key, str) for key in described):
-        raise EngineError(f"{name}: {type(described).__name__} is not valid; give an object with the fields of a {name}.")
+        raise EngineError(
+            f"{name}: {type(described).__name__} is not valid; give an object with the fields of a {name}."
+        )
     return dict(described)
 
 
@@ -117,10 +137,14 @@ def takes_cfg(model: str) -> bool:
 
 
 def facts_for(model: str, steps: Any) -> ModelFacts:
-    """What the knobs' bounds follow, also while the steps field holds nonsense (then: the model's usual steps)."""
+    """What the knobs' bounds follow, also while the steps field holds nonsense (then: the model's usual
+    steps).
+    """
     row = MODELS[model]
     usable = isinstance(steps, int | float) and math.isfinite(steps) and 1 <= steps <= 200
-    return row.facts(row.resolve(RunRequest(model=row.name, prompt="-", steps=int(steps) if usable else row.steps)))
+    return row.facts(
+        row.resolve(RunRequest(model=row.name, prompt="-", steps=int(steps) if usable else row.steps))
+    )
 
 
 STEP_KNOBS = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")
@@ -129,16 +153,20 @@ FOLLOWING = (*STEP_KNOBS, *OPPOSITE)  # knobs whose bounds follow the model, the
 
 
 def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[float, float]:
-    """Where a knob's slider begins and ends for this model: Fn + Bn stay below the blocks, step counts within the steps.
+    """Where a knob's slider begins and ends for this model: Fn + Bn stay below the blocks, step counts within
+    the steps.
 
-    A value that no longer fits keeps its place (the slider is widened to it): it is refused with a sentence, not moved.
+    A value that no longer fits keeps its place (the slider is widened to it): it is refused with a sentence,
+    not moved.
     """
     low, high = knob.low or 0, knob.high if knob.high is not None else 1
     if knob.name in OPPOSITE:
         high = min(high, facts.blocks - 1 - _number(knobs.get(OPPOSITE[knob.name]), 0))
     elif knob.name in STEP_KNOBS:
         high = min(high, facts.steps)
-    return low, max(high, low + (knob.step or 1), _number(knobs.get(knob.name), low))  # a slider has to have a way to go
+    return low, max(
+        high, low + (knob.step or 1), _number(knobs.get(knob.name), low)
+    )  # a slider has to have a way to go
 
 
 def _number(value: Any, otherwise: float) -> float:
@@ -156,18 +184,27 @@ def recipe_text(method: str, knobs: Mapping[str, Any]) -> str:
 
 
 def method_choices(everything: bool) -> list[tuple[str, str]]:
-    """(title, name) of the methods in front, and a line that leads to the others; with ``everything`` they stand under it.
+    """(title, name) of the methods in front, and a line that leads to the others; with ``everything`` they
+    stand under it.
 
     The line stays: a click sends its event twice, and MORE has to be an answer of the new list too.
     """
     rest = [name for name in METHODS if name not in (*FRONT, "baseline")] if everything else []
-    return [*((METHODS[name].title, name) for name in FRONT), ("More methods …", MORE), *((METHODS[name].title, name) for name in rest)]
+    return [
+        *((METHODS[name].title, name) for name in FRONT),
+        ("More methods …", MORE),
+        *((METHODS[name].title, name) for name in rest),
+    ]
 
 
 def method_note(described: Mapping[str, Any], model: str, steps: Any) -> str:
-    """What a setting remembers, how much that will be, and where it comes from. Raises EngineError where it does not fit."""
+    """What a setting remembers, how much that will be, and where it comes from. Raises EngineError where it
+    does not fit.
+    """
     method = method_from(described)
-    request = method.effective(resolve(RunRequest(model=model, prompt="-", steps=facts_for(model, steps).steps)))
+    request = method.effective(
+        resolve(RunRequest(model=model, prompt="-", steps=facts_for(model, steps).steps))
+    )
     held = cache_bytes(request, method.plan(facts_of(request)), element=2)
     grain = GRAINS[method.grain]
     size = f"at most {memory(held)}, twice that in float32" if held else ""
@@ -175,10 +212,18 @@ def method_note(described: Mapping[str, Any], model: str, steps: Any) -> str:
 
 
 def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> Component:
-    """A slider, list or text field for one knob; its ``elem_id`` is ``knob-``, the method's and the field's own name."""
-    common: dict[str, Any] = {"value": knobs.get(knob.name, knob.default), "label": f"{knob.label} · {knob.name}",
-                              "info": knob.help, "elem_id": f"knob-{method}-{knob.name}", "elem_classes": ["cl-knob"],
-                              "interactive": True, "container": True}
+    """A slider, list or text field for one knob; its ``elem_id`` is ``knob-``, the method's and the field's
+    own name.
+    """
+    common: dict[str, Any] = {
+        "value": knobs.get(knob.name, knob.default),
+        "label": f"{knob.label} · {knob.name}",
+        "info": knob.help,
+        "elem_id": f"knob-{method}-{knob.name}",
+        "elem_classes": ["cl-knob"],
+        "interactive": True,
+        "container": True,
+    }
     if knob.type == "bool":
         return gr.Checkbox(**common)
     if knob.type == "choice":

@@ -1,6 +1,8 @@
-"""Finished comparisons that outlive the server: a folder each, as ``compare --out`` writes it, with a note of what its owner made of it.
+"""Finished comparisons that outlive the server: a folder each, as ``compare --out`` writes it, with a note of
+what its owner made of it.
 
-The files are the truth: a folder that is put there is listed after the next start, one that is taken away is not.
+The files are the truth: a folder that is put there is listed after the next start, one that is taken away is
+not.
 """
 
 from __future__ import annotations
@@ -29,13 +31,16 @@ log = logging.getLogger(__name__)
 
 
 def history_folder() -> Path | None:
-    """Where this user's runs are kept. None: on a Space, where visitors would read each other's prompts, or by choice."""
+    """Where this user's runs are kept. None: on a Space, where visitors would read each other's prompts, or
+    by choice.
+    """
     unwanted = os.environ.get("CACHELENS_HISTORY", "").lower() in ("0", "off", "no", "false")
     return None if unwanted or "SPACE_ID" in os.environ else home() / "history"
 
 
 class Entry(NamedTuple):
-    """A kept comparison in short.  tflops, seconds (of the denoise loop): baseline, accelerated.  timed: runs of a side that were timed.
+    """A kept comparison in short.  tflops, seconds (of the denoise loop): baseline, accelerated.  timed: runs
+    of a side that were timed.
 
     small: whether there is a small picture of it.
     """
@@ -60,7 +65,9 @@ class Entry(NamedTuple):
 
 
 class History:
-    """``folder`` None: nothing is kept. Any thread may ask. What is changed here raises EngineError where it cannot be written."""
+    """``folder`` None: nothing is kept. Any thread may ask. What is changed here raises EngineError where it
+    cannot be written.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -104,7 +111,11 @@ class History:
     def pictures(self, key: str) -> tuple[Path, Path] | None:
         """Files of the baseline's and the accelerated picture."""
         with self._lock:
-            return (self._at(key) / "baseline.png", self._at(key) / "accelerated.png") if key in self._known() else None
+            return (
+                (self._at(key) / "baseline.png", self._at(key) / "accelerated.png")
+                if key in self._known()
+                else None
+            )
 
     def comparison(self, key: str) -> Comparison | None:
         """The whole of it, read from the disk. None where there is none, or its files are damaged."""
@@ -127,10 +138,16 @@ class History:
             changed = found._replace(**fields)
             part = self._at(key) / f".{NOTE}"
             try:
-                part.write_text(json.dumps({"name": changed.name, "pinned": changed.pinned}, ensure_ascii=False), encoding="utf-8")
+                part.write_text(
+                    json.dumps({"name": changed.name, "pinned": changed.pinned}, ensure_ascii=False),
+                    encoding="utf-8",
+                )
                 os.replace(part, self._at(key) / NOTE)
             except OSError as error:
-                raise EngineError(f"history: {self._at(key)} cannot be written to ({error.strerror}); make room, or remove it.") from None
+                raise EngineError(
+                    f"history: {self._at(key)} cannot be written to ({error.strerror}); make room, or remove "
+                    f"it."
+                ) from None
             self._known()[key] = changed
 
     def remove(self, key: str) -> None:
@@ -144,7 +161,9 @@ class History:
             except FileNotFoundError:
                 pass  # somebody else removed it
             except OSError as error:
-                raise EngineError(f"history: {self._at(key)} cannot be removed ({error.strerror}); is it in use?") from None
+                raise EngineError(
+                    f"history: {self._at(key)} cannot be removed ({error.strerror}); is it in use?"
+                ) from None
             del self._known()[key]
             if part.is_symlink():
                 part.unlink()
@@ -170,7 +189,9 @@ class History:
 
 
 def _entry(folder: Path) -> Entry | None:
-    """None for what is no whole comparison; what was being written, or removed, when a server ended is taken away."""
+    """None for what is no whole comparison; what was being written, or removed, when a server ended is taken
+    away.
+    """
     try:
         if folder.name.endswith(PART):
             if time.time() - folder.stat().st_mtime > LEFT_OVER:  # younger ones are another server's, at work
@@ -180,15 +201,36 @@ def _entry(folder: Path) -> Entry | None:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
         before, after = data["baseline"], data["accelerated"]
         found = Entry(
-            folder.name, RunRequest(**data["request"]), str(data["method"]["name"]), str(data["recipe"]), str(after["schedule"]),
-            _real(data["speedup"]), _real(data["compute_ratio"]), None if data["psnr_db"] is None else _real(data["psnr_db"]),
-            _real(data["ssim"]), (_real(before["tflops"]), _real(after["tflops"])),
-            (_real(before["seconds"]["denoise"]), _real(after["seconds"]["denoise"])), len(after.get("timed", ())) or 1,
-            str(data["engine"]["device"]), _real(after["finished"]), (folder / SMALL).is_file(), str(note.get("name", ""))[:LONGEST],
-            note.get("pinned") is True)
+            folder.name,
+            RunRequest(**data["request"]),
+            str(data["method"]["name"]),
+            str(data["recipe"]),
+            str(after["schedule"]),
+            _real(data["speedup"]),
+            _real(data["compute_ratio"]),
+            None if data["psnr_db"] is None else _real(data["psnr_db"]),
+            _real(data["ssim"]),
+            (_real(before["tflops"]), _real(after["tflops"])),
+            (_real(before["seconds"]["denoise"]), _real(after["seconds"]["denoise"])),
+            len(after.get("timed", ())) or 1,
+            str(data["engine"]["device"]),
+            _real(after["finished"]),
+            (folder / SMALL).is_file(),
+            str(note.get("name", ""))[:LONGEST],
+            note.get("pinned") is True,
+        )
         time.localtime(found.finished)
         return found
-    except (OSError, ArithmeticError, RecursionError, ValueError, KeyError, TypeError, AttributeError, EngineError) as error:
+    except (
+        OSError,
+        ArithmeticError,
+        RecursionError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EngineError,
+    ) as error:
         log.warning("history: %s is no whole comparison (%s)", folder.name, type(error).__name__)
         return None
 

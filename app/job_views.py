@@ -23,14 +23,29 @@ def _row(job: Kept, chosen: str) -> dict[str, Any]:
     left = seconds_left(job)
     whole = job.spent + (left or 0.0)
     share = 1.0 if job.state == "done" else job.spent / whole if whole else 0.0
-    said = {"waiting": "waits for its turn", "stopping": "stops after this step", "done": "done", "stopped": "stopped",
-            "interrupted": "interrupted: the server ended"}.get(job.state, job.said)
-    return {"key": job.key, "title": job.title, "said": said, "note": _note(job, left), "share": round(share, 3), "state": job.state,
-            "acts": [{"act": act, "text": act.capitalize()} for act in ACTS.get(job.state, ENDED)], "chosen": job.key == chosen}
+    said = {
+        "waiting": "waits for its turn",
+        "stopping": "stops after this step",
+        "done": "done",
+        "stopped": "stopped",
+        "interrupted": "interrupted: the server ended",
+    }.get(job.state, job.said)
+    return {
+        "key": job.key,
+        "title": job.title,
+        "said": said,
+        "note": _note(job, left),
+        "share": round(share, 3),
+        "state": job.state,
+        "acts": [{"act": act, "text": act.capitalize()} for act in ACTS.get(job.state, ENDED)],
+        "chosen": job.key == chosen,
+    }
 
 
 def seconds_left(job: Kept) -> float | None:
-    """At most, as far as its pictures so far tell; None before the first. A time budget ends the search, after which some are left."""
+    """At most, as far as its pictures so far tell; None before the first. A time budget ends the search,
+    after which some are left.
+    """
     if not job.made:
         return None
     left = job.left * job.spent / job.made
@@ -46,4 +61,10 @@ def _note(job: Kept, left: float | None) -> str:
         return f"{drawn} kept" if job.made else ""
     when = time.strftime("%d %b %H:%M", time.localtime(job.created))
     kept = f"{drawn}, {rough(job.spent)} · begun {when}"
-    return f"{kept} · {job.said}" if job.state == "failed" else f"{kept} · nothing that was drawn is lost" if job.state != "done" else kept
+    return (
+        f"{kept} · {job.said}"
+        if job.state == "failed"
+        else f"{kept} · nothing that was drawn is lost"
+        if job.state != "done"
+        else kept
+    )

@@ -16,14 +16,20 @@ Snapshot = dict[str, Any]
 class Start(Protocol):
     """Begin a job of one kind, or go on with it: a picture between two values."""
 
-    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[Snapshot]: ...
+    def __call__(
+        self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
+    ) -> Generator[Snapshot]: ...
 
 
-def _tune(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[Snapshot]:
+def _tune(
+    task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
+) -> Generator[Snapshot]:
     return tuned(tune_from(json.loads(task)), folder, stop=stop, enough=enough)
 
 
-def _sweep(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[Snapshot]:
+def _sweep(
+    task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
+) -> Generator[Snapshot]:
     del enough  # a sweep is as long as it is
     return swept(sweep_from(json.loads(task)), folder, stop=stop)
 
@@ -32,7 +38,9 @@ def tune_from(fields: Mapping[str, Any]) -> TuneTask:
     """A tune's task from JSON values. Raises EngineError."""
     given = dict(fields)
     given |= {"request": RunRequest(**_object(given, "request")), "goal": Goal(**_object(given, "goal"))}
-    given |= {name: tuple(given[name]) for name in ("prompts", "acceptance") if isinstance(given.get(name), list)}
+    given |= {
+        name: tuple(given[name]) for name in ("prompts", "acceptance") if isinstance(given.get(name), list)
+    }
     return TuneTask(**given)
 
 
@@ -46,7 +54,9 @@ def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
 
 
 def with_own_files(task: TuneTask | SweepTask, own: Callable[[Path], Path]) -> str:
-    """The task as JSON, each file of its request replaced by ``own(file)``. Raises EngineError for one that is gone or has changed."""
+    """The task as JSON, each file of its request replaced by ``own(file)``. Raises EngineError for one that
+    is gone or has changed.
+    """
     fields, request = task.model_dump(mode="json"), task.request
     for told, lora in zip(fields["request"]["loras"], request.loras, strict=True):
         told["file"] = str(own(lora.unchanged()))

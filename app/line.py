@@ -1,4 +1,6 @@
-"""A comparison in the engine's line: what was asked, what came of it so far, and the signs of life that its watcher gets."""
+"""A comparison in the engine's line: what was asked, what came of it so far, and the signs of life that its
+watcher gets.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator 
 
 
 class Waiting(NamedTuple):
-    """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed in."""
+    """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed
+    in.
+    """
 
     job: str
     ahead: int
@@ -38,10 +42,14 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
     since: float = field(default_factory=time.monotonic)
-    context: Context = field(default_factory=copy_context)  # of the visitor's request: a Space's quota is theirs
+    context: Context = field(
+        default_factory=copy_context
+    )  # of the visitor's request: a Space's quota is theirs
 
     def drained(self) -> tuple[list[Event], Exception | None]:
-        """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it failed."""
+        """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it
+        failed.
+        """
         events: list[Event] = []
         begun, left = 0.0, HEARTBEAT
         try:

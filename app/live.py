@@ -28,7 +28,9 @@ class Live:
         self._drawn = 0.0
 
     def due(self) -> bool:
-        """Whether the timeline is to be drawn again. A long one keeps a browser busy, so that Stop would answer late."""
+        """Whether the timeline is to be drawn again. A long one keeps a browser busy, so that Stop would
+        answer late.
+        """
         now, cells = time.monotonic(), self.facts.steps * len(self.facts.streams)
         if now - self._drawn < DRAWING * max(1, cells / USUAL) ** 2:
             return False
@@ -66,5 +68,11 @@ class Live:
         if self.result:
             return views.timeline_of(self.result)
         side = self.progress.side if self.progress else "baseline"
-        return views.timeline(self.calls["baseline"], self.calls["accelerated"], self.facts.steps, self.method.described(),
-                              running=side, streams=self.facts.streams)
+        return views.timeline(
+            self.calls["baseline"],
+            self.calls["accelerated"],
+            self.facts.steps,
+            self.method.described(),
+            running=side,
+            streams=self.facts.streams,
+        )

@@ -1,5 +1,7 @@
-"""Tunes and sweeps: jobs that outlive the tab and the server. First come, first served; the engine's thread draws a picture at a time,
-so that whoever wants a comparison waits for one picture, not for a whole tune. Nothing that was drawn is lost, whatever ends."""
+"""Tunes and sweeps: jobs that outlive the tab and the server. First come, first served; the engine's thread
+draws a picture at a time, so that whoever wants a comparison waits for one picture, not for a whole tune.
+Nothing that was drawn is lost, whatever ends.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,16 @@ ON_ITS_WAY = ("waiting", "running", "stopping")
 HEARTBEAT = 0.5
 MOST_IN_LINE = 16
 MOST_REMEMBERED = 8  # snapshots of some 300 kB, which every open page asks for
-NOT_HERE = "jobs: long jobs are not run on a shared GPU that is lent by the second; run CacheLens on a machine of your own for them."
+NOT_HERE = (
+    "jobs: long jobs are not run on a shared GPU that is lent by the second; run CacheLens on a machine of "
+    "your own for them."
+)
 
 
 class LongJobs:
-    """In line, and the one that is being drawn. ``store``: None where there are none (a Space that lends GPUs by the second)."""
+    """In line, and the one that is being drawn. ``store``: None where there are none (a Space that lends
+    GPUs by the second).
+    """
 
     def __init__(self, store: Store | None, kinds: Mapping[str, Start] = KINDS) -> None:
         self._store, self._kinds = store, kinds
@@ -35,7 +42,9 @@ class LongJobs:
         self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
         self._drawn = 0  # before the running one went on
-        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()  # the newest of each job that was looked at
+        self._snapshots: OrderedDict[str, Snapshot] = (
+            OrderedDict()
+        )  # the newest of each job that was looked at
         self._lock = threading.Lock()
         self.heard: Callable[[], None] = lambda: None  # called when there may be something to do
 
@@ -59,7 +68,9 @@ class LongJobs:
         """Go on with one that ended before it was done, after those that wait. Raises EngineError."""
         with self._lock:
             one = self.one(key)
-            if one.state not in ("stopped", "failed", "interrupted") or any(job.key == key for job in self._line):
+            if one.state not in ("stopped", "failed", "interrupted") or any(
+                job.key == key for job in self._line
+            ):
                 return
             self._admit()
             self._kept().update(key, state="waiting", said="")
@@ -82,7 +93,9 @@ class LongJobs:
         return True
 
     def remove(self, key: str) -> None:
-        """With all its pictures; one that is on its way is left alone. Raises EngineError for a key that is no job's."""
+        """With all its pictures; one that is on its way is left alone. Raises EngineError for a key that is
+        no job's.
+        """
         self.one(key)  # a key from outside must not name another folder
         with self._lock:
             if not any(job.key == key for job in self._line):
@@ -110,9 +123,15 @@ class LongJobs:
             time.sleep(HEARTBEAT)
 
     def snapshot(self, key: str) -> Snapshot | None:
-        """How far a job is, as ``tuned`` or ``swept`` say it; None before it began, and for a key that is no job's."""
+        """How far a job is, as ``tuned`` or ``swept`` say it; None before it began, and for a key that is no
+        job's.
+        """
         with self._lock:
-            if key not in self._snapshots and self._store and any(job.key == key for job in self._store.jobs()):
+            if (
+                key not in self._snapshots
+                and self._store
+                and any(job.key == key for job in self._store.jobs())
+            ):
                 if found := self._store.snapshot(key):
                     self._remember(key, found)
             return self._snapshots.get(key)
@@ -139,7 +158,12 @@ class LongJobs:
             if job is None:
                 return
             if job is not self._begun:  # from here on ``stop`` reaches it
-                self._begun, self._stop, self._spent, self._drawn = job, threading.Event(), job.spent, job.made
+                self._begun, self._stop, self._spent, self._drawn = (
+                    job,
+                    threading.Event(),
+                    job.spent,
+                    job.made,
+                )
         try:
             self._drawn_on(job)
         except StopIteration:
@@ -150,8 +174,13 @@ class LongJobs:
             self._end(job, "failed", str(error))
         except Exception as error:
             log.exception("job %s failed", job.key)
-            self._end(job, "failed", f"engine: it failed ({type(error).__name__}, more in the log); what was drawn is kept, resume to try "
-                                     "again.")
+            self._end(
+                job,
+                "failed",
+                f"engine: it failed ({type(error).__name__}, more in the log); what was drawn is kept, "
+                f"resume to try "
+                "again.",
+            )
 
     def fail(self, sentence: str) -> None:
         """The job in front, if there is one: nothing can be drawn."""
@@ -164,8 +193,12 @@ class LongJobs:
         store, begun = self._kept(), time.monotonic()
         if self._running is None:
             budget = job.budget
-            self._running = self._kinds[job.kind](job.task, store.of(job.key), stop=self._stop,
-                                                  enough=lambda: budget is not None and self._spent >= budget)
+            self._running = self._kinds[job.kind](
+                job.task,
+                store.of(job.key),
+                stop=self._stop,
+                enough=lambda: budget is not None and self._spent >= budget,
+            )
         if self._stop.is_set():
             raise Cancelled
         snapshot = next(self._running)
@@ -173,8 +206,14 @@ class LongJobs:
         store.keep(job.key, snapshot)
         with self._lock:
             self._remember(job.key, snapshot)
-            store.update(job.key, state="stopping" if self._stop.is_set() else "running", said=snapshot["doing"],
-                         made=self._drawn + snapshot["made"], left=snapshot["left"], spent=self._spent)
+            store.update(
+                job.key,
+                state="stopping" if self._stop.is_set() else "running",
+                said=snapshot["doing"],
+                made=self._drawn + snapshot["made"],
+                left=snapshot["left"],
+                spent=self._spent,
+            )
 
     def _end(self, job: Kept, state: str, said: str) -> None:
         with self._lock:
@@ -195,7 +234,9 @@ class LongJobs:
 
     def _admit(self) -> None:
         if len(self._line) >= MOST_IN_LINE:
-            raise EngineError(f"jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one.")
+            raise EngineError(
+                f"jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one."
+            )
 
     def _kept(self) -> Store:
         if self._store is None:

@@ -28,7 +28,9 @@ MOST_WAITING = 24
 def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
     lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
-    worker = Worker(comparer(), None if lent else recorded, LongJobs(None if lent else Store()), History(history_folder()))
+    worker = Worker(
+        comparer(), None if lent else recorded, LongJobs(None if lent else Store()), History(history_folder())
+    )
     model = default_model(lent_model() if lent else os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         badge = header(views.header((model,), "idle"), elem_id="header")
@@ -46,8 +48,13 @@ def build_page() -> gr.Blocks:
                 about.build()
         Tune(tuned, parts, worker, tabs).wire(tuning, page)
         clock = gr.Timer(2)
-        clock.tick(lambda: views.header((model,), _state(worker)), outputs=badge, queue=False, show_progress="hidden",
-                   api_visibility="private")
+        clock.tick(
+            lambda: views.header((model,), _state(worker)),
+            outputs=badge,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
         page.load(worker.warm, queue=False, show_progress="hidden", api_visibility="private")
         api.build(worker)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=MOST_WAITING, api_open=False)
@@ -56,11 +63,30 @@ def build_page() -> gr.Blocks:
 
 def _state(worker: Worker) -> str:
     state = worker.state()
-    return "busy" if state["running"] or state["long"] else "recording" if state["recording"] else "loading" if state["loading"] else "idle"
+    return (
+        "busy"
+        if state["running"] or state["long"]
+        else "recording"
+        if state["recording"]
+        else "loading"
+        if state["loading"]
+        else "idle"
+    )
 
 
 def launch_options() -> dict[str, Any]:
-    """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a LoRA is."""
-    return {"theme": theme(), "css": css(), "ssr_mode": False, "run_history": False, "enable_monitoring": False,
-            "max_file_size": "1gb", "allowed_paths": [str(path) for path in (home() / "jobs", history_folder()) if path],
-            "show_error": False, "footer_links": ["api"], "pwa": False}
+    """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a
+    LoRA is.
+    """
+    return {
+        "theme": theme(),
+        "css": css(),
+        "ssr_mode": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": "1gb",
+        "allowed_paths": [str(path) for path in (home() / "jobs", history_folder()) if path],
+        "show_error": False,
+        "footer_links": ["api"],
+        "pwa": False,
+    }

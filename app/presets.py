@@ -1,4 +1,5 @@
-"""Presets: each file of ``presets/``, and those that the user saved, is a setting with a name. They set a method's knobs alone.
+"""Presets: each file of ``presets/``, and those that the user saved, is a setting with a name. They set a
+method's knobs alone.
 
 Published figures are carried along as printed by their source; none of them was measured here.
 """
@@ -24,7 +25,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "presets"
 class Published(BaseModel):
     """What a source printed about a setting. Times in seconds, ratios over the source's own baseline.
 
-    ``psnr_as_printed``: cache-dit's script wraps 8-bit differences, so its values under about 31 dB are too high.
+    ``psnr_as_printed``: cache-dit's script wraps 8-bit differences, so its values under about 31 dB are too
+    high.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -43,7 +45,9 @@ class Published(BaseModel):
 
 
 class Preset(BaseModel):
-    """One file. ``models`` is None where the setting suits any; ``steps`` is what it was made for, a hint only."""
+    """One file. ``models`` is None where the setting suits any; ``steps`` is what it was made for, a hint
+    only.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -72,7 +76,9 @@ def read(path: Path) -> Preset:
         reason = first["msg"][0].lower() + first["msg"][1:]
         raise EngineError(f"{name}: {key}: {reason}; correct the file or remove it.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"{name}: cannot be read ({type(error).__name__}); correct the file or remove it.") from None
+        raise EngineError(
+            f"{name}: cannot be read ({type(error).__name__}); correct the file or remove it."
+        ) from None
     try:
         method_from(preset.method)
     except EngineError as error:
@@ -94,22 +100,34 @@ def own() -> Path:
 def save(title: str, description: str, model: str, steps: int, method: Mapping[str, Any]) -> Preset:
     """A new preset of this user's. Raises EngineError where there is no name, or another has it."""
     if not 1 <= len(title) <= MOST_LETTERS:
-        raise EngineError(f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters.")
+        raise EngineError(
+            f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters."
+        )
     if any(one.title == title for one in (*presets(), *presets(own()))):
         raise EngineError(f"name: there is a preset “{title}” already; choose another name.")
-    preset = Preset(title=title, description=description[:300], models=(model,), steps=steps, method=dict(method))
-    plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower()).strip("-")[:40]
+    preset = Preset(
+        title=title, description=description[:300], models=(model,), steps=steps, method=dict(method)
+    )
+    plain = "".join(
+        letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower()
+    ).strip("-")[:40]
     path = own() / f"{plain}-{sha256(title.encode()).hexdigest()[:6]}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(preset.model_dump_json(indent=1, exclude_none=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise EngineError(f"presets: {path.parent} cannot be written to ({error.strerror}); make room, or set CACHELENS_DIR.") from None
+        raise EngineError(
+            f"presets: {path.parent} cannot be written to ({error.strerror}); make room, or set "
+            f"CACHELENS_DIR."
+        ) from None
     presets.cache_clear()
     return preset
 
 
 def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
     """The presets that suit a model, by title; with ``method``, that method's alone."""
-    return {preset.title: preset for preset in (*presets(), *presets(own()))
-            if preset.suits(model) and method in (None, preset.method["name"])}
+    return {
+        preset.title: preset
+        for preset in (*presets(), *presets(own()))
+        if preset.suits(model) and method in (None, preset.method["name"])
+    }

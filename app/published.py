@@ -1,7 +1,8 @@
 """The published tables: one entry a setting, each with the baseline that it was measured against. Pure.
 
-``presets/published.csv`` holds every row as its source printed it. A setting that stands in several tables, under several
-names, becomes one entry here. cache-dit's page mixes four baselines, and its printed speedups are ratios of TFLOPs.
+``presets/published.csv`` holds every row as its source printed it. A setting that stands in several tables,
+under several names, becomes one entry here. cache-dit's page mixes four baselines, and its printed speedups
+are ratios of TFLOPs.
 """
 
 from __future__ import annotations
@@ -16,18 +17,37 @@ from cache_engine import BASELINE, METHODS, EngineError, format_recipe, method_f
 from .presets import FOLDER, presets
 
 TABLE = FOLDER / "published.csv"
-ROW_OF = {"FLUX.1-dev": "flux-dev", "Qwen-Image-Lightning": "qwen-image-lightning-4"}  # model as printed -> row of MODELS
+ROW_OF = {
+    "FLUX.1-dev": "flux-dev",
+    "Qwen-Image-Lightning": "qwen-image-lightning-4",
+}  # model as printed -> row of MODELS
 FIGURES = ("image_reward", "clip_score", "psnr", "ssim", "lpips", "tflops", "latency_s")
-AGAINST_BASELINE = ("image_reward", "clip_score")  # a share of the baseline's; the likeness of pictures has no such share
-FAMILIES = {"forecast": "DBCache + TaylorSeer", "dbcache": "DBCache", "other": "Other methods", "fewer": "Fewer steps",
-            "baseline": "Baselines"}
+AGAINST_BASELINE = (
+    "image_reward",
+    "clip_score",
+)  # a share of the baseline's; the likeness of pictures has no such share
+FAMILIES = {
+    "forecast": "DBCache + TaylorSeer",
+    "dbcache": "DBCache",
+    "other": "Other methods",
+    "fewer": "Fewer steps",
+    "baseline": "Baselines",
+}
 YOURS = "yours"  # the family of what the user measured: app.yours
-KNOBS = {"F": "Fn_compute_blocks", "B": "Bn_compute_blocks", "W": "max_warmup_steps", "MC": "max_continuous_cached_steps",
-         "R": "residual_diff_threshold", "O": "taylorseer_order"}
+KNOBS = {
+    "F": "Fn_compute_blocks",
+    "B": "Bn_compute_blocks",
+    "W": "max_warmup_steps",
+    "MC": "max_continuous_cached_steps",
+    "R": "residual_diff_threshold",
+    "O": "taylorseer_order",
+}
 
 
 class Baseline(NamedTuple):
-    """One of the sets that the tables mix. ``tflops`` is what its ratios are taken to; seconds of the whole pipeline."""
+    """One of the sets that the tables mix. ``tflops`` is what its ratios are taken to; seconds of the whole
+    pipeline.
+    """
 
     title: str
     model: str
@@ -41,12 +61,14 @@ class Baseline(NamedTuple):
     cards: str = "one NVIDIA L20"
 
 
-# The other methods' rows are cited from the FoCa paper, whose 50 steps cost 3719.50 in the unit of its authors; the page
-# prints cache-dit's own 3726.87 there, to which their printed ratios do not fit.
+# The other methods' rows are cited from the FoCa paper, whose 50 steps cost 3719.50 in the unit of its
+# authors; the page prints cache-dit's own 3726.87 there, to which their printed ratios do not fit.
 SLOW = Baseline("cache-dit's first run", "FLUX.1-dev", 50, 1.0412, 32.9217, 3726.87, "3726.87", 42.74, 42.92)
 FAST = Baseline("cache-dit's second run", "FLUX.1-dev", 50, 1.0445, 32.9616, 3726.87, "3726.87", 44.61, 44.94)
 CITED = Baseline("the FoCa paper's", "FLUX.1-dev", 50, 0.9898, 32.404, 3719.50, "3726.87")
-FOUR_STEPS = Baseline("Lightning, 4 steps", "Qwen-Image-Lightning", 4, 1.2630, 35.5797, 274.33, "274.33", cards="two NVIDIA L20")
+FOUR_STEPS = Baseline(
+    "Lightning, 4 steps", "Qwen-Image-Lightning", 4, 1.2630, 35.5797, 274.33, "274.33", cards="two NVIDIA L20"
+)
 BASELINES = (SLOW, FAST, CITED, FOUR_STEPS)
 
 
@@ -54,8 +76,8 @@ class Entry(NamedTuple):
     """One setting of the tables, or of the user's own benchmark.
 
     printed: figures and ratios as printed, by column.  method: its name and knobs, empty for a baseline.
-    elsewhere: sentences on a figure that another table prints otherwise.  exact: figures that were measured, not read.
-    about: facts of a benchmark that only its card shows, title -> text.
+    elsewhere: sentences on a figure that another table prints otherwise.  exact: figures that were measured,
+    not read. about: facts of a benchmark that only its card shows, title -> text.
     """
 
     key: str
@@ -104,7 +126,11 @@ class Entry(NamedTuple):
         """Why it cannot be opened in Compare: one sentence, or nothing."""
         if self.is_baseline:
             return "This is the baseline itself: every comparison runs it."
-        return "" if self.method["name"] in METHODS else "This engine has no such method: the figures are all there is of it here."
+        return (
+            ""
+            if self.method["name"] in METHODS
+            else "This engine has no such method: the figures are all there is of it here."
+        )
 
 
 @lru_cache
@@ -116,7 +142,10 @@ def entries() -> tuple[Entry, ...]:
     for row in rows:
         if (key := _key(row["config"])) != BASELINE:
             found.setdefault(f"{row['model']} {key}", []).append(row)
-    return (*(_baseline(base, rows) for base in BASELINES), *(_entry(key, same) for key, same in found.items()))
+    return (
+        *(_baseline(base, rows) for base in BASELINES),
+        *(_entry(key, same) for key, same in found.items()),
+    )
 
 
 def entry(key: str, yours: Iterable[Entry] = ()) -> Entry | None:
@@ -134,15 +163,26 @@ def _key(config: str) -> str:
 
 def _baseline(base: Baseline, rows: list[dict[str, str]]) -> Entry:
     known = {figure: getattr(base, figure) for figure in ("image_reward", "clip_score", "latency_s")}
-    printed = {figure: next(row[figure] for row in rows if row[figure] and float(row[figure]) == value)
-               for figure, value in known.items() if value is not None}
+    printed = {
+        figure: next(row[figure] for row in rows if row[figure] and float(row[figure]) == value)
+        for figure, value in known.items()
+        if value is not None
+    }
     name = base.title if base is FOUR_STEPS else f"{base.steps} steps, {base.title}"
-    return Entry(f"baseline {BASELINES.index(base)}", f"Baseline: {name}", "baseline", base, {},
-                 printed | {"tflops": base.printed_tflops})
+    return Entry(
+        f"baseline {BASELINES.index(base)}",
+        f"Baseline: {name}",
+        "baseline",
+        base,
+        {},
+        printed | {"tflops": base.printed_tflops},
+    )
 
 
 def _entry(key: str, rows: list[dict[str, str]]) -> Entry:
-    detailed = sorted(rows, key=lambda row: row["table"].startswith("Text2Image"))  # the summary repeats what details print
+    detailed = sorted(
+        rows, key=lambda row: row["table"].startswith("Text2Image")
+    )  # the summary repeats what details print
     printed, elsewhere = dict[str, str](), list[str]()
     for row in detailed:
         for column in (*FIGURES, "speedup_tflops", "speedup_latency"):
@@ -150,12 +190,23 @@ def _entry(key: str, rows: list[dict[str, str]]) -> Entry:
             if text and not known:
                 printed[column] = text
             elif text and abs(float(text) - float(known)) > 0.001:
-                elsewhere.append(f"The summary table's “{row['config']}” prints {text} for {column.replace('_', ' ')}.")
+                elsewhere.append(
+                    f"The summary table's “{row['config']}” prints {text} for {column.replace('_', ' ')}."
+                )
     method = read_name(rows[0]["config"])
     method |= {"streak_rule": "before"} if method.get(KNOBS["MC"], -1) > 0 else {}  # the rule of that time
     recipe = method["name"] == "dbcache"
     name = _key(rows[0]["config"]) if recipe else rows[0]["config"].split(": arxiv")[0]
-    return Entry(key, name, _family(method), _base(rows, recipe), method, printed, tuple(elsewhere), _preset(rows) if recipe else "")
+    return Entry(
+        key,
+        name,
+        _family(method),
+        _base(rows, recipe),
+        method,
+        printed,
+        tuple(elsewhere),
+        _preset(rows) if recipe else "",
+    )
 
 
 def _family(method: dict[str, Any]) -> str:
@@ -178,19 +229,28 @@ def _preset(rows: Iterable[dict[str, str]]) -> str:
     return next((one.title for one in presets() if one.published and names & set(one.published.configs)), "")
 
 
-def matching(model: str, families: Iterable[str] = FAMILIES, knobs: dict[str, list[Any]] | None = None, find: str = "",
-             yours: Iterable[Entry] = ()) -> list[Entry]:
-    """The entries that pass all filters. ``yours``, of whatever model, come last: they are drawn over the others.
+def matching(
+    model: str,
+    families: Iterable[str] = FAMILIES,
+    knobs: dict[str, list[Any]] | None = None,
+    find: str = "",
+    yours: Iterable[Entry] = (),
+) -> list[Entry]:
+    """The entries that pass all filters. ``yours``, of whatever model, come last: they are drawn over the
+    others.
 
-    model: as the tables print it.  knobs: letter -> values to keep; they narrow DBCache's rows, other methods have none of
-    them.  find: words that a name must contain, in any order and case.
+    model: as the tables print it.  knobs: letter -> values to keep; they narrow DBCache's rows, other methods
+    have none of them.  find: words that a name must contain, in any order and case.
     """
     families, words = set(families), find.lower().split()
     narrowed = {letter: set(values) for letter, values in (knobs or {}).items() if values}
-    return [one for one in (*(one for one in entries() if one.base.model == model), *yours)
-            if one.family in families
-            and all(one.knob(letter) is None or one.knob(letter) in values for letter, values in narrowed.items())
-            and all(word in f"{one.name} {one.preset}".lower() for word in words)]
+    return [
+        one
+        for one in (*(one for one in entries() if one.base.model == model), *yours)
+        if one.family in families
+        and all(one.knob(letter) is None or one.knob(letter) in values for letter, values in narrowed.items())
+        and all(word in f"{one.name} {one.preset}".lower() for word in words)
+    ]
 
 
 def knob_values(model: str) -> dict[str, list[Any]]:

@@ -1,6 +1,8 @@
-"""Baselines are recorded once each, after their comparison was shown, when nobody waits: from then on knobs answer without a run.
+"""Baselines are recorded once each, after their comparison was shown, when nobody waits: from then on knobs
+answer without a run.
 
-Whoever hands in a comparison meanwhile comes first: the recording stops within a step and is begun anew later.
+Whoever hands in a comparison meanwhile comes first: the recording stops within a step and is begun anew
+later.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ Key = tuple[RunRequest, Engine]
 
 
 class Record(NamedTuple):
-    """What there is of a baseline's record. ``survey``: once it is made; until then ``step`` of ``steps``, 0 while it waits.
+    """What there is of a baseline's record. ``survey``: once it is made; until then ``step`` of ``steps``, 0
+    while it waits.
 
-    expected: whether there is one to wait for.  kept: whether the baseline itself is remembered, and need not run again.
+    expected: whether there is one to wait for.  kept: whether the baseline itself is remembered, and need not
+    run again.
     """
 
     survey: Survey | None = None
@@ -46,7 +50,9 @@ class Record(NamedTuple):
 
 
 class Recorder:
-    """Which baselines are due, and the one on its way. ``record``: None where nothing can be recorded (a ZeroGPU Space)."""
+    """Which baselines are due, and the one on its way. ``record``: None where nothing can be recorded (a
+    ZeroGPU Space).
+    """
 
     def __init__(self, baselines: Baselines, record: Callable[..., RunResult] | None = recorded) -> None:
         self._baselines, self._record = baselines, record
@@ -68,11 +74,15 @@ class Recorder:
             return self._current is not None
 
     def add(self, baseline: RunResult) -> None:
-        """Record it when there is time. Those of another model are let go: it would have to be loaded for them."""
+        """Record it when there is time. Those of another model are let go: it would have to be loaded for
+        them.
+        """
         if self._record is None:
             return
         with self._lock:
-            self._due = [one for one in self._due if one.engine == baseline.engine and one.request != baseline.request]
+            self._due = [
+                one for one in self._due if one.engine == baseline.engine and one.request != baseline.request
+            ]
             if baseline.survey is None:
                 self._due = [*self._due, baseline][-MOST_DUE:]
 
@@ -89,7 +99,12 @@ class Recorder:
         with self._lock:
             waits = any((one.request, one.engine) == key for one in self._due)
             now = self._current == key
-            return Record(expected=waits or now, step=self._step if now else 0, steps=baseline.request.steps or 0, kept=kept is not None)
+            return Record(
+                expected=waits or now,
+                step=self._step if now else 0,
+                steps=baseline.request.steps or 0,
+                kept=kept is not None,
+            )
 
     def take(self) -> RunResult | None:
         """The newest that is due, for ``make``. From here on ``interrupt`` reaches it."""

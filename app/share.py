@@ -24,7 +24,18 @@ from .words import beside
 
 KEY = "cachelens"  # of the text chunk in a PNG
 QUERY = "c"  # of the link
-FIELDS = ("model", "prompt", "negative_prompt", "seed", "steps", "width", "height", "guidance", "true_cfg_scale", "max_sequence_length")
+FIELDS = (
+    "model",
+    "prompt",
+    "negative_prompt",
+    "seed",
+    "steps",
+    "width",
+    "height",
+    "guidance",
+    "true_cfg_scale",
+    "max_sequence_length",
+)
 MOST_LETTERS = 20_000  # of a description; the longest prompts and masks take a quarter of it
 MOST_BYTES = 50_000_000  # of a file: a picture of 2048 x 2048 in its worst case is half of that
 FILES = (".png", ".json")
@@ -49,7 +60,10 @@ def text_of(comparison: Comparison) -> str:
     request = comparison.baseline.request
     fields = {name: value for name in FIELDS if (value := getattr(request, name)) not in (None, "")}
     left = beside(request)
-    return json.dumps({"request": fields, "method": comparison.accelerated.method} | ({"left": left} if left else {}), ensure_ascii=False)
+    return json.dumps(
+        {"request": fields, "method": comparison.accelerated.method} | ({"left": left} if left else {}),
+        ensure_ascii=False,
+    )
 
 
 def query_of(comparison: Comparison) -> str:
@@ -60,7 +74,9 @@ def query_of(comparison: Comparison) -> str:
 def from_query(packed: str) -> Carried:
     """The value behind ``c=``. Raises EngineError."""
     try:
-        text = base64.b64decode(packed[: MOST_LETTERS * 2].encode() + b"==", altchars=b"-_", validate=False).decode()
+        text = base64.b64decode(
+            packed[: MOST_LETTERS * 2].encode() + b"==", altchars=b"-_", validate=False
+        ).decode()
     except (ValueError, binascii.Error):
         raise EngineError("link: it is not whole; copy it again from the page that made it.") from None
     return from_text(text, "link")
@@ -72,14 +88,20 @@ def from_text(text: str, source: str) -> Carried:
         found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or not isinstance(found.get("request"), dict) or not isinstance(found.get("method"), dict):
+    if (
+        not isinstance(found, dict)
+        or not isinstance(found.get("request"), dict)
+        or not isinstance(found.get("method"), dict)
+    ):
         raise EngineError(f"{source}: no setting of a comparison is in it; take one that CacheLens made.")
     given = found["request"]
     left = found.get("left")
     missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
     missing += [str(word)[:40] for word in left[:4]] if isinstance(left, list) else []
     request = form.request_from({name: given[name] for name in FIELDS if given.get(name) is not None})
-    return Carried(request, form.method_of(found["method"], request), tuple(dict.fromkeys([*missing, *beside(request)])))
+    return Carried(
+        request, form.method_of(found["method"], request), tuple(dict.fromkeys([*missing, *beside(request)]))
+    )
 
 
 def from_file(path: str) -> Carried:
@@ -87,10 +109,15 @@ def from_file(path: str) -> Carried:
     file = Path(path)
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise EngineError(f"file: it is larger than {MOST_BYTES // 1_000_000} MB; take a PNG or a result.json that CacheLens made.")
+            raise EngineError(
+                f"file: it is larger than {MOST_BYTES // 1_000_000} MB; take a PNG or a result.json that "
+                f"CacheLens made."
+            )
         text = _inside(file) if file.suffix.lower() == ".png" else file.read_text(encoding="utf-8")
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise EngineError("file: it cannot be read; take a PNG or a result.json that CacheLens made.") from None
+        raise EngineError(
+            "file: it cannot be read; take a PNG or a result.json that CacheLens made."
+        ) from None
     return from_text(text, "file")
 
 
@@ -101,14 +128,20 @@ def _inside(file: Path) -> str:
 
 
 def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
-    """baseline.png, accelerated.png, difference.png and result.json in a zip.  inside: the pictures carry the setting as well."""
+    """baseline.png, accelerated.png, difference.png and result.json in a zip.  inside: the pictures carry
+    the setting as well.
+    """
     before, after = comparison.baseline.image, comparison.accelerated.image
     note = PngInfo()
     if inside:
         note.add_itxt(KEY, text_of(comparison))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as files:
-        for name, picture in (("baseline", before), ("accelerated", after), ("difference", difference(before, after))):
+        for name, picture in (
+            ("baseline", before),
+            ("accelerated", after),
+            ("difference", difference(before, after)),
+        ):
             drawn = io.BytesIO()
             picture.save(drawn, "PNG", pnginfo=note)
             files.writestr(f"{name}.png", drawn.getvalue())

@@ -22,11 +22,15 @@ def idle(sentence: str = "") -> View:
 
 
 def queued(ahead: int, left: float | None = None) -> View:
-    return _status("queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else "")
+    return _status(
+        "queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else ""
+    )
 
 
 def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> View:
-    """Where a run stands. ``calls``: this side's calls so far; ``kept``: the clock of a baseline that is reused."""
+    """Where a run stands. ``calls``: this side's calls so far; ``kept``: the clock of a baseline that is
+    reused.
+    """
     side, kept = SIDES[progress.side], f"baseline of {kept} is kept" if kept else ""
     part = progress.done / progress.total if progress.total else None
     if progress.stage != "denoise":
@@ -41,12 +45,17 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
 
 
 def unrun(title: str, denoise: float | None, *, alone: bool) -> View:
-    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where that is known.
+    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where
+    that is known.
 
     alone: whether its baseline is there; else the next run is of another, or of one that is not remembered.
     """
     about = f", about {rough(denoise)}" if denoise else ""
-    return _status("idle", title, f"Generate runs the accelerated side alone{about}." if alone else "Generate runs both sides.")
+    return _status(
+        "idle",
+        title,
+        f"Generate runs the accelerated side alone{about}." if alone else "Generate runs both sides.",
+    )
 
 
 def stopped(progress: Progress | None = None) -> View:
@@ -60,8 +69,11 @@ def failed(sentence: str) -> View:
 
 def finished(comparison: Comparison) -> View:
     clock = comparison.baseline.clock
-    said = (f"Reused the baseline of {clock}; only the accelerated side ran." if comparison.baseline_reused else
-            f"The baseline of {clock} is kept: a knob re-runs only the accelerated side.")
+    said = (
+        f"Reused the baseline of {clock}; only the accelerated side ran."
+        if comparison.baseline_reused
+        else f"The baseline of {clock} is kept: a knob re-runs only the accelerated side."
+    )
     return _status("done", f"Done at {comparison.accelerated.clock}.", said)
 
 

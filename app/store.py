@@ -1,6 +1,8 @@
-"""What outlives the server: long jobs in an sqlite table, each with a folder for its runs; presets that users saved.
+"""What outlives the server: long jobs in an sqlite table, each with a folder for its runs; presets that users
+saved.
 
-The folder is CACHELENS_DIR, or .cachelens in the user's home. It is made with the first thing that is kept. One server at a time uses it.
+The folder is CACHELENS_DIR, or .cachelens in the user's home. It is made with the first thing that is kept.
+One server at a time uses it.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ def home() -> Path:
 
 
 class Kept(NamedTuple):
-    """A long job as the table has it. ``task``: JSON.  budget, spent: seconds.  made, left: pictures.  said: what it does, or why it ended.
+    """A long job as the table has it. ``task``: JSON.  budget, spent: seconds.  made, left: pictures.  said:
+    what it does, or why it ended.
 
-    state: waiting, running, stopping; ended: done, stopped, failed; interrupted: the server ended while it was on its way.
+    state: waiting, running, stopping; ended: done, stopped, failed; interrupted: the server ended while it
+    was on its way.
     """
 
     key: str
@@ -66,13 +70,19 @@ class Store:
         return secrets.token_urlsafe(9)
 
     def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> Kept:
-        job = Kept(key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time())
+        job = Kept(
+            key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time()
+        )
         with self._table() as table:
-            table.execute(f"INSERT INTO jobs ({', '.join(Kept._fields)}) VALUES ({', '.join('?' * len(job))})", job)
+            table.execute(
+                f"INSERT INTO jobs ({', '.join(Kept._fields)}) VALUES ({', '.join('?' * len(job))})", job
+            )
         return job
 
     def take(self, key: str, file: Path) -> Path:
-        """A copy of the file, which is the job's own: an upload is deleted within a day. Not below ``jobs``, which the page serves."""
+        """A copy of the file, which is the job's own: an upload is deleted within a day. Not below ``jobs``,
+        which the page serves.
+        """
         with _explained(self.folder):
             with self._lock:
                 self._hold()
@@ -87,11 +97,17 @@ class Store:
         if not self._path.is_file():  # nothing is made by looking
             return []
         with self._table() as table:
-            return [Kept(*row) for row in table.execute(f"SELECT {', '.join(Kept._fields)} FROM jobs ORDER BY created DESC")]
+            return [
+                Kept(*row)
+                for row in table.execute(f"SELECT {', '.join(Kept._fields)} FROM jobs ORDER BY created DESC")
+            ]
 
     def update(self, key: str, **fields: Any) -> None:
         with self._table() as table:
-            table.execute(f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in fields)} WHERE key = ?", (*fields.values(), key))
+            table.execute(
+                f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in fields)} WHERE key = ?",
+                (*fields.values(), key),
+            )
 
     def remove(self, key: str) -> None:
         """The job, all its pictures and files."""
@@ -136,22 +152,31 @@ class Store:
                 yield table
 
     def _hold(self) -> None:
-        """Once: take the folder for this process (a lock that is gone with it, however it ends), and note what its last one left undone."""
+        """Once: take the folder for this process (a lock that is gone with it, however it ends), and note
+        what its last one left undone.
+        """
         if self._held:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        held = sqlite3.connect(self.folder / ".lock", timeout=0, isolation_level=None, check_same_thread=False)
+        held = sqlite3.connect(
+            self.folder / ".lock", timeout=0, isolation_level=None, check_same_thread=False
+        )
         try:
             held.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
             held.close()
-            raise EngineError(f"jobs: another CacheLens keeps its jobs in {self.folder}; stop it, or set CACHELENS_DIR to another "
-                              "folder.") from None
+            raise EngineError(
+                f"jobs: another CacheLens keeps its jobs in {self.folder}; stop it, or set CACHELENS_DIR to "
+                f"another "
+                "folder."
+            ) from None
         self._held = held
         with closing(sqlite3.connect(self._path)) as table, table:
             table.execute("PRAGMA journal_mode = WAL")
             table.execute(TABLE)
-            table.execute("UPDATE jobs SET state = 'interrupted' WHERE state IN ('waiting', 'running', 'stopping')")
+            table.execute(
+                "UPDATE jobs SET state = 'interrupted' WHERE state IN ('waiting', 'running', 'stopping')"
+            )
 
 
 @contextmanager
@@ -160,4 +185,7 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise EngineError(f"jobs: {folder} cannot be written to ({reason}); make room, or set CACHELENS_DIR to another folder.") from None
+        raise EngineError(
+            f"jobs: {folder} cannot be written to ({reason}); make room, or set CACHELENS_DIR to another "
+            f"folder."
+        ) from None

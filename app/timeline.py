@@ -1,4 +1,6 @@
-"""The steps of a run as the dict that the timeline draws: whole, or so far as a running one has come. Pure, like views."""
+"""The steps of a run as the dict that the timeline draws: whole, or so far as a running one has come. Pure,
+like views.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +16,41 @@ from .words import change_text, flops_unit, is_forced, milliseconds, number, plu
 View = dict[str, Any]
 MODES = ("computed", "forced", "cached", "partial")
 SIGNAL = "change since last computed"
-LIMIT, MASK = "residual_diff_threshold", "steps_computation_mask"  # the knobs that the timeline itself can turn
+LIMIT, MASK = (
+    "residual_diff_threshold",
+    "steps_computation_mask",
+)  # the knobs that the timeline itself can turn
 
 
 def timeline_of(comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()) -> View:
-    return timeline(comparison.baseline.trace, comparison.accelerated.trace, len(comparison.accelerated.schedule),
-                    comparison.accelerated.method, top=top, painted=painted)
+    return timeline(
+        comparison.baseline.trace,
+        comparison.accelerated.trace,
+        len(comparison.accelerated.schedule),
+        comparison.accelerated.method,
+        top=top,
+        painted=painted,
+    )
 
 
-def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], steps: int,
-             method: Mapping[str, Any] | None = None, *, running: str | None = None, streams: Sequence[str] = (),
-             expected: str = "", top: float | None = None, painted: Collection[int] = ()) -> View:
+def timeline(
+    baseline: Sequence[StepTrace],
+    accelerated: Sequence[StepTrace],
+    steps: int,
+    method: Mapping[str, Any] | None = None,
+    *,
+    running: str | None = None,
+    streams: Sequence[str] = (),
+    expected: str = "",
+    top: float | None = None,
+    painted: Collection[int] = (),
+) -> View:
     """Both sides' calls as columns, a column a step.
 
-    ``running``: the side being run ("baseline", "accelerated"), or None for a finished pair. ``streams``: the names of the
-    calls in a step where they are known beforehand, so that all rows stand from the start. ``expected``: what the accelerated
-    calls are expected from, where they were not run. ``top``: of the axis, where it must not move. ``painted``: steps forced by hand.
+    ``running``: the side being run ("baseline", "accelerated"), or None for a finished pair. ``streams``: the
+    names of the calls in a step where they are known beforehand, so that all rows stand from the start.
+    ``expected``: what the accelerated calls are expected from, where they were not run. ``top``: of the axis,
+    where it must not move. ``painted``: steps forced by hand.
     """
     knobs = method or {}
     names = list(dict.fromkeys([*streams, *(call.stream for call in (*baseline, *accelerated))])) or ["cond"]
@@ -47,15 +68,25 @@ def timeline(baseline: Sequence[StepTrace], accelerated: Sequence[StepTrace], st
     warmup = knobs.get("max_warmup_steps", 0)
     whole = () if running else accelerated
     return {
-        "steps": steps, "running": running, "calls": len(shades), "per_step": len(names),
-        "counts": {mode: shades.count(mode) for mode in MODES}, "warmup": min(warmup, steps) if warmup else 0,
-        "baseline": [step in done for step in range(steps)], "rows": rows, "signal": SIGNAL,
+        "steps": steps,
+        "running": running,
+        "calls": len(shades),
+        "per_step": len(names),
+        "counts": {mode: shades.count(mode) for mode in MODES},
+        "warmup": min(warmup, steps) if warmup else 0,
+        "baseline": [step in done for step in range(steps)],
+        "rows": rows,
+        "signal": SIGNAL,
         "limit": None if line is None else {"place": round(min(line / top, 1), 4), "text": number(line)},
-        "top": top, "ticks": [{"place": round(tick / top, 4), "text": number(tick)} for tick in _ticks(top)],
+        "top": top,
+        "ticks": [{"place": round(tick / top, 4), "text": number(tick)} for tick in _ticks(top)],
         "at": _look_at(accelerated, max(done, default=0), running),
-        "banner": nothing_cached(whole, steps, knobs) if whole else "", "fix": enough(whole, knobs) if whole else None,
-        "drag": _drag(knobs, line) if whole else None, "paint": bool(whole) and MASK in knobs,
-        "masked": bool(knobs.get(MASK)), "expected": expected,
+        "banner": nothing_cached(whole, steps, knobs) if whole else "",
+        "fix": enough(whole, knobs) if whole else None,
+        "drag": _drag(knobs, line) if whole else None,
+        "paint": bool(whole) and MASK in knobs,
+        "masked": bool(knobs.get(MASK)),
+        "expected": expected,
     }
 
 
@@ -72,8 +103,14 @@ def _knob(method: str, name: str) -> Knob:
     return next(knob for knob in METHODS[method].knobs() if knob.name == name)
 
 
-def _row(name: str, several: bool, steps: int, calls: Sequence[StepTrace], full: Mapping[tuple[int, str], StepTrace],
-         knobs: Mapping[str, Any]) -> View:
+def _row(
+    name: str,
+    several: bool,
+    steps: int,
+    calls: Sequence[StepTrace],
+    full: Mapping[tuple[int, str], StepTrace],
+    knobs: Mapping[str, Any],
+) -> View:
     cells: list[View | None] = [None] * steps
     streak = 0
     for call in (call for call in calls if call.stream == name and call.step < steps):
@@ -95,8 +132,15 @@ def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[s
         facts.append(f"{milliseconds(call.seconds).removesuffix(' ms')} of {milliseconds(full.seconds)}")
     elif call.seconds:
         facts.append(milliseconds(call.seconds))
-    return {"mode": shade, "change": call.change, "y": None, "cost": round(min(ran, 1), 4), "value": _short(call.change),
-            "sentence": sentence(call, streak, knobs), "facts": " · ".join(facts)}
+    return {
+        "mode": shade,
+        "change": call.change,
+        "y": None,
+        "cost": round(min(ran, 1), 4),
+        "value": _short(call.change),
+        "sentence": sentence(call, streak, knobs),
+        "facts": " · ".join(facts),
+    }
 
 
 def _short(change: float | None) -> str | None:
@@ -120,7 +164,9 @@ def _nice(value: float) -> float:
 
 
 def axis_top(limit: float | None, changes: Sequence[float]) -> float:
-    """Near twice the threshold, whatever the changes: it must not move while a run goes on. Longer bars are cut."""
+    """Near twice the threshold, whatever the changes: it must not move while a run goes on. Longer bars are
+    cut.
+    """
     if limit:
         return _nice(limit * (2 if limit < 0.5 else 1.2))
     return _nice(max(changes, default=0) or 0.1)
@@ -147,21 +193,31 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
     nothing = f"0 of {plural(steps, 'step')} cached"
     least, line = _least(calls), _limit(calls, knobs)
     if least is not None and line is not None:
-        return (f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the threshold is "
-                f"{number(line)}. {number(_above(least))} would cache the first step.")
+        return (
+            f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the "
+            f"threshold is "
+            f"{number(line)}. {number(_above(least))} would cache the first step."
+        )
     if "threshold 0" in why:
-        return f"{nothing}: at threshold 0 nothing is. This is the setting that proves the two pictures equal."
+        return (
+            f"{nothing}: at threshold 0 nothing is. This is the setting that proves the two pictures equal."
+        )
     if "always" in why:
         return f"{nothing}: this method computes every step."
     if "mask" in why:
         return f"{nothing}: the mask and the warm-up have every step computed. Put zeros into the mask."
-    return (f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
-            "Choose fewer, or more steps.")
+    return (
+        f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
+        "Choose fewer, or more steps."
+    )
 
 
 def _least(calls: Sequence[StepTrace]) -> float | None:
     """The least change that was held against the threshold."""
-    return min((call.change for call in calls if call.reason.startswith("change") and call.change is not None), default=None)
+    return min(
+        (call.change for call in calls if call.reason.startswith("change") and call.change is not None),
+        default=None,
+    )
 
 
 def _above(change: float) -> float:
@@ -172,7 +228,12 @@ def _above(change: float) -> float:
 def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> View | None:
     """The smallest threshold that would cache something, where nothing is and a threshold can help."""
     least = _least(calls)
-    if least is None or _above(least) >= 1 or _limit(calls, knobs) is None or any(call.mode != "C" for call in calls):
+    if (
+        least is None
+        or _above(least) >= 1
+        or _limit(calls, knobs) is None
+        or any(call.mode != "C" for call in calls)
+    ):
         return None
     return remedy(LIMIT, _above(least))
 

@@ -1,4 +1,6 @@
-"""What a tune's snapshot (``tuned`` in the engine) knows of its settings: accessors that chart, sheet and card share. Pure."""
+"""What a tune's snapshot (``tuned`` in the engine) knows of its settings: accessors that chart, sheet and
+card share. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,12 @@ SPREAD = 1.645  # standard deviations: nine of ten lie within
 
 def settings(snapshot: Snapshot) -> dict[str, Setting]:
     """Every setting that the snapshot tells of, by its key; the measured ones first."""
-    listed = [*snapshot["verified"], *filter(None, [snapshot["best"], snapshot["running"]]), *snapshot["frontier"],
-              *snapshot["fewer_steps"]]
+    listed = [
+        *snapshot["verified"],
+        *filter(None, [snapshot["best"], snapshot["running"]]),
+        *snapshot["frontier"],
+        *snapshot["fewer_steps"],
+    ]
     found: dict[str, Setting] = {}
     for one in listed:
         found.setdefault(one["key"], one)
@@ -79,8 +85,23 @@ def worst_neighbour(one: Setting) -> Mapping[str, Any] | None:
     return min(one.get("neighbours", ()), key=lambda near: near["psnr_db"], default=None)
 
 
-HEADS = ("recipe", "state", "schedule", "compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above", "accepted_on",
-         "accepted_share_above", "accepted_percentile_5_db", "accepted_worst_db", "worst_one_step_away_db", "on_the_edge")
+HEADS = (
+    "recipe",
+    "state",
+    "schedule",
+    "compute_ratio",
+    "speedup",
+    "psnr_db",
+    "spread_db",
+    "prompts",
+    "share_above",
+    "accepted_on",
+    "accepted_share_above",
+    "accepted_percentile_5_db",
+    "accepted_worst_db",
+    "worst_one_step_away_db",
+    "on_the_edge",
+)
 
 
 def table(snapshot: Snapshot) -> str:
@@ -90,14 +111,29 @@ def table(snapshot: Snapshot) -> str:
 
 def _row(one: Setting) -> list[Any]:
     known, beyond, near = figures(one), one.get("acceptance", {}), worst_neighbour(one)
-    return [one["recipe"], "measured" if "measured" in one else "expected", one["schedule"],
-            *(known.get(name) for name in ("compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above")),
-            *(beyond.get(name) for name in ("prompts", "share_above", "percentile_5_db", "worst_db")), near and near["psnr_db"],
-            one.get("on_the_edge", "")]
+    return [
+        one["recipe"],
+        "measured" if "measured" in one else "expected",
+        one["schedule"],
+        *(
+            known.get(name)
+            for name in ("compute_ratio", "speedup", "psnr_db", "spread_db", "prompts", "share_above")
+        ),
+        *(beyond.get(name) for name in ("prompts", "share_above", "percentile_5_db", "worst_db")),
+        near and near["psnr_db"],
+        one.get("on_the_edge", ""),
+    ]
 
 
 def bars(known: Mapping[str, Any], about: str = "") -> list[dict[str, Any]]:
-    """Less compute and less time, as a card draws them. ``about``: put before a time that is only expected."""
+    """Less compute and less time, as a card draws them. ``about``: put before a time that is only
+    expected.
+    """
     most = max(known["compute_ratio"], known["speedup"], 4)
-    return [{"name": name, "share": known[figure] / most, "text": f"{sign}{known[figure]:.2f}×", "look": look}
-            for name, figure, sign, look in (("less compute", "compute_ratio", "", "computed"), ("as fast", "speedup", about, "forced"))]
+    return [
+        {"name": name, "share": known[figure] / most, "text": f"{sign}{known[figure]:.2f}×", "look": look}
+        for name, figure, sign, look in (
+            ("less compute", "compute_ratio", "", "computed"),
+            ("as fast", "speedup", about, "forced"),
+        )
+    ]

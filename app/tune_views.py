@@ -7,7 +7,19 @@ from typing import Any
 
 from .axes import around
 from .tune_chart import HIGHEST
-from .tune_facts import Setting, Snapshot, about, bars, figures, mark, name, per_cent, plain, settings, worst_neighbour
+from .tune_facts import (
+    Setting,
+    Snapshot,
+    about,
+    bars,
+    figures,
+    mark,
+    name,
+    per_cent,
+    plain,
+    settings,
+    worst_neighbour,
+)
 from .words import decibels, plural, seconds, share
 
 View = dict[str, Any]
@@ -15,18 +27,35 @@ View = dict[str, Any]
 
 # ---- sheet ----
 
+
 def sheet(snapshot: Snapshot | None, chosen: str = "", *, measured: bool = False) -> View:
     """Every setting that the chart knows by name; sorted by compute at first."""
-    every = [one for one in (settings(snapshot).values() if snapshot else ()) if "measured" in one or not measured]
+    every = [
+        one for one in (settings(snapshot).values() if snapshot else ()) if "measured" in one or not measured
+    ]
     share_text = per_cent(snapshot["goal"]["share"]) if snapshot else "95 %"
     steps = max((len(one["schedule"]) for one in every), default=0)
-    columns = [{"text": "Recipe", "kind": "name"}, {"text": "Steps", "kind": "steps"}, {"text": "Compute", "kind": "now"},
-               {"text": "Faster", "kind": "number"}, {"text": f"{share_text} reach", "kind": "number"},
-               {"text": "Above floor", "kind": "number"}, {"text": "One step away", "kind": "number"}]
-    return {"title": "Settings", "count": plural(len(every), "setting"), "columns": columns,
-            "rows": [_row(one, snapshot or {}, steps) for one in every], "chosen": chosen,
-            "sort": {"column": 2, "down": True}, "note": "≈ and ± are expected, the rest was measured",
-            "empty": "No setting was measured yet." if snapshot else "The settings appear when every one was judged."}
+    columns = [
+        {"text": "Recipe", "kind": "name"},
+        {"text": "Steps", "kind": "steps"},
+        {"text": "Compute", "kind": "now"},
+        {"text": "Faster", "kind": "number"},
+        {"text": f"{share_text} reach", "kind": "number"},
+        {"text": "Above floor", "kind": "number"},
+        {"text": "One step away", "kind": "number"},
+    ]
+    return {
+        "title": "Settings",
+        "count": plural(len(every), "setting"),
+        "columns": columns,
+        "rows": [_row(one, snapshot or {}, steps) for one in every],
+        "chosen": chosen,
+        "sort": {"column": 2, "down": True},
+        "note": "≈ and ± are expected, the rest was measured",
+        "empty": "No setting was measured yet."
+        if snapshot
+        else "The settings appear when every one was judged.",
+    }
 
 
 def _row(one: Setting, snapshot: Snapshot, steps: int) -> View:
@@ -35,29 +64,57 @@ def _row(one: Setting, snapshot: Snapshot, steps: int) -> View:
     above, beyond = known.get("share_above"), one.get("acceptance", {})
     held = beyond.get("share_above") if beyond.get("prompts") else above
     near = worst_neighbour(one)
-    tag = "on the edge" if one.get("on_the_edge") else "best" if snapshot["best"] and snapshot["best"]["key"] == one["key"] else ""
-    return {"id": one["key"], "mark": mark(one, snapshot), "tag": tag, "mono": not plain(one), "cells": [
-        {"text": name(one), "sort": name(one)}, {"strip": one["schedule"].ljust(steps), "sort": one["schedule"].count("C")},
-        {"text": f"{known['compute_ratio']:.2f}×", "sort": known["compute_ratio"]},
-        {"text": f"{'' if measured else '≈ '}{known['speedup']:.2f}×", "sort": known["speedup"]},
-        {"text": reached, "sort": known["psnr_db"]}, {"text": "" if held is None else share(held), "sort": held},
-        {"text": "" if near is None else f"{near['psnr_db']:.1f} dB", "sort": None if near is None else near["psnr_db"]}]}
+    tag = (
+        "on the edge"
+        if one.get("on_the_edge")
+        else "best"
+        if snapshot["best"] and snapshot["best"]["key"] == one["key"]
+        else ""
+    )
+    return {
+        "id": one["key"],
+        "mark": mark(one, snapshot),
+        "tag": tag,
+        "mono": not plain(one),
+        "cells": [
+            {"text": name(one), "sort": name(one)},
+            {"strip": one["schedule"].ljust(steps), "sort": one["schedule"].count("C")},
+            {"text": f"{known['compute_ratio']:.2f}×", "sort": known["compute_ratio"]},
+            {"text": f"{'' if measured else '≈ '}{known['speedup']:.2f}×", "sort": known["speedup"]},
+            {"text": reached, "sort": known["psnr_db"]},
+            {"text": "" if held is None else share(held), "sort": held},
+            {
+                "text": "" if near is None else f"{near['psnr_db']:.1f} dB",
+                "sort": None if near is None else near["psnr_db"],
+            },
+        ],
+    }
 
 
 # ---- card ----
+
 
 def card(snapshot: Snapshot | None, one: Setting | None) -> View:
     """All that is known of one setting."""
     if snapshot is None or one is None:
         found = snapshot is not None and snapshot["stage"] == "done"
-        said = ("No setting that was run reaches the goal: lower it, or give it more time." if found else
-                "The best setting that was measured stands here.")
+        said = (
+            "No setting that was run reaches the goal: lower it, or give it more time."
+            if found
+            else "The best setting that was measured stands here."
+        )
         return {"title": "Best so far", "kind": "", "code": "", "bars": [], "facts": [], "notes": [said]}
     known, measured = figures(one), "measured" in one
     best = snapshot["best"] is not None and snapshot["best"]["key"] == one["key"]
     title = "Chosen" if not best else "Best" if snapshot["stage"] == "done" else "Best so far"
-    return {"title": title, "kind": "measured" if measured else "expected", "code": name(one),
-            "bars": bars(known, "" if measured else "≈ "), "facts": list(_facts(one, snapshot)), "notes": list(_notes(one, snapshot))}
+    return {
+        "title": title,
+        "kind": "measured" if measured else "expected",
+        "code": name(one),
+        "bars": bars(known, "" if measured else "≈ "),
+        "facts": list(_facts(one, snapshot)),
+        "notes": list(_notes(one, snapshot)),
+    }
 
 
 def _facts(one: Setting, snapshot: Snapshot) -> Iterable[View]:
@@ -71,7 +128,10 @@ def _facts(one: Setting, snapshot: Snapshot) -> Iterable[View]:
     beyond = one.get("acceptance", {})
     if beyond.get("prompts"):
         if beyond["share_above"] is not None:
-            yield {"name": f"Above the floor, of {beyond['prompts']} others", "text": share(beyond["share_above"])}
+            yield {
+                "name": f"Above the floor, of {beyond['prompts']} others",
+                "text": share(beyond["share_above"]),
+            }
         yield {"name": "5th percentile", "text": decibels(beyond["percentile_5_db"])}
         yield {"name": "Worst", "text": decibels(beyond["worst_db"])}
 
@@ -97,6 +157,7 @@ def _notes(one: Setting, snapshot: Snapshot) -> Iterable[str]:
 
 # ---- margins ----
 
+
 def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> View:
     """The acceptance prompts, and what lies one step of one knob away, as dots against the floor."""
     if one is None or goal is None or "acceptance" not in one:
@@ -110,16 +171,41 @@ def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> View:
     axis = around([*values, *(value for value in (floor, edge) if value is not None)])
 
     def dot(value: float) -> View:
-        return {"at": axis.place(min(value, HIGHEST)), "look": "below" if floor is not None and value < floor else ""}
+        return {
+            "at": axis.place(min(value, HIGHEST)),
+            "look": "below" if floor is not None and value < floor else "",
+        }
 
     rows = []
     if beyond:
-        rows.append({"label": "other prompts", "dots": [dot(value) for value in beyond], "text": f"worst {min(beyond):.1f}",
-                     "told": f"{len(beyond)} acceptance prompts from {min(beyond):.1f} to {max(beyond):.1f} dB"})
+        rows.append(
+            {
+                "label": "other prompts",
+                "dots": [dot(value) for value in beyond],
+                "text": f"worst {min(beyond):.1f}",
+                "told": f"{len(beyond)} acceptance prompts from {min(beyond):.1f} to {max(beyond):.1f} dB",
+            }
+        )
     for each in near:
         label = each["knob"].replace("_", " ")
-        rows.append({"label": label, "dots": [dot(each["psnr_db"])], "text": f"{each['value']:g}: {each['psnr_db']:.1f}",
-                     "told": f"{label} {each['value']:g}: {each['psnr_db']:.1f} dB"})
-    lines = [{"at": axis.place(at), "kind": kind} for at, kind in ((floor, "floor"), (edge, "edge")) if at is not None]
+        rows.append(
+            {
+                "label": label,
+                "dots": [dot(each["psnr_db"])],
+                "text": f"{each['value']:g}: {each['psnr_db']:.1f}",
+                "told": f"{label} {each['value']:g}: {each['psnr_db']:.1f} dB",
+            }
+        )
+    lines = [
+        {"at": axis.place(at), "kind": kind}
+        for at, kind in ((floor, "floor"), (edge, "edge"))
+        if at is not None
+    ]
     ticks = [{"at": axis.place(value), "text": f"{value:g}"} for value in axis.ticks(4)]
-    return {"title": "Margin", "note": "dB, on other prompts and one step of one knob away", "rows": rows, "lines": lines, "ticks": ticks}
+    return {
+        "title": "Margin",
+        "note": "dB, on other prompts and one step of one knob away",
+        "rows": rows,
+        "lines": lines,
+        "ticks": ticks,
+    }

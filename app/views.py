@@ -1,7 +1,8 @@
-"""From the engine's records to the plain JSON dicts that the components draw. Pure: no page, no torch, no state.
+"""From the engine's records to the plain JSON dicts that the components draw. Pure: no page, no torch, no
+state.
 
-Figures leave here as text, ready to show, with their units; bare numbers are places and lengths (0..1, or 0..100 for the
-scale). The shapes stand in ``app.components``.
+Figures leave here as text, ready to show, with their units; bare numbers are places and lengths (0..1, or
+0..100 for the scale). The shapes stand in ``app.components``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from typing import Any
 
 from cache_engine import Comparison, Quality, RunResult
 
-from .standing import SIDES, failed, finished, header, idle, queued, starting, status, stopped, stopping, unrun
+from .standing import (
+    SIDES,
+    failed,
+    finished,
+    header,
+    idle,
+    queued,
+    starting,
+    status,
+    stopped,
+    stopping,
+    unrun,
+)
 from .timeline import timeline, timeline_of
 from .words import (
     LIKENESS,
@@ -30,49 +43,104 @@ from .words import (
     times_faster,
 )
 
-__all__ = ["difference_facts", "failed", "finished", "header", "headline", "idle", "published_line", "queued", "recipe_parts",
-           "runs", "scale", "starting", "status", "stopped", "stopping", "timeline", "timeline_of", "times", "unrun"]
+__all__ = [
+    "difference_facts",
+    "failed",
+    "finished",
+    "header",
+    "headline",
+    "idle",
+    "published_line",
+    "queued",
+    "recipe_parts",
+    "runs",
+    "scale",
+    "starting",
+    "status",
+    "stopped",
+    "stopping",
+    "timeline",
+    "timeline_of",
+    "times",
+    "unrun",
+]
 
 View = dict[str, Any]
 ABOUT = (
-    "Denoise loop: from the start of the first transformer call to the end of the last step, synchronised there. Reading the "
+    "Denoise loop: from the start of the first transformer call to the end of the last step, synchronised "
+    "there. Reading the "
     "prompt and decoding the picture are apart. One warm-up per model and size is not recorded.",
-    "Compute is counted, attention included, for the blocks that ran. It is another ratio than the measured time.",
-    "PSNR and SSIM compare the pixels of the two pictures, same prompt and seed: likeness to the baseline, not beauty. PSNR "
+    "Compute is counted, attention included, for the blocks that ran. It is another ratio than the measured "
+    "time.",
+    "PSNR and SSIM compare the pixels of the two pictures, same prompt and seed: likeness to the baseline, "
+    "not beauty. PSNR "
     "punishes a small shift as much as a fault, so look at the pictures.",
 )
 
 
 # ---- headline ----
 
+
 def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | None = None) -> View:
     """Four cards. ``published``: a preset's published figures, with their source."""
-    cards = [_speed(comparison), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)] if comparison else [
-        card(*names, "–", notes=["nothing measured yet"]) for names in (
-            ("speed", "measured", "Denoise loop"), ("flops", "counted", "Compute, counted"),
-            ("psnr", "measured", "Likeness to the baseline"), ("ssim", "measured", "Structure"))]
-    return {"state": "measured" if comparison else "empty", "cards": cards, "about": list(ABOUT),
-            "published": published_line(published)}
+    cards = (
+        [_speed(comparison), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)]
+        if comparison
+        else [
+            card(*names, "–", notes=["nothing measured yet"])
+            for names in (
+                ("speed", "measured", "Denoise loop"),
+                ("flops", "counted", "Compute, counted"),
+                ("psnr", "measured", "Likeness to the baseline"),
+                ("ssim", "measured", "Structure"),
+            )
+        ]
+    )
+    return {
+        "state": "measured" if comparison else "empty",
+        "cards": cards,
+        "about": list(ABOUT),
+        "published": published_line(published),
+    }
 
 
 def card(name: str, kind: str, label: str, num: str, word: str = "", **more: Any) -> View:
     """One number of the headline. ``kind``: measured, counted, expected, or unknown where there is none."""
-    return {"name": name, "kind": kind, "label": label, "before": "", "num": num, "word": word, "strong": "", "notes": [],
-            "exact": "", "scale": None} | more
+    return {
+        "name": name,
+        "kind": kind,
+        "label": label,
+        "before": "",
+        "num": num,
+        "word": word,
+        "strong": "",
+        "notes": [],
+        "exact": "",
+        "scale": None,
+    } | more
 
 
 def _engine(result: RunResult) -> str:
     engine = result.engine
-    return ", ".join([engine.device, engine.dtype] + [plural(engine.threads, "thread")] * (engine.threads > 0))
+    return ", ".join(
+        [engine.device, engine.dtype] + [plural(engine.threads, "thread")] * (engine.threads > 0)
+    )
 
 
 def _speed(comparison: Comparison) -> View:
     before, after = comparison.baseline.seconds.denoise, comparison.accelerated.seconds.denoise
     num, word = times_faster(comparison.speedup)
     reused = [f"baseline of {comparison.baseline.clock}, reused"] * comparison.baseline_reused
-    return card("speed", "measured", "Denoise loop", num, word, strong=f"{seconds(before)} → {seconds(after)}",
-                notes=[_runs(comparison), _engine(comparison.accelerated), *reused],
-                exact=f"{comparison.speedup:.4f}× = {before:.4f} s / {after:.4f} s")
+    return card(
+        "speed",
+        "measured",
+        "Denoise loop",
+        num,
+        word,
+        strong=f"{seconds(before)} → {seconds(after)}",
+        notes=[_runs(comparison), _engine(comparison.accelerated), *reused],
+        exact=f"{comparison.speedup:.4f}× = {before:.4f} s / {after:.4f} s",
+    )
 
 
 def _runs(comparison: Comparison) -> str:
@@ -90,13 +158,23 @@ def _compute(comparison: Comparison) -> View:
     what = "step" if len(comparison.accelerated.schedules) < 2 else "call"
     cost = {mode: max((call.tflops for call in calls if call.mode == mode), default=0) for mode in "Cc"}
     per_call, small = flops_unit(cost["C"])
-    parts = [f"a {name} {what} {significant(cost[mode] * per_call)}"
-             for name, mode in (("full", "C"), ("cached", "c")) if cost[mode]]
-    return card("flops", "counted", "Compute, counted", significant(spent * factor), unit, before=significant(full * factor),
-                 strong=less_compute(comparison.compute_ratio),
-                 notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
-                 + [f"{', '.join(parts)} {small}"] * bool(parts),
-                 exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {comparison.compute_ratio:.4f}×")
+    parts = [
+        f"a {name} {what} {significant(cost[mode] * per_call)}"
+        for name, mode in (("full", "C"), ("cached", "c"))
+        if cost[mode]
+    ]
+    return card(
+        "flops",
+        "counted",
+        "Compute, counted",
+        significant(spent * factor),
+        unit,
+        before=significant(full * factor),
+        strong=less_compute(comparison.compute_ratio),
+        notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
+        + [f"{', '.join(parts)} {small}"] * bool(parts),
+        exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {comparison.compute_ratio:.4f}×",
+    )
 
 
 def less_compute(ratio: float) -> str:
@@ -113,58 +191,105 @@ def place(psnr_db: float | None) -> float:
 def scale(psnr_db: float | None) -> View:
     """The zones of likeness, and where a PSNR stands among them."""
     words = [name for _, name in LIKENESS]
-    return {"place": place(psnr_db), "on": -1 if is_identical(psnr_db) else words.index(likeness(psnr_db)), "words": words,
-            "ends": [place(low) for low, _ in LIKENESS[1:]]}
+    return {
+        "place": place(psnr_db),
+        "on": -1 if is_identical(psnr_db) else words.index(likeness(psnr_db)),
+        "words": words,
+        "ends": [place(low) for low, _ in LIKENESS[1:]],
+    }
 
 
 def _psnr(quality: Quality) -> View:
     same, word = is_identical(quality.psnr_db), likeness(quality.psnr_db)
-    return card("psnr", "measured", "Likeness to the baseline", decibels(quality.psnr_db), "" if same else word,
-                scale=scale(quality.psnr_db),
-                exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed")
+    return card(
+        "psnr",
+        "measured",
+        "Likeness to the baseline",
+        decibels(quality.psnr_db),
+        "" if same else word,
+        scale=scale(quality.psnr_db),
+        exact="no pixel differs" if same else f"{quality.psnr_db:.4f} dB PSNR, same prompt and seed",
+    )
 
 
 def _ssim(comparison: Comparison) -> View:
     peak = comparison.accelerated.peak_bytes
-    return card("ssim", "measured", "Structure", structural(comparison.quality.ssim), "SSIM", strong="1 is identical",
-                 notes=["memory for the cache", memory(comparison.accelerated.cache_bytes)]
-                 + [f"peak of the run {memory(peak or 0)}"] * bool(peak),
-                 exact=f"SSIM {comparison.quality.ssim:.6f}, 7 × 7 window")
+    return card(
+        "ssim",
+        "measured",
+        "Structure",
+        structural(comparison.quality.ssim),
+        "SSIM",
+        strong="1 is identical",
+        notes=["memory for the cache", memory(comparison.accelerated.cache_bytes)]
+        + [f"peak of the run {memory(peak or 0)}"] * bool(peak),
+        exact=f"SSIM {comparison.quality.ssim:.6f}, 7 × 7 window",
+    )
 
 
 def published_line(figures: Mapping[str, Any] | None) -> View | None:
-    """What a source printed about a setting (keys as in a preset's "published"); never mixed with what was measured here."""
+    """What a source printed about a setting (keys as in a preset's "published"); never mixed with what was
+    measured here.
+    """
     if not figures:
         return None
-    shapes = {"tflops": "{:g} TFLOPs", "speedup_tflops": "{:.2f}× less compute", "latency_s": "{:g} s",
-              "speedup_latency": "{:.2f}× faster", "psnr_as_printed": "{:.1f} dB PSNR as printed",
-              "clip_score": "CLIP score {:g}", "image_reward": "ImageReward {:g}"}
-    known = [shape.format(figures[key]) for key, shape in shapes.items() if isinstance(figures.get(key), int | float)]
+    shapes = {
+        "tflops": "{:g} TFLOPs",
+        "speedup_tflops": "{:.2f}× less compute",
+        "latency_s": "{:g} s",
+        "speedup_latency": "{:.2f}× faster",
+        "psnr_as_printed": "{:.1f} dB PSNR as printed",
+        "clip_score": "CLIP score {:g}",
+        "image_reward": "ImageReward {:g}",
+    }
+    known = [
+        shape.format(figures[key])
+        for key, shape in shapes.items()
+        if isinstance(figures.get(key), int | float)
+    ]
     return {"text": f"published: {', '.join(known)}", "source": str(figures.get("source", ""))}
 
 
 # ---- pictures and time ----
+
 
 def difference_facts(quality: Quality | None, gain: float) -> View:
     """Numbers of the difference picture. The gain changes the picture and the end of its scale only."""
     end = f"{255 / gain:.0f}{' and more' if gain > 1 else ''}"
     if quality is None:
         return {"rows": [], "top": end}
-    texts = {"Mean": f"{quality.mean:.{1 if quality.mean >= 0.1 or not quality.mean else 3}f}", "Largest": str(quality.largest),
-             "Pixels over 8": share(quality.share_over_8)}
+    texts = {
+        "Mean": f"{quality.mean:.{1 if quality.mean >= 0.1 or not quality.mean else 3}f}",
+        "Largest": str(quality.largest),
+        "Pixels over 8": share(quality.share_over_8),
+    }
     return {"rows": [{"name": name, "text": text} for name, text in texts.items()], "top": end}
 
 
 def times(comparison: Comparison | None) -> View:
-    """Encode, denoise and decode of both sides on one axis; the whole picture's ratio is apart from the denoise ratio."""
+    """Encode, denoise and decode of both sides on one axis; the whole picture's ratio is apart from the
+    denoise ratio.
+    """
     if comparison is None:
         return {"rows": [], "legend": [], "note": ""}
     sides = {"baseline": comparison.baseline.seconds, "accelerated": comparison.accelerated.seconds}
     longest = max(side.total for side in sides.values())
-    rows = [{"side": name, "label": SIDES[name], "total": seconds(side.total),
-             "parts": [{"name": part, "share": round(value / longest, 5), "text": f"{part} {seconds(value)}"}
-                       for part, value in side._asdict().items()]} for name, side in sides.items()]
-    both = {part: dict.fromkeys(seconds(getattr(side, part)) for side in sides.values()) for part in ("encode", "decode")}
+    rows = [
+        {
+            "side": name,
+            "label": SIDES[name],
+            "total": seconds(side.total),
+            "parts": [
+                {"name": part, "share": round(value / longest, 5), "text": f"{part} {seconds(value)}"}
+                for part, value in side._asdict().items()
+            ],
+        }
+        for name, side in sides.items()
+    ]
+    both = {
+        part: dict.fromkeys(seconds(getattr(side, part)) for side in sides.values())
+        for part in ("encode", "decode")
+    }
     legend = [{"name": part, "text": f"{part} {', '.join(texts)}"} for part, texts in both.items()]
     num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
     whole = "the same time" if word == "the same" else f"{num} {word}"
@@ -173,35 +298,72 @@ def times(comparison: Comparison | None) -> View:
 
 # ---- runs on one baseline ----
 
+
 def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> View:
-    """A row for each comparison, in the order given, and one for their baseline. ``index`` is the place in the list."""
+    """A row for each comparison, in the order given, and one for their baseline. ``index`` is the place in
+    the list.
+    """
     if not comparisons:
         return {"steps": 0, "unit": "TFLOPs", "chosen": None, "rows": [], "baseline": None}
     base = comparisons[0].baseline
     factor, unit = flops_unit(base.tflops)
-    rows = [_run(index, one.accelerated, factor) | {"faster": f"{one.speedup:.2f}×", "psnr": decibels(one.quality.psnr_db),
-                                                   "word": "" if one.quality.identical else likeness(one.quality.psnr_db)}
-            for index, one in enumerate(comparisons)]
-    reference = _run(None, base, factor) | {"recipe": f"Baseline, {plural(len(base.schedule), 'step')}", "faster": "1.00×",
-                                           "psnr": "", "word": "the reference"}
+    rows = [
+        _run(index, one.accelerated, factor)
+        | {
+            "faster": f"{one.speedup:.2f}×",
+            "psnr": decibels(one.quality.psnr_db),
+            "word": "" if one.quality.identical else likeness(one.quality.psnr_db),
+        }
+        for index, one in enumerate(comparisons)
+    ]
+    reference = _run(None, base, factor) | {
+        "recipe": f"Baseline, {plural(len(base.schedule), 'step')}",
+        "faster": "1.00×",
+        "psnr": "",
+        "word": "the reference",
+    }
     return {"steps": len(base.schedule), "unit": unit, "chosen": chosen, "rows": rows, "baseline": reference}
 
 
 def _run(index: int | None, result: RunResult, factor: float) -> View:
-    return {"index": index, "recipe": result.recipe, "modes": result.schedule, "flops": significant(result.tflops * factor),
-            "when": result.clock}
+    return {
+        "index": index,
+        "recipe": result.recipe,
+        "modes": result.schedule,
+        "flops": significant(result.tflops * factor),
+        "when": result.clock,
+    }
 
 
 def recipe_parts(recipe: str, preset: str | None = None) -> View:
     """The recipe's parts with a word each; those that differ from the preset's recipe are marked."""
-    names = {"F": ("first", "Fn_compute_blocks"), "B": ("last", "Bn_compute_blocks"), "W": ("warm", "max_warmup_steps"),
-             "I": ("every", "warmup_interval"), "M": ("in all", "max_cached_steps, 0 is no limit"),
-             "MC": ("in row", "max_continuous_cached_steps, 0 is no limit"), "R": ("limit", "residual_diff_threshold"),
-             "T": ("Taylor", "taylorseer_order"), "SCM": ("mask", "steps_computation_mask")}
+    names = {
+        "F": ("first", "Fn_compute_blocks"),
+        "B": ("last", "Bn_compute_blocks"),
+        "W": ("warm", "max_warmup_steps"),
+        "I": ("every", "warmup_interval"),
+        "M": ("in all", "max_cached_steps, 0 is no limit"),
+        "MC": ("in row", "max_continuous_cached_steps, 0 is no limit"),
+        "R": ("limit", "residual_diff_threshold"),
+        "T": ("Taylor", "taylorseer_order"),
+        "SCM": ("mask", "steps_computation_mask"),
+    }
     known = dict(_parts(preset or recipe))
-    return {"text": recipe, "parts": [{"code": letter + value, "word": names[letter][0], "title": names[letter][1],
-                       "changed": known.get(letter) != value} for letter, value in _parts(recipe)]}
+    return {
+        "text": recipe,
+        "parts": [
+            {
+                "code": letter + value,
+                "word": names[letter][0],
+                "title": names[letter][1],
+                "changed": known.get(letter) != value,
+            }
+            for letter, value in _parts(recipe)
+        ],
+    }
 
 
 def _parts(recipe: str) -> list[tuple[str, str]]:
-    return re.findall(r"(SCM|MC|[FBWIMRT])(?<=SCM)?((?<=SCM)\d+(?:_static|_dynamic)?|(?<!SCM)[\d.]+(?:O\d)?)", recipe)
+    return re.findall(
+        r"(SCM|MC|[FBWIMRT])(?<=SCM)?((?<=SCM)\d+(?:_static|_dynamic)?|(?<!SCM)[\d.]+(?:O\d)?)", recipe
+    )

@@ -10,7 +10,11 @@ from cache_engine import MODELS, RunRequest, StepTrace
 
 # The one place where likeness gets its words: a word holds from its PSNR (dB) up to the next one's.
 LIKENESS: tuple[tuple[float, str], ...] = (
-    (-math.inf, "different"), (27, "visible"), (32, "very close"), (38, "nearly identical"))
+    (-math.inf, "different"),
+    (27, "visible"),
+    (32, "very close"),
+    (38, "nearly identical"),
+)
 SCALE = (20.0, 45.0)  # dB at the two ends of the drawn scale
 ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -58,7 +62,9 @@ def seconds(value: float) -> str:
 
 def rough(value: float) -> str:
     """A time that is only estimated: 1.6 s, 20 s, 3 min."""
-    return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s" if value < 119.5 else f"{value / 60:.0f} min"
+    return (
+        f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s" if value < 119.5 else f"{value / 60:.0f} min"
+    )
 
 
 def milliseconds(value: float) -> str:
@@ -110,14 +116,23 @@ def is_forced(call: StepTrace) -> bool:
 
 
 def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = None) -> str:
-    """Why a call was computed or cached. ``streak``: cached calls in a row, this one included (a computed one's: before it)."""
+    """Why a call was computed or cached. ``streak``: cached calls in a row, this one included (a computed
+    one's: before it).
+    """
     knobs = method or {}
     done = {"C": "computed", "c": "cached", "p": "partly computed"}[call.mode]
     change = None if call.change is None else change_text(call.change, call.limit)
     noted = f" (change {change})" if change else ""
-    row = f", {ORDINALS[streak] if streak < len(ORDINALS) else f'{streak}th'} in a row" if call.mode == "c" and streak else ""
+    row = (
+        f", {ORDINALS[streak] if streak < len(ORDINALS) else f'{streak}th'} in a row"
+        if call.mode == "c" and streak
+        else ""
+    )
     if call.reason.startswith("change") and call.change is not None and call.limit is not None:
-        return f"{done}: change {change} is {'' if call.change < call.limit else 'not '}below {number(call.limit)}{row}"
+        return (
+            f"{done}: change {change} is {'' if call.change < call.limit else 'not '}below "
+            f"{number(call.limit)}{row}"
+        )
     said = {
         "always": "this side computes every step",
         "first": "nothing is remembered yet",
@@ -135,5 +150,13 @@ def beside(request: RunRequest) -> list[str]:
     """What a request has beside the fields that Compare takes over from elsewhere."""
     row = MODELS.get(request.model)
     shorter = row is not None and request.max_sequence_length not in (None, row.max_sequence_length)
-    return [word for word, had in (("LoRA", request.loras), ("input picture", request.image), ("negative prompt", request.negative_prompt),
-                                   ("length of the text", shorter)) if had]
+    return [
+        word
+        for word, had in (
+            ("LoRA", request.loras),
+            ("input picture", request.image),
+            ("negative prompt", request.negative_prompt),
+            ("length of the text", shorter),
+        )
+        if had
+    ]

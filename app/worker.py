@@ -1,8 +1,8 @@
 """The engine's thread: comparisons wait in line, one runs at a time, its events go to whoever watches it.
 
-The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records them, and draws the long
-jobs' pictures. The page's generators only relay, because gradio moves them between threads. Nothing here imports torch: the engine
-does, on this thread, when it must.
+The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records
+them, and draws the long jobs' pictures. The page's generators only relay, because gradio moves them between
+threads. Nothing here imports torch: the engine does, on this thread, when it must.
 """
 
 from __future__ import annotations
@@ -15,7 +15,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from cache_engine import Baselines, Cancelled, Comparison, EngineError, Event, Method, RunRequest, RunResult, compared, preload, recorded
+from cache_engine import (
+    Baselines,
+    Cancelled,
+    Comparison,
+    EngineError,
+    Event,
+    Method,
+    RunRequest,
+    RunResult,
+    compared,
+    preload,
+    recorded,
+)
 
 from .history import History
 from .line import Costly, Job, Waiting
@@ -31,8 +43,13 @@ log = logging.getLogger(__name__)
 class Worker:
     """One thread for one device, started by the first thing there is to do."""
 
-    def __init__(self, compared: Callable[..., Comparison] = compared,
-                 record: Callable[..., RunResult] | None = recorded, long: LongJobs | None = None, history: History | None = None) -> None:
+    def __init__(
+        self,
+        compared: Callable[..., Comparison] = compared,
+        record: Callable[..., RunResult] | None = recorded,
+        long: LongJobs | None = None,
+        history: History | None = None,
+    ) -> None:
         self._compared = compared
         self.history = history or History(None)
         self.long = long or LongJobs(None)
@@ -49,13 +66,17 @@ class Worker:
 
     # ---- asked by the page ----
     def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> Job:
-        """Hand in a comparison with so many timed runs a side. Raises EngineError when too many wait already."""
+        """Hand in a comparison with so many timed runs a side. Raises EngineError when too many wait
+        already.
+        """
         if repeats > 1 and self.costs:
             raise EngineError("repeats: every run costs a visitor's GPU time here; choose 1.")
         job = Job(request, method, repeats)
         with self._turn:
             if len(self._waiting) >= MOST_WAITING:
-                raise EngineError(f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute.")
+                raise EngineError(
+                    f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute."
+                )
             self._waiting.append(job)
             self._recorder.interrupt()
             self._wake()
@@ -64,7 +85,8 @@ class Worker:
     def watch(self, job: Job) -> Iterator[tuple[Event | Waiting, ...]]:
         """What happened since the last look, at least every HEARTBEAT seconds; ends after the ``Comparison``.
 
-        Closing this generator (a tab was closed) stops the job. Raises EngineError or Cancelled as the job did.
+        Closing this generator (a tab was closed) stops the job. Raises EngineError or Cancelled as the job
+        did.
         """
         try:
             yield (self._sign(job),)
@@ -107,7 +129,9 @@ class Worker:
             return self._kept.get(key)
 
     def reopened(self, key: str) -> Comparison | None:
-        """The same, or as it was kept on disk; remembered from then on. Reads pictures: for a click, not for every look."""
+        """The same, or as it was kept on disk; remembered from then on. Reads pictures: for a click, not for
+        every look.
+        """
         found = self.kept(key)
         if found is None and (found := self.history.comparison(key)):
             self._remember(key, found)
@@ -137,15 +161,24 @@ class Worker:
         """What ``/health`` tells and the header shows."""
         with self._turn:
             running = self._running.request.model if self._running else None
-            return {"status": "ok", "loaded": self.loaded, "loading": self._warming, "running": running,
-                    "waiting": len(self._waiting), "long": self.long.running, "recording": self._recorder.recording,
-                    "to_record": self._recorder.due + self._recorder.recording}
+            return {
+                "status": "ok",
+                "loaded": self.loaded,
+                "loading": self._warming,
+                "running": running,
+                "waiting": len(self._waiting),
+                "long": self.long.running,
+                "recording": self._recorder.recording,
+                "to_record": self._recorder.due + self._recorder.recording,
+            }
 
     def _sign(self, job: Job) -> Waiting:
         with self._turn:
             running = self._running is job
             ahead = self._waiting.index(job) + (self._running is not None) if job in self._waiting else 0
-        return Waiting(job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since)
+        return Waiting(
+            job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since
+        )
 
     # ---- the thread ----
     def _wake(self) -> None:
@@ -158,7 +191,9 @@ class Worker:
     def _work(self) -> None:
         while True:
             with self._turn:
-                self._turn.wait_for(lambda: self._waiting or self._warming or self._recorder.due or self.long.due)
+                self._turn.wait_for(
+                    lambda: self._waiting or self._warming or self._recorder.due or self.long.due
+                )
                 work = self._next()
             ended: Comparison | Exception | None = None
             try:
@@ -176,7 +211,9 @@ class Worker:
                 self.long.fail(str(ended))
 
     def _next(self) -> Callable[[], Comparison | None]:
-        """Comparisons first, then records, then long jobs; but after each of the others a long job draws one picture."""
+        """Comparisons first, then records, then long jobs; but after each of the others a long job draws one
+        picture.
+        """
         fair = self.long.due and self._others
         self._others = not fair
         if self._waiting and not fair:
@@ -199,21 +236,36 @@ class Worker:
                 preload()
             except Exception as error:
                 log.exception("preloading failed; the next job tries again")
-                raise EngineError(f"engine: torch and diffusers cannot be imported ({type(error).__name__}, more in the log); install them "
-                                  "anew with `pip install -r requirements.txt`, start again and try again.") from error
+                raise EngineError(
+                    f"engine: torch and diffusers cannot be imported ({type(error).__name__}, more in the "
+                    f"log); install them "
+                    "anew with `pip install -r requirements.txt`, start again and try again."
+                ) from error
             self.loaded, self._warming = True, False
 
     def _run(self, job: Job) -> Comparison:
         def emit(event: Event) -> None:
-            if not isinstance(event, Comparison):  # it ends the watching, so it goes last, when it is kept and nothing runs any more
+            if not isinstance(
+                event, Comparison
+            ):  # it ends the watching, so it goes last, when it is kept and nothing runs any more
                 job.events.put(event)
 
         if job.stop.is_set():
             raise Cancelled
         more = {"repeats": job.repeats} if job.repeats > 1 else {}
-        result = job.context.run(self._compared, job.request, job.method, baselines=self._baselines, emit=emit, stop=job.stop, **more)
+        result = job.context.run(
+            self._compared,
+            job.request,
+            job.method,
+            baselines=self._baselines,
+            emit=emit,
+            stop=job.stop,
+            **more,
+        )
         self._recorder.add(result.baseline)
-        result = result._replace(baseline=result.baseline._replace(survey=None))  # Baselines alone keep surveys, and count them
+        result = result._replace(
+            baseline=result.baseline._replace(survey=None)
+        )  # Baselines alone keep surveys, and count them
         self._remember(job.key, result)
         return result
 
@@ -225,10 +277,14 @@ class Worker:
 
     @staticmethod
     def _explained(error: Exception) -> Exception:
-        """EngineError and Cancelled as they are; anything else becomes a sentence, and its traceback goes to the log."""
+        """EngineError and Cancelled as they are; anything else becomes a sentence, and its traceback goes to
+        the log.
+        """
         if isinstance(error, EngineError | Cancelled):
             return error
         code = secrets.token_hex(3)
         log.error("a job failed (%s)", code, exc_info=error)
-        return EngineError(f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored, "
-                           "try again or another setting.")
+        return EngineError(
+            f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored, "
+            "try again or another setting."
+        )

@@ -1,7 +1,9 @@
-"""A comparison on a ZeroGPU Space: each runs in a forked process that holds a GPU for the seconds that were declared.
+"""A comparison on a ZeroGPU Space: each runs in a forked process that holds a GPU for the seconds that were
+declared.
 
-What crosses the fork is pickled; what the fork changes is lost with it. So the parent keeps the baselines, hands the one
-that fits over, and gets events back as they come. Elsewhere nothing of this is used: ``comparer()`` is ``compared``.
+What crosses the fork is pickled; what the fork changes is lost with it. So the parent keeps the baselines,
+hands the one that fits over, and gets events back as they come. Elsewhere nothing of this is used:
+``comparer()`` is ``compared``.
 """
 
 from __future__ import annotations
@@ -40,12 +42,22 @@ from cache_engine import (
 )
 
 MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
-EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "example"  # recorded comparisons that come with the code
+EXAMPLES = (
+    Path(__file__).resolve().parent.parent / "assets" / "example"
+)  # recorded comparisons that come with the code
 MOST_KEPT = 64  # baselines, in memory and in their folder
-# To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second (bfloat16, attention
-# included; on the safe side). Declared seconds that are not used are not charged, but a run that takes longer is cut off.
-TFLOPS_A_CALL = {"tiny": 0.01, "flux2-klein-base-4b": 34.9, "flux-dev": 74.6, "flux-schnell": 69.7, "qwen-image": 71.6,
-                 "qwen-image-lightning-8": 71.6, "qwen-image-lightning-4": 71.6}
+# To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second
+# (bfloat16, attention included; on the safe side). Declared seconds that are not used are not charged, but a
+# run that takes longer is cut off.
+TFLOPS_A_CALL = {
+    "tiny": 0.01,
+    "flux2-klein-base-4b": 34.9,
+    "flux-dev": 74.6,
+    "flux-schnell": 69.7,
+    "qwen-image": 71.6,
+    "qwen-image-lightning-8": 71.6,
+    "qwen-image-lightning-4": 71.6,
+}
 TFLOPS_A_SECOND = 160
 OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
 MOST_SECONDS = 120
@@ -67,7 +79,9 @@ def on_zerogpu() -> bool:
 
 
 def seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
-    """The duration to declare for a comparison. Takes the same arguments as the forked function, as `spaces` demands."""
+    """The duration to declare for a comparison. Takes the same arguments as the forked function, as `spaces`
+    demands.
+    """
     del method, marker
     request = resolve(request)
     facts = facts_of(request)
@@ -77,7 +91,9 @@ def seconds(request: RunRequest, method: Method, baseline: object = None, marker
     return min(round(OVERHEAD + steps * len(facts.streams) * call), MOST_SECONDS)
 
 
-def forked(request: RunRequest, method: Method, baseline: RunResult | None, marker: str) -> Generator[Event | Failed]:
+def forked(
+    request: RunRequest, method: Method, baseline: RunResult | None, marker: str
+) -> Generator[Event | Failed]:
     """In the fork: a comparison's events. It ends early once the file ``marker`` is gone."""
     events = compare(request, method, baseline=baseline)
     try:
@@ -97,8 +113,8 @@ Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Fa
 class Forked:
     """``compared`` with every comparison in a fork of its own.
 
-    run: the forked function as `spaces` wrapped it.  known: baselines that are there already.  folder: where new ones are
-    kept, so that they outlive a restart, or can be shipped.
+    run: the forked function as `spaces` wrapped it.  known: baselines that are there already.  folder: where
+    new ones are kept, so that they outlive a restart, or can be shipped.
     """
 
     def __init__(self, run: Run, known: Iterable[RunResult] = (), folder: Path | None = None) -> None:
@@ -107,10 +123,20 @@ class Forked:
 
     def told(self, request: RunRequest, method: Method) -> str:
         """What a click will cost, for the page to say before it."""
-        return f"Uses up to {seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU time."
+        return (
+            f"Uses up to {seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU "
+            f"time."
+        )
 
-    def __call__(self, request: RunRequest, method: Method, *, baselines: Baselines, emit: Callable[[Event], None],
-                 stop: Flag) -> Comparison:
+    def __call__(
+        self,
+        request: RunRequest,
+        method: Method,
+        *,
+        baselines: Baselines,
+        emit: Callable[[Event], None],
+        stop: Flag,
+    ) -> Comparison:
         """Raises EngineError or Cancelled, as ``compared`` does."""
         request = resolve(request)
         # The fork may run on after its generator is closed: it looks for this file at every event.
@@ -132,7 +158,9 @@ class Forked:
         finally:
             marker.unlink(missing_ok=True)
             events.close()
-        raise EngineError("GPU: the Space ended the run before it was done; choose fewer steps, or try again.")
+        raise EngineError(
+            "GPU: the Space ended the run before it was done; choose fewer steps, or try again."
+        )
 
     def _keep(self, request: RunRequest, baseline: RunResult) -> None:
         known = request in self._kept
@@ -142,7 +170,9 @@ class Forked:
         if self._folder and not known:
             try:
                 keep_baseline(baseline, self._folder / f"{request.model}-{secrets.token_hex(4)}")
-                for old in sorted(filter(NAMED.search, map(str, self._folder.iterdir())), key=os.path.getmtime)[:-MOST_KEPT]:
+                for old in sorted(
+                    filter(NAMED.search, map(str, self._folder.iterdir())), key=os.path.getmtime
+                )[:-MOST_KEPT]:
                     shutil.rmtree(old, ignore_errors=True)
             except (EngineError, OSError) as error:  # the comparison itself is whole
                 log.warning("%s", error)
@@ -150,7 +180,11 @@ class Forked:
 
 def _told(error: gr.Error) -> str:
     """What the platform says to a visitor, as one plain text. Its links are HTML or Markdown."""
-    said = re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message))).strip().rstrip(".")
+    said = (
+        re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message)))
+        .strip()
+        .rstrip(".")
+    )
     return f"{error.title}: {said}{'; choose fewer steps, or try again' if error.title == ABORTED else ''}."
 
 
@@ -162,7 +196,9 @@ def comparer() -> Callable[..., Comparison]:
 
     volume = os.environ.get("BASELINES_DIR")
     folders = [EXAMPLES, *([Path(volume)] if volume else [])]
-    return Forked(spaces.GPU(duration=seconds)(forked), remembered(model(), folders), Path(volume) if volume else None)
+    return Forked(
+        spaces.GPU(duration=seconds)(forked), remembered(model(), folders), Path(volume) if volume else None
+    )
 
 
 def model() -> str:
@@ -171,10 +207,15 @@ def model() -> str:
 
 
 def remembered(name: str, folders: Iterable[Path]) -> list[RunResult]:
-    """The baselines in these folders that a run here would repeat: of this model, on this very engine; the newest of each folder
-    last, and no more than are kept. A damaged one is logged."""
+    """The baselines in these folders that a run here would repeat: of this model, on this very engine; the
+    newest of each folder last, and no more than are kept. A damaged one is logged.
+    """
     found: list[RunResult] = []
-    for path in (path for folder in folders for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True)):
+    for path in (
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True)
+    ):
         if len(found) == MOST_KEPT:
             break
         try:
@@ -188,7 +229,8 @@ def remembered(name: str, folders: Iterable[Path]) -> list[RunResult]:
 
 
 def prepare() -> None:
-    """On ZeroGPU a model has to be on its stand-in device before the first fork; what is not there is downloaded. Elsewhere nothing.
+    """On ZeroGPU a model has to be on its stand-in device before the first fork; what is not there is
+    downloaded. Elsewhere nothing.
 
     Raises EngineError where the Space's model cannot be had or loaded.
     """

@@ -1,4 +1,6 @@
-"""python -m cache_engine ...: the engine's command line. With --json the last line of stdout is one JSON object."""
+"""python -m cache_engine ...: the engine's command line. With --json the last line of stdout is one JSON
+object.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ def parser() -> Parser:
     main = Parser(prog="python -m cache_engine", description=__doc__, allow_abbrev=False)
     commands = main.add_subparsers(dest="command", required=True, parser_class=Parser)
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False,
-                                 formatter_class=Defaults)
+        one = commands.add_parser(
+            name, help=command.help, description=command.help, allow_abbrev=False, formatter_class=Defaults
+        )
         command.arguments(one)
         one.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
     return main

@@ -1,4 +1,6 @@
-"""What compute is counted from where a request does not tell: the calls that a pipeline makes, and what LoRAs add to a transformer."""
+"""What compute is counted from where a request does not tell: the calls that a pipeline makes, and what
+LoRAs add to a transformer.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from .sites.refusals import batch_of
 
 @dataclass(frozen=True)
 class Asked:
-    """One call of the transformer as a pipeline made it, by name; tensors without data. Two are equal if their shapes are."""
+    """One call of the transformer as a pipeline made it, by name; tensors without data. Two are equal if
+    their shapes are.
+    """
 
     shapes: tuple[tuple[str, torch.Size], ...]
     batch: int
@@ -26,7 +30,9 @@ class Asked:
 
 @contextmanager
 def asked(transformer: nn.Module) -> Iterator[list[Asked]]:
-    """What is asked of it within the ``with``. Nothing of the model is changed but for a hook, which is removed."""
+    """What is asked of it within the ``with``. Nothing of the model is changed but for a hook, which is
+    removed.
+    """
     found: list[Asked] = []
     names = list(signature(transformer.forward).parameters)
     described = TRANSFORMERS.get(type(transformer).__name__)
@@ -34,8 +40,16 @@ def asked(transformer: nn.Module) -> Iterator[list[Asked]]:
 
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = dict(zip(names, args)) | kwargs
-        shapes = tuple((name, one.shape) for name, one in sorted(given.items()) if isinstance(one, torch.Tensor))
-        found.append(Asked(shapes, batch_of(given, names[0]), given if keep else {name: _empty(one) for name, one in given.items()}))
+        shapes = tuple(
+            (name, one.shape) for name, one in sorted(given.items()) if isinstance(one, torch.Tensor)
+        )
+        found.append(
+            Asked(
+                shapes,
+                batch_of(given, names[0]),
+                given if keep else {name: _empty(one) for name, one in given.items()},
+            )
+        )
 
     hook = transformer.register_forward_pre_hook(look, with_kwargs=True)
     try:
@@ -55,7 +69,9 @@ def _empty(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Adapters:
-    """What LoRAs add to a loaded transformer: peft's configs by name. Two are equal if they add as many ranks to the same layers."""
+    """What LoRAs add to a loaded transformer: peft's configs by name. Two are equal if they add as many
+    ranks to the same layers.
+    """
 
     layers: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     configs: Mapping[str, Any] = field(compare=False)
@@ -66,4 +82,7 @@ def adapters_of(transformer: nn.Module | None) -> Adapters | None:
     if transformer is None or not configs:
         return None
     ranks = ((name, getattr(layer, "r", None)) for name, layer in transformer.named_modules())
-    return Adapters(tuple((name, tuple(sorted(rank.items()))) for name, rank in ranks if isinstance(rank, dict)), dict(configs))
+    return Adapters(
+        tuple((name, tuple(sorted(rank.items()))) for name, rank in ranks if isinstance(rank, dict)),
+        dict(configs),
+    )

@@ -23,18 +23,24 @@ SAMPLED = 200_000  # values of a residual that are enough to say how alike two a
 
 
 def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
-    """Run each of ``draws`` (they call ``target``, a pipeline, or a bare transformer with ``attach`` as in attached()).
+    """Run each of ``draws`` (they call ``target``, a pipeline, or a bare transformer with ``attach`` as in
+    attached()).
 
-    ratios: MagCache's, mean over tokens of |residual| over |residual one step before|, averaged over runs and streams.
-    polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the modulated input did; None for a model
-    that is not described with such an input.
-    alike: inner products of the residual at each two steps, averaged likewise; 1 is the mean size.
-    Ours differs from TeaCache's in what is fitted: the residual is what gets reused, so its change is the error made.
+    ratios: MagCache's, mean over tokens of |residual| over |residual one step before|, averaged over runs and
+    streams. polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the
+    modulated input did; None for a model that is not described with such an input. alike: inner products of
+    the residual at each two steps, averaged likewise; 1 is the mean size. Ours differs from TeaCache's in
+    what is fitted: the residual is what gets reused, so its change is the error made.
     """
     watch = _Watch()
     plan = Plan(Always(), Reuse(), (), Signal("modulated_input", "previous"))
-    with attached(target, None, plan=lambda facts: plan._replace(sites=(Stack(0, facts.blocks),)),
-                  on_call=lambda call: watch(session, call), **attach) as session:
+    with attached(
+        target,
+        None,
+        plan=lambda facts: plan._replace(sites=(Stack(0, facts.blocks),)),
+        on_call=lambda call: watch(session, call),
+        **attach,
+    ) as session:
         for draw in draws:
             if "steps" in attach:  # a bare transformer is not told of a new run by its scheduler
                 session.begin()
@@ -57,7 +63,7 @@ class _Watch:
     def __call__(self, session: Session, call: StepTrace) -> None:
         memory = session.memory[call.stream]
         residual = next(iter(memory.histories.values())).computed[0].values[0].float()
-        self.run[call.stream].append(residual.flatten()[::max(1, residual.numel() // SAMPLED)].cpu())
+        self.run[call.stream].append(residual.flatten()[:: max(1, residual.numel() // SAMPLED)].cpu())
         if call.step > 0:
             before = self.before[call.stream]
             ratio = (residual.norm(dim=-1) / before.norm(dim=-1)).mean()
@@ -80,8 +86,11 @@ class _Watch:
 
     def fit(self) -> Coefficients:
         if self.moves and len(self.moves) <= DEGREE:
-            raise EngineError(f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree {DEGREE}; "
-                              "use more steps or prompts.")
+            raise EngineError(
+                f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree "
+                f"{DEGREE}; "
+                "use more steps or prompts."
+            )
         ratios = (1.0, *(fmean(self.sizes[step]) for step in sorted(self.sizes)))
         return Coefficients(self._polynomial(), ratios, self._alike())
 
@@ -95,4 +104,6 @@ class _Watch:
         if not self.alike:
             return ()
         total = sum(self.alike[1:], start=self.alike[0])
-        return tuple(tuple(round(value, 6) for value in row) for row in (total / np.diag(total).mean()).tolist())
+        return tuple(
+            tuple(round(value, 6) for value in row) for row in (total / np.diag(total).mean()).tolist()
+        )

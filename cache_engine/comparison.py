@@ -1,4 +1,5 @@
-"""compare(): baseline, accelerated and their likeness, as a stream of events; compared() blocks for the result.
+"""compare(): baseline, accelerated and their likeness, as a stream of events; compared() blocks for the
+result.
 
 (This file is not compare.py: the package hands out a function of that name.)
 """
@@ -15,7 +16,19 @@ from .loading import loaded
 from .method import METHODS, Method, method_from
 from .model import spec_of
 from .quality import measure
-from .records import Comparison, Emit, Engine, EngineError, Event, Progress, RunRequest, RunResult, Side, SideDone, ignore
+from .records import (
+    Comparison,
+    Emit,
+    Engine,
+    EngineError,
+    Event,
+    Progress,
+    RunRequest,
+    RunResult,
+    Side,
+    SideDone,
+    ignore,
+)
 from .strict import shown
 
 MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
@@ -24,7 +37,9 @@ MOST_REPEATS = 20
 
 
 class Baselines:
-    """Finished baselines under what was asked and what ran it: with either changed, the baseline runs again. Any thread may ask."""
+    """Finished baselines under what was asked and what ran it: with either changed, the baseline runs again.
+    Any thread may ask.
+    """
 
     def __init__(self, most: int = MOST_BASELINES) -> None:
         self._kept: OrderedDict[tuple[RunRequest, Engine], RunResult] = OrderedDict()
@@ -43,15 +58,25 @@ class Baselines:
         with self._lock:
             self._kept[(result.request, result.engine)] = result
             self._kept.move_to_end((result.request, result.engine))
-            while len(self._kept) > max(1, self._most) or (len(self._kept) > 1 and self._surveys() > MOST_SURVEYS):
+            while len(self._kept) > max(1, self._most) or (
+                len(self._kept) > 1 and self._surveys() > MOST_SURVEYS
+            ):
                 self._kept.popitem(last=False)
 
     def _surveys(self) -> int:
         return sum(kept.survey.nbytes for kept in self._kept.values() if kept.survey is not None)
 
 
-def compared(request: RunRequest, method: Method, *, baselines: Baselines | None = None, emit: Emit = ignore,
-             stop: threading.Event | None = None, survey: bool = False, repeats: int = 1) -> Comparison:
+def compared(
+    request: RunRequest,
+    method: Method,
+    *,
+    baselines: Baselines | None = None,
+    emit: Emit = ignore,
+    stop: threading.Event | None = None,
+    survey: bool = False,
+    repeats: int = 1,
+) -> Comparison:
     """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
 
     survey: record one too, as ``recorded`` does, unless the baseline is ``unsurveyed``.
@@ -64,9 +89,15 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     emit(Progress("baseline", "load", f"Loading {request.model}"))
     model = loaded(request.model)
     request = model.spec.resolve(request)
-    method.plan(model.spec.facts(model.spec.resolve(method.effective(request))))  # knobs that do not fit stop here
+    method.plan(
+        model.spec.facts(model.spec.resolve(method.effective(request)))
+    )  # knobs that do not fit stop here
     kept = baselines.get(request, model.engine)
-    baseline = kept._replace(timed=()) if kept else run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
+    baseline = (
+        kept._replace(timed=())
+        if kept
+        else run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
+    )
     if survey and baseline.survey is None and not unsurveyed(baseline):
         baseline = recorded(baseline, emit=emit, stop=stop)
     baselines.put(baseline)
@@ -75,21 +106,31 @@ def compared(request: RunRequest, method: Method, *, baselines: Baselines | None
     emit(SideDone("accelerated", accelerated))
     if repeats > 1:
         baseline, accelerated = in_turn(baseline, accelerated, repeats, emit, stop)
-    result = Comparison(baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None and repeats == 1)
+    result = Comparison(
+        baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None and repeats == 1
+    )
     emit(result)
     return result
 
 
 def repeats_of(given: object) -> int:
     """How many timed runs a side gets. Raises EngineError."""
-    if isinstance(given, bool) or not isinstance(given, int | float) or given not in range(1, MOST_REPEATS + 1):
-        raise EngineError(f"repeats: {shown(given)} is not valid; choose a whole number from 1 to {MOST_REPEATS}.")
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int | float)
+        or given not in range(1, MOST_REPEATS + 1)
+    ):
+        raise EngineError(
+            f"repeats: {shown(given)} is not valid; choose a whole number from 1 to {MOST_REPEATS}."
+        )
     return int(given)
 
 
-def in_turn(baseline: RunResult, accelerated: RunResult, repeats: int, emit: Emit,
-            stop: threading.Event | None) -> tuple[RunResult, RunResult]:
-    """Both sides so many times, one after the other, the first of a pair in turn; of each the run with the middle time, and all times.
+def in_turn(
+    baseline: RunResult, accelerated: RunResult, repeats: int, emit: Emit, stop: threading.Event | None
+) -> tuple[RunResult, RunResult]:
+    """Both sides so many times, one after the other, the first of a pair in turn; of each the run with the
+    middle time, and all times.
 
     A machine that is slower for a minute is so for both sides.
     """
@@ -100,23 +141,38 @@ def in_turn(baseline: RunResult, accelerated: RunResult, repeats: int, emit: Emi
     for number in range(repeats):
         for side in sides[::-1] if number % 2 else sides:
             one = baseline if side == "baseline" else accelerated
-            emit(Progress(side, "timing", f"Timing both sides in turn, run {number + 1} of {repeats}", number, repeats))
+            emit(
+                Progress(
+                    side,
+                    "timing",
+                    f"Timing both sides in turn, run {number + 1} of {repeats}",
+                    number,
+                    repeats,
+                )
+            )
             runs[side].append(run(one.request, method_from(one.method), stop=stop, side=side))
     found = []
     for side, first in zip(sides, (baseline, accelerated)):
         times = [one.seconds.denoise for one in runs[side]]
         middle = runs[side][times.index(statistics.median_low(times))]
-        found.append(middle._replace(image=first.image, survey=first.survey, finished=first.finished, timed=tuple(times)))
+        found.append(
+            middle._replace(
+                image=first.image, survey=first.survey, finished=first.finished, timed=tuple(times)
+            )
+        )
     return found[0], found[1]
 
 
 def unsurveyed(baseline: RunResult) -> str:
     """Why no survey can be recorded of a baseline's run: one sentence, or nothing where it can."""
-    return spec_of(baseline.request.model).unsurveyed(baseline.request, len(baseline.trace), baseline.request.steps or 0)
+    return spec_of(baseline.request.model).unsurveyed(
+        baseline.request, len(baseline.trace), baseline.request.steps or 0
+    )
 
 
 def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None) -> RunResult:
-    """The baseline with a survey, from a run of its own: recording takes time, which must not make the cache look faster.
+    """The baseline with a survey, from a run of its own: recording takes time, which must not make the cache
+    look faster.
 
     Raises EngineError or Cancelled.
     """
@@ -127,7 +183,8 @@ def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event 
 
 
 def compare(request: RunRequest, method: Method, *, baseline: RunResult | None = None) -> Generator[Event]:
-    """The events of a comparison as they come; the last is the ``Comparison``. Closing the iterator stops the run.
+    """The events of a comparison as they come; the last is the ``Comparison``. Closing the iterator stops the
+    run.
 
     ``baseline``: an earlier result; it is used if it is of this very request and engine.
     Raises EngineError: one sentence.
@@ -156,5 +213,3 @@ def compare(request: RunRequest, method: Method, *, baseline: RunResult | None =
     finally:
         stop.set()
         thread.join()
-
-

@@ -1,4 +1,6 @@
-"""What there is to run on: the device and its free memory, as torch and the operating system tell. Torch is imported inside."""
+"""What there is to run on: the device and its free memory, as torch and the operating system tell. Torch is
+imported inside.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ def device() -> Device:
     """The accelerator where there is one, else the CPU."""
     import torch
 
-    if os.environ.get("SPACES_ZERO_GPU"):  # a stand-in until a fork gets the real card, of which nothing is told before
+    if os.environ.get(
+        "SPACES_ZERO_GPU"
+    ):  # a stand-in until a fork gets the real card, of which nothing is told before
         return Device("cuda", "ZeroGPU")
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
@@ -35,8 +39,15 @@ def nvidia_card() -> str | None:
     if program is None:
         return None
     try:
-        told = subprocess.run([program, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True,
-                              encoding="utf-8", errors="replace", timeout=10, check=True).stdout
+        told = subprocess.run(
+            [program, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
+            check=True,
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     return told.strip().splitlines()[0] if told.strip() else None
@@ -50,7 +61,13 @@ def wrong_torch() -> str | None:
     if card is None or torch.cuda.is_available():
         return None
     if torch.version.cuda is None:
-        return (f"torch: {torch.__version__} is a CPU build, but there is an {card}; install a CUDA build with "
-                "`pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cu128`.")
-    return (f"torch: {torch.__version__} is built for CUDA {torch.version.cuda} but cannot use the {card}; update the "
-            "NVIDIA driver, or install a torch built for an older CUDA.")
+        return (
+            f"torch: {torch.__version__} is a CPU build, but there is an {card}; install a CUDA build with "
+            "`pip install --force-reinstall torch torchvision --index-url "
+            "https://download.pytorch.org/whl/cu128`."
+        )
+    return (
+        f"torch: {torch.__version__} is built for CUDA {torch.version.cuda} but cannot use the {card}; "
+        f"update the "
+        "NVIDIA driver, or install a torch built for an older CUDA."
+    )

@@ -10,11 +10,17 @@ from .model import ModelSpec
 from .records import EngineError
 
 ON_DISK = "No space left on device"
-OUT_OF_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")  # a card's, cuBLAS', a CPU's
+OUT_OF_MEMORY = (
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "can't allocate memory",
+)  # a card's, cuBLAS', a CPU's
 
 
 def explained(error: BaseException, spec: ModelSpec) -> EngineError:
-    """The sentence for whatever torch, diffusers or the hub's client raised while loading or running ``spec``."""
+    """The sentence for whatever torch, diffusers or the hub's client raised while loading or running
+    ``spec``.
+    """
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
@@ -25,12 +31,16 @@ def explained(error: BaseException, spec: ModelSpec) -> EngineError:
         if sentence := _sentence(one, spec):
             return EngineError(f"model: {sentence}")
     first = (str(error).strip().splitlines() or [""])[0]
-    return EngineError(f"model: {spec.title} cannot be loaded from {spec.revision()} ({type(error).__name__}: "
-                       f"{first[:160]}); restore its files or download it again.")
+    return EngineError(
+        f"model: {spec.title} cannot be loaded from {spec.revision()} ({type(error).__name__}: "
+        f"{first[:160]}); restore its files or download it again."
+    )
 
 
 class Freed:
-    """Out of memory within the ``with`` becomes one sentence, and what the failed run held is let go: the next one finds it free."""
+    """Out of memory within the ``with`` becomes one sentence, and what the failed run held is let go: the
+    next one finds it free.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
@@ -38,13 +48,17 @@ class Freed:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None or not _out_of_memory(error):
             return
         import torch
 
         sentence = explained(error, self._spec)
-        while error is not None:  # whoever keeps the error would keep its frames, and with them every tensor of the run
+        while (
+            error is not None
+        ):  # whoever keeps the error would keep its frames, and with them every tensor of the run
             traceback.clear_frames(error.__traceback__)
             error.__traceback__ = None
             error = error.__context__
@@ -64,23 +78,49 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error)
     if _out_of_memory(error):
-        return (f"{spec.title} does not fit this device's memory ({spec.needs}); close what else uses it, choose a smaller "
-                "picture, or the embedded model (tiny).")
+        return (
+            f"{spec.title} does not fit this device's memory ({spec.needs}); close what else uses it, choose "
+            f"a smaller "
+            "picture, or the embedded model (tiny)."
+        )
     if "GatedRepoError" in names:
-        return (f"{spec.title} is gated and this token may not read it: accept its licence on "
-                f"huggingface.co/{spec.revision().split(' ')[0]} with the account of HF_TOKEN, then try again.")
+        return (
+            f"{spec.title} is gated and this token may not read it: accept its licence on "
+            f"huggingface.co/{spec.revision().split(' ')[0]} with the account of HF_TOKEN, then try again."
+        )
     if "RepositoryNotFoundError" in names:
-        return (f"{spec.revision()} is not on the hub, or is private; check the name, set HF_TOKEN if it is private, or "
-                "name a local folder.")
+        return (
+            f"{spec.revision()} is not on the hub, or is private; check the name, set HF_TOKEN if it is "
+            f"private, or "
+            "name a local folder."
+        )
     if "LocalEntryNotFoundError" in names or "OfflineModeIsEnabled" in names:
-        return (f"{spec.title} is not on this machine and the hub cannot be reached; connect, or name a local folder "
-                "that holds it.")
+        return (
+            f"{spec.title} is not on this machine and the hub cannot be reached; connect, or name a local "
+            f"folder "
+            "that holds it."
+        )
     if getattr(error, "errno", None) == 28 or ON_DISK in text:
-        return f"the disk is full while {spec.title} is downloaded; make room, or set HF_HOME to a larger disk."
-    if names & {"ConnectionError", "ChunkedEncodingError", "ReadTimeout", "ConnectTimeout", "TransportError", "IncompleteRead"}:
-        return (f"the download of {spec.title} was cut off ({type(error).__name__}); try again, it goes on where it "
-                "stopped.")
+        return (
+            f"the disk is full while {spec.title} is downloaded; make room, or set HF_HOME to a larger disk."
+        )
+    if names & {
+        "ConnectionError",
+        "ChunkedEncodingError",
+        "ReadTimeout",
+        "ConnectTimeout",
+        "TransportError",
+        "IncompleteRead",
+    }:
+        return (
+            f"the download of {spec.title} was cut off ({type(error).__name__}); try again, it goes on where "
+            f"it "
+            "stopped."
+        )
     if "SafetensorError" in names:
-        return (f"a weight file of {spec.title} is damaged or cut short in {spec.revision()}; delete it and download it "
-                "again.")
+        return (
+            f"a weight file of {spec.title} is damaged or cut short in {spec.revision()}; delete it and "
+            f"download it "
+            "again."
+        )
     return None

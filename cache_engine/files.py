@@ -21,7 +21,9 @@ MOST_LORAS = 8
 
 
 class Named(Strict):
-    """A file by its path and what is in it. ``sha256`` is taken from the file where it is not given. Raises EngineError."""
+    """A file by its path and what is in it. ``sha256`` is taken from the file where it is not given. Raises
+    EngineError.
+    """
 
     file: str = Field(min_length=1, max_length=1000)
     sha256: str = Field(pattern=HEX)
@@ -39,8 +41,11 @@ class Named(Strict):
             found = path.stat()
             return _hash(path, found.st_size, found.st_mtime_ns)
         except (OSError, ValueError) as error:
-            raise EngineError(f"file: {file[:200]} cannot be read ({getattr(error, 'strerror', None) or type(error).__name__}); "
-                              "name a file that is there.") from None
+            raise EngineError(
+                f"file: {file[:200]} cannot be read "
+                f"({getattr(error, 'strerror', None) or type(error).__name__}); "
+                "name a file that is there."
+            ) from None
 
     def unchanged(self) -> Path:
         """The file's path. Raises EngineError where it holds something else by now."""
@@ -56,7 +61,9 @@ class Lora(Named):
 
     def __init__(self, **data: Any) -> None:
         if isinstance(file := data.get("file"), str) and not file.lower().endswith(".safetensors"):
-            raise EngineError(f"loras: {file[:200]} is no .safetensors file; other kinds can run code, so convert it first.")
+            raise EngineError(
+                f"loras: {file[:200]} is no .safetensors file; other kinds can run code, so convert it first."
+            )
         super().__init__(**data)
 
 
@@ -69,19 +76,27 @@ class Picture(Named):
             self.opened()
 
     def opened(self) -> Image:
-        """Upright, in RGB. Raises EngineError for a file that is no picture, is damaged, or has changed since it was named."""
+        """Upright, in RGB. Raises EngineError for a file that is no picture, is damaged, or has changed
+        since it was named.
+        """
         from PIL import Image, ImageOps
 
         path = self.unchanged()
         try:
             with Image.open(path) as found:
                 if not all(LEAST_SIDE <= side <= MOST_SIDE for side in found.size):
-                    raise EngineError(f"image: {path.name} has {found.width} x {found.height} pixels; choose one of {LEAST_SIDE} to "
-                                      f"{MOST_SIDE} a side.")
+                    raise EngineError(
+                        f"image: {path.name} has {found.width} x {found.height} pixels; choose one of "
+                        f"{LEAST_SIDE} to "
+                        f"{MOST_SIDE} a side."
+                    )
                 return ImageOps.exif_transpose(found).convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise EngineError(f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, JPEG or WebP "
-                              "file.") from None
+            raise EngineError(
+                f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, "
+                f"JPEG or WebP "
+                "file."
+            ) from None
 
 
 def _lora(value: object) -> object:

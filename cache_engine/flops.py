@@ -1,8 +1,10 @@
-"""TFLOPs of each mode of a plan: the transformer's meta copy is run with the plan attached, and what runs is counted.
+"""TFLOPs of each mode of a plan: the transformer's meta copy is run with the plan attached, and what runs is
+counted.
 
-calflops counts the layers; its release does not know scaled_dot_product_attention, so attention is added here: 2 FLOPs a
-multiply-add in QK and AV, 5 an element of the softmax. No weights and no device are needed. calflops patches torch for
-the whole process and leaves it patched after an error: everything is put back from a snapshot, under one lock.
+calflops counts the layers; its release does not know scaled_dot_product_attention, so attention is added
+here: 2 FLOPs a multiply-add in QK and AV, 5 an element of the softmax. No weights and no device are needed.
+calflops patches torch for the whole process and leaves it patched after an error: everything is put back from
+a snapshot, under one lock.
 """
 
 from __future__ import annotations
@@ -29,7 +31,14 @@ from .sites.attach import attached
 
 SOFTMAX = 5  # FLOPs an element
 _LOCK = threading.RLock()
-_PATCHED = ("matmul", "addmm", "mul", "add", "einsum", "baddbmm")  # what calflops replaces beside torch.nn.functional
+_PATCHED = (
+    "matmul",
+    "addmm",
+    "mul",
+    "add",
+    "einsum",
+    "baddbmm",
+)  # what calflops replaces beside torch.nn.functional
 
 
 class Attention(TorchFunctionMode):
@@ -37,7 +46,9 @@ class Attention(TorchFunctionMode):
 
     flops = softmax = 0
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
             named = dict(zip(("query", "key", "value"), args)) | dict(kwargs)
@@ -79,7 +90,8 @@ class _Bound(nn.Module):
 def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
     """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``.
 
-    Two forwards: under a TorchFunctionMode torch looks its own functions up by name, so calflops' would count twice.
+    Two forwards: under a TorchFunctionMode torch looks its own functions up by name, so calflops' would count
+    twice.
     """
     from calflops import calculate_flops
 
@@ -87,14 +99,18 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
     model = _Bound(model, {name: value for name, value in inputs.items() if name not in tensors})
     with _LOCK, torch.no_grad():
         with _torch_restored():
-            layers, _, _ = calculate_flops(model, kwargs=dict(tensors), print_results=False, output_as_string=False)
+            layers, _, _ = calculate_flops(
+                model, kwargs=dict(tensors), print_results=False, output_as_string=False
+            )
         with Attention() as attention:
             model(**tensors)
     return (float(layers) + attention.flops) / 1e12
 
 
 def priced(site: Site) -> Site:
-    """A site without what does not change the cost of a call: those that differ in nothing else are counted once."""
+    """A site without what does not change the cost of a call: those that differ in nothing else are counted
+    once.
+    """
     return site._replace(steps=None, aging=0.0) if isinstance(site, Tokens) else site._replace(steps=None)
 
 
@@ -102,8 +118,12 @@ PLAIN = Plan(Always(), Reuse(), ())
 
 
 def runs_plainly(plan: Plan, sites: Sequence[Site]) -> bool:
-    """Whether a computed call runs just what the plain model runs: beside stacks it only adds and compares, and that is not counted."""
-    return all(isinstance(site, Stack) for site in sites) and (plan.signal is None or plan.signal.kind == "front_residual")
+    """Whether a computed call runs just what the plain model runs: beside stacks it only adds and compares,
+    and that is not counted.
+    """
+    return all(isinstance(site, Stack) for site in sites) and (
+        plan.signal is None or plan.signal.kind == "front_residual"
+    )
 
 
 Counted = Callable[[Plan, Mode], float]
@@ -124,7 +144,9 @@ def _meta_copy(name: str, adapters: Adapters | None = None) -> nn.Module:
 
 
 def tensors(described: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
-    """Arguments as ``ModelSpec.inputs`` describes them; ``make(shape, device=)`` for the tensors of floats."""
+    """Arguments as ``ModelSpec.inputs`` describes them; ``make(shape, device=)`` for the tensors of
+    floats.
+    """
     if isinstance(described, dict):
         return {name: tensors(one, device, make) for name, one in described.items()}
     if isinstance(described, list):
@@ -141,18 +163,26 @@ def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def _cost(request: RunRequest, plan: Plan, mode: Mode, adapters: Adapters | None = None, call: Asked | None = None) -> float:
+def _cost(
+    request: RunRequest, plan: Plan, mode: Mode, adapters: Adapters | None = None, call: Asked | None = None
+) -> float:
     inputs = _inputs(spec_of(request.model), request) if call is None else call.arguments
     return _counted(_meta_copy(request.model, adapters), inputs, plan, mode)
 
 
 def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
-    """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that is."""
+    """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that
+    is.
+    """
     kept = min(plan.predictor.keep, 3)  # what adding up more would cost is below a millionth
     before: tuple[Mode, ...] = () if mode == "C" else ("C",) * kept
     letters = (*before, mode, mode)
     planned = plan._replace(schedule=Fixed(letters))
-    with _LOCK, attached(model, None, steps=len(letters), plan=lambda facts: planned) as session, torch.no_grad():
+    with (
+        _LOCK,
+        attached(model, None, steps=len(letters), plan=lambda facts: planned) as session,
+        torch.no_grad(),
+    ):
         session.begin()
         for _ in before:
             model(**inputs)
@@ -163,32 +193,50 @@ def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: Asked |
     """For a class whose forward reads values: counted on the loaded model."""
     spec = spec_of(request.model)
     if transformer is None:
-        raise EngineError(f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
-                          "without its weights; run a comparison instead.")
+        raise EngineError(
+            f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
+            "without its weights; run a comparison instead."
+        )
     parameter = next(transformer.parameters())
-    made = call.arguments if call else tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
+    made = (
+        call.arguments
+        if call
+        else tensors(spec.inputs(request), str(parameter.device), partial(torch.zeros, dtype=parameter.dtype))
+    )
     return lambda plan, mode: _counted(transformer, made, plan, mode)
 
 
 def _on_meta(transformer: nn.Module | None, request: RunRequest, call: Asked | None) -> Counted:
     """For all others: on the meta copy, remembered by size, LoRAs and plan."""
     adapters = adapters_of(transformer) if request.loras else None
-    shape = RunRequest(model=request.model, prompt="-", width=request.width, height=request.height,
-                       max_sequence_length=request.max_sequence_length)
-    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
+    shape = RunRequest(
+        model=request.model,
+        prompt="-",
+        width=request.width,
+        height=request.height,
+        max_sequence_length=request.max_sequence_length,
+    )
+    # a frozen record has a hash
+    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]
 
 
-def costs(request: RunRequest, plan: Plan, transformer: nn.Module | None = None, calls: Sequence[Asked] = ()) -> Costs:
-    """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the clock.
+def costs(
+    request: RunRequest, plan: Plan, transformer: nn.Module | None = None, calls: Sequence[Asked] = ()
+) -> Costs:
+    """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the
+    clock.
 
-    transformer: the loaded model, for the few classes that cannot be run without weights, and with the request's LoRAs on it,
-    which are not counted without.  calls: what the pipeline asks of it; the cost is their mean, of one sample.
-    Raises EngineError where the plan does not fit the model.
+    transformer: the loaded model, for the few classes that cannot be run without weights, and with the
+    request's LoRAs on it, which are not counted without.  calls: what the pipeline asks of it; the cost is
+    their mean, of one sample. Raises EngineError where the plan does not fit the model.
     """
     described = TRANSFORMERS.get(spec_of(request.model).transformer)
     means = _on_loaded if described and described.reads else _on_meta
     alike = Counter(calls) or Counter([None])
-    ways = [(means(transformer, request, call), number / alike.total() / (call.batch if call else 1)) for call, number in alike.items()]
+    ways = [
+        (means(transformer, request, call), number / alike.total() / (call.batch if call else 1))
+        for call, number in alike.items()
+    ]
 
     def counted(plan: Plan, mode: Mode) -> float:
         return sum(one(plan, mode) * share for one, share in ways)

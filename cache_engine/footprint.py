@@ -12,7 +12,8 @@ from .records import Columns, Plan, RunRequest, Site, Stack, Tokens, active_site
 def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:
     """Bytes of one run's cache at its fullest, all streams together. ``request`` is resolved.
 
-    computed: steps that are computed, which bounds what is remembered; unknown: all.  element: bytes of one number.
+    computed: steps that are computed, which bounds what is remembered; unknown: all.  element: bytes of one
+    number.
     """
     spec = spec_of(request.model)
     facts, inputs = spec.facts(request), spec.inputs(request)
@@ -23,36 +24,61 @@ def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None,
     return (count * channels * element + noted) * len(facts.streams)
 
 
-def numbers(plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int) -> int:
-    """How many tokens' worth of channels one stream holds. ``tokens``: of the image, and of the text where it is carried."""
+def numbers(
+    plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int
+) -> int:
+    """How many tokens' worth of channels one stream holds. ``tokens``: of the image, and of the text where
+    it is carried.
+    """
     if not plan.sites:
         return 0
-    kept = min(plan.predictor.keep, computed) + 2 * plan.predictor.served  # the value in use now, and one from before
+    kept = (
+        min(plan.predictor.keep, computed) + 2 * plan.predictor.served
+    )  # the value in use now, and one from before
     turns = {site.steps[0] if site.steps else 0 for site in plan.sites}
-    held = max(sum(sum(columns(site, sections, lengths, tokens)) if isinstance(site, Columns)
-                   else tensors(site, sections, lengths) * sum(tokens) for site in active_sites(plan, step))
-               for step in turns)  # of two stages one at a time
+    held = max(
+        sum(
+            sum(columns(site, sections, lengths, tokens))
+            if isinstance(site, Columns)
+            else tensors(site, sections, lengths) * sum(tokens)
+            for site in active_sites(plan, step)
+        )
+        for step in turns
+    )  # of two stages one at a time
     return held * kept + (tokens[0] if plan.signal else 0)
 
 
-def columns(site: Columns, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int]) -> Iterator[int]:
-    """What each block that runs in part holds: of its attention a tensor, of its feed-forward the result, all that entered its
-    last layer and the groups' means."""
-    sections_of_blocks = [section for section, length in zip(sections, lengths, strict=True) for _ in range(length)]
-    for section in sections_of_blocks[site.dense_blocks:]:
+def columns(
+    site: Columns, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int]
+) -> Iterator[int]:
+    """What each block that runs in part holds: of its attention a tensor, of its feed-forward the result, all
+    that entered its last layer and the groups' means.
+    """
+    sections_of_blocks = [
+        section for section, length in zip(sections, lengths, strict=True) for _ in range(length)
+    ]
+    for section in sections_of_blocks[site.dense_blocks :]:
         run = sum(tokens) if section.joint else tokens[0]
         width = sum(neurons.width for neurons in section.neurons.values())
         yield sum(tokens) + run * (1 + width + section.joint) + ceil(run / site.rows) * width
 
 
 def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int], heads: int) -> int:
-    """Bytes of what one stream holds beside tensors of channels: a score and a step of each token, or the keys that were chosen."""
+    """Bytes of what one stream holds beside tensors of channels: a score and a step of each token, or the
+    keys that were chosen.
+    """
     found, met = 0, sum(tokens)
     for site in plan.sites:
         if isinstance(site, Tokens):
             found += 8 * met * sum(lengths)
         elif isinstance(site, Columns):
-            found += 4 * heads * ceil(met / site.queries) * max(1, round(site.keys * met)) * (sum(lengths) - site.dense_blocks)
+            found += (
+                4
+                * heads
+                * ceil(met / site.queries)
+                * max(1, round(site.keys * met))
+                * (sum(lengths) - site.dense_blocks)
+            )
     return found
 
 
@@ -61,8 +87,10 @@ def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> 
     if isinstance(site, Stack):
         return parts(site, sections, lengths)
     attentions = isinstance(site, Tokens)  # of single blocks too, where no output shows it
-    return sum((section.streams + (attentions and section.joint)) * length
-               for section, length in zip(sections, lengths, strict=True))
+    return sum(
+        (section.streams + (attentions and section.joint)) * length
+        for section, length in zip(sections, lengths, strict=True)
+    )
 
 
 def parts(stack: Stack, sections: Sequence[Section], lengths: Sequence[int]) -> int:

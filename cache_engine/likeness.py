@@ -1,7 +1,7 @@
 """How close a setting's picture is expected to be to the baseline's, with its band. numpy, no torch.
 
-What is expected follows from the baseline's record alone (pixels.py). The band says how far such forecasts were off on real runs of
-this model; nothing is known of that until runs have been made.
+What is expected follows from the baseline's record alone (pixels.py). The band says how far such forecasts
+were off on real runs of this model; nothing is known of that until runs have been made.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ from .survey import Survey
 WIDEST = 3.0  # dB to either side: a wider band would say nothing
 HELD = 0.9  # of the runs: promised
 CAUTIOUS = 0.95  # of the runs: aimed at, where WIDEST allows it, since another prompt may be harder
-LEVELS = tuple(range(10, 70, 5))  # expected dB at which it is asked how far forecasts are off; farther pictures are harder to foretell
+LEVELS = tuple(
+    range(10, 70, 5)
+)  # expected dB at which it is asked how far forecasts are off; farther pictures are harder to foretell
 REACH = 5.0  # dB: runs that are expected nearer than about this to a level tell of it
 FEWEST = 12  # runs to tell from, in all and at a level
 
 
 class Likeness(NamedTuple):
-    """How far one model's forecasts were off. ``revision``: of the weights that it was measured on; for others it says nothing.
+    """How far one model's forecasts were off. ``revision``: of the weights that it was measured on; for
+    others it says nothing.
 
-    levels: expected dB.  promised, cautious: at each, within so many dB to either side lay ``HELD`` and ``CAUTIOUS`` of the runs.
-    held: the share of a prompt's runs within the bands that the other prompts' runs ask for, of those that have one.
+    levels: expected dB.  promised, cautious: at each, within so many dB to either side lay ``HELD`` and
+    ``CAUTIOUS`` of the runs. held: the share of a prompt's runs within the bands that the other prompts' runs
+    ask for, of those that have one.
     """
 
     model: str
@@ -87,9 +91,13 @@ def calibrated(model: str, revision: str, runs: Sequence[Judged]) -> Likeness | 
     held: list[bool] = []
     for prompt in prompts:
         others = Likeness(model, revision, *_bands([run for run in runs if run.prompt != prompt]), 0.0, 0, 0)
-        bands = [(run, band) for run in runs if run.prompt == prompt and (band := others.band(run.expected_db))]
+        bands = [
+            (run, band) for run in runs if run.prompt == prompt and (band := others.band(run.expected_db))
+        ]
         held += [low <= run.measured_db <= high for run, (low, high) in bands]
-    return Likeness(model, revision, *_bands(runs), float(np.mean(held)) if held else 0.0, len(runs), len(prompts))
+    return Likeness(
+        model, revision, *_bands(runs), float(np.mean(held)) if held else 0.0, len(runs), len(prompts)
+    )
 
 
 def _bands(runs: Sequence[Judged]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
@@ -103,5 +111,8 @@ def _bands(runs: Sequence[Judged]) -> tuple[tuple[float, ...], tuple[float, ...]
         near, enough = np.ones((len(LEVELS), len(runs))), np.ones(len(LEVELS), bool)
     shares = near[enough][:, order].cumsum(axis=1)
     shares /= shares[:, -1:]
-    promised, cautious = (tuple(float(off[order][np.searchsorted(one, share)].round(3)) for one in shares) for share in (HELD, CAUTIOUS))
+    promised, cautious = (
+        tuple(float(off[order][np.searchsorted(one, share)].round(3)) for one in shares)
+        for share in (HELD, CAUTIOUS)
+    )
     return tuple(np.array(LEVELS, float)[enough].tolist()), promised, cautious

@@ -17,7 +17,9 @@ _LOADED: dict[str, Loaded] = {}
 
 
 class Loaded(NamedTuple):
-    """A model that is ready to draw. ``warm``: shapes that have been run once, unrecorded, and the calls that they made."""
+    """A model that is ready to draw. ``warm``: shapes that have been run once, unrecorded, and the calls
+    that they made.
+    """
 
     spec: ModelSpec
     pipe: Any
@@ -34,7 +36,9 @@ def preload() -> None:
 
 
 def preload_model(name: str) -> None:
-    """Load a row's pipeline before anyone asks for it; what is not here is downloaded. Raises EngineError, as ``loaded`` does."""
+    """Load a row's pipeline before anyone asks for it; what is not here is downloaded. Raises EngineError,
+    as ``loaded`` does.
+    """
     spec = spec_of(name)
     try:
         spec.fetch()
@@ -99,7 +103,13 @@ def _engine(spec: ModelSpec, found: Device, placement: Placement) -> Engine:
     import diffusers
     import torch
 
-    return Engine(model=spec.name, revision=spec.revision(), dtype=placement.dtype, quantisation=placement.quantisation,
-                  placement=placement.mode, threads=torch.get_num_threads() if found.kind == "cpu" else 0,
-                  device=found.name if found.kind == "cuda" else f"{found.kind} {found.name}".strip(),
-                  versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}")
+    return Engine(
+        model=spec.name,
+        revision=spec.revision(),
+        dtype=placement.dtype,
+        quantisation=placement.quantisation,
+        placement=placement.mode,
+        threads=torch.get_num_threads() if found.kind == "cpu" else 0,
+        device=found.name if found.kind == "cuda" else f"{found.kind} {found.name}".strip(),
+        versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
+    )

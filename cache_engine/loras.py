@@ -1,4 +1,6 @@
-"""A request's LoRAs on a loaded pipeline, through diffusers' own loader: on before the run, off after it, whatever ends it."""
+"""A request's LoRAs on a loaded pipeline, through diffusers' own loader: on before the run, off after it,
+whatever ends it.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,11 @@ LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
 
 @contextmanager
 def adapted(model: Loaded, request: RunRequest) -> Iterator[None]:
-    """The pipeline with the request's LoRAs for as long as the ``with`` lasts; afterwards it has its own weights, bit for bit.
+    """The pipeline with the request's LoRAs for as long as the ``with`` lasts; afterwards it has its own
+    weights, bit for bit.
 
-    Raises EngineError for a file that is no LoRA of this model, is damaged, or has changed since it was named.
+    Raises EngineError for a file that is no LoRA of this model, is damaged, or has changed since it was
+    named.
     """
     if not request.loras:
         yield
@@ -36,9 +40,17 @@ def adapted(model: Loaded, request: RunRequest) -> Iterator[None]:
         raise EngineError(f"loras: diffusers loads none into a {type(pipe).__name__}; leave them out.")
     if not installed("peft"):
         raise EngineError("loras: they need peft; install it with `pip install peft`.")
-    parts = [part for part in (pipe, *pipe.components.values()) if isinstance(part, nn.Module) or part is pipe]
+    parts = [
+        part for part in (pipe, *pipe.components.values()) if isinstance(part, nn.Module) or part is pipe
+    ]
     before = [set(vars(part)) for part in parts]
-    trained = [parameter for part in parts if isinstance(part, nn.Module) for parameter in part.parameters() if parameter.requires_grad]
+    trained = [
+        parameter
+        for part in parts
+        if isinstance(part, nn.Module)
+        for parameter in part.parameters()
+        if parameter.requires_grad
+    ]
     names = [f"cachelens_{number}" for number in range(len(request.loras))]
     try:
         try:
@@ -52,7 +64,9 @@ def adapted(model: Loaded, request: RunRequest) -> Iterator[None]:
         yield
     finally:
         unload = pipe.unload_lora_weights
-        unload(**{name: True for name in signature(unload).parameters if name == "reset_to_overwritten_params"})
+        unload(
+            **{name: True for name in signature(unload).parameters if name == "reset_to_overwritten_params"}
+        )
         for part, had in zip(parts, before, strict=True):
             for name in set(vars(part)) - had:
                 delattr(part, name)
@@ -68,22 +82,33 @@ def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
         raise EngineError(_no_lora(path, error)) from error
     known = {f"transformer.{layer}" for layer, _ in pipe.transformer.named_modules()}
     of_transformer = [layer for layer in layers if layer.startswith("transformer.")]
-    strange = sorted(layer for layer in of_transformer if layer not in known and f"{layer}.base_layer" not in known)
+    strange = sorted(
+        layer for layer in of_transformer if layer not in known and f"{layer}.base_layer" not in known
+    )
     if not layers or strange:
-        raise EngineError(f"loras: {path.name} was made for another model: {len(strange) or 'none'} of its {len(layers)} layers "
-                          f"{'are not' if strange else 'are'} in {title}; choose one that was trained on it.")
+        raise EngineError(
+            f"loras: {path.name} was made for another model: {len(strange) or 'none'} of its {len(layers)} "
+            f"layers "
+            f"{'are not' if strange else 'are'} in {title}; choose one that was trained on it."
+        )
     try:
         pipe.load_lora_weights(str(path), adapter_name=name)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        raise EngineError(f"loras: {path.name} does not fit {title} ({type(error).__name__}: {_first(error)}); choose one that was "
-                          "trained on it.") from error
+        raise EngineError(
+            f"loras: {path.name} does not fit {title} ({type(error).__name__}: {_first(error)}); choose one "
+            f"that was "
+            "trained on it."
+        ) from error
 
 
 def _no_lora(path: Path, error: Exception) -> str:
-    return (f"loras: {path.name} is no LoRA, or is damaged ({type(error).__name__}: {_first(error)}); choose another file, or "
-            "download it again.")
+    return (
+        f"loras: {path.name} is no LoRA, or is damaged ({type(error).__name__}: {_first(error)}); choose "
+        f"another file, or "
+        "download it again."
+    )
 
 
 def _first(error: Exception) -> str:

@@ -27,15 +27,31 @@ class Knob(NamedTuple):
     help: str
 
 
-def knob(default: Any, label: str, help: str, *, low: float | None = None, high: float | None = None,
-         step: float | None = None, **more: Any) -> Any:
+def knob(
+    default: Any,
+    label: str,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    **more: Any,
+) -> Any:
     """Declare a knob: its default, bounds, slider step and one line of help."""
-    return Field(default, title=label, description=help, ge=low, le=high, json_schema_extra={"step": step}, **more)
+    return Field(
+        default, title=label, description=help, ge=low, le=high, json_schema_extra={"step": step}, **more
+    )
 
 
 def interval_knob(default: int) -> Any:
-    return knob(default, "Interval", "One step in so many is computed, the others are predicted. 1: all are, bit-equal.",
-                low=1, high=50, step=1)
+    return knob(
+        default,
+        "Interval",
+        "One step in so many is computed, the others are predicted. 1: all are, bit-equal.",
+        low=1,
+        high=50,
+        step=1,
+    )
 
 
 def first_knob(default: int) -> Any:
@@ -43,20 +59,32 @@ def first_knob(default: int) -> Any:
 
 
 def order_knob(default: int, *, high: int = 3) -> Any:
-    return knob(default, "Order", "How a skipped step is predicted: of which degree in time. 0 repeats the last.",
-                low=0, high=high, step=1)
+    return knob(
+        default,
+        "Order",
+        "How a skipped step is predicted: of which degree in time. 0 repeats the last.",
+        low=0,
+        high=high,
+        step=1,
+    )
 
 
 def mask_knob() -> Any:
-    return Field("", title="Mask", max_length=200, pattern=DIGITS,
-                 description="A 1 or 0 for each step: 1 is computed. Empty: no mask.")
+    return Field(
+        "",
+        title="Mask",
+        max_length=200,
+        pattern=DIGITS,
+        description="A 1 or 0 for each step: 1 is computed. Empty: no mask.",
+    )
 
 
 def fits_steps(name: str, value: int, facts: ModelFacts, *, low: int = 1) -> None:
     """Refuse a number of steps that the run does not have."""
     if value > facts.steps:
-        raise EngineError(f"{name}: {value} is more than the {facts.steps} steps of the run; choose {low} to "
-                          f"{facts.steps}.")
+        raise EngineError(
+            f"{name}: {value} is more than the {facts.steps} steps of the run; choose {low} to {facts.steps}."
+        )
 
 
 def fits_mask(name: str, mask: str, facts: ModelFacts) -> None:
@@ -68,15 +96,19 @@ def fits_mask(name: str, mask: str, facts: ModelFacts) -> None:
 def has_modules(method: str, facts: ModelFacts) -> None:
     """Refuse a model whose blocks' modules are not described."""
     if not facts.modules:
-        raise EngineError(f"{method}: the attention and feed-forward modules of this model's blocks are not described, so "
-                          "their outputs cannot be served; choose a method that skips whole blocks, such as dbcache.")
+        raise EngineError(
+            f"{method}: the attention and feed-forward modules of this model's blocks are not described, so "
+            "their outputs cannot be served; choose a method that skips whole blocks, such as dbcache."
+        )
 
 
 def has_attention(method: str, facts: ModelFacts) -> None:
     """Refuse a model of which nobody says where in a block its tokens meet."""
     if not facts.attention:
-        raise EngineError(f"{method}: where attention sits in this model's blocks is not described, so parts of a block "
-                          "cannot be run alone; choose a method that skips whole blocks, such as dbcache.")
+        raise EngineError(
+            f"{method}: where attention sits in this model's blocks is not described, so parts of a block "
+            "cannot be run alone; choose a method that skips whole blocks, such as dbcache."
+        )
 
 
 class Method(Strict):
@@ -98,7 +130,9 @@ class Method(Strict):
 
     def plan(self, facts: ModelFacts) -> Plan:
         """When, how and where, for this model. Raises EngineError where the knobs do not fit it."""
-        raise EngineError(f"{self.name}: has no plan.")  # every subclass has one; the contract test sees to it
+        raise EngineError(
+            f"{self.name}: has no plan."
+        )  # every subclass has one; the contract test sees to it
 
     def described(self) -> dict[str, Any]:
         """``{"name": ..., knobs...}``: what result files, presets and the API carry."""
@@ -110,9 +144,19 @@ class Method(Strict):
         found = []
         for name, facts in cls.model_json_schema()["properties"].items():
             choices = tuple(facts.get("enum", ()))
-            found.append(Knob(name, facts["title"], "choice" if choices else kinds[facts["type"]], facts["default"],
-                              facts.get("minimum"), facts.get("maximum"), facts.get("step"), choices,
-                              facts["description"]))
+            found.append(
+                Knob(
+                    name,
+                    facts["title"],
+                    "choice" if choices else kinds[facts["type"]],
+                    facts["default"],
+                    facts.get("minimum"),
+                    facts.get("maximum"),
+                    facts.get("step"),
+                    choices,
+                    facts["description"],
+                )
+            )
         return tuple(found)
 
 

@@ -1,4 +1,6 @@
-"""Metric: one figure of a picture, and the registry that finds them all. One metric, one file of ``metrics/``."""
+"""Metric: one figure of a picture, and the registry that finds them all. One metric, one file of
+``metrics/``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from .registry import Registry, subclasses
 
 
 class Judged(NamedTuple):
-    """What a metric looks at. ``reference``: the baseline's picture of the same prompt and seed, where there is one."""
+    """What a metric looks at. ``reference``: the baseline's picture of the same prompt and seed, where there
+    is one.
+    """
 
     picture: Any  # PIL.Image
     prompt: str
@@ -24,8 +28,8 @@ class Judged(NamedTuple):
 class Metric(ABC):
     """Making one loads what it needs; ``score`` may then be called any number of times.
 
-    better: which way is good.  reference: whether it compares with the baseline.  source: whose definition it is.
-    memory: bytes of its network.  note: printed wherever the figure is.
+    better: which way is good.  reference: whether it compares with the baseline.  source: whose definition it
+    is. memory: bytes of its network.  note: printed wherever the figure is.
     """
 
     name: ClassVar[str]
@@ -50,7 +54,9 @@ class Metric(ABC):
 
 
 # ``METRICS["psnr"]`` -> its class.
-METRICS: Registry[type[Metric]] = Registry(lambda: subclasses("cache_engine.metrics", Metric), "metrics", "choose among")
+METRICS: Registry[type[Metric]] = Registry(
+    lambda: subclasses("cache_engine.metrics", Metric), "metrics", "choose among"
+)
 
 
 class Available(NamedTuple):
@@ -59,16 +65,23 @@ class Available(NamedTuple):
 
 
 def available(wanted: str | None) -> Available:
-    """The metrics of a list such as ``psnr,ssim`` (None: all there are) that can be made here, and why the others cannot.
+    """The metrics of a list such as ``psnr,ssim`` (None: all there are) that can be made here, and why the
+    others cannot.
 
     Raises EngineError for a name that is not known, or a list of none.
     """
-    names = list(METRICS) if wanted is None else list(dict.fromkeys(filter(None, map(str.strip, wanted.split(",")))))
+    names = (
+        list(METRICS)
+        if wanted is None
+        else list(dict.fromkeys(filter(None, map(str.strip, wanted.split(",")))))
+    )
     if not names:
         raise EngineError(f"metrics: none was named; choose among {', '.join(METRICS)}.")
     reasons = {name: METRICS[name].unavailable() for name in names}
-    return Available(tuple(name for name in names if reasons[name] is None),
-                     {name: reason for name, reason in reasons.items() if reason})
+    return Available(
+        tuple(name for name in names if reasons[name] is None),
+        {name: reason for name, reason in reasons.items() if reason},
+    )
 
 
 def opened(names: tuple[str, ...]) -> dict[str, Metric]:
@@ -94,7 +107,11 @@ def _device(metric: type[Metric]) -> str:
 
 def scores(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, float | None]:
     """Every metric's figure; those that compare are left out where there is nothing to compare with."""
-    return {name: metric.score(judged) for name, metric in metrics.items() if judged.reference is not None or not metric.reference}
+    return {
+        name: metric.score(judged)
+        for name, metric in metrics.items()
+        if judged.reference is not None or not metric.reference
+    }
 
 
 class Files(NamedTuple):
@@ -118,7 +135,9 @@ class Files(NamedTuple):
         """One of its files, which is needed now. Raises EngineError where it is gone."""
         found = self.find(name)
         if found is None:
-            raise EngineError(f"metrics: {name} of {self.hub_id} is not on this machine; put it where {self.variable} says.")
+            raise EngineError(
+                f"metrics: {name} of {self.hub_id} is not on this machine; put it where {self.variable} says."
+            )
         return found
 
     def unavailable(self, metric: str) -> str | None:
@@ -127,9 +146,15 @@ class Files(NamedTuple):
             return None
         folder = os.environ.get(self.variable)
         if folder:
-            return f"{metric} needs {', '.join(missing)} in {folder}, which {self.variable} names; put {self.hub_id}'s files there."
-        return (f"{metric} needs {self.hub_id}: download it with `hf download {self.hub_id}`, or let {self.variable} name a "
-                "folder that holds it (one that modelscope made is as good).")
+            return (
+                f"{metric} needs {', '.join(missing)} in {folder}, which {self.variable} names; put "
+                f"{self.hub_id}'s files there."
+            )
+        return (
+            f"{metric} needs {self.hub_id}: download it with `hf download {self.hub_id}`, or let "
+            f"{self.variable} name a "
+            "folder that holds it (one that modelscope made is as good)."
+        )
 
 
 def package(metric: str, name: str) -> str | None:

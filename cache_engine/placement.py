@@ -1,4 +1,6 @@
-"""Where a model's parts will live, decided before anything is loaded: from the free memory and what the parts weigh."""
+"""Where a model's parts will live, decided before anything is loaded: from the free memory and what the
+parts weigh.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Memory(NamedTuple):
         return self.transformer + self.text + self.rest
 
     def at(self, mode: Mode, quantisation: Quantisation) -> int:
-        """The most that is needed at once. Offloaded: the largest part alone. int8: weights of half the size."""
+        """The most that is needed at once. Offloaded: the largest part alone. int8: weights of half the
+        size.
+        """
         half = 2 if quantisation == "int8" else 1
         parts = (self.transformer // half, self.text // half, self.rest)
         return (sum(parts) if mode == "resident" else max(parts)) + self.activations + SPARE
@@ -54,20 +58,27 @@ class Device(NamedTuple):
 
 
 CHOICES: tuple[tuple[Mode, Quantisation], ...] = (
-    ("resident", "none"), ("offload", "none"), ("resident", "int8"), ("offload", "int8"))
+    ("resident", "none"),
+    ("offload", "none"),
+    ("resident", "int8"),
+    ("offload", "int8"),
+)
 
 
 def place(title: str, memory: Memory | None, device: Device, *, quantiser: bool = True) -> Placement:
-    """The first of: resident, offloaded part by part, 8-bit weights, both, that fits the device's free memory.
+    """The first of: resident, offloaded part by part, 8-bit weights, both, that fits the device's free
+    memory.
 
-    Offloading comes before quantising because it changes no number. ``quantiser``: whether torchao is installed.
-    Raises EngineError where nothing fits, with what would.
+    Offloading comes before quantising because it changes no number. ``quantiser``: whether torchao is
+    installed. Raises EngineError where nothing fits, with what would.
     """
     if device.kind != "cuda":
         return Placement(device.kind, "float32", why="float32: bfloat16 is slow or not exact enough here")
     if not device.bfloat16:
-        raise EngineError(f"device: {device.name} has no bfloat16, and float16 makes {title} draw black pictures; "
-                          "choose a card of 2020 or later, or the embedded model (tiny) on the CPU.")
+        raise EngineError(
+            f"device: {device.name} has no bfloat16, and float16 makes {title} draw black pictures; "
+            "choose a card of 2020 or later, or the embedded model (tiny) on the CPU."
+        )
     if memory is None or device.free is None:
         return Placement("cuda", "bfloat16", why="its size is not known, so it is loaded whole")
     for mode, quantisation in CHOICES:
@@ -75,12 +86,20 @@ def place(title: str, memory: Memory | None, device: Device, *, quantiser: bool 
             continue
         needed = memory.at(mode, quantisation)
         if needed <= device.free:
-            return Placement("cuda", "bfloat16", mode, quantisation, tiled=(mode, quantisation) != ("resident", "none"),
-                             why=f"needs {shown(needed)} of {shown(device.free)} free")
+            return Placement(
+                "cuda",
+                "bfloat16",
+                mode,
+                quantisation,
+                tiled=(mode, quantisation) != ("resident", "none"),
+                why=f"needs {shown(needed)} of {shown(device.free)} free",
+            )
     least = memory.at("offload", "int8" if quantiser else "none")
     remedy = "close what else uses the card" if quantiser else "install torchao for 8-bit weights"
-    raise EngineError(f"device: {title} needs at least {shown(least)} on {device.name}, which has {shown(device.free)} "
-                      f"free; {remedy}, or choose the embedded model (tiny).")
+    raise EngineError(
+        f"device: {title} needs at least {shown(least)} on {device.name}, which has {shown(device.free)} "
+        f"free; {remedy}, or choose the embedded model (tiny)."
+    )
 
 
 def shown(size: int) -> str:

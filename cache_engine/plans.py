@@ -1,4 +1,6 @@
-"""What a method plans, in frozen facts: when, how and where; and what its schedules and predictors may ask."""
+"""What a method plans, in frozen facts: when, how and where; and what its schedules and predictors may
+ask.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class Stack(NamedTuple):
 
 
 class Modules(NamedTuple):
-    """Let every block run with the outputs of its attention and feed-forward served: they meet the current gates.
+    """Let every block run with the outputs of its attention and feed-forward served: they meet the current
+    gates.
 
     ``before_projection``: remember the attention before its output projection, which then runs in every step.
     """
@@ -42,10 +45,12 @@ Score = Literal["v_norm", "low_v_norm", "k_norm", "attention", "age"]
 
 
 class Tokens(NamedTuple):
-    """Let every block run with its attention served, and its feed-forward run for the tokens that need it most.
+    """Let every block run with its attention served, and its feed-forward run for the tokens that need it
+    most.
 
-    ratio: share of a block's tokens, about: see ``sites.tokens.share``.  score: what a token's need is measured by.
-    aging: what each step since a token was run last adds to its score; a block's scores have length 1.
+    ratio: share of a block's tokens, about: see ``sites.tokens.share``.  score: what a token's need is
+    measured by. aging: what each step since a token was run last adds to its score; a block's scores have
+    length 1.
     """
 
     ratio: float
@@ -56,7 +61,8 @@ class Tokens(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Let every block run, its attention on some keys and its feed-forward on some neurons: the rest is the last computed step's.
+    """Let every block run, its attention on some keys and its feed-forward on some neurons: the rest is the
+    last computed step's.
 
     keys, neurons: the shares that are run.  dense_blocks: so many blocks in front run whole.
     queries, rows: tokens next to each other that share one choice, of keys and of neurons.
@@ -77,10 +83,11 @@ Site = Stack | Modules | Tokens | Columns
 class ModelFacts(NamedTuple):
     """What a plan may depend on.
 
-    sections: blocks of each block list.  modules: whether the blocks' modules are described, so that ``Modules`` fits.
-    polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run. None: nobody fitted them.
-    attention: whether it is described, too, where in a block tokens meet, so that ``Tokens`` and ``Columns`` fit.
-    alike: Kriging's, inner products of all blocks' residual at evenly spread times of a run. None: nobody fitted them.
+    sections: blocks of each block list.  modules: whether the blocks' modules are described, so that
+    ``Modules`` fits. polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run.
+    None: nobody fitted them. attention: whether it is described, too, where in a block tokens meet, so that
+    ``Tokens`` and ``Columns`` fit. alike: Kriging's, inner products of all blocks' residual at evenly spread
+    times of a run. None: nobody fitted them.
     """
 
     blocks: int
@@ -106,7 +113,9 @@ class Decision(NamedTuple):
 
 
 def worded(reason: str, mode: Mode, change: float | None, limit: float | None) -> str:
-    """The reason for people. Decided ten thousand times for each time that it is read: a decision itself has no words."""
+    """The reason for people. Decided ten thousand times for each time that it is read: a decision itself has
+    no words.
+    """
     if reason != CHANGE or change is None or limit is None:
         return reason
     return compared(CHANGE, change, ">=" if mode == "C" else "<", limit)
@@ -156,7 +165,9 @@ Gram = Callable[[], tuple[tuple[float, ...], ...]]
 
 
 class Predictor(Protocol):
-    """``served``: also wants the value in use one step before the last computed one. ``measures``: asks for ``gram``."""
+    """``served``: also wants the value in use one step before the last computed one. ``measures``: asks for
+    ``gram``.
+    """
 
     @property
     def keep(self) -> int:
@@ -169,11 +180,14 @@ class Predictor(Protocol):
     @property
     def measures(self) -> bool: ...
 
-    def row(self, steps: tuple[int, ...], step: int, total: int, served: int | None, gram: Gram) -> tuple[float, ...]:
-        """Weights over the values computed at ``steps`` (newest first) that predict the value at ``step`` of ``total``.
+    def row(
+        self, steps: tuple[int, ...], step: int, total: int, served: int | None, gram: Gram
+    ) -> tuple[float, ...]:
+        """Weights over the values computed at ``steps`` (newest first) that predict the value at ``step`` of
+        ``total``.
 
-        served: the step of the value that was predicted right before ``steps[0]``, or None; it comes last in the row.
-        gram: inner products of the values at ``steps``, in their order; one device synchronisation.
+        served: the step of the value that was predicted right before ``steps[0]``, or None; it comes last in
+        the row. gram: inner products of the values at ``steps``, in their order; one device synchronisation.
         """
         ...
 

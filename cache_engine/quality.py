@@ -1,4 +1,6 @@
-"""Likeness of two pictures: PSNR, SSIM and where they differ. Arrays, never what a page shows; numpy, no torch."""
+"""Likeness of two pictures: PSNR, SSIM and where they differ. Arrays, never what a page shows; numpy, no
+torch.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +33,25 @@ def measure(reference: Image.Image, other: Image.Image) -> Quality:
 
     a, b = pixels(reference), pixels(other)
     if a.shape != b.shape:
-        raise EngineError(f"the pictures differ in size ({a.shape[1]} x {a.shape[0]}, {b.shape[1]} x {b.shape[0]}); "
-                          "only equal sizes can be compared.")
+        raise EngineError(
+            f"the pictures differ in size ({a.shape[1]} x {a.shape[0]}, {b.shape[1]} x {b.shape[0]}); "
+            "only equal sizes can be compared."
+        )
     distance = np.abs(a.astype(np.int16) - b.astype(np.int16))
     ssim: Any = structural_similarity(a, b, channel_axis=2)
-    return Quality(psnr(a, b), float(ssim), float(distance.mean()),
-                   int(distance.max()), float((distance.max(axis=2) > 8).mean()))
+    return Quality(
+        psnr(a, b),
+        float(ssim),
+        float(distance.mean()),
+        int(distance.max()),
+        float((distance.max(axis=2) > 8).mean()),
+    )
 
 
 def difference(reference: Image.Image, other: Image.Image, gain: float = 8.0) -> Image.Image:
-    """A heat map of the largest channel difference; full heat at 255 / ``gain``, a fixed scale for all pictures."""
+    """A heat map of the largest channel difference; full heat at 255 / ``gain``, a fixed scale for all
+    pictures.
+    """
     distance = np.abs(pixels(reference).astype(np.float64) - pixels(other)).max(axis=2)
     heat = np.clip(distance * gain / 255, 0, 1) * (len(HEAT) - 1)
     ticks = np.arange(len(HEAT))

@@ -116,7 +116,9 @@ class Seconds(NamedTuple):
 def clock(finished: float, now: float | None = None) -> str:
     """Unix time as this machine's clock shows it; with the day where it is not today's."""
     then, today = time.localtime(finished), time.localtime(now)
-    return time.strftime("%H:%M" if then[:3] == today[:3] else "%d %b, %H:%M" if then[0] == today[0] else "%d %b %Y", then)
+    return time.strftime(
+        "%H:%M" if then[:3] == today[:3] else "%d %b, %H:%M" if then[0] == today[0] else "%d %b %Y", then
+    )
 
 
 class RunResult(NamedTuple):
@@ -135,7 +137,9 @@ class RunResult(NamedTuple):
     cache_bytes: int
     finished: float  # Unix time
     survey: Any = None  # a survey.Survey, where a baseline was asked to take one
-    timed: tuple[float, ...] = ()  # seconds of the denoise loop in every timed run, where there were several; this is the middle one
+    timed: tuple[
+        float, ...
+    ] = ()  # seconds of the denoise loop in every timed run, where there were several; this is the middle one
 
     @property
     def schedules(self) -> dict[str, str]:
@@ -178,8 +182,12 @@ class Comparison(NamedTuple):
 
     @property
     def spread(self) -> tuple[float, float] | None:
-        """The smallest and the largest speedup of the runs that were timed in turn, where there were several."""
-        ratios = [before / after for before, after in zip(self.baseline.timed, self.accelerated.timed, strict=True)]
+        """The smallest and the largest speedup of the runs that were timed in turn, where there were
+        several.
+        """
+        ratios = [
+            before / after for before, after in zip(self.baseline.timed, self.accelerated.timed, strict=True)
+        ]
         return (min(ratios), max(ratios)) if ratios else None
 
     @property

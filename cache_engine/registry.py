@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 
 def modules_of(package: str) -> Iterator[ModuleType]:
-    """Every file of a package of the engine, imported; less those whose name begins with ``patch_``, which are parts of networks."""
+    """Every file of a package of the engine, imported; less those whose name begins with ``patch_``, which
+    are parts of networks.
+    """
     within = importlib.import_module(package)
     for found in pkgutil.iter_modules(within.__path__):
         if not found.name.startswith("patch_"):
@@ -23,12 +25,18 @@ def modules_of(package: str) -> Iterator[ModuleType]:
 
 def subclasses(package: str, base: type[Any]) -> dict[str, Any]:
     """The classes under ``base`` that a package's files define, by their ``name``."""
-    return {item.name: item for module in modules_of(package) for item in vars(module).values()
-            if isinstance(item, type) and issubclass(item, base) and item.__module__ == module.__name__}
+    return {
+        item.name: item
+        for module in modules_of(package)
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, base) and item.__module__ == module.__name__
+    }
 
 
 class Registry(Mapping[str, T]):
-    """``found`` is asked once, when something is looked up.  field: what an error says was given; ``choose``: and what to do."""
+    """``found`` is asked once, when something is looked up.  field: what an error says was given;
+    ``choose``: and what to do.
+    """
 
     def __init__(self, found: Callable[[], dict[str, T]], field: str, choose: str = "choose one of") -> None:
         self._found, self._field, self._choose = found, field, choose
@@ -43,7 +51,9 @@ class Registry(Mapping[str, T]):
         try:
             return self._filled()[name]
         except KeyError:
-            raise EngineError(f"{self._field}: {name!r} is not known; {self._choose} {', '.join(self._filled())}.") from None
+            raise EngineError(
+                f"{self._field}: {name!r} is not known; {self._choose} {', '.join(self._filled())}."
+            ) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._filled()

@@ -1,6 +1,7 @@
 """replay(): the decisions of a run that was not made, and what its predictions would have missed. No torch.
 
-The very Session, schedules and predictors of a real run decide; what a real run measures is looked up in the survey.
+The very Session, schedules and predictors of a real run decide; what a real run measures is looked up in the
+survey.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ Terms = tuple[tuple[int, float], ...]  # (step, weight): a sum of the values tha
 
 
 class Missed(NamedTuple):
-    """One call that was not computed: at ``site``, what was predicted less what the survey saw is the sum of ``terms``. Steps are the
-    survey's."""
+    """One call that was not computed: at ``site``, what was predicted less what the survey saw is the sum of
+    ``terms``. Steps are the survey's.
+    """
 
     site: Stack
     stream: int
@@ -31,7 +33,9 @@ class Missed(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """``note`` says why ``missed`` is None, as the survey cannot judge the predictions, or why it is only a guide."""
+    """``note`` says why ``missed`` is None, as the survey cannot judge the predictions, or why it is only a
+    guide.
+    """
 
     session: Session
     missed: tuple[Missed, ...] | None
@@ -39,7 +43,9 @@ class Replay(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What is the same for every stream. changes: by stream and reference step, or None where nothing is looked at."""
+    """What is the same for every stream. changes: by stream and reference step, or None where nothing is
+    looked at.
+    """
 
     stack: Stack | None
     changes: list[list[list[float]]] | None
@@ -48,9 +54,9 @@ class _Step(NamedTuple):
 def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     """Decide every call of a run of ``facts.steps`` steps: the survey's, or fewer.
 
-    A run of fewer steps takes another path. Its steps are looked up where the baseline was then, and its answers stand for those of
-    the baseline's steps up to its next one: what that misses is told, as a guide.  Raises EngineError where the schedule needs a change
-    that was not recorded.
+    A run of fewer steps takes another path. Its steps are looked up where the baseline was then, and its
+    answers stand for those of the baseline's steps up to its next one: what that misses is told, as a guide.
+    Raises EngineError where the schedule needs a change that was not recorded.
     """
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
@@ -94,11 +100,15 @@ def _places(steps: int, recorded: int) -> Sequence[int]:
 
 
 def _held(missed: Sequence[Missed], places: Sequence[int], facts: ModelFacts) -> Iterator[Missed]:
-    """What a run with a step only at ``places`` misses at every step of the baseline: its steps are the indices of ``places``."""
+    """What a run with a step only at ``places`` misses at every step of the baseline: its steps are the
+    indices of ``places``.
+    """
     until = [*places[1:], facts.steps]
     whole = Stack(0, facts.blocks)
     for stream, (place, end) in product(range(len(facts.streams)), zip(places, until)):
-        yield from (Missed(whole, stream, step, ((place, 1.0), (step, -1.0))) for step in range(place + 1, end))
+        yield from (
+            Missed(whole, stream, step, ((place, 1.0), (step, -1.0))) for step in range(place + 1, end)
+        )
     for one in missed:
         terms = tuple((places[step], weight) for step, weight in one.terms)
         yield from (one._replace(step=step, terms=terms) for step in range(places[one.step], until[one.step]))
@@ -111,7 +121,9 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
     for step in range(1 if alike else facts.steps):
         stack = next((site for site in active_sites(plan, step) if isinstance(site, Stack)), None)
         if stack not in found:
-            found[stack] = _Step(stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal else None)
+            found[stack] = _Step(
+                stack, survey.changes(plan.signal, stack.start if stack else 0) if plan.signal else None
+            )
         steps.append(found[stack])
     return steps * facts.steps if alike else steps
 
@@ -119,7 +131,9 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
 class _Stream:
     """What one stream remembers while it is replayed."""
 
-    def __init__(self, index: int, known: dict[tuple[tuple[int, ...], int], Terms], places: Sequence[int]) -> None:
+    def __init__(
+        self, index: int, known: dict[tuple[tuple[int, ...], int], Terms], places: Sequence[int]
+    ) -> None:
         self.index, self.known, self.places = index, known, places
         self.reference: int | None = None
         self.histories: dict[Stack | None, _History] = {}
@@ -155,20 +169,30 @@ class _History:
     def remember(self, step: int, keep: int) -> None:
         self.before = self.handed if self.handed is not None and self.handed.step == step - 1 else None
         self.handed = None
-        self.computed = (step, *self.computed[:keep - 1])
+        self.computed = (step, *self.computed[: keep - 1])
 
-    def missed(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:
+    def missed(
+        self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int
+    ) -> Terms:
         if predictor.measures or predictor.served:
             return (*self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
         found = self.known.get((self.computed, step))  # these follow from the steps alone
         if found is None:
             found = self.known[self.computed, step] = (
-                *self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
+                *self._predicted(predictor, step, total, survey, stack, stream),
+                (step, -1.0),
+            )
         return found
 
-    def _predicted(self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int) -> Terms:
+    def _predicted(
+        self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int
+    ) -> Terms:
         served = self.before.step if self.before is not None else None
-        gram = partial(_gram, survey, stack, stream, [self.places[one] for one in self.computed]) if predictor.measures else _unasked
+        gram = (
+            partial(_gram, survey, stack, stream, [self.places[one] for one in self.computed])
+            if predictor.measures
+            else _unasked
+        )
         weights = predictor.row(self.computed, step, total, served, gram)
         found = tuple(zip(self.computed, weights))
         if self.before is not None:

@@ -25,12 +25,21 @@ from .sites.clock import Clock
 WARM_UP_STEPS = 2
 
 
-def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threading.Event | None = None,
-        side: Side = "accelerated", survey: bool = False) -> RunResult:
-    """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked at in every call.
+def run(
+    request: RunRequest,
+    method: Method,
+    *,
+    emit: Emit = ignore,
+    stop: threading.Event | None = None,
+    side: Side = "accelerated",
+    survey: bool = False,
+) -> RunResult:
+    """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked
+    at in every call.
 
-    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit. Not every pipeline can.
-    Raises EngineError (one sentence) or Cancelled; either way the model is left as it was.
+    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit. Not
+    every pipeline can. Raises EngineError (one sentence) or Cancelled; either way the model is left as it
+    was.
     """
     emit(Progress(side, "load", f"Loading {request.model}"))
     model = loaded(request.model)
@@ -40,8 +49,16 @@ def run(request: RunRequest, method: Method, *, emit: Emit = ignore, stop: threa
         return _run(model, request, effective, method, emit, stop, side, survey)
 
 
-def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Method, emit: Emit, stop: threading.Event | None,
-         side: Side, survey: bool) -> RunResult:
+def _run(
+    model: Loaded,
+    request: RunRequest,
+    effective: RunRequest,
+    method: Method,
+    emit: Emit,
+    stop: threading.Event | None,
+    side: Side,
+    survey: bool,
+) -> RunResult:
     plan, facts = method.plan(model.spec.facts(effective)), model.spec.facts(effective)
     as_counted, calls = effective, ()
     if model.spec.as_called or effective.image is not None:
@@ -57,12 +74,22 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
 
     steps = effective.steps or 0
     transformer = model.pipe.transformer
-    clock = Clock(getattr(model.pipe, "_execution_device", None) or device_of(transformer))  # offloaded parts start elsewhere
+    clock = Clock(
+        getattr(model.pipe, "_execution_device", None) or device_of(transformer)
+    )  # offloaded parts start elsewhere
     streams = len(facts.streams)
 
     def on_call(call: StepTrace) -> None:
-        emit(Progress(side, "denoise", f"Step {call.step + 1} of {steps}", call.step + (call.call % streams + 1 == streams),
-                      steps, call))
+        emit(
+            Progress(
+                side,
+                "denoise",
+                f"Step {call.step + 1} of {steps}",
+                call.step + (call.call % streams + 1 == streams),
+                steps,
+                call,
+            )
+        )
         if call.step + 1 == steps and (call.call + 1) % streams == 0:
             emit(Progress(side, "decode", "Decoding the picture", steps, steps))
 
@@ -71,33 +98,59 @@ def _run(model: Loaded, request: RunRequest, effective: RunRequest, method: Meth
     emit(Progress(side, "encode", "Reading the prompt", 0, steps))
     fresh_scheduler(model)
     begin = clock.synchronise()
-    with (attached(model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan) as session,
-          surveyed(model, session, clock, effective, tflops=blocks) if survey else nullcontext() as taking):
+    with (
+        attached(
+            model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan
+        ) as session,
+        surveyed(model, session, clock, effective, tflops=blocks) if survey else nullcontext() as taking,
+    ):
         image = draw(model, effective)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     found = taking.survey if taking else None
     if survey and found is None and (why := model.spec.unsurveyed(effective, len(trace), steps)):
         raise EngineError(why)
-    if found and taking and not model.engine.compiled and model.engine.quantisation == "none":  # gradients are wanted
+    if (
+        found and taking and not model.engine.compiled and model.engine.quantisation == "none"
+    ):  # gradients are wanted
         shown = partial(model.spec.shown, model.pipe) if model.spec.shown else None
         found = echoed(found, taking.heard, transformer, shown, stop)
     if clock.loop_begins is None or clock.loop_ends is None:
-        raise EngineError(f"model: {model.spec.title} never finished its {steps} steps; choose another number of steps.")
+        raise EngineError(
+            f"model: {model.spec.title} never finished its {steps} steps; choose another number of steps."
+        )
     return RunResult(
-        request=request, effective=effective, method=method.described(), recipe=format_recipe(method), engine=model.engine,
-        image=image, trace=trace, tflops=sum(call.tflops for call in trace), cache_bytes=cache_bytes,
-        seconds=Seconds(clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends),
+        request=request,
+        effective=effective,
+        method=method.described(),
+        recipe=format_recipe(method),
+        engine=model.engine,
+        image=image,
+        trace=trace,
+        tflops=sum(call.tflops for call in trace),
+        cache_bytes=cache_bytes,
+        seconds=Seconds(
+            clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends
+        ),
         peak_bytes=torch.cuda.max_memory_allocated(clock.device) if clock.device.type == "cuda" else None,
-        finished=time.time(), survey=found)
+        finished=time.time(),
+        survey=found,
+    )
 
 
 def draw(model: Loaded, request: RunRequest) -> Any:
     """The stock pipeline's picture."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
     picture = {} if request.image is None else {"image": request.image.opened()}
-    return model.pipe(prompt=request.prompt, num_inference_steps=request.steps, width=request.width, height=request.height,
-                      generator=generator, **picture, **model.spec.call(request)).images[0]
+    return model.pipe(
+        prompt=request.prompt,
+        num_inference_steps=request.steps,
+        width=request.width,
+        height=request.height,
+        generator=generator,
+        **picture,
+        **model.spec.call(request),
+    ).images[0]
 
 
 def _as_counted(model: Loaded, request: RunRequest) -> RunRequest:
@@ -112,12 +165,21 @@ def fresh_scheduler(model: Loaded) -> None:
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
 
-def _warm_up(model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None) -> tuple[Asked, ...]:
-    """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded. What it asked of the
-    transformer."""
+def _warm_up(
+    model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None
+) -> tuple[Asked, ...]:
+    """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded.
+    What it asked of the transformer.
+    """
     streams = model.spec.facts(request).streams
-    shape = (request.width, request.height, request.max_sequence_length, streams, tuple(lora.sha256 for lora in request.loras),
-             request.image)
+    shape = (
+        request.width,
+        request.height,
+        request.max_sequence_length,
+        streams,
+        tuple(lora.sha256 for lora in request.loras),
+        request.image,
+    )
     if model.spec.as_called:
         shape += (request.prompt, request.negative_prompt)
     if shape not in model.warm:

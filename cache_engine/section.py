@@ -1,4 +1,6 @@
-"""What is said of a transformer's block lists, of the arguments of its calls, and of what was fitted on its activations."""
+"""What is said of a transformer's block lists, of the arguments of its calls, and of what was fitted on its
+activations.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +34,16 @@ class Neurons(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the block's order.
+    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the
+    block's order.
 
-    length: the config's name for how many blocks it has.  modulated: (block, its arguments) -> TeaCache's signal.
-    outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads while the outputs
-    are served.  projections: the last layers within an output module, in the order of its results.
-    attention: the module in which tokens meet.  tokenwise: the outputs to which every token goes alone, each with its source.
-    neurons: of those, the ones on the image's side whose neurons can be run apart.
-    streams: how many tensors as long as image and text together a block's outputs make up.
-    text_first: where image and text are one tensor, which of them comes first.
+    length: the config's name for how many blocks it has.  modulated: (block, its arguments) -> TeaCache's
+    signal. outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads
+    while the outputs are served.  projections: the last layers within an output module, in the order of its
+    results. attention: the module in which tokens meet.  tokenwise: the outputs to which every token goes
+    alone, each with its source. neurons: of those, the ones on the image's side whose neurons can be run
+    apart. streams: how many tensors as long as image and text together a block's outputs make up. text_first:
+    where image and text are one tensor, which of them comes first.
     """
 
     path: str
@@ -84,9 +87,22 @@ class Whole(NamedTuple):
     value: int = 0
 
 
-def model_facts(sections: tuple[Section, ...], lengths: tuple[int, ...], steps: int, streams: tuple[str, ...],
-                known: Coefficients) -> ModelFacts:
+def model_facts(
+    sections: tuple[Section, ...],
+    lengths: tuple[int, ...],
+    steps: int,
+    streams: tuple[str, ...],
+    known: Coefficients,
+) -> ModelFacts:
     """What a plan may depend on, from a model's description."""
-    return ModelFacts(sum(lengths), steps, streams, lengths, all(section.outputs for section in sections),
-                      known.polynomial if sections[0].modulated else None, known.ratios,
-                      all(section.tokenwise and section.neurons for section in sections), known.alike)
+    return ModelFacts(
+        sum(lengths),
+        steps,
+        streams,
+        lengths,
+        all(section.outputs for section in sections),
+        known.polynomial if sections[0].modulated else None,
+        known.ratios,
+        all(section.tokenwise and section.neurons for section in sections),
+        known.alike,
+    )

@@ -27,16 +27,22 @@ class Call:
     decision: Decision | None = field(default=None, init=False)
     measured: SupportsFloat | None = field(default=None, init=False)
     blocks_run: int = field(default=0, init=False)
-    live: bool = field(default=True, init=False)  # change and seconds are known at once; False: they are still on the device
+    live: bool = field(
+        default=True, init=False
+    )  # change and seconds are known at once; False: they are still on the device
     seconds: Callable[[], float] = lambda: 0.0
-    batch: int = field(default=1, init=False)  # samples in the call: some pipelines put both branches of their guidance into one
+    batch: int = field(
+        default=1, init=False
+    )  # samples in the call: some pipelines put both branches of their guidance into one
 
     def change(self) -> float:
         """The signal's change as a float; asks the device for it."""
         if self.measured is None and self.measure is not None:
             self.measured = self.measure()
         if self.measured is None:
-            raise EngineError(f"step {self.step}: this method's schedule needs a change, but its plan measures none.")
+            raise EngineError(
+                f"step {self.step}: this method's schedule needs a change, but its plan measures none."
+            )
         self.measured = change = float(self.measured)
         return change if math.isfinite(change) else checked(change, self.step)
 
@@ -44,8 +50,10 @@ class Call:
 def checked(change: float, step: int) -> float:
     """The change itself, unless it is not a number: a broken run must not pass for a fast one."""
     if not math.isfinite(change):
-        raise EngineError(f"step {step}: the change is {change}, so the model's activations are broken; use bfloat16 "
-                          "or float32 instead of float16, or another model file.")
+        raise EngineError(
+            f"step {step}: the change is {change}, so the model's activations are broken; use bfloat16 "
+            "or float32 instead of float16, or another model file."
+        )
     return change
 
 
@@ -60,17 +68,26 @@ class _Stream:
 class Session:
     """Decides every call once. ``begin`` starts a run; nothing of an earlier run survives it.
 
-    planner: total steps -> Plan.  streams: names of the calls within a step, or None where they are only found out by
-    running; with names, a call past the last one begins the next step unless ``stepped`` says that someone else
-    (the scheduler's ``step``) calls ``next_step``.
+    planner: total steps -> Plan.  streams: names of the calls within a step, or None where they are only
+    found out by running; with names, a call past the last one begins the next step unless ``stepped`` says
+    that someone else (the scheduler's ``step``) calls ``next_step``.
     """
 
-    def __init__(self, planner: Callable[[int], Plan], blocks: int, *, total: int = 0,
-                 streams: tuple[str, ...] | None = None, stepped: bool = False,
-                 costs: Costs | None = None) -> None:
+    def __init__(
+        self,
+        planner: Callable[[int], Plan],
+        blocks: int,
+        *,
+        total: int = 0,
+        streams: tuple[str, ...] | None = None,
+        stepped: bool = False,
+        costs: Costs | None = None,
+    ) -> None:
         self.planner, self.blocks, self.streams, self.stepped = planner, blocks, streams, stepped
         self.costs = costs or (lambda mode, step: 0.0)
-        self.plan: Plan | None = planner(total) if total else None  # knobs that do not fit are refused at once
+        self.plan: Plan | None = (
+            planner(total) if total else None
+        )  # knobs that do not fit are refused at once
         self.total = total
         self.begun = False
         self._reset()
@@ -97,8 +114,10 @@ class Session:
     def next_step(self) -> None:
         """The scheduler has taken its step."""
         if self.streams and self.calls_in_step not in (0, len(self.streams)):
-            raise EngineError(f"step {self.step}: the model was called {self.calls_in_step} times for "
-                              f"{len(self.streams)} streams ({', '.join(self.streams)}); name its streams.")
+            raise EngineError(
+                f"step {self.step}: the model was called {self.calls_in_step} times for "
+                f"{len(self.streams)} streams ({', '.join(self.streams)}); name its streams."
+            )
         if self.calls_in_step:  # a scheduler may step more than once for one call
             self.step, self.calls_in_step = self.step + 1, 0
 
@@ -110,8 +129,10 @@ class Session:
         if self.calls_in_step == len(names) and not self.stepped:
             self.next_step()
         if self.step >= self.total or self.calls_in_step >= len(names):
-            raise EngineError(f"call {len(self.calls) + 1} does not fit {self.total} steps of {len(names)} calls; "
-                              "begin a new run, or name the streams.")
+            raise EngineError(
+                f"call {len(self.calls) + 1} does not fit {self.total} steps of {len(names)} calls; "
+                "begin a new run, or name the streams."
+            )
         name = names[self.calls_in_step]
         stream = self._streams.get(name)
         if stream is None:
@@ -129,7 +150,9 @@ class Session:
         call.ready, call.streak, call.cached = False, 0, 0
 
     def decide(self, call: Call, measure: Callable[[], SupportsFloat] | None = None) -> Decision:
-        """Decide the call. ``measure`` gives the change (a device scalar is fine: it is fetched when it is needed)."""
+        """Decide the call. ``measure`` gives the change (a device scalar is fine: it is fetched when it is
+        needed).
+        """
         stream = self._streams[call.stream]
         call.measure = measure if call.ready else None
         call.decision = decision = stream.decide(call)
@@ -151,15 +174,28 @@ class Session:
         fetched = known or decision.reason == CHANGE  # the decision itself asked for it
         change = checked(float(call.measured), call.step) if fetched and call.measured is not None else None
         tflops = call.batch * self.costs(decision.mode, call.step)
-        return StepTrace(call.step, call.number, call.stream, decision.mode, worded(decision.reason, decision.mode, change, decision.limit),
-                         change, decision.limit, call.blocks_run, self.blocks, tflops, call.seconds() if known else 0.0)
+        return StepTrace(
+            call.step,
+            call.number,
+            call.stream,
+            decision.mode,
+            worded(decision.reason, decision.mode, change, decision.limit),
+            change,
+            decision.limit,
+            call.blocks_run,
+            self.blocks,
+            tflops,
+            call.seconds() if known else 0.0,
+        )
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:
         return tuple(self.traced(call) for call in self.calls)
 
 
-def walk(plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], SupportsFloat]) -> Session:
+def walk(
+    plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], SupportsFloat]
+) -> Session:
     """Run the decisions alone: what would be computed if the changes were these."""
     session = Session(lambda _: plan, 0, streams=streams)
     session.begin(total)

@@ -25,7 +25,9 @@ DIGITS = "^[01]*$"  # the pattern of a mask
 
 
 class Strict(BaseModel):
-    """Base of all that comes from outside: unknown keys, NaN, booleans for numbers and values out of range are EngineErrors."""
+    """Base of all that comes from outside: unknown keys, NaN, booleans for numbers and values out of range
+    are EngineErrors.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -48,7 +50,9 @@ class Strict(BaseModel):
             return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
-        return f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
+        return (
+            f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
+        )
 
     @classmethod
     def _wanted(cls, field: str, *, one: bool) -> str:

@@ -1,8 +1,10 @@
-"""Survey: what a baseline run records so that other settings can be judged without running them. numpy, no torch.
+"""Survey: what a baseline run records so that other settings can be judged without running them. numpy, no
+torch.
 
-The image stream's activations before the first block and after every block, at the same positions for every step and stream.
-Positions are drawn with a probability that follows the size of their channel and weighted by its inverse (Horvitz and
-Thompson 1952): large transformers have a few channels hundreds of times the rest, which a uniform draw would miss.
+The image stream's activations before the first block and after every block, at the same positions for every
+step and stream. Positions are drawn with a probability that follows the size of their channel and weighted by
+its inverse (Horvitz and Thompson 1952): large transformers have a few channels hundreds of times the rest,
+which a uniform draw would miss.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _HALF_TOP = 1024.0  # the largest stored value; far from float16's ends at both 
 
 
 def most_positions(elements: int, tensors: int, budget: int = BUDGET) -> int:
-    """How many of a tensor's ``elements`` are kept where ``tensors`` of them share the budget: all, if they fit."""
+    """How many of a tensor's ``elements`` are kept where ``tensors`` of them share the budget: all, if they
+    fit.
+    """
     return max(1, min(elements, budget // (2 * tensors)))
 
 
@@ -43,19 +47,18 @@ def _nothing() -> np.ndarray:
 class Survey:
     """One baseline run. Axes: s streams, t steps, k blocks, n positions.
 
-    facts: what plans depend on.  request, engine: what was run, by what.  mix: weight of each stream in the velocity.
-    sigmas: the scheduler's noise levels, one more than steps, or none.
-    entry (s, t, n): before the first block.  residuals (k, s, t, n): after each block, less the entry.
-    modulated (s, t, n) or (0,): TeaCache's signal.  All float16, to be multiplied by entry_scale, scales (k,), modulated_scale.
-    last (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies by before it;
-    (0,) both, unless that layer is known and the image stream was kept whole.
-    mixtures (tokens, e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): what later steps make of an
-    error, as in ``sites.echoes.Echoes``; (0,) where nobody followed errors to the end.
-    weights (n,): sum of weight times |value| is the mean over the whole image stream.
-    mean_abs (k, s, t): of the residuals over the whole image stream, exact.
-    exact (s, t): the change of the first block's residual from the step before over the whole image stream; NaN at step 0.
-    call_seconds (s, t), block_seconds (k, s, t); loop_seconds: the denoise loop's.
-    call_tflops: of one full call.  block_tflops (k,).
+    facts: what plans depend on.  request, engine: what was run, by what.  mix: weight of each stream in the
+    velocity. sigmas: the scheduler's noise levels, one more than steps, or none. entry (s, t, n): before the
+    first block.  residuals (k, s, t, n): after each block, less the entry. modulated (s, t, n) or (0,):
+    TeaCache's signal.  All float16, to be multiplied by entry_scale, scales (k,), modulated_scale. last
+    (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies
+    by before it; (0,) both, unless that layer is known and the image stream was kept whole. mixtures (tokens,
+    e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): what later steps make
+    of an error, as in ``sites.echoes.Echoes``; (0,) where nobody followed errors to the end. weights (n,):
+    sum of weight times |value| is the mean over the whole image stream. mean_abs (k, s, t): of the residuals
+    over the whole image stream, exact. exact (s, t): the change of the first block's residual from the step
+    before over the whole image stream; NaN at step 0. call_seconds (s, t), block_seconds (k, s, t);
+    loop_seconds: the denoise loop's. call_tflops: of one full call.  block_tflops (k,).
     """
 
     facts: ModelFacts
@@ -95,7 +98,8 @@ class Survey:
     def changes(self, signal: Signal, front: int) -> list[list[list[float]]] | None:
         """[stream][reference step][step]: the signal's relative change mean|now - then| / mean|then|.
 
-        front: blocks whose residual is the signal, where it is one.  None: this run did not record the signal.
+        front: blocks whose residual is the signal, where it is one.  None: this run did not record the
+        signal.
         """
         if signal.kind == "modulated_input":
             if not self.modulated.size:
@@ -107,8 +111,10 @@ class Survey:
         else:
             return None
         if key not in self.memo:
-            self.memo[key] = [self._changes(values[s].astype(np.float32), None if means is None else means[s])
-                              for s in range(len(values))]
+            self.memo[key] = [
+                self._changes(values[s].astype(np.float32), None if means is None else means[s])
+                for s in range(len(values))
+            ]
         return self.memo[key]
 
     def _changes(self, values: np.ndarray, means: np.ndarray | None) -> list[list[float]]:
@@ -116,7 +122,7 @@ class Survey:
         means = np.abs(values) @ self.weights if means is None else means
         found = np.zeros((len(values), len(values)))
         for then in range(len(values) - 1):
-            found[then, then + 1:] = np.abs(values[then + 1:] - values[then]) @ self.weights / means[then]
+            found[then, then + 1 :] = np.abs(values[then + 1 :] - values[then]) @ self.weights / means[then]
         return found.tolist()
 
     def added(self, start: int, stop: int) -> np.ndarray:
@@ -127,7 +133,9 @@ class Survey:
         return value
 
     def gram(self, start: int, stop: int) -> np.ndarray:
-        """Inner products (s * t, s * t) of what the blocks ``start..stop-1`` add, as means over the image stream."""
+        """Inner products (s * t, s * t) of what the blocks ``start..stop-1`` add, as means over the image
+        stream.
+        """
         key = (start, stop)
         if key not in self.memo:
             flat = self.added(start, stop).reshape(-1, self.weights.size)
@@ -136,7 +144,9 @@ class Survey:
 
     @property
     def sampling_error(self) -> float | None:
-        """Root mean square of sampled over exact change less one, first block, step to step. None: a single step."""
+        """Root mean square of sampled over exact change less one, first block, step to step. None: a single
+        step.
+        """
         changes = self.changes(Signal("front_residual", "computed"), 1)
         if changes is None or self.facts.steps < 2:
             return None
@@ -145,17 +155,39 @@ class Survey:
 
     def save(self, path: Path) -> None:
         """Write one .npz file. Raises EngineError where it cannot be written."""
-        plain = {name: getattr(self, name) for name in _PLAIN} | {"facts": self.facts._asdict(), "version": VERSION}
+        plain = {name: getattr(self, name) for name in _PLAIN} | {
+            "facts": self.facts._asdict(),
+            "version": VERSION,
+        }
         try:
             with path.open("wb") as file:
                 np.savez(file, facts=json.dumps(plain), **{name: getattr(self, name) for name in _ARRAYS})
         except OSError as error:
-            raise EngineError(f"survey: {path} cannot be written ({error.strerror or type(error).__name__}); choose another "
-                              "folder, or make room.") from None
+            raise EngineError(
+                f"survey: {path} cannot be written ({error.strerror or type(error).__name__}); choose "
+                f"another "
+                "folder, or make room."
+            ) from None
 
 
-_ARRAYS = ("entry", "residuals", "modulated", "scales", "last", "modulation", "weights", "mean_abs", "exact",
-           "call_seconds", "block_seconds", "block_tflops", "mixtures", "patterns", "levels", "products")
+_ARRAYS = (
+    "entry",
+    "residuals",
+    "modulated",
+    "scales",
+    "last",
+    "modulation",
+    "weights",
+    "mean_abs",
+    "exact",
+    "call_seconds",
+    "block_seconds",
+    "block_tflops",
+    "mixtures",
+    "patterns",
+    "levels",
+    "products",
+)
 _PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, "facts", "memo"))
 
 
@@ -167,14 +199,27 @@ def load(path: Path) -> Survey:
             if plain.pop("version") != VERSION:
                 raise EngineError(f"survey: {path} was written by another version; run the baseline again.")
             facts = ModelFacts(**{name: _tuples(value) for name, value in plain.pop("facts").items()})
-            return Survey(facts=facts, **{name: _tuples(value) for name, value in plain.items()},
-                          **{name: file[name] for name in _ARRAYS})
+            return Survey(
+                facts=facts,
+                **{name: _tuples(value) for name, value in plain.items()},
+                **{name: file[name] for name in _ARRAYS},
+            )
     except FileNotFoundError:
-        raise EngineError(f"survey: {path} does not exist; `compare --out DIR` writes DIR/survey.npz.") from None
+        raise EngineError(
+            f"survey: {path} does not exist; `compare --out DIR` writes DIR/survey.npz."
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        raise EngineError(f"survey: {path} is not a survey, or damaged; `compare --out DIR` writes DIR/survey.npz.") from None
+        raise EngineError(
+            f"survey: {path} is not a survey, or damaged; `compare --out DIR` writes DIR/survey.npz."
+        ) from None
 
 
 def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples that they were."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else dict(value) if isinstance(value, Mapping) else value
+    return (
+        tuple(map(_tuples, value))
+        if isinstance(value, list)
+        else dict(value)
+        if isinstance(value, Mapping)
+        else value
+    )

@@ -1,6 +1,8 @@
-"""What a survey expects of DBCache at every speed: a grid of its settings judged one by one, those that nothing beats kept.
+"""What a survey expects of DBCache at every speed: a grid of its settings judged one by one, those that
+nothing beats kept.
 
-numpy, no torch. The grid is small enough to be judged in about a second, and its thresholds come from the changes recorded.
+numpy, no torch. The grid is small enough to be judged in about a second, and its thresholds come from the
+changes recorded.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ STEP = 0.01  # of the threshold's slider
 
 
 def frontier(survey: Survey, likeness: Likeness | None = None) -> tuple[Forecast, ...]:
-    """Forecasts from the baseline's own speed to the fastest: no setting of the grid is both faster and closer than one of them.
+    """Forecasts from the baseline's own speed to the fastest: no setting of the grid is both faster and
+    closer than one of them.
 
     Made once for a survey and remembered with it.
     """
@@ -42,14 +45,21 @@ def settings(survey: Survey) -> Iterator[Method]:
     warm_ups = sorted({min(steps, max(1, facts.steps // 2)) for steps in WARM_UPS})
     for front in fronts:
         for threshold, warm_up, row, order in product(_thresholds(survey, front), warm_ups, IN_A_ROW, ORDERS):
-            yield DBCache(Fn_compute_blocks=front, max_warmup_steps=warm_up, max_continuous_cached_steps=row,
-                          residual_diff_threshold=threshold, taylorseer_order=order)
+            yield DBCache(
+                Fn_compute_blocks=front,
+                max_warmup_steps=warm_up,
+                max_continuous_cached_steps=row,
+                residual_diff_threshold=threshold,
+                taylorseer_order=order,
+            )
 
 
 def _thresholds(survey: Survey, front: int) -> list[float]:
     """Multiples of the slider's step that lie within the changes after ``front`` blocks."""
     changes = survey.changes(Signal("front_residual", "computed"), front) or []
-    found = [one[step - gap][step] for one in changes for gap in GAPS for step in range(gap, survey.facts.steps)]
+    found = [
+        one[step - gap][step] for one in changes for gap in GAPS for step in range(gap, survey.facts.steps)
+    ]
     if not found:
         return []
     places = np.quantile(found, np.linspace(0.05, 1, THRESHOLDS))

@@ -1,6 +1,7 @@
-"""Find a Chromium or Chrome for the browser tests; with --install, get Debian's packages where that is possible.
+"""Find a Chromium or Chrome for the browser tests; with --install, get Debian's packages where that is
+possible.
 
-    python tests/browser.py [--install]     prints its path
+python tests/browser.py [--install]     prints its path
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ PLACES = (
 )
 ADVICE = (
     "The browser tests found no Chromium or Chrome. Install one (Debian: `apt-get install chromium` as root; "
-    "macOS: `brew install --cask chromium`; Windows: Chrome), or set CHROMIUM to its path; then `make test` again."
+    "macOS: `brew install --cask chromium`; Windows: Chrome), or set CHROMIUM to its path; then `make test` "
+    "again."
 )
 
 
@@ -54,7 +56,9 @@ def has_emoji() -> bool:
 
 
 def install() -> None:
-    """Debian and Ubuntu as root: the browser where there is none, a font family, and the emoji that training draws."""
+    """Debian and Ubuntu as root: the browser where there is none, a font family, and the emoji that training
+    draws.
+    """
     apt = shutil.which("apt-get")
     if apt and getattr(os, "geteuid", lambda: 1)() == 0:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

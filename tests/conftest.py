@@ -18,7 +18,9 @@ LAST = ("tests/parity/", "tests/e2e/")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Unit tests first, then parity, then the browser: a plain mistake shows early."""
-    items.sort(key=lambda item: max(0, *(place * item.nodeid.startswith(part) for place, part in enumerate(LAST, 1))))
+    items.sort(
+        key=lambda item: max(0, *(place * item.nodeid.startswith(part) for place, part in enumerate(LAST, 1)))
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

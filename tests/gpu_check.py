@@ -1,9 +1,11 @@
 """The acceptance on a real GPU, in one command, with the published table beside what is measured here.
 
-    make gpu-check                    FLUX.1-dev itself (FLUX_DIR or HF_TOKEN); records assets/example/
-    make gpu-check WEIGHTS=random     no download: full-size FLUX.1-dev from its config, every published setting at threshold 1,
-                                      so that its schedule follows from step numbers alone
-    python -m tests.gpu_check --weights random --tiny      the same on a tiny model, on any device, to see that it runs
+make gpu-check                    FLUX.1-dev itself (FLUX_DIR or HF_TOKEN); records assets/example/
+make gpu-check WEIGHTS=random     no download: full-size FLUX.1-dev from its config, every published setting
+    at threshold 1,
+                                  so that its schedule follows from step numbers alone
+python -m tests.gpu_check --weights random --tiny      the same on a tiny model, on any device, to see that it
+    runs
 """
 
 from __future__ import annotations
@@ -32,7 +34,18 @@ from cache_engine.sites.clock import Clock
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 50
 PROMPT = MODELS["flux-dev"].examples[0]
-HEAD = ("setting", "TFLOPs", "published", "seconds", "published", "faster", "published", "cache MB", "syncs", "schedule")
+HEAD = (
+    "setting",
+    "TFLOPs",
+    "published",
+    "seconds",
+    "published",
+    "faster",
+    "published",
+    "cache MB",
+    "syncs",
+    "schedule",
+)
 
 
 class Setting(NamedTuple):
@@ -52,8 +65,15 @@ def settings() -> list[Setting]:
         preset = json.loads(path.read_text(encoding="utf-8"))
         said = preset.get("published")
         if said and preset["models"] == ["flux-dev"]:
-            found.append(Setting(preset["title"], preset["method"], said["tflops"], said.get("latency_s"),
-                                 said.get("speedup_latency")))
+            found.append(
+                Setting(
+                    preset["title"],
+                    preset["method"],
+                    said["tflops"],
+                    said.get("latency_s"),
+                    said.get("speedup_latency"),
+                )
+            )
     return found
 
 
@@ -86,8 +106,15 @@ def random_pipeline(tiny: bool, kind: str) -> tuple[Any, dict[str, Any]]:
 
     config = dict(MODELS["flux-dev"].config)
     if tiny:
-        config |= dict(num_layers=2, num_single_layers=4, attention_head_dim=16, num_attention_heads=2,
-                       joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8))
+        config |= dict(
+            num_layers=2,
+            num_single_layers=4,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=32,
+            axes_dims_rope=(4, 4, 8),
+        )
     dtype = torch.bfloat16 if kind == "cuda" else torch.float32
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)
@@ -96,14 +123,23 @@ def random_pipeline(tiny: bool, kind: str) -> tuple[Any, dict[str, Any]]:
             transformer = FluxTransformer2DModel(**config).eval()
     finally:
         torch.set_default_dtype(torch.float32)
-    parts: dict[str, Any] = dict.fromkeys(("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
-    pipe = FluxPipeline(scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), transformer=transformer, **parts)
+    parts: dict[str, Any] = dict.fromkeys(
+        ("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    )
+    pipe = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), transformer=transformer, **parts
+    )
     pipe.set_progress_bar_config(disable=True)
     text = 16 if tiny else 512
     side = 128 if tiny else 1024
-    return pipe, dict(prompt_embeds=torch.randn(1, text, config["joint_attention_dim"], device=kind, dtype=dtype),
-                      pooled_prompt_embeds=torch.randn(1, config["pooled_projection_dim"], device=kind, dtype=dtype),
-                      width=side, height=side, num_inference_steps=STEPS, output_type="latent")
+    return pipe, dict(
+        prompt_embeds=torch.randn(1, text, config["joint_attention_dim"], device=kind, dtype=dtype),
+        pooled_prompt_embeds=torch.randn(1, config["pooled_projection_dim"], device=kind, dtype=dtype),
+        width=side,
+        height=side,
+        num_inference_steps=STEPS,
+        output_type="latent",
+    )
 
 
 def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> Measured:
@@ -115,8 +151,13 @@ def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> Measure
         trace, held = session.trace, sum(memory.bytes for memory in session.memory.values())
     assert clock.loop_begins is not None
     assert clock.loop_ends is not None
-    return Measured(clock.loop_ends - clock.loop_begins, "".join(call.mode for call in trace),
-                    sum(call.tflops for call in trace), held, len(syncs))
+    return Measured(
+        clock.loop_ends - clock.loop_begins,
+        "".join(call.mode for call in trace),
+        sum(call.tflops for call in trace),
+        held,
+        len(syncs),
+    )
 
 
 def fits(method: Method) -> bool:
@@ -131,18 +172,45 @@ def with_random_weights(tiny: bool) -> int:
     pipe(**given | {"num_inference_steps": 2})  # kernels are chosen once
     plain = bare(pipe, given, kind)
     baseline = draw(pipe, given, METHODS["baseline"](), kind)
-    rows = [HEAD, ("baseline", f"{baseline.tflops:.2f}", "3726.87", f"{baseline.seconds:.2f}", "42.74", "1.00", "1.00", "0",
-                   baseline.syncs, baseline.schedule)]
+    rows = [
+        HEAD,
+        (
+            "baseline",
+            f"{baseline.tflops:.2f}",
+            "3726.87",
+            f"{baseline.seconds:.2f}",
+            "42.74",
+            "1.00",
+            "1.00",
+            "0",
+            baseline.syncs,
+            baseline.schedule,
+        ),
+    ]
     for one in settings():
         knobs = one.knobs | {"residual_diff_threshold": 1.0}
         if tiny:
             knobs |= {"Fn_compute_blocks": min(one.knobs["Fn_compute_blocks"], 2)}
         found = draw(pipe, given, method_from(knobs), kind)
-        rows.append((one.title, f"{found.tflops:.2f}", f"{one.tflops:.2f}", f"{found.seconds:.2f}", one.seconds or "",
-                     f"{baseline.seconds / found.seconds:.2f}", one.faster or "", f"{found.cache / 2**20:.0f}", found.syncs,
-                     found.schedule))
+        rows.append(
+            (
+                one.title,
+                f"{found.tflops:.2f}",
+                f"{one.tflops:.2f}",
+                f"{found.seconds:.2f}",
+                one.seconds or "",
+                f"{baseline.seconds / found.seconds:.2f}",
+                one.faster or "",
+                f"{found.cache / 2**20:.0f}",
+                found.syncs,
+                found.schedule,
+            )
+        )
     show(rows)
-    print(f"\nengine's own time: {(baseline.seconds - plain) / STEPS * 1000:+.2f} ms a step ({plain:.2f} s without it)")
+    print(
+        f"\nengine's own time: {(baseline.seconds - plain) / STEPS * 1000:+.2f} ms a step ({plain:.2f} s "
+        f"without it)"
+    )
     if kind == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     if tiny:
@@ -160,20 +228,55 @@ def bare(pipe: Any, given: dict[str, Any], kind: str) -> float:
 
 def with_real_weights() -> int:
     """Each published setting on the first example prompt; the last comparison is the page's example."""
-    rows = [("setting", "TFLOPs", "published", "seconds", "published", "faster", "published", "PSNR", "schedule")]
+    rows = [
+        ("setting", "TFLOPs", "published", "seconds", "published", "faster", "published", "PSNR", "schedule")
+    ]
     for one in settings():
         folder = ROOT / "assets" / "example"
-        knobs = [part for name, value in one.knobs.items() if name != "name" for part in ("--set", f"{name}={value}")]
-        code = command(["compare", "--model", "flux-dev", "--prompt", PROMPT, "--seed", "0", "--steps", str(STEPS), "--size",
-                        "1024x1024", "--method", one.knobs["name"], *knobs, "--out", str(folder)])
+        knobs = [
+            part
+            for name, value in one.knobs.items()
+            if name != "name"
+            for part in ("--set", f"{name}={value}")
+        ]
+        code = command(
+            [
+                "compare",
+                "--model",
+                "flux-dev",
+                "--prompt",
+                PROMPT,
+                "--seed",
+                "0",
+                "--steps",
+                str(STEPS),
+                "--size",
+                "1024x1024",
+                "--method",
+                one.knobs["name"],
+                *knobs,
+                "--out",
+                str(folder),
+            ]
+        )
         if code:
             return code
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         side = result["accelerated"]
         psnr = result["psnr_db"]
-        rows.append((one.title, f"{side['tflops']:.2f}", f"{one.tflops:.2f}", f"{side['seconds']['denoise']:.2f}",
-                     one.seconds or "", f"{result['speedup']:.2f}", one.faster or "",
-                     "identical" if psnr is None else f"{psnr:.1f}", side["schedule"]))
+        rows.append(
+            (
+                one.title,
+                f"{side['tflops']:.2f}",
+                f"{one.tflops:.2f}",
+                f"{side['seconds']['denoise']:.2f}",
+                one.seconds or "",
+                f"{result['speedup']:.2f}",
+                one.faster or "",
+                "identical" if psnr is None else f"{psnr:.1f}",
+                side["schedule"],
+            )
+        )
     show(rows)
     print(f"\nrecorded: {ROOT / 'assets' / 'example'}")
     return 0
@@ -192,9 +295,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = device()
     print(f"{found.kind}: {found.name}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
-    print("published: cache-dit's benchmark on one NVIDIA L20, whole pictures timed; here the denoise loop is\n")
+    print(
+        "published: cache-dit's benchmark on one NVIDIA L20, whole pictures timed; here the denoise loop is\n"
+    )
     if found.kind != "cuda" and not options.tiny:
-        print(wrong_torch() or "gpu-check: no CUDA device was found; run it where there is one, or add --tiny.", file=sys.stderr)
+        print(
+            wrong_torch() or "gpu-check: no CUDA device was found; run it where there is one, or add --tiny.",
+            file=sys.stderr,
+        )
         return 2
     try:
         return with_random_weights(options.tiny) if options.weights == "random" else with_real_weights()

@@ -1,7 +1,9 @@
-"""Every method against the plain 50 steps of the embedded model, on prompts whose pairs training never showed. ``make quality``.
+"""Every method against the plain 50 steps of the embedded model, on prompts whose pairs training never
+showed. ``make quality``.
 
-Runs are kept under build/quality/ as they end, so it can be stopped and gone on with; runs of other weights do not count. Likeness
-is measured by as many processes as --workers says; time apart from it, by one process alone. The tables are docs/quality.md.
+Runs are kept under build/quality/ as they end, so it can be stopped and gone on with; runs of other weights
+do not count. Likeness is measured by as many processes as --workers says; time apart from it, by one process
+alone. The tables are docs/quality.md.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ BATCH = 10
 
 
 class Score(NamedTuple):
-    """One picture against the baseline's. psnr_db: None where they are identical. computed: of the first stream's steps."""
+    """One picture against the baseline's. psnr_db: None where they are identical. computed: of the first
+    stream's steps.
+    """
 
     psnr_db: float | None
     ssim: float
@@ -53,7 +57,9 @@ def key(method: Method) -> str:
 
 
 class Store:
-    """Scores and times as json lines, and the baselines' pictures. ``part``: the file that this process writes to."""
+    """Scores and times as json lines, and the baselines' pictures. ``part``: the file that this process
+    writes to.
+    """
 
     def __init__(self, part: str = "all") -> None:
         self.revision = MODELS["tiny"].revision()
@@ -85,7 +91,9 @@ class Store:
         """Of these prompts' pictures under the method, from disk or from runs."""
         name = key(method)
         missing = [number for number in numbers if (name, number) not in self.scores]
-        for some in ([[number] for number in missing] if looks_at_data(method) else [missing] if missing else []):
+        for some in (
+            [[number] for number in missing] if looks_at_data(method) else [missing] if missing else []
+        ):
             pictures, computed, tflops = drawn([request(number) for number in some], method)
             for number, picture in zip(some, pictures, strict=True):
                 likeness = measure(self.baseline(number), picture)
@@ -112,17 +120,29 @@ def looks_at_data(method: Method) -> bool:
 
 
 def drawn(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image], int, float]:
-    """Pictures, computed steps of the first stream and TFLOPs of each, all in one batch: as ``run`` draws them, 1.7 times as fast."""
+    """Pictures, computed steps of the first stream and TFLOPs of each, all in one batch: as ``run`` draws
+    them, 1.7 times as fast.
+    """
     model = loaded("tiny")
     effective = [model.spec.resolve(method.effective(model.spec.resolve(one))) for one in requests]
     first = effective[0]
     plan = method.plan(model.spec.facts(first))
     fresh_scheduler(model)
     generators = [torch.Generator("cpu").manual_seed(one.seed) for one in effective]
-    call = model.spec.call(first) | {"negative_prompt": [one.negative_prompt for one in effective], "generator": generators}
-    with attached(model.pipe, method, plan=lambda facts: plan, costs=costs(first, plan, model.pipe.transformer)) as session:
-        pictures = model.pipe(prompt=[one.prompt for one in effective], num_inference_steps=first.steps, width=first.width,
-                              height=first.height, **call).images
+    call = model.spec.call(first) | {
+        "negative_prompt": [one.negative_prompt for one in effective],
+        "generator": generators,
+    }
+    with attached(
+        model.pipe, method, plan=lambda facts: plan, costs=costs(first, plan, model.pipe.transformer)
+    ) as session:
+        pictures = model.pipe(
+            prompt=[one.prompt for one in effective],
+            num_inference_steps=first.steps,
+            width=first.width,
+            height=first.height,
+            **call,
+        ).images
     trace = session.trace
     computed = sum(one.mode == "C" for one in trace if one.stream == trace[0].stream)
     return pictures, computed, sum(one.tflops for one in trace) / len(pictures)
@@ -152,10 +172,12 @@ def denoise_seconds(asked: RunRequest, method: Method) -> float:
 
 
 def take_times(store: Store, wanted: list[Contender]) -> None:
-    """The median of REPEATS runs over that of as many baselines; some contenders and the baseline take turns."""
+    """The median of REPEATS runs over that of as many baselines; some contenders and the baseline take
+    turns.
+    """
     missing = [one for one in wanted if key(one.method) not in store.times]
     for start in range(0, len(missing), IN_TURN):
-        some = missing[start:start + IN_TURN]
+        some = missing[start : start + IN_TURN]
         methods = [METHODS["baseline"](), *(one.method for one in some)]
         rounds = [[denoise_seconds(request(SEARCHED), method) for method in methods] for _ in range(REPEATS)]
         plain, *own = map(statistics.median, zip(*rounds, strict=True))
@@ -169,15 +191,19 @@ def gather(store: Store, wanted: list[Contender], numbers: range) -> None:
     """Make what scores are missing, some prompts at a time."""
     for start in range(0, len(numbers), BATCH):
         for contender in wanted:
-            store.score(contender.method, numbers[start:start + BATCH])
+            store.score(contender.method, numbers[start : start + BATCH])
         print(f"{min(start + BATCH, len(numbers))} of {len(numbers)} prompts", file=sys.stderr, flush=True)
 
 
 def in_processes(each: list[list[str]]) -> None:
-    """This module again, once for each list of arguments, with one thread each. Raises SystemExit where one fails."""
+    """This module again, once for each list of arguments, with one thread each. Raises SystemExit where one
+    fails.
+    """
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    started = [subprocess.Popen([sys.executable, "-m", "tests.quality", *arguments], cwd=ROOT, env=environment)
-               for arguments in each]
+    started = [
+        subprocess.Popen([sys.executable, "-m", "tests.quality", *arguments], cwd=ROOT, env=environment)
+        for arguments in each
+    ]
     codes = [one.wait() for one in started]  # all of them, whatever the first says
     if any(codes):
         raise SystemExit("quality: a process failed; what was done is kept, so go on with the same command.")
@@ -197,13 +223,22 @@ def main() -> None:
     wanted = list(contenders())
     if options.part:
         place, parts = map(int, options.part.split("/"))
-        gather(Store(options.part.replace("/", "-of-")), wanted, range(SEARCHED + place, SEARCHED + options.prompts, parts))
+        gather(
+            Store(options.part.replace("/", "-of-")),
+            wanted,
+            range(SEARCHED + place, SEARCHED + options.prompts, parts),
+        )
     elif options.times:
         take_times(Store(), wanted)
     else:
         if not options.table:
             parts = range(options.workers)
-            in_processes([["--prompts", str(options.prompts), "--part", f"{place}/{options.workers}"] for place in parts])
+            in_processes(
+                [
+                    ["--prompts", str(options.prompts), "--part", f"{place}/{options.workers}"]
+                    for place in parts
+                ]
+            )
             in_processes([["--times"]])
         write(ROOT / "docs", Store(), wanted)
 

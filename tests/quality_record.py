@@ -1,4 +1,6 @@
-"""What masks would miss, from the surveys of plain runs: thousands of them a second, to start a search with."""
+"""What masks would miss, from the surveys of plain runs: thousands of them a second, to start a search
+with.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,23 @@ from cache_engine.predictors import Taylor
 from cache_engine.survey import Survey, load
 from tests.quality_settings import SEARCHED, STEPS, request
 
-# How much of an error made at a step is left in the end: measured on six training prompts by pushing one step of a plain run, 3 to
-# 13 runs' means. The model mends much of what goes wrong early.
-LEFT = ((0, 0.4), (3, 0.5), (6, 0.6), (10, 0.5), (15, 0.35), (20, 0.3), (26, 0.32), (32, 0.33), (38, 0.36), (43, 0.42), (46, 0.55),
-        (48, 0.75), (49, 1.0))
+# How much of an error made at a step is left in the end: measured on six training prompts by pushing one step
+# of a plain run, 3 to 13 runs' means. The model mends much of what goes wrong early.
+LEFT = (
+    (0, 0.4),
+    (3, 0.5),
+    (6, 0.6),
+    (10, 0.5),
+    (15, 0.35),
+    (20, 0.3),
+    (26, 0.32),
+    (32, 0.33),
+    (38, 0.36),
+    (43, 0.42),
+    (46, 0.55),
+    (48, 0.75),
+    (49, 1.0),
+)
 RESTARTS = 1
 
 
@@ -38,10 +53,14 @@ class Record:
         self.weights = np.diff(sigmas) * np.interp(np.arange(STEPS), *zip(*LEFT))
         self.products: dict[Stack, np.ndarray] = {}
         self.path = folder / "masks.json"
-        self.known: dict[str, list[int]] = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+        self.known: dict[str, list[int]] = (
+            json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+        )
 
     def masks(self, method: Method, count: int) -> Iterator[tuple[int, ...]]:
-        """Two of ``count`` computed steps: by what all steps' errors add up to, and by that and each gap's own."""
+        """Two of ``count`` computed steps: by what all steps' errors add up to, and by that and each gap's
+        own.
+        """
         plan = method.plan(MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0))))
         stack = plan.sites[0] if isinstance(plan.sites[0], Stack) else Stack(0, self.surveys[0].facts.blocks)
         for gaps_too in (False, True):
@@ -52,7 +71,9 @@ class Record:
             yield tuple(self.known[name])
 
     def _alike(self, stack: Stack) -> np.ndarray:
-        """Inner products (steps, steps) of what the stack adds to the guided velocity, as the last layer reads it."""
+        """Inner products (steps, steps) of what the stack adds to the guided velocity, as the last layer
+        reads it.
+        """
         if stack not in self.products:
             total = np.zeros((STEPS, STEPS))
             for survey in self.surveys:
@@ -68,13 +89,19 @@ class Record:
         chance = random.Random(count)
         found: list[tuple[float, tuple[int, ...]]] = []
         for restart in range(RESTARTS):
-            drawn = chance.sample(range(1, STEPS), count - 1) if restart else np.linspace(0, STEPS - 1, count).round().astype(int).tolist()
+            drawn = (
+                chance.sample(range(1, STEPS), count - 1)
+                if restart
+                else np.linspace(0, STEPS - 1, count).round().astype(int).tolist()
+            )
             found.append(judge.climbed(tuple(sorted({0, *drawn}))))
         return min(found)[1]
 
 
 def _judged(predictor: Predictor) -> Predictor:
-    """One whose weights follow from step numbers: dmd's look at the data, so what it falls back to stands in for it."""
+    """One whose weights follow from step numbers: dmd's look at the data, so what it falls back to stands in
+    for it.
+    """
     return Taylor(1, first_difference=3) if predictor.measures else predictor
 
 
@@ -88,13 +115,15 @@ class _Judge:
     def cost(self, mask: tuple[int, ...]) -> float:
         total, own = np.zeros(STEPS), 0.0
         for place in range(len(mask)):
-            known = mask[max(0, place + 1 - self.predictor.keep):place + 1][::-1]
+            known = mask[max(0, place + 1 - self.predictor.keep) : place + 1][::-1]
             missed, error = self._gap(known, mask[place + 1] if place + 1 < len(mask) else STEPS)
             total, own = total + missed, own + error
         return float(total @ self.alike @ total) + (own if self.gaps_too else 0.0)
 
     def _gap(self, known: tuple[int, ...], stop: int) -> tuple[np.ndarray, float]:
-        """What is missed between the newest of ``known`` and ``stop``, as weights of the true values; and its square."""
+        """What is missed between the newest of ``known`` and ``stop``, as weights of the true values; and
+        its square.
+        """
         if (known, stop) not in self._gaps:
             missed = np.zeros(STEPS)
             for step in range(known[0] + 1, stop):

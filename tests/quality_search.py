@@ -1,11 +1,13 @@
-"""The best of DBCache's whole space against the best of ours: one search, one budget, the same prompts, equal TFLOPs.
+"""The best of DBCache's whole space against the best of ours: one search, one budget, the same prompts, equal
+TFLOPs.
 
     python -m tests.quality_search
 
-A mask is first improved on a record: the plain runs' surveys say what each forecast would miss at each step, and this is added up.
-Then real runs on the search's prompts decide: the best masks of every shape, and from the best of these one computed step after
-another is moved. Every evaluation is kept, so it can be stopped and gone on with. What it finds stands in tests/quality_found.json;
-``tests.quality`` scores it on prompts that it never saw.
+A mask is first improved on a record: the plain runs' surveys say what each forecast would miss at each step,
+and this is added up. Then real runs on the search's prompts decide: the best masks of every shape, and from
+the best of these one computed step after another is moved. Every evaluation is kept, so it can be stopped and
+gone on with. What it finds stands in tests/quality_found.json; ``tests.quality`` scores it on prompts that it
+never saw.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ class Shape(NamedTuple):
     knobs: dict[str, Any]
 
     def method(self, mask: str) -> Method:
-        static = {"steps_computation_policy": "static", "residual_diff_threshold": 1.0} if self.knobs["name"] == "dbcache" else {}
+        static = (
+            {"steps_computation_policy": "static", "residual_diff_threshold": 1.0}
+            if self.knobs["name"] == "dbcache"
+            else {}
+        )
         return method_from({**self.knobs, **static, "steps_computation_mask": mask})
 
 
@@ -76,9 +82,16 @@ def affordable(shape: Shape, limit: float) -> int:
 class Search:
     """One space at one limit. ``evaluations``: real ones, each of all the search's prompts."""
 
-    def __init__(self, store: Store, record: Record, space: str, budget: int, evaluations: int,
-                 prompts: int) -> None:
-        self.store, self.record, self.space, self.evaluations, self.prompts = store, record, space, evaluations, prompts
+    def __init__(
+        self, store: Store, record: Record, space: str, budget: int, evaluations: int, prompts: int
+    ) -> None:
+        self.store, self.record, self.space, self.evaluations, self.prompts = (
+            store,
+            record,
+            space,
+            evaluations,
+            prompts,
+        )
         self.limit = tflops(METHODS["dbcache"](residual_diff_threshold=1.0), budget)
         self.name = f"{space}, {budget}"
         self.random = random.Random(self.name)
@@ -91,8 +104,12 @@ class Search:
             found = self.store.score(method, range(self.prompts))
             mean = float(np.mean([100.0 if one.psnr_db is None else one.psnr_db for one in found]))
             self.seen[name] = (mean, method)
-            print(f"{self.name}: {len(self.seen)} of {self.evaluations}: {mean:.2f} dB, {found[0].computed} steps: {name}",
-                  file=sys.stderr, flush=True)
+            print(
+                f"{self.name}: {len(self.seen)} of {self.evaluations}: {mean:.2f} dB, {found[0].computed} "
+                f"steps: {name}",
+                file=sys.stderr,
+                flush=True,
+            )
         return self.seen[name][0]
 
     @property
@@ -132,17 +149,28 @@ class Search:
         return psnr, shape, mask
 
     def _dynamic(self, count: int) -> Iterator[Method]:
-        """Settings whose threshold decides, drawn at random; the threshold is what the surveys say the limit allows."""
+        """Settings whose threshold decides, drawn at random; the threshold is what the surveys say the limit
+        allows.
+        """
         for _ in range(count):
             draw = self.random
-            knobs = dict(max_warmup_steps=draw.choice((1, 2, 4)), warmup_interval=draw.choice((1, 2)),
-                         taylorseer_order=draw.choice((1, 2, 3)), max_continuous_cached_steps=draw.choice((-1, 5, 8)),
-                         predictor=draw.choice(("taylor", "taylor", "dmd")))
+            knobs = dict(
+                max_warmup_steps=draw.choice((1, 2, 4)),
+                warmup_interval=draw.choice((1, 2)),
+                taylorseer_order=draw.choice((1, 2, 3)),
+                max_continuous_cached_steps=draw.choice((-1, 5, 8)),
+                predictor=draw.choice(("taylor", "taylor", "dmd")),
+            )
             low, high = 0.0, 1.0
             for _ in range(12):
                 middle = (low + high) / 2
-                spent = np.mean([simulate(survey, METHODS["dbcache"](**knobs, residual_diff_threshold=middle)).tflops or 0.0
-                                 for survey in self.record.surveys])
+                spent = np.mean(
+                    [
+                        simulate(survey, METHODS["dbcache"](**knobs, residual_diff_threshold=middle)).tflops
+                        or 0.0
+                        for survey in self.record.surveys
+                    ]
+                )
                 low, high = (low, middle) if spent <= self.limit else (middle, high)
             yield METHODS["dbcache"](**knobs, residual_diff_threshold=round(high, 4))
 
@@ -164,10 +192,16 @@ def main() -> None:
         for space in SPACES:
             search = Search(store, record, space, budget, options.evaluations, options.prompts)
             psnr, method = search.best()
-            found[search.name] = {"method": method.described(), "psnr_db": round(psnr, 2), "evaluations": len(search.seen),
-                                  "prompts": options.prompts}
+            found[search.name] = {
+                "method": method.described(),
+                "psnr_db": round(psnr, 2),
+                "evaluations": len(search.seen),
+                "prompts": options.prompts,
+            }
             print(f"{search.name}: {psnr:.2f} dB: {key(method)}", flush=True)
-    FOUND.write_text(json.dumps({"revision": store.revision, "found": found}, indent=1) + "\n", encoding="utf-8")
+    FOUND.write_text(
+        json.dumps({"revision": store.revision, "found": found}, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Tables of README.md that are made from the code; a test keeps them true.
 
-    python -m tests.readme        writes them anew
+python -m tests.readme        writes them anew
 """
 
 from __future__ import annotations
@@ -24,18 +24,29 @@ def methods() -> str:
 
 
 def transformers() -> str:
-    lines = ["| class of diffusers | blocks | what a block carries | grains that fit |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| class of diffusers | blocks | what a block carries | grains that fit |",
+        "| --- | --- | --- | --- |",
+    ]
     for name, one in TRANSFORMERS.items():
         config = defaults(name)
         blocks = " + ".join(str(config[section.length]) for section in one.sections)
-        apart = ["image and text" if len(section.takes) > 1 else "both in one" if place else "one tensor"
-                 for place, section in enumerate(one.sections)]
-        fits = {"stack": True, "module": all(section.outputs for section in one.sections),
-                "token": all(section.tokenwise for section in one.sections),
-                "column": all(section.neurons for section in one.sections)}
+        apart = [
+            "image and text" if len(section.takes) > 1 else "both in one" if place else "one tensor"
+            for place, section in enumerate(one.sections)
+        ]
+        fits = {
+            "stack": True,
+            "module": all(section.outputs for section in one.sections),
+            "token": all(section.tokenwise for section in one.sections),
+            "column": all(section.neurons for section in one.sections),
+        }
         grains = ", ".join(grain for grain, fit in fits.items() if fit)
-        lines.append(f"| `{name}`{' (video)' if one.video else ''} | {blocks} | {', then '.join(dict.fromkeys(apart))} "
-                     f"| {grains} |")
+        lines.append(
+            f"| `{name}`{' (video)' if one.video else ''} | {blocks} | "
+            f"{', then '.join(dict.fromkeys(apart))} "
+            f"| {grains} |"
+        )
     return "\n".join(lines)
 
 

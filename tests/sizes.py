@@ -1,6 +1,6 @@
 """Print every file's size; fail where one is too long to read in one sitting, or would not run on Windows.
 
-    python tests/sizes.py
+python tests/sizes.py
 """
 
 from __future__ import annotations
@@ -16,29 +16,60 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 WANTED, MOST = 150, 250  # lines
 
 POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"}
-POSIX_CALLS = {"fork", "forkpty", "geteuid", "getuid", "killpg", "mkfifo", "setsid", "SIGKILL", "SIGHUP", "SIGALRM"}
+POSIX_CALLS = {
+    "fork",
+    "forkpty",
+    "geteuid",
+    "getuid",
+    "killpg",
+    "mkfifo",
+    "setsid",
+    "SIGKILL",
+    "SIGHUP",
+    "SIGALRM",
+}
 POSIX_PATHS = ("/bin/", "/dev/", "/etc/", "/home/", "/opt/", "/proc/", "/root/", "/tmp", "/usr/", "/var/")
 # A Space is Linux; finds by system; this list.
 POSIX_ALLOWED = {"app/zerogpu.py", "tests/app/spaces.py", "tests/browser.py", "tests/sizes.py"}
 
 
 def sources() -> list[Path]:
-    found = [path for part in PARTS for path in ([ROOT / part] if part.endswith(".py") else (ROOT / part).rglob("*"))]
+    found = [
+        path
+        for part in PARTS
+        for path in ([ROOT / part] if part.endswith(".py") else (ROOT / part).rglob("*"))
+    ]
     return sorted(path for path in found if path.suffix in SUFFIXES and path.is_file())
 
 
 def unportable(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, what) for all that Windows does not have: modules, calls, paths, and text files without an encoding."""
+    """(line, what) for all that Windows does not have: modules, calls, paths, and text files without an
+    encoding.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-            yield from ((node.lineno, f"imports {name}") for name in names if name.split(".")[0] in POSIX_MODULES)
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+            )
+            yield from (
+                (node.lineno, f"imports {name}") for name in names if name.split(".")[0] in POSIX_MODULES
+            )
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.value.id in ("os", "signal") and node.attr in POSIX_CALLS:
                 yield node.lineno, f"uses {node.value.id}.{node.attr}"
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(POSIX_PATHS):
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node.value.startswith(POSIX_PATHS)
+        ):
             yield node.lineno, f"names the path {node.value!r}"
-        if isinstance(node, ast.Call) and reads_text(node) and "encoding" not in {word.arg for word in node.keywords}:
+        if (
+            isinstance(node, ast.Call)
+            and reads_text(node)
+            and "encoding" not in {word.arg for word in node.keywords}
+        ):
             yield node.lineno, "opens a text file without encoding="
 
 

@@ -1,4 +1,6 @@
-"""The Dockerfile, read: nobody builds it here. What it copies is there and enough; its commands and ports are the README's."""
+"""The Dockerfile, read: nobody builds it here. What it copies is there and enough; its commands and ports
+are the README's.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,36 @@ def left_out() -> list[str]:
 
 
 def test_what_it_copies_is_there() -> None:
-    sources = [word for line in instructions("COPY") for word in shlex.split(line)[:-1] if not word.startswith("--")]
+    sources = [
+        word for line in instructions("COPY") for word in shlex.split(line)[:-1] if not word.startswith("--")
+    ]
     assert sources == ["requirements.txt", "."]
-    assert not {"requirements.txt", "app.py", "app", "cache_engine", "assets", "presets", "docs", "README.md"} & set(left_out())
+    assert not {
+        "requirements.txt",
+        "app.py",
+        "app",
+        "cache_engine",
+        "assets",
+        "presets",
+        "docs",
+        "README.md",
+    } & set(left_out())
 
 
 def test_nothing_that_runs_needs_what_is_left_out() -> None:
     files = [ROOT / "app.py", *(ROOT / "app").rglob("*.py"), *(ROOT / "cache_engine").rglob("*.py")]
-    imported = {name.split(".")[0] for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-                for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level
-                             else [alias.name for alias in node.names] if isinstance(node, ast.Import) else [])}
+    imported = {
+        name.split(".")[0]
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    }
     assert "tests" in left_out()
     assert not imported & set(left_out())
 
@@ -52,7 +74,9 @@ def test_port_and_host_are_those_that_the_launcher_reads() -> None:
     assert f":{settings['PORT']}/" in instructions("HEALTHCHECK")[0]
     assert f"-p {settings['PORT']}:{settings['PORT']}" in TEXT
     assert f"hub:{settings['HF_HOME']}" in TEXT
-    assert settings["PATH"].startswith(next(word for line in instructions("RUN") for word in line.split() if word.endswith("/venv")))
+    assert settings["PATH"].startswith(
+        next(word for line in instructions("RUN") for word in line.split() if word.endswith("/venv"))
+    )
 
 
 def test_its_python_is_new_enough() -> None:
@@ -60,6 +84,8 @@ def test_its_python_is_new_enough() -> None:
     (base,) = instructions("FROM")
     assert base.startswith("nvidia/cuda:")
     assert base.endswith("-ubuntu24.04")
-    needed = re.search(r'requires-python = ">=3\.(\d+)', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = re.search(
+        r'requires-python = ">=3\.(\d+)', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
     assert needed
     assert int(needed[1]) <= 12

@@ -17,17 +17,23 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for part in ("app", "cache_engine") for path in (ROOT / part).rglob("*.py")
+    for part in ("app", "cache_engine")
+    for path in (ROOT / part).rglob("*.py")
 }
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
-TORCH_FREE = ("records method recipe quality schedules.* predictors.* session survey replay pixels likeness simulation tradeoff "
-              "model section "
-              "methods.* models.*")
+TORCH_FREE = (
+    "records method recipe quality schedules.* predictors.* session survey replay pixels likeness simulation "
+    "tradeoff "
+    "model section "
+    "methods.* models.*"
+)
 
 
 class Rule(NamedTuple):
-    """``ours``: modules of ``cache_engine`` (None = any); ``theirs``: packages; ``lazy``: inside functions only."""
+    """``ours``: modules of ``cache_engine`` (None = any); ``theirs``: packages; ``lazy``: inside functions
+    only.
+    """
 
     modules: str
     ours: str | None
@@ -44,27 +50,43 @@ RULES = [
     Rule("cache_engine.plans", ""),
     Rule("cache_engine.files", "strict", "pydantic", lazy="PIL"),
     Rule("cache_engine.records", "strict plans files", "pydantic PIL"),
-    Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),  # eigenvalues, and only for who picks it
+    Rule(
+        "cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"
+    ),  # eigenvalues, and only for who picks it
     Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),
     Rule("cache_engine.method", "records registry", "pydantic"),
     Rule("cache_engine.methods.fewer_steps", DOWNWARD + " recipe", "pydantic"),  # its cache is a recipe
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
     Rule("cache_engine.session", "records schedules.* predictors.*"),
     Rule("cache_engine.sites*", "session model records predictors.* sites.*", "torch diffusers"),
-    Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),  # a part of a network: imported inside load()
+    Rule(
+        "cache_engine.models.patch_autoencoder", "", "torch diffusers"
+    ),  # a part of a network: imported inside load()
     Rule("cache_engine.models*", "model placement records models.*", lazy=LOADERS),
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.section", "records"),
     Rule("cache_engine.model", "placement records registry section", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
-    Rule("cache_engine.survey cache_engine.replay cache_engine.pixels cache_engine.likeness "
-         "cache_engine.simulation cache_engine.tradeoff", TORCH_FREE, "numpy"),
+    Rule(
+        "cache_engine.survey cache_engine.replay cache_engine.pixels cache_engine.likeness "
+        "cache_engine.simulation cache_engine.tradeoff",
+        TORCH_FREE,
+        "numpy",
+    ),
     Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
-    Rule("cache_engine.metrics* cache_engine.metric", TORCH_FREE + " metric metrics.* registry devices", "numpy",
-         lazy=LOADERS + " torchvision torchmetrics"),
-    Rule("cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder cache_engine.benchmark.table "
-         "cache_engine.benchmark.settings cache_engine.benchmark.outcome",
-         TORCH_FREE + " benchmark.*", "pydantic"),
+    Rule(
+        "cache_engine.metrics* cache_engine.metric",
+        TORCH_FREE + " metric metrics.* registry devices",
+        "numpy",
+        lazy=LOADERS + " torchvision torchmetrics",
+    ),
+    Rule(
+        "cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder "
+        "cache_engine.benchmark.table "
+        "cache_engine.benchmark.settings cache_engine.benchmark.outcome",
+        TORCH_FREE + " benchmark.*",
+        "pydantic",
+    ),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage ray huggingface_hub tqdm"),
     Rule("app.views app.share", "", "PIL"),
     Rule("app.py", "", "spaces"),
@@ -89,7 +111,7 @@ def walk(node: ast.AST, package: str, *, lazy: bool, typing: bool) -> Iterator[I
     if isinstance(node, ast.Import):
         yield from (Import(alias.name, lazy, typing, node.lineno) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        parents = package.split(".")[:1 - node.level or None] if node.level else []
+        parents = package.split(".")[: 1 - node.level or None] if node.level else []
         base = ".".join([*parents, *filter(None, [node.module])])
         for alias in node.names:  # `from .x import y`: y may be a module itself
             inner = f"{base}.{alias.name}"
@@ -127,15 +149,23 @@ def package_of(patterns: str) -> str:
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_only_what_its_part_may(name: str) -> None:
     rule = next(rule for rule in RULES if matches(name, rule.modules))
-    faults = [f"{MODULES[name].relative_to(ROOT).as_posix()}:{found.line} imports {found.module}"
-              for found in imports(name) if not allowed(name, found, rule)]
+    faults = [
+        f"{MODULES[name].relative_to(ROOT).as_posix()}:{found.line} imports {found.module}"
+        for found in imports(name)
+        if not allowed(name, found, rule)
+    ]
     assert not faults, "\n".join(faults)
 
 
 def test_no_cycles() -> None:
-    graph = {name: {found.module for found in imports(name) if found.module in MODULES and not found.typing} - {name}
-             for name in MODULES}
-    graph["cache_engine"] = set()  # the front door hands out names on demand: importing it imports nothing below
+    graph = {
+        name: {found.module for found in imports(name) if found.module in MODULES and not found.typing}
+        - {name}
+        for name in MODULES
+    }
+    graph["cache_engine"] = (
+        set()
+    )  # the front door hands out names on demand: importing it imports nothing below
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -145,22 +175,44 @@ def test_no_cycles() -> None:
 def run_fresh(code: str, folder: Path) -> str:
     """What a new interpreter prints for ``code``, run in an empty folder that is also its home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
-    places = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    ran = subprocess.run([sys.executable, "-c", code], cwd=folder, env=kept | places, capture_output=True, text=True,
-                         encoding="utf-8")
+    places = {
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(folder),
+        "USERPROFILE": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=kept | places,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
-@pytest.mark.parametrize(("code", "unwanted"), [
-    ("import cache_engine", HEAVY | {"gradio", "numpy", "skimage"}),
-    ("from cache_engine import METHODS, MODELS, RunRequest, compare\nlist(METHODS), list(MODELS)", HEAVY | {"gradio"}),
-    ("import cache_engine.simulation" if "cache_engine.simulation" in MODULES else "import cache_engine.session", HEAVY),
-    ("import cache_engine.quality", HEAVY),
-    ("import cache_engine.recipe", HEAVY),
-    ("import app", HEAVY),
-    ("from app import build_page\nbuild_page()", HEAVY),
-])
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        ("import cache_engine", HEAVY | {"gradio", "numpy", "skimage"}),
+        (
+            "from cache_engine import METHODS, MODELS, RunRequest, compare\nlist(METHODS), list(MODELS)",
+            HEAVY | {"gradio"},
+        ),
+        (
+            "import cache_engine.simulation"
+            if "cache_engine.simulation" in MODULES
+            else "import cache_engine.session",
+            HEAVY,
+        ),
+        ("import cache_engine.quality", HEAVY),
+        ("import cache_engine.recipe", HEAVY),
+        ("import app", HEAVY),
+        ("from app import build_page\nbuild_page()", HEAVY),
+    ],
+)
 def test_nothing_heavy_and_nothing_written_on_import(code: str, unwanted: set[str], tmp_path: Path) -> None:
     loaded = set(run_fresh(f"import sys\n{code}\nprint(*sys.modules)", tmp_path).split())
     assert not loaded & unwanted

@@ -1,6 +1,8 @@
-"""What a tune is worth: held against a whole grid of real runs, and against prompts that it never saw. Part of ``make what-if``.
+"""What a tune is worth: held against a whole grid of real runs, and against prompts that it never saw. Part
+of ``make what-if``.
 
-Writes docs/tune.md. What was run is kept under build/tune/ (see tests/tune_grid.py), so it can be stopped and gone on with at any time.
+Writes docs/tune.md. What was run is kept under build/tune/ (see tests/tune_grid.py), so it can be stopped and
+gone on with at any time.
 """
 
 from __future__ import annotations
@@ -31,15 +33,36 @@ def arguments(floor: float, steps: int) -> list[str]:
     out = folder_of(floor, steps)
     for name, prompts in (("tuned", TUNED), ("accepted", ACCEPTED)):
         (out.parent / f"{name}.txt").write_text("\n".join(prompts) + "\n", encoding="utf-8")
-    return ["tune", "--model", "tiny", "--steps", str(steps), "--seed", str(SEED), "--prompts", str(out.parent / "tuned.txt"),
-            "--accept", str(out.parent / "accepted.txt"), "--min-psnr", str(floor), "--out", str(out)]
+    return [
+        "tune",
+        "--model",
+        "tiny",
+        "--steps",
+        str(steps),
+        "--seed",
+        str(SEED),
+        "--prompts",
+        str(out.parent / "tuned.txt"),
+        "--accept",
+        str(out.parent / "accepted.txt"),
+        "--min-psnr",
+        str(floor),
+        "--out",
+        str(out),
+    ]
 
 
 def in_processes(workers: int, more: list[str]) -> None:
     """The grid's runs, by so many processes with one thread each. Raises SystemExit where one fails."""
     environment: dict[str, Any] = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    started = [subprocess.Popen([sys.executable, "-m", "tests.tune", "--part", f"{place}/{workers}", *more], cwd=ROOT, env=environment)
-               for place in range(workers)]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.tune", "--part", f"{place}/{workers}", *more],
+            cwd=ROOT,
+            env=environment,
+        )
+        for place in range(workers)
+    ]
     codes = [one.wait() for one in started]  # all of them, whatever the first says
     if any(codes):
         raise SystemExit("tune: a process failed; what was done is kept, so go on with the same command.")

@@ -1,9 +1,10 @@
-"""A whole grid of real runs on the embedded model, against which tunes are measured. Run by ``python -m tests.tune``.
+"""A whole grid of real runs on the embedded model, against which tunes are measured. Run by ``python -m
+tests.tune``.
 
-Runs are kept under build/tune/ as they end, so it can be stopped and gone on with at any time; runs of other weights do not count.
-A run tells what a setting would do that was not run: held against the changes that the run itself measured, a setting that decides
-every call alike, and predicts alike, is the same run, bit for bit. It is then drawn once (two of a prompt are drawn all the same, and
-have to be equal).
+Runs are kept under build/tune/ as they end, so it can be stopped and gone on with at any time; runs of other
+weights do not count. A run tells what a setting would do that was not run: held against the changes that the
+run itself measured, a setting that decides every call alike, and predicts alike, is the same run, bit for
+bit. It is then drawn once (two of a prompt are drawn all the same, and have to be equal).
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ BUILD = ROOT / "build" / "tune"
 SEED = 2600
 STEPS = (28, 50)
 # 300 settings: a tune's own ranges, thinned; and beside them the plain model with fewer steps.
-VARY = {"Fn_compute_blocks": "1, 4", "max_warmup_steps": "2, 4", "max_continuous_cached_steps": "2, 4, 6, 10, -1",
-        "residual_diff_threshold": "0.08, 0.16, 0.32, 0.5, 1", "taylorseer_order": "0..2"}
+VARY = {
+    "Fn_compute_blocks": "1, 4",
+    "max_warmup_steps": "2, 4",
+    "max_continuous_cached_steps": "2, 4, 6, 10, -1",
+    "residual_diff_threshold": "0.08, 0.16, 0.32, 0.5, 1",
+    "taylorseer_order": "0..2",
+}
 TWICE = 2  # settings of a prompt that are drawn though a run stands for them
 Change = dict[tuple[int, str], float | None]  # by step and stream
 
@@ -55,10 +61,14 @@ class Ran(NamedTuple):
         return IDENTICAL if self.psnr_db is None else self.psnr_db
 
     def stands_for(self, method: Method, facts: ModelFacts) -> bool:
-        """Whether a run of ``method`` would be this run: on the changes that were measured here, it decides every call alike."""
+        """Whether a run of ``method`` would be this run: on the changes that were measured here, it decides
+        every call alike.
+        """
         if prediction(method) != prediction(self.method) or type(method).effective is not Method.effective:
             return method == self.method
-        walked = walk(method.plan(facts), facts.steps, facts.streams, lambda call: self.changes[call.step, call.stream])  # type: ignore[arg-type]
+        walked = walk(
+            method.plan(facts), facts.steps, facts.streams, lambda call: self.changes[call.step, call.stream]
+        )  # type: ignore[arg-type]
         return schedules_of(walked.trace) == self.schedules
 
 
@@ -73,7 +83,11 @@ def settings(steps: int) -> list[Method]:
 
 def path_of(asked: RunRequest) -> Path:
     """The runs of one request; its baseline's picture and survey lie beside it."""
-    return BUILD / MODELS["tiny"].revision() / f"{hashlib.sha256(asked.model_dump_json().encode()).hexdigest()[:16]}.jsonl"
+    return (
+        BUILD
+        / MODELS["tiny"].revision()
+        / f"{hashlib.sha256(asked.model_dump_json().encode()).hexdigest()[:16]}.jsonl"
+    )
 
 
 class Grid:
@@ -105,7 +119,11 @@ class Grid:
     @property
     def twice(self) -> list[Ran]:
         """Those for which an earlier run would have stood."""
-        return [one for place, one in enumerate(self.runs) if any(other.stands_for(one.method, self.facts) for other in self.runs[:place])]
+        return [
+            one
+            for place, one in enumerate(self.runs)
+            if any(other.stands_for(one.method, self.facts) for other in self.runs[:place])
+        ]
 
     def fill(self, methods: Iterable[Method]) -> None:
         """Make the runs that are missing."""
@@ -129,15 +147,29 @@ class Grid:
         return self.runs[-1]
 
 
-def _line(method: Method, psnr_db: float | None, trace: Sequence[StepTrace], image: Image.Image) -> dict[str, Any]:
-    return {"method": method.described(), "psnr_db": psnr_db, "tflops": sum(call.tflops for call in trace),
-            "schedules": schedules_of(trace), "changes": [[call.step, call.stream, call.change] for call in trace],
-            "digest": hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()[:16]}
+def _line(
+    method: Method, psnr_db: float | None, trace: Sequence[StepTrace], image: Image.Image
+) -> dict[str, Any]:
+    return {
+        "method": method.described(),
+        "psnr_db": psnr_db,
+        "tflops": sum(call.tflops for call in trace),
+        "schedules": schedules_of(trace),
+        "changes": [[call.step, call.stream, call.change] for call in trace],
+        "digest": hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()[:16],
+    }
 
 
 def _read(line: dict[str, Any]) -> Ran:
     changes = {(step, stream): change for step, stream, change in line["changes"]}
-    return Ran(method_from(line["method"]), line["psnr_db"], line["tflops"], line["schedules"], changes, line["digest"])
+    return Ran(
+        method_from(line["method"]),
+        line["psnr_db"],
+        line["tflops"],
+        line["schedules"],
+        changes,
+        line["digest"],
+    )
 
 
 def _lines(path: Path) -> Iterable[dict[str, Any]]:
@@ -155,7 +187,11 @@ def gather(part: tuple[int, int], prompts: int, steps: Sequence[int]) -> None:
         for number in range(part[0], prompts, part[1]):
             grid = Grid(number, count)
             grid.fill(settings(count))
-            print(f"grid: prompt {number + 1} of {prompts}, {count} steps: {len(grid.runs)} runs", file=sys.stderr, flush=True)
+            print(
+                f"grid: prompt {number + 1} of {prompts}, {count} steps: {len(grid.runs)} runs",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def whole(steps: int) -> list[tuple[Grid, dict[Method, Ran]]]:

@@ -1,4 +1,6 @@
-"""A tune held against a grid of real runs: what it finds with how many, what chance finds, and which cliffs it marks. No run is made."""
+"""A tune held against a grid of real runs: what it finds with how many, what chance finds, and which cliffs
+it marks. No run is made.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Figures(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """A replayed tune. path: TFLOPs of the best setting so far after each of its runs (inf: none reaches the goal yet)."""
+    """A replayed tune. path: TFLOPs of the best setting so far after each of its runs (inf: none reaches the
+    goal yet).
+    """
 
     path: tuple[float, ...]
     best: Method | None
@@ -39,7 +43,12 @@ def candidates_of(methods: Sequence[Method], surveys: Sequence[Survey]) -> tuple
     return tuple(found)
 
 
-def tuned(floor: float, candidates: tuple[Candidate, ...], surveys: Sequence[Survey], real: Callable[[Method], Figures]) -> Tuned:
+def tuned(
+    floor: float,
+    candidates: tuple[Candidate, ...],
+    surveys: Sequence[Survey],
+    real: Callable[[Method], Figures],
+) -> Tuned:
     """The tune's own search, each of its runs looked up."""
     search = search_of(Goal(value=floor), candidates, surveys)
     path: list[float] = []
@@ -69,11 +78,15 @@ def needed_by_chance(settings: int, good: int) -> int:
 def found_by_chance(tflops: Sequence[float], runs: int) -> float:
     """Median of the least compute among so many settings drawn at random (inf: none reaches the goal)."""
     ordered = sorted(tflops)
-    return next(value for place, value in enumerate(ordered, 1) if missed_by_chance(len(ordered), place, runs) <= 0.5)
+    return next(
+        value for place, value in enumerate(ordered, 1) if missed_by_chance(len(ordered), place, runs) <= 0.5
+    )
 
 
 class Cliffs(NamedTuple):
-    """Among settings above the floor: those with a neighbour below floor - 2 dB, those that are marked, and both."""
+    """Among settings above the floor: those with a neighbour below floor - 2 dB, those that are marked, and
+    both.
+    """
 
     above: int
     real: int
@@ -81,16 +94,28 @@ class Cliffs(NamedTuple):
     both: int
 
 
-def cliffs(floor: float, found: Tuned, asked: Sequence[Method], methods: Sequence[Method], vary: space.Ranges,
-           real: Callable[[Method], float], seen: Callable[[Method, Method], float], checked: int = CHECKED) -> Cliffs:
-    """Of the settings that are asked about. real: dB that a setting holds.  seen: (setting, its neighbour) -> dB of the neighbour that a
-    tune would measure."""
+def cliffs(
+    floor: float,
+    found: Tuned,
+    asked: Sequence[Method],
+    methods: Sequence[Method],
+    vary: space.Ranges,
+    real: Callable[[Method], float],
+    seen: Callable[[Method, Method], float],
+    checked: int = CHECKED,
+) -> Cliffs:
+    """Of the settings that are asked about. real: dB that a setting holds.  seen: (setting, its neighbour) ->
+    dB of the neighbour that a tune would measure.
+    """
     counts = [0, 0, 0, 0]
     for method in asked:
         if real(method) < floor:
             continue
         falls = any(real(one) < floor - EDGE for one in space.neighbours(method, vary, methods))
-        marked = any(seen(method, one) < floor - EDGE for one in around(method, vary, found.candidates, found.believed)[:checked])
+        marked = any(
+            seen(method, one) < floor - EDGE
+            for one in around(method, vary, found.candidates, found.believed)[:checked]
+        )
         for place, holds in enumerate((True, falls, marked, falls and marked)):
             counts[place] += holds
     return Cliffs(*counts)

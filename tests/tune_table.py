@@ -50,8 +50,9 @@ class Real:
 
 
 class Found(NamedTuple):
-    """One prompt's tune against its grid. share: of the plain run's compute, the grid's best.  after, chance: compute over the grid's best
-    with RUNS runs; inf: the goal is not reached."""
+    """One prompt's tune against its grid. share: of the plain run's compute, the grid's best.  after, chance:
+    compute over the grid's best with RUNS runs; inf: the goal is not reached.
+    """
 
     needed: int | None
     chance_needed: int
@@ -72,9 +73,15 @@ def found(real: Real, floor: float, alone: bool) -> Found | None:
     made = tuned(floor, real.candidates[alone], [survey], real.figures)
     good = sum(tflops <= WITHIN * best for tflops in reach)
     path = made.path[:RUNS]
-    return Found(needed(made.path, best), needed_by_chance(len(methods), good), 1 - missed_by_chance(len(methods), good, RUNS),
-                 best / (survey.call_tflops * survey.facts.steps * len(survey.facts.streams)), path[-1] / best if path else inf,
-                 found_by_chance([*reach, *[inf] * (len(methods) - len(reach))], RUNS) / best, made)
+    return Found(
+        needed(made.path, best),
+        needed_by_chance(len(methods), good),
+        1 - missed_by_chance(len(methods), good, RUNS),
+        best / (survey.call_tflops * survey.facts.steps * len(survey.facts.streams)),
+        path[-1] / best if path else inf,
+        found_by_chance([*reach, *[inf] * (len(methods) - len(reach))], RUNS) / best,
+        made,
+    )
 
 
 def runs_of(number: float | None) -> str:
@@ -94,36 +101,53 @@ def needs(reals: Sequence[Real]) -> Iterator[str]:
             if not each:
                 continue
             counts = [inf if one.needed is None else one.needed for one in each]
-            yield (f"| {reals[0].grid.facts.steps} | {name} | {floor} dB | {statistics.median(one.share for one in each):.0%} "
-                   f"| {runs_of(statistics.median(counts))} | {', '.join(runs_of(count) for count in counts)} "
-                   f"| {statistics.median(one.chance_needed for one in each):g} "
-                   f"| {sum(count <= RUNS for count in counts)} of {len(each)} | {statistics.mean(one.chance_share for one in each):.0%} "
-                   f"| {over([one.after for one in each])} | {over([one.chance for one in each])} |")
+            yield (
+                f"| {reals[0].grid.facts.steps} | {name} | {floor} dB | "
+                f"{statistics.median(one.share for one in each):.0%} "
+                f"| {runs_of(statistics.median(counts))} | {', '.join(runs_of(count) for count in counts)} "
+                f"| {statistics.median(one.chance_needed for one in each):g} "
+                f"| {sum(count <= RUNS for count in counts)} of {len(each)} | "
+                f"{statistics.mean(one.chance_share for one in each):.0%} "
+                f"| {over([one.after for one in each])} | {over([one.chance for one in each])} |"
+            )
 
 
-def edges(reals: Sequence[Real], methods: Sequence[Method], floor: float) -> tuple[Cliffs, Cliffs, Cliffs | None]:
-    """Each prompt for itself, all settings and then the one that its tune found; and the prompts as one tuning set, less those that
-    the rule was chosen on."""
+def edges(
+    reals: Sequence[Real], methods: Sequence[Method], floor: float
+) -> tuple[Cliffs, Cliffs, Cliffs | None]:
+    """Each prompt for itself, all settings and then the one that its tune found; and the prompts as one
+    tuning set, less those that the rule was chosen on.
+    """
     vary = space.ranges("dbcache", VARY)
     each, own = Cliffs(0, 0, 0, 0), Cliffs(0, 0, 0, 0)
     for real in reals:
         made = found(real, floor, False)
         if made is None:
             continue
-        closeness, seen = (lambda one, real=real: real.runs[one].closeness), (lambda _, near, real=real: real.runs[near].closeness)
+        closeness, seen = (
+            (lambda one, real=real: real.runs[one].closeness),
+            (lambda _, near, real=real: real.runs[near].closeness),
+        )
         each = added(each, cliffs(floor, made.tuned, methods, methods, vary, closeness, seen))
         best = [made.tuned.best] if made.tuned.best else []
         own = added(own, cliffs(floor, made.tuned, best, methods, vary, closeness, seen))
     return each, own, _together(reals[CHOSEN_ON:], methods, floor, vary)
 
 
-def _together(reals: Sequence[Real], methods: Sequence[Method], floor: float, vary: space.Ranges) -> Cliffs | None:
+def _together(
+    reals: Sequence[Real], methods: Sequence[Method], floor: float, vary: space.Ranges
+) -> Cliffs | None:
     """As one tuning set."""
     if len(reals) <= 1:
         return None
     held = {one: min(real.runs[one].closeness for real in reals) for one in methods}
     surveys = [real.grid.survey for real in reals]
-    made = tuned(floor, candidates_of(methods, surveys), surveys, lambda one: Figures(held[one], reals[0].runs[one].tflops))
+    made = tuned(
+        floor,
+        candidates_of(methods, surveys),
+        surveys,
+        lambda one: Figures(held[one], reals[0].runs[one].tflops),
+    )
 
     def seen(method: Method, near: Method) -> float:
         hardest = sorted(reals, key=lambda real: real.runs[method].closeness)[:HARDEST]
@@ -139,16 +163,26 @@ def added(one: Cliffs, other: Cliffs) -> Cliffs:
 def edge_lines(reals: Sequence[Real], methods: Sequence[Method]) -> Iterator[str]:
     for floor in FLOORS:
         each, own, together = edges(reals, methods, floor)
-        for what, one in (("each prompt for itself, every setting above the floor", each), ("each prompt's tune, its best alone", own),
-                          (f"prompts {CHOSEN_ON + 1} to {len(reals)} as one tuning set, every setting above the floor", together)):
+        for what, one in (
+            ("each prompt for itself, every setting above the floor", each),
+            ("each prompt's tune, its best alone", own),
+            (
+                f"prompts {CHOSEN_ON + 1} to {len(reals)} as one tuning set, every setting above the floor",
+                together,
+            ),
+        ):
             if one is not None:
-                yield (f"| {reals[0].grid.facts.steps} | {floor} dB | {what} | {one.above} | {one.real} | {one.marked} "
-                       f"| {one.real - one.both} | {one.marked - one.both} |")
+                yield (
+                    f"| {reals[0].grid.facts.steps} | {floor} dB | {what} | {one.above} | {one.real} | "
+                    f"{one.marked} "
+                    f"| {one.real - one.both} | {one.marked - one.both} |"
+                )
 
 
 def accepted(floor: float, steps: int) -> tuple[str, Path, Path] | None:
-    """The line of one whole tune, and its worst pair: the plain picture and the setting's. None where it was not made. Where nothing held
-    on the acceptance prompts: what came closest."""
+    """The line of one whole tune, and its worst pair: the plain picture and the setting's. None where it was
+    not made. Where nothing held on the acceptance prompts: what came closest.
+    """
     path = folder_of(floor, steps) / "result.json"
     if not path.is_file():
         return None
@@ -159,10 +193,15 @@ def accepted(floor: float, steps: int) -> tuple[str, Path, Path] | None:
     worst = Path(beyond["worst_picture"])
     near = min(best["neighbours"], key=lambda one: one["psnr_db"], default=None)
     margin = "no neighbour differs" if near is None else f"{near['psnr_db']:.1f} dB with `{near['recipe']}`"
-    line = (f"| {floor} dB | `{best['recipe']}`{'' if found['best'] else ' (none held; this came closest)'} "
-            f"| {best['expected']['compute_ratio']:.2f}x | {len(found['verified'])}, {len(tried)} | {tuning['worst_db']:.1f} dB "
-            f"| {beyond['share_above']:.0%} of {beyond['prompts']} | {beyond['percentile_5_db']:.1f} dB | {beyond['worst_db']:.1f} dB "
-            f"({ACCEPTED[int(worst.stem) - len(TUNED)]}) | {margin} | {'on the edge' if best['on_the_edge'] else 'no'} |")
+    line = (
+        f"| {floor} dB | `{best['recipe']}`{'' if found['best'] else ' (none held; this came closest)'} "
+        f"| {best['expected']['compute_ratio']:.2f}x | {len(found['verified'])}, {len(tried)} | "
+        f"{tuning['worst_db']:.1f} dB "
+        f"| {beyond['share_above']:.0%} of {beyond['prompts']} | {beyond['percentile_5_db']:.1f} dB | "
+        f"{beyond['worst_db']:.1f} dB "
+        f"({ACCEPTED[int(worst.stem) - len(TUNED)]}) | {margin} | "
+        f"{'on the edge' if best['on_the_edge'] else 'no'} |"
+    )
     return line, path.parent / "images" / "C0_Q0_NONE" / worst.name, worst
 
 
@@ -189,14 +228,32 @@ def write(folder: Path, steps: Sequence[int]) -> None:
         need += needs(reals)
         edge += edge_lines(reals, methods)
         runs, twice = sum(len(real.grid.runs) for real in reals), sum(len(real.grid.twice) for real in reals)
-        drawn.append(f"{count} steps: {len(methods)} settings x {len(reals)} prompts, {runs} of them drawn, {twice} twice over")
+        drawn.append(
+            f"{count} steps: {len(methods)} settings x {len(reals)} prompts, {runs} of them drawn, {twice} "
+            f"twice over"
+        )
     whole_tunes = [one for floor, count in TUNES if (one := accepted(floor, count))]
     if whole_tunes:
         side_by_side([one[1:] for one in whole_tunes]).save(folder / "tune-worst.png", optimize=True)
     page = (Path(__file__).parent / "tune_page.md").read_text(encoding="utf-8")
     folder.mkdir(exist_ok=True)
-    (folder / "tune.md").write_text(page.format(
-        revision=MODELS["tiny"].revision(), drawn="; ".join(drawn), needs="\n".join(need), edges="\n".join(edge), runs=RUNS, edge=EDGE,
-        checked=CHECKED, hardest=HARDEST, chosen_on=CHOSEN_ON, tuned=len(TUNED), accepted=len(ACCEPTED), steps=TUNES[0][1],
-        tunes="\n".join(one[0] for one in whole_tunes), vary="; ".join(f"{name} {values}" for name, values in VARY.items())),
-        encoding="utf-8", newline="\n")
+    (folder / "tune.md").write_text(
+        page.format(
+            revision=MODELS["tiny"].revision(),
+            drawn="; ".join(drawn),
+            needs="\n".join(need),
+            edges="\n".join(edge),
+            runs=RUNS,
+            edge=EDGE,
+            checked=CHECKED,
+            hardest=HARDEST,
+            chosen_on=CHOSEN_ON,
+            tuned=len(TUNED),
+            accepted=len(ACCEPTED),
+            steps=TUNES[0][1],
+            tunes="\n".join(one[0] for one in whole_tunes),
+            vary="; ".join(f"{name} {values}" for name, values in VARY.items()),
+        ),
+        encoding="utf-8",
+        newline="\n",
+    )

@@ -1,7 +1,9 @@
-"""What the what-if is worth: real runs on the embedded model against their forecasts. ``make what-if``; table in docs/what-if.md.
+"""What the what-if is worth: real runs on the embedded model against their forecasts. ``make what-if``; table
+in docs/what-if.md.
 
-Runs are kept under build/what-if/ as they end, so it can be stopped and gone on with at any time; runs of other weights do not
-count. First the likeness is calibrated on prompts and settings of its own, then it is scored on others. More processes (--part) help.
+Runs are kept under build/what-if/ as they end, so it can be stopped and gone on with at any time; runs of
+other weights do not count. First the likeness is calibrated on prompts and settings of its own, then it is
+scored on others. More processes (--part) help.
 """
 
 from __future__ import annotations
@@ -33,25 +35,45 @@ from cache_engine.tuning.space import FRACTION, USUAL, ranges
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "what-if"
-# Pairs of thing and background that the model never saw, drawn once (seed 2026); nothing was fitted or looked at on them.
+# Pairs of thing and background that the model never saw, drawn once (seed 2026); nothing was fitted or looked
+# at on them.
 SCORED = (
-    "on a green background, a small donut on the bottom", "top, fox, black background", "big cupcake, middle, pink",
-    "on a green background, a huge ladybug at the bottom", "a medium green cactus at the left, gray background",
-    "on a gray background, a medium banana at the bottom left", "a tiny pig at the bottom of a pink background",
-    "a big heart on a red background, top", "huge panda, bottom right, blue", "on a white background, a rocket on the bottom left")
+    "on a green background, a small donut on the bottom",
+    "top, fox, black background",
+    "big cupcake, middle, pink",
+    "on a green background, a huge ladybug at the bottom",
+    "a medium green cactus at the left, gray background",
+    "on a gray background, a medium banana at the bottom left",
+    "a tiny pig at the bottom of a pink background",
+    "a big heart on a red background, top",
+    "huge panda, bottom right, blue",
+    "on a white background, a rocket on the bottom left",
+)
 # The likeness is fitted on these, and every choice in it was made on them.
 CALIBRATING = (
-    "a banana on a purple background", "a small blue whale at the bottom of a yellow background",
-    "white background, car, left", "a big green tree on an orange background", "a little pig in the middle of a black background",
-    "a large heart on the right of a green background", "a large red strawberry on a white background",
-    "a small fox on the left of a green background", "blue background, turtle, bottom right",
-    "a happy dog in the middle of a purple background", "a tiny yellow star on the top of a black background",
-    "on a pink background, a big cactus", "a rocket on the right of a gray background", "a pumpkin on a blue background",
-    "orange background, small owl, top left", "a huge house on a yellow background")
+    "a banana on a purple background",
+    "a small blue whale at the bottom of a yellow background",
+    "white background, car, left",
+    "a big green tree on an orange background",
+    "a little pig in the middle of a black background",
+    "a large heart on the right of a green background",
+    "a large red strawberry on a white background",
+    "a small fox on the left of a green background",
+    "blue background, turtle, bottom right",
+    "a happy dog in the middle of a purple background",
+    "a tiny yellow star on the top of a black background",
+    "on a pink background, a big cactus",
+    "a rocket on the right of a gray background",
+    "a pumpkin on a blue background",
+    "orange background, small owl, top left",
+    "a huge house on a yellow background",
+)
 
 
 class Case(NamedTuple):
-    """One real run. ``kind``: random, static, or wide: as a tune draws it, which may be far from the baseline."""
+    """One real run. ``kind``: random, static, or wide: as a tune draws it, which may be far from the
+    baseline.
+    """
 
     kind: str
     number: int
@@ -64,8 +86,12 @@ class Case(NamedTuple):
         return RunRequest(model="tiny", prompt=self.prompt, seed=self.seed, steps=self.steps)
 
 
-def cases(prompts: tuple[str, ...], seed: int, steps: tuple[int, ...], settings: int, static: int) -> Iterator[Case]:
-    """Each prompt and step count with its own settings. The prompts take turns, so that a part of the runs covers them alike."""
+def cases(
+    prompts: tuple[str, ...], seed: int, steps: tuple[int, ...], settings: int, static: int
+) -> Iterator[Case]:
+    """Each prompt and step count with its own settings. The prompts take turns, so that a part of the runs
+    covers them alike.
+    """
     for number in range(settings):
         for place, prompt in enumerate(prompts):
             for count in steps:
@@ -75,19 +101,31 @@ def cases(prompts: tuple[str, ...], seed: int, steps: tuple[int, ...], settings:
 
 
 def setting(case: Case, survey: Survey) -> Method:
-    """A DBCache setting drawn from the case's own seed: the threshold from the changes that were recorded, or one that is fixed."""
+    """A DBCache setting drawn from the case's own seed: the threshold from the changes that were recorded,
+    or one that is fixed.
+    """
     draw = random.Random(repr(case))
     blocks, steps = survey.facts.blocks, survey.facts.steps
     if case.kind == "wide":
-        return DBCache(**{name: draw.choice(found) for name, found in ranges("dbcache", USUAL).items() if name != FRACTION})
+        return DBCache(
+            **{
+                name: draw.choice(found)
+                for name, found in ranges("dbcache", USUAL).items()
+                if name != FRACTION
+            }
+        )
     front = draw.randint(1, blocks - 1)
     warmup = draw.randint(1, 8)
     knobs: dict[str, Any] = dict(
-        Fn_compute_blocks=front, Bn_compute_blocks=draw.choice((0, 0, 0, draw.randint(0, blocks - 1 - front))),
-        max_warmup_steps=warmup, warmup_interval=draw.choice((1, 1, 1, 2, 3)),
+        Fn_compute_blocks=front,
+        Bn_compute_blocks=draw.choice((0, 0, 0, draw.randint(0, blocks - 1 - front))),
+        max_warmup_steps=warmup,
+        warmup_interval=draw.choice((1, 1, 1, 2, 3)),
         max_cached_steps=draw.choice((-1, -1, -1, draw.randint(3, steps // 2))),
-        max_continuous_cached_steps=draw.choice((-1, draw.randint(1, 8))), taylorseer_order=draw.choice((0, 1, 1, 2)),
-        streak_rule=draw.choice(("1.5.3", "1.5.3", "before")))
+        max_continuous_cached_steps=draw.choice((-1, draw.randint(1, 8))),
+        taylorseer_order=draw.choice((0, 1, 1, 2)),
+        streak_rule=draw.choice(("1.5.3", "1.5.3", "before")),
+    )
     if case.kind == "static":
         limit = draw.randint(1, 4)
         knobs |= {"residual_diff_threshold": 1, "max_continuous_cached_steps": limit}
@@ -126,8 +164,9 @@ class Store:
         return load(survey), Image.open(picture).convert("RGB")
 
     def surveyed(self) -> Iterator[tuple[Case, dict[str, Any], Survey]]:
-        """Every run with its baseline's survey. A baseline's runs follow each other: what was worked out for one serves the others, and
-        is let go after them, as it takes some hundred megabytes."""
+        """Every run with its baseline's survey. A baseline's runs follow each other: what was worked out for
+        one serves the others, and is let go after them, as it takes some hundred megabytes.
+        """
         for _, runs in groupby(sorted(self.done, key=_baseline), key=_baseline):
             survey = None
             for case in runs:
@@ -138,8 +177,13 @@ class Store:
         survey, picture = self.survey(case)
         method = setting(case, survey)
         image, trace = drawn(case.request, method)
-        line = {"case": list(case), "method": method.described(), "schedules": schedules_of(trace),
-                "psnr_db": measure(picture, image).psnr_db, "changes": [call.change for call in trace]}
+        line = {
+            "case": list(case),
+            "method": method.described(),
+            "schedules": schedules_of(trace),
+            "psnr_db": measure(picture, image).psnr_db,
+            "changes": [call.change for call in trace],
+        }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.done[case] = line
@@ -155,7 +199,9 @@ def drawn(request: RunRequest, method: Method) -> tuple[Any, tuple[StepTrace, ..
     request = model.spec.resolve(method.effective(model.spec.resolve(request)))
     plan = method.plan(model.spec.facts(request))
     fresh_scheduler(model)
-    with attached(model.pipe, method, plan=lambda facts: plan, costs=costs(request, plan, model.pipe.transformer)) as session:
+    with attached(
+        model.pipe, method, plan=lambda facts: plan, costs=costs(request, plan, model.pipe.transformer)
+    ) as session:
         return draw(model, request), session.trace
 
 
@@ -179,7 +225,9 @@ def calibrate(store: Store) -> Likeness | None:
     """The likeness of the runs so far, kept beside the weights."""
     runs: list[Judged] = []
     for case, line, survey in store.surveyed():
-        expected = psnr_expected(survey, replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts))
+        expected = psnr_expected(
+            survey, replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts)
+        )
         if line["psnr_db"] is not None and expected is not None:
             runs.append(Judged(case.prompt, expected, line["psnr_db"]))
     likeness = calibrated("tiny", store.revision, runs)
@@ -197,17 +245,28 @@ def main() -> None:
     parser.add_argument("--static", type=int, default=20, help="static settings a prompt and step count")
     parser.add_argument("--prompts", type=int, default=len(SCORED))
     parser.add_argument("--steps", default="28,50")
-    parser.add_argument("--calibrating", type=int, default=15, help="random settings a calibration prompt and step count")
-    parser.add_argument("--wide", type=int, default=9, help="settings of a tune's space a calibration prompt and step count")
-    parser.add_argument("--part", metavar="I/N", help="only make the runs, and only the I-th of N parts: for several processes")
+    parser.add_argument(
+        "--calibrating", type=int, default=15, help="random settings a calibration prompt and step count"
+    )
+    parser.add_argument(
+        "--wide", type=int, default=9, help="settings of a tune's space a calibration prompt and step count"
+    )
+    parser.add_argument(
+        "--part",
+        metavar="I/N",
+        help="only make the runs, and only the I-th of N parts: for several processes",
+    )
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))
     place, parts = map(int, (options.part or "0/1").split("/"))
-    fitting = [case for seed, prompts in ((500, CALIBRATING[:6]), (600, CALIBRATING[6:]))
-               for case in cases(prompts, seed, steps, options.calibrating, 0)]
+    fitting = [
+        case
+        for seed, prompts in ((500, CALIBRATING[:6]), (600, CALIBRATING[6:]))
+        for case in cases(prompts, seed, steps, options.calibrating, 0)
+    ]
     fitting += [case._replace(kind="wide") for case in fitting if case.number < options.wide]
     first = gather("calibration", fitting, (place, parts))
-    wanted = list(cases(SCORED[:options.prompts], 700, steps, options.settings, options.static))
+    wanted = list(cases(SCORED[: options.prompts], 700, steps, options.settings, options.static))
     store = gather("scored", wanted, (place, parts))
     if not options.part:
         calibrate(first)

@@ -37,7 +37,10 @@ class Pair(NamedTuple):
     @property
     def off(self) -> int:
         """By how many computed steps, in the stream that is furthest off."""
-        return max(abs(self.forecast.schedules[name].count("C") - real.count("C")) for name, real in self.schedules.items())
+        return max(
+            abs(self.forecast.schedules[name].count("C") - real.count("C"))
+            for name, real in self.schedules.items()
+        )
 
     @property
     def inside(self) -> bool:
@@ -46,8 +49,15 @@ class Pair(NamedTuple):
 
 
 def paired(store: Store) -> list[Pair]:
-    return [Pair(case, simulate(survey, method_from(line["method"]), likeness_of(survey)), line["schedules"], line["psnr_db"])
-            for case, line, survey in store.surveyed()]
+    return [
+        Pair(
+            case,
+            simulate(survey, method_from(line["method"]), likeness_of(survey)),
+            line["schedules"],
+            line["psnr_db"],
+        )
+        for case, line, survey in store.surveyed()
+    ]
 
 
 def spearman(one: Iterable[float], other: Iterable[float]) -> float:
@@ -65,12 +75,19 @@ def row(pairs: list[Pair], steps: int) -> list[str]:
     """One column of the table."""
     mine = [pair for pair in pairs if pair.case.steps == steps and pair.case.kind == "random"]
     static = [pair for pair in pairs if pair.case.steps == steps and pair.case.kind == "static"]
-    judged = [pair for pair in mine + static if pair.psnr_db is not None and pair.forecast.psnr_db is not None]
+    judged = [
+        pair for pair in mine + static if pair.psnr_db is not None and pair.forecast.psnr_db is not None
+    ]
     ranks = []
     for prompt in dict.fromkeys(pair.case.prompt for pair in judged):
         of_prompt = [pair for pair in judged if pair.case.prompt == prompt]
         if len(of_prompt) >= RANKED:
-            ranks.append(spearman([pair.forecast.psnr_db or 0 for pair in of_prompt], [pair.psnr_db or 0 for pair in of_prompt]))
+            ranks.append(
+                spearman(
+                    [pair.forecast.psnr_db or 0 for pair in of_prompt],
+                    [pair.psnr_db or 0 for pair in of_prompt],
+                )
+            )
     off = [(pair.psnr_db or 0) - (pair.forecast.psnr_db or 0) for pair in judged]
     widths = [pair.forecast.band[1] - pair.forecast.band[0] for pair in judged if pair.forecast.band]
     return [
@@ -79,25 +96,42 @@ def row(pairs: list[Pair], steps: int) -> list[str]:
         share(next(iter(pair.schedules.values())) == pair.forecast.schedule for pair in mine),
         share(pair.schedules == pair.forecast.schedules for pair in mine),
         share(pair.schedules == pair.forecast.schedules for pair in static),
-        f"{statistics.median(ranks):.3f} (lowest {min(ranks):.3f}, highest {max(ranks):.3f})" if ranks else "too few runs",
-        share(pair.inside for pair in judged if pair.forecast.band), share(pair.forecast.band is not None for pair in judged),
+        f"{statistics.median(ranks):.3f} (lowest {min(ranks):.3f}, highest {max(ranks):.3f})"
+        if ranks
+        else "too few runs",
+        share(pair.inside for pair in judged if pair.forecast.band),
+        share(pair.forecast.band is not None for pair in judged),
         f"{np.median(widths):.1f} dB (widest {max(widths):.1f})" if widths else "-",
-        f"{np.median(np.abs(off)):.1f} dB" if off else "-", f"{min(pair.psnr_db or 0 for pair in judged):.0f} to "
-        f"{max(pair.psnr_db or 0 for pair in judged):.0f} dB" if judged else "-"]
+        f"{np.median(np.abs(off)):.1f} dB" if off else "-",
+        f"{min(pair.psnr_db or 0 for pair in judged):.0f} to "
+        f"{max(pair.psnr_db or 0 for pair in judged):.0f} dB"
+        if judged
+        else "-",
+    ]
 
 
 LINES = (
-    ("runs: random + static settings", ""), ("computed steps within 1 of the run's, in every stream", "95 %"),
-    ("schedule equal, first stream", "75 %"), ("schedules equal, both streams at once", ""), ("static settings equal", "100 %"),
-    ("rank correlation of expected and measured PSNR within a prompt: median", "0.95"), ("measured PSNR within the band", "90 %"),
-    ("runs that a band is stated for", ""), ("the band's width, median", "6 dB"),
-    ("median distance of expected from measured PSNR", ""), ("measured PSNR", ""))
+    ("runs: random + static settings", ""),
+    ("computed steps within 1 of the run's, in every stream", "95 %"),
+    ("schedule equal, first stream", "75 %"),
+    ("schedules equal, both streams at once", ""),
+    ("static settings equal", "100 %"),
+    ("rank correlation of expected and measured PSNR within a prompt: median", "0.95"),
+    ("measured PSNR within the band", "90 %"),
+    ("runs that a band is stated for", ""),
+    ("the band's width, median", "6 dB"),
+    ("median distance of expected from measured PSNR", ""),
+    ("measured PSNR", ""),
+)
 
 
 def per_second(survey: Survey, likeness: Likeness | None) -> float:
     """Settings a second of one core's own time, after each front was asked for once."""
     changes = random.Random(1)
-    settings: list[Method] = [setting(Case("random", changes.randrange(10**6), "-", 0, survey.facts.steps), survey) for _ in range(1000)]
+    settings: list[Method] = [
+        setting(Case("random", changes.randrange(10**6), "-", 0, survey.facts.steps), survey)
+        for _ in range(1000)
+    ]
     for method in settings:
         simulate(survey, method, likeness)
     begin = time.process_time()
@@ -107,7 +141,9 @@ def per_second(survey: Survey, likeness: Likeness | None) -> float:
 
 
 def recording_shares(case: Case) -> list[float]:
-    """Processor time of a baseline with a survey over one without, less one: of pairs taken in turn, sorted."""
+    """Processor time of a baseline with a survey over one without, less one: of pairs taken in turn,
+    sorted.
+    """
     model = loaded("tiny")
     request = model.spec.resolve(case.request)
 
@@ -141,16 +177,31 @@ def write(path: Path, store: Store, calibration: Store) -> None:
     first = next(iter(store.done))
     survey = store.survey(first)[0]
     likeness = likeness_of(survey)
-    errors = [store.survey(pair.case)[0].sampling_error or 0.0 for pair in pairs if pair.case.number == 0 and pair.case.kind == "random"]
-    speeds = {steps: per_second(store.survey(case)[0], likeness) for steps in (28, 50)
-              for case in [next(one for one in store.done if one.steps == steps)]}
-    table = "\n".join(f"| {name} | {goal} | {one} | {other} |" for (name, goal), one, other in zip(LINES, *columns))
-    band = (f"from {likeness.runs} runs on {likeness.prompts} prompts; it held {likeness.held:.0%} of those it is stated for when their "
-            f"prompt was left out. It depends on what is expected: {_bands(likeness)}" if likeness else "none")
+    errors = [
+        store.survey(pair.case)[0].sampling_error or 0.0
+        for pair in pairs
+        if pair.case.number == 0 and pair.case.kind == "random"
+    ]
+    speeds = {
+        steps: per_second(store.survey(case)[0], likeness)
+        for steps in (28, 50)
+        for case in [next(one for one in store.done if one.steps == steps)]
+    }
+    table = "\n".join(
+        f"| {name} | {goal} | {one} | {other} |" for (name, goal), one, other in zip(LINES, *columns)
+    )
+    band = (
+        f"from {likeness.runs} runs on {likeness.prompts} prompts; it held {likeness.held:.0%} of those it "
+        f"is stated for when their "
+        f"prompt was left out. It depends on what is expected: {_bands(likeness)}"
+        if likeness
+        else "none"
+    )
     shares = recording_shares(first)
     learnt = (Path(__file__).parent / "whatif_learnt.md").read_text(encoding="utf-8")
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"""# What the what-if is worth
+    path.write_text(
+        f"""# What the what-if is worth
 
 Generated by `make what-if`: forecasts from one baseline's record against real runs of the embedded model (weights {store.revision},
 float32 on the CPU, true CFG with two streams). Settings are DBCache's, drawn at random, their thresholds inside the changes that
@@ -168,4 +219,7 @@ below was made with the runs that its first line counts.
   (the embedded model is small enough to be kept whole: float16's rounding is left). A baseline with it takes
   {statistics.median(shares):+.1%} processor time (median of {PAIRS} pairs taken in turn, from {shares[0]:+.1%} to {shares[-1]:+.1%}).
 
-{learnt}""", encoding="utf-8", newline="\n")
+{learnt}""",
+        encoding="utf-8",
+        newline="\n",
+    )

@@ -38,5 +38,7 @@ def build() -> None:
     with gr.Column(elem_classes="cl-text"):
         gr.Markdown(TEXT)
         if ROWS.is_file():
-            with gr.Accordion("The published rows, and what they cost here", open=False, elem_id="published-rows"):
+            with gr.Accordion(
+                "The published rows, and what they cost here", open=False, elem_id="published-rows"
+            ):
                 gr.Markdown(ROWS.read_text(encoding="utf-8").partition("\n")[2])

@@ -18,14 +18,33 @@ class Evidence:
 
     def __init__(self, parts: Parts, worker: Worker) -> None:
         self.parts, self.worker = parts, worker
-        self.outputs = [parts.shown, parts.headline, parts.pair, parts.left, parts.right, parts.heat, parts.difference, parts.times,
-                        parts.timeline, parts.runs, parts.stale, parts.against, parts.against_note, parts.equal, parts.versus][1:]
+        self.outputs = [
+            parts.shown,
+            parts.headline,
+            parts.pair,
+            parts.left,
+            parts.right,
+            parts.heat,
+            parts.difference,
+            parts.times,
+            parts.timeline,
+            parts.runs,
+            parts.stale,
+            parts.against,
+            parts.against_note,
+            parts.equal,
+            parts.versus,
+        ][1:]
 
     def rows(self, done: list[str]) -> list[tuple[str, Comparison]]:
         """The runs on the newest run's baseline, newest first."""
         kept = [(key, found) for key in reversed(done) if (found := self.worker.kept(key))]
-        return [(key, one) for key, one in kept
-                if (one.baseline.request, one.baseline.engine) == (kept[0][1].baseline.request, kept[0][1].baseline.engine)]
+        return [
+            (key, one)
+            for key, one in kept
+            if (one.baseline.request, one.baseline.engine)
+            == (kept[0][1].baseline.request, kept[0][1].baseline.engine)
+        ]
 
     def of(self, key: str, done: list[str], gain: float, published: dict[str, Any] | None = None) -> Updates:
         """Everything that shows the comparison ``key``; nothing where it is not remembered any more."""
@@ -35,13 +54,23 @@ class Evidence:
         parts, rows = self.parts, self.rows(done)
         chosen = next((index for index, (other, _) in enumerate(rows) if other == key), None)
         before, after = one.baseline.image, one.accelerated.image
-        return {parts.shown: key, parts.headline: views.headline(one, published=published), parts.pair: (before, after),
-                parts.left: gr.Image(before, label="Baseline"), parts.right: after, parts.heat: difference(before, after, gain),
-                parts.difference: views.difference_facts(one.quality, gain), parts.times: views.times(one),
-                parts.timeline: views.timeline_of(one), parts.runs: views.runs([found for _, found in rows], chosen),
-                parts.stale: contender.captions("Baseline", "Accelerated"), parts.against: "baseline",
-                parts.against_note: views.idle(), parts.versus: gr.Column(visible=True),
-                parts.equal: views.idle(contender.equal(one, self.plain(rows)))}
+        return {
+            parts.shown: key,
+            parts.headline: views.headline(one, published=published),
+            parts.pair: (before, after),
+            parts.left: gr.Image(before, label="Baseline"),
+            parts.right: after,
+            parts.heat: difference(before, after, gain),
+            parts.difference: views.difference_facts(one.quality, gain),
+            parts.times: views.times(one),
+            parts.timeline: views.timeline_of(one),
+            parts.runs: views.runs([found for _, found in rows], chosen),
+            parts.stale: contender.captions("Baseline", "Accelerated"),
+            parts.against: "baseline",
+            parts.against_note: views.idle(),
+            parts.versus: gr.Column(visible=True),
+            parts.equal: views.idle(contender.equal(one, self.plain(rows))),
+        }
 
     @staticmethod
     def plain(rows: list[tuple[str, Comparison]]) -> Comparison | None:

@@ -1,4 +1,5 @@
-"""Live what-if on tab *Compare*: knobs, threshold line, paint, freeze and dial answer from the baseline's record, without a run.
+"""Live what-if on tab *Compare*: knobs, threshold line, paint, freeze and dial answer from the baseline's
+record, without a run.
 
 Handlers simulate, which is numpy and takes about a millisecond; the record was made by the worker's thread.
 """
@@ -43,7 +44,9 @@ class Expected:
 
     # ---- drawing ----
     def drawn(self, values: Updates, described: dict[str, Any], *, top: float | None = None) -> Updates:
-        """The evidence for a setting: measured where it is the shown run's own, expected where the record can tell, else as it is."""
+        """The evidence for a setting: measured where it is the shown run's own, expected where the record
+        can tell, else as it is.
+        """
         one = self._shown(values)
         if one is None:
             return {}
@@ -53,39 +56,64 @@ class Expected:
             if method.described() == one.accelerated.method:
                 return self._measured(values, one, record, top)
             if record.survey is None:
-                return {self.parts.status: views.unrun("Not run yet.", None, alone=self._alone_runs(values, record))}
+                return {
+                    self.parts.status: views.unrun(
+                        "Not run yet.", None, alone=self._alone_runs(values, record)
+                    )
+                }
             forecast = simulate(record.survey, method, record.likeness)
         except EngineError as error:
             return {self.parts.status: views.failed(str(error))}
         parts, cache = self.parts, self._cache(one, method, forecast)
-        view = expected.steps(forecast, one, top=top, painted=self._painted(values, described),
-                              warm_up=self._warm_up(record, method, forecast))
+        view = expected.steps(
+            forecast,
+            one,
+            top=top,
+            painted=self._painted(values, described),
+            warm_up=self._warm_up(record, method, forecast),
+        )
         took = one.baseline.seconds.denoise / forecast.speedup if forecast.tflops is not None else None
-        return {parts.headline: expected.headline(forecast, one, cache=cache), parts.timeline: view,
-                parts.stale: expected.stale(one, True), parts.dial: self.dial(values, one, record, forecast),
-                parts.status: views.unrun("Expected, not run.", took, alone=self._alone_runs(values, record))}
+        return {
+            parts.headline: expected.headline(forecast, one, cache=cache),
+            parts.timeline: view,
+            parts.stale: expected.stale(one, True),
+            parts.dial: self.dial(values, one, record, forecast),
+            parts.status: views.unrun("Expected, not run.", took, alone=self._alone_runs(values, record)),
+        }
 
     def _alone_runs(self, values: Updates, record: Record) -> bool:
         """Whether the next run finds its baseline."""
         return bool(record.kept and values[self.parts.locked] and not values[self.parts.both])
 
     def _shown(self, values: Updates) -> Comparison | None:
-        """The comparison that is shown, unless another is on its way or the fields ask for another kind of run."""
+        """The comparison that is shown, unless another is on its way or the fields ask for another kind of
+        run.
+        """
         one = self.worker.kept(values[self.parts.shown])
         if one is None or self.worker.busy_with(values[self.parts.job]):
             return None
         request = one.baseline.request
-        return one if (request.model, request.steps) == (values[self.parts.model], values[self.parts.steps]) else None
+        return (
+            one
+            if (request.model, request.steps) == (values[self.parts.model], values[self.parts.steps])
+            else None
+        )
 
     def _measured(self, values: Updates, one: Comparison, record: Record, top: float | None) -> Updates:
         parts = self.parts
         view = views.timeline_of(one, top=top, painted=self._painted(values, one.accelerated.method))
         published = self.setting.published(values, one.accelerated.method)
-        return {parts.headline: views.headline(one, published=published), parts.timeline: view,
-                parts.stale: expected.stale(one, False), parts.dial: self.dial(values, one, record, None)}
+        return {
+            parts.headline: views.headline(one, published=published),
+            parts.timeline: view,
+            parts.stale: expected.stale(one, False),
+            parts.dial: self.dial(values, one, record, None),
+        }
 
     def dial(self, values: Updates, one: Comparison, record: Record, at: Forecast | None) -> dict[str, Any]:
-        """The dial with every run on this baseline; ``at``: where the knobs stand, None: where the shown run does."""
+        """The dial with every run on this baseline; ``at``: where the knobs stand, None: where the shown run
+        does.
+        """
         if record.survey is None:
             return expected.waiting(_told(record))
         if at is None:
@@ -97,7 +125,11 @@ class Expected:
     def _stands(one: Comparison, record: Record) -> Forecast | None:
         """The shown run's own forecast; None for a method that needs what was not recorded."""
         try:
-            return simulate(record.survey, method_from(one.accelerated.method), record.likeness) if record.survey else None
+            return (
+                simulate(record.survey, method_from(one.accelerated.method), record.likeness)
+                if record.survey
+                else None
+            )
         except EngineError:
             return None
 
@@ -107,9 +139,13 @@ class Expected:
 
     @staticmethod
     def _warm_up(record: Record, method: Method, forecast: Forecast) -> int | None:
-        """The longest warm-up with which something would be cached, where it is the warm-up alone that forbids it."""
+        """The longest warm-up with which something would be cached, where it is the warm-up alone that
+        forbids it.
+        """
         longest = method.described().get("max_warmup_steps")
-        if longest is None or any(call.mode != "C" or call.reason not in ("warm-up", "first") for call in forecast.trace):
+        if longest is None or any(
+            call.mode != "C" or call.reason not in ("warm-up", "first") for call in forecast.trace
+        ):
             return None
         assert record.survey is not None
         for shorter in range(min(longest, len(forecast.schedule)) - 1, 0, -1):
@@ -122,7 +158,9 @@ class Expected:
     def _cache(one: Comparison, method: Method, forecast: Forecast) -> int:
         request = method.effective(one.baseline.request)
         size = 4 if one.baseline.engine.dtype == "float32" else 2
-        return cache_bytes(request, method.plan(facts_of(request)), computed=max(forecast.steps_computed, 1), element=size)
+        return cache_bytes(
+            request, method.plan(facts_of(request)), computed=max(forecast.steps_computed, 1), element=size
+        )
 
     # ---- answers ----
     def moved(self, values: Updates) -> Updates:
@@ -130,15 +168,29 @@ class Expected:
         return self._answer(values, self.setting.moved(values), self.setting.described(values))
 
     def typed(self, method: str, values: Updates) -> Updates:
-        """A text of the method's knobs is another. It may have been put in, with the recipe that it belongs to: then all is said."""
+        """A text of the method's knobs is another. It may have been put in, with the recipe that it belongs
+        to: then all is said.
+        """
         chosen = values[self.parts.chosen] == method
-        return self.moved(values) if chosen and not self.setting.is_told(values) else {self.parts.recipe: gr.skip()}
+        return (
+            self.moved(values)
+            if chosen and not self.setting.is_told(values)
+            else {self.parts.recipe: gr.skip()}
+        )
 
     def stepped(self, values: Updates) -> Updates:
-        """The steps were changed. That moves no knob, so the recipe, which may be typed at this moment, is left alone."""
-        return {part: now for part, now in self.moved(values).items() if part not in (self.parts.recipe_text, self.parts.recipe)}
+        """The steps were changed. That moves no knob, so the recipe, which may be typed at this moment, is
+        left alone.
+        """
+        return {
+            part: now
+            for part, now in self.moved(values).items()
+            if part not in (self.parts.recipe_text, self.parts.recipe)
+        }
 
-    def _answer(self, values: Updates, told: Updates, described: dict[str, Any], *, top: float | None = None) -> Updates:
+    def _answer(
+        self, values: Updates, told: Updates, described: dict[str, Any], *, top: float | None = None
+    ) -> Updates:
         """What the setting's own components become, and the evidence where the setting is whole."""
         status = told.get(self.parts.status)
         if isinstance(status, dict) and status["kind"] == "error":
@@ -183,11 +235,19 @@ class Expected:
         except EngineError as error:
             return {self.parts.status: views.failed(str(error))}
         found = [self.worker.kept(key) for key in values[self.parts.done]]
-        runs = [run.accelerated.schedules for run in found if run and run.accelerated.method == method
-                and (run.baseline.request.steps, run.baseline.engine) == (one.baseline.request.steps, one.baseline.engine)]
+        runs = [
+            run.accelerated.schedules
+            for run in found
+            if run
+            and run.accelerated.method == method
+            and (run.baseline.request.steps, run.baseline.engine)
+            == (one.baseline.request.steps, one.baseline.engine)
+        ]
         if not runs and (survey := self.worker.record(one).survey) is None:
             return {self.parts.status: views.idle("Nothing to freeze: this setting has not been run.")}
-        mask, said = expected.frozen(runs or [simulate(survey, method_from(described)).schedules], measured=bool(runs))
+        mask, said = expected.frozen(
+            runs or [simulate(survey, method_from(described)).schedules], measured=bool(runs)
+        )
         answer = self._turned(values, {MASK: mask} | self._alone(described, mask))
         return answer | {self.parts.status: views.idle(said), self.parts.painted: ["", []]}
 
@@ -211,7 +271,11 @@ class Expected:
         before = None
         while one is not None:
             record = self.worker.record(one)
-            told = expected.waiting(_told(record)) if record.survey is None else self.dial(values, one, record, None)
+            told = (
+                expected.waiting(_told(record))
+                if record.survey is None
+                else self.dial(values, one, record, None)
+            )
             if told != before:
                 yield {self.parts.dial: told}
                 before = told
@@ -220,7 +284,8 @@ class Expected:
             self.worker.wait(0.5)
 
     def again(self, values: Updates) -> Updates:
-        """The setting as it stands is judged: what was moved while there was no record, or by a preset, a method or a recipe.
+        """The setting as it stands is judged: what was moved while there was no record, or by a preset, a
+        method or a recipe.
 
         A recipe that cannot be read has been complained about, and the complaint stays.
         """

@@ -1,4 +1,6 @@
-"""What a comparison on the page may take beside its fields, behind a fold: a LoRA, a picture to edit. And what a click will cost."""
+"""What a comparison on the page may take beside its fields, behind a fold: a LoRA, a picture to edit. And
+what a click will cost.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,33 @@ from ..worker import Worker
 from .compare_parts import AT_ONCE, Parts, Updates
 from .compare_setting import Setting
 
-ANOTHER = "Another picture than the one shown: Generate runs both sides; what is expected is of the baseline shown."
+ANOTHER = (
+    "Another picture than the one shown: Generate runs both sides; what is expected is of the baseline shown."
+)
 IN_TURN = "Generate times both sides in turn; the middle run of each counts."
 
 
 def build(parts: Parts, model: str) -> None:
     with gr.Accordion("LoRA, input picture", open=False, elem_id="files"):
-        parts.lora = gr.File(label="LoRA · .safetensors", file_types=[".safetensors"], type="filepath", height=132, interactive=True,
-                             elem_id="lora")
+        parts.lora = gr.File(
+            label="LoRA · .safetensors",
+            file_types=[".safetensors"],
+            type="filepath",
+            height=132,
+            interactive=True,
+            elem_id="lora",
+        )
         parts.weight = gr.Number(1, label="Weight of the LoRA", step=0.1, interactive=True, elem_id="weight")
-        parts.picture = gr.Image(label="Input picture", type="filepath", sources=["upload", "clipboard"], format="png", height=180,
-                                 interactive=True, visible=takes_picture(model), elem_id="picture")
+        parts.picture = gr.Image(
+            label="Input picture",
+            type="filepath",
+            sources=["upload", "clipboard"],
+            format="png",
+            height=180,
+            interactive=True,
+            visible=takes_picture(model),
+            elem_id="picture",
+        )
 
 
 def takes_picture(model: str) -> bool:
@@ -34,9 +52,17 @@ def takes_picture(model: str) -> bool:
 def request_of(parts: Parts, values: Updates) -> RunRequest:
     """All fields as a resolved request. Raises EngineError."""
     return form.request_of(
-        model=values[parts.model], prompt=values[parts.prompt], size=values[parts.size], seed=values[parts.seed],
-        steps=values[parts.steps], guidance=values[parts.guidance], true_cfg_scale=values[parts.cfg], lora=values[parts.lora],
-        weight=values[parts.weight], picture=values[parts.picture])
+        model=values[parts.model],
+        prompt=values[parts.prompt],
+        size=values[parts.size],
+        seed=values[parts.seed],
+        steps=values[parts.steps],
+        guidance=values[parts.guidance],
+        true_cfg_scale=values[parts.cfg],
+        lora=values[parts.lora],
+        weight=values[parts.weight],
+        picture=values[parts.picture],
+    )
 
 
 def cost(parts: Parts, worker: Worker) -> None:
@@ -47,7 +73,12 @@ def cost(parts: Parts, worker: Worker) -> None:
 def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: Any) -> None:
     """``fields``: all that a request and a method are made of.  ran: the event of a finished comparison."""
     _wire_both(parts, worker)
-    parts.model.input(lambda model: gr.Image(visible=takes_picture(model)), inputs=[parts.model], outputs=[parts.picture], **AT_ONCE)
+    parts.model.input(
+        lambda model: gr.Image(visible=takes_picture(model)),
+        inputs=[parts.model],
+        outputs=[parts.picture],
+        **AT_ONCE,
+    )
     if parts.cost is None:
         return
 
@@ -58,7 +89,9 @@ def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: 
         except EngineError:  # said where it is looked for, when Generate is clicked
             return views.idle()
 
-    gr.on(None, told, inputs=fields, outputs=[parts.cost], trigger_mode="always_last", **AT_ONCE)  # on load, and on every change
+    gr.on(
+        None, told, inputs=fields, outputs=[parts.cost], trigger_mode="always_last", **AT_ONCE
+    )  # on load, and on every change
     ran.then(told, inputs=fields, outputs=[parts.cost], **AT_ONCE)
 
 
@@ -85,6 +118,12 @@ def _wire_both(parts: Parts, worker: Worker) -> None:
 
     fields = parts.request | {parts.repeats}
     inputs = {*fields, parts.shown, parts.both, parts.job}
-    gr.on([field.change for field in fields], asked, inputs=inputs, outputs=[parts.both, parts.status], trigger_mode="always_last",
-          **AT_ONCE)
+    gr.on(
+        [field.change for field in fields],
+        asked,
+        inputs=inputs,
+        outputs=[parts.both, parts.status],
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
     parts.shown.change(both, inputs=inputs, outputs=[parts.both], **AT_ONCE)

@@ -89,7 +89,18 @@ class Parts:
     @property
     def request(self) -> set[Any]:
         """The fields that a request is made of."""
-        return {self.prompt, self.model, self.size, self.seed, self.steps, self.guidance, self.cfg, self.lora, self.weight, self.picture}
+        return {
+            self.prompt,
+            self.model,
+            self.size,
+            self.seed,
+            self.steps,
+            self.guidance,
+            self.cfg,
+            self.lora,
+            self.weight,
+            self.picture,
+        }
 
 
 def buttons(parts: Parts, *, running: bool) -> Updates:

@@ -36,21 +36,50 @@ class Setting:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.told_outputs = [parts.status, parts.recipe_text, parts.recipe, parts.method_note]
-        self.bounded = [parts.status, *(part for (_, name), part in parts.knobs.items() if name in form.FOLLOWING)]
-        self.outputs = [parts.status, parts.method, parts.chosen, parts.method_note, parts.preset, parts.origin, parts.recipe_text,
-                        parts.recipe, *parts.groups.values(), *parts.knobs.values()]
-        self.opened_outputs = [parts.model, parts.size, parts.steps, parts.seed, parts.prompt, parts.guidance, parts.cfg, parts.lora,
-                               parts.picture, *parts.chips, *self.outputs]
+        self.bounded = [
+            parts.status,
+            *(part for (_, name), part in parts.knobs.items() if name in form.FOLLOWING),
+        ]
+        self.outputs = [
+            parts.status,
+            parts.method,
+            parts.chosen,
+            parts.method_note,
+            parts.preset,
+            parts.origin,
+            parts.recipe_text,
+            parts.recipe,
+            *parts.groups.values(),
+            *parts.knobs.values(),
+        ]
+        self.opened_outputs = [
+            parts.model,
+            parts.size,
+            parts.steps,
+            parts.seed,
+            parts.prompt,
+            parts.guidance,
+            parts.cfg,
+            parts.lora,
+            parts.picture,
+            *parts.chips,
+            *self.outputs,
+        ]
 
     def described(self, values: Updates) -> dict[str, Any]:
         """The chosen method with the values of its own knobs."""
         chosen = values[self.parts.chosen]
-        return {"name": chosen} | {name: form.EMPTY if values[part] is None else values[part] for name, part in self.knobs(chosen).items()}
+        return {"name": chosen} | {
+            name: form.EMPTY if values[part] is None else values[part]
+            for name, part in self.knobs(chosen).items()
+        }
 
     def meant(self, values: Updates) -> dict[str, Any]:
-        """The chosen setting; a recipe that was just typed goes before the knobs, which are on their way to it. Raises EngineError.
+        """The chosen setting; a recipe that was just typed goes before the knobs, which are on their way to
+        it. Raises EngineError.
 
-        Typed is what is not the text that the parts under it were drawn from: both come with one answer, whatever moved.
+        Typed is what is not the text that the parts under it were drawn from: both come with one answer,
+        whatever moved.
         """
         text = values[self.parts.recipe_text].strip()
         return self.described(values) if text == self._told(values) else self._typed(text).described()
@@ -66,7 +95,9 @@ class Setting:
     def _typed(text: str) -> Method:
         method = parse_recipe(text)
         if method.name == "baseline":
-            raise EngineError(f"recipe: {format_recipe(method)} is the baseline itself; type a cache's recipe.")
+            raise EngineError(
+                f"recipe: {format_recipe(method)} is the baseline itself; type a cache's recipe."
+            )
         return method
 
     def knobs(self, method: str) -> dict[str, Any]:
@@ -86,44 +117,82 @@ class Setting:
         facts = form.facts_for(model, steps)
         known = list(presets_for(model, method))
         updates: Updates = {
-            parts.method: gr.Dropdown(form.method_choices(method not in form.FRONT), value=method), parts.chosen: method,
-            parts.method_note: note(described, model, steps), parts.origin: origin,
-            parts.preset: gr.Radio(known, value=origin if origin in known else None, visible=bool(known))}
+            parts.method: gr.Dropdown(form.method_choices(method not in form.FRONT), value=method),
+            parts.chosen: method,
+            parts.method_note: note(described, model, steps),
+            parts.origin: origin,
+            parts.preset: gr.Radio(known, value=origin if origin in known else None, visible=bool(known)),
+        }
         try:
-            updates |= {parts.recipe_text: self._text(described), parts.recipe: self._parts(described, model, origin)}
+            updates |= {
+                parts.recipe_text: self._text(described),
+                parts.recipe: self._parts(described, model, origin),
+            }
         except EngineError as error:  # a knob as it was left, when another method was chosen
             updates |= {parts.status: views.failed(str(error))}
         updates |= {group: gr.Column(visible=name == method) for name, group in parts.groups.items()}
         for knob in knobs_of(method):
             updates[parts.knobs[method, knob.name]] = form.knob_update(
-                knob, facts, described, value=described.get(knob.name, knob.default))
+                knob, facts, described, value=described.get(knob.name, knob.default)
+            )
         return updates
 
     def opened(self, model: str, request: Mapping[str, Any], method: dict[str, Any], said: str) -> Updates:
-        """A whole comparison put in, where ``model`` was chosen: model, size, seed, steps, prompt, method and knobs."""
+        """A whole comparison put in, where ``model`` was chosen: model, size, seed, steps, prompt, method
+        and knobs.
+        """
         parts, target = self.parts, request["model"]
         moved = self.for_model(target) if target != model else {}
-        moved |= {parts.model: target, parts.size: form.size_text((request["width"], request["height"])), parts.steps: request["steps"],
-                  parts.seed: request["seed"], parts.prompt: request["prompt"]}
-        moved |= {part: None for part, name in ((parts.lora, "loras"), (parts.picture, "image")) if not request[name]}
-        moved |= {part: request[name] for part, name in ((parts.guidance, "guidance"), (parts.cfg, "true_cfg_scale"))
-                  if request[name] is not None}
-        same = [title for title, preset in presets_for(target).items() if method_from(preset.method) == method_from(method)]
-        return moved | self.to(target, request["steps"], method, same[0] if same else "") | {parts.status: views.idle(said)}
+        moved |= {
+            parts.model: target,
+            parts.size: form.size_text((request["width"], request["height"])),
+            parts.steps: request["steps"],
+            parts.seed: request["seed"],
+            parts.prompt: request["prompt"],
+        }
+        moved |= {
+            part: None
+            for part, name in ((parts.lora, "loras"), (parts.picture, "image"))
+            if not request[name]
+        }
+        moved |= {
+            part: request[name]
+            for part, name in ((parts.guidance, "guidance"), (parts.cfg, "true_cfg_scale"))
+            if request[name] is not None
+        }
+        same = [
+            title
+            for title, preset in presets_for(target).items()
+            if method_from(preset.method) == method_from(method)
+        ]
+        return (
+            moved
+            | self.to(target, request["steps"], method, same[0] if same else "")
+            | {parts.status: views.idle(said)}
+        )
 
     def for_model(self, model: str) -> Updates:
         row, parts = MODELS[model], self.parts
         sizes = [form.size_text(size) for size in row.sizes]
         title, preset = next(iter(presets_for(model).items()), ("", None))
-        described = dict(preset.method) if preset else {"name": "dbcache", **METHODS["dbcache"]().model_dump()}
+        described = (
+            dict(preset.method) if preset else {"name": "dbcache", **METHODS["dbcache"]().model_dump()}
+        )
         reason = row.unavailable()
         said = views.failed(reason) if reason else views.idle(f"{row.title}: {row.licence}, {row.needs}.")
         texts = [*row.examples[:4], *[""] * 4][: len(parts.chips)]
-        chips = {chip: gr.Button(text, visible=bool(text)) for chip, text in zip(parts.chips, texts, strict=True)}
-        return {parts.size: gr.Dropdown(sizes, value=sizes[0]), parts.steps: row.steps,
-                parts.guidance: gr.Number(row.guidance, visible=row.guidance is not None),
-                parts.cfg: gr.Number(row.true_cfg_scale, visible=form.takes_cfg(model)), parts.status: said, **chips,
-                **self.to(model, row.steps, described, title)}
+        chips = {
+            chip: gr.Button(text, visible=bool(text)) for chip, text in zip(parts.chips, texts, strict=True)
+        }
+        return {
+            parts.size: gr.Dropdown(sizes, value=sizes[0]),
+            parts.steps: row.steps,
+            parts.guidance: gr.Number(row.guidance, visible=row.guidance is not None),
+            parts.cfg: gr.Number(row.true_cfg_scale, visible=form.takes_cfg(model)),
+            parts.status: said,
+            **chips,
+            **self.to(model, row.steps, described, title),
+        }
 
     def from_preset(self, model: str, steps: Any, title: str) -> Updates:
         preset = presets_for(model).get(title)
@@ -146,15 +215,18 @@ class Setting:
             method = self._typed(text)
         except EngineError as error:
             return {parts.status: views.failed(str(error))}
-        return {parts.status: views.idle()} | self.to(values[parts.model], values[parts.steps], method.described(),
-                                                      values[parts.origin] or "")
+        return {parts.status: views.idle()} | self.to(
+            values[parts.model], values[parts.steps], method.described(), values[parts.origin] or ""
+        )
 
     def moved(self, values: Updates) -> Updates:
         """A knob has moved: the recipe follows, and a value that does not fit is named."""
         return self.told(values, self.described(values))
 
     def turned(self, values: Updates, changes: dict[str, Any]) -> tuple[dict[str, Any], Updates]:
-        """Knobs of the chosen method moved by something else than themselves: the setting, and what becomes of the components."""
+        """Knobs of the chosen method moved by something else than themselves: the setting, and what becomes
+        of the components.
+        """
         described = self.described(values) | changes
         moved: Updates = {self.parts.knobs[described["name"], name]: value for name, value in changes.items()}
         return described, self.told(values, described) | moved
@@ -167,16 +239,22 @@ class Setting:
             form.checked(described, form.facts_for(model, values[parts.steps]))
         except EngineError as error:
             return {parts.status: views.failed(str(error))}
-        return {parts.status: views.idle(), parts.recipe_text: text,
-                parts.method_note: note(described, model, values[parts.steps]),
-                parts.recipe: self._parts(described, model, values[parts.origin] or "")}
+        return {
+            parts.status: views.idle(),
+            parts.recipe_text: text,
+            parts.method_note: note(described, model, values[parts.steps]),
+            parts.recipe: self._parts(described, model, values[parts.origin] or ""),
+        }
 
     def bounds(self, values: Updates) -> Updates:
         """Where sliders end that follow the model, the steps or each other."""
         described = self.described(values)
         facts = form.facts_for(values[self.parts.model], values[self.parts.steps])
-        return {self.parts.knobs[described["name"], knob.name]: form.knob_update(knob, facts, described)
-                for knob in knobs_of(described["name"]) if knob.name in form.FOLLOWING} or {self.parts.status: gr.skip()}
+        return {
+            self.parts.knobs[described["name"], knob.name]: form.knob_update(knob, facts, described)
+            for knob in knobs_of(described["name"])
+            if knob.name in form.FOLLOWING
+        } or {self.parts.status: gr.skip()}
 
     def _known(self, values: Updates) -> str | None:
         """The recipe of the knobs as they stand, where they have one."""

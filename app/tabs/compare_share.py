@@ -1,4 +1,6 @@
-"""What can be taken along from a finished comparison, under it: its pictures, its code, its link. And a comparison that was brought."""
+"""What can be taken along from a finished comparison, under it: its pictures, its code, its link. And a
+comparison that was brought.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from .compare_parts import AT_ONCE, Parts, Updates
 from .compare_setting import Setting
 
 LINK = "Link"
-HERE = "(shown, kind, place) => [shown, kind, location.origin + location.pathname]"  # only the browser knows under which name it is served
+# only the browser knows under which name it is served
+HERE = "(shown, kind, place) => [shown, kind, location.origin + location.pathname]"
 NOTHING = "Generate first: there is no run yet to take along."
 SAVE = "() => document.querySelector('#archive').click()"
 
@@ -26,17 +29,37 @@ def build(parts: Parts, *, keeps: bool) -> None:
     """``keeps``: whether runs are kept, so that one can be pinned."""
     with gr.Row(elem_classes="cl-foot"):
         parts.shared = status(views.idle(), elem_id="shared", elem_classes="cl-slim")
-        parts.inside = gr.Checkbox(True, label="Setting inside the pictures", interactive=True, container=False, elem_id="inside")
+        parts.inside = gr.Checkbox(
+            True, label="Setting inside the pictures", interactive=True, container=False, elem_id="inside"
+        )
         parts.pack = gr.Button("Download PNGs", elem_id="pack")
         parts.archive = gr.DownloadButton("Archive", visible="hidden", elem_id="archive")
         parts.take = gr.Button("Code and link", elem_id="take")
         parts.pin = gr.Button("Pin", visible=keeps, elem_id="pin")
-        parts.bring = gr.UploadButton("Open a PNG or result.json", file_types=list(share.FILES), type="filepath", elem_id="bring")
+        parts.bring = gr.UploadButton(
+            "Open a PNG or result.json", file_types=list(share.FILES), type="filepath", elem_id="bring"
+        )
     with gr.Column(visible=False, elem_classes=["cl-card", "cl-taken"]) as parts.taken:
-        parts.kind = gr.Radio([*KINDS, LINK], value=KINDS[0], label="As", show_label=False, container=False, interactive=True,
-                              elem_classes="cl-seg", elem_id="code-kind")
-        parts.code = gr.Textbox("", label="Code of the run that is shown", lines=4, max_lines=24, buttons=["copy"], interactive=False,
-                                elem_classes=["cl-mono", "cl-code"], elem_id="code")
+        parts.kind = gr.Radio(
+            [*KINDS, LINK],
+            value=KINDS[0],
+            label="As",
+            show_label=False,
+            container=False,
+            interactive=True,
+            elem_classes="cl-seg",
+            elem_id="code-kind",
+        )
+        parts.code = gr.Textbox(
+            "",
+            label="Code of the run that is shown",
+            lines=4,
+            max_lines=24,
+            buttons=["copy"],
+            interactive=False,
+            elem_classes=["cl-mono", "cl-code"],
+            elem_id="code",
+        )
 
 
 class Share:
@@ -51,9 +74,12 @@ class Share:
         parts.shown.change(self.followed, outputs=[parts.code, parts.shared], **asked)
         parts.kind.input(self.followed, outputs=[parts.code, parts.shared], **asked)
         parts.take.click(self.taken, outputs=[parts.taken, parts.code, parts.shared], **asked)
-        parts.pack.click(self.packed, inputs=[parts.shown, parts.inside], outputs=[parts.archive, parts.shared], **AT_ONCE).success(
-            None, js=SAVE, **AT_ONCE)
-        parts.bring.upload(self.brought, inputs=[parts.bring, parts.model], outputs=self.setting.opened_outputs, **AT_ONCE)
+        parts.pack.click(
+            self.packed, inputs=[parts.shown, parts.inside], outputs=[parts.archive, parts.shared], **AT_ONCE
+        ).success(None, js=SAVE, **AT_ONCE)
+        parts.bring.upload(
+            self.brought, inputs=[parts.bring, parts.model], outputs=self.setting.opened_outputs, **AT_ONCE
+        )
         page.load(self.linked, inputs=[parts.model], outputs=self.setting.opened_outputs, **AT_ONCE)
 
     def taken(self, key: str, kind: str, place: str) -> tuple[Any, Any, Any]:
@@ -66,7 +92,11 @@ class Share:
         if one is None:
             return gr.skip(), views.idle(NOTHING)
         text = place + share.query_of(one) if kind == LINK else code_of(one, kind)
-        label = "A link that opens this page with the setting in it" if kind == LINK else f"Code of the run of {one.accelerated.clock}"
+        label = (
+            "A link that opens this page with the setting in it"
+            if kind == LINK
+            else f"Code of the run of {one.accelerated.clock}"
+        )
         classes = ["cl-mono", "cl-code", *["cl-wrap"] * (kind == LINK)]
         said = f"Run of {one.accelerated.clock} on the baseline of {one.baseline.clock}."
         return gr.Textbox(text, label=label, elem_classes=classes), views.idle(said)
@@ -76,7 +106,9 @@ class Share:
         if one is None:
             return gr.skip(), views.idle(NOTHING)
         name = f"cachelens-{one.accelerated.request.model}-{one.accelerated.request.seed}-{key[:6]}.zip"
-        return save_bytes_to_cache(share.archive(one, inside=inside), name, self.parts.archive.GRADIO_CACHE), gr.skip()
+        return save_bytes_to_cache(
+            share.archive(one, inside=inside), name, self.parts.archive.GRADIO_CACHE
+        ), gr.skip()
 
     def brought(self, path: str, model: str) -> Updates:
         """A file's setting into the fields."""

@@ -1,4 +1,6 @@
-"""What the components of tab *Compare* do together. Handlers only relay and draw; the worker's thread computes."""
+"""What the components of tab *Compare* do together. Handlers only relay and draw; the worker's thread
+computes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ from .compare_parts import AT_ONCE, FLIP, QUIET, SIDES, Parts, Updates, buttons
 from .compare_setting import Setting
 from .compare_share import Share
 
-IN_TURN: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}  # the last click is the last that is answered
+IN_TURN: dict[str, Any] = {
+    "trigger_mode": "multiple",
+    "concurrency_limit": 1,
+    **QUIET,
+}  # the last click is the last that is answered
 
 
 def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
@@ -33,7 +39,11 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
     expected = Expected(parts, worker, setting, evidence)
     request_fields = parts.request | {parts.locked, parts.repeats}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
-    everything = request_fields | knobs | {parts.recipe_text, parts.recipe, parts.job, parts.done, parts.shown, parts.gain}
+    everything = (
+        request_fields
+        | knobs
+        | {parts.recipe_text, parts.recipe, parts.job, parts.done, parts.shown, parts.gain}
+    )
 
     def generate(values: Updates) -> Iterator[Updates]:
         if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt comes here as well
@@ -54,7 +64,9 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         try:
             for events in worker.watch(job):
                 live.take(events)
-                yield {parts.status: live.status()} | ({parts.timeline: live.timeline()} if live.due() else {})
+                yield {parts.status: live.status()} | (
+                    {parts.timeline: live.timeline()} if live.due() else {}
+                )
         except Cancelled:
             yield evidence.last(values) | {parts.status: views.stopped(live.progress)}
             return
@@ -62,14 +74,29 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
             yield evidence.last(values) | {parts.status: views.failed(str(error))}
             return
         done = [*values[parts.done], job.key]
-        yield ({parts.done: done, parts.status: live.status()}
-               | evidence.of(job.key, done, values[parts.gain], setting.published(values, method.described())))
+        yield (
+            {parts.done: done, parts.status: live.status()}
+            | evidence.of(job.key, done, values[parts.gain], setting.published(values, method.described()))
+        )
 
-    outputs = [parts.job, parts.done, parts.shown, parts.generate, parts.stop, parts.status, parts.seed, *evidence.outputs]
-    ran = gr.on([parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET)
+    outputs = [
+        parts.job,
+        parts.done,
+        parts.shown,
+        parts.generate,
+        parts.stop,
+        parts.status,
+        parts.seed,
+        *evidence.outputs,
+    ]
+    ran = gr.on(
+        [parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET
+    )
 
     def ready(key: str) -> Updates:
-        """The buttons once nothing is on its way. A browser drops a click on Generate until it knows that the last one's run is over."""
+        """The buttons once nothing is on its way. A browser drops a click on Generate until it knows that
+        the last one's run is over.
+        """
         return buttons(parts, running=worker.busy_with(key))
 
     def stop(key: str) -> Updates:
@@ -84,25 +111,51 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         index = int(event.index)
         return evidence.of(rows[index][0], done, gain) if 0 <= index < len(rows) else {parts.shown: gr.skip()}
 
-    # Queued: gradio tells of a State's change after queued events alone, and what is taken along follows the shown run.
-    chosen = parts.runs.choose(again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *evidence.outputs], **IN_TURN)
-    parts.gain.change(evidence.gained, inputs=[parts.shown, parts.gain], outputs=[parts.heat, parts.difference],
-                      trigger_mode="always_last", **AT_ONCE)
-    parts.reveal.input(lambda place: gr.ImageSlider(slider_position=place), inputs=[parts.reveal], outputs=[parts.pair], **AT_ONCE)
+    # Queued: gradio tells of a State's change after queued events alone, and what is taken along follows the
+    # shown run.
+    chosen = parts.runs.choose(
+        again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *evidence.outputs], **IN_TURN
+    )
+    parts.gain.change(
+        evidence.gained,
+        inputs=[parts.shown, parts.gain],
+        outputs=[parts.heat, parts.difference],
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
+    parts.reveal.input(
+        lambda place: gr.ImageSlider(slider_position=place),
+        inputs=[parts.reveal],
+        outputs=[parts.pair],
+        **AT_ONCE,
+    )
     parts.view.input(views_of, inputs=[parts.view], outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
-    where = {parts.chosen, parts.origin, parts.model, parts.steps, parts.job, parts.done, parts.shown, parts.painted, parts.locked,
-             parts.both}
+    where = {
+        parts.chosen,
+        parts.origin,
+        parts.model,
+        parts.steps,
+        parts.job,
+        parts.done,
+        parts.shown,
+        parts.painted,
+        parts.locked,
+        parts.both,
+    }
     judged = knobs | where
 
     def follow(event: Any) -> None:
         event.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
-            expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
+            expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE
+        )
 
     follow(ran)
     follow(chosen)
     Against(parts, worker, evidence).wire()
     Share(parts, worker, setting).wire(page)
-    compare_files.wire(parts, worker, setting, request_fields | knobs | {parts.recipe_text, parts.recipe}, ran)
+    compare_files.wire(
+        parts, worker, setting, request_fields | knobs | {parts.recipe_text, parts.recipe}, ran
+    )
     _wire_fields(parts, setting, expected, knobs, judged)
     _wire_expected(parts, setting, expected, where)
     return follow
@@ -110,14 +163,16 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
 
 def views_of(view: str) -> tuple[gr.Column, gr.Column]:
     """The columns of the pictures: Flip is the slider's, with one picture at a time."""
-    return gr.Column(visible=view != SIDES, elem_classes=["cl-flip"] * (view == FLIP)), gr.Column(visible=view == SIDES)
+    return gr.Column(visible=view != SIDES, elem_classes=["cl-flip"] * (view == FLIP)), gr.Column(
+        visible=view == SIDES
+    )
 
 
 def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: set[Any]) -> None:
     """Whatever moves the setting is answered from the record.
 
-    A method's events carry its own knobs alone, and write to nothing that they cannot change: each component costs the browser
-    and the server a part of the time in which the timeline should have followed.
+    A method's events carry its own knobs alone, and write to nothing that they cannot change: each component
+    costs the browser and the server a part of the time in which the timeline should have followed.
     """
     told = [*dict.fromkeys([*setting.told_outputs, *expected.drawn_outputs])]
     for method in parts.groups:
@@ -128,19 +183,42 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
         moved = [knob.input for knob in knobs.values() if not isinstance(knob, gr.Textbox)]
         gr.on(moved, expected.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
         if typed:
-            gr.on(typed, partial(expected.typed, method), inputs={*inputs, parts.recipe}, outputs=told, trigger_mode="always_last",
-                  **AT_ONCE)
+            gr.on(
+                typed,
+                partial(expected.typed, method),
+                inputs={*inputs, parts.recipe},
+                outputs=told,
+                trigger_mode="always_last",
+                **AT_ONCE,
+            )
         coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
         if coupled:
-            gr.on(coupled, setting.bounds, inputs=inputs, outputs=setting.bounded, trigger_mode="always_last", **AT_ONCE)
+            gr.on(
+                coupled,
+                setting.bounds,
+                inputs=inputs,
+                outputs=setting.bounded,
+                trigger_mode="always_last",
+                **AT_ONCE,
+            )
     everything = {"inputs": {*where, *parts.knobs.values()}, **AT_ONCE}
     parts.steps.change(setting.bounds, outputs=setting.bounded, trigger_mode="always_last", **everything)
     kept = (parts.recipe_text, parts.recipe)
-    parts.steps.input(expected.stepped, outputs=[part for part in told if part not in kept], trigger_mode="always_last", **everything)
-    parts.steps.change(expected.again, outputs=expected.drawn_outputs, trigger_mode="always_last", **everything)  # put in, not typed
+    parts.steps.input(
+        expected.stepped,
+        outputs=[part for part in told if part not in kept],
+        trigger_mode="always_last",
+        **everything,
+    )
+    parts.steps.change(
+        expected.again, outputs=expected.drawn_outputs, trigger_mode="always_last", **everything
+    )  # put in, not typed
     masks = [part for (_, name), part in parts.knobs.items() if name in (MASK, "steps_computation_policy")]
     own = [parts.knobs["dbcache", LIMIT], parts.knobs["dbcache", "max_warmup_steps"]]
-    events: dict[str, Any] = {"trigger_mode": "multiple", **everything}  # the component itself asks one at a time
+    events: dict[str, Any] = {
+        "trigger_mode": "multiple",
+        **everything,
+    }  # the component itself asks one at a time
     parts.timeline.limit(expected.limited, outputs=[*told, *own], **events)
     parts.timeline.fix(expected.fixed, outputs=[*told, *own], **events)
     parts.timeline.paint(expected.painted, outputs=[*told, *masks, parts.painted], **events)
@@ -148,26 +226,65 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
     parts.dial.turn(expected.turn, outputs=[*dict.fromkeys([*setting.outputs, *told])], **events)
 
 
-def _wire_fields(parts: Parts, setting: Setting, expected: Expected, knobs: set[Any], judged: set[Any]) -> None:
+def _wire_fields(
+    parts: Parts, setting: Setting, expected: Expected, knobs: set[Any], judged: set[Any]
+) -> None:
     """Prompt, seed, model and everything that is about the setting: answered at once, without the worker."""
     parts.dice.click(lambda: random.randrange(2**32), outputs=[parts.seed], **AT_ONCE)
-    parts.lock.click(lambda locked: (not locked, gr.Button("Seed changes each time" if locked else "Seed is kept", elem_classes=[
-        "cl-icon", "cl-unlocked" if locked else "cl-lock"])), inputs=[parts.locked], outputs=[parts.locked, parts.lock], **AT_ONCE)
+    parts.lock.click(
+        lambda locked: (
+            not locked,
+            gr.Button(
+                "Seed changes each time" if locked else "Seed is kept",
+                elem_classes=["cl-icon", "cl-unlocked" if locked else "cl-lock"],
+            ),
+        ),
+        inputs=[parts.locked],
+        outputs=[parts.locked, parts.lock],
+        **AT_ONCE,
+    )
     for chip in parts.chips:
         chip.click(lambda text: text, inputs=[chip], outputs=[parts.prompt], **AT_ONCE)
-    gr.on([parts.prompt.change, parts.model.change], _unknown, inputs=[parts.model, parts.prompt], outputs=[parts.unknown],
-          trigger_mode="always_last", **AT_ONCE)
-    parts.model.input(setting.for_model, inputs=[parts.model], outputs=[
-        parts.size, parts.steps, parts.guidance, parts.cfg, *parts.chips, *setting.outputs], **AT_ONCE)
+    gr.on(
+        [parts.prompt.change, parts.model.change],
+        _unknown,
+        inputs=[parts.model, parts.prompt],
+        outputs=[parts.unknown],
+        trigger_mode="always_last",
+        **AT_ONCE,
+    )
+    parts.model.input(
+        setting.for_model,
+        inputs=[parts.model],
+        outputs=[parts.size, parts.steps, parts.guidance, parts.cfg, *parts.chips, *setting.outputs],
+        **AT_ONCE,
+    )
     leaps = (
-        parts.preset.input(setting.from_preset, inputs=[parts.model, parts.steps, parts.preset], outputs=setting.outputs, **AT_ONCE),
-        parts.method.input(setting.from_method, inputs={parts.method, parts.model, parts.steps, *knobs}, outputs=setting.outputs,
-                           **AT_ONCE),
-        gr.on([parts.recipe_text.submit, parts.recipe_text.blur], setting.from_recipe,
-              inputs={parts.model, parts.steps, parts.recipe_text, *knobs}, outputs=setting.outputs, **AT_ONCE))
+        parts.preset.input(
+            setting.from_preset,
+            inputs=[parts.model, parts.steps, parts.preset],
+            outputs=setting.outputs,
+            **AT_ONCE,
+        ),
+        parts.method.input(
+            setting.from_method,
+            inputs={parts.method, parts.model, parts.steps, *knobs},
+            outputs=setting.outputs,
+            **AT_ONCE,
+        ),
+        gr.on(
+            [parts.recipe_text.submit, parts.recipe_text.blur],
+            setting.from_recipe,
+            inputs={parts.model, parts.steps, parts.recipe_text, *knobs},
+            outputs=setting.outputs,
+            **AT_ONCE,
+        ),
+    )
     for leap in leaps[:2]:
         leap.then(expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
-    leaps[2].then(expected.again, inputs={*judged, parts.recipe_text}, outputs=expected.drawn_outputs, **AT_ONCE)
+    leaps[2].then(
+        expected.again, inputs={*judged, parts.recipe_text}, outputs=expected.drawn_outputs, **AT_ONCE
+    )
 
 
 def _unknown(model: str, prompt: str) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Tab *History*: every comparison that was made here, also before the last restart; two of them side by side; and back to Compare."""
+"""Tab *History*: every comparison that was made here, also before the last restart; two of them side by
+side; and back to Compare.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from .compare_setting import Setting
 from .compare_share import NOTHING
 from .tune import GAIN, SEGMENT
 
-ASK = "(...values) => [...values.slice(0, -1), confirm('{}')]"  # the answer stands for the last input, which is nothing but that
+# the answer stands for the last input, which is nothing but that
+ASK = "(...values) => [...values.slice(0, -1), confirm('{}')]"
 PIN, UNPIN = "Pin", "Unpin"
 EACH: dict[str, Any] = {"trigger_mode": "multiple", **AT_ONCE}
 
@@ -56,14 +59,24 @@ class HistoryParts:
 
 
 def build(tab: gr.Tab, tabs: gr.Tabs, compare: Parts, worker: Worker, follow: Callable[[Any], None]) -> None:
-    """``compare``: the components of the tab that a run is opened on, among ``tabs``; ``follow``: what its expectation does then."""
+    """``compare``: the components of the tab that a run is opened on, among ``tabs``; ``follow``: what its
+    expectation does then.
+    """
     parts = HistoryParts(chosen=gr.State(""), named=gr.State(""))
     with gr.Column(elem_classes="cl-tune"), gr.Row(elem_classes="cl-tuned"):
         with gr.Column(elem_classes="cl-tune-plots"):
             with gr.Row(elem_classes="cl-wish"):
-                parts.words = gr.Textbox("", label="Find", placeholder="words of a prompt, setting, name or model", max_lines=1,
-                                         interactive=True, elem_id="history-words")
-                parts.which = gr.Radio([ALL, PINNED], value=ALL, label="Which", elem_id="history-which", **SEGMENT)
+                parts.words = gr.Textbox(
+                    "",
+                    label="Find",
+                    placeholder="words of a prompt, setting, name or model",
+                    max_lines=1,
+                    interactive=True,
+                    elem_id="history-words",
+                )
+                parts.which = gr.Radio(
+                    [ALL, PINNED], value=ALL, label="Which", elem_id="history-which", **SEGMENT
+                )
                 parts.clear = gr.Button("Remove all but pinned", size="md", scale=0, elem_id="history-clear")
             parts.status = status(views.idle(), elem_id="history-status", elem_classes="cl-slim")
             parts.sheet = sheet(history_views.sheet([], 0, "", ""), elem_id="history-sheet")
@@ -77,14 +90,36 @@ def build(tab: gr.Tab, tabs: gr.Tabs, compare: Parts, worker: Worker, follow: Ca
 def _chosen(parts: HistoryParts) -> None:
     with gr.Row(elem_classes="cl-three"):
         parts.left, parts.right, parts.heat = (
-            gr.Image(None, label=label, format="png", interactive=False, buttons=["fullscreen"], elem_classes=["cl-fit"], min_width=80,
-                     elem_id=f"history-{name}")
-            for name, label in (("left", "baseline"), ("right", "accelerated"), ("heat", f"difference ×{GAIN}")))
-    parts.against = gr.Dropdown([(PLAIN, "")], value="", label="Held against", interactive=True, elem_id="history-against")
+            gr.Image(
+                None,
+                label=label,
+                format="png",
+                interactive=False,
+                buttons=["fullscreen"],
+                elem_classes=["cl-fit"],
+                min_width=80,
+                elem_id=f"history-{name}",
+            )
+            for name, label in (
+                ("left", "baseline"),
+                ("right", "accelerated"),
+                ("heat", f"difference ×{GAIN}"),
+            )
+        )
+    parts.against = gr.Dropdown(
+        [(PLAIN, "")], value="", label="Held against", interactive=True, elem_id="history-against"
+    )
     parts.open = gr.Button("Open in Compare", variant="primary", elem_id="history-open")
     with gr.Row(elem_classes="cl-save"):
-        parts.name = gr.Textbox("", label="Name", placeholder="My run", max_lines=1, interactive=True, min_width=120,
-                                elem_id="history-name")
+        parts.name = gr.Textbox(
+            "",
+            label="Name",
+            placeholder="My run",
+            max_lines=1,
+            interactive=True,
+            min_width=120,
+            elem_id="history-name",
+        )
         parts.pin = gr.Button(PIN, scale=0, min_width=80, elem_id="history-pin")
         parts.remove = gr.Button("Remove", variant="stop", scale=0, min_width=90, elem_id="history-remove")
 
@@ -92,13 +127,31 @@ def _chosen(parts: HistoryParts) -> None:
 class Tab:
     """What the components do together."""
 
-    def __init__(self, parts: HistoryParts, compare: Parts, worker: Worker, tabs: gr.Tabs, follow: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        parts: HistoryParts,
+        compare: Parts,
+        worker: Worker,
+        tabs: gr.Tabs,
+        follow: Callable[[Any], None],
+    ) -> None:
         self.parts, self.compare, self.worker, self.tabs, self.follow = parts, compare, worker, tabs, follow
         self.setting, self.evidence = Setting(compare), Evidence(compare, worker)
         self.sure = gr.Checkbox(visible=False)  # what the browser's question was answered with
         self.listing = [parts.sheet, parts.status]
-        self.shown = [*self.listing, parts.chosen, parts.named, parts.card, parts.pair, parts.left, parts.right, parts.heat, parts.against,
-                      parts.name, parts.pin]
+        self.shown = [
+            *self.listing,
+            parts.chosen,
+            parts.named,
+            parts.card,
+            parts.pair,
+            parts.left,
+            parts.right,
+            parts.heat,
+            parts.against,
+            parts.name,
+            parts.pin,
+        ]
 
     @property
     def history(self) -> History:
@@ -109,30 +162,68 @@ class Tab:
         looked = {parts.words, parts.which, parts.chosen}
         everything: dict[str, Any] = {"inputs": looked, "outputs": self.shown, **EACH}
         tab.select(self.drawn, **everything)
-        gr.on([parts.words.change, parts.which.input], self.listed, inputs=looked, outputs=self.listing, trigger_mode="always_last",
-              **AT_ONCE)
+        gr.on(
+            [parts.words.change, parts.which.input],
+            self.listed,
+            inputs=looked,
+            outputs=self.listing,
+            trigger_mode="always_last",
+            **AT_ONCE,
+        )
         parts.sheet.choose(self.picked, **everything)
-        parts.against.input(self.held, inputs=[parts.chosen, parts.against], outputs=[parts.left, parts.heat, parts.status],
-                            trigger_mode="always_last", **AT_ONCE)
-        parts.pin.click(self.pinned, inputs=looked | {parts.pin, there.shown}, outputs=[*self.shown, there.pin], **EACH)
-        gr.on([parts.name.submit, parts.name.blur], self.named, inputs=looked | {parts.name, parts.named},
-              outputs=[*self.listing, parts.card, parts.named], **EACH)
+        parts.against.input(
+            self.held,
+            inputs=[parts.chosen, parts.against],
+            outputs=[parts.left, parts.heat, parts.status],
+            trigger_mode="always_last",
+            **AT_ONCE,
+        )
+        parts.pin.click(
+            self.pinned, inputs=looked | {parts.pin, there.shown}, outputs=[*self.shown, there.pin], **EACH
+        )
+        gr.on(
+            [parts.name.submit, parts.name.blur],
+            self.named,
+            inputs=looked | {parts.name, parts.named},
+            outputs=[*self.listing, parts.card, parts.named],
+            **EACH,
+        )
         there.shown.change(self.pin_of, inputs=[there.shown], outputs=[there.pin], **AT_ONCE)
-        there.pin.click(self.pin_shown, inputs=[there.shown, there.pin], outputs=[there.pin, there.shared], **EACH)
+        there.pin.click(
+            self.pin_shown, inputs=[there.shown, there.pin], outputs=[there.pin, there.shared], **EACH
+        )
         asked: dict[str, Any] = {"inputs": looked | {self.sure}, "outputs": self.shown, **AT_ONCE}
         parts.remove.click(self.removed, js=ASK.format("Remove this run and its pictures?"), **asked)
-        parts.clear.click(self.cleared, js=ASK.format("Remove every run that is not pinned, with its pictures?"), **asked)
-        self.follow(parts.open.click(
-            self.opened, inputs={parts.chosen, there.model, there.done, there.gain, there.job},
-            outputs=[self.tabs, parts.status, there.done, there.shown, *self.evidence.outputs, *self.setting.opened_outputs], **QUIET))
+        parts.clear.click(
+            self.cleared, js=ASK.format("Remove every run that is not pinned, with its pictures?"), **asked
+        )
+        self.follow(
+            parts.open.click(
+                self.opened,
+                inputs={parts.chosen, there.model, there.done, there.gain, there.job},
+                outputs=[
+                    self.tabs,
+                    parts.status,
+                    there.done,
+                    there.shown,
+                    *self.evidence.outputs,
+                    *self.setting.opened_outputs,
+                ],
+                **QUIET,
+            )
+        )
 
     # ---- what is shown ----
     def listed(self, values: Updates, said: str = "") -> Updates:
         """The rows, and what went wrong, also with keeping the last run."""
         every, said = self.history.listed(), said or self.history.said
         rows = history_views.found(every, str(values[self.parts.words] or ""), values[self.parts.which])
-        return {self.parts.sheet: history_views.sheet(rows, len(every), values[self.parts.chosen], str(self.history.folder)),
-                self.parts.status: views.failed(said) if said else views.idle()}
+        return {
+            self.parts.sheet: history_views.sheet(
+                rows, len(every), values[self.parts.chosen], str(self.history.folder)
+            ),
+            self.parts.status: views.failed(said) if said else views.idle(),
+        }
 
     def drawn(self, values: Updates, said: str = "") -> Updates:
         """Rows and the chosen run; the newest where none is chosen, or it is gone."""
@@ -149,10 +240,17 @@ class Tab:
         if one is None:
             return {parts.card: history_views.card(None), parts.pair: gr.Column(visible=False)}
         left, right = self._pictures(one.key)
-        return {parts.card: history_views.card(one), parts.pair: gr.Column(visible=True), parts.left: gr.Image(left, label="baseline"),
-                parts.right: right, parts.heat: _heat(left, right), parts.name: one.name, parts.named: one.name,
-                parts.pin: gr.Button(UNPIN if one.pinned else PIN),
-                parts.against: gr.Dropdown(history_views.rivals(self.history.listed(), one), value="")}
+        return {
+            parts.card: history_views.card(one),
+            parts.pair: gr.Column(visible=True),
+            parts.left: gr.Image(left, label="baseline"),
+            parts.right: right,
+            parts.heat: _heat(left, right),
+            parts.name: one.name,
+            parts.named: one.name,
+            parts.pin: gr.Button(UNPIN if one.pinned else PIN),
+            parts.against: gr.Dropdown(history_views.rivals(self.history.listed(), one), value=""),
+        }
 
     def _pictures(self, key: str) -> list[Picture]:
         """Baseline and accelerated; None for one that is gone, or damaged."""
@@ -167,21 +265,32 @@ class Tab:
         if rival is None:
             return gr.Image(left, label="baseline"), _heat(left, right), views.idle()
         left = self._pictures(other)[1]
-        return gr.Image(left, label=rival.name or "the other"), _heat(left, right), views.idle(history_views.held(one, rival))
+        return (
+            gr.Image(left, label=rival.name or "the other"),
+            _heat(left, right),
+            views.idle(history_views.held(one, rival)),
+        )
 
     # ---- what is done ----
     def pinned(self, values: Updates) -> Updates:
-        said = _tried(lambda: self.history.note(values[self.parts.chosen], pinned=values[self.parts.pin] == PIN))
+        said = _tried(
+            lambda: self.history.note(values[self.parts.chosen], pinned=values[self.parts.pin] == PIN)
+        )
         return self.drawn(values, said) | {self.compare.pin: self.pin_of(values[self.compare.shown])}
 
     def named(self, values: Updates) -> Updates:
-        """Rows and card alone: the field lost its focus to a click, which may choose another run at the same time."""
+        """Rows and card alone: the field lost its focus to a click, which may choose another run at the same
+        time.
+        """
         parts, typed = self.parts, values[self.parts.name]
         if self.history.one(values[parts.chosen]) is None or (typed or "") == values[parts.named]:
             return {parts.named: gr.skip()}
         said = _tried(lambda: self.history.note(values[parts.chosen], name=typed))
         one = self.history.one(values[parts.chosen])
-        return self.listed(values, said) | {parts.card: history_views.card(one), parts.named: one.name if one else ""}
+        return self.listed(values, said) | {
+            parts.card: history_views.card(one),
+            parts.named: one.name if one else "",
+        }
 
     def pin_of(self, key: str) -> Any:
         """The button under the run that Compare shows."""
@@ -192,13 +301,18 @@ class Tab:
         """The button does what stands on it, whatever another tab did meanwhile."""
         one = self.history.one(key)
         if one is None:
-            return gr.skip(), views.idle("This run is in History no longer." if self.worker.kept(key) else NOTHING)
+            return gr.skip(), views.idle(
+                "This run is in History no longer." if self.worker.kept(key) else NOTHING
+            )
         said = _tried(lambda: self.history.note(key, pinned=label == PIN))
         told = f"Run of {clock(one.finished)}: {'stays in History' if label == PIN else 'no longer pinned'}."
         return self.pin_of(key), views.failed(said) if said else views.idle(told)
 
     def removed(self, values: Updates) -> Updates:
-        return self.drawn(values, _tried(lambda: self.history.remove(values[self.parts.chosen])) if values[self.sure] else "")
+        return self.drawn(
+            values,
+            _tried(lambda: self.history.remove(values[self.parts.chosen])) if values[self.sure] else "",
+        )
 
     def cleared(self, values: Updates) -> Updates:
         return self.drawn(values, _tried(self.history.clear) if values[self.sure] else "")
@@ -207,19 +321,32 @@ class Tab:
         """Pictures, figures and timeline on Compare, with the setting in its fields."""
         there, key = self.compare, values[self.parts.chosen]
         if self.worker.busy_with(values[there.job]):
-            return {self.parts.status: views.failed("compare: a run is on its way there; wait for it, or stop it.")}
+            return {
+                self.parts.status: views.failed(
+                    "compare: a run is on its way there; wait for it, or stop it."
+                )
+            }
         one = self.worker.reopened(key)
         if one is None:
-            return {self.parts.status: views.failed("history: this run is gone, or its files are damaged; choose another.")}
+            return {
+                self.parts.status: views.failed(
+                    "history: this run is gone, or its files are damaged; choose another."
+                )
+            }
         request = one.baseline.request
         if request.model not in MODELS:
-            said = f"model: {request.model!r} is not offered here; this run can be looked at in History alone."
+            said = (
+                f"model: {request.model!r} is not offered here; this run can be looked at in History alone."
+            )
             return {self.parts.status: views.failed(said)}
         said = f"Run of {one.accelerated.clock}.{share.sentence(beside(request))}"
         fields = request.model_dump() | {"loras": (), "image": None}  # their files may be gone
         done = [*(other for other in values[there.done] if other != key), key]
-        return (self.setting.opened(values[there.model], fields, one.accelerated.method, said)
-                | self.evidence.of(key, done, values[there.gain]) | {there.done: done, self.tabs: gr.Tabs(selected="compare")})
+        return (
+            self.setting.opened(values[there.model], fields, one.accelerated.method, said)
+            | self.evidence.of(key, done, values[there.gain])
+            | {there.done: done, self.tabs: gr.Tabs(selected="compare")}
+        )
 
 
 def _tried(change: Callable[[], None]) -> str:

@@ -22,24 +22,45 @@ class Opening:
     """``compare``: the components of the tab that a setting is opened on, among ``tabs``."""
 
     def __init__(self, parts: TuneParts, compare: Parts, long: LongJobs, tabs: gr.Tabs) -> None:
-        self.parts, self.compare, self.long, self.tabs, self.setting = parts, compare, long, tabs, Setting(compare)
+        self.parts, self.compare, self.long, self.tabs, self.setting = (
+            parts,
+            compare,
+            long,
+            tabs,
+            Setting(compare),
+        )
 
     def wire(self, options: dict[str, Any]) -> None:
         parts, there = self.parts, self.compare
         opened = [self.tabs, parts.saved, *self.setting.opened_outputs]
         for place in (parts.chart, parts.cells):
             place.open(self.opened_at, inputs={parts.job, there.model}, outputs=opened, **options)
-        parts.open.click(self.opened, inputs={parts.job, parts.chosen, there.model}, outputs=opened, **options)
-        gr.on([parts.save.click, parts.name.submit], self.saved, inputs={parts.job, parts.chosen, parts.name, there.model, there.chosen},
-              outputs=[parts.saved, parts.name, there.preset], **options)
+        parts.open.click(
+            self.opened, inputs={parts.job, parts.chosen, there.model}, outputs=opened, **options
+        )
+        gr.on(
+            [parts.save.click, parts.name.submit],
+            self.saved,
+            inputs={parts.job, parts.chosen, parts.name, there.model, there.chosen},
+            outputs=[parts.saved, parts.name, there.preset],
+            **options,
+        )
 
     def _setting(self, job: str, key: str) -> tuple[Kept, dict[str, Any], str] | None:
         """The job, the method, and the prompt that is hardest for it."""
         snapshot = self.long.snapshot(job) if job else None
         if snapshot is None:
             return None
-        one = sweep_views.chosen_of(snapshot, key) if "axes" in snapshot else tune_facts.chosen_of(snapshot, key)
-        return None if one is None else (self.long.one(job), dict(one["method"]), one.get("measured", {}).get("worst_prompt", ""))
+        one = (
+            sweep_views.chosen_of(snapshot, key)
+            if "axes" in snapshot
+            else tune_facts.chosen_of(snapshot, key)
+        )
+        return (
+            None
+            if one is None
+            else (self.long.one(job), dict(one["method"]), one.get("measured", {}).get("worst_prompt", ""))
+        )
 
     def opened_at(self, values: Updates, event: gr.EventData) -> Updates:
         return self.opened(values | {self.parts.chosen: str(event.id)})
@@ -52,8 +73,12 @@ class Opening:
         job, method, prompt = found
         request = json.loads(job.task)["request"]
         request["prompt"] = prompt or request["prompt"]
-        said = f"From “{job.title}”, on the prompt that is hardest for it." if prompt else f"From “{job.title}”."
-        return self.setting.opened(values[self.compare.model], request, method, said) | {self.tabs: gr.Tabs(selected="compare")}
+        said = (
+            f"From “{job.title}”, on the prompt that is hardest for it." if prompt else f"From “{job.title}”."
+        )
+        return self.setting.opened(values[self.compare.model], request, method, said) | {
+            self.tabs: gr.Tabs(selected="compare")
+        }
 
     def saved(self, values: Updates) -> Updates:
         """The chosen setting as a preset of this user's."""
@@ -68,5 +93,10 @@ class Opening:
         except EngineError as error:
             return {self.parts.saved: views.failed(str(error)) | {"detail": ""}}
         known = list(presets_for(values[self.compare.model], values[self.compare.chosen]))
-        return {self.parts.saved: views.idle(f"Saved: “{preset.title}” is among the presets of {method_from(method).title}."),
-                self.parts.name: "", self.compare.preset: gr.Radio(known, visible=bool(known))}
+        return {
+            self.parts.saved: views.idle(
+                f"Saved: “{preset.title}” is among the presets of {method_from(method).title}."
+            ),
+            self.parts.name: "",
+            self.compare.preset: gr.Radio(known, visible=bool(known)),
+        }

@@ -1,1 +1,3 @@
-"""How the embedded model of `assets/tiny_flux` was made: pictures, latent, pipeline, training, evaluation, card."""
+"""How the embedded model of `assets/tiny_flux` was made: pictures, latent, pipeline, training, evaluation,
+card.
+"""

@@ -29,7 +29,13 @@ def train(options: argparse.Namespace) -> None:
     if options.smoke:
         recipe = recipe._replace(steps=SMOKE_STEPS, batch=2, warmup_steps=1, compile=False)
     kept = options.folder / "vae"  # weights are of use with the autoencoder that they were trained on alone
-    vae = PatchAutoencoder.from_pretrained(kept) if kept.exists() else fit(SMOKE_RENDERS) if options.smoke else fit()
+    vae = (
+        PatchAutoencoder.from_pretrained(kept)
+        if kept.exists()
+        else fit(SMOKE_RENDERS)
+        if options.smoke
+        else fit()
+    )
     trainer = Trainer(build(vae), options.folder, recipe)
     if trainer.resume():
         print(f"resumed at step {trainer.step}")
@@ -65,14 +71,21 @@ def main() -> None:
     """Runs the stages that were asked for, in order."""
     parser = argparse.ArgumentParser(prog="python -m assets.train_tiny_flux", description=__doc__)
     parser.add_argument("stage", choices=(*STAGES, "all"))
-    parser.add_argument("--folder", type=Path, default=Path(os.environ.get("TINY_FLUX_FOLDER", FOLDER)),
-                        help="checkpoints, log and measurements (or TINY_FLUX_FOLDER)")
-    parser.add_argument("--out", type=Path,
-                        help="the exported pipeline; default: assets/tiny_flux, or in FOLDER for --smoke")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(os.environ.get("TINY_FLUX_FOLDER", FOLDER)),
+        help="checkpoints, log and measurements (or TINY_FLUX_FOLDER)",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="the exported pipeline; default: assets/tiny_flux, or in FOLDER for --smoke"
+    )
     parser.add_argument("--minutes", type=float, default=MINUTES, help="length of the sitting, by the clock")
     parser.add_argument("--batch", type=int, default=8, help="samples a step of each of the two processes")
     parser.add_argument("--prompts", type=int, default=200, help="held-out prompts to evaluate")
-    parser.add_argument("--smoke", action="store_true", help="each stage for a few steps only, away from assets/tiny_flux")
+    parser.add_argument(
+        "--smoke", action="store_true", help="each stage for a few steps only, away from assets/tiny_flux"
+    )
     options = parser.parse_args()
     options.out = options.out or (options.folder / "tiny_flux" if options.smoke else OUT)
     for name in STAGES if options.stage == "all" else (options.stage,):

@@ -26,13 +26,17 @@ def fit(count: int = 3000, seed: int = 1) -> PatchAutoencoder:
     vae = PatchAutoencoder(latent_channels=CHANNELS).eval()
     drawn = pictures(count, seed)
     patches = torch.nn.functional.unfold(drawn, 16, stride=16).mT.reshape(-1, 768)
-    patches = patches[torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))[:60_000]].double()
+    patches = patches[
+        torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))[:60_000]
+    ].double()
     vae.mean.copy_(patches.mean(0))
     centred = patches - patches.mean(0)
     variance, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
     deviation = variance.flip(0)[: 4 * CHANNELS].sqrt()
     basis = vectors.flip(1)[:, : 4 * CHANNELS]
-    basis = basis * torch.sign(basis[basis.abs().argmax(0), torch.arange(basis.shape[1])])  # eigh leaves signs open
+    basis = basis * torch.sign(
+        basis[basis.abs().argmax(0), torch.arange(basis.shape[1])]
+    )  # eigh leaves signs open
     vae.basis.copy_(basis)
     vae.scale.copy_(deviation.sqrt() * deviation.mean().sqrt())
     return vae

@@ -1,4 +1,6 @@
-"""An untrained pipeline: a stock FluxPipeline in small, with word-level tokenizers and the fitted autoencoder."""
+"""An untrained pipeline: a stock FluxPipeline in small, with word-level tokenizers and the fitted
+autoencoder.
+"""
 
 from __future__ import annotations
 
@@ -45,34 +47,72 @@ def clip_tokenizer() -> CLIPTokenizer:
     for left, right in merges:
         if left + right not in vocab:
             vocab.append(left + right)
-    return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocab)}, merges=merges, model_max_length=TEXT_TOKENS)
+    return CLIPTokenizer(
+        vocab={token: i for i, token in enumerate(vocab)}, merges=merges, model_max_length=TEXT_TOKENS
+    )
 
 
 def build(vae: PatchAutoencoder | None = None, seed: int = 0) -> FluxPipeline:
     """A FluxPipeline with seeded random weights and the given or a fitted autoencoder, float32."""
     torch.manual_seed(seed)
     t5_words, clip_words = t5_tokenizer(), clip_tokenizer()
-    text = T5EncoderModel(T5Config(
-        vocab_size=len(t5_words), d_model=T5_WIDTH, d_kv=24, num_heads=4, d_ff=3 * T5_WIDTH, num_layers=2,
-        relative_attention_num_buckets=32, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    text = T5EncoderModel(
+        T5Config(
+            vocab_size=len(t5_words),
+            d_model=T5_WIDTH,
+            d_kv=24,
+            num_heads=4,
+            d_ff=3 * T5_WIDTH,
+            num_layers=2,
+            relative_attention_num_buckets=32,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+        )
+    )
     end = clip_words.eos_token_id
-    pooled = CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(clip_words), hidden_size=CLIP_WIDTH, intermediate_size=2 * CLIP_WIDTH, projection_dim=CLIP_WIDTH,
-        num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=TEXT_TOKENS, eos_token_id=end,
-        bos_token_id=clip_words.bos_token_id, pad_token_id=end))
+    pooled = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(clip_words),
+            hidden_size=CLIP_WIDTH,
+            intermediate_size=2 * CLIP_WIDTH,
+            projection_dim=CLIP_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=TEXT_TOKENS,
+            eos_token_id=end,
+            bos_token_id=clip_words.bos_token_id,
+            pad_token_id=end,
+        )
+    )
     transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=4 * CHANNELS, num_layers=BLOCKS, num_single_layers=SINGLE_BLOCKS,
-        attention_head_dim=HEAD, num_attention_heads=WIDTH // HEAD, joint_attention_dim=T5_WIDTH,
-        pooled_projection_dim=CLIP_WIDTH, guidance_embeds=False, axes_dims_rope=(4, 14, 14))
+        patch_size=1,
+        in_channels=4 * CHANNELS,
+        num_layers=BLOCKS,
+        num_single_layers=SINGLE_BLOCKS,
+        attention_head_dim=HEAD,
+        num_attention_heads=WIDTH // HEAD,
+        joint_attention_dim=T5_WIDTH,
+        pooled_projection_dim=CLIP_WIDTH,
+        guidance_embeds=False,
+        axes_dims_rope=(4, 14, 14),
+    )
     prepare(transformer)
     return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False), vae=vae or fit(),
-        text_encoder=pooled, tokenizer=clip_words, text_encoder_2=text, tokenizer_2=t5_words, transformer=transformer)
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT, use_dynamic_shifting=False),
+        vae=vae or fit(),
+        text_encoder=pooled,
+        tokenizer=clip_words,
+        text_encoder_2=text,
+        tokenizer_2=t5_words,
+        transformer=transformer,
+    )
 
 
 @torch.no_grad()
 def prepare(transformer: FluxTransformer2DModel) -> None:
-    """Starting point that trains fast: blocks begin as the identity, the way out as the transpose of the way in."""
+    """Starting point that trains fast: blocks begin as the identity, the way out as the transpose of the way
+    in.
+    """
     for module in transformer.modules():
         if isinstance(module, torch.nn.Linear):
             torch.nn.init.xavier_uniform_(module.weight)

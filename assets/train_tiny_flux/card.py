@@ -44,21 +44,32 @@ def plot(rows: list[tuple[float, float, float]], title: str) -> str:
         x = left + i * (width - left - 12) / max(1, len(rows) - 1)
         return f"{x:.1f},{top + (height - top - 30) * (1 - value / most):.1f}"
 
-    band = [at(i, row[2]) for i, row in enumerate(rows)] + [at(i, row[0]) for i, row in reversed(list(enumerate(rows)))]
+    band = [at(i, row[2]) for i, row in enumerate(rows)] + [
+        at(i, row[0]) for i, row in reversed(list(enumerate(rows)))
+    ]
     line = [at(i, row[1]) for i, row in enumerate(rows)]
-    marks = "".join(f'<text x="{left - 6}" y="{at(0, most * k / 4).split(",")[1]}" text-anchor="end">{most * k / 4:.2f}</text>'
-                    for k in range(5))
-    marks += "".join(f'<text x="{at(i, 0).split(",")[0]}" y="{height - 12}" text-anchor="middle">{i + 1}</text>'
-                     for i in range(0, len(rows), max(1, len(rows) // 9)))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-            f'font-size="11" fill="#444"><rect width="{width}" height="{height}" fill="#fff"/>'
-            f'<text x="{left}" y="16">{title}</text>{marks}<polygon points="{" ".join(band)}" fill="#9ec5fe"/>'
-            f'<polyline points="{" ".join(line)}" fill="none" stroke="#0b5ed7" stroke-width="2"/></svg>\n')
+    marks = "".join(
+        f'<text x="{left - 6}" y="{at(0, most * k / 4).split(",")[1]}" '
+        f'text-anchor="end">{most * k / 4:.2f}</text>'
+        for k in range(5)
+    )
+    marks += "".join(
+        f'<text x="{at(i, 0).split(",")[0]}" y="{height - 12}" text-anchor="middle">{i + 1}</text>'
+        for i in range(0, len(rows), max(1, len(rows) // 9))
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="11" fill="#444"><rect width="{width}" height="{height}" fill="#fff"/>'
+        f'<text x="{left}" y="16">{title}</text>{marks}<polygon points="{" ".join(band)}" fill="#9ec5fe"/>'
+        f'<polyline points="{" ".join(line)}" fill="none" stroke="#0b5ed7" stroke-width="2"/></svg>\n'
+    )
 
 
 def table(outcomes: dict[str, measure.Outcome], first: str) -> str:
     """Outcomes as Markdown rows."""
-    rows = [f"| {name} | {o.computed:.1f} | {o.cached:.0%} | {o.psnr_db:.1f} |" for name, o in outcomes.items()]
+    rows = [
+        f"| {name} | {o.computed:.1f} | {o.cached:.0%} | {o.psnr_db:.1f} |" for name, o in outcomes.items()
+    ]
     return "\n".join([f"| {first} | steps computed | cached | PSNR, dB |", "|---|---|---|---|", *rows])
 
 
@@ -68,13 +79,21 @@ def verdict(curvature: dict[str, measure.Outcome]) -> str:
     name, best = max(caches, key=lambda pair: pair[1].psnr_db)
     gain = best.psnr_db - plain.psnr_db
     if gain >= 1:
-        return f"{name} beats the plain model by {gain:.1f} dB: the path is curved enough for a fair demonstration."
-    return (f"The best cached run ({name}) is {gain:+.1f} dB from the plain model with as many steps: on this small "
-            "model fewer steps are about as good as a cache.")
+        return (
+            f"{name} beats the plain model by {gain:.1f} dB: the path is curved enough for a fair "
+            f"demonstration."
+        )
+    return (
+        f"The best cached run ({name}) is {gain:+.1f} dB from the plain model with as many steps: on this "
+        f"small "
+        "model fewer steps are about as good as a cache."
+    )
 
 
 def write(folder: Path, out: Path, smoke: bool = False) -> None:
-    """README.md, contact-sheet.png and change.svg beside the exported weights; reads scores.json of `evaluate`."""
+    """README.md, contact-sheet.png and change.svg beside the exported weights; reads scores.json of
+    `evaluate`.
+    """
     shown, measured, steps = (2, 1, 6) if smoke else (SHOWN, MEASURED, STEPS)
     computed, out_of = (8, 12) if smoke else (measure.COMPUTED, measure.OUT_OF)
     pipe, strength = load(out), scale(out)
@@ -82,19 +101,39 @@ def write(folder: Path, out: Path, smoke: bool = False) -> None:
     contact_sheet(pictures, out / "contact-sheet.png")
     bench = measure.Bench(pipe, strength, measured)
     changes = measure.change_per_step(bench.references(steps))
-    (out / "change.svg").write_text(plot(changes, f"F1 residual's change per step, {measured} prompts (mean, least to "
-                                         "largest)"), encoding="utf-8")
+    (out / "change.svg").write_text(
+        plot(changes, f"F1 residual's change per step, {measured} prompts (mean, least to largest)"),
+        encoding="utf-8",
+    )
     grading, curvature = bench.grading(steps), bench.curvature(computed, out_of)
     keep(folder, "cache", {"change": changes, "grading": grading, "curvature": curvature})
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     trained = json.loads((out / "domain.json").read_text(encoding="utf-8"))["trained"]
     text = TEMPLATE.read_text(encoding="utf-8").format(
-        things=", ".join(THINGS), count=len(THINGS), backgrounds=", ".join(BACKGROUNDS), side=SIZE, text=TEXT_TOKENS,
-        sizes=", ".join(f"{name} ({n * TOKEN} pixels)" for name, n in SIZES.items()), double=BLOCKS,
-        single=SINGLE_BLOCKS, width=WIDTH, parameters=sum(p.numel() for p in pipe.transformer.parameters()) / 1e6,
+        things=", ".join(THINGS),
+        count=len(THINGS),
+        backgrounds=", ".join(BACKGROUNDS),
+        side=SIZE,
+        text=TEXT_TOKENS,
+        sizes=", ".join(f"{name} ({n * TOKEN} pixels)" for name, n in SIZES.items()),
+        double=BLOCKS,
+        single=SINGLE_BLOCKS,
+        width=WIDTH,
+        parameters=sum(p.numel() for p in pipe.transformer.parameters()) / 1e6,
         megabytes=sum(path.stat().st_size for path in out.rglob("*.safetensors")) / 1e6,
-        share=len(held_out_pairs()) / (len(THINGS) * len(BACKGROUNDS)), dropout=CAPTION_DROPOUT, scale=strength,
-        hours=trained["seconds"] / 3600, samples=trained["samples"], updates=trained["step"], measured=measured,
-        shown=shown, scores=scores, numbers=4 * CHANNELS, shift=SHIFT, grading=table(grading, "threshold"),
-        curvature=table(curvature, f"against {out_of} steps"), verdict=verdict(curvature))
+        share=len(held_out_pairs()) / (len(THINGS) * len(BACKGROUNDS)),
+        dropout=CAPTION_DROPOUT,
+        scale=strength,
+        hours=trained["seconds"] / 3600,
+        samples=trained["samples"],
+        updates=trained["step"],
+        measured=measured,
+        shown=shown,
+        scores=scores,
+        numbers=4 * CHANNELS,
+        shift=SHIFT,
+        grading=table(grading, "threshold"),
+        curvature=table(curvature, f"against {out_of} steps"),
+        verdict=verdict(curvature),
+    )
     (out / "README.md").write_text(text, encoding="utf-8")

@@ -60,19 +60,54 @@ THINGS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
-    "blue": (58, 110, 220), "green": (62, 170, 88), "red": (214, 62, 62), "yellow": (250, 214, 66),
-    "orange": (246, 150, 54), "purple": (136, 88, 196), "pink": (250, 148, 190), "white": (242, 242, 242),
-    "black": (26, 26, 32), "gray": (140, 144, 150),
+    "blue": (58, 110, 220),
+    "green": (62, 170, 88),
+    "red": (214, 62, 62),
+    "yellow": (250, 214, 66),
+    "orange": (246, 150, 54),
+    "purple": (136, 88, 196),
+    "pink": (250, 148, 190),
+    "white": (242, 242, 242),
+    "black": (26, 26, 32),
+    "gray": (140, 144, 150),
 }
 
 SIZES = {"small": 2, "medium": 4, "large": 6}  # tokens a side
-SIZE_WORDS = {"small": ("small", "small", "tiny", "little"), "medium": ("", "", "", "medium"),
-              "large": ("large", "large", "big", "huge")}
-PLACES = {"anywhere": "", "left": "l", "right": "r", "top": "t", "bottom": "b", "center": "c",
-          "top left": "tl", "top right": "tr", "bottom left": "bl", "bottom right": "br"}
+SIZE_WORDS = {
+    "small": ("small", "small", "tiny", "little"),
+    "medium": ("", "", "", "medium"),
+    "large": ("large", "large", "big", "huge"),
+}
+PLACES = {
+    "anywhere": "",
+    "left": "l",
+    "right": "r",
+    "top": "t",
+    "bottom": "b",
+    "center": "c",
+    "top left": "tl",
+    "top right": "tr",
+    "bottom left": "bl",
+    "bottom right": "br",
+}
 PLACE_WEIGHTS = (5, 4, 4, 4, 4, 3, 2, 2, 2, 2)
-FUNCTION_WORDS = ("a", "an", "the", "on", "of", "at", "in", "with", "background", "picture", "centre", "middle", "grey",
-                  ",", ".")
+FUNCTION_WORDS = (
+    "a",
+    "an",
+    "the",
+    "on",
+    "of",
+    "at",
+    "in",
+    "with",
+    "background",
+    "picture",
+    "centre",
+    "middle",
+    "grey",
+    ",",
+    ".",
+)
 CAPTION_DROPOUT = 0.12
 HELD_OUT_SHARE = 0.16
 
@@ -94,7 +129,9 @@ class Light(NamedTuple):
 
 
 def held_out_pairs() -> list[tuple[str, str]]:
-    """(thing, background) pairs that training never shows: spread evenly over things and backgrounds, seeded."""
+    """(thing, background) pairs that training never shows: spread evenly over things and backgrounds,
+    seeded.
+    """
     rng = random.Random(3)
     things, names = list(THINGS), list(BACKGROUNDS)
     wanted = math.ceil(HELD_OUT_SHARE * len(things) * len(names))
@@ -110,7 +147,9 @@ def held_out_pairs() -> list[tuple[str, str]]:
 
 
 def offset(place: str, size: str) -> tuple[int, int]:
-    """Offset in tokens (x, y) of the thing's top left corner; a prompt that names no place gets the middle."""
+    """Offset in tokens (x, y) of the thing's top left corner; a prompt that names no place gets the
+    middle.
+    """
     free, code = GRID - SIZES[size], PLACES[place]
     near = 1 if free > 4 else 0
     x = near if "l" in code else free - near if "r" in code else free // 2
@@ -150,14 +189,32 @@ def caption(spec: Spec, rng: random.Random) -> str:
     colour = "grey" if spec.background == "gray" and rng.random() < 0.4 else spec.background
     back = f"{'an' if colour[0] == 'o' else 'a'} {colour} background"
     if spec.place == "anywhere":
-        return rng.choice((f"{noun} on {back}", f"{words}, {colour} background", f"{colour} background, {words}",
-                           f"on {back}, {noun}", f"{words}, {colour}"))
+        return rng.choice(
+            (
+                f"{noun} on {back}",
+                f"{words}, {colour} background",
+                f"{colour} background, {words}",
+                f"on {back}, {noun}",
+                f"{words}, {colour}",
+            )
+        )
     where = rng.choice(("center", "center", "centre", "middle")) if spec.place == "center" else spec.place
-    at = f"{rng.choice(('in', 'in', 'at')) if spec.place == 'center' else rng.choice(('on', 'at', 'on'))} the {where}"
-    return rng.choice((f"{noun} {at} of {back}", f"{noun} {at} of {back}", f"{noun} on {back}, {where}",
-                       f"{colour} background, {words}, {where}", f"{words}, {where}, {colour}",
-                       f"{noun} {at}, {colour} background", f"on {back}, {noun} {at}",
-                       f"{where}, {words}, {colour} background"))
+    at = (
+        f"{rng.choice(('in', 'in', 'at')) if spec.place == 'center' else rng.choice(('on', 'at', 'on'))} the "
+        f"{where}"
+    )
+    return rng.choice(
+        (
+            f"{noun} {at} of {back}",
+            f"{noun} {at} of {back}",
+            f"{noun} on {back}, {where}",
+            f"{colour} background, {words}, {where}",
+            f"{words}, {where}, {colour}",
+            f"{noun} {at}, {colour} background",
+            f"on {back}, {noun} {at}",
+            f"{where}, {words}, {colour} background",
+        )
+    )
 
 
 def words() -> list[str]:

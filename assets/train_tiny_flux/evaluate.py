@@ -1,4 +1,6 @@
-"""Scores: what is in a picture, found by its nearest rendered reference, against what the prompt asked for."""
+"""Scores: what is in a picture, found by its nearest rendered reference, against what the prompt asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,20 @@ import torch
 from diffusers import FluxPipeline
 
 from .basis import reconstruction_db
-from .domain import BACKGROUNDS, GRID, PLACES, SIZE, SIZES, THINGS, TOKEN, Spec, caption, held_out_pairs, light, offset
+from .domain import (
+    BACKGROUNDS,
+    GRID,
+    PLACES,
+    SIZE,
+    SIZES,
+    THINGS,
+    TOKEN,
+    Spec,
+    caption,
+    held_out_pairs,
+    light,
+    offset,
+)
 from .render import backdrop, render, sprite
 from .train import RUNNING
 
@@ -33,7 +48,9 @@ class Found(NamedTuple):
 
 
 def held_out(count: int, seed: int = 7) -> list[tuple[Spec, str]]:
-    """Specs of held-out pairs with captions; every pair comes up about equally often, every place and size too."""
+    """Specs of held-out pairs with captions; every pair comes up about equally often, every place and size
+    too.
+    """
     rng = Random(seed)
     pairs: list[tuple[str, str]] = []
     while len(pairs) < count:
@@ -47,7 +64,9 @@ def held_out(count: int, seed: int = 7) -> list[tuple[Spec, str]]:
 @cache
 def backdrops() -> tuple[list[str], np.ndarray]:
     """Names and pictures, one column of them (K, SIZE, 3), of every background in every light."""
-    lights = [(shade, slope) for shade in np.linspace(0.84, 1.10, 14) for slope in np.linspace(-0.16, 0.16, 9)]
+    lights = [
+        (shade, slope) for shade in np.linspace(0.84, 1.10, 14) for slope in np.linspace(-0.16, 0.16, 9)
+    ]
     names = [name for name in BACKGROUNDS for _ in lights]
     return names, np.stack([backdrop(name, *light)[:, 0] for name in BACKGROUNDS for light in lights])
 
@@ -82,7 +101,9 @@ def windows(field: np.ndarray, places: list[tuple[int, int]], tokens: int) -> np
 
 
 def nearest(picture: np.ndarray) -> Found:
-    """The reference with the least squared pixel distance: any background and light, then any thing, size and offset."""
+    """The reference with the least squared pixel distance: any background and light, then any thing, size
+    and offset.
+    """
     background, column = nearest_backdrop(picture)
     empty = np.broadcast_to(column[:, None], picture.shape)
     whole = float(((picture - empty) ** 2).sum())
@@ -93,8 +114,13 @@ def nearest(picture: np.ndarray) -> Found:
 
         p, b = windows(picture, places, tokens), windows(empty, places, tokens)
         # |p - (b clear + colour)|^2 - |p - b|^2, multiplied out
-        gain = ((b * b) @ (clear * clear - 1).T - 2 * (p * b) @ (clear - 1).T - 2 * p @ colour.T
-                + 2 * b @ (clear * colour).T + (colour * colour).sum(1))
+        gain = (
+            (b * b) @ (clear * clear - 1).T
+            - 2 * (p * b) @ (clear - 1).T
+            - 2 * p @ colour.T
+            + 2 * b @ (clear * colour).T
+            + (colour * colour).sum(1)
+        )
         at, which = np.unravel_index(int(gain.argmin()), gain.shape)
         if gain[at, which] < best[0]:
             best = (float(gain[at, which]), names[which], size, *places[at])
@@ -104,27 +130,47 @@ def nearest(picture: np.ndarray) -> Found:
 
 def judge(spec: Spec, found: Found) -> dict[str, float]:
     """1 or 0 for each of the four things that a prompt asks for."""
-    return {"thing": found.thing == spec.thing, "background": found.background == spec.background,
-            "place": (found.x, found.y) == offset(spec.place, found.size), "size": found.size == spec.size,
-            "psnr_db": found.psnr_db}
+    return {
+        "thing": found.thing == spec.thing,
+        "background": found.background == spec.background,
+        "place": (found.x, found.y) == offset(spec.place, found.size),
+        "size": found.size == spec.size,
+        "psnr_db": found.psnr_db,
+    }
 
 
 @torch.no_grad()
-def draw(pipe: FluxPipeline, prompts: list[str], seeds: list[int], scale: float, steps: int = STEPS,
-         batch: int = 10) -> list[np.ndarray]:
+def draw(
+    pipe: FluxPipeline,
+    prompts: list[str],
+    seeds: list[int],
+    scale: float,
+    steps: int = STEPS,
+    batch: int = 10,
+) -> list[np.ndarray]:
     """Pictures (SIZE, SIZE, 3) in 0..1 of the stock pipeline."""
     drawn: list[np.ndarray] = []
     for start in range(0, len(prompts), batch):
         some = prompts[start : start + batch]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch]]
-        pictures = pipe(some, negative_prompt=[""] * len(some), true_cfg_scale=scale, num_inference_steps=steps,
-                        width=SIZE, height=SIZE, max_sequence_length=pipe.tokenizer_2.model_max_length,
-                        generator=generators, output_type="np").images
+        pictures = pipe(
+            some,
+            negative_prompt=[""] * len(some),
+            true_cfg_scale=scale,
+            num_inference_steps=steps,
+            width=SIZE,
+            height=SIZE,
+            max_sequence_length=pipe.tokenizer_2.model_max_length,
+            generator=generators,
+            output_type="np",
+        ).images
         drawn += list(pictures)
     return drawn
 
 
-def evaluate(pipe: FluxPipeline, count: int, scale: float, steps: int = STEPS) -> tuple[dict[str, float], list[np.ndarray]]:
+def evaluate(
+    pipe: FluxPipeline, count: int, scale: float, steps: int = STEPS
+) -> tuple[dict[str, float], list[np.ndarray]]:
     """Scores in 0..1 over held-out prompts (and decibels), and the pictures."""
     asked = held_out(count)
     pictures = draw(pipe, [text for _, text in asked], list(range(count)), scale, steps)
@@ -141,7 +187,11 @@ def reconstruction(pipe: FluxPipeline, count: int = 200) -> float:
 
 
 def refuse_beside_training(folder: Path, patience: float = 600.0) -> None:
-    """Stops if a trainer was at work in this folder within the last minutes: neither would be measured right."""
+    """Stops if a trainer was at work in this folder within the last minutes: neither would be measured
+    right.
+    """
     mark = folder / RUNNING
     if mark.exists() and time.time() - mark.stat().st_mtime < patience:
-        raise SystemExit(f"{folder}: training is running here; wait for its end, or delete {mark} if it was killed.")
+        raise SystemExit(
+            f"{folder}: training is running here; wait for its end, or delete {mark} if it was killed."
+        )

@@ -1,4 +1,6 @@
-"""Export: averaged weights as a stock FluxPipeline folder, with what the embedded model's row needs to know."""
+"""Export: averaged weights as a stock FluxPipeline folder, with what the embedded model's row needs to
+know.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +32,32 @@ EXAMPLES = (
 def export(checkpoints: Path, out: Path) -> None:
     """Writes the pipeline of the last checkpoint's averaged weights; text encoders float32, the rest float16.
 
-    (A text encoder saved in float16 comes back as float16, the transformer as float32, and the two do not mix.)
+    (A text encoder saved in float16 comes back as float16, the transformer as float32, and the two do not
+    mix.)
     """
     pipe = build(PatchAutoencoder.from_pretrained(checkpoints / "vae"))
     facts = use_average(pipe, checkpoints)
     pipe.transformer.half()
     pipe.vae.register_to_config(_name_or_path="")  # else it names the folder that it was read from
-    for part in ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "transformer", "vae"):
+    for part in (
+        "scheduler",
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+        "transformer",
+        "vae",
+    ):
         shutil.rmtree(out / part, ignore_errors=True)
     pipe.save_pretrained(out)
-    domain = {"size": SIZE, "max_sequence_length": TEXT_TOKENS, "true_cfg_scale": TRUE_CFG_SCALE,
-              "examples": EXAMPLES, "words": words(), "trained": {k: round(v) for k, v in facts.items()}}
+    domain = {
+        "size": SIZE,
+        "max_sequence_length": TEXT_TOKENS,
+        "true_cfg_scale": TRUE_CFG_SCALE,
+        "examples": EXAMPLES,
+        "words": words(),
+        "trained": {k: round(v) for k, v in facts.items()},
+    }
     (out / "domain.json").write_text(json.dumps(domain, indent=1) + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{out}: {size / 1e6:.1f} MB after {facts['samples']} samples")

@@ -1,4 +1,6 @@
-"""How the embedded model behaves under a cache: the Fn residual's change, DBCache's grading, and curvature."""
+"""How the embedded model behaves under a cache: the Fn residual's change, DBCache's grading, and
+curvature.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ SEARCHED = "10000010000010000010000010000100001000010001001011"
 
 
 class Run(NamedTuple):
-    """One picture (SIZE, SIZE, 3) uint8, its first stream's schedule, and its change per step (None where unknown)."""
+    """One picture (SIZE, SIZE, 3) uint8, its first stream's schedule, and its change per step (None where
+    unknown).
+    """
 
     picture: np.ndarray
     schedule: str
@@ -30,7 +34,9 @@ class Run(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Means over prompts: share of steps that was cached, computed steps, PSNR in dB against the reference."""
+    """Means over prompts: share of steps that was cached, computed steps, PSNR in dB against the
+    reference.
+    """
 
     cached: float
     computed: float
@@ -41,16 +47,25 @@ class Outcome(NamedTuple):
 def run(pipe: FluxPipeline, method: Any, prompt: str, seed: int, scale: float, steps: int) -> Run:
     """The stock pipeline under a method of the engine."""
     with attached(pipe, method) as session:
-        picture = pipe(prompt, negative_prompt="", true_cfg_scale=scale, num_inference_steps=steps, width=SIZE,
-                       height=SIZE, max_sequence_length=pipe.tokenizer_2.model_max_length,
-                       generator=torch.Generator().manual_seed(seed)).images[0]
+        picture = pipe(
+            prompt,
+            negative_prompt="",
+            true_cfg_scale=scale,
+            num_inference_steps=steps,
+            width=SIZE,
+            height=SIZE,
+            max_sequence_length=pipe.tokenizer_2.model_max_length,
+            generator=torch.Generator().manual_seed(seed),
+        ).images[0]
     calls = [call for call in session.trace if call.stream == session.trace[0].stream]
     return Run(np.asarray(picture), "".join(call.mode for call in calls), [call.change for call in calls])
 
 
 def dbcache(**knobs: Any) -> Any:
     """DBCache, F1 and W2 without limits unless told otherwise."""
-    return METHODS["dbcache"](**{"Fn_compute_blocks": 1, "max_warmup_steps": 2, "taylorseer_order": 0, **knobs})
+    return METHODS["dbcache"](
+        **{"Fn_compute_blocks": 1, "max_warmup_steps": 2, "taylorseer_order": 0, **knobs}
+    )
 
 
 class Bench:
@@ -62,7 +77,9 @@ class Bench:
         self._references: dict[int, list[Run]] = {}
 
     def runs(self, method: Any, steps: int) -> list[Run]:
-        return [run(self.pipe, method, text, seed, self.scale, steps) for seed, text in enumerate(self.prompts)]
+        return [
+            run(self.pipe, method, text, seed, self.scale, steps) for seed, text in enumerate(self.prompts)
+        ]
 
     def references(self, steps: int) -> list[Run]:
         """Every step computed; the changes are known all the same."""
@@ -75,26 +92,43 @@ class Bench:
         cached = float(np.mean([run.schedule.count("c") / len(run.schedule) for run, _ in pairs]))
         computed = float(np.mean([run.schedule.count("C") for run, _ in pairs]))
         likeness = [psnr(reference.picture, run.picture) for run, reference in pairs]
-        return Outcome(cached, computed, float(np.mean([100.0 if value is None else value for value in likeness])))
+        return Outcome(
+            cached, computed, float(np.mean([100.0 if value is None else value for value in likeness]))
+        )
 
     def grading(self, steps: int) -> dict[str, Outcome]:
         """Threshold -> outcome of DBCache F1 W2 without limits."""
-        return {f"{limit:g}": self.outcome(self.runs(dbcache(residual_diff_threshold=limit), steps), steps)
-                for limit in THRESHOLDS}
+        return {
+            f"{limit:g}": self.outcome(self.runs(dbcache(residual_diff_threshold=limit), steps), steps)
+            for limit in THRESHOLDS
+        }
 
     def curvature(self, computed: int, steps: int) -> dict[str, Outcome]:
-        """The plain model with few steps, and DBCache with as many computed of `steps`, against all `steps`."""
+        """The plain model with few steps, and DBCache with as many computed of `steps`, against all
+        `steps`.
+        """
         found = {f"plain, {computed} steps": self.outcome(self.runs(METHODS["baseline"](), computed), steps)}
         for warmup in (2, 4, 6):
             even = np.linspace(warmup - 1, steps - 1, computed - warmup + 1).round().astype(int)[1:]
             mask = "".join("1" if step < warmup or step in even else "0" for step in range(steps))
             for order in (0, 1, 2):
-                method = dbcache(max_warmup_steps=warmup, taylorseer_order=order, steps_computation_mask=mask,
-                                 steps_computation_policy="static")
-                found[f"DBCache F1 W{warmup}, T{order}, even mask"] = self.outcome(self.runs(method, steps), steps)
+                method = dbcache(
+                    max_warmup_steps=warmup,
+                    taylorseer_order=order,
+                    steps_computation_mask=mask,
+                    steps_computation_policy="static",
+                )
+                found[f"DBCache F1 W{warmup}, T{order}, even mask"] = self.outcome(
+                    self.runs(method, steps), steps
+                )
         if (computed, steps) == (COMPUTED, OUT_OF):
-            method = dbcache(max_warmup_steps=4, taylorseer_order=1, predictor="dmd", steps_computation_mask=SEARCHED,
-                             steps_computation_policy="static")
+            method = dbcache(
+                max_warmup_steps=4,
+                taylorseer_order=1,
+                predictor="dmd",
+                steps_computation_mask=SEARCHED,
+                steps_computation_policy="static",
+            )
             found["DBCache F1, dmd, searched mask"] = self.outcome(self.runs(method, steps), steps)
         return found
 

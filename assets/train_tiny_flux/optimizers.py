@@ -1,4 +1,6 @@
-"""AdamW's and Muon's updates as functions of plain tensors, so that processes can share the work and the state."""
+"""AdamW's and Muon's updates as functions of plain tensors, so that processes can share the work and the
+state.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Muon's quintic: a x + b x^3 + c x^5
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     """Nearest (semi-)orthogonal matrices, roughly, of a stack (K, rows, columns) with rows <= columns.
 
-    Newton-Schulz on the small Gram matrices: all factors are polynomials of one symmetric matrix, so they commute.
+    Newton-Schulz on the small Gram matrices: all factors are polynomials of one symmetric matrix, so they
+    commute.
     """
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     gram = x @ x.mT
@@ -30,25 +33,40 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     return total @ x
 
 
-def muon(values: Sequence[Tensor], slopes: Sequence[Tensor], momentum: Sequence[Tensor], rate: float,
-         keep: float = 0.95) -> None:
+def muon(
+    values: Sequence[Tensor],
+    slopes: Sequence[Tensor],
+    momentum: Sequence[Tensor],
+    rate: float,
+    keep: float = 0.95,
+) -> None:
     """One update of inner matrices, in place; those of one shape go together.
 
-    `rate` is the size of an update's entries (root mean square), so AdamW's rates can be used here too, times 0.2 or so.
+    `rate` is the size of an update's entries (root mean square), so AdamW's rates can be used here too, times
+    0.2 or so.
     """
     shapes: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for value, slope, moving in zip(values, slopes, momentum):
         moving.lerp_(slope, 1 - keep)
         update = torch.lerp(slope, moving, keep)
-        shapes[tuple(sorted(value.shape))].append((value, update if value.shape[0] <= value.shape[1] else update.mT))
+        shapes[tuple(sorted(value.shape))].append(
+            (value, update if value.shape[0] <= value.shape[1] else update.mT)
+        )
     for shape, pairs in shapes.items():
         size = rate * shape[1] ** 0.5  # entries of an orthogonal n x m matrix are about 1 / sqrt(max(n, m))
         for (value, _), update in zip(pairs, orthogonal(torch.stack([update for _, update in pairs]))):
             value.add_(update if value.shape[0] <= value.shape[1] else update.mT, alpha=-size)
 
 
-def adam(values: Sequence[Tensor], slopes: Sequence[Tensor], momentum: Sequence[Tensor], square: Sequence[Tensor],
-         rate: float, step: int, betas: tuple[float, float] = (0.9, 0.95)) -> None:
+def adam(
+    values: Sequence[Tensor],
+    slopes: Sequence[Tensor],
+    momentum: Sequence[Tensor],
+    square: Sequence[Tensor],
+    rate: float,
+    step: int,
+    betas: tuple[float, float] = (0.9, 0.95),
+) -> None:
     """One update of everything else, in place; `step` counts from 1."""
     torch._foreach_lerp_(momentum, slopes, 1 - betas[0])
     torch._foreach_mul_(square, betas[1])

@@ -24,21 +24,28 @@ def glyph(thing: str) -> Image.Image:
 
 @cache
 def sprite(thing: str, size: str) -> tuple[np.ndarray, np.ndarray]:
-    """(premultiplied colour (n, n, 3), transparency (n, n, 1)), float32 0..1, n = pixels a side of that size."""
+    """(premultiplied colour (n, n, 3), transparency (n, n, 1)), float32 0..1, n = pixels a side of that
+    size.
+    """
     side = SIZES[size] * TOKEN
     inner = side - 2 * max(1, side // 32)
     image = glyph(thing).convert("RGBa")  # premultiplied: no dark fringe
     scale = inner / max(image.size)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS)
+    image = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
+    )
     box = np.zeros((side, side, 4), np.float32)
     left, top = (side - image.width) // 2, (side - image.height) // 2
-    box[top : top + image.height, left : left + image.width] = np.frombuffer(image.tobytes(), np.uint8).reshape(
-        image.height, image.width, 4) / 255
+    box[top : top + image.height, left : left + image.width] = (
+        np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, 4) / 255
+    )
     return np.ascontiguousarray(box[..., :3]), np.ascontiguousarray(1 - box[..., 3:])
 
 
 def backdrop(background: str, shade: float = 1.0, slope: float = 0.0) -> np.ndarray:
-    """An empty picture (SIZE, SIZE, 3), float32 0..1: the named colour, its brightness changing slowly downwards."""
+    """An empty picture (SIZE, SIZE, 3), float32 0..1: the named colour, its brightness changing slowly
+    downwards.
+    """
     colour = np.array(BACKGROUNDS[background], np.float32) / 255
     rows = shade + slope * np.linspace(-0.5, 0.5, SIZE, dtype=np.float32)
     return np.clip(np.broadcast_to(colour * rows[:, None, None], (SIZE, SIZE, 3)), 0, 1)

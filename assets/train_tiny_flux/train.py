@@ -1,7 +1,9 @@
-"""The trainer: rectified flow on rendered pictures, transformer and text encoders together, resumable at any time.
+"""The trainer: rectified flow on rendered pictures, transformer and text encoders together, resumable at any
+time.
 
-One process a core, one thread each: they share weights, gradients and optimizer state in memory, each draws its own
-samples and updates its own part of the weights. Unlike threads they lose nothing when other programs use the cores.
+One process a core, one thread each: they share weights, gradients and optimizer state in memory, each draws
+its own samples and updates its own part of the weights. Unlike threads they lose nothing when other programs
+use the cores.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from .worker import RUNNING, Recipe, Shared, Worker, assist, parameters_of
 
 
 class Trainer:
-    """The first worker. `folder` keeps checkpoint.pt, log.jsonl and, while it should sleep, a file named `pause`."""
+    """The first worker. `folder` keeps checkpoint.pt, log.jsonl and, while it should sleep, a file named
+    `pause`.
+    """
 
     def __init__(self, pipe: FluxPipeline, folder: Path, recipe: Recipe) -> None:
         self.pipe, self.folder, self.recipe = pipe, folder, recipe
@@ -30,7 +34,9 @@ class Trainer:
         self.sitting = 0.0  # seconds of the current one
 
     def rate(self, progress: float, steps: int) -> float:
-        """Share of the full learning rates at a share of the sitting: warm-up in steps, plateau, linear decay."""
+        """Share of the full learning rates at a share of the sitting: warm-up in steps, plateau, linear
+        decay.
+        """
         warm = min(1.0, (steps + 1) / self.recipe.warmup_steps)
         return warm * min(1.0, max(0.0, 1 - progress) / self.recipe.decay_share)
 
@@ -41,8 +47,12 @@ class Trainer:
         self.shared.step[0] = self.step
         context = processes.get_context("spawn")
         barrier = context.Barrier(self.recipe.workers)
-        others = [context.Process(target=assist, args=(rank, self.folder, self.recipe, self.shared, barrier), daemon=True)
-                  for rank in range(1, self.recipe.workers)]
+        others = [
+            context.Process(
+                target=assist, args=(rank, self.folder, self.recipe, self.shared, barrier), daemon=True
+            )
+            for rank in range(1, self.recipe.workers)
+        ]
         for other in others:
             other.start()
         try:
@@ -77,8 +87,12 @@ class Trainer:
             self.seconds += time.time() - now
             if steps % 50 == 0:
                 losses, norms = zip(*recent)
-                self.log(loss=sum(losses) / len(losses), norm=sum(norms) / len(norms), rate=rate,
-                         per_second=len(recent) * recipe.workers * recipe.batch / (time.time() - mark))
+                self.log(
+                    loss=sum(losses) / len(losses),
+                    norm=sum(norms) / len(norms),
+                    rate=rate,
+                    per_second=len(recent) * recipe.workers * recipe.batch / (time.time() - mark),
+                )
                 recent, mark = [], time.time()
             if time.time() - saved > 60 * recipe.checkpoint_minutes:
                 self.save(spent)
@@ -89,8 +103,14 @@ class Trainer:
 
     def log(self, **facts: float) -> None:
         """Appends one line to log.jsonl and prints it."""
-        line = json.dumps({"step": self.step, "samples": self.samples, "minutes": round(self.seconds / 60, 1),
-                           **{k: float(f"{v:.5g}") for k, v in facts.items()}})
+        line = json.dumps(
+            {
+                "step": self.step,
+                "samples": self.samples,
+                "minutes": round(self.seconds / 60, 1),
+                **{k: float(f"{v:.5g}") for k, v in facts.items()},
+            }
+        )
         print(line, flush=True)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -99,8 +119,16 @@ class Trainer:
         """Writes checkpoint.pt in one go; `sitting` = seconds of the current sitting, 0 when it is over."""
         half = self.folder / "checkpoint.part"
         tensors = {name: getattr(self.shared, name) for name in ("values", "average", "momentum", "square")}
-        torch.save({**tensors, "step": self.step, "samples": self.samples, "seconds": self.seconds, "sitting": sitting},
-                   half)
+        torch.save(
+            {
+                **tensors,
+                "step": self.step,
+                "samples": self.samples,
+                "seconds": self.seconds,
+                "sitting": sitting,
+            },
+            half,
+        )
         half.replace(self.folder / "checkpoint.pt")
 
     @torch.no_grad()

@@ -57,8 +57,15 @@ class Shared(NamedTuple):
         def like(fresh: bool) -> list[Tensor]:
             return [(torch.zeros_like(v) if fresh else v.detach().clone()).share_memory_() for v in values]
 
-        return cls(like(False), like(False), like(True), like(True), [like(True) for _ in range(workers)],
-                   torch.zeros(1).share_memory_(), torch.zeros(1, dtype=torch.int64).share_memory_())
+        return cls(
+            like(False),
+            like(False),
+            like(True),
+            like(True),
+            [like(True) for _ in range(workers)],
+            torch.zeros(1).share_memory_(),
+            torch.zeros(1, dtype=torch.int64).share_memory_(),
+        )
 
 
 def parameters_of(pipe: FluxPipeline) -> dict[str, nn.Parameter]:
@@ -75,9 +82,14 @@ class Worker:
         for parameter, value, slope in zip(named.values(), shared.values, shared.slopes[rank], strict=True):
             parameter.requires_grad_(True).data = value
             parameter.grad = slope
-        inner = [i for i, (name, p) in enumerate(named.items())
-                 if p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and ".norm" not in name]
-        inner.sort(key=lambda i: sorted(shared.values[i].shape))  # so that every worker gets its share of each shape
+        inner = [
+            i
+            for i, (name, p) in enumerate(named.items())
+            if p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and ".norm" not in name
+        ]
+        inner.sort(
+            key=lambda i: sorted(shared.values[i].shape)
+        )  # so that every worker gets its share of each shape
         outer = [i for i in range(len(named)) if i not in set(inner)]
         self.inner, self.outer = inner[rank :: recipe.workers], outer[rank :: recipe.workers]
         seed = recipe.seed + 1000 * rank + int(shared.step)
@@ -98,25 +110,37 @@ class Worker:
         with torch.no_grad():
             tokens = self.pipe.vae.tokens(pictures.permute(0, 3, 1, 2) * 2 - 1)
         pad = {"padding": "max_length", "max_length": TEXT_TOKENS, "truncation": True, "return_tensors": "pt"}
-        return tokens, self.pipe.tokenizer_2(texts, **pad).input_ids, self.pipe.tokenizer(texts, **pad).input_ids
+        return (
+            tokens,
+            self.pipe.tokenizer_2(texts, **pad).input_ids,
+            self.pipe.tokenizer(texts, **pad).input_ids,
+        )
 
     def noise_levels(self) -> Tensor:
         """Sigmas (B, 1, 1) in 0..1, spread evenly over the quantiles; one in eight is uniform."""
         batch = self.recipe.batch
-        spread = ((torch.arange(batch) + torch.rand(batch, generator=self.generator)) / batch).clamp(1e-4, 1 - 1e-4)
+        spread = ((torch.arange(batch) + torch.rand(batch, generator=self.generator)) / batch).clamp(
+            1e-4, 1 - 1e-4
+        )
         bell = torch.sigmoid(math.sqrt(2) * torch.erfinv(2 * spread - 1) + math.log(self.recipe.noise_shift))
         even = torch.rand(batch, generator=self.generator)
         return torch.where(torch.rand(batch, generator=self.generator) < 0.125, even, bell)[:, None, None]
 
     def loss(self, clean: Tensor, t5_ids: Tensor, clip_ids: Tensor) -> Tensor:
-        """Mean squared error of the velocity (noise - clean), as FluxPipeline and the Euler scheduler use it."""
+        """Mean squared error of the velocity (noise - clean), as FluxPipeline and the Euler scheduler use
+        it.
+        """
         noise = torch.randn(clean.shape, generator=self.generator)
         sigma = self.noise_levels()
         velocity = self.pipe.transformer(
-            hidden_states=torch.lerp(clean, noise, sigma), timestep=sigma[:, 0, 0],
+            hidden_states=torch.lerp(clean, noise, sigma),
+            timestep=sigma[:, 0, 0],
             encoder_hidden_states=self.pipe.text_encoder_2(t5_ids)[0],
             pooled_projections=self.pipe.text_encoder(clip_ids).pooler_output,
-            txt_ids=self.text_ids, img_ids=self.image_ids, return_dict=False)[0]
+            txt_ids=self.text_ids,
+            img_ids=self.image_ids,
+            return_dict=False,
+        )[0]
         return (velocity - (noise - clean)).square().mean()
 
     def update(self, step: int, rate: float) -> tuple[float, float]:
@@ -163,7 +187,9 @@ def assist(rank: int, folder: Path, recipe: Recipe, shared: Shared, barrier: Any
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
-        Worker(build(PatchAutoencoder.from_pretrained(folder / "vae")), recipe, shared, rank, barrier).follow()
+        Worker(
+            build(PatchAutoencoder.from_pretrained(folder / "vae")), recipe, shared, rank, barrier
+        ).follow()
     except BaseException:
         barrier.abort()  # else the others would wait for ever
         raise

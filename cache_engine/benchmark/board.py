@@ -1,4 +1,6 @@
-"""Who does what: hands out what is left, prompt by prompt, and takes back what a lost worker held. No torch, no files."""
+"""Who does what: hands out what is left, prompt by prompt, and takes back what a lost worker held. No torch,
+no files.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,20 @@ class Share(NamedTuple):
 
 
 class Board:
-    """A prompt's baseline comes first and once; until it is there, the prompt's other settings wait, or go with it.
+    """A prompt's baseline comes first and once; until it is there, the prompt's other settings wait, or go
+    with it.
 
-    Shares are whole prompts while there is plenty, and get smaller towards the end, so that all workers end together.
+    Shares are whole prompts while there is plenty, and get smaller towards the end, so that all workers end
+    together.
     """
 
     def __init__(self, job: Job, done: Collection[Key], workers: int = 1) -> None:
         self._baseline = job.settings[0].key
         self._workers = workers
-        self._left = {number: [setting for setting in job.settings if (number, setting.key) not in done] for number in job.numbers}
+        self._left = {
+            number: [setting for setting in job.settings if (number, setting.key) not in done]
+            for number in job.numbers
+        }
         self._made = {number for number in job.numbers if (number, self._baseline) in done}
         self._held: dict[int, Share] = {}
         self._losses: dict[int, int] = {}
@@ -44,7 +51,11 @@ class Board:
         if number is None:
             return None
         left = self._left[number]
-        most = len(left) if self._workers == 1 else math.ceil(sum(map(len, self._left.values())) / (2 * self._workers))
+        most = (
+            len(left)
+            if self._workers == 1
+            else math.ceil(sum(map(len, self._left.values())) / (2 * self._workers))
+        )
         share = Share(number, tuple(left[:most]))
         self._left[number] = left[most:]
         self._held[worker] = share
@@ -66,16 +77,24 @@ class Board:
         self._held.pop(worker, None)
 
     def lost(self, worker: int) -> None:
-        """The worker is gone: what it had not made is to be done again. Raises EngineError where that keeps happening."""
+        """The worker is gone: what it had not made is to be done again. Raises EngineError where that keeps
+        happening.
+        """
         self._barren += 1
         if self._barren > MOST_LOSSES * self._workers:
-            raise EngineError(f"workers: {self._barren} ended one after the other without a single row; is there enough memory for "
-                              f"{self._workers}?")
+            raise EngineError(
+                f"workers: {self._barren} ended one after the other without a single row; is there enough "
+                f"memory for "
+                f"{self._workers}?"
+            )
         share = self._held.pop(worker, None)
         if share is None or not share.settings:
             return
         self._left[share.number] = [*share.settings, *self._left[share.number]]
         self._losses[share.number] = self._losses.get(share.number, 0) + 1
         if self._losses[share.number] >= MOST_LOSSES:
-            raise EngineError(f"workers: the worker of prompt {share.number} ended {MOST_LOSSES} times at {share.settings[0].key}; is "
-                              "there enough memory for so many workers?")
+            raise EngineError(
+                f"workers: the worker of prompt {share.number} ended {MOST_LOSSES} times at "
+                f"{share.settings[0].key}; is "
+                "there enough memory for so many workers?"
+            )

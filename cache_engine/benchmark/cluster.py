@@ -1,4 +1,6 @@
-"""A crew on a Ray cluster: one actor per GPU, or per group of cores, holds the model; rows stream back as they are made."""
+"""A crew on a Ray cluster: one actor per GPU, or per group of cores, holds the model; rows stream back as
+they are made.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Actor:
         self._hands: Hands | EngineError
         try:
             self._hands = Hands(job_from(job, "the job"))
-        except EngineError as error:  # told when it is asked: an actor that cannot begin would be begun again and again
+        except (
+            EngineError
+        ) as error:  # told when it is asked: an actor that cannot begin would be begun again and again
             self._hands = error
 
     def engine(self) -> Any:
@@ -45,43 +49,69 @@ class Actor:
 class Cluster:
     """Ray places the actors and says when one is lost; another takes its number."""
 
-    def __init__(self, job: Job, address: str, size: int | None, threads: int | None, actor: type[Actor] = Actor) -> None:
+    def __init__(
+        self, job: Job, address: str, size: int | None, threads: int | None, actor: type[Actor] = Actor
+    ) -> None:
         """address: of the cluster, or ``local``.  size: None: all its GPUs, or its cores by ``threads``."""
         try:
             import ray
         except ImportError:
-            raise EngineError("ray: is not installed; `pip install -r requirements-bench.txt`, or use --workers.") from None
+            raise EngineError(
+                "ray: is not installed; `pip install -r requirements-bench.txt`, or use --workers."
+            ) from None
         self._ray, self._job = ray, job.model_dump_json()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it calls home otherwise
         if not ray.is_initialized():
             try:
-                ray.init(address=None if address == LOCAL else address, include_dashboard=False, log_to_driver=False,
-                         logging_level=logging.ERROR)
+                ray.init(
+                    address=None if address == LOCAL else address,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise EngineError(f"ray: {address!r} cannot be reached ({reason[:120]}); start a cluster with `ray start`, or use "
-                                  "--ray local.") from None
+                raise EngineError(
+                    f"ray: {address!r} cannot be reached ({reason[:120]}); start a cluster with `ray start`, "
+                    f"or use "
+                    "--ray local."
+                ) from None
         there = ray.cluster_resources()
         gpus, cores = int(there.get("GPU", 0)), max(1, int(there.get("CPU", 1)))
         self.size = size or gpus or max(1, cores // (threads or 1))
         self._threads = threads or max(1, cores // self.size)
         if self.size > (gpus or cores):
-            raise EngineError(f"workers: {self.size} is more than the cluster's {gpus or cores} {'GPUs' if gpus else 'cores'}; choose "
-                              "fewer, or add machines.")
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # the same folder on every machine
+            raise EngineError(
+                f"workers: {self.size} is more than the cluster's {gpus or cores} "
+                f"{'GPUs' if gpus else 'cores'}; choose "
+                "fewer, or add machines."
+            )
+        path = os.pathsep.join(
+            filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+        )  # the same folder on every machine
         self._kind = ray.remote(actor).options(
-            num_gpus=1 if gpus else 0, num_cpus=1 if gpus else min(self._threads, cores // self.size),
-            runtime_env={"env_vars": {"PYTHONPATH": path}})
+            num_gpus=1 if gpus else 0,
+            num_cpus=1 if gpus else min(self._threads, cores // self.size),
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )
         self.actors = {worker: self._kind.remote(self._job, self._threads) for worker in range(self.size)}
-        self._waiting: list[tuple[int, Any]] = [(worker, actor.engine.remote()) for worker, actor in self.actors.items()]
+        self._waiting: list[tuple[int, Any]] = [
+            (worker, actor.engine.remote()) for worker, actor in self.actors.items()
+        ]
 
     def give(self, worker: int, share: Share, baseline: bytes | None) -> None:
-        self._waiting.append((worker, self.actors[worker].work.options(num_returns="streaming").remote(share, baseline)))
+        self._waiting.append(
+            (worker, self.actors[worker].work.options(num_returns="streaming").remote(share, baseline))
+        )
 
     def events(self) -> Iterator[CrewEvent]:
         while self._waiting:
             ready, _ = self._ray.wait([waited for _, waited in self._waiting], num_returns=1)
-            place = next(place for place, (_, waited) in enumerate(self._waiting) if waited is ready[0] or waited == ready[0])
+            place = next(
+                place
+                for place, (_, waited) in enumerate(self._waiting)
+                if waited is ready[0] or waited == ready[0]
+            )
             worker, waited = self._waiting.pop(place)
             yield self._heard(worker, waited)
 

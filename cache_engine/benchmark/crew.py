@@ -1,4 +1,6 @@
-"""What a crew of workers is to who drives it: shares go in, events come out. The simplest crew is this process itself."""
+"""What a crew of workers is to who drives it: shares go in, events come out. The simplest crew is this
+process itself.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class Crew(Protocol):
         ...
 
     def events(self) -> Iterator[CrewEvent]:
-        """As they come; the worker of a Ready or Free may be given a share before the next is asked for. Raises EngineError."""
+        """As they come; the worker of a Ready or Free may be given a share before the next is asked for.
+        Raises EngineError.
+        """
         ...
 
     def close(self) -> None: ...

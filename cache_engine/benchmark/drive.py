@@ -1,4 +1,6 @@
-"""drive(): hands out shares, writes rows as they come, shows how far it is. All state is the folder's: a kill loses one picture."""
+"""drive(): hands out shares, writes rows as they come, shows how far it is. All state is the folder's: a
+kill loses one picture.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,15 @@ def drive(folder: Folder, crew: Crew) -> Outcome:
             reference = (share.number, job.settings[0].key)
             crew.give(worker, share, folder.picture(reference) if reference in folder.rows else None)
 
-    bar = tqdm(total=len(job.keys), initial=kept, unit="picture", file=sys.stderr, disable=None, dynamic_ncols=True, smoothing=0.1)
+    bar = tqdm(
+        total=len(job.keys),
+        initial=kept,
+        unit="picture",
+        file=sys.stderr,
+        disable=None,
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )
     with bar:
         try:
             for event in crew.events():

@@ -1,4 +1,6 @@
-"""What many pictures' figures come to: mean with its interval, median, the worst, the share that is good enough."""
+"""What many pictures' figures come to: mean with its interval, median, the worst, the share that is good
+enough.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,22 @@ from .table import Row
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}
 RESAMPLED = 2000
 # Published column -> ours. Their PSNR wraps: only ours that wraps too may stand beside it.
-BESIDE = {"clip_score": "clip_score", "image_reward": "image_reward", "psnr": "psnr_wrapped", "ssim": "ssim", "lpips": "lpips"}
+BESIDE = {
+    "clip_score": "clip_score",
+    "image_reward": "image_reward",
+    "psnr": "psnr_wrapped",
+    "ssim": "ssim",
+    "lpips": "lpips",
+}
 
 
 class Spread(NamedTuple):
-    """One metric over all prompts. ``low``, ``high``: where 95 of 100 means of as many prompts lie (bootstrap).
+    """One metric over all prompts. ``low``, ``high``: where 95 of 100 means of as many prompts lie
+    (bootstrap).
 
-    tail: 5 of 100 pictures are worse.  share: at least as good as the floor, identical ones among them.  identical: how many
-    pictures are the baseline's own, where the metric has no figure for that; the others make up the rest.
+    tail: 5 of 100 pictures are worse.  share: at least as good as the floor, identical ones among them.
+    identical: how many pictures are the baseline's own, where the metric has no figure for that; the others
+    make up the rest.
     """
 
     mean: float
@@ -44,17 +54,32 @@ def spread(metric: str, values: Sequence[float | None], floor: float | None) -> 
         return None
     good = 1 if METRICS[metric].better == "higher" else -1
     ordered = known * good
-    enough = None if floor is None else float(((ordered >= good * floor).sum() + len(values) - len(known)) / len(values))
+    enough = (
+        None
+        if floor is None
+        else float(((ordered >= good * floor).sum() + len(values) - len(known)) / len(values))
+    )
     low = high = None
     if len(known) > 1:
         means = known[np.random.default_rng(0).integers(0, len(known), (RESAMPLED, len(known)))].mean(axis=1)
         low, high = map(float, np.percentile(means, (2.5, 97.5)))
-    return Spread(float(known.mean()), low, high, float(np.median(known)), good * float(np.percentile(ordered, 5)),
-                  good * float(ordered.min()), enough, len(known), len(values) - len(known))
+    return Spread(
+        float(known.mean()),
+        low,
+        high,
+        float(np.median(known)),
+        good * float(np.percentile(ordered, 5)),
+        good * float(ordered.min()),
+        enough,
+        len(known),
+        len(values) - len(known),
+    )
 
 
 class Line(NamedTuple):
-    """One setting over all prompts that it has rows for. Seconds and TFLOPs a picture; ratios over the baseline of the same prompts."""
+    """One setting over all prompts that it has rows for. Seconds and TFLOPs a picture; ratios over the
+    baseline of the same prompts.
+    """
 
     setting: Setting
     rows: int
@@ -66,7 +91,9 @@ class Line(NamedTuple):
     speedup: float  # of the denoise loop
     compute_ratio: float
     metrics: dict[str, Spread | None]
-    published: dict[str, float]  # figures that the seed's tables print for this very setting, under their columns
+    published: dict[
+        str, float
+    ]  # figures that the seed's tables print for this very setting, under their columns
 
 
 def lines(job: Job, rows: Sequence[Row], floors: Mapping[str, float] | None = None) -> list[Line]:
@@ -97,14 +124,24 @@ def _line(setting: Setting, rows: list[Row], plain: list[Row], job: Job, floors:
         return row["tflops"]
 
     judged = {name: [row["metrics"][name] for row in rows if name in row["metrics"]] for name in job.metrics}
-    return Line(setting, len(rows), mean(rows, lambda row: row["computed"]), mean(rows, tflops), mean(rows, latency), mean(rows, denoise),
-                mean(plain, latency) / mean(rows, latency), mean(plain, denoise) / mean(rows, denoise),
-                mean(plain, tflops) / mean(rows, tflops),
-                {name: spread(name, values, floors.get(name)) for name, values in judged.items() if values}, _published(setting))
+    return Line(
+        setting,
+        len(rows),
+        mean(rows, lambda row: row["computed"]),
+        mean(rows, tflops),
+        mean(rows, latency),
+        mean(rows, denoise),
+        mean(plain, latency) / mean(rows, latency),
+        mean(plain, denoise) / mean(rows, denoise),
+        mean(plain, tflops) / mean(rows, tflops),
+        {name: spread(name, values, floors.get(name)) for name, values in judged.items() if values},
+        _published(setting),
+    )
 
 
 def _published(setting: Setting) -> dict[str, float]:
-    """What the tables print of it; the rule for runs aside, as they do not name it. The detailed tables, which come last, win.
+    """What the tables print of it; the rule for runs aside, as they do not name it. The detailed tables,
+    which come last, win.
 
     Nothing for the baseline: the tables have four of it, which differ.
     """
@@ -120,6 +157,9 @@ def _same(row: PublishedRow, setting: Setting) -> bool:
 def engine_in_words(engine: Engine | None) -> str:
     if engine is None:
         return "unknown engine"
-    return (f"{engine.model} ({engine.revision}) on {engine.device}, {engine.dtype}, weights {engine.quantisation}, {engine.placement}, "
-            f"{engine.attention} attention, {'compiled' if engine.compiled else 'eager'}, {engine.versions}"
-            f"{f', {engine.threads} threads' if engine.threads else ''}")
+    return (
+        f"{engine.model} ({engine.revision}) on {engine.device}, {engine.dtype}, weights "
+        f"{engine.quantisation}, {engine.placement}, "
+        f"{engine.attention} attention, {'compiled' if engine.compiled else 'eager'}, {engine.versions}"
+        f"{f', {engine.threads} threads' if engine.threads else ''}"
+    )

@@ -1,4 +1,5 @@
-"""A benchmark's folder: job.json, engine.json, table.jsonl and images/. Every row is safe once written, whatever happens next.
+"""A benchmark's folder: job.json, engine.json, table.jsonl and images/. Every row is safe once written,
+whatever happens next.
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ class Folder:
             if (path / JOB).exists():
                 known = job_from(read_text(path / JOB), f"{path / JOB}")
                 if difference := known.differs(job):
-                    raise EngineError(f"out: {path} was made with {difference}; give the same arguments, or choose another folder.")
+                    raise EngineError(
+                        f"out: {path} was made with {difference}; give the same arguments, or choose another "
+                        f"folder."
+                    )
             elif any(path.iterdir()):
-                raise EngineError(f"out: {path} has files in it that are no benchmark's; choose another folder.")
+                raise EngineError(
+                    f"out: {path} has files in it that are no benchmark's; choose another folder."
+                )
             self._table = Table(path)
             try:
                 if not (path / JOB).exists():
@@ -67,19 +73,28 @@ def accept(folder: Path, engine: Engine) -> None:
         with written(folder):
             replace(path, engine.model_dump_json(indent=1).encode())
     elif difference := unlike(read_engine(path), engine):
-        raise EngineError(f"out: {folder} was made on another engine ({difference}); use that one, or choose another folder.")
+        raise EngineError(
+            f"out: {folder} was made on another engine ({difference}); use that one, or choose another "
+            f"folder."
+        )
 
 
 def unlike(one: Engine, other: Engine) -> str | None:
     """The first fact in which two engines differ."""
     facts, others = one.model_dump(), other.model_dump()
-    return next((f"{name} {facts[name]}, not {others[name]}" for name in facts if facts[name] != others[name]), None)
+    return next(
+        (f"{name} {facts[name]}, not {others[name]}" for name in facts if facts[name] != others[name]), None
+    )
 
 
 def read(path: Path) -> tuple[Job, Engine | None, list[Row]]:
-    """A benchmark's folder, for who only reads it; its rows in the job's order. Raises EngineError where it is none."""
+    """A benchmark's folder, for who only reads it; its rows in the job's order. Raises EngineError where it
+    is none.
+    """
     if not (path / JOB).is_file():
-        raise EngineError(f"{path} is no benchmark's folder: it holds no {JOB}; name one that `benchmark --out` wrote.")
+        raise EngineError(
+            f"{path} is no benchmark's folder: it holds no {JOB}; name one that `benchmark --out` wrote."
+        )
     job = job_from(read_text(path / JOB), f"{path / JOB}")
     engine = read_engine(path / ENGINE) if (path / ENGINE).exists() else None
     rows = {key_of(row): row for row in read_rows(path / TABLE)[0]}

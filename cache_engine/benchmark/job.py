@@ -1,4 +1,6 @@
-"""What is benchmarked: one request, many prompts, many settings. Written beside the table, so that only the same job goes on there."""
+"""What is benchmarked: one request, many prompts, many settings. Written beside the table, so that only the
+same job goes on there.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def setting_of(method: Method) -> Setting:
     """Named by its recipe, and by more where the recipe does not say everything."""
     recipe = format_recipe(method)
     complete = not is_recipe(recipe) or parse_recipe(recipe) == method
-    return Setting(key=recipe if complete else f"{recipe}_{_digest(repr(method.described()))}", method=method.described())
+    return Setting(
+        key=recipe if complete else f"{recipe}_{_digest(repr(method.described()))}", method=method.described()
+    )
 
 
 def _digest(text: str) -> str:
@@ -46,7 +50,9 @@ def key_of(row: dict[str, Any]) -> Key:
 
 
 class Job(Strict):
-    """``request`` is resolved, and its prompt stands for all. ``settings`` begin with the baseline. ``shard``: (I, N), from 1."""
+    """``request`` is resolved, and its prompt stands for all. ``settings`` begin with the baseline.
+    ``shard``: (I, N), from 1.
+    """
 
     request: RunRequest
     prompts: tuple[str, ...] = Field(min_length=1)
@@ -71,20 +77,36 @@ class Job(Strict):
     def differs(self, other: Job) -> str | None:
         """Where another job is not the same: a field's name and both values."""
         ours, theirs = self._flat(), other._flat()
-        return next((f"{name} {_short(ours[name])}, not {_short(theirs[name])}" for name in ours if ours[name] != theirs[name]), None)
+        return next(
+            (
+                f"{name} {_short(ours[name])}, not {_short(theirs[name])}"
+                for name in ours
+                if ours[name] != theirs[name]
+            ),
+            None,
+        )
 
     def _flat(self) -> dict[str, Any]:
         facts = self.request.model_dump(exclude={"prompt"})
-        return facts | {"prompts": self.prompts, "methods": tuple(setting.key for setting in self.settings), "metrics": self.metrics,
-                        "shard": self.shard}
+        return facts | {
+            "prompts": self.prompts,
+            "methods": tuple(setting.key for setting in self.settings),
+            "metrics": self.metrics,
+            "shard": self.shard,
+        }
 
 
 def job_from(text: str, name: str) -> Job:
     """The inverse of ``model_dump_json``. Raises EngineError that names the file."""
     try:
         data = json.loads(text)
-        return Job(request=RunRequest(**data["request"]), prompts=tuple(data["prompts"]), metrics=tuple(data["metrics"]),
-                   settings=tuple(Setting(**setting) for setting in data["settings"]), shard=tuple(data["shard"]))
+        return Job(
+            request=RunRequest(**data["request"]),
+            prompts=tuple(data["prompts"]),
+            metrics=tuple(data["metrics"]),
+            settings=tuple(Setting(**setting) for setting in data["settings"]),
+            shard=tuple(data["shard"]),
+        )
     except (ValueError, KeyError, TypeError, EngineError):
         raise EngineError(f"out: {name} is not what a benchmark writes; choose another folder.") from None
 
@@ -100,5 +122,3 @@ def _short(value: Any) -> str:
         text = ", ".join(value)
         return f"{len(value)} ({text[:40]}...)" if len(text) > 40 else text
     return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-

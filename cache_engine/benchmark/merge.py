@@ -27,10 +27,16 @@ def merge(folders: list[Path], out: Path) -> Merged:
         job, its_engine, its_rows = read(path)
         job = job.replaced(request=job.request, settings=job.settings, shard=(1, 1))
         if whole is not None and (difference := whole.differs(job)):
-            raise EngineError(f"merge: {folders[0]} was made with {difference}, as {path} was; only shards of one job can be merged.")
+            raise EngineError(
+                f"merge: {folders[0]} was made with {difference}, as {path} was; only shards of one job can "
+                f"be merged."
+            )
         if engine is not None and its_engine is not None and (difference := unlike(engine, its_engine)):
-            raise EngineError(f"merge: {folders[0]} was made on another engine than {path} ({difference}); their times cannot stand in one "
-                              "table.")
+            raise EngineError(
+                f"merge: {folders[0]} was made on another engine than {path} ({difference}); their times "
+                f"cannot stand in one "
+                "table."
+            )
         whole, engine = job, engine or its_engine
         rows += [(path, row) for row in its_rows]
     if whole is None:
@@ -38,7 +44,9 @@ def merge(folders: list[Path], out: Path) -> Merged:
     found: dict[tuple[int, str], tuple[Path, Row]] = {}
     twice = [key for key, times in Counter(key_of(row) for _, row in rows).items() if times > 1]
     if twice:
-        raise EngineError(f"merge: prompt {twice[0][0]} under {twice[0][1]} is in two of the folders; name each shard once.")
+        raise EngineError(
+            f"merge: prompt {twice[0][0]} under {twice[0][1]} is in two of the folders; name each shard once."
+        )
     found = {key_of(row): (path, row) for path, row in rows}
     with Folder(out, whole) as folder:
         if engine is not None:

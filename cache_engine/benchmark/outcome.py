@@ -1,4 +1,5 @@
-"""What a benchmark came to, as one file to hand on: ``summary.json``. It is read as strictly as anything that comes from outside.
+"""What a benchmark came to, as one file to hand on: ``summary.json``. It is read as strictly as anything that
+comes from outside.
 
 No request and no path is in it: who reads somebody's file opens nothing else because of it.
 """
@@ -26,7 +27,8 @@ Positive = Annotated[float, Field(gt=0, le=1e12)]
 class Measured(Strict):
     """One setting: means over the prompts that it has rows for; ratios over the baseline of the same prompts.
 
-    latency: seconds of a whole picture.  metrics: ours by name; None where every picture is the baseline's own.
+    latency: seconds of a whole picture.  metrics: ours by name; None where every picture is the baseline's
+    own.
     """
 
     setting: Setting
@@ -41,7 +43,9 @@ class Measured(Strict):
 
 
 class Outcome(Strict):
-    """``settings`` begin with the baseline. ``prompts``: how many the job has; a setting may have rows for fewer so far."""
+    """``settings`` begin with the baseline. ``prompts``: how many the job has; a setting may have rows for
+    fewer so far.
+    """
 
     model: str = Field(min_length=1, max_length=300)
     steps: Count
@@ -54,10 +58,20 @@ class Outcome(Strict):
 
 
 def outcome(job: Job, engine: Engine | None, lines: Sequence[Line]) -> Outcome:
-    settings = tuple(Measured(
-        setting=line.setting, rows=line.rows, computed=line.computed, tflops=line.tflops, latency=line.latency,
-        latency_ratio=line.latency_ratio, speedup=line.speedup, compute_ratio=line.compute_ratio,
-        metrics={name: spread and spread.mean for name, spread in line.metrics.items()}) for line in lines)
+    settings = tuple(
+        Measured(
+            setting=line.setting,
+            rows=line.rows,
+            computed=line.computed,
+            tflops=line.tflops,
+            latency=line.latency,
+            latency_ratio=line.latency_ratio,
+            speedup=line.speedup,
+            compute_ratio=line.compute_ratio,
+            metrics={name: spread and spread.mean for name, spread in line.metrics.items()},
+        )
+        for line in lines
+    )
     asked = job.request.model_dump(include={"model", "steps", "width", "height", "seed"})
     return Outcome(**asked, prompts=len(job.prompts), engine=engine, settings=settings)
 
@@ -68,7 +82,10 @@ def outcome_from(data: bytes) -> Outcome:
         raise _refused(f"it is larger than {MOST_BYTES // 10**6} MB")
     try:
         found = json.loads(data)
-        settings = tuple(Measured(**one | {"setting": setting_of(method_from(one["setting"]["method"]))}) for one in found["settings"])
+        settings = tuple(
+            Measured(**one | {"setting": setting_of(method_from(one["setting"]["method"]))})
+            for one in found["settings"]
+        )
         engine = None if found["engine"] is None else Engine(**found["engine"])
         read = Outcome(**found | {"settings": settings, "engine": engine})
     except EngineError as error:
@@ -81,4 +98,7 @@ def outcome_from(data: bytes) -> Outcome:
 
 
 def _refused(reason: str) -> EngineError:
-    return EngineError(f"benchmark: this is not what `benchmark summary` writes ({reason}); choose the summary.json of such a folder.")
+    return EngineError(
+        f"benchmark: this is not what `benchmark summary` writes ({reason}); choose the summary.json of such "
+        f"a folder."
+    )

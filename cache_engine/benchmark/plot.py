@@ -1,4 +1,6 @@
-"""Charts as SVG files: quality against TFLOPs and against seconds, and bars in the seed's manner. Text is escaped; nothing is loaded."""
+"""Charts as SVG files: quality against TFLOPs and against seconds, and bars in the seed's manner. Text is
+escaped; nothing is loaded.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,22 @@ def charts(found: Sequence[Line], metrics: Sequence[str]) -> dict[str, str]:
         if not scored:
             continue
         made[f"{name}-tflops.svg"] = scatter(name, scored, "TFLOPs a picture", lambda line: line.tflops)
-        made[f"{name}-seconds.svg"] = scatter(name, scored, "seconds a picture (denoise loop)", lambda line: line.denoise)
+        made[f"{name}-seconds.svg"] = scatter(
+            name, scored, "seconds a picture (denoise loop)", lambda line: line.denoise
+        )
         made[f"{name}-bars.svg"] = bars(name, scored)
     return made
 
 
 def scatter(name: str, found: Sequence[Line], label: str, at: Callable[[Line], float]) -> str:
-    """One point a setting, its mean; a bar through it is the mean's 95 % interval. The best corner is left, and up or down as it says."""
+    """One point a setting, its mean; a bar through it is the mean's 95 % interval. The best corner is left,
+    and up or down as it says.
+    """
     metric = METRICS[name]
-    across, up = ticks([at(line) for line in found]), ticks([value for line in found for value in _ends(line, name)])
+    across, up = (
+        ticks([at(line) for line in found]),
+        ticks([value for line in found for value in _ends(line, name)]),
+    )
 
     def x(value: float) -> float:
         return LEFT + (value - across[0]) / (across[-1] - across[0]) * (WIDTH - LEFT - RIGHT)
@@ -40,9 +49,13 @@ def scatter(name: str, found: Sequence[Line], label: str, at: Callable[[Line], f
 
     def body() -> Iterator[str]:
         for value in across:
-            yield _line(x(value), TOP, x(value), HEIGHT - BOTTOM, LINE) + _text(x(value), HEIGHT - BOTTOM + 18, _short(value), "middle")
+            yield _line(x(value), TOP, x(value), HEIGHT - BOTTOM, LINE) + _text(
+                x(value), HEIGHT - BOTTOM + 18, _short(value), "middle"
+            )
         for value in up:
-            yield _line(LEFT, y(value), WIDTH - RIGHT, y(value), LINE) + _text(LEFT - 8, y(value) + 4, _short(value), "end")
+            yield _line(LEFT, y(value), WIDTH - RIGHT, y(value), LINE) + _text(
+                LEFT - 8, y(value) + 4, _short(value), "end"
+            )
         yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, label, "middle")
         yield _text(LEFT, 24, f"{metric.title}, {metric.better} is better", "start", INK)
         for line in found:
@@ -50,8 +63,11 @@ def scatter(name: str, found: Sequence[Line], label: str, at: Callable[[Line], f
             spread = line.metrics[name]
             assert spread
             yield _line(x(at(line)), y(low), x(at(line)), y(high), MARK)
-            yield (f'<circle cx="{x(at(line)):.1f}" cy="{y(spread.mean):.1f}" r="4.5" fill="{MARK}"><title>'
-                   f"{escape(line.setting.key)}: {spread.mean:.4g}, {label} {at(line):.4g}</title></circle>")
+            yield (
+                f'<circle cx="{x(at(line)):.1f}" cy="{y(spread.mean):.1f}" r="4.5" fill="{MARK}"><title>'
+                f"{escape(line.setting.key)}: {spread.mean:.4g}, {label} {at(line):.4g}</title></circle>"
+            )
+
     return _svg(HEIGHT, body())
 
 
@@ -73,9 +89,13 @@ def bars(name: str, found: Sequence[Line]) -> str:
             ends = sorted((x(0), x(mean)))
             key = line.setting.key
             yield _text(left - 8, middle + 4, key if len(key) <= 46 else f"{key[:45]}…", "end", INK)
-            yield (f'<rect x="{ends[0]:.1f}" y="{middle - 7:.1f}" width="{max(1, ends[1] - ends[0]):.1f}" height="14" fill="{MARK}"><title>'
-                   f"{escape(key)}</title></rect>")
+            yield (
+                f'<rect x="{ends[0]:.1f}" y="{middle - 7:.1f}" width="{max(1, ends[1] - ends[0]):.1f}" '
+                f'height="14" fill="{MARK}"><title>'
+                f"{escape(key)}</title></rect>"
+            )
             yield _text(ends[1] + 6, middle + 4, f"{mean:.4g}, {line.compute_ratio:.2f}x less", "start")
+
     return _svg(height, body())
 
 
@@ -93,7 +113,10 @@ def ticks(values: Sequence[float], wanted: int = 5) -> list[float]:
 def _ends(line: Line, name: str) -> tuple[float, float]:
     spread = line.metrics[name]
     assert spread
-    return (spread.mean if spread.low is None else spread.low, spread.mean if spread.high is None else spread.high)
+    return (
+        spread.mean if spread.low is None else spread.low,
+        spread.mean if spread.high is None else spread.high,
+    )
 
 
 def _short(value: float) -> str:
@@ -110,5 +133,9 @@ def _text(x: float, y: float, text: str, anchor: str, colour: str = SOFT) -> str
 
 def _svg(height: float, body: Iterator[str]) -> str:
     inner = "\n".join(body)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}" '
-            f'font-family="system-ui, sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n{inner}\n</svg>\n')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
+        f'height="{height:.0f}" '
+        f'font-family="system-ui, sans-serif" font-size="12">\n<rect width="100%" height="100%" '
+        f'fill="#fff"/>\n{inner}\n</svg>\n'
+    )

@@ -36,7 +36,12 @@ class Processes:
     def _started(self, worker: int) -> Member:
         ours, theirs = SPAWN.Pipe()
         device = self._devices[worker % len(self._devices)]
-        process = SPAWN.Process(target=_serve, args=(theirs, self._job, device, self._threads), name=f"worker {worker}", daemon=True)
+        process = SPAWN.Process(
+            target=_serve,
+            args=(theirs, self._job, device, self._threads),
+            name=f"worker {worker}",
+            daemon=True,
+        )
         process.start()
         theirs.close()
         return Member(process, ours)

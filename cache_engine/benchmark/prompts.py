@@ -15,7 +15,9 @@ PLACE = Path(__file__).resolve().parents[2] / "presets" / "drawbench.txt"
 
 
 def prompts(name: str, limit: int | None = None) -> tuple[str, ...]:
-    """The prompts of a file, or of ``drawbench``; the first ``limit`` of them. Raises EngineError: one sentence."""
+    """The prompts of a file, or of ``drawbench``; the first ``limit`` of them. Raises EngineError: one
+    sentence.
+    """
     found = drawbench() if name == "drawbench" else from_file(Path(name))
     if not found:
         raise EngineError(f"prompts: {name} holds none; write one a line, or a JSON list.")
@@ -23,7 +25,9 @@ def prompts(name: str, limit: int | None = None) -> tuple[str, ...]:
 
 
 def from_file(path: Path) -> tuple[str, ...]:
-    """One a line; ``.json``: a list of texts or of objects with a ``prompt``; ``.jsonl``: such an object a line."""
+    """One a line; ``.json``: a list of texts or of objects with a ``prompt``; ``.jsonl``: such an object a
+    line.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -32,7 +36,9 @@ def from_file(path: Path) -> tuple[str, ...]:
         entries = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise EngineError(f"prompts: {path} cannot be read ({reason}); name a file of one prompt a line, or drawbench.") from None
+        raise EngineError(
+            f"prompts: {path} cannot be read ({reason}); name a file of one prompt a line, or drawbench."
+        ) from None
     if not isinstance(entries, list):
         raise EngineError(f"prompts: {path} is no JSON list; write a list of texts.")
     return tuple(_text(entry, path) for entry in entries)
@@ -41,12 +47,16 @@ def from_file(path: Path) -> tuple[str, ...]:
 def _text(entry: Any, path: Path) -> str:
     text = entry.get("prompt") if isinstance(entry, dict) else entry
     if not isinstance(text, str) or not text.strip():
-        raise EngineError(f"prompts: {str(entry)[:60]} in {path} is no prompt; write a text, or an object with a prompt.")
+        raise EngineError(
+            f"prompts: {str(entry)[:60]} in {path} is no prompt; write a text, or an object with a prompt."
+        )
     return text.strip()
 
 
 def drawbench() -> tuple[str, ...]:
-    """From ``presets/drawbench.txt`` if somebody put it there, else from the hub (its cache, where there is no way to it)."""
+    """From ``presets/drawbench.txt`` if somebody put it there, else from the hub (its cache, where there is
+    no way to it).
+    """
     if PLACE.is_file():
         return from_file(PLACE)
     from huggingface_hub import snapshot_download
@@ -56,5 +66,8 @@ def drawbench() -> tuple[str, ...]:
         with next(folder.rglob("*.csv")).open(encoding="utf-8", newline="") as file:
             return tuple(row[COLUMN].strip() for row in csv.DictReader(file) if row[COLUMN].strip())
     except Exception as error:  # whatever the hub's client raises without a way to it
-        raise EngineError(f"prompts: DrawBench cannot be had from the hub ({type(error).__name__}); put its 200 prompts, one a line, into "
-                          f"{PLACE}, or name a file.") from None
+        raise EngineError(
+            f"prompts: DrawBench cannot be had from the hub ({type(error).__name__}); put its 200 prompts, "
+            f"one a line, into "
+            f"{PLACE}, or name a file."
+        ) from None

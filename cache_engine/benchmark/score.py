@@ -1,4 +1,6 @@
-"""Scores pictures that were made elsewhere: folders of pictures against the baseline's, as the seed's metrics scripts do."""
+"""Scores pictures that were made elsewhere: folders of pictures against the baseline's, as the seed's
+metrics scripts do.
+"""
 
 from __future__ import annotations
 
@@ -27,34 +29,64 @@ class Scored(NamedTuple):
         return {name: spread(name, [row[name] for row in self.rows], floors.get(name)) for name in names}
 
 
-def score(images: Path, baseline: Path | None, prompts: Sequence[str], metrics: Mapping[str, Metric]) -> Iterator[Scored]:
+def score(
+    images: Path, baseline: Path | None, prompts: Sequence[str], metrics: Mapping[str, Metric]
+) -> Iterator[Scored]:
     """Folder by folder: ``images`` itself where it holds pictures, else every folder in it that does.
 
-    Pictures are taken in the order of the numbers in their names; the n-th belongs to the n-th prompt, and is held against the
-    baseline's of the same name, or else its n-th. Raises EngineError where there are too few of either.
+    Pictures are taken in the order of the numbers in their names; the n-th belongs to the n-th prompt, and is
+    held against the baseline's of the same name, or else its n-th. Raises EngineError where there are too few
+    of either.
     """
-    folders = [images] if pictures(images) else [folder for folder in sorted(_entries(images)) if folder.is_dir() and pictures(folder)]
+    folders = (
+        [images]
+        if pictures(images)
+        else [folder for folder in sorted(_entries(images)) if folder.is_dir() and pictures(folder)]
+    )
     if not folders:
-        raise EngineError(f"images: {images} holds no pictures, and no folders of them; name the folder that they are in.")
+        raise EngineError(
+            f"images: {images} holds no pictures, and no folders of them; name the folder that they are in."
+        )
     if baseline is None and any(metric.reference for metric in metrics.values()):
         names = ", ".join(name for name, metric in metrics.items() if metric.reference)
-        raise EngineError(f"baseline: missing, and {names} compare with it; name its folder, or leave them out with --metrics.")
+        raise EngineError(
+            f"baseline: missing, and {names} compare with it; name its folder, or leave them out with "
+            f"--metrics."
+        )
     if not prompts and any(not metric.reference for metric in metrics.values()):
         names = ", ".join(name for name, metric in metrics.items() if not metric.reference)
-        raise EngineError(f"prompts: missing, and {names} need them; name their file, or leave them out with --metrics.")
+        raise EngineError(
+            f"prompts: missing, and {names} need them; name their file, or leave them out with --metrics."
+        )
     for folder in folders:
-        rows = [_row(number, picture, folder, baseline, prompts, metrics) for number, picture in enumerate(pictures(folder))]
+        rows = [
+            _row(number, picture, folder, baseline, prompts, metrics)
+            for number, picture in enumerate(pictures(folder))
+        ]
         yield Scored(folder.name, rows)
 
 
-def _row(number: int, picture: Path, folder: Path, baseline: Path | None, prompts: Sequence[str],
-         metrics: Mapping[str, Metric]) -> dict[str, Any]:
+def _row(
+    number: int,
+    picture: Path,
+    folder: Path,
+    baseline: Path | None,
+    prompts: Sequence[str],
+    metrics: Mapping[str, Metric],
+) -> dict[str, Any]:
     if prompts and number >= len(prompts):
-        raise EngineError(f"prompts: {folder} holds more pictures than there are prompts ({len(prompts)}); name the file that they were "
-                          "made of.")
+        raise EngineError(
+            f"prompts: {folder} holds more pictures than there are prompts ({len(prompts)}); name the file "
+            f"that they were "
+            "made of."
+        )
     prompt = prompts[number] if prompts else ""
     reference = opened_picture(_counterpart(number, picture, baseline)) if baseline else None
-    return {"picture": picture.name, "prompt": prompt, **scores(metrics, Judged(opened_picture(picture), prompt, reference))}
+    return {
+        "picture": picture.name,
+        "prompt": prompt,
+        **scores(metrics, Judged(opened_picture(picture), prompt, reference)),
+    }
 
 
 def _counterpart(number: int, picture: Path, baseline: Path) -> Path:
@@ -62,22 +94,32 @@ def _counterpart(number: int, picture: Path, baseline: Path) -> Path:
         return baseline / picture.name
     there = pictures(baseline)
     if number >= len(there):
-        raise EngineError(f"baseline: {baseline} holds {len(there)} pictures and none for {picture.name}; name the folder of the same "
-                          "prompts.")
+        raise EngineError(
+            f"baseline: {baseline} holds {len(there)} pictures and none for {picture.name}; name the folder "
+            f"of the same "
+            "prompts."
+        )
     return there[number]
 
 
 def pictures(folder: Path) -> list[Path]:
     """Its pictures in the order of the numbers in their names: img_2 before img_10."""
     found = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return sorted(found, key=lambda path: [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)])
+    return sorted(
+        found,
+        key=lambda path: [
+            (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)
+        ],
+    )
 
 
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise EngineError(f"images: {folder} cannot be read ({error.strerror}); name a folder of pictures.") from None
+        raise EngineError(
+            f"images: {folder} cannot be read ({error.strerror}); name a folder of pictures."
+        ) from None
 
 
 def opened_picture(path: Path) -> Image.Image:
@@ -85,4 +127,6 @@ def opened_picture(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             return picture.convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
-        raise EngineError(f"images: {path} cannot be read ({type(error).__name__}); restore or remove it.") from None
+        raise EngineError(
+            f"images: {path} cannot be read ({type(error).__name__}); restore or remove it."
+        ) from None

@@ -1,4 +1,6 @@
-"""Which settings: a file of recipes, presets or JSON, or a named set: the sweeps of the seed's scripts, the published tables."""
+"""Which settings: a file of recipes, presets or JSON, or a named set: the sweeps of the seed's scripts, the
+published tables.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ class Chosen(NamedTuple):
 def chosen(name: str, spec: ModelSpec, request: RunRequest) -> Chosen:
     """The settings of a named set, or of a file. ``request`` is resolved.
 
-    Raises EngineError where a file is wrong, or one of its settings does not fit: what somebody wrote down is not left out.
+    Raises EngineError where a file is wrong, or one of its settings does not fit: what somebody wrote down is
+    not left out.
     """
     if name not in SETS:
         methods = from_file(Path(name))
@@ -49,8 +52,11 @@ def chosen(name: str, spec: ModelSpec, request: RunRequest) -> Chosen:
         elif method is not None and method not in found:
             found.append(method)
     if not found:
-        raise EngineError(f"methods: none of {name} fits {spec.title} at {request.steps} steps ({next(iter(skipped.values()))}); "
-                          "choose another set, or other steps.")
+        raise EngineError(
+            f"methods: none of {name} fits {spec.title} at {request.steps} steps "
+            f"({next(iter(skipped.values()))}); "
+            "choose another set, or other steps."
+        )
     return Chosen(found, skipped)
 
 
@@ -64,15 +70,30 @@ def misfit(method: Method, spec: ModelSpec, request: RunRequest) -> str | None:
 
 
 def from_file(path: Path) -> list[tuple[str, Method]]:
-    """(as written, setting): a recipe, a preset's name or a row of the published tables a line; or a JSON list of those or of methods."""
+    """(as written, setting): a recipe, a preset's name or a row of the published tables a line; or a JSON
+    list of those or of methods.
+    """
     if not path.is_file():
-        raise EngineError(f"methods: {path} is neither a file nor one of {', '.join(SETS)}; name one of these, or write one recipe a line.")
+        raise EngineError(
+            f"methods: {path} is neither a file nor one of {', '.join(SETS)}; name one of these, or write "
+            f"one recipe a line."
+        )
     try:
         text = path.read_text(encoding="utf-8")
-        entries = json.loads(text) if path.suffix == ".json" else [
-            line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        entries = (
+            json.loads(text)
+            if path.suffix == ".json"
+            else [
+                line.strip()
+                for line in text.splitlines()
+                if line.strip() and not line.lstrip().startswith("#")
+            ]
+        )
     except (OSError, ValueError) as error:
-        raise EngineError(f"methods: {path} cannot be read ({type(error).__name__}); write one recipe a line, or a JSON list.") from None
+        raise EngineError(
+            f"methods: {path} cannot be read ({type(error).__name__}); write one recipe a line, or a JSON "
+            f"list."
+        ) from None
     if isinstance(entries, dict):
         entries = [entries]
     if not entries:
@@ -85,10 +106,14 @@ def _method(entry: Any, path: Path) -> Method:
         if isinstance(entry, dict):
             return method_from(entry.get("method", entry))  # a preset's file carries the method within
         if not isinstance(entry, str):
-            raise EngineError(f"recipe: {entry!r} is not valid; write a recipe, a preset's name or an object with a name.")
+            raise EngineError(
+                f"recipe: {entry!r} is not valid; write a recipe, a preset's name or an object with a name."
+            )
         if is_recipe(entry):
             return parse_recipe(entry)
-        preset = next((one for one in (PRESETS / f"{entry}.json", path.parent / entry) if one.is_file()), None)
+        preset = next(
+            (one for one in (PRESETS / f"{entry}.json", path.parent / entry) if one.is_file()), None
+        )
         if preset is not None:
             return method_from(json.loads(preset.read_text(encoding="utf-8"))["method"])
         return method_from(read_name(entry))
@@ -109,21 +134,41 @@ class PublishedRow(NamedTuple):
 
     @property
     def described(self) -> dict[str, Any]:
-        """``{"name": method, knobs...}``, under the rule for runs that the tables were made with; all knobs of a method that we have."""
+        """``{"name": method, knobs...}``, under the rule for runs that the tables were made with; all knobs
+        of a method that we have.
+        """
         described = read_name(self.config)
         if described["name"] in METHODS:
             described = method_from(described).described()
         return described | {"streak_rule": "before"} if described["name"] == "dbcache" else described
 
 
-FIGURES = ("clip_score", "image_reward", "psnr", "ssim", "lpips", "latency_s", "speedup_latency", "tflops", "speedup_tflops")
+FIGURES = (
+    "clip_score",
+    "image_reward",
+    "psnr",
+    "ssim",
+    "lpips",
+    "latency_s",
+    "speedup_latency",
+    "tflops",
+    "speedup_tflops",
+)
 
 
 @cache
 def published() -> tuple[PublishedRow, ...]:
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        return tuple(PublishedRow(row["table"], row["model"], int(row["steps"]), row["config"],
-                                  {name: float(row[name]) for name in FIGURES if row[name]}) for row in csv.DictReader(file))
+        return tuple(
+            PublishedRow(
+                row["table"],
+                row["model"],
+                int(row["steps"]),
+                row["config"],
+                {name: float(row[name]) for name in FIGURES if row[name]},
+            )
+            for row in csv.DictReader(file)
+        )
 
 
 def published_for(spec: ModelSpec) -> tuple[PublishedRow, ...]:
@@ -141,26 +186,42 @@ def _published(spec: ModelSpec) -> Labelled:
         if described["name"] in METHODS:
             yield row.config, described
         else:
-            yield row.config, {"name": described["name"]}  # refused with the sentence for a method that is not known
+            yield (
+                row.config,
+                {"name": described["name"]},
+            )  # refused with the sentence for a method that is not known
 
 
-def _dbcache(front: int, warmup: int, threshold: float, limit: int, order: int, *, back: int = 0, interval: int = 1) -> tuple[str, dict]:
+def _dbcache(
+    front: int, warmup: int, threshold: float, limit: int, order: int, *, back: int = 0, interval: int = 1
+) -> tuple[str, dict]:
     return f"F{front}B{back}_W{warmup}I{interval}MC{limit}_R{threshold}_O{order}", dict(
-        name="dbcache", Fn_compute_blocks=front, Bn_compute_blocks=back, max_warmup_steps=warmup, warmup_interval=interval,
-        max_continuous_cached_steps=limit, residual_diff_threshold=threshold, taylorseer_order=order)
+        name="dbcache",
+        Fn_compute_blocks=front,
+        Bn_compute_blocks=back,
+        max_warmup_steps=warmup,
+        warmup_interval=interval,
+        max_continuous_cached_steps=limit,
+        residual_diff_threshold=threshold,
+        taylorseer_order=order,
+    )
 
 
 def _slow(order: int) -> Callable[[ModelSpec], Labelled]:
     """The script for low ratios: without a limit at 0.08; then every threshold with its limits."""
+
     def sweep(spec: ModelSpec) -> Labelled:
         limits = [(0.08, -1), *product((0.12, 0.16, 0.2), (4, 3, 2)), *product((0.24, 0.32), (6, 4, 3, 2))]
         for (threshold, limit), (front, warmup) in product(limits, ((8, 8), (8, 4), (4, 4), (1, 4))):
             yield _dbcache(front, warmup, threshold, limit, order)
+
     return sweep
 
 
 def _fast(spec: ModelSpec) -> Labelled:
-    """The script for high ratios: fixed schedules, as the threshold never binds; reuse, then forecasts of both orders."""
+    """The script for high ratios: fixed schedules, as the threshold never binds; reuse, then forecasts of
+    both orders.
+    """
     for order, (warmup, interval), limit in product((0, 1, 2), ((8, 2), (8, 4), (16, 4)), (10, 8)):
         yield _dbcache(1, warmup, 0.8, limit, order, interval=interval)
 
@@ -169,10 +230,15 @@ def _distilled(threshold: float, warmup: int, limit: int) -> Callable[[ModelSpec
     def sweep(spec: ModelSpec) -> Labelled:
         for front, back in ((8, 8), (12, 12), (16, 16), (24, 24), (16, 0), (24, 0), (32, 0), (48, 0), (1, 0)):
             yield _dbcache(front, warmup, threshold, limit, 0, back=back)
+
     return sweep
 
 
 SETS: dict[str, Callable[[ModelSpec], Labelled]] = {
-    "published": _published, "bench-default": _slow(0), "bench-taylorseer": _slow(1), "bench-fast": _fast,
-    "bench-distill-8": _distilled(0.5, 4, 2), "bench-distill-4": _distilled(0.8, 2, 1),
+    "published": _published,
+    "bench-default": _slow(0),
+    "bench-taylorseer": _slow(1),
+    "bench-fast": _fast,
+    "bench-distill-8": _distilled(0.5, 4, 2),
+    "bench-distill-4": _distilled(0.8, 2, 1),
 }

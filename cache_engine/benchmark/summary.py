@@ -13,7 +13,16 @@ from .figures import BESIDE, Line, Spread, engine_in_words
 from .job import Job
 from .score import Scored
 
-SPREAD_HEADS = ("mean", "95 % interval", "median", "worst 5 %", "worst", "good enough", "pictures", "identical")
+SPREAD_HEADS = (
+    "mean",
+    "95 % interval",
+    "median",
+    "worst 5 %",
+    "worst",
+    "good enough",
+    "pictures",
+    "identical",
+)
 ARROW = {"higher": "↑", "lower": "↓"}
 
 
@@ -27,37 +36,75 @@ def _page(job: Job, engine: Engine | None, found: Sequence[Line]) -> Iterator[st
     yield "# Benchmark"
     yield ""
     yield f"Measured: {engine_in_words(engine)}."
-    yield (f"{request.steps} steps, {request.width} x {request.height}, seed {request.seed}, "
-           f"{max(line.rows for line in found)} of {len(job.prompts)} prompts.")
+    yield (
+        f"{request.steps} steps, {request.width} x {request.height}, seed {request.seed}, "
+        f"{max(line.rows for line in found)} of {len(job.prompts)} prompts."
+    )
     yield ""
-    yield "Latency: the whole picture. Faster: the denoise loop alone, plain over cached. Less compute: TFLOPs, plain over cached."
+    yield (
+        "Latency: the whole picture. Faster: the denoise loop alone, plain over cached. Less compute: "
+        "TFLOPs, plain over cached."
+    )
     for name in job.metrics:
         if METRICS[name].note:
             yield f"{METRICS[name].title}: {METRICS[name].note}."
     yield ""
-    heads = ["Config", *(_head(name) for name in job.metrics), "Steps computed", "Latency(s)", "SpeedUp(↑)", "Faster(↑)", "TFLOPs(↓)",
-             "Less compute(↑)"]
-    yield from _table(heads, ([line.setting.key, *(_mean(line, name) for name in job.metrics), f"{line.computed:.2f}",
-                               f"{line.latency:.3f}", f"{line.latency_ratio:.2f}x", f"{line.speedup:.2f}x", _tflops(line.tflops),
-                               f"{line.compute_ratio:.2f}x"] for line in found))
+    heads = [
+        "Config",
+        *(_head(name) for name in job.metrics),
+        "Steps computed",
+        "Latency(s)",
+        "SpeedUp(↑)",
+        "Faster(↑)",
+        "TFLOPs(↓)",
+        "Less compute(↑)",
+    ]
+    yield from _table(
+        heads,
+        (
+            [
+                line.setting.key,
+                *(_mean(line, name) for name in job.metrics),
+                f"{line.computed:.2f}",
+                f"{line.latency:.3f}",
+                f"{line.latency_ratio:.2f}x",
+                f"{line.speedup:.2f}x",
+                _tflops(line.tflops),
+                f"{line.compute_ratio:.2f}x",
+            ]
+            for line in found
+        ),
+    )
     for name in job.metrics:
         rows = [(line, line.metrics[name]) for line in found if line.metrics.get(name)]
         if rows:
             yield ""
             yield f"## {_head(name)}"
             yield ""
-            yield from _table(["Config", *SPREAD_HEADS], ([line.setting.key, *_spread_cells(spread)] for line, spread in rows if spread))
+            yield from _table(
+                ["Config", *SPREAD_HEADS],
+                ([line.setting.key, *_spread_cells(spread)] for line, spread in rows if spread),
+            )
     known = [line for line in found if line.published]
     if known:
         yield ""
         yield "## Measured beside published"
         yield ""
-        yield ("Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x 1024, DrawBench, one NVIDIA "
-               "L20 for FLUX.1-dev, two for Lightning; other methods' rows as the FoCa paper quotes them). Their PSNR wraps, so ours that "
-               "wraps stands beside it.")
+        yield (
+            "Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x 1024, "
+            "DrawBench, one NVIDIA "
+            "L20 for FLUX.1-dev, two for Lightning; other methods' rows as the FoCa paper quotes them). "
+            "Their PSNR wraps, so ours that "
+            "wraps stands beside it."
+        )
         yield ""
-        yield from _table(["Config", *(f"{title} {side}" for title in _compared(job) for side in ("measured", "published"))],
-                          ([line.setting.key, *_beside(job, line)] for line in known))
+        yield from _table(
+            [
+                "Config",
+                *(f"{title} {side}" for title in _compared(job) for side in ("measured", "published")),
+            ],
+            ([line.setting.key, *_beside(job, line)] for line in known),
+        )
 
 
 def _head(name: str) -> str:
@@ -76,28 +123,51 @@ def _tflops(value: float) -> str:
 def _spread_cells(spread: Spread) -> list[str]:
     interval = "-" if spread.low is None or spread.high is None else f"{spread.low:.4f} to {spread.high:.4f}"
     share = "-" if spread.share is None else f"{100 * spread.share:.1f} %"
-    return [f"{spread.mean:.4f}", interval, f"{spread.median:.4f}", f"{spread.tail:.4f}", f"{spread.worst:.4f}", share,
-            str(spread.count + spread.identical), str(spread.identical)]
+    return [
+        f"{spread.mean:.4f}",
+        interval,
+        f"{spread.median:.4f}",
+        f"{spread.tail:.4f}",
+        f"{spread.worst:.4f}",
+        share,
+        str(spread.count + spread.identical),
+        str(spread.identical),
+    ]
 
 
 def _compared(job: Job) -> dict[str, str]:
     """Title -> published column, of what can stand side by side."""
     metrics = {METRICS[ours].title: theirs for theirs, ours in BESIDE.items() if ours in job.metrics}
-    return metrics | {"Latency(s)": "latency_s", "SpeedUp": "speedup_latency", "TFLOPs": "tflops", "Less compute": "speedup_tflops"}
+    return metrics | {
+        "Latency(s)": "latency_s",
+        "SpeedUp": "speedup_latency",
+        "TFLOPs": "tflops",
+        "Less compute": "speedup_tflops",
+    }
 
 
 def _measured(line: Line, column: str) -> float | None:
     if column in BESIDE:
         spread = line.metrics.get(BESIDE[column])
         return spread.mean if spread else None
-    return {"latency_s": line.latency, "speedup_latency": line.latency_ratio, "tflops": line.tflops,
-            "speedup_tflops": line.compute_ratio}[column]
+    return {
+        "latency_s": line.latency,
+        "speedup_latency": line.latency_ratio,
+        "tflops": line.tflops,
+        "speedup_tflops": line.compute_ratio,
+    }[column]
 
 
 def _beside(job: Job, line: Line) -> Iterator[str]:
     for column in _compared(job).values():
         for value in (_measured(line, column), line.published.get(column)):
-            yield "-" if value is None else _tflops(value) if column == "tflops" else f"{value:.4f}".rstrip("0").rstrip(".")
+            yield (
+                "-"
+                if value is None
+                else _tflops(value)
+                if column == "tflops"
+                else f"{value:.4f}".rstrip("0").rstrip(".")
+            )
 
 
 def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
@@ -110,21 +180,57 @@ def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
 def scored_markdown(found: Sequence[Scored], floors: Mapping[str, float]) -> str:
     """Folders that were scored, a line each and metric."""
     rows = [(one.name, name, spread) for one in found for name, spread in one.spreads(floors).items()]
-    return "\n".join(_table(["Folder", "metric", *SPREAD_HEADS], (
-        [folder, _head(name), *(_spread_cells(spread) if spread else ["identical", *["-"] * (len(SPREAD_HEADS) - 1)])]
-        for folder, name, spread in rows)))
+    return "\n".join(
+        _table(
+            ["Folder", "metric", *SPREAD_HEADS],
+            (
+                [
+                    folder,
+                    _head(name),
+                    *(_spread_cells(spread) if spread else ["identical", *["-"] * (len(SPREAD_HEADS) - 1)]),
+                ]
+                for folder, name, spread in rows
+            ),
+        )
+    )
 
 
 def as_csv(job: Job, found: Sequence[Line]) -> str:
-    """Every figure of every setting, one setting a line; published ones under ``published_`` and their own columns."""
+    """Every figure of every setting, one setting a line; published ones under ``published_`` and their own
+    columns.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["config", "rows", "steps_computed", "latency_s", "denoise_s", "speedup_latency", "speedup_denoise", "tflops",
-                     "speedup_tflops", *(f"{name}_{part}" for name in job.metrics for part in Spread._fields),
-                     *(f"published_{column}" for column in _compared(job).values())])
+    writer.writerow(
+        [
+            "config",
+            "rows",
+            "steps_computed",
+            "latency_s",
+            "denoise_s",
+            "speedup_latency",
+            "speedup_denoise",
+            "tflops",
+            "speedup_tflops",
+            *(f"{name}_{part}" for name in job.metrics for part in Spread._fields),
+            *(f"published_{column}" for column in _compared(job).values()),
+        ]
+    )
     for line in found:
         spreads = [line.metrics.get(name) or (None,) * len(Spread._fields) for name in job.metrics]
-        writer.writerow([line.setting.key, line.rows, line.computed, line.latency, line.denoise, line.latency_ratio, line.speedup,
-                         line.tflops, line.compute_ratio, *(value for spread in spreads for value in spread),
-                         *(line.published.get(column) for column in _compared(job).values())])
+        writer.writerow(
+            [
+                line.setting.key,
+                line.rows,
+                line.computed,
+                line.latency,
+                line.denoise,
+                line.latency_ratio,
+                line.speedup,
+                line.tflops,
+                line.compute_ratio,
+                *(value for spread in spreads for value in spread),
+                *(line.published.get(column) for column in _compared(job).values()),
+            ]
+        )
     return file.getvalue()

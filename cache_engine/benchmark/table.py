@@ -1,7 +1,8 @@
 """Rows and their pictures on disk: a row is safe once written, whatever happens next.
 
-A picture is written under another name, then renamed; after that its row is appended and synced. A kill leaves at most one torn
-last line, which is cut when the table is opened again. One process writes to a folder at a time.
+A picture is written under another name, then renamed; after that its row is appended and synced. A kill
+leaves at most one torn last line, which is cut when the table is opened again. One process writes to a folder
+at a time.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Table:
         self._size = 0
 
     def load(self) -> None:
-        """Take in what is there, less a torn last line. Raises EngineError for a line in the middle that cannot be read."""
+        """Take in what is there, less a torn last line. Raises EngineError for a line in the middle that
+        cannot be read.
+        """
         rows, self._size = read_rows(self.folder / TABLE)
         self._file.truncate(self._size)
         self.rows = {key_of(row): row for row in rows}
@@ -53,7 +56,7 @@ class Table:
         try:
             rest = memoryview(line)
             while rest:  # a disk that gets full takes a part of it first
-                rest = rest[self._file.write(rest):]
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError:
             self._file.truncate(self._size)
@@ -67,8 +70,11 @@ class Table:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise EngineError(f"out: {path} cannot be read ({error.strerror}) though the table has its row; restore it, or choose "
-                              "another folder.") from None
+            raise EngineError(
+                f"out: {path} cannot be read ({error.strerror}) though the table has its row; restore it, or "
+                f"choose "
+                "another folder."
+            ) from None
 
     def close(self) -> None:
         self._file.close()
@@ -76,7 +82,9 @@ class Table:
 
 
 def _locked(folder: Path) -> sqlite3.Connection:
-    """A lock that every system has and that is gone with its process, however that ends. A job may be ended by another thread."""
+    """A lock that every system has and that is gone with its process, however that ends. A job may be ended
+    by another thread.
+    """
     lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("BEGIN EXCLUSIVE")
@@ -84,7 +92,9 @@ def _locked(folder: Path) -> sqlite3.Connection:
         lock.close()
         if "locked" not in str(error):
             raise
-        raise EngineError(f"out: something else is writing to {folder}; wait for it, or choose another folder.") from None
+        raise EngineError(
+            f"out: something else is writing to {folder}; wait for it, or choose another folder."
+        ) from None
     return lock
 
 
@@ -104,7 +114,9 @@ def read_rows(path: Path) -> tuple[list[Row], int]:
         except (ValueError, KeyError, TypeError):
             if number == len(lines):
                 break
-            raise EngineError(f"out: line {number} of {path} cannot be read; take it out, and the row is made again.") from None
+            raise EngineError(
+                f"out: line {number} of {path} cannot be read; take it out, and the row is made again."
+            ) from None
         if not line.endswith(b"\n"):
             break
         rows.append(row)
@@ -116,7 +128,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"out: {path} cannot be read ({type(error).__name__}); restore it, or choose another folder.") from None
+        raise EngineError(
+            f"out: {path} cannot be read ({type(error).__name__}); restore it, or choose another folder."
+        ) from None
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -140,5 +154,8 @@ def written(folder: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise EngineError(f"out: {folder} cannot be written to ({reason}); make room or choose another folder: rows written so far are "
-                          "kept, and the same command goes on after them.") from None
+        raise EngineError(
+            f"out: {folder} cannot be written to ({reason}); make room or choose another folder: rows "
+            f"written so far are "
+            "kept, and the same command goes on after them."
+        ) from None

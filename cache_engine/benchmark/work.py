@@ -1,4 +1,6 @@
-"""What a worker does, wherever it runs: holds the model and the metrics, draws, judges, and hands over rows."""
+"""What a worker does, wherever it runs: holds the model and the metrics, draws, judges, and hands over
+rows.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Made(NamedTuple):
 
 
 class Hands:
-    """Loaded once, then works share after share. Raises EngineError where the model or a metric is not to be had."""
+    """Loaded once, then works share after share. Raises EngineError where the model or a metric is not to be
+    had.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -39,16 +43,29 @@ class Hands:
         for setting in share.settings:
             result = run(self._job.requested(share.number), method_from(setting.method))
             judged = Judged(result.image.convert("RGB"), result.request.prompt, reference)
-            yield Made(row_of(share.number, setting, result) | {"metrics": scores(self._metrics, judged)}, png_of(judged.picture))
+            yield Made(
+                row_of(share.number, setting, result) | {"metrics": scores(self._metrics, judged)},
+                png_of(judged.picture),
+            )
             if setting.key == self._job.settings[0].key:
                 reference = judged.picture
 
 
 def row_of(number: int, setting: Setting, result: RunResult) -> dict[str, Any]:
-    return {"prompt": number, "setting": setting.key, "text": result.request.prompt, "seed": result.request.seed,
-            "steps": result.effective.steps, "computed": result.schedule.count("C"), "schedules": result.schedules,
-            "tflops": result.tflops, "seconds": result.seconds._asdict(), "peak_bytes": result.peak_bytes,
-            "cache_bytes": result.cache_bytes, "picture": f"{IMAGES}/{setting.folder}/{number:05d}.png"}
+    return {
+        "prompt": number,
+        "setting": setting.key,
+        "text": result.request.prompt,
+        "seed": result.request.seed,
+        "steps": result.effective.steps,
+        "computed": result.schedule.count("C"),
+        "schedules": result.schedules,
+        "tflops": result.tflops,
+        "seconds": result.seconds._asdict(),
+        "peak_bytes": result.peak_bytes,
+        "cache_bytes": result.cache_bytes,
+        "picture": f"{IMAGES}/{setting.folder}/{number:05d}.png",
+    }
 
 
 def png_of(picture: Image.Image) -> bytes:

@@ -15,29 +15,46 @@ from .job import key_of
 from .score import opened_picture
 from .table import Row, replace, written
 
-STYLE = ("body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#1b1b1f;background:#fff}"
-         "section{border-top:1px solid #d8d8de;padding:1rem 0}.three{display:grid;grid-template-columns:repeat(3,1fr);gap:8px}"
-         "figure{margin:0}img{width:100%;display:block}figcaption,p{color:#5b5b66;margin:.2rem 0}"
-         "@media(max-width:600px){.three{grid-template-columns:1fr}}")
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 "
+    "1rem;color:#1b1b1f;background:#fff}"
+    "section{border-top:1px solid #d8d8de;padding:1rem "
+    "0}.three{display:grid;grid-template-columns:repeat(3,1fr);gap:8px}"
+    "figure{margin:0}img{width:100%;display:block}figcaption,p{color:#5b5b66;margin:.2rem 0}"
+    "@media(max-width:600px){.three{grid-template-columns:1fr}}"
+)
 
 
 def worst(path: Path, metric: str, most: int) -> list[Row]:
-    """Writes ``worst-METRIC.html`` and the difference pictures that it shows into the benchmark's folder; worst first."""
+    """Writes ``worst-METRIC.html`` and the difference pictures that it shows into the benchmark's folder;
+    worst first.
+    """
     job, _, rows = read(path)
     if metric not in METRICS or metric not in job.metrics or not METRICS[metric].reference:
         known = ", ".join(name for name in job.metrics if METRICS[name].reference)
-        raise EngineError(f"metric: {metric!r} does not compare pictures here; choose among {known or 'none: this benchmark has none'}.")
+        raise EngineError(
+            f"metric: {metric!r} does not compare pictures here; choose among "
+            f"{known or 'none: this benchmark has none'}."
+        )
     known = {key_of(row): row for row in rows}
     sign = 1 if METRICS[metric].better == "higher" else -1
-    pairs = sorted((row for row in rows if row["metrics"].get(metric) is not None), key=lambda row: sign * row["metrics"][metric])[:most]
+    pairs = sorted(
+        (row for row in rows if row["metrics"].get(metric) is not None),
+        key=lambda row: sign * row["metrics"][metric],
+    )[:most]
     if not pairs:
         raise EngineError("the table has no pairs that differ; there is no worst one.")
-    shown = [(row, known[row["prompt"], job.settings[0].key], f"worst/{metric}-{place:02d}.png") for place, row in enumerate(pairs, 1)]
+    shown = [
+        (row, known[row["prompt"], job.settings[0].key], f"worst/{metric}-{place:02d}.png")
+        for place, row in enumerate(pairs, 1)
+    ]
     with written(path):
         (path / "worst").mkdir(exist_ok=True)
         for row, plain, name in shown:
             file = io.BytesIO()
-            difference(opened_picture(path / plain["picture"]), opened_picture(path / row["picture"])).save(file, format="PNG")
+            difference(opened_picture(path / plain["picture"]), opened_picture(path / row["picture"])).save(
+                file, format="PNG"
+            )
             replace(path / name, file.getvalue())
         replace(path / f"worst-{metric}.html", "\n".join(_page(metric, shown)).encode())
     return pairs
@@ -45,14 +62,28 @@ def worst(path: Path, metric: str, most: int) -> list[Row]:
 
 def _page(metric: str, shown: list[tuple[Row, Row, str]]) -> Iterator[str]:
     title = f"The {len(shown)} worst pairs by {METRICS[metric].title}"
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    yield (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>{title}</title>'
+    )
     yield f"<style>{STYLE}</style><h1>{title}</h1>"
     for place, (row, plain, name) in enumerate(shown, 1):
-        figures = ", ".join(f"{METRICS[one].title} {value:.4g}" for one, value in row["metrics"].items() if value is not None)
+        figures = ", ".join(
+            f"{METRICS[one].title} {value:.4g}" for one, value in row["metrics"].items() if value is not None
+        )
         yield f"<section><h2>{place}. {escape(row['text'])}</h2>"
-        yield (f"<p>{escape(row['setting'])}: {figures}; {row['computed']} of {row['steps']} steps computed, "
-               f"{plain['tflops'] / row['tflops']:.2f}x less compute</p><div class=three>")
-        for caption, source in (("baseline", plain["picture"]), ("cached", row["picture"]), ("difference x 8", name)):
-            yield f'<figure><img loading=lazy src="{escape(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+        yield (
+            f"<p>{escape(row['setting'])}: {figures}; {row['computed']} of {row['steps']} steps computed, "
+            f"{plain['tflops'] / row['tflops']:.2f}x less compute</p><div class=three>"
+        )
+        for caption, source in (
+            ("baseline", plain["picture"]),
+            ("cached", row["picture"]),
+            ("difference x 8", name),
+        ):
+            yield (
+                f'<figure><img loading=lazy src="{escape(source)}" '
+                f'alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+            )
         yield "</div></section>"
     yield "</html>"

@@ -5,6 +5,18 @@ from __future__ import annotations
 from . import benchmark, calibrate, check, compare, doctor, flops, methods, models, simulate, tune
 from .shared import Command
 
-COMMANDS: dict[str, Command] = {command.name: command for command in (
-    models.COMMAND, methods.COMMAND, flops.COMMAND, compare.COMMAND, simulate.COMMAND, tune.COMMAND, check.COMMAND,
-    benchmark.COMMAND, calibrate.COMMAND, doctor.COMMAND)}
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        models.COMMAND,
+        methods.COMMAND,
+        flops.COMMAND,
+        compare.COMMAND,
+        simulate.COMMAND,
+        tune.COMMAND,
+        check.COMMAND,
+        benchmark.COMMAND,
+        calibrate.COMMAND,
+        doctor.COMMAND,
+    )
+}

@@ -1,4 +1,6 @@
-"""``benchmark``: prompts x settings into a folder, resumable; and what is made of such folders: merge, score, summary, plot, worst."""
+"""``benchmark``: prompts x settings into a folder, resumable; and what is made of such folders: merge,
+score, summary, plot, worst.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance")
     parser.add_argument("--seed", default="0", help="the same for every prompt")
     parser.add_argument("--prompts", metavar="FILE|drawbench", help="one prompt a line, or a JSON list")
-    parser.add_argument("--methods", metavar="FILE|SET", help=f"recipes or presets, one a line, or JSON; or a set: {', '.join(SETS)}")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="what is there is kept: the same command goes on after it")
+    parser.add_argument(
+        "--methods",
+        metavar="FILE|SET",
+        help=f"recipes or presets, one a line, or JSON; or a set: {', '.join(SETS)}",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="what is there is kept: the same command goes on after it"
+    )
     parser.add_argument("--limit", help="only the first so many prompts")
     parser.add_argument("--metrics", help="such as psnr,ssim; without it all that can be had")
-    parser.add_argument("--workers", help="processes, or workers of a Ray cluster; without it one process, or all the cluster has")
-    parser.add_argument("--threads", help="of each worker on a CPU; pictures are equal to the bit where this is equal")
+    parser.add_argument(
+        "--workers",
+        help="processes, or workers of a Ray cluster; without it one process, or all the cluster has",
+    )
+    parser.add_argument(
+        "--threads", help="of each worker on a CPU; pictures are equal to the bit where this is equal"
+    )
     parser.add_argument("--ray", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
-    parser.add_argument("--shard", metavar="I/N", help="every N-th prompt, from the I-th (1 to N): for job arrays; see merge")
-    reports = parser.add_subparsers(dest="report", metavar="merge|score|summary|plot|worst", parser_class=type(parser))
+    parser.add_argument(
+        "--shard", metavar="I/N", help="every N-th prompt, from the I-th (1 to N): for job arrays; see merge"
+    )
+    reports = parser.add_subparsers(
+        dest="report", metavar="merge|score|summary|plot|worst", parser_class=type(parser)
+    )
     for report in REPORTS:
         one = reports.add_parser(report.name, help=report.help, description=report.help, allow_abbrev=False)
         report.arguments(one)
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the last line of stdout is one JSON object")
+        one.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="the last line of stdout is one JSON object",
+        )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -49,10 +71,22 @@ def run(options: argparse.Namespace) -> Answer:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     with Folder(options.out, job) as folder:
         outcome = drive(folder, _crew(options.ray, job, workers, threads))
-    data = {"out": str(options.out), "rows": outcome.made + outcome.kept, "made": outcome.made, "kept": outcome.kept,
-            "prompts": len(job.numbers), "settings": len(job.settings), "metrics": list(job.metrics), "skipped": skipped}
-    return Answer(data, f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x {len(job.settings)} settings, "
-                  f"the baseline among them\n{options.out}")
+    data = {
+        "out": str(options.out),
+        "rows": outcome.made + outcome.kept,
+        "made": outcome.made,
+        "kept": outcome.kept,
+        "prompts": len(job.numbers),
+        "settings": len(job.settings),
+        "metrics": list(job.metrics),
+        "skipped": skipped,
+    }
+    return Answer(
+        data,
+        f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x {len(job.settings)} "
+        f"settings, "
+        f"the baseline among them\n{options.out}",
+    )
 
 
 def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
@@ -68,8 +102,13 @@ def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     texts = prompts(options.prompts, _count(options, "limit", 1_000_000))
     methods = chosen(options.methods, spec, request)
     metrics = available(options.metrics)
-    job = Job(request=request, prompts=texts, settings=baseline_first(methods.methods), metrics=metrics.names,
-              shard=_shard(options.shard, len(texts)))
+    job = Job(
+        request=request,
+        prompts=texts,
+        settings=baseline_first(methods.methods),
+        metrics=metrics.names,
+        shard=_shard(options.shard, len(texts)),
+    )
     for place in job.numbers:
         job.requested(place)  # a prompt that is too long stops here
     return job, methods.skipped | metrics.skipped
@@ -94,7 +133,10 @@ def _shard(text: str | None, prompts: int) -> tuple[int, int]:
         return 1, 1
     place, by, shards = text.partition("/")
     if not (by and place.isdigit() and shards.isdigit() and 1 <= int(place) <= int(shards) <= prompts):
-        raise EngineError(f"shard: {text!r} is not valid; write I/N with I from 1 to N, and N at most the {prompts} prompts.")
+        raise EngineError(
+            f"shard: {text!r} is not valid; write I/N with I from 1 to N, and N at most the {prompts} "
+            f"prompts."
+        )
     return int(place), int(shards)
 
 
@@ -106,4 +148,6 @@ def _count(options: argparse.Namespace, name: str, high: int) -> int | None:
     return found if isinstance(found, int) else None
 
 
-COMMAND = Command("benchmark", "prompts x settings: pictures and figures into a folder, resumable", arguments, run)
+COMMAND = Command(
+    "benchmark", "prompts x settings: pictures and figures into a folder, resumable", arguments, run
+)

@@ -24,12 +24,22 @@ def _merge(options: argparse.Namespace) -> Answer:
 
 
 def _score_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="pictures, or folders of them")
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="pictures, or folders of them"
+    )
     parser.add_argument("--baseline", type=Path, metavar="DIR", help="the pictures to hold them against")
     parser.add_argument("--prompts", metavar="FILE|drawbench", help="the n-th is the n-th picture's")
     parser.add_argument("--metrics", help="such as psnr,ssim; without it all that can be had")
-    parser.add_argument("--floor", action="append", default=[], metavar="METRIC=VALUE", help="what is good enough; may be repeated")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="a JSON-lines file with every picture's figures")
+    parser.add_argument(
+        "--floor",
+        action="append",
+        default=[],
+        metavar="METRIC=VALUE",
+        help="what is good enough; may be repeated",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a JSON-lines file with every picture's figures"
+    )
 
 
 def _score(options: argparse.Namespace) -> Answer:
@@ -40,7 +50,11 @@ def _score(options: argparse.Namespace) -> Answer:
     from ..metric import METRICS, available, opened
 
     wanted = available(options.metrics)
-    usable = tuple(name for name in wanted.names if options.metrics or (options.baseline if METRICS[name].reference else options.prompts))
+    usable = tuple(
+        name
+        for name in wanted.names
+        if options.metrics or (options.baseline if METRICS[name].reference else options.prompts)
+    )
     texts = prompts(options.prompts) if options.prompts else ()
     found = list(score(options.images, options.baseline, texts, opened(usable)))
     floors = _floors(options)
@@ -48,7 +62,10 @@ def _score(options: argparse.Namespace) -> Answer:
         rows = [{"folder": one.name, **row} for one in found for row in one.rows]
         with written(options.out):
             replace(options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
-    data = {one.name: {name: spread and spread._asdict() for name, spread in one.spreads(floors).items()} for one in found}
+    data = {
+        one.name: {name: spread and spread._asdict() for name, spread in one.spreads(floors).items()}
+        for one in found
+    }
     skipped = "".join(f"\nleft out: {name}: {reason}" for name, reason in wanted.skipped.items())
     return Answer({"folders": data, "skipped": wanted.skipped}, scored_markdown(found, floors) + skipped)
 
@@ -59,7 +76,13 @@ def _folder_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _summary_arguments(parser: argparse.ArgumentParser) -> None:
     _folder_arguments(parser)
-    parser.add_argument("--floor", action="append", default=[], metavar="METRIC=VALUE", help="what is good enough; may be repeated")
+    parser.add_argument(
+        "--floor",
+        action="append",
+        default=[],
+        metavar="METRIC=VALUE",
+        help="what is good enough; may be repeated",
+    )
 
 
 def _summary(options: argparse.Namespace) -> Answer:
@@ -75,9 +98,17 @@ def _summary(options: argparse.Namespace) -> Answer:
     with written(options.folder):
         replace(options.folder / "summary.md", page.encode())
         replace(options.folder / "summary.csv", table.encode())
-        replace(options.folder / "summary.json", outcome(job, engine, found).model_dump_json(indent=1).encode())
-    data = {line.setting.key: {**line._asdict(), "setting": line.setting.method,
-                               "metrics": {name: spread and spread._asdict() for name, spread in line.metrics.items()}} for line in found}
+        replace(
+            options.folder / "summary.json", outcome(job, engine, found).model_dump_json(indent=1).encode()
+        )
+    data = {
+        line.setting.key: {
+            **line._asdict(),
+            "setting": line.setting.method,
+            "metrics": {name: spread and spread._asdict() for name, spread in line.metrics.items()},
+        }
+        for line in found
+    }
     return Answer(data, page)
 
 
@@ -89,7 +120,9 @@ def _floors(options: argparse.Namespace) -> dict[str, float]:
     for name, text in pairs(options.floor, "floor", "psnr=30"):
         value = real(text)
         if name not in METRICS or not isinstance(value, float):
-            raise EngineError(f"floor: {name}={text} is not valid; write it like psnr=30, with one of {', '.join(METRICS)}.")
+            raise EngineError(
+                f"floor: {name}={text} is not valid; write it like psnr=30, with one of {', '.join(METRICS)}."
+            )
         floors[name] = value
     return floors
 
@@ -124,15 +157,29 @@ def _worst(options: argparse.Namespace) -> Answer:
         raise EngineError(f"most: {options.most!r} is not valid; choose a whole number from 1 to 1000.")
     found = worst(options.folder, options.metric, most)
     page = options.folder / f"worst-{options.metric}.html"
-    return Answer({"page": str(page), "pairs": [{name: row[name] for name in ("prompt", "setting", "metrics")} for row in found]},
-                  f"{len(found)} pairs, the worst at {found[0]['metrics'][options.metric]:.4g}\n{page}")
+    return Answer(
+        {
+            "page": str(page),
+            "pairs": [{name: row[name] for name in ("prompt", "setting", "metrics")} for row in found],
+        },
+        f"{len(found)} pairs, the worst at {found[0]['metrics'][options.metric]:.4g}\n{page}",
+    )
 
 
 REPORTS = (
     Command("merge", "join shards of one job into one folder", _merge_arguments, _merge),
     Command("score", "judge folders of pictures made elsewhere", _score_arguments, _score),
-    Command("summary", "the table in the seed's form, measured beside published; writes summary.md, .csv and .json", _summary_arguments,
-            _summary),
-    Command("plot", "charts of every metric against TFLOPs and seconds, and bars, as SVG in plots/", _folder_arguments, _plot),
+    Command(
+        "summary",
+        "the table in the seed's form, measured beside published; writes summary.md, .csv and .json",
+        _summary_arguments,
+        _summary,
+    ),
+    Command(
+        "plot",
+        "charts of every metric against TFLOPs and seconds, and bars, as SVG in plots/",
+        _folder_arguments,
+        _plot,
+    ),
     Command("worst", "a page of the worst pairs", _worst_arguments, _worst),
 )

@@ -14,10 +14,17 @@ from .shared import Answer, Command, number, request_arguments, request_of
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="one a line; without it the model's example prompts")
+    parser.add_argument(
+        "--prompts", type=Path, metavar="FILE", help="one a line; without it the model's example prompts"
+    )
     parser.add_argument("--runs", default="8", help="how many pictures to draw, over the prompts")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a JSON file; the embedded model reads "
-                        "assets/tiny_flux/calibration.json")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a JSON file; the embedded model reads assets/tiny_flux/calibration.json",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -33,21 +40,39 @@ def run(options: argparse.Namespace) -> Answer:
     spec = spec_of(options.model)
     prompts = from_file(options.prompts) if options.prompts else spec.examples
     if not prompts:
-        raise EngineError(f"prompts: {f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
-                          "give --prompts FILE, one a line.")
+        raise EngineError(
+            f"prompts: {f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
+            "give --prompts FILE, one a line."
+        )
     model = loaded(options.model)
-    requests = [model.spec.resolve(request_of(options, prompt=prompts[n % len(prompts)], seed=n)) for n in range(runs)]
+    requests = [
+        model.spec.resolve(request_of(options, prompt=prompts[n % len(prompts)], seed=n)) for n in range(runs)
+    ]
     with Freed(model.spec):
         found = calibrated(model.pipe, [partial(draw, model, request) for request in requests])
-    data = {"model": options.model, "revision": model.spec.revision(), "steps": requests[0].steps, "runs": runs,
-            **found._asdict()}
+    data = {
+        "model": options.model,
+        "revision": model.spec.revision(),
+        "steps": requests[0].steps,
+        "runs": runs,
+        **found._asdict(),
+    }
     try:
         options.out.write_text(json.dumps(data) + "\n", encoding="utf-8")
     except OSError as error:
-        raise EngineError(f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose another "
-                          "file.") from None
-    curve = "a polynomial" if found.polynomial else "no polynomial (TeaCache's signal is not described for this model)"
+        raise EngineError(
+            f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose "
+            f"another "
+            "file."
+        ) from None
+    curve = (
+        "a polynomial"
+        if found.polynomial
+        else "no polynomial (TeaCache's signal is not described for this model)"
+    )
     return Answer(data, f"{len(found.ratios or ())} ratios and {curve} from {runs} runs\n{options.out}")
 
 
-COMMAND = Command("calibrate", "fit what TeaCache, MagCache and Kriging have to know of a model", arguments, run)
+COMMAND = Command(
+    "calibrate", "fit what TeaCache, MagCache and Kriging have to know of a model", arguments, run
+)

@@ -17,11 +17,20 @@ SHORT = 3
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     method_arguments(parser, default="dbcache")
-    parser.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="one a line, or a JSON list")
+    parser.add_argument(
+        "--prompts", type=Path, required=True, metavar="FILE", help="one a line, or a JSON list"
+    )
     parser.add_argument("--seed", default="0", help="of the noise")
     parser.add_argument("--min-psnr", required=True, help="dB")
-    parser.add_argument("--percentile", default="5", help="of the prompts' PSNR that has to reach it; 0: the worst")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the pictures and their table here; the same command goes on with it")
+    parser.add_argument(
+        "--percentile", default="5", help="of the prompts' PSNR that has to reach it; 0: the worst"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="keep the pictures and their table here; the same command goes on with it",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -37,18 +46,39 @@ def run(options: argparse.Namespace) -> Answer:
         raise EngineError(f"prompts: {options.prompts} holds none; write one a line.")
     request = resolve(request_of(options, prompt=prompts[0], seed=number(options.seed)))
     closeness = []
-    with tempfile.TemporaryDirectory() as temporary, Runs(options.out or Path(temporary), request, prompts) as runs:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        Runs(options.out or Path(temporary), request, prompts) as runs,
+    ):
         for place in range(len(prompts)):
             runs.baseline(place)
             closeness.append(runs.measured(place, method).closeness)
     reached, worst = float(np.percentile(closeness, percentile)), int(np.argmin(closeness))
-    data = {"method": method.described(), "prompts": len(prompts), "min_psnr": floor, "percentile": percentile, "reached_db": reached,
-            "holds": reached >= floor, "share_above": float(np.mean(np.array(closeness) >= floor)), "mean_db": float(np.mean(closeness)),
-            "worst_db": closeness[worst], "worst_prompt": prompts[worst]}
+    data = {
+        "method": method.described(),
+        "prompts": len(prompts),
+        "min_psnr": floor,
+        "percentile": percentile,
+        "reached_db": reached,
+        "holds": reached >= floor,
+        "share_above": float(np.mean(np.array(closeness) >= floor)),
+        "mean_db": float(np.mean(closeness)),
+        "worst_db": closeness[worst],
+        "worst_prompt": prompts[worst],
+    }
     verdict = "holds" if data["holds"] else "falls short"
-    return Answer(data, f"{verdict}: percentile {percentile:g} of {len(prompts)} prompts is {reached:.1f} dB, wanted {floor:g}; "
-                  f"{data['share_above']:.0%} are above it, the worst has {closeness[worst]:.1f} dB ({prompts[worst]})",
-                  0 if data["holds"] else SHORT)
+    return Answer(
+        data,
+        f"{verdict}: percentile {percentile:g} of {len(prompts)} prompts is {reached:.1f} dB, wanted "
+        f"{floor:g}; "
+        f"{data['share_above']:.0%} are above it, the worst has {closeness[worst]:.1f} dB ({prompts[worst]})",
+        0 if data["holds"] else SHORT,
+    )
 
 
-COMMAND = Command("check", "whether one setting is close enough on many prompts (exit code 3 where it is not)", arguments, run)
+COMMAND = Command(
+    "check",
+    "whether one setting is close enough on many prompts (exit code 3 where it is not)",
+    arguments,
+    run,
+)

@@ -16,12 +16,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--negative-prompt", default="")
     parser.add_argument("--seed", default="0", help="of the noise")
     parser.add_argument("--guidance")
-    parser.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]", help="a .safetensors file; may be repeated")
+    parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FILE[:WEIGHT]",
+        help="a .safetensors file; may be repeated",
+    )
     parser.add_argument("--image", metavar="FILE", help="a picture to start from, for models that edit one")
     method_arguments(parser, default="dbcache")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json")
-    parser.add_argument("--repeats", default="1", help="timed runs of each side, in turn, 1 to 20: the middle one counts")
-    parser.add_argument("--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json"
+    )
+    parser.add_argument(
+        "--repeats", default="1", help="timed runs of each side, in turn, 1 to 20: the middle one counts"
+    )
+    parser.add_argument(
+        "--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -31,21 +43,41 @@ def run(options: argparse.Namespace) -> Answer:
 
     method = method_of(options)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
-    request = request_of(options, prompt=options.prompt, negative_prompt=options.negative_prompt, seed=number(options.seed),
-                         loras=[lora(one) for one in options.lora],
-                         image=Picture(file=options.image) if options.image else None, **guidance)
+    request = request_of(
+        options,
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        seed=number(options.seed),
+        loras=[lora(one) for one in options.lora],
+        image=Picture(file=options.image) if options.image else None,
+        **guidance,
+    )
     folder = writable(options.out)
-    result = compared(request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats)))
+    result = compared(
+        request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats))
+    )
     why = "" if options.no_survey or result.baseline.survey is not None else unsurveyed(result.baseline)
-    data = keep_comparison(result, folder, difference=difference(result.baseline.image, result.accelerated.image),
-                           **({"survey_note": why} if why else {}))
+    data = keep_comparison(
+        result,
+        folder,
+        difference=difference(result.baseline.image, result.accelerated.image),
+        **({"survey_note": why} if why else {}),
+    )
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
     said = f"{why}\n" if why else ""
     low, high = result.spread or (0, 0)
-    times = f", {low:.2f}x to {high:.2f}x in {len(result.accelerated.timed)} pairs of runs" if result.spread else ""
-    return Answer(data, f"{result.speedup:.2f}x faster{times} ({result.baseline.seconds.denoise:.2f} s -> "
-                  f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, {psnr}, "
-                  f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}")
+    times = (
+        f", {low:.2f}x to {high:.2f}x in {len(result.accelerated.timed)} pairs of runs"
+        if result.spread
+        else ""
+    )
+    return Answer(
+        data,
+        f"{result.speedup:.2f}x faster{times} ({result.baseline.seconds.denoise:.2f} s -> "
+        f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, "
+        f"{psnr}, "
+        f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}",
+    )
 
 
 def lora(text: str) -> Lora:
@@ -61,8 +93,9 @@ def writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EngineError(f"out: {folder} cannot be made ({error.strerror or type(error).__name__}); choose another "
-                          "folder.") from None
+        raise EngineError(
+            f"out: {folder} cannot be made ({error.strerror or type(error).__name__}); choose another folder."
+        ) from None
     return folder
 
 
@@ -73,7 +106,9 @@ def _tell(event: Event) -> None:
     if isinstance(event, Progress) and event.call is None:
         print(f"{event.side}: {event.message}", file=sys.stderr)
     elif isinstance(event, SideDone):
-        print(f"{event.side}: {event.result.schedule} in {event.result.seconds.denoise:.2f} s", file=sys.stderr)
+        print(
+            f"{event.side}: {event.result.schedule} in {event.result.seconds.denoise:.2f} s", file=sys.stderr
+        )
 
 
 COMMAND = Command("compare", "draw one prompt with and without a cache, and compare", arguments, run)

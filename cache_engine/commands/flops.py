@@ -13,8 +13,11 @@ from .shared import Answer, Command, method_arguments, method_of, real, request_
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     method_arguments(parser, default="baseline")
-    parser.add_argument("--computed-steps", help="where the schedule depends on the picture: how many steps are computed "
-                        "(an average may be fractional)")
+    parser.add_argument(
+        "--computed-steps",
+        help="where the schedule depends on the picture: how many steps are computed "
+        "(an average may be fractional)",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -35,29 +38,52 @@ def run(options: argparse.Namespace) -> Answer:
         letters: list[Mode] = [call.decision.mode for call in calls if call.decision]
         tflops = sum(cost(mode, call.step) for mode, call in zip(letters, calls, strict=True))
         modes: dict[str, float] = {"C": letters.count("C"), "p": letters.count("p"), "c": letters.count("c")}
-        schedule = "".join(mode for mode, call in zip(letters, calls, strict=True) if call.stream == facts.streams[0])
+        schedule = "".join(
+            mode for mode, call in zip(letters, calls, strict=True) if call.stream == facts.streams[0]
+        )
         computed = modes["C"] / len(facts.streams)
     else:
         tflops, modes = _split(computed, facts, plan, cost)
         schedule = None
     doubt = spec.doubles and (request.guidance or 0) > 1
-    note = (f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for a second one in every step, "
-            "and then a run has twice as much") if doubt else ""
-    data = {"tflops": tflops, "baseline_tflops": baseline, "compute_ratio": baseline / tflops,
-            "computed_steps": computed, "schedule": schedule, "modes": modes, "note": note}
-    text = (f"{tflops:.2f} TFLOPs of {baseline:.2f} ({baseline / tflops:.2f}x less compute), {computed:g} of {facts.steps} "
-            f"steps computed{f': {schedule}' if schedule else ''}")
+    note = (
+        (
+            f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for "
+            f"a second one in every step, "
+            "and then a run has twice as much"
+        )
+        if doubt
+        else ""
+    )
+    data = {
+        "tflops": tflops,
+        "baseline_tflops": baseline,
+        "compute_ratio": baseline / tflops,
+        "computed_steps": computed,
+        "schedule": schedule,
+        "modes": modes,
+        "note": note,
+    }
+    text = (
+        f"{tflops:.2f} TFLOPs of {baseline:.2f} ({baseline / tflops:.2f}x less compute), {computed:g} of "
+        f"{facts.steps} "
+        f"steps computed{f': {schedule}' if schedule else ''}"
+    )
     return Answer(data, f"{text}\n{note}" if note else text)
 
 
 def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tuple[float, dict[str, float]]:
     if not isinstance(computed, float) or not 0 <= computed <= facts.steps:
-        raise EngineError(f"computed-steps: {computed!r} is not valid; choose a number from 0 to {facts.steps}.")
+        raise EngineError(
+            f"computed-steps: {computed!r} is not valid; choose a number from 0 to {facts.steps}."
+        )
     if not plan.sites:
         raise EngineError("computed-steps: this method computes every step; leave it out.")
     kinds: set[Mode] = {site.serves for site in plan.sites}
     if len(kinds) > 1:
-        raise EngineError("computed-steps: what this method does not compute is of two kinds, in turn; leave it out.")
+        raise EngineError(
+            "computed-steps: what this method does not compute is of two kinds, in turn; leave it out."
+        )
     kind = kinds.pop()
     skipped, streams = facts.steps - computed, len(facts.streams)
     tflops = streams * (computed * cost("C", 0) + skipped * cost(kind, facts.steps - 1))
@@ -71,8 +97,10 @@ class _Unknown:
         self.step = call.step
 
     def __float__(self) -> float:
-        raise EngineError(f"computed-steps: step {self.step} is decided by the picture's own change, which is not known "
-                          "without a run; pass --computed-steps N, or a threshold of 1 (always similar).")
+        raise EngineError(
+            f"computed-steps: step {self.step} is decided by the picture's own change, which is not known "
+            "without a run; pass --computed-steps N, or a threshold of 1 (always similar)."
+        )
 
 
 COMMAND = Command("flops", "what a setting costs in TFLOPs, without weights or a device", arguments, run)

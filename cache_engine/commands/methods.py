@@ -15,14 +15,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     del options
-    found = [{"name": name, "title": method.title, "paper": method.paper, "grain": method.grain,
-              "knobs": [knob._asdict() for knob in method.knobs()]} for name, method in METHODS.items()]
+    found = [
+        {
+            "name": name,
+            "title": method.title,
+            "paper": method.paper,
+            "grain": method.grain,
+            "knobs": [knob._asdict() for knob in method.knobs()],
+        }
+        for name, method in METHODS.items()
+    ]
     parts = []
     for method in found:
-        lines = [(f"  {knob['name']}", knob["default"] if knob["default"] != "" else "-",
-                  values(knob),
-                  knob["help"]) for knob in method["knobs"]]
-        parts.append(f"{method['name']}: {method['title']} ({method['grain']})\n{table(lines) if lines else '  no knobs'}")
+        lines = [
+            (
+                f"  {knob['name']}",
+                knob["default"] if knob["default"] != "" else "-",
+                values(knob),
+                knob["help"],
+            )
+            for knob in method["knobs"]
+        ]
+        parts.append(
+            f"{method['name']}: {method['title']} "
+            f"({method['grain']})\n{table(lines) if lines else '  no knobs'}"
+        )
     return Answer(found, "\n\n".join(parts))
 
 

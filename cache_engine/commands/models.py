@@ -1,4 +1,6 @@
-"""``models``: which models there are, what they need, and whether they can run here; or what one folder, hub id or file holds."""
+"""``models``: which models there are, what they need, and whether they can run here; or what one folder, hub
+id or file holds.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from .shared import Answer, Command, table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="say what a row, a diffusers folder, a hub id or a .safetensors file holds")
+    parser.add_argument(
+        "--model", help="say what a row, a diffusers folder, a hub id or a .safetensors file holds"
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -21,11 +25,25 @@ def run(options: argparse.Namespace) -> Answer:
     found = []
     for row in MODELS.values():
         reason = row.unavailable()
-        found.append({"name": row.name, "title": row.title, "family": row.family, "blocks": row.blocks, "steps": row.steps,
-                      "needs": row.needs, "licence": row.licence, "gated": row.gated, "available": reason is None,
-                      "reason": reason})
+        found.append(
+            {
+                "name": row.name,
+                "title": row.title,
+                "family": row.family,
+                "blocks": row.blocks,
+                "steps": row.steps,
+                "needs": row.needs,
+                "licence": row.licence,
+                "gated": row.gated,
+                "available": reason is None,
+                "reason": reason,
+            }
+        )
     lines = [("name", "family", "blocks", "here?", "needs")]
-    lines += [(row["name"], row["family"], row["blocks"], "yes" if row["available"] else "no", row["needs"]) for row in found]
+    lines += [
+        (row["name"], row["family"], row["blocks"], "yes" if row["available"] else "no", row["needs"])
+        for row in found
+    ]
     why = "\n".join(f"{row['name']}: {row['reason']}" for row in found if row["reason"])
     return Answer(found, f"{table(lines)}\n{why}".rstrip())
 
@@ -42,13 +60,36 @@ def _found(spec: ModelSpec) -> Answer:
             unfit[name] = str(error)
     fit = [name for name in METHODS if name not in unfit]
     reason = spec.unavailable()
-    data: dict[str, Any] = {"name": spec.name, "title": spec.title, "family": spec.family, "transformer": spec.transformer,
-                            "blocks": list(facts.sections), "streams": list(facts.streams), "steps": spec.steps,
-                            "image": spec.image, "methods": fit, "unfit": unfit, "available": reason is None, "reason": reason}
-    lists = ", ".join(f"{length} in {section.path}" for section, length in zip(spec.sections, facts.sections, strict=True))
-    lines = [("model", spec.title), ("class", spec.transformer), ("blocks", lists), ("streams", ", ".join(facts.streams)),
-             ("picture", spec.image), ("methods", ", ".join(fit)), *(("not", why) for why in unfit.values()), ("here?", reason or "yes")]
+    data: dict[str, Any] = {
+        "name": spec.name,
+        "title": spec.title,
+        "family": spec.family,
+        "transformer": spec.transformer,
+        "blocks": list(facts.sections),
+        "streams": list(facts.streams),
+        "steps": spec.steps,
+        "image": spec.image,
+        "methods": fit,
+        "unfit": unfit,
+        "available": reason is None,
+        "reason": reason,
+    }
+    lists = ", ".join(
+        f"{length} in {section.path}" for section, length in zip(spec.sections, facts.sections, strict=True)
+    )
+    lines = [
+        ("model", spec.title),
+        ("class", spec.transformer),
+        ("blocks", lists),
+        ("streams", ", ".join(facts.streams)),
+        ("picture", spec.image),
+        ("methods", ", ".join(fit)),
+        *(("not", why) for why in unfit.values()),
+        ("here?", reason or "yes"),
+    ]
     return Answer(data, table(lines))
 
 
-COMMAND = Command("models", "the models, what they need, and whether they can run here; or what one holds", arguments, run)
+COMMAND = Command(
+    "models", "the models, what they need, and whether they can run here; or what one holds", arguments, run
+)

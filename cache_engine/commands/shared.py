@@ -29,7 +29,11 @@ class Command(NamedTuple):
 
 
 def request_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="tiny", help="a row of `models`, a diffusers folder, a hub id, or a .safetensors file")
+    parser.add_argument(
+        "--model",
+        default="tiny",
+        help="a row of `models`, a diffusers folder, a hub id, or a .safetensors file",
+    )
     parser.add_argument("--steps", help="steps of the denoising loop")
     parser.add_argument("--size", metavar="WxH", help="picture size in pixels, such as 1024x1024")
     parser.add_argument("--text-tokens", help="length that the prompt is padded to")
@@ -39,14 +43,19 @@ def request_arguments(parser: argparse.ArgumentParser) -> None:
 def method_arguments(parser: argparse.ArgumentParser, *, default: str) -> None:
     parser.add_argument("--method", default=default, help="a row of `methods`")
     parser.add_argument("--recipe", help="instead of --method, such as F8B0_W8I1M0MC3_R0.12_T1O1")
-    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="a knob; may be repeated")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KNOB=VALUE", help="a knob; may be repeated"
+    )
 
 
 def request_of(options: argparse.Namespace, **more: Any) -> RunRequest:
     """The arguments as a checked request; what was not given is left to the model's row."""
     fields: dict[str, Any] = {
-        "model": options.model, "steps": number(options.steps), "max_sequence_length": number(options.text_tokens),
-        "true_cfg_scale": real(options.true_cfg_scale)}
+        "model": options.model,
+        "steps": number(options.steps),
+        "max_sequence_length": number(options.text_tokens),
+        "true_cfg_scale": real(options.true_cfg_scale),
+    }
     if options.size:
         width, by, height = options.size.lower().replace("×", "x").partition("x")
         if not (by and width.isdigit() and height.isdigit()):
@@ -59,13 +68,19 @@ def method_of(options: argparse.Namespace) -> Method:
     """--recipe, or --method with its --set knobs."""
     if options.recipe:
         if options.set:
-            raise EngineError("set: a recipe names every knob already; use either --recipe or --method with --set.")
+            raise EngineError(
+                "set: a recipe names every knob already; use either --recipe or --method with --set."
+            )
         return parse_recipe(options.recipe)
     kinds = {knob.name: knob.type for knob in METHODS[options.method].knobs()}
-    return METHODS[options.method](**{name: typed(value, kinds.get(name, "text")) for name, value in pairs(options.set)})
+    return METHODS[options.method](
+        **{name: typed(value, kinds.get(name, "text")) for name, value in pairs(options.set)}
+    )
 
 
-def pairs(settings: Iterable[str], option: str = "set", example: str = "Fn_compute_blocks=8") -> list[tuple[str, str]]:
+def pairs(
+    settings: Iterable[str], option: str = "set", example: str = "Fn_compute_blocks=8"
+) -> list[tuple[str, str]]:
     """NAME=VALUE, each taken apart."""
     found = []
     for setting in settings:
@@ -77,7 +92,9 @@ def pairs(settings: Iterable[str], option: str = "set", example: str = "Fn_compu
 
 
 def typed(value: str, kind: str) -> Any:
-    """A knob's text as its type; what cannot be read is handed on, and refused with the knob's own sentence."""
+    """A knob's text as its type; what cannot be read is handed on, and refused with the knob's own
+    sentence.
+    """
     if kind == "bool":
         return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
     return {"int": number, "float": real}.get(kind, str)(value)
@@ -103,7 +120,9 @@ def table(rows: Iterable[Iterable[Any]]) -> str:
     """Columns side by side, as wide as they need to be."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
+    )
 
 
 def pretty(data: Any) -> str:

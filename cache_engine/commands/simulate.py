@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--survey", type=Path, required=True, metavar="FILE", help="survey.npz that `compare --out` wrote")
+    parser.add_argument(
+        "--survey", type=Path, required=True, metavar="FILE", help="survey.npz that `compare --out` wrote"
+    )
     method_arguments(parser, default="dbcache")
 
 
@@ -29,11 +31,17 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def text(found: Forecast) -> str:
-    likeness = f"{found.psnr_db:.1f} dB ({_band(found)})" if found.psnr_db is not None else (
-        "identical" if found.identical else f"no estimate of the likeness: {found.note}")
+    likeness = (
+        f"{found.psnr_db:.1f} dB ({_band(found)})"
+        if found.psnr_db is not None
+        else ("identical" if found.identical else f"no estimate of the likeness: {found.note}")
+    )
     compute = f"{found.compute_ratio:.2f}x less compute" if found.compute_ratio else "compute not counted"
-    return (f"expected from the baseline run: {found.speedup:.2f}x faster, {compute}, {likeness}, "
-            f"{found.steps_computed} of {len(found.schedule)} steps computed\n" + "\n".join(found.schedules.values()))
+    return (
+        f"expected from the baseline run: {found.speedup:.2f}x faster, {compute}, {likeness}, "
+        f"{found.steps_computed} of {len(found.schedule)} steps computed\n"
+        + "\n".join(found.schedules.values())
+    )
 
 
 def _band(found: Forecast) -> str:

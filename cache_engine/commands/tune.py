@@ -19,19 +19,41 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--prompt", action="append", default=[], help="a tuning prompt; may be repeated")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="tuning prompts, one a line")
-    parser.add_argument("--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting has to hold")
+    parser.add_argument(
+        "--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting has to hold"
+    )
     parser.add_argument("--seed", default="0", help="of the noise")
     parser.add_argument("--min-psnr", help="goal: the least compute with at least so many dB")
     parser.add_argument("--min-speedup", help="goal: the closest picture at least so many times as fast")
-    parser.add_argument("--min-compute-ratio", help="goal: the closest picture with so many times less compute")
+    parser.add_argument(
+        "--min-compute-ratio", help="goal: the closest picture with so many times less compute"
+    )
     parser.add_argument("--share", default="0.95", help="of the prompts that have to be as close")
-    parser.add_argument("--most", default="6", help="settings to verify by real runs; as many again where the best fall short on --accept")
+    parser.add_argument(
+        "--most",
+        default="6",
+        help="settings to verify by real runs; as many again where the best fall short on --accept",
+    )
     parser.add_argument("--minutes", help="no further setting is run after so many")
-    parser.add_argument("--vary", action="append", default=[], metavar="[METHOD.]KNOB=RANGE",
-                        help="such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the steps) or teacache.threshold="
-                             "'0.1..0.5 /5'; may be repeated, for several methods; without it DBCache's usual ones")
-    parser.add_argument("--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="what is there is kept: the same command goes on with it")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="[METHOD.]KNOB=RANGE",
+        help="such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the steps) or "
+        "teacache.threshold="
+        "'0.1..0.5 /5'; may be repeated, for several methods; without it DBCache's usual ones",
+    )
+    parser.add_argument(
+        "--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="what is there is kept: the same command goes on with it",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -64,9 +86,15 @@ def task_of(options: argparse.Namespace) -> Any:
     if len(given) != 1:
         raise EngineError("goal: give one of --min-psnr, --min-speedup and --min-compute-ratio.")
     goal = Goal(kind=GOALS[given[0]], value=real(getattr(options, given[0])), share=real(options.share))  # pyright: ignore
-    return TuneTask(request=request_of(options, prompt=prompts[0], seed=number(options.seed)), prompts=prompts, goal=goal,
-                acceptance=from_file(options.accept) if options.accept else (), most=number(options.most),  # pyright: ignore
-                vary=_ranges(options.vary) or {"dbcache": dict(USUAL)}, fewer_steps=not options.no_fewer_steps)
+    return TuneTask(
+        request=request_of(options, prompt=prompts[0], seed=number(options.seed)),
+        prompts=prompts,
+        goal=goal,
+        acceptance=from_file(options.accept) if options.accept else (),
+        most=number(options.most),  # pyright: ignore
+        vary=_ranges(options.vary) or {"dbcache": dict(USUAL)},
+        fewer_steps=not options.no_fewer_steps,
+    )
 
 
 def _ranges(given: list[str]) -> dict[str, dict[str, str]]:
@@ -84,24 +112,40 @@ def text(data: dict[str, Any]) -> str:
     if best is None and fell:
         closest = max(fell, key=lambda one: one["acceptance"]["share_above"])
         beyond = closest["acceptance"]
-        return (f"none of {data['settings']} settings was found to hold on the acceptance prompts ({len(fell)} were run there): "
-                f"{closest['recipe']} comes closest, {beyond['share_above']:.0%} of {beyond['prompts']} above the floor; lower the goal or "
-                "the share, or let more be verified with --most.")
+        return (
+            f"none of {data['settings']} settings was found to hold on the acceptance prompts ({len(fell)} "
+            f"were run there): "
+            f"{closest['recipe']} comes closest, {beyond['share_above']:.0%} of {beyond['prompts']} above "
+            f"the floor; lower the goal or "
+            "the share, or let more be verified with --most."
+        )
     if best is None:
-        return (f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were run); lower the goal, or "
-                "let more be verified with --most.")
+        return (
+            f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were "
+            f"run); lower the goal, or "
+            "let more be verified with --most."
+        )
     found = best["measured"]
-    lines = [f"{best['recipe']}: {found['psnr_db']:.1f} dB, {found['tflops']:.4g} TFLOPs ({best['expected']['compute_ratio']:.2f}x less), "
-             f"measured on {found['prompts']} prompts; {data['settings']} settings judged, {len(data['verified'])} verified"]
+    lines = [
+        f"{best['recipe']}: {found['psnr_db']:.1f} dB, {found['tflops']:.4g} TFLOPs "
+        f"({best['expected']['compute_ratio']:.2f}x less), "
+        f"measured on {found['prompts']} prompts; {data['settings']} settings judged, "
+        f"{len(data['verified'])} verified"
+    ]
     if best.get("acceptance", {}).get("prompts"):
         beyond = best["acceptance"]
         share = "" if beyond["share_above"] is None else f"{beyond['share_above']:.0%} above the floor, "
-        lines.append(f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} dB, worst "
-                     f"{beyond['worst_db']:.1f} dB ({beyond['worst_picture']})")
+        lines.append(
+            f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} "
+            f"dB, worst "
+            f"{beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
+        )
     if best.get("on_the_edge"):
         worst = min(best["neighbours"], key=lambda one: one["psnr_db"])
         lines.append(f"on the edge: one step away, {worst['recipe']} falls to {worst['psnr_db']:.1f} dB")
     return "\n".join(lines)
 
 
-COMMAND = Command("tune", "the best setting for a goal: all are judged, the most promising are run", arguments, run)
+COMMAND = Command(
+    "tune", "the best setting for a goal: all are judged, the most promising are run", arguments, run
+)

@@ -1,18 +1,20 @@
-"""Chipmunk: in a skipped step attention sees some keys and the feed-forward runs some neurons. Saves compute, not time, here.
+"""Chipmunk: in a skipped step attention sees some keys and the feed-forward runs some neurons. Saves compute,
+not time, here.
 
-Source: "Chipmunk: Training-Free Acceleration of Diffusion Transformers with Dynamic Column-Sparse Deltas" (Sandy Research,
-2025; code: sandyresearch/chipmunk, Apache-2.0), with the released settings for FLUX: 16.5 % of the keys, 30 % of the neurons,
-the first two blocks whole, everything computed at the first two steps and every tenth. Its own kernels make it faster; this
-is a reference in plain PyTorch, slower than the plain model, that shows what the method does to a picture and what it would
-compute.
+Source: "Chipmunk: Training-Free Acceleration of Diffusion Transformers with Dynamic Column-Sparse Deltas"
+(Sandy Research, 2025; code: sandyresearch/chipmunk, Apache-2.0), with the released settings for FLUX: 16.5 %
+of the keys, 30 % of the neurons, the first two blocks whole, everything computed at the first two steps and
+every tenth. Its own kernels make it faster; this is a reference in plain PyTorch, slower than the plain
+model, that shows what the method does to a picture and what it would compute.
 
-Where this differs: groups are neighbours in the model's own order of tokens, not tiles of the picture; keys are chosen anew at
-each computed step, not once a run; 5 % of the neurons are run in turn, within the share, not 5 % at random beside it; shares
-are not rounded up to what a kernel takes; a step is computed or partial as a whole, so the feed-forward is computed at step 1
-too; no step is skipped altogether.
+Where this differs: groups are neighbours in the model's own order of tokens, not tiles of the picture; keys
+are chosen anew at each computed step, not once a run; 5 % of the neurons are run in turn, within the share,
+not 5 % at random beside it; shares are not rounded up to what a kernel takes; a step is computed or partial
+as a whole, so the feed-forward is computed at step 1 too; no step is skipped altogether.
 
-Kept of every block but the first ones: what attention gives beside the chosen keys, and which those are; the feed-forward's
-result, every neuron of it, and in single blocks the attention (FLUX.1-dev, 1024 x 1024: 10.3 GB in bfloat16).
+Kept of every block but the first ones: what attention gives beside the chosen keys, and which those are; the
+feed-forward's result, every neuron of it, and in single blocks the attention (FLUX.1-dev, 1024 x 1024: 10.3
+GB in bfloat16).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from ..schedules import Interval
 
 
 class Chipmunk(Method):
-    """Compute one step in N; in between some keys and neurons: saves compute, but no time without its own kernels."""
+    """Compute one step in N; in between some keys and neurons: saves compute, but no time without its own
+    kernels.
+    """
 
     name: ClassVar[str] = "chipmunk"
     title: ClassVar[str] = "Chipmunk (saves compute, not time)"
@@ -36,17 +40,35 @@ class Chipmunk(Method):
 
     interval: Whole = interval_knob(10)
     first: Whole = first_knob(2)
-    keys: float = knob(0.165, "Share of keys", "How many keys each group of 192 tokens attends to in a partial step. Saves compute, "
-                       "not time. 1: all.", low=0.005, high=1, step=0.005)
-    neurons: float = knob(0.3, "Share of neurons", "How many neurons each group of 128 tokens runs in a partial step. Saves "
-                          "compute, not time. 1: all.", low=0.05, high=1, step=0.05)
-    dense_blocks: Whole = knob(2, "Whole blocks", "So many blocks in front run whole in every step.", low=0, high=100, step=1)
+    keys: float = knob(
+        0.165,
+        "Share of keys",
+        "How many keys each group of 192 tokens attends to in a partial step. Saves compute, "
+        "not time. 1: all.",
+        low=0.005,
+        high=1,
+        step=0.005,
+    )
+    neurons: float = knob(
+        0.3,
+        "Share of neurons",
+        "How many neurons each group of 128 tokens runs in a partial step. Saves compute, not time. 1: all.",
+        low=0.05,
+        high=1,
+        step=0.05,
+    )
+    dense_blocks: Whole = knob(
+        2, "Whole blocks", "So many blocks in front run whole in every step.", low=0, high=100, step=1
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         has_attention(self.name, facts)
         fits_steps("first", self.first, facts)
         if self.dense_blocks >= facts.blocks:
-            raise EngineError(f"dense_blocks: {self.dense_blocks} leaves none of {facts.blocks} blocks to run in part; choose "
-                              f"{facts.blocks - 1} or less.")
+            raise EngineError(
+                f"dense_blocks: {self.dense_blocks} leaves none of {facts.blocks} blocks to run in part; "
+                f"choose "
+                f"{facts.blocks - 1} or less."
+            )
         sites = (Columns(self.keys, self.neurons, self.dense_blocks),) if self.interval > 1 else ()
         return Plan(Interval(self.interval, self.first, between=("p",)), Reuse(), sites)

@@ -1,11 +1,12 @@
 """DBCache (dual block cache) with TaylorSeer: first and last blocks run, the middle is reused or forecast.
 
-Source: cache-dit 1.5.3 (Apache-2.0; behaviour, not code). Where this differs on purpose:
-knobs that cannot be meant are refused (Fn + Bn >= blocks runs blocks twice there; a limit of 0 never caches; a static
-mask that starts with 0 fails there; a mask of another length is read as zeros there; a warm-up longer than the run
-caches nothing there); a threshold of 1 or more still minds a change of shape; the change is a float32 and known for
-the warm-up too; each stream of a guided run has its own steps and memory, with nothing to set by hand. Of its other
-forecasts, foca is the paper's here (it leaves out a step there, and a division) and dmd fits a batch as one.
+Source: cache-dit 1.5.3 (Apache-2.0; behaviour, not code). Where this differs on purpose: knobs that cannot be
+meant are refused (Fn + Bn >= blocks runs blocks twice there; a limit of 0 never caches; a static mask that
+starts with 0 fails there; a mask of another length is read as zeros there; a warm-up longer than the run
+caches nothing there); a threshold of 1 or more still minds a change of shape; the change is a float32 and
+known for the warm-up too; each stream of a guided run has its own steps and memory, with nothing to set by
+hand. Of its other forecasts, foca is the paper's here (it leaves out a step there, and a division) and dmd
+fits a batch as one.
 """
 
 from __future__ import annotations
@@ -27,50 +28,81 @@ class DBCache(Method):
     grain: ClassVar[Literal["stack"]] = "stack"
     always: ClassVar[dict[str, Any]] = {"residual_diff_threshold": 0.0}
 
-    Fn_compute_blocks: Whole = knob(1, "First blocks", "Computed in every step. More: closer, slower.",
-                                    low=1, high=100, step=1)
-    Bn_compute_blocks: Whole = knob(0, "Last blocks", "Computed in every step, after the skipped middle.",
-                                    low=0, high=100, step=1)
-    max_warmup_steps: Whole = knob(4, "Warm-up steps", "The first steps, always computed.", low=0, high=200, step=1)
-    warmup_interval: Whole = knob(1, "Warm-up interval", "Every how many of the warm-up steps is forced.",
-                                  low=1, high=50, step=1)
-    max_cached_steps: Whole = knob(-1, "Cached in all", "The most steps that may be cached. -1: no limit.",
-                                   low=-1, high=200, step=1)
-    max_continuous_cached_steps: Whole = knob(-1, "Max in a row", "The most, then one step is computed. -1: no limit.",
-                                              low=-1, high=200, step=1)
-    residual_diff_threshold: float = knob(0.12, "Threshold", "A change below it is cached. 0: nothing is, bit-equal. "
-                                          "1: everything is.", low=0, high=1, step=0.01)
-    taylorseer_order: Whole = knob(1, "Taylor order", "How a skipped step is predicted. 0 repeats the last.",
-                                   low=0, high=3, step=1)
-    predictor: Forecast = knob("taylor", "Forecast", "What predicts a skipped step where the order is 1 or more.")
+    Fn_compute_blocks: Whole = knob(
+        1, "First blocks", "Computed in every step. More: closer, slower.", low=1, high=100, step=1
+    )
+    Bn_compute_blocks: Whole = knob(
+        0, "Last blocks", "Computed in every step, after the skipped middle.", low=0, high=100, step=1
+    )
+    max_warmup_steps: Whole = knob(
+        4, "Warm-up steps", "The first steps, always computed.", low=0, high=200, step=1
+    )
+    warmup_interval: Whole = knob(
+        1, "Warm-up interval", "Every how many of the warm-up steps is forced.", low=1, high=50, step=1
+    )
+    max_cached_steps: Whole = knob(
+        -1, "Cached in all", "The most steps that may be cached. -1: no limit.", low=-1, high=200, step=1
+    )
+    max_continuous_cached_steps: Whole = knob(
+        -1, "Max in a row", "The most, then one step is computed. -1: no limit.", low=-1, high=200, step=1
+    )
+    residual_diff_threshold: float = knob(
+        0.12,
+        "Threshold",
+        "A change below it is cached. 0: nothing is, bit-equal. 1: everything is.",
+        low=0,
+        high=1,
+        step=0.01,
+    )
+    taylorseer_order: Whole = knob(
+        1, "Taylor order", "How a skipped step is predicted. 0 repeats the last.", low=0, high=3, step=1
+    )
+    predictor: Forecast = knob(
+        "taylor", "Forecast", "What predicts a skipped step where the order is 1 or more."
+    )
     steps_computation_mask: str = mask_knob()
     steps_computation_policy: Literal["dynamic", "static"] = knob(
-        "dynamic", "Mask policy", "dynamic: limits and threshold still apply at the zeros. static: the mask alone.")
+        "dynamic",
+        "Mask policy",
+        "dynamic: limits and threshold still apply at the zeros. static: the mask alone.",
+    )
     streak_rule: StreakRule = knob(
-        "1.5.3", "Rule for runs", "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as it did "
-        "before, when the published tables were made.")
+        "1.5.3",
+        "Rule for runs",
+        "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as it did "
+        "before, when the published tables were made.",
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         self._fits(facts)
         front, stop = self.Fn_compute_blocks, facts.blocks - self.Bn_compute_blocks
         schedule = Drift(
-            warmup=self.max_warmup_steps, interval=self.warmup_interval, threshold=self.residual_diff_threshold,
-            max_cached=self.max_cached_steps, max_in_a_row=self.max_continuous_cached_steps,
-            mask=self.steps_computation_mask, static=self.steps_computation_policy == "static",
-            streak_rule=self.streak_rule)
+            warmup=self.max_warmup_steps,
+            interval=self.warmup_interval,
+            threshold=self.residual_diff_threshold,
+            max_cached=self.max_cached_steps,
+            max_in_a_row=self.max_continuous_cached_steps,
+            mask=self.steps_computation_mask,
+            static=self.steps_computation_policy == "static",
+            streak_rule=self.streak_rule,
+        )
         predictor = forecast(self.predictor, self.taylorseer_order, first_difference=3)
         return Plan(schedule, predictor, (Stack(front, stop),), Signal("front_residual", "computed"))
 
     def _fits(self, facts: ModelFacts) -> None:
         front, back, mask = self.Fn_compute_blocks, self.Bn_compute_blocks, self.steps_computation_mask
         if front + back >= facts.blocks:
-            raise EngineError(f"Fn_compute_blocks + Bn_compute_blocks: {front} + {back} leaves nothing to skip of "
-                              f"{facts.blocks} blocks; keep their sum at {facts.blocks - 1} or less.")
+            raise EngineError(
+                f"Fn_compute_blocks + Bn_compute_blocks: {front} + {back} leaves nothing to skip of "
+                f"{facts.blocks} blocks; keep their sum at {facts.blocks - 1} or less."
+            )
         fits_steps("max_warmup_steps", self.max_warmup_steps, facts, low=0)
         for name in ("max_cached_steps", "max_continuous_cached_steps"):
             if getattr(self, name) == 0:
                 raise EngineError(f"{name}: 0 would never cache; choose 1 or more, or -1 for no limit.")
         fits_mask("steps_computation_mask", mask, facts)
         if mask.startswith("0") and self.steps_computation_policy == "static":
-            raise EngineError("steps_computation_mask: a static mask that starts with 0 has nothing to reuse; start it "
-                              "with 1.")
+            raise EngineError(
+                "steps_computation_mask: a static mask that starts with 0 has nothing to reuse; start it "
+                "with 1."
+            )

@@ -1,9 +1,10 @@
 """Δ-DiT: what a run of blocks adds is reused, and the current input goes on through.
 
-Paper: "Δ-DiT: A Training-Free Acceleration Method Tailored for Diffusion Transformers" (arXiv 2406.01125), section 4. Its stage
-rule skips the rear blocks in the early steps (they draw details) and the front blocks in the late ones (they draw
-outlines). The published FLUX rows do not follow it: they skip all single blocks in every stage, so that is the default
-here. Their N = 3 row also runs something else in every second skipped step; here N = 3 is what it says.
+Paper: "Δ-DiT: A Training-Free Acceleration Method Tailored for Diffusion Transformers" (arXiv 2406.01125),
+section 4. Its stage rule skips the rear blocks in the early steps (they draw details) and the front blocks in
+the late ones (they draw outlines). The published FLUX rows do not follow it: they skip all single blocks in
+every stage, so that is the default here. Their N = 3 row also runs something else in every second skipped
+step; here N = 3 is what it says.
 """
 
 from __future__ import annotations
@@ -27,22 +28,41 @@ class DeltaDiT(Method):
 
     interval: Whole = interval_knob(2)
     rule: Literal["singles", "staged"] = knob(
-        "singles", "Which blocks", "singles: all single blocks, as published for FLUX. staged: as in the paper, the rear "
-        "blocks early, then the front ones.")
-    ratio: float = knob(0.66, "Share of blocks", "Staged: how many of the blocks are skipped.", low=0.01, high=1, step=0.01)
-    fraction: float = knob(0.5, "Early share", "Staged: share of the steps in which the rear blocks are skipped.",
-                           low=0, high=1, step=0.01)
+        "singles",
+        "Which blocks",
+        "singles: all single blocks, as published for FLUX. staged: as in the paper, the rear "
+        "blocks early, then the front ones.",
+    )
+    ratio: float = knob(
+        0.66, "Share of blocks", "Staged: how many of the blocks are skipped.", low=0.01, high=1, step=0.01
+    )
+    fraction: float = knob(
+        0.5,
+        "Early share",
+        "Staged: share of the steps in which the rear blocks are skipped.",
+        low=0,
+        high=1,
+        step=0.01,
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
-        return Plan(Interval(self.interval), Reuse(), self._staged(facts) if self.rule == "staged" else self._singles(facts))
+        return Plan(
+            Interval(self.interval),
+            Reuse(),
+            self._staged(facts) if self.rule == "staged" else self._singles(facts),
+        )
 
     def _singles(self, facts: ModelFacts) -> tuple[Stack, ...]:
         if len(facts.sections) < 2:
-            raise EngineError("rule: this model has one list of blocks, so no single blocks to skip; choose staged.")
+            raise EngineError(
+                "rule: this model has one list of blocks, so no single blocks to skip; choose staged."
+            )
         return (Stack(facts.sections[0], facts.blocks),)
 
     def _staged(self, facts: ModelFacts) -> tuple[Stack, ...]:
         skipped = max(1, round(self.ratio * facts.blocks))
         turn = round(self.fraction * facts.steps)
-        return (Stack(facts.blocks - skipped, facts.blocks, steps=(0, turn)),
-                Stack(0, skipped, steps=(turn, facts.steps)))
+        return (
+            Stack(facts.blocks - skipped, facts.blocks, steps=(0, turn)),
+            Stack(0, skipped, steps=(turn, facts.steps)),
+        )

@@ -1,4 +1,6 @@
-"""The honest opponent: the plain model with fewer steps, often hard to beat. Within them a cache may run as well."""
+"""The honest opponent: the plain model with fewer steps, often hard to beat. Within them a cache may run as
+well.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _parsed = lru_cache(maxsize=4096)(parse_recipe)  # a tune asks for thousands, ag
 
 
 class FewerSteps(Method):
-    """A share of the steps: a run of its own, not a subset of the baseline's steps. Every block at every step, or as ``cache`` says."""
+    """A share of the steps: a run of its own, not a subset of the baseline's steps. Every block at every
+    step, or as ``cache`` says.
+    """
 
     name: ClassVar[str] = "fewer_steps"
     title: ClassVar[str] = "Fewer steps"
@@ -25,10 +29,21 @@ class FewerSteps(Method):
     grain: ClassVar[Literal["none"]] = "none"
     always: ClassVar[dict[str, Any]] = {"fraction": 1.0}
 
-    fraction: float = knob(0.34, "Share of the steps", "Of the baseline's steps, rounded. 1: all, bit-equal.",
-                           low=0.01, high=1, step=0.01)
-    cache: str = Field(default="", title="Cache within them", max_length=400,
-                       description="A recipe of DBCache, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: every block of every step.")
+    fraction: float = knob(
+        0.34,
+        "Share of the steps",
+        "Of the baseline's steps, rounded. 1: all, bit-equal.",
+        low=0.01,
+        high=1,
+        step=0.01,
+    )
+    cache: str = Field(
+        default="",
+        title="Cache within them",
+        max_length=400,
+        description="A recipe of DBCache, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: every block of every "
+        "step.",
+    )
 
     def effective(self, request: RunRequest) -> RunRequest:
         """The request with its share of steps, at least one. ``request`` is resolved."""

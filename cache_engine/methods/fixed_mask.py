@@ -1,8 +1,9 @@
 """A mask of computed steps that was searched for once, the same for every prompt.
 
-Sources: adaptive methods keep choosing the same few schedules, so one fixed mask carries over from prompt to prompt (Golden
-Path Hypothesis, nanguoyu, 2026: an exhaustive search over 50-step FLUX.1-dev runs with plain reuse); the masks of 13 steps
-that BudCache and MeanCache arrived at. Theirs are for 50 steps; for another count each place keeps its share of the run.
+Sources: adaptive methods keep choosing the same few schedules, so one fixed mask carries over from prompt to
+prompt (Golden Path Hypothesis, nanguoyu, 2026: an exhaustive search over 50-step FLUX.1-dev runs with plain
+reuse); the masks of 13 steps that BudCache and MeanCache arrived at. Theirs are for 50 steps; for another
+count each place keeps its share of the run.
 """
 
 from __future__ import annotations
@@ -33,18 +34,28 @@ class FixedMask(Method):
     always: ClassVar[dict[str, Any]] = {"mask": "every step"}
 
     mask: Literal["golden 9", "golden 9b", "budcache 13", "meancache 13", "every step"] = knob(
-        "golden 9", "Searched mask", "Which published mask, by its number of computed steps in 50. every step: bit-equal.")
+        "golden 9",
+        "Searched mask",
+        "Which published mask, by its number of computed steps in 50. every step: bit-equal.",
+    )
     steps_computation_mask: str = mask_knob()
-    predictor: Forecast = knob("taylor", "Forecast", "What predicts a skipped step where the order is 1 or more.")
+    predictor: Forecast = knob(
+        "taylor", "Forecast", "What predicts a skipped step where the order is 1 or more."
+    )
     order: Whole = order_knob(0)
     site: Literal["stack", "modules"] = knob(
-        "stack", "Predict what", "stack: what all blocks add together, one tensor. modules: every module's output.")
+        "stack",
+        "Predict what",
+        "stack: what all blocks add together, one tensor. modules: every module's output.",
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         own = self.steps_computation_mask
         fits_mask("steps_computation_mask", own, facts)
         if own.startswith("0"):
-            raise EngineError("steps_computation_mask: starts with 0, so there is nothing to reuse; start it with 1.")
+            raise EngineError(
+                "steps_computation_mask: starts with 0, so there is nothing to reuse; start it with 1."
+            )
         if self.site == "modules":
             has_modules(self.name, facts)
         site = Modules() if self.site == "modules" else Stack(0, facts.blocks)

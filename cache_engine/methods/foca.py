@@ -1,8 +1,9 @@
 """FoCa: every skipped step is forecast, then calibrated.
 
-Paper: "Forecast then Calibrate" (arXiv 2508.16211), eq. 6 to 8: a BDF2 predictor and a Heun corrector on module outputs,
-with TaylorSeer's schedule. In closed form, so three tensors a module; see ``predictors.FoCa``, which also says how
-cache-dit's forecast of that name differs. The authors' code is not public: equations and published compute are the source.
+Paper: "Forecast then Calibrate" (arXiv 2508.16211), eq. 6 to 8: a BDF2 predictor and a Heun corrector on
+module outputs, with TaylorSeer's schedule. In closed form, so three tensors a module; see
+``predictors.FoCa``, which also says how cache-dit's forecast of that name differs. The authors' code is not
+public: equations and published compute are the source.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """FORA: module outputs are reused for a fixed number of steps.
 
-Paper: "FORA: Fast-Forward Caching in Diffusion Transformer Acceleration" (arXiv 2407.01425): all is
-computed at every N-th step; in between the outputs of attention and feed-forward are the last computed ones, under the
+Paper: "FORA: Fast-Forward Caching in Diffusion Transformer Acceleration" (arXiv 2407.01425): all is computed
+at every N-th step; in between the outputs of attention and feed-forward are the last computed ones, under the
 current step's gates. The original also computes the last step; its ports to FLUX, and this one, do not.
 """
 
@@ -27,10 +27,15 @@ class FORA(Method):
     interval: Whole = interval_knob(3)
     first: Whole = first_knob(1)
     before_projection: bool = knob(
-        False, "Before projection", "Remember attention before its output projection, which then runs in every step: what "
-        "the published row for N = 3 paid for, 2 % of a step.")
+        False,
+        "Before projection",
+        "Remember attention before its output projection, which then runs in every step: what "
+        "the published row for N = 3 paid for, 2 % of a step.",
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         has_modules(self.name, facts)
         fits_steps("first", self.first, facts)
-        return Plan(Interval(self.interval, self.first), Reuse(), (Modules(before_projection=self.before_projection),))
+        return Plan(
+            Interval(self.interval, self.first), Reuse(), (Modules(before_projection=self.before_projection),)
+        )

@@ -1,8 +1,8 @@
 """HiCache: TaylorSeer with scaled Hermite polynomials for powers, which damps long forecasts.
 
 Paper: "HiCache: Training-free Acceleration of Diffusion Models via Hermite Polynomial-based Feature Caching"
-(arXiv 2508.16984). The polynomials are evaluated k steps ahead; the authors' first code took -k, a slip that their later
-work corrects.
+(arXiv 2508.16984). The polynomials are evaluated k steps ahead; the authors' first code took -k, a slip that
+their later work corrects.
 """
 
 from __future__ import annotations
@@ -27,8 +27,14 @@ class HiCache(Method):
     interval: Whole = interval_knob(5)
     order: Whole = order_knob(2)
     first: Whole = first_knob(3)
-    sigma: float = knob(0.5, "Scale", "How far a forecast goes: the slope counts 2 sigma² times, so 0.5 halves it.",
-                        low=0.05, high=1, step=0.05)
+    sigma: float = knob(
+        0.5,
+        "Scale",
+        "How far a forecast goes: the slope counts 2 sigma² times, so 0.5 halves it.",
+        low=0.05,
+        high=1,
+        step=0.05,
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         has_modules(self.name, facts)

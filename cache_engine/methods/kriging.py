@@ -1,8 +1,10 @@
-"""Kriging: the whole stack's residual is forecast with the weights that miss least on the model's own calibration runs.
+"""Kriging: the whole stack's residual is forecast with the weights that miss least on the model's own
+calibration runs.
 
-This project's own, after none: how alike the residual is at any two times of a run hardly depends on the prompt
-(MagCache, arXiv 2506.09045, found so for its size), and whoever knows that knows the best linear forecast; see
-``predictors.Kriging`` for equations and sources. One tensor, no threshold, nothing measured at run time.
+This project's own, after none: how alike the residual is at any two times of a run hardly depends on the
+prompt (MagCache, arXiv 2506.09045, found so for its size), and whoever knows that knows the best linear
+forecast; see ``predictors.Kriging`` for equations and sources. One tensor, no threshold, nothing measured at
+run time.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from ..schedules import Interval, Mask
 
 
 class Kriging(Method):
-    """Compute the steps of a mask, or one in N; in between forecast what all blocks add, as the calibration says."""
+    """Compute the steps of a mask, or one in N; in between forecast what all blocks add, as the calibration
+    says.
+    """
 
     name: ClassVar[str] = "kriging"
     title: ClassVar[str] = "Kriging"
@@ -26,8 +30,14 @@ class Kriging(Method):
 
     interval: Whole = interval_knob(5)
     first: Whole = first_knob(1)
-    settle: float = knob(0.75, "Settle", "Share of what earlier forecasts missed that is made good after a computed step.",
-                         low=0, high=1, step=0.05)
+    settle: float = knob(
+        0.75,
+        "Settle",
+        "Share of what earlier forecasts missed that is made good after a computed step.",
+        low=0,
+        high=1,
+        step=0.05,
+    )
     steps_computation_mask: str = mask_knob()
 
     def plan(self, facts: ModelFacts) -> Plan:
@@ -35,9 +45,14 @@ class Kriging(Method):
         fits_mask("steps_computation_mask", mask, facts)
         fits_steps("first", self.first, facts)
         if mask.startswith("0"):
-            raise EngineError("steps_computation_mask: starts with 0, so there is nothing to forecast from; start it with 1.")
+            raise EngineError(
+                "steps_computation_mask: starts with 0, so there is nothing to forecast from; start it with "
+                "1."
+            )
         if facts.alike is None:
-            raise EngineError("kriging: how alike this model's steps are has not been measured; choose a method "
-                              "without a fit, such as fixed_mask.")
+            raise EngineError(
+                "kriging: how alike this model's steps are has not been measured; choose a method "
+                "without a fit, such as fixed_mask."
+            )
         schedule = Mask(mask) if mask else Interval(self.interval, self.first)
         return Plan(schedule, Best(facts.alike, self.settle), (Stack(0, facts.blocks),))

@@ -1,8 +1,9 @@
 """MagCache: the whole stack is skipped for as long as its residual is known to keep its size.
 
-Paper: "MagCache: Fast Video Generation with Magnitude-Aware Cache" (arXiv 2506.09045). How the residual's size develops over
-a run hardly depends on the prompt, so ratios measured once give a schedule that is known beforehand. Its authors' FLUX
-script always computes one landmark of the 28 steps; diffusers' version of it does not (landmark -1).
+Paper: "MagCache: Fast Video Generation with Magnitude-Aware Cache" (arXiv 2506.09045). How the residual's
+size develops over a run hardly depends on the prompt, so ratios measured once give a schedule that is known
+beforehand. Its authors' FLUX script always computes one landmark of the 28 steps; diffusers' version of it
+does not (landmark -1).
 """
 
 from __future__ import annotations
@@ -24,18 +25,37 @@ class MagCache(Method):
     grain: ClassVar[Literal["stack"]] = "stack"
     always: ClassVar[dict[str, Any]] = {"threshold": 0.0}
 
-    threshold: float = knob(0.24, "Threshold", "How much expected error may add up. 0: every step is computed, bit-equal.",
-                            low=0, high=2, step=0.01)
-    max_continuous_cached_steps: Whole = knob(5, "Max in a row", "The most steps skipped, then one is computed.",
-                                              low=1, high=200, step=1)
-    fraction: float = knob(0.1, "First share", "Share of the steps, at the start, that is computed.",
-                           low=0, high=1, step=0.01)
-    landmark: Whole = knob(11, "Landmark", "The entry of the ratios (28 for FLUX.1-dev) whose steps are always computed. "
-                           "-1: none.", low=-1, high=200, step=1)
+    threshold: float = knob(
+        0.24,
+        "Threshold",
+        "How much expected error may add up. 0: every step is computed, bit-equal.",
+        low=0,
+        high=2,
+        step=0.01,
+    )
+    max_continuous_cached_steps: Whole = knob(
+        5, "Max in a row", "The most steps skipped, then one is computed.", low=1, high=200, step=1
+    )
+    fraction: float = knob(
+        0.1, "First share", "Share of the steps, at the start, that is computed.", low=0, high=1, step=0.01
+    )
+    landmark: Whole = knob(
+        11,
+        "Landmark",
+        "The entry of the ratios (28 for FLUX.1-dev) whose steps are always computed. -1: none.",
+        low=-1,
+        high=200,
+        step=1,
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         if facts.ratios is None:
-            raise EngineError("magcache: its ratios have not been measured on this model; choose FLUX.1-dev, for which they "
-                              "are published, or a method without a fit, such as dbcache.")
-        schedule = Magnitude(facts.ratios, self.threshold, self.max_continuous_cached_steps, self.fraction, self.landmark)
+            raise EngineError(
+                "magcache: its ratios have not been measured on this model; choose FLUX.1-dev, for which "
+                "they "
+                "are published, or a method without a fit, such as dbcache."
+            )
+        schedule = Magnitude(
+            facts.ratios, self.threshold, self.max_continuous_cached_steps, self.fraction, self.landmark
+        )
         return Plan(schedule, Reuse(), (Stack(0, facts.blocks),))

@@ -1,8 +1,8 @@
 """TaylorSeer: module outputs are forecast by a Taylor series of finite differences.
 
 Paper: "From Reusing to Forecasting: Accelerating Diffusion Models with TaylorSeers" (arXiv 2503.06923). The
-first steps are computed, then one in N. As in the paper's code: distances are step numbers, differences start at step 2,
-each is divided by its own gap. Its "lite" form forecasts one tensor, the output of the last block.
+first steps are computed, then one in N. As in the paper's code: distances are step numbers, differences start
+at step 2, each is divided by its own gap. Its "lite" form forecasts one tensor, the output of the last block.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ class TaylorSeer(Method):
     order: Whole = order_knob(2)
     first: Whole = first_knob(3)
     site: Literal["modules", "stack"] = knob(
-        "modules", "Forecast what", "modules: every module's output, as published. stack: the last block's output alone, "
-        "one tensor for each order (lite).")
+        "modules",
+        "Forecast what",
+        "modules: every module's output, as published. stack: the last block's output alone, "
+        "one tensor for each order (lite).",
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         fits_steps("first", self.first, facts)

@@ -1,9 +1,10 @@
 """TeaCache: the whole stack is skipped while the modulated input has moved little.
 
-Paper: "Timestep Embedding Tells: It's Time to Cache" (arXiv 2411.19108). The change of the first block's modulated input from
-step to step is rescaled by a polynomial fitted to the model, added up, and held against a threshold; the first and the
-last step are computed. The residual of all blocks is reused. Ours differs: the change is a float32 whatever the model's
-dtype, and the text stream is served too (nothing reads it after the last block).
+Paper: "Timestep Embedding Tells: It's Time to Cache" (arXiv 2411.19108). The change of the first block's
+modulated input from step to step is rescaled by a polynomial fitted to the model, added up, and held against
+a threshold; the first and the last step are computed. The residual of all blocks is reused. Ours differs: the
+change is a float32 whatever the model's dtype, and the text stream is served too (nothing reads it after the
+last block).
 """
 
 from __future__ import annotations
@@ -25,12 +26,24 @@ class TeaCache(Method):
     grain: ClassVar[Literal["stack"]] = "stack"
     always: ClassVar[dict[str, Any]] = {"threshold": 0.0}
 
-    threshold: float = knob(0.6, "Threshold", "How much rescaled change may add up before a step is computed. 0: every step "
-                            "is, bit-equal.", low=0, high=5, step=0.05)
+    threshold: float = knob(
+        0.6,
+        "Threshold",
+        "How much rescaled change may add up before a step is computed. 0: every step is, bit-equal.",
+        low=0,
+        high=5,
+        step=0.05,
+    )
 
     def plan(self, facts: ModelFacts) -> Plan:
         if facts.polynomial is None:
-            raise EngineError("teacache: its polynomial has not been fitted to this model; choose FLUX.1-dev, for which it "
-                              "is published, or a method without a fit, such as dbcache.")
-        return Plan(Accumulated(self.threshold, facts.polynomial), Reuse(), (Stack(0, facts.blocks),),
-                    Signal("modulated_input", "previous"))
+            raise EngineError(
+                "teacache: its polynomial has not been fitted to this model; choose FLUX.1-dev, for which it "
+                "is published, or a method without a fit, such as dbcache."
+            )
+        return Plan(
+            Accumulated(self.threshold, facts.polynomial),
+            Reuse(),
+            (Stack(0, facts.blocks),),
+            Signal("modulated_input", "previous"),
+        )

@@ -1,16 +1,19 @@
-"""ToCa: in a skipped step attention is reused, and the feed-forward refreshed for the tokens that need it most.
+"""ToCa: in a skipped step attention is reused, and the feed-forward refreshed for the tokens that need it
+most.
 
-Paper: "Accelerating Diffusion Transformers with Token-wise Feature Caching" (arXiv 2410.05317), with the share of tokens by
-depth and the schedule of its code for FLUX: the first steps are computed, then one in N. A token's need is its score at the
-last computed step and, added to it, its age: ``age_weight`` for every N steps since it was run. Scores, each of length 1
-over a block's tokens: the length of its value (v_norm, which leaves fast attention alone) or of its key before it is
-normalised; how much attention it gets, which costs a tenth of a step more wherever a step is computed; or age alone.
-low_v_norm prefers short values, as DuCa's code for DiT does.
+Paper: "Accelerating Diffusion Transformers with Token-wise Feature Caching" (arXiv 2410.05317), with the
+share of tokens by depth and the schedule of its code for FLUX: the first steps are computed, then one in N. A
+token's need is its score at the last computed step and, added to it, its age: ``age_weight`` for every N
+steps since it was run. Scores, each of length 1 over a block's tokens: the length of its value (v_norm, which
+leaves fast attention alone) or of its key before it is normalised; how much attention it gets, which costs a
+tenth of a step more wherever a step is computed; or age alone. low_v_norm prefers short values, as DuCa's
+code for DiT does.
 
-Where this differs on purpose: attention is remembered after its output projection, which then runs no more; the single
-blocks' first layer is run for the chosen tokens without copying its weights.
+Where this differs on purpose: attention is remembered after its output projection, which then runs no more;
+the single blocks' first layer is run for the chosen tokens without copying its weights.
 
-Kept: every module's output, and of single blocks the attention too (FLUX.1-dev, 1024 x 1024: 3.2 GB in bfloat16).
+Kept: every module's output, and of single blocks the attention too (FLUX.1-dev, 1024 x 1024: 3.2 GB in
+bfloat16).
 """
 
 from __future__ import annotations
@@ -24,18 +27,35 @@ from ..schedules import Interval
 
 
 def ratio_knob() -> Any:
-    return knob(0.1, "Share of tokens", "How many tokens are run again in a partial step; more in the first blocks of each kind, "
-                "fewer in the last. 0: none.", low=0, high=1, step=0.01)
+    return knob(
+        0.1,
+        "Share of tokens",
+        "How many tokens are run again in a partial step; more in the first blocks of each kind, "
+        "fewer in the last. 0: none.",
+        low=0,
+        high=1,
+        step=0.01,
+    )
 
 
 def score_knob() -> Any:
-    return knob("v_norm", "Which tokens", "What makes a token worth running: a long (or short) value, a long key, the attention "
-                "it gets (costs a tenth of a computed step), or its age alone.")
+    return knob(
+        "v_norm",
+        "Which tokens",
+        "What makes a token worth running: a long (or short) value, a long key, the attention "
+        "it gets (costs a tenth of a computed step), or its age alone.",
+    )
 
 
 def age_knob() -> Any:
-    return knob(0.25, "Age counts", "Added to a token's score for every interval that it was not run. 0: its age does not "
-                "matter.", low=0, high=2, step=0.05)
+    return knob(
+        0.25,
+        "Age counts",
+        "Added to a token's score for every interval that it was not run. 0: its age does not matter.",
+        low=0,
+        high=2,
+        step=0.05,
+    )
 
 
 def token_site(ratio: float, score: Score, age_weight: float, interval: int) -> Tokens:

@@ -7,11 +7,15 @@ from typing import Any, ClassVar, Literal
 
 from ..metric import Files, Judged, Metric
 
-FILES = Files("laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "CLIP_MODEL_DIR", ("config.json", "preprocessor_config.json"))
+FILES = Files(
+    "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "CLIP_MODEL_DIR", ("config.json", "preprocessor_config.json")
+)
 
 
 class ClipScore(Metric):
-    """The picture is scaled and cropped as the model's own preprocessor says; the prompt is cut at the text encoder's length."""
+    """The picture is scaled and cropped as the model's own preprocessor says; the prompt is cut at the text
+    encoder's length.
+    """
 
     name: ClassVar[str] = "clip_score"
     title: ClassVar[str] = "Clip Score"
@@ -38,7 +42,9 @@ class ClipScore(Metric):
         import torch
 
         length = self._model.config.text_config.max_position_embeddings
-        words = self._words([judged.prompt], padding=True, truncation=True, max_length=length, return_tensors="pt")
+        words = self._words(
+            [judged.prompt], padding=True, truncation=True, max_length=length, return_tensors="pt"
+        )
         image = self._images(images=judged.picture.convert("RGB"), return_tensors="pt")
         with torch.inference_mode():
             found = self._model(**words.to(self.device), pixel_values=image["pixel_values"].to(self.device))

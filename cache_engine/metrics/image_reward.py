@@ -1,8 +1,10 @@
-"""ImageReward-v1.0: how much people are expected to like a picture for a prompt. Published weights, architecture as published.
+"""ImageReward-v1.0: how much people are expected to like a picture for a prompt. Published weights,
+architecture as published.
 
-A ViT-L/16 reads the picture (224 x 224), a BERT that attends to it reads the prompt (35 tokens), five linear layers turn its first
-position into a number, which is standardised. The first two are transformers' BLIP parts: only the names of the weights differ.
-Equality with the authors' package on random weights: tests/benchmark/image_reward_reference.py.
+A ViT-L/16 reads the picture (224 x 224), a BERT that attends to it reads the prompt (35 tokens), five linear
+layers turn its first position into a number, which is standardised. The first two are transformers' BLIP
+parts: only the names of the weights differ. Equality with the authors' package on random weights:
+tests/benchmark/image_reward_reference.py.
 """
 
 from __future__ import annotations
@@ -19,12 +21,20 @@ WORDS = Files("bert-base-uncased", "IMAGEREWARD_MODEL_DIR", ("vocab.txt",))
 TOKENS, HEAD_WIDTH, VISION_EPS = 35, 64, 1e-6
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072
 PIXEL_MEAN, PIXEL_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-WIDTHS = (1024, 128, 64, 16, 1)  # of the five layers; between the first four stands a dropout, which counts in their numbering
+WIDTHS = (
+    1024,
+    128,
+    64,
+    16,
+    1,
+)  # of the five layers; between the first four stands a dropout, which counts in their numbering
 PLACES = (0, 2, 4, 6, 7)
 # The published names of the picture's encoder -> transformers'. The text encoder's are the same in both.
 RENAMED = (
-    (r"^cls_token$", "embeddings.class_embedding"), (r"^pos_embed$", "embeddings.position_embedding"),
-    (r"^patch_embed\.proj\.", "embeddings.patch_embedding."), (r"^norm\.", "post_layernorm."),
+    (r"^cls_token$", "embeddings.class_embedding"),
+    (r"^pos_embed$", "embeddings.position_embedding"),
+    (r"^patch_embed\.proj\.", "embeddings.patch_embedding."),
+    (r"^norm\.", "post_layernorm."),
     (r"^blocks\.(\d+)\.norm(\d)\.", r"encoder.layers.\1.layer_norm\2."),
     (r"^blocks\.(\d+)\.attn\.qkv\.", r"encoder.layers.\1.self_attn.qkv."),
     (r"^blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.\1.self_attn.projection."),
@@ -46,7 +56,9 @@ class ImageReward(Metric):
         from transformers import BertTokenizer
 
         state = torch.load(FILES.path("ImageReward.pt"), map_location="cpu", weights_only=True, mmap=True)
-        self._net = network(state, json.loads(FILES.path("med_config.json").read_text(encoding="utf-8"))).to(device)
+        self._net = network(state, json.loads(FILES.path("med_config.json").read_text(encoding="utf-8"))).to(
+            device
+        )
         self._words = BertTokenizer.from_pretrained(str(WORDS.path("vocab.txt").parent))
         self._side = self._net["vision"].config.image_size
 
@@ -55,13 +67,20 @@ class ImageReward(Metric):
         return FILES.unavailable(cls.name) or WORDS.unavailable(cls.name)
 
     def score(self, judged: Judged) -> float:
-        words = self._words(judged.prompt, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
-        return reward(self._net, words["input_ids"].to(self.device), words["attention_mask"].to(self.device),
-                      seen(judged.picture, self._side).to(self.device))
+        words = self._words(
+            judged.prompt, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
+        )
+        return reward(
+            self._net,
+            words["input_ids"].to(self.device),
+            words["attention_mask"].to(self.device),
+            seen(judged.picture, self._side).to(self.device),
+        )
 
 
 def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
-    """The three parts with the published weights in them; sizes follow from the weights and from ``text``, the published config.
+    """The three parts with the published weights in them; sizes follow from the weights and from ``text``,
+    the published config.
 
     Raises RuntimeError where a weight is missing or of another shape.
     """
@@ -71,27 +90,65 @@ def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
     from transformers.models.blip.modeling_blip_text import BlipTextModel
 
     vision = {renamed(name): value for name, value in part(state, "blip.visual_encoder.").items()}
-    width, patch = vision["embeddings.class_embedding"].shape[-1], vision["embeddings.patch_embedding.weight"].shape[-1]
+    width, patch = (
+        vision["embeddings.class_embedding"].shape[-1],
+        vision["embeddings.patch_embedding.weight"].shape[-1],
+    )
     depth = 1 + max(int(name.split(".")[2]) for name in vision if name.startswith("encoder.layers."))
     side = round((vision["embeddings.position_embedding"].shape[1] - 1) ** 0.5)
-    net = torch.nn.ModuleDict({
-        "vision": BlipVisionModel(BlipVisionConfig(
-            hidden_size=width, intermediate_size=vision["encoder.layers.0.mlp.fc1.weight"].shape[0], num_hidden_layers=depth,
-            num_attention_heads=width // HEAD_WIDTH, image_size=side * patch, patch_size=patch, hidden_act="gelu",
-            layer_norm_eps=VISION_EPS)),
-        "text": BlipTextModel(BlipTextConfig(
-            **{name: text[name] for name in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
-                                             "num_attention_heads", "max_position_embeddings", "layer_norm_eps", "hidden_act")},
-            encoder_hidden_size=width, is_decoder=True), add_pooling_layer=False),  # "decoder": it has cross-attention
-        "head": torch.nn.Sequential(*(torch.nn.Linear(before, after)
-                                      for before, after in zip((text["hidden_size"], *WIDTHS), WIDTHS))),
-    })
+    net = torch.nn.ModuleDict(
+        {
+            "vision": BlipVisionModel(
+                BlipVisionConfig(
+                    hidden_size=width,
+                    intermediate_size=vision["encoder.layers.0.mlp.fc1.weight"].shape[0],
+                    num_hidden_layers=depth,
+                    num_attention_heads=width // HEAD_WIDTH,
+                    image_size=side * patch,
+                    patch_size=patch,
+                    hidden_act="gelu",
+                    layer_norm_eps=VISION_EPS,
+                )
+            ),
+            "text": BlipTextModel(
+                BlipTextConfig(
+                    **{
+                        name: text[name]
+                        for name in (
+                            "vocab_size",
+                            "hidden_size",
+                            "intermediate_size",
+                            "num_hidden_layers",
+                            "num_attention_heads",
+                            "max_position_embeddings",
+                            "layer_norm_eps",
+                            "hidden_act",
+                        )
+                    },
+                    encoder_hidden_size=width,
+                    is_decoder=True,
+                ),
+                add_pooling_layer=False,
+            ),  # "decoder": it has cross-attention
+            "head": torch.nn.Sequential(
+                *(
+                    torch.nn.Linear(before, after)
+                    for before, after in zip((text["hidden_size"], *WIDTHS), WIDTHS)
+                )
+            ),
+        }
+    )
     net["vision"].load_state_dict(vision)
     words = part(state, "blip.text_encoder.")
     words.pop("embeddings.position_ids", None)  # 0, 1, 2...
     net["text"].load_state_dict(words)
-    net["head"].load_state_dict({f"{at}.{kind}": state[f"mlp.layers.{place}.{kind}"]
-                                 for at, place in enumerate(PLACES) for kind in ("weight", "bias")})
+    net["head"].load_state_dict(
+        {
+            f"{at}.{kind}": state[f"mlp.layers.{place}.{kind}"]
+            for at, place in enumerate(PLACES)
+            for kind in ("weight", "bias")
+        }
+    )
     return net.eval()
 
 
@@ -101,13 +158,19 @@ def reward(net: Any, words: Any, counted: Any, image: Any) -> float:
 
     with torch.inference_mode():
         looked = net["vision"](pixel_values=image).last_hidden_state
-        read = net["text"](input_ids=words, attention_mask=counted, encoder_hidden_states=looked,
-                           encoder_attention_mask=torch.ones(looked.shape[:2], dtype=torch.long, device=looked.device))
+        read = net["text"](
+            input_ids=words,
+            attention_mask=counted,
+            encoder_hidden_states=looked,
+            encoder_attention_mask=torch.ones(looked.shape[:2], dtype=torch.long, device=looked.device),
+        )
         return (float(net["head"](read.last_hidden_state[:, 0].float())) - MEAN) / DEVIATION
 
 
 def seen(picture: Any, side: int) -> Any:
-    """The picture as the network takes it: shorter side scaled (bicubic), middle cut out, normalised: (1, 3, side, side)."""
+    """The picture as the network takes it: shorter side scaled (bicubic), middle cut out, normalised: (1, 3,
+    side, side).
+    """
     from torchvision.transforms import functional as F
 
     scaled: Any = F.resize(picture, [side], F.InterpolationMode.BICUBIC)

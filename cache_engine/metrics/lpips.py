@@ -1,6 +1,8 @@
-"""LPIPS with AlexNet: distance of two pictures in a trained network's features. Pictures in [-1, 1], full size.
+"""LPIPS with AlexNet: distance of two pictures in a trained network's features. Pictures in [-1, 1], full
+size.
 
-torchmetrics carries the small trained layers; AlexNet's weights are torchvision's, looked for where torch keeps downloads.
+torchmetrics carries the small trained layers; AlexNet's weights are torchvision's, looked for where torch
+keeps downloads.
 """
 
 from __future__ import annotations
@@ -36,14 +38,19 @@ class Lpips(Metric):
         folder = _checkpoints()
         if (folder / ALEXNET).is_file():
             return None
-        return (f"lpips needs AlexNet's weights in {folder}: download https://download.pytorch.org/models/{ALEXNET} there, or set "
-                "TORCH_HOME.")
+        return (
+            f"lpips needs AlexNet's weights in {folder}: download "
+            f"https://download.pytorch.org/models/{ALEXNET} there, or set "
+            "TORCH_HOME."
+        )
 
     def score(self, judged: Judged) -> float:
         import torch
 
-        pair = [torch.from_numpy(pixels(one).copy()).permute(2, 0, 1)[None].float().to(self.device) / 127.5 - 1
-                for one in (judged.reference, judged.picture)]
+        pair = [
+            torch.from_numpy(pixels(one).copy()).permute(2, 0, 1)[None].float().to(self.device) / 127.5 - 1
+            for one in (judged.reference, judged.picture)
+        ]
         with torch.inference_mode():
             self._net.reset()
             return float(self._net(*pair))

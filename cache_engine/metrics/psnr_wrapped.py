@@ -1,6 +1,7 @@
 """PSNR as the published tables have it: a difference of 8-bit numbers, and its square, wrap around at 256.
 
-Above about 31 dB it is too high by 1 dB at most; under 30 it means little (two unrelated pictures get about 28 dB).
+Above about 31 dB it is too high by 1 dB at most; under 30 it means little (two unrelated pictures get about
+28 dB).
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from ..quality import pixels
 
 
 class PsnrWrapped(Metric):
-    """The published arithmetic; None where it finds no error (which a constant error of 16 levels is to it)."""
+    """The published arithmetic; None where it finds no error (which a constant error of 16 levels is to
+    it).
+    """
 
     name: ClassVar[str] = "psnr_wrapped"
     title: ClassVar[str] = "PSNR as published (wraps)"
     better: ClassVar[Literal["higher"]] = "higher"
     reference: ClassVar[bool] = True
     source: ClassVar[str] = "cache-dit 1.5.3's own PSNR, reproduced to compare with its tables"
-    note: ClassVar[str] = "8-bit arithmetic that wraps at 256: only to be held against published figures, never a quality"
+    note: ClassVar[str] = (
+        "8-bit arithmetic that wraps at 256: only to be held against published figures, never a quality"
+    )
 
     def score(self, judged: Judged) -> float | None:
         difference = pixels(judged.reference) - pixels(judged.picture)  # uint8, and so is its square

@@ -1,7 +1,8 @@
-"""What one call of each transformer class is given: (config, resolved request) -> arguments as in ``ModelSpec.inputs``.
+"""What one call of each transformer class is given: (config, resolved request) -> arguments as in
+``ModelSpec.inputs``.
 
-A latent pixel is 8 x 8 pixels of the picture (32 x 32 for Sana), so shapes hold for any size; text is ``max_sequence_length``
-tokens long.
+A latent pixel is 8 x 8 pixels of the picture (32 x 32 for Sana), so shapes hold for any size; text is
+``max_sequence_length`` tokens long.
 """
 
 from __future__ import annotations
@@ -27,22 +28,33 @@ def _grid(request: RunRequest, pixels: int) -> tuple[int, int]:
 
 def latent(text_width: str, pixels: int = 8, **more: Any) -> Call:
     """A picture of latents (1, channels, rows, columns) and a text (1, tokens, ``config[text_width]``)."""
+
     def call(config: Config, request: RunRequest) -> dict[str, Any]:
-        return {"hidden_states": (1, config["in_channels"], *_grid(request, pixels)),
-                "encoder_hidden_states": (1, _text(request), config[text_width]), "timestep": (1,),
-                **{name: make(config, request) for name, make in more.items()}}
+        return {
+            "hidden_states": (1, config["in_channels"], *_grid(request, pixels)),
+            "encoder_hidden_states": (1, _text(request), config[text_width]),
+            "timestep": (1,),
+            **{name: make(config, request) for name, make in more.items()},
+        }
+
     return call
 
 
 def packed(text_width: str, places: int = 3, batched: bool = False, **more: Any) -> Call:
     """Tokens (1, rows x columns, channels) of 16 x 16 pixels with their places, and a text with its own."""
+
     def call(config: Config, request: RunRequest) -> dict[str, Any]:
         rows, columns = _grid(request, 16)
         first = (1,) if batched else ()
-        return {"hidden_states": (1, rows * columns, config["in_channels"]),
-                "encoder_hidden_states": (1, _text(request), config[text_width]), "timestep": (1,),
-                "img_ids": (*first, rows * columns, places), "txt_ids": (*first, _text(request), places),
-                **{name: make(config, request) for name, make in more.items()}}
+        return {
+            "hidden_states": (1, rows * columns, config["in_channels"]),
+            "encoder_hidden_states": (1, _text(request), config[text_width]),
+            "timestep": (1,),
+            "img_ids": (*first, rows * columns, places),
+            "txt_ids": (*first, _text(request), places),
+            **{name: make(config, request) for name, make in more.items()},
+        }
+
     return call
 
 
@@ -62,16 +74,20 @@ def pixels(config: Config, request: RunRequest) -> tuple[int, ...]:
 def fibo(config: Config, request: RunRequest) -> dict[str, Any]:
     blocks = config["num_layers"] + config["num_single_layers"]
     return packed("joint_attention_dim")(config, request) | {
-        "text_encoder_layers": [(1, _text(request), config["text_encoder_dim"])] * blocks}
+        "text_encoder_layers": [(1, _text(request), config["text_encoder_dim"])] * blocks
+    }
 
 
 def hidream(config: Config, request: RunRequest) -> dict[str, Any]:
     text = _text(request)
     layers = max(config["llama_layers"]) + 1
-    return {"hidden_states": (1, config["in_channels"], *_grid(request, 8)), "timesteps": (1,),
-            "encoder_hidden_states_t5": (1, text, config["caption_channels"][0]),
-            "encoder_hidden_states_llama3": (layers, 1, text, config["caption_channels"][1]),
-            "pooled_embeds": (1, config["text_emb_dim"])}
+    return {
+        "hidden_states": (1, config["in_channels"], *_grid(request, 8)),
+        "timesteps": (1,),
+        "encoder_hidden_states_t5": (1, text, config["caption_channels"][0]),
+        "encoder_hidden_states_llama3": (layers, 1, text, config["caption_channels"][1]),
+        "pooled_embeds": (1, config["text_emb_dim"]),
+    }
 
 
 def lumina2(config: Config, request: RunRequest) -> dict[str, Any]:
@@ -81,14 +97,23 @@ def lumina2(config: Config, request: RunRequest) -> dict[str, Any]:
 def omnigen(config: Config, request: RunRequest) -> dict[str, Any]:
     rows, columns = _grid(request, 8 * config["patch_size"])
     tokens = _text(request) + 1 + rows * columns
-    return {"hidden_states": (1, config["in_channels"], *_grid(request, 8)), "timestep": (1,),
-            "input_ids": Whole((1, _text(request))), "input_img_latents": Given([]), "input_image_sizes": Given({}),
-            "attention_mask": Whole((1, tokens, tokens), 1), "position_ids": Whole((1, tokens))}
+    return {
+        "hidden_states": (1, config["in_channels"], *_grid(request, 8)),
+        "timestep": (1,),
+        "input_ids": Whole((1, _text(request))),
+        "input_img_latents": Given([]),
+        "input_image_sizes": Given({}),
+        "attention_mask": Whole((1, tokens, tokens), 1),
+        "position_ids": Whole((1, tokens)),
+    }
 
 
 def z_image(config: Config, request: RunRequest) -> dict[str, Any]:
-    return {"x": [(config["in_channels"], 1, *_grid(request, 8))], "t": (1,),
-            "cap_feats": [(_text(request), config["cap_feat_dim"])]}
+    return {
+        "x": [(config["in_channels"], 1, *_grid(request, 8))],
+        "t": (1,),
+        "cap_feats": [(_text(request), config["cap_feat_dim"])],
+    }
 
 
 def pixart(config: Config, request: RunRequest) -> dict[str, Any]:
@@ -97,37 +122,59 @@ def pixart(config: Config, request: RunRequest) -> dict[str, Any]:
     if sized is None:
         sized = config["sample_size"] == 128
     nothing = Given(None)
-    return found | {"added_cond_kwargs": {"resolution": (1, 2) if sized else nothing,
-                                          "aspect_ratio": (1, 1) if sized else nothing}}
+    return found | {
+        "added_cond_kwargs": {
+            "resolution": (1, 2) if sized else nothing,
+            "aspect_ratio": (1, 1) if sized else nothing,
+        }
+    }
 
 
 def ernie(config: Config, request: RunRequest) -> dict[str, Any]:
-    return {"hidden_states": (1, config["in_channels"], *_grid(request, 16)), "timestep": (1,),
-            "text_bth": (1, _text(request), config["text_in_dim"]), "text_lens": Whole((1,), _text(request))}
+    return {
+        "hidden_states": (1, config["in_channels"], *_grid(request, 16)),
+        "timestep": (1,),
+        "text_bth": (1, _text(request), config["text_in_dim"]),
+        "text_lens": Whole((1,), _text(request)),
+    }
 
 
 def krea2(config: Config, request: RunRequest) -> dict[str, Any]:
     rows, columns = _grid(request, 16)
-    return {"hidden_states": (1, rows * columns, config["in_channels"]), "timestep": (1,),
-            "encoder_hidden_states": (1, _text(request), config["num_text_layers"], config["text_hidden_dim"]),
-            "position_ids": (_text(request) + rows * columns, 3)}
+    return {
+        "hidden_states": (1, rows * columns, config["in_channels"]),
+        "timestep": (1,),
+        "encoder_hidden_states": (1, _text(request), config["num_text_layers"], config["text_hidden_dim"]),
+        "position_ids": (_text(request) + rows * columns, 3),
+    }
 
 
 def glm(config: Config, request: RunRequest) -> dict[str, Any]:
     rows, columns = _grid(request, 8 * config["patch_size"])
     return latent("text_embed_dim", target_size=pixels, crop_coords=pixels)(config, request) | {
-        "prior_token_id": Whole((1, rows * columns)), "prior_token_drop": Given(False)}
+        "prior_token_id": Whole((1, rows * columns)),
+        "prior_token_drop": Given(False),
+    }
 
 
 def wan(config: Config, request: RunRequest) -> dict[str, Any]:
     """21 latent frames, as of 81 pictures."""
-    return {"hidden_states": (1, config["in_channels"], 21, *_grid(request, 8)), "timestep": (1,),
-            "encoder_hidden_states": (1, _text(request), config["text_dim"])}
+    return {
+        "hidden_states": (1, config["in_channels"], 21, *_grid(request, 8)),
+        "timestep": (1,),
+        "encoder_hidden_states": (1, _text(request), config["text_dim"]),
+    }
 
 
 def ltx(config: Config, request: RunRequest) -> dict[str, Any]:
     """A latent pixel is 32 x 32 pixels and 8 pictures; 16 of them in time."""
     rows, columns = _grid(request, 32)
-    return {"hidden_states": (1, 16 * rows * columns, config["in_channels"]), "timestep": (1,),
-            "encoder_hidden_states": (1, _text(request), config["caption_channels"]),
-            "encoder_attention_mask": mask(config, request), "num_frames": Given(16), "height": Given(rows), "width": Given(columns)}
+    return {
+        "hidden_states": (1, 16 * rows * columns, config["in_channels"]),
+        "timestep": (1,),
+        "encoder_hidden_states": (1, _text(request), config["caption_channels"]),
+        "encoder_attention_mask": mask(config, request),
+        "num_frames": Given(16),
+        "height": Given(rows),
+        "width": Given(columns),
+    }

@@ -34,34 +34,58 @@ def row(source: str) -> ModelSpec:
     index = read(source, "model_index.json")
     pipeline, part = str(index.get("_class_name")), index.get("transformer")
     if not part or not part[1]:
-        raise EngineError(f"model: {source} is a {pipeline} without a transformer (a UNet, perhaps); choose a diffusion "
-                          "transformer.")
+        raise EngineError(
+            f"model: {source} is a {pipeline} without a transformer (a UNet, perhaps); choose a diffusion "
+            "transformer."
+        )
     name = str(part[1])
     known = TRANSFORMERS.get(name)
     if known is None:
-        raise EngineError(f"model: {source} has a {name}, which is not described; known are {', '.join(sorted(TRANSFORMERS))}. "
-                          f"One line in {LISTED} adds one.")
+        raise EngineError(
+            f"model: {source} has a {name}, which is not described; known are "
+            f"{', '.join(sorted(TRANSFORMERS))}. "
+            f"One line in {LISTED} adds one."
+        )
     config = defaults(name) | read(source, "transformer/config.json")
     takes = parameters(pipeline)
     if "strength" in takes:
-        raise EngineError(f"model: {source} is a {pipeline}, which leaves out the first steps; choose the pipeline that draws from noise.")
+        raise EngineError(
+            f"model: {source} is a {pipeline}, which leaves out the first steps; choose the pipeline that "
+            f"draws from noise."
+        )
     if known.video:
-        raise EngineError(f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach a method to it "
-                          "yourself, with attached().")
+        raise EngineError(
+            f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach "
+            f"a method to it "
+            "yourself, with attached()."
+        )
     weights = Weights(source, "", 0, "as its model card says")
     guidance = takes.get("guidance_scale")
     return ModelSpec(
-        name=source, title=Path(source).name, family=pipeline, transformer=name, config=config, sections=known.sections,
+        name=source,
+        title=Path(source).name,
+        family=pipeline,
+        transformer=name,
+        config=config,
+        sections=known.sections,
         blocks=sum(config[section.length] for section in known.sections),
         load=partial(load_pipeline, "DiffusionPipeline", lambda: source),
-        inputs=lambda request: known.call(config, request), call=lambda request: arguments(takes, request),
-        steps=int(takes.get("num_inference_steps") or 28), sizes=SIZES, multiple=32,
-        max_sequence_length=min(int(takes.get("max_sequence_length") or 512), 512), licence=weights.licence,
-        needs="as much memory as its files are large", revision=lambda: source, unavailable=lambda: None,
-        guidance=float(guidance) if isinstance(guidance, int | float) else None, as_called=True,
+        inputs=lambda request: known.call(config, request),
+        call=lambda request: arguments(takes, request),
+        steps=int(takes.get("num_inference_steps") or 28),
+        sizes=SIZES,
+        multiple=32,
+        max_sequence_length=min(int(takes.get("max_sequence_length") or 512), 512),
+        licence=weights.licence,
+        needs="as much memory as its files are large",
+        revision=lambda: source,
+        unavailable=lambda: None,
+        guidance=float(guidance) if isinstance(guidance, int | float) else None,
+        as_called=True,
         true_cfg_scale=float(takes.get("true_cfg_scale") or 1),
         doubles="negative_prompt" in takes and "true_cfg_scale" not in takes,
-        image="none" if "image" not in takes else "needed" if "Edit" in pipeline else "optional")
+        image="none" if "image" not in takes else "needed" if "Edit" in pipeline else "optional",
+    )
 
 
 def read(source: str, file: str) -> dict[str, Any]:
@@ -71,20 +95,28 @@ def read(source: str, file: str) -> dict[str, Any]:
         if folder.is_dir():
             return json.loads((folder / file).read_text(encoding="utf-8"))
         if source.count("/") != 1 or source.startswith((".", "~")):
-            raise EngineError(f"model: {source} is neither a row of `models`, a folder, nor a hub id like owner/name.")
+            raise EngineError(
+                f"model: {source} is neither a row of `models`, a folder, nor a hub id like owner/name."
+            )
         from huggingface_hub import hf_hub_download
 
         return json.loads(Path(hf_hub_download(source, file)).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         where = "holds" if folder.is_dir() else "is not on this machine, or the hub has"
-        raise EngineError(f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as "
-                          "save_pretrained writes it, or a hub id.") from error
+        raise EngineError(
+            f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as "
+            "save_pretrained writes it, or a hub id."
+        ) from error
     except json.JSONDecodeError as error:
-        raise EngineError(f"model: {file} of {source} is damaged (line {error.lineno}); restore it.") from error
+        raise EngineError(
+            f"model: {file} of {source} is damaged (line {error.lineno}); restore it."
+        ) from error
     except OSError as error:  # every error of the hub's client is one
         first = (str(error).strip().splitlines() or [""])[0]
-        raise EngineError(f"model: {source} cannot be read from the hub ({type(error).__name__}: {first[:120]}); check the "
-                          "name, set HF_TOKEN if it is gated or private, or name a local folder.") from error
+        raise EngineError(
+            f"model: {source} cannot be read from the hub ({type(error).__name__}: {first[:120]}); check the "
+            "name, set HF_TOKEN if it is gated or private, or name a local folder."
+        ) from error
 
 
 def defaults(transformer: str) -> dict[str, Any]:
@@ -101,16 +133,21 @@ def parameters(pipeline: str) -> dict[str, Any]:
 
     kind = getattr(diffusers, pipeline, None)
     if kind is None:
-        raise EngineError(f"model: {pipeline} is not a pipeline of diffusers {diffusers.__version__}; update diffusers, or "
-                          "choose another model.")
+        raise EngineError(
+            f"model: {pipeline} is not a pipeline of diffusers {diffusers.__version__}; update diffusers, or "
+            "choose another model."
+        )
     return {one.name: one.default for one in inspect.signature(kind.__call__).parameters.values()}
 
 
 def arguments(takes: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
     """What such a pipeline takes beside prompt, size, steps and generator."""
-    offered = {"max_sequence_length": request.max_sequence_length, "guidance_scale": request.guidance,
-               "negative_prompt": request.negative_prompt or None,
-               "max_area": (request.width or 0) * (request.height or 0)}  # else FLUX Kontext draws a million pixels, whatever is asked
+    offered = {
+        "max_sequence_length": request.max_sequence_length,
+        "guidance_scale": request.guidance,
+        "negative_prompt": request.negative_prompt or None,
+        "max_area": (request.width or 0) * (request.height or 0),
+    }  # else FLUX Kontext draws a million pixels, whatever is asked
     if request.true_cfg_scale is not None and request.true_cfg_scale > 1:
         offered |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
     return {name: value for name, value in offered.items() if name in takes and value is not None}

@@ -1,6 +1,8 @@
-"""Any diffusers transformer: where its blocks are, what they carry, and what one call is given. One line a class.
+"""Any diffusers transformer: where its blocks are, what they carry, and what one call is given. One line a
+class.
 
-A class that is not in the table is described by diffusers itself if its blocks are in diffusers' own registry.
+A class that is not in the table is described by diffusers itself if its blocks are in diffusers' own
+registry.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ IMAGE, TEXT = "hidden_states", "encoder_hidden_states"
 
 
 class Described(NamedTuple):
-    """A transformer class as the engine needs to know it. ``reads``: its forward reads values, so a copy without weights
-    cannot run, and its compute is counted on the loaded model."""
+    """A transformer class as the engine needs to know it. ``reads``: its forward reads values, so a copy
+    without weights cannot run, and its compute is counted on the loaded model.
+    """
 
     sections: tuple[Section, ...]
     call: Call
@@ -39,7 +42,9 @@ def text_and_image(path: str = "transformer_blocks", length: str = "num_layers")
     return Section(path, (IMAGE, TEXT), (TEXT, IMAGE), length=length)
 
 
-def joined(path: str = "single_transformer_blocks", length: str = "num_single_layers", text_first: bool = True) -> Section:
+def joined(
+    path: str = "single_transformer_blocks", length: str = "num_single_layers", text_first: bool = True
+) -> Section:
     """Blocks after a list that carried both apart; their one tensor holds text and image."""
     return Section(path, (IMAGE,), (IMAGE,), length=length, text_first=text_first)
 
@@ -48,26 +53,35 @@ LIKE_FLUX = (text_and_image(), text_and_image("single_transformer_blocks", "num_
 
 TRANSFORMERS: dict[str, Described] = {
     "AuraFlowTransformer2DModel": Described(
-        (text_and_image("joint_transformer_blocks", "num_mmdit_layers"),
-         joined(length="num_single_dit_layers")), latent("joint_attention_dim")),
+        (
+            text_and_image("joint_transformer_blocks", "num_mmdit_layers"),
+            joined(length="num_single_dit_layers"),
+        ),
+        latent("joint_attention_dim"),
+    ),
     "BriaTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
     "BriaFiboTransformer2DModel": Described((text_and_image(), joined()), calls.fibo),
     "ChromaTransformer2DModel": Described((text_and_image(), joined()), packed("joint_attention_dim")),
     "CogView3PlusTransformer2DModel": Described(
         (image_and_text(),),
-        latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels)),
+        latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels),
+    ),
     "CogView4Transformer2DModel": Described(
         (image_and_text(),),
-        latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels)),
+        latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels),
+    ),
     "ErnieImageTransformer2DModel": Described((one("layers", takes="x"),), calls.ernie, reads=True),
     "Flux2Transformer2DModel": Described(flux2.SECTIONS, flux2.shapes),
     "FluxTransformer2DModel": Described(flux.SECTIONS, flux.shapes),
     "HiDreamImageTransformer2DModel": Described(
         (image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)),
-        calls.hidream, reads=True),
+        calls.hidream,
+        reads=True,
+    ),
     "HunyuanImageTransformer2DModel": Described(
         (image_and_text(), image_and_text("single_transformer_blocks", "num_single_layers")),
-        latent("text_embed_dim", pixels=32, encoder_attention_mask=mask)),
+        latent("text_embed_dim", pixels=32, encoder_attention_mask=mask),
+    ),
     "Krea2Transformer2DModel": Described((one(),), calls.krea2),
     "LongCatImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
     "Lumina2Transformer2DModel": Described((one("layers"),), calls.lumina2, reads=True),
@@ -77,7 +91,8 @@ TRANSFORMERS: dict[str, Described] = {
     "PixArtTransformer2DModel": Described((one(),), calls.pixart),
     "QwenImageTransformer2DModel": Described(qwen_image.SECTIONS, qwen_image.shapes),
     "SD3Transformer2DModel": Described(
-        (text_and_image(),), latent("joint_attention_dim", pooled_projections=width("pooled_projection_dim"))),
+        (text_and_image(),), latent("joint_attention_dim", pooled_projections=width("pooled_projection_dim"))
+    ),
     "SanaTransformer2DModel": Described((one(),), latent("caption_channels", pixels=32)),
     "ZImageTransformer2DModel": Described((one("layers", "n_layers", takes="x"),), calls.z_image),
     "LTXVideoTransformer3DModel": Described((one(),), calls.ltx, video=True),
@@ -86,7 +101,8 @@ TRANSFORMERS: dict[str, Described] = {
 
 
 def described(transformer: Any) -> tuple[Section, ...] | None:
-    """The block lists of this transformer (a module): from the table, else as diffusers' registry has its blocks.
+    """The block lists of this transformer (a module): from the table, else as diffusers' registry has its
+    blocks.
 
     None where nobody describes them.
     """

@@ -17,7 +17,9 @@ GB = 10**9
 
 
 class Weights(NamedTuple):
-    """A hub repository, and the environment variable that may name a local folder instead. ``size`` in bytes."""
+    """A hub repository, and the environment variable that may name a local folder instead. ``size`` in
+    bytes.
+    """
 
     hub_id: str
     variable: str
@@ -38,18 +40,31 @@ class Weights(NamedTuple):
         """None if it can be loaded, or downloaded at once; else one sentence with the remedy."""
         if self.folder:
             present = (Path(self.folder) / self.index).is_file()
-            return None if present else (f"{self.variable}: {self.folder} holds no {self.index}; point it to the folder "
-                                         f"of {self.hub_id}, or unset it.")
+            return (
+                None
+                if present
+                else (
+                    f"{self.variable}: {self.folder} holds no {self.index}; point it to the folder "
+                    f"of {self.hub_id}, or unset it."
+                )
+            )
         if self.cached():
             return None
         if self.gated and not token():
-            return (f"{self.hub_id} is gated ({self.licence}): accept its licence on huggingface.co/{self.hub_id}, then "
-                    f"set HF_TOKEN or point {self.variable} to a local folder; the embedded model (tiny) runs at once.")
+            return (
+                f"{self.hub_id} is gated ({self.licence}): accept its licence on "
+                f"huggingface.co/{self.hub_id}, then "
+                f"set HF_TOKEN or point {self.variable} to a local folder; the embedded model (tiny) runs at "
+                f"once."
+            )
         if self.gated:
             return self._no_room()
-        return (f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
-                f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model (tiny) runs at "
-                "once.")
+        return (
+            f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
+            f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model "
+            f"(tiny) runs at "
+            "once."
+        )
 
     def cached(self) -> bool:
         """Whether the hub's cache on this machine has it."""
@@ -58,7 +73,8 @@ class Weights(NamedTuple):
         return isinstance(try_to_load_from_cache(self.hub_id, self.index), str)
 
     def fetch(self) -> None:
-        """Have the index here: what it lists comes as it is loaded. Raises EngineError, or what the hub's client raises.
+        """Have the index here: what it lists comes as it is loaded. Raises EngineError, or what the hub's
+        client raises.
 
         Where a licence stands in the way nothing is tried: ``unavailable`` says what to do.
         """
@@ -73,12 +89,17 @@ class Weights(NamedTuple):
     def _no_room(self) -> str | None:
         from huggingface_hub.constants import HF_HUB_CACHE
 
-        place = next(folder for folder in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if folder.exists())
+        place = next(
+            folder for folder in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if folder.exists()
+        )
         free = shutil.disk_usage(place).free
         if free > self.size:
             return None
-        return (f"{self.hub_id} needs {self.size / GB:.0f} GB on disk and {place} has {free / GB:.0f} GB free; make room, or "
-                "set HF_HOME to a larger disk.")
+        return (
+            f"{self.hub_id} needs {self.size / GB:.0f} GB on disk and {place} has {free / GB:.0f} GB free; "
+            f"make room, or "
+            "set HF_HOME to a larger disk."
+        )
 
 
 def token() -> bool:
@@ -89,7 +110,8 @@ def token() -> bool:
 
 
 def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement, **parts: Any) -> Any:
-    """The stock diffusers pipeline of this class from a hub id or folder, placed. ``parts``: in place of its own.
+    """The stock diffusers pipeline of this class from a hub id or folder, placed. ``parts``: in place of its
+    own.
 
     A download that was cut off goes on where it stopped: the hub's client keeps the part that it has.
     """
@@ -99,7 +121,9 @@ def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement
     quantised = _quantised(placement)
     if quantised:
         parts["quantization_config"] = quantised
-    pipe = getattr(diffusers, pipeline).from_pretrained(source(), dtype=getattr(torch, placement.dtype), **parts)
+    pipe = getattr(diffusers, pipeline).from_pretrained(
+        source(), dtype=getattr(torch, placement.dtype), **parts
+    )
     return placed(pipe, placement)
 
 
@@ -115,7 +139,9 @@ def placed(pipe: Any, placement: Placement) -> Any:
 
 
 def _quantised(placement: Placement) -> Any:
-    """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own configs."""
+    """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own
+    configs.
+    """
     if placement.quantisation == "none":
         return None
     import diffusers
@@ -123,12 +149,18 @@ def _quantised(placement: Placement) -> Any:
     from diffusers.quantizers import PipelineQuantizationConfig
 
     text: Any = transformers.TorchAoConfig(_int8())
-    mapping: Any = {"transformer": diffusers.TorchAoConfig(_int8()), "text_encoder": text, "text_encoder_2": text}
+    mapping: Any = {
+        "transformer": diffusers.TorchAoConfig(_int8()),
+        "text_encoder": text,
+        "text_encoder_2": text,
+    }
     return PipelineQuantizationConfig(quant_mapping=mapping)
 
 
 def quantise(transformer: Any, placement: Placement) -> None:
-    """The same in place, for a file: diffusers' ``from_single_file`` takes a config and leaves every weight as it is (0.42)."""
+    """The same in place, for a file: diffusers' ``from_single_file`` takes a config and leaves every weight
+    as it is (0.42).
+    """
     if placement.quantisation != "none":
         quantiser = _int8()
         importlib.import_module("torchao.quantization").quantize_(transformer, quantiser)
@@ -138,5 +170,3 @@ def _int8() -> Any:
     if importlib.util.find_spec("torchao") is None:
         raise EngineError("model: 8-bit weights need torchao; install it with `pip install torchao`.")
     return importlib.import_module("torchao.quantization").Int8WeightOnlyConfig()
-
-

@@ -1,8 +1,8 @@
 """The embedded model's autoencoder: a fixed linear basis of 16 x 16 patches, dressed as an `AutoencoderKL`.
 
-Flux packs 2 x 2 latents of C channels into one token of 4C numbers. Here these 4C numbers are the coordinates of one
-16 x 16 patch in an orthonormal basis (PCA), each divided by the square root of its standard deviation, so that the
-coordinates are nearly comparable and large ones still come first.
+Flux packs 2 x 2 latents of C channels into one token of 4C numbers. Here these 4C numbers are the coordinates
+of one 16 x 16 patch in an orthonormal basis (PCA), each divided by the square root of its standard deviation,
+so that the coordinates are nearly comparable and large ones still come first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         patch_size: int = 16,
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
-        block_out_channels: tuple[int, ...] = (1, 1, 1, 1),  # only their number is read: 2 ** 3 = 8 pixels a latent
+        block_out_channels: tuple[int, ...] = (
+            1,
+            1,
+            1,
+            1,
+        ),  # only their number is read: 2 ** 3 = 8 pixels a latent
     ) -> None:
         super().__init__()
         self.patch_size, numbers = patch_size, 4 * latent_channels
@@ -52,8 +57,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         spread = SimpleNamespace(mode=lambda: z, sample=lambda generator=None: z, mean=z)
         return SimpleNamespace(latent_dist=spread) if return_dict else (spread,)
 
-    def decode(self, z: Tensor, return_dict: bool = True,
-               generator: torch.Generator | None = None) -> DecoderOutput | tuple[Tensor]:
+    def decode(
+        self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> DecoderOutput | tuple[Tensor]:
         """Latents (B, C, h, w) -> pictures (B, 3, 8h, 8w)."""
         batch, channels, height, width = z.shape
         tokens = z.view(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)

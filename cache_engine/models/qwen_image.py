@@ -1,4 +1,6 @@
-"""Qwen-Image, 60 double blocks with true CFG, and Qwen-Image-Lightning: the same model with a few-step LoRA fused in."""
+"""Qwen-Image, 60 double blocks with true CFG, and Qwen-Image-Lightning: the same model with a few-step LoRA
+fused in.
+"""
 
 from __future__ import annotations
 
@@ -15,69 +17,142 @@ from ..records import EngineError, RunRequest
 from .flux import IMAGE, TEXT
 from .hub import GB, Weights, load_pipeline
 
-SECTIONS = (Section("transformer_blocks", ("hidden_states", "encoder_hidden_states"),
-                    ("encoder_hidden_states", "hidden_states"), length="num_layers",
-                    outputs=("attn", "img_mlp", "txt_mlp"), projections={"attn": ("to_out.0", "to_add_out")},
-                    attention="attn", tokenwise={"img_mlp": IMAGE, "txt_mlp": TEXT}, streams=2,
-                    neurons={"img_mlp": Neurons("img_mlp.net.0.proj", "img_mlp.net.2",
-                                                lambda block: block.img_mlp.net[0].gelu)}),)
+SECTIONS = (
+    Section(
+        "transformer_blocks",
+        ("hidden_states", "encoder_hidden_states"),
+        ("encoder_hidden_states", "hidden_states"),
+        length="num_layers",
+        outputs=("attn", "img_mlp", "txt_mlp"),
+        projections={"attn": ("to_out.0", "to_add_out")},
+        attention="attn",
+        tokenwise={"img_mlp": IMAGE, "txt_mlp": TEXT},
+        streams=2,
+        neurons={
+            "img_mlp": Neurons("img_mlp.net.0.proj", "img_mlp.net.2", lambda block: block.img_mlp.net[0].gelu)
+        },
+    ),
+)
 CONFIG: dict[str, Any] = dict(
-    patch_size=2, in_channels=64, out_channels=16, num_layers=60, attention_head_dim=128, num_attention_heads=24,
-    joint_attention_dim=3584, guidance_embeds=False, axes_dims_rope=(16, 56, 56))
+    patch_size=2,
+    in_channels=64,
+    out_channels=16,
+    num_layers=60,
+    attention_head_dim=128,
+    num_attention_heads=24,
+    joint_attention_dim=3584,
+    guidance_embeds=False,
+    axes_dims_rope=(16, 56, 56),
+)
 BASE = Weights("Qwen/Qwen-Image", "QWEN_IMAGE_DIR", 58 * GB, "Apache-2.0")
 MEMORY = Memory(transformer=40_900_000_000, text=16_600_000_000, rest=260_000_000, activations=5_000_000_000)
 SIZES = ((1024, 1024), (1328, 1328), (1664, 928), (928, 1664), (1472, 1104), (1104, 1472))
-EXAMPLES = ("a coffee shop entrance with a chalkboard sign that reads TODAY: FLAT WHITE, neon light beside it",
-            "a paper boat on a mountain lake at dawn, mist, wide angle",
-            "a robot gardener watering sunflowers, children's book illustration",
-            "a red fox asleep in fresh snow, soft morning light")
+EXAMPLES = (
+    "a coffee shop entrance with a chalkboard sign that reads TODAY: FLAT WHITE, neon light beside it",
+    "a paper boat on a mountain lake at dawn, mist, wide angle",
+    "a robot gardener watering sunflowers, children's book illustration",
+    "a red fox asleep in fresh snow, soft morning light",
+)
 # Lightning was distilled at one shift for every size (lightx2v/Qwen-Image-Lightning, Apache-2.0).
 LIGHTNING_SCHEDULE: dict[str, Any] = dict(
-    base_image_seq_len=256, base_shift=math.log(3), invert_sigmas=False, max_image_seq_len=8192, max_shift=math.log(3),
-    num_train_timesteps=1000, shift=1.0, shift_terminal=None, stochastic_sampling=False, time_shift_type="exponential",
-    use_beta_sigmas=False, use_dynamic_shifting=True, use_exponential_sigmas=False, use_karras_sigmas=False)
+    base_image_seq_len=256,
+    base_shift=math.log(3),
+    invert_sigmas=False,
+    max_image_seq_len=8192,
+    max_shift=math.log(3),
+    num_train_timesteps=1000,
+    shift=1.0,
+    shift_terminal=None,
+    stochastic_sampling=False,
+    time_shift_type="exponential",
+    use_beta_sigmas=False,
+    use_dynamic_shifting=True,
+    use_exponential_sigmas=False,
+    use_karras_sigmas=False,
+)
 
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
-    """One call's arguments: a token is 16 x 16 pixels (VAE 8, packed 2 x 2); the text is as long as the prompt."""
-    width, height, text = request.width or 0, request.height or 0, request.max_sequence_length or 0  # resolved: never None
+    """One call's arguments: a token is 16 x 16 pixels (VAE 8, packed 2 x 2); the text is as long as the
+    prompt.
+    """
+    width, height, text = (
+        request.width or 0,
+        request.height or 0,
+        request.max_sequence_length or 0,
+    )  # resolved: never None
     rows, columns = height // 16, width // 16
-    return {"hidden_states": (1, rows * columns, config["in_channels"]),
-            "encoder_hidden_states": (1, text, config["joint_attention_dim"]),
-            "timestep": (1,), "img_shapes": Given([[(1, rows, columns)]])}
+    return {
+        "hidden_states": (1, rows * columns, config["in_channels"]),
+        "encoder_hidden_states": (1, text, config["joint_attention_dim"]),
+        "timestep": (1,),
+        "img_shapes": Given([[(1, rows, columns)]]),
+    }
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
     """What QwenImagePipeline takes beside prompt, size, steps and generator."""
     found = {"max_sequence_length": request.max_sequence_length, "true_cfg_scale": request.true_cfg_scale}
     guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
-    return found | {"negative_prompt": request.negative_prompt or " "} if guided else found  # None would turn CFG off
+    return (
+        found | {"negative_prompt": request.negative_prompt or " "} if guided else found
+    )  # None would turn CFG off
 
 
 def text_tokens(pipe: Any, request: RunRequest) -> int:
     """Tokens of text in a call: the prompt is not padded. Guided by a negative prompt, the mean of both."""
-    prompts = [request.prompt, *(text for name, text in arguments(request).items() if name == "negative_prompt")]
-    lengths = [min(len(pipe.tokenizer(pipe.prompt_template_encode.format(prompt)).input_ids)
-                   - pipe.prompt_template_encode_start_idx, request.max_sequence_length or 512) for prompt in prompts]
+    prompts = [
+        request.prompt,
+        *(text for name, text in arguments(request).items() if name == "negative_prompt"),
+    ]
+    lengths = [
+        min(
+            len(pipe.tokenizer(pipe.prompt_template_encode.format(prompt)).input_ids)
+            - pipe.prompt_template_encode_start_idx,
+            request.max_sequence_length or 512,
+        )
+        for prompt in prompts
+    ]
     return round(sum(lengths) / len(lengths))
 
 
 def _row(name: str, title: str, **changed: Any) -> ModelSpec:
     facts: dict[str, Any] = dict(
-        load=partial(load_pipeline, "QwenImagePipeline", BASE.source), steps=50,
-        true_cfg_scale=4.0, revision=BASE.source, unavailable=BASE.unavailable, fetch=BASE.fetch)
+        load=partial(load_pipeline, "QwenImagePipeline", BASE.source),
+        steps=50,
+        true_cfg_scale=4.0,
+        revision=BASE.source,
+        unavailable=BASE.unavailable,
+        fetch=BASE.fetch,
+    )
     return ModelSpec(
-        name=name, title=title, family="Qwen-Image", transformer="QwenImageTransformer2DModel", config=CONFIG,
-        sections=SECTIONS, blocks=60, inputs=lambda request: shapes(CONFIG, request), call=arguments, sizes=SIZES,
-        multiple=16, max_sequence_length=512, licence=BASE.licence, memory=MEMORY, text_tokens=text_tokens,
-        needs="60 GB of GPU memory in bfloat16, 46 GB offloaded, 27 GB offloaded in 8 bits", examples=EXAMPLES,
-        **facts | changed)
+        name=name,
+        title=title,
+        family="Qwen-Image",
+        transformer="QwenImageTransformer2DModel",
+        config=CONFIG,
+        sections=SECTIONS,
+        blocks=60,
+        inputs=lambda request: shapes(CONFIG, request),
+        call=arguments,
+        sizes=SIZES,
+        multiple=16,
+        max_sequence_length=512,
+        licence=BASE.licence,
+        memory=MEMORY,
+        text_tokens=text_tokens,
+        needs="60 GB of GPU memory in bfloat16, 46 GB offloaded, 27 GB offloaded in 8 bits",
+        examples=EXAMPLES,
+        **facts | changed,
+    )
 
 
 def _lightning(steps: int, version: str) -> ModelSpec:
     """A row whose LoRA is fused into the transformer, so that caching meets plain layers."""
     names = [f"Qwen-Image-Lightning-{steps}steps-{version}{kind}.safetensors" for kind in ("-bf16", "")]
-    lora = Weights("lightx2v/Qwen-Image-Lightning", "QWEN_IMAGE_LIGHT_DIR", 2 * GB, "Apache-2.0", index=names[0])
+    lora = Weights(
+        "lightx2v/Qwen-Image-Lightning", "QWEN_IMAGE_LIGHT_DIR", 2 * GB, "Apache-2.0", index=names[0]
+    )
 
     def file() -> str:
         """In a local folder either precision will do."""
@@ -90,10 +165,16 @@ def _lightning(steps: int, version: str) -> ModelSpec:
         if importlib.util.find_spec("peft") is None:
             raise EngineError("model: the Lightning LoRA needs peft; install it with `pip install peft`.")
         if placement.quantisation != "none":
-            raise EngineError("model: the Lightning LoRA cannot be fused into 8-bit weights; use qwen-image, or a card "
-                              "with 46 GB free.")
-        pipe = load_pipeline("QwenImagePipeline", BASE.source, placement,
-                             scheduler=FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING_SCHEDULE))
+            raise EngineError(
+                "model: the Lightning LoRA cannot be fused into 8-bit weights; use qwen-image, or a card "
+                "with 46 GB free."
+            )
+        pipe = load_pipeline(
+            "QwenImagePipeline",
+            BASE.source,
+            placement,
+            scheduler=FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING_SCHEDULE),
+        )
         pipe.load_lora_weights(lora.source(), weight_name=file())
         pipe.fuse_lora()
         pipe.unload_lora_weights()
@@ -106,9 +187,16 @@ def _lightning(steps: int, version: str) -> ModelSpec:
         BASE.fetch()
         lora._replace(index=file()).fetch()
 
-    return _row(f"qwen-image-lightning-{steps}", f"Qwen-Image-Lightning, {steps} steps", load=load, steps=steps,
-                true_cfg_scale=1.0, revision=lambda: f"{BASE.source()} + {lora.source()}/{file()}", unavailable=unavailable,
-                fetch=fetch)
+    return _row(
+        f"qwen-image-lightning-{steps}",
+        f"Qwen-Image-Lightning, {steps} steps",
+        load=load,
+        steps=steps,
+        true_cfg_scale=1.0,
+        revision=lambda: f"{BASE.source()} + {lora.source()}/{file()}",
+        unavailable=unavailable,
+        fetch=fetch,
+    )
 
 
 ROWS = (_row("qwen-image", "Qwen-Image"), _lightning(8, "V1.1"), _lightning(4, "V1.0"))

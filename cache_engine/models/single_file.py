@@ -1,4 +1,6 @@
-"""A single file of transformer weights: recognised from its header, loaded with a row's config; all else is that row's."""
+"""A single file of transformer weights: recognised from its header, loaded with a row's config; all else is
+that row's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Layout(NamedTuple):
-    """How one kind of file names its weights. ``lengths``, ``widths`` (name of a weight, axis) and ``flags`` are by the config's name.
+    """How one kind of file names its weights. ``lengths``, ``widths`` (name of a weight, axis) and ``flags``
+    are by the config's name.
 
     inner: a weight as long as the blocks are wide.  marks: weights that only this kind has.
     """
@@ -36,16 +39,48 @@ class Layout(NamedTuple):
 BFL = {"num_layers": "double_blocks", "num_single_layers": "single_blocks"}
 DIFFUSERS = {"num_layers": "transformer_blocks", "num_single_layers": "single_transformer_blocks"}
 BFL_WIDTHS = {"in_channels": ("img_in.weight", 1), "joint_attention_dim": ("txt_in.weight", 1)}
-DIFFUSERS_WIDTHS = {"in_channels": ("x_embedder.weight", 1), "joint_attention_dim": ("context_embedder.weight", 1)}
+DIFFUSERS_WIDTHS = {
+    "in_channels": ("x_embedder.weight", 1),
+    "joint_attention_dim": ("context_embedder.weight", 1),
+}
 LAYOUTS = (
-    Layout("FluxTransformer2DModel", ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight"), BFL, BFL_WIDTHS, "img_in.weight",
-           {"guidance_embeds": "guidance_in.in_layer.weight"}),
-    Layout("FluxTransformer2DModel", ("single_transformer_blocks.0.proj_mlp.weight", "time_text_embed.text_embedder.linear_1.weight"),
-           DIFFUSERS, DIFFUSERS_WIDTHS, "x_embedder.weight", {"guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight"}),
-    Layout("Flux2Transformer2DModel", ("double_stream_modulation_img.lin.weight",), BFL, BFL_WIDTHS, "img_in.weight"),
-    Layout("Flux2Transformer2DModel", ("double_stream_modulation_img.linear.weight",), DIFFUSERS, DIFFUSERS_WIDTHS, "x_embedder.weight"),
-    Layout("QwenImageTransformer2DModel", ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"),
-           {"num_layers": "transformer_blocks"}, BFL_WIDTHS, "img_in.weight"),
+    Layout(
+        "FluxTransformer2DModel",
+        ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight"),
+        BFL,
+        BFL_WIDTHS,
+        "img_in.weight",
+        {"guidance_embeds": "guidance_in.in_layer.weight"},
+    ),
+    Layout(
+        "FluxTransformer2DModel",
+        ("single_transformer_blocks.0.proj_mlp.weight", "time_text_embed.text_embedder.linear_1.weight"),
+        DIFFUSERS,
+        DIFFUSERS_WIDTHS,
+        "x_embedder.weight",
+        {"guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight"},
+    ),
+    Layout(
+        "Flux2Transformer2DModel",
+        ("double_stream_modulation_img.lin.weight",),
+        BFL,
+        BFL_WIDTHS,
+        "img_in.weight",
+    ),
+    Layout(
+        "Flux2Transformer2DModel",
+        ("double_stream_modulation_img.linear.weight",),
+        DIFFUSERS,
+        DIFFUSERS_WIDTHS,
+        "x_embedder.weight",
+    ),
+    Layout(
+        "QwenImageTransformer2DModel",
+        ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"),
+        {"num_layers": "transformer_blocks"},
+        BFL_WIDTHS,
+        "img_in.weight",
+    ),
 )
 
 
@@ -62,16 +97,27 @@ def row(source: str) -> ModelSpec:
     def load(placement: Placement) -> Any:
         return base.load(placement, transformer=transformer(path, base, placement))
 
-    return replace(base, name=source, title=f"{path.stem} ({base.title})", load=load, coefficients=Coefficients(), likeness=None,
-                   licence="as its source says", unavailable=base.unavailable,
-                   revision=lambda: f"{path.name} ({stat.st_size} bytes, {stat.st_mtime_ns}) on {base.revision()}")
+    return replace(
+        base,
+        name=source,
+        title=f"{path.stem} ({base.title})",
+        load=load,
+        coefficients=Coefficients(),
+        likeness=None,
+        licence="as its source says",
+        unavailable=base.unavailable,
+        revision=lambda: f"{path.name} ({stat.st_size} bytes, {stat.st_mtime_ns}) on {base.revision()}",
+    )
 
 
 def header(path: Path) -> Shapes:
     """Names and shapes of the transformer's weights, from the file's first bytes. Raises EngineError."""
     if path.suffix.lower() != ".safetensors":
-        raise EngineError(f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, so convert "
-                          "it first.")
+        raise EngineError(
+            f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, "
+            f"so convert "
+            "it first."
+        )
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -83,12 +129,17 @@ def header(path: Path) -> Shapes:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         weights, shapes, end = {}, {}, 0
     if not shapes:
-        raise EngineError(f"model: {path.name} is no .safetensors file, or its beginning is damaged; download it again.")
+        raise EngineError(
+            f"model: {path.name} is no .safetensors file, or its beginning is damaged; download it again."
+        )
     if size < end:
         raise EngineError(f"model: {path.name} is cut short ({size} of {end} bytes); download it again.")
     if any(name.endswith(SCALED) for name in shapes):
-        raise EngineError(f"model: {path.name} holds scaled 8-bit weights, which diffusers does not unpack; choose its bfloat16 "
-                          "version.")
+        raise EngineError(
+            f"model: {path.name} holds scaled 8-bit weights, which diffusers does not unpack; choose its "
+            f"bfloat16 "
+            "version."
+        )
     within = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
     return within or shapes
 
@@ -100,22 +151,34 @@ def matching(name: str, shapes: Shapes) -> ModelSpec:
     layout = next((one for one in LAYOUTS if all(mark in shapes for mark in one.marks)), None)
     known = ", ".join(dict.fromkeys(one.transformer for one in LAYOUTS))
     if layout is None:
-        raise EngineError(f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files can be {known}; "
-                          "for another class name the folder of its pipeline.")
+        raise EngineError(
+            f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files "
+            f"can be {known}; "
+            "for another class name the folder of its pipeline."
+        )
     found = facts(layout, shapes)
     rows = [one for one in MODELS.values() if one.transformer == layout.transformer]
     for one in rows:
         if facts_of(layout, one.config) == found:
             return one
     blocks = " + ".join(str(found[length]) for length in layout.lengths)
-    raise EngineError(f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none of "
-                      f"{', '.join(one.title for one in rows)}; name the folder of its pipeline instead.")
+    raise EngineError(
+        f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none "
+        f"of "
+        f"{', '.join(one.title for one in rows)}; name the folder of its pipeline instead."
+    )
 
 
 def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
     """What a file's names and shapes say of its config."""
-    lengths = {name: len({key.split(".")[1] for key in shapes if key.startswith(f"{prefix}.")}) for name, prefix in layout.lengths.items()}
-    widths = {name: shapes[key][axis] if len(shapes.get(key, ())) > axis else 0 for name, (key, axis) in layout.widths.items()}
+    lengths = {
+        name: len({key.split(".")[1] for key in shapes if key.startswith(f"{prefix}.")})
+        for name, prefix in layout.lengths.items()
+    }
+    widths = {
+        name: shapes[key][axis] if len(shapes.get(key, ())) > axis else 0
+        for name, (key, axis) in layout.widths.items()
+    }
     flags = {name: key in shapes for name, key in layout.flags.items()}
     return {**lengths, **widths, **flags, "inner": shapes.get(layout.inner, (0,))[0]}
 
@@ -123,7 +186,9 @@ def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
 def facts_of(layout: Layout, config: Mapping[str, Any]) -> dict[str, object]:
     """The same of a row's config."""
     names = (*layout.lengths, *layout.widths, *layout.flags)
-    return {name: config[name] for name in names} | {"inner": config["num_attention_heads"] * config["attention_head_dim"]}
+    return {name: config[name] for name in names} | {
+        "inner": config["num_attention_heads"] * config["attention_head_dim"]
+    }
 
 
 def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
@@ -142,11 +207,17 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
     kind = getattr(diffusers, base.transformer)
     lacking = f"model: {path.name} lacks weights of {base.title}"
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "config.json").write_text(json.dumps({"_class_name": base.transformer, **base.config}), encoding="utf-8")
+        (Path(folder) / "config.json").write_text(
+            json.dumps({"_class_name": base.transformer, **base.config}), encoding="utf-8"
+        )
         try:
-            made = kind.from_single_file(within or weights, config=folder, dtype=getattr(torch, placement.dtype))
+            made = kind.from_single_file(
+                within or weights, config=folder, dtype=getattr(torch, placement.dtype)
+            )
         except (KeyError, IndexError, ValueError) as error:  # of the conversion, which looks for every weight
-            raise EngineError(f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file.") from error
+            raise EngineError(
+                f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file."
+            ) from error
     missing = [name for name, parameter in made.named_parameters() if parameter.is_meta]
     if missing:
         raise EngineError(f"{lacking} (such as {missing[0]}); download it again, or choose another file.")

@@ -1,4 +1,6 @@
-"""The embedded model: a real, small FLUX pipeline that runs on a laptop's CPU. Its card is in assets/tiny_flux/."""
+"""The embedded model: a real, small FLUX pipeline that runs on a laptop's CPU. Its card is in
+assets/tiny_flux/.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise EngineError(f"{path.name}: cannot be read ({type(error).__name__}); restore assets/tiny_flux from the "
-                          "repository.") from None
+        raise EngineError(
+            f"{path.name}: cannot be read ({type(error).__name__}); restore assets/tiny_flux from the "
+            "repository."
+        ) from None
 
 
 @cache
@@ -61,12 +65,16 @@ def _unavailable() -> str | None:
 
 
 def _coefficients() -> Coefficients:
-    """What `python -m cache_engine calibrate` found on these very weights; nothing where it was not run on them."""
+    """What `python -m cache_engine calibrate` found on these very weights; nothing where it was not run on
+    them.
+    """
     path = FOLDER / "calibration.json"
     found = _json(path) if path.is_file() else {}
     if found.get("revision") != _revision():
         return Coefficients()
-    return Coefficients(tuple(found["polynomial"]), tuple(found["ratios"]), tuple(map(tuple, found.get("alike", ()))) or None)
+    return Coefficients(
+        tuple(found["polynomial"]), tuple(found["ratios"]), tuple(map(tuple, found.get("alike", ()))) or None
+    )
 
 
 def _shown(pipe: Any, latents: Any) -> Any:
@@ -77,16 +85,38 @@ def _shown(pipe: Any, latents: Any) -> Any:
 def _row() -> tuple[ModelSpec, ...]:
     if _unavailable():
         return ()
-    config = {key: value for key, value in _json(FOLDER / "transformer" / "config.json").items() if key[0] != "_"}
+    config = {
+        key: value for key, value in _json(FOLDER / "transformer" / "config.json").items() if key[0] != "_"
+    }
     domain = _domain()
-    return (ModelSpec(
-        name="tiny", title="tiny FLUX (embedded)", family="FLUX.1", transformer="FluxTransformer2DModel",
-        config=config, sections=SECTIONS, blocks=config["num_layers"] + config["num_single_layers"], load=_load,
-        inputs=lambda request: shapes(config, request), call=arguments, steps=28,
-        sizes=((domain["size"], domain["size"]),), multiple=16, max_sequence_length=domain["max_sequence_length"],
-        licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)", needs="a CPU; 16 MB on disk", revision=_revision,
-        unavailable=_unavailable, coefficients=_coefficients(), true_cfg_scale=domain["true_cfg_scale"],
-        shown=_shown, likeness=FOLDER / "likeness.json", examples=tuple(domain["examples"]), unknown_words=_unknown_words),)
+    return (
+        ModelSpec(
+            name="tiny",
+            title="tiny FLUX (embedded)",
+            family="FLUX.1",
+            transformer="FluxTransformer2DModel",
+            config=config,
+            sections=SECTIONS,
+            blocks=config["num_layers"] + config["num_single_layers"],
+            load=_load,
+            inputs=lambda request: shapes(config, request),
+            call=arguments,
+            steps=28,
+            sizes=((domain["size"], domain["size"]),),
+            multiple=16,
+            max_sequence_length=domain["max_sequence_length"],
+            licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)",
+            needs="a CPU; 16 MB on disk",
+            revision=_revision,
+            unavailable=_unavailable,
+            coefficients=_coefficients(),
+            true_cfg_scale=domain["true_cfg_scale"],
+            shown=_shown,
+            likeness=FOLDER / "likeness.json",
+            examples=tuple(domain["examples"]),
+            unknown_words=_unknown_words,
+        ),
+    )
 
 
 ROWS = _row()

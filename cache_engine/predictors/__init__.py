@@ -1,4 +1,6 @@
-"""HOW a skipped value is predicted: a row of weights over the values computed last, newest first. No torch."""
+"""HOW a skipped value is predicted: a row of weights over the values computed last, newest first. No
+torch.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,19 @@ Forecast = Literal["taylor", "newton", "foca", "hermite", "chebyshev", "dmd"]
 
 
 def forecast(name: Forecast, order: int, first_difference: int = 2) -> Predictor:
-    """A predictor by its name. An order of 0 is reuse, whatever the name; foca and chebyshev have an order of their own.
+    """A predictor by its name. An order of 0 is reuse, whatever the name; foca and chebyshev have an order of
+    their own.
 
     first_difference: the earliest step at which taylor, hermite and dmd's fallback form a difference.
     """
     if order == 0:
         return Reuse()
     made: dict[str, Predictor] = {
-        "taylor": Taylor(order, first_difference), "newton": Newton(order), "foca": FoCa(),
-        "hermite": Hermite(order, first_difference), "chebyshev": Chebyshev(),
-        "dmd": DMD(Taylor(order, first_difference))}
+        "taylor": Taylor(order, first_difference),
+        "newton": Newton(order),
+        "foca": FoCa(),
+        "hermite": Hermite(order, first_difference),
+        "chebyshev": Chebyshev(),
+        "dmd": DMD(Taylor(order, first_difference)),
+    }
     return made[name]

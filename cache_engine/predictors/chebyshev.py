@@ -1,4 +1,6 @@
-"""Spectrum's forecast: a ridge fit of Chebyshev polynomials to all computed values, blended with a straight line."""
+"""Spectrum's forecast: a ridge fit of Chebyshev polynomials to all computed values, blended with a straight
+line.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from .differences import Newton, ungrammed
 
 @dataclass(frozen=True)
 class Chebyshev:
-    """Polynomials T_0..T_degree over the whole run, fitted to every computed value; ``total`` sets their domain.
+    """Polynomials T_0..T_degree over the whole run, fitted to every computed value; ``total`` sets their
+    domain.
 
-    Paper: Spectrum (arXiv 2603.01623): ``tau = 2 t / total - 1``; coefficients ``(P'P + ridge I)^-1 P'F``; the share
-    ``blend`` of the fit is mixed with a straight line through the last two values.
+    Paper: Spectrum (arXiv 2603.01623): ``tau = 2 t / total - 1``; coefficients ``(P'P + ridge I)^-1 P'F``;
+    the share ``blend`` of the fit is mixed with a straight line through the last two values.
     """
 
     degree: int = 4
@@ -22,16 +25,28 @@ class Chebyshev:
     keep: int = 200
     served = measures = False
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         basis = [self._basis(2 * at / total - 1) for at in steps]
-        normal = [[sum(row[i] * row[j] for row in basis) + self.ridge * (i == j) for j in range(self.degree + 1)]
-                  for i in range(self.degree + 1)]
-        at = solved(normal, self._basis(2 * step / total - 1))  # the matrix is symmetric: solve for the point, not the data
+        normal = [
+            [sum(row[i] * row[j] for row in basis) + self.ridge * (i == j) for j in range(self.degree + 1)]
+            for i in range(self.degree + 1)
+        ]
+        at = solved(
+            normal, self._basis(2 * step / total - 1)
+        )  # the matrix is symmetric: solve for the point, not the data
         line = Newton(1).row(steps[:2], step)
-        return tuple(self.blend * sum(a * value for a, value in zip(at, row, strict=True))
-                     + (1 - self.blend) * (line[place] if place < len(line) else 0)
-                     for place, row in enumerate(basis))
+        return tuple(
+            self.blend * sum(a * value for a, value in zip(at, row, strict=True))
+            + (1 - self.blend) * (line[place] if place < len(line) else 0)
+            for place, row in enumerate(basis)
+        )
 
     def _basis(self, tau: float) -> list[float]:
         values = [1.0, tau]
@@ -41,15 +56,17 @@ class Chebyshev:
 
 
 def solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """The solution of a small positive definite system, by elimination: its pivots are positive without any exchange."""
+    """The solution of a small positive definite system, by elimination: its pivots are positive without any
+    exchange.
+    """
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for place, pivot in enumerate(rows):
-        for row in rows[place + 1:]:
+        for row in rows[place + 1 :]:
             factor = row[place] / pivot[place]
             row[place:] = [a - factor * b for a, b in zip(row[place:], pivot[place:], strict=True)]
     found: list[float] = []
     for place in reversed(range(len(rows))):
         row = rows[place]
-        known = sum(a * b for a, b in zip(row[place + 1:-1], found, strict=True))
+        known = sum(a * b for a, b in zip(row[place + 1 : -1], found, strict=True))
         found.insert(0, (row[-1] - known) / row[place])
     return found

@@ -20,8 +20,14 @@ class Reuse:
     keep: int = 1
     served = measures = False
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         return (1.0,)
 
 
@@ -29,9 +35,10 @@ class Reuse:
 class Taylor:
     """TaylorSeer's forecast: finite differences over computed steps as derivatives of a Taylor series.
 
-    Paper: "From Reusing to Forecasting" (arXiv 2503.06923), eq. 2 and 3. Each rung is divided by its own gap, so over
-    unevenly spaced steps a second difference is not exactly a second derivative: as in the paper's own code.
-    ``first_difference`` is the earliest step at which a difference is formed: 2 there, 3 in cache-dit.
+    Paper: "From Reusing to Forecasting" (arXiv 2503.06923), eq. 2 and 3. Each rung is divided by its own gap,
+    so over unevenly spaced steps a second difference is not exactly a second derivative: as in the paper's
+    own code. ``first_difference`` is the earliest step at which a difference is formed: 2 there, 3 in
+    cache-dit.
     """
 
     order: int
@@ -42,8 +49,14 @@ class Taylor:
     def keep(self) -> int:
         return self.order + 1
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         weights = [0.0] * len(steps)
         for power, rung in enumerate(self._ladder(steps, 0)):
             factor = self._term(power, step - steps[0]) / factorial(power)
@@ -65,10 +78,12 @@ class Taylor:
 
 @dataclass(frozen=True)
 class Hermite(Taylor):
-    """HiCache's damped forecast: scaled Hermite polynomials ``sigma^n H_n(sigma k)`` stand for Taylor's ``k^n``.
+    """HiCache's damped forecast: scaled Hermite polynomials ``sigma^n H_n(sigma k)`` stand for Taylor's
+    ``k^n``.
 
-    Paper: HiCache (arXiv 2508.16984), with its scale 0.5. Evaluated k steps *ahead*, as its authors corrected later; the
-    first code took -k. Order 1 is Taylor's slope times ``2 sigma^2``: half of it at 0.5, all of it at 0.7071.
+    Paper: HiCache (arXiv 2508.16984), with its scale 0.5. Evaluated k steps *ahead*, as its authors corrected
+    later; the first code took -k. Order 1 is Taylor's slope times ``2 sigma^2``: half of it at 0.5, all of it
+    at 0.7071.
     """
 
     sigma: float = 0.5
@@ -92,34 +107,50 @@ class Newton:
     def keep(self) -> int:
         return self.order + 1
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         weights = [1.0] * len(steps)
         for place, own in enumerate(steps):
-            for other in steps[:place] + steps[place + 1:]:
+            for other in steps[:place] + steps[place + 1 :]:
                 weights[place] *= (step - other) / (own - other)
         return tuple(weights)
 
 
 @dataclass(frozen=True)
 class FoCa:
-    """Forecast then calibrate: a BDF2 prediction and a Heun correction for every skipped step, in closed form.
+    """Forecast then calibrate: a BDF2 prediction and a Heun correction for every skipped step, in closed
+    form.
 
-    Paper: FoCa (arXiv 2508.16211), eq. 6 to 8. With slopes from finite differences the literal recursion sums up to
-    ``F0 + j full + (1 - 2^-j) (local - full)``, j steps after the last computed one: ``full`` is the slope between the
-    last two computed values, ``local`` the slope to the value in use one step earlier, computed or predicted.
-    Not cache-dit's version, which leaves out the BDF2 step and does not divide its differences by their gap.
+    Paper: FoCa (arXiv 2508.16211), eq. 6 to 8. With slopes from finite differences the literal recursion sums
+    up to ``F0 + j full + (1 - 2^-j) (local - full)``, j steps after the last computed one: ``full`` is the
+    slope between the last two computed values, ``local`` the slope to the value in use one step earlier,
+    computed or predicted. Not cache-dit's version, which leaves out the BDF2 step and does not divide its
+    differences by their gap.
     """
 
     keep: int = 2
     served, measures = True, False
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         if len(steps) < 2:
             return (1.0,) if served is None else (1.0, 0.0)
         gap, ahead = steps[0] - steps[1], step - steps[0]
-        blend = 0.0 if served is None else 1 - 0.5**ahead  # nothing was served in between: local and full are one slope
+        blend = (
+            0.0 if served is None else 1 - 0.5**ahead
+        )  # nothing was served in between: local and full are one slope
         along = (ahead - blend) / gap
         weights = (1 + along + blend, -along)
         return weights if served is None else (*weights, -blend)

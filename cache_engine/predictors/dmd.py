@@ -11,20 +11,28 @@ from .differences import Taylor, ungrammed
 
 @dataclass(frozen=True)
 class DMD:
-    """The linear map that takes each computed value to the next one, raised to the (fractional) power of the gap.
+    """The linear map that takes each computed value to the next one, raised to the (fractional) power of the
+    gap.
 
-    Sources: Schmid 2010; cache-dit 1.5.3 (behaviour, not code), whose floor of four evenly spaced values, window of six and
-    cut-off at 1e-4 of the largest singular value are kept, as is its fallback: ``fallback``'s forecast below the floor.
-    The fit lies in the span of the values, so it needs their inner products alone and comes out as a row of weights.
-    Ours differs: one fit for a whole batch, where cache-dit fits each picture of it.
+    Sources: Schmid 2010; cache-dit 1.5.3 (behaviour, not code), whose floor of four evenly spaced values,
+    window of six and cut-off at 1e-4 of the largest singular value are kept, as is its fallback:
+    ``fallback``'s forecast below the floor. The fit lies in the span of the values, so it needs their inner
+    products alone and comes out as a row of weights. Ours differs: one fit for a whole batch, where cache-dit
+    fits each picture of it.
     """
 
     fallback: Taylor = field(default=Taylor(1, first_difference=3))
     keep: int = 6
     served, measures = False, True
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         even = self._evenly_spaced(steps)
         if even < 4:
             recent = self.fallback.row(steps[: self.fallback.keep], step)
@@ -40,7 +48,8 @@ class DMD:
 
 
 def modes(gram: list[tuple[float, ...]], ahead: float) -> tuple[float, ...]:
-    """Weights, newest first, of the forecast ``ahead`` spacings after the newest; reuse where there is nothing to fit.
+    """Weights, newest first, of the forecast ``ahead`` spacings after the newest; reuse where there is
+    nothing to fit.
 
     gram: inner products of the values, newest first.
     """

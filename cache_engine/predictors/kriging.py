@@ -9,30 +9,42 @@ from .chebyshev import solved
 from .differences import ungrammed
 
 POINTS = 3  # computed values that a forecast is made of
-NUGGET = 1e-5  # share of a value's own size that is taken for noise: keeps close neighbours from getting huge weights
+# share of a value's own size that is taken for noise: keeps close neighbours from getting huge weights
+NUGGET = 1e-5
 
 
 @dataclass(frozen=True)
 class Kriging:
-    """``alike``: mean inner products of the value at evenly spread times of a run, each with each; symmetric, 1 on average.
+    """``alike``: mean inner products of the value at evenly spread times of a run, each with each; symmetric,
+    1 on average.
 
-    Sources: the best linear prediction of Wiener 1949 and Kolmogorov 1941, known as (simple) kriging since Matheron 1963:
-    weights solve ``alike[known, known] w = alike[known, step]``. Between the times that were measured, ``alike`` is
-    taken to be straight. No degree, no damping: how far a trend carries is what the calibration saw.
+    Sources: the best linear prediction of Wiener 1949 and Kolmogorov 1941, known as (simple) kriging since
+    Matheron 1963: weights solve ``alike[known, known] w = alike[known, step]``. Between the times that were
+    measured, ``alike`` is taken to be straight. No degree, no damping: how far a trend carries is what the
+    calibration saw.
 
-    settle: a computed step also shows what the forecasts before it missed. This share of their sum, as the value that was
-    computed then corrects them, is added in the first skipped step after it, so that the path is not left for good: the
-    corrector step of multistep solvers (UniPC, arXiv 2302.04867, has one), without a call of its own. How much is best
-    depends on how much of an error the model mends by itself. Steps are taken to weigh alike.
+    settle: a computed step also shows what the forecasts before it missed. This share of their sum, as the
+    value that was computed then corrects them, is added in the first skipped step after it, so that the path
+    is not left for good: the corrector step of multistep solvers (UniPC, arXiv 2302.04867, has one), without
+    a call of its own. How much is best depends on how much of an error the model mends by itself. Steps are
+    taken to weigh alike.
     """
 
-    alike: tuple[tuple[float, ...], ...] = field(hash=False, repr=False)  # hashing it would cost more than a forecast
+    alike: tuple[tuple[float, ...], ...] = field(
+        hash=False, repr=False
+    )  # hashing it would cost more than a forecast
     settle: float = 0.75
     keep: int = POINTS + 2
     served = measures = False
 
-    def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-            gram: Gram = ungrammed) -> tuple[float, ...]:
+    def row(
+        self,
+        steps: tuple[int, ...],
+        step: int,
+        total: int = 0,
+        served: int | None = None,
+        gram: Gram = ungrammed,
+    ) -> tuple[float, ...]:
         weights = dict.fromkeys(steps, 0.0) | self._best(steps, step, total)
         if self.settle and step == steps[0] + 1:
             for known, weight in self._missed(steps, total).items():
@@ -41,7 +53,9 @@ class Kriging:
 
     def _missed(self, steps: tuple[int, ...], total: int) -> dict[int, float]:
         """The sum of what is now thought of the last skipped steps, less what was then."""
-        after = next((place for place in range(1, len(steps)) if steps[place - 1] - steps[place] > 1), len(steps))
+        after = next(
+            (place for place in range(1, len(steps)) if steps[place - 1] - steps[place] > 1), len(steps)
+        )
         earlier = steps[after:]
         found = dict.fromkeys(steps, 0.0)
         for skipped in range(earlier[0] + 1, steps[after - 1]) if earlier else ():
@@ -52,12 +66,18 @@ class Kriging:
 
     def _best(self, steps: tuple[int, ...], step: int, total: int) -> dict[int, float]:
         known = steps[:POINTS]
-        matrix = [[self._alike(one, other, total) * (1 + NUGGET * (one == other)) for other in known] for one in known]
+        matrix = [
+            [self._alike(one, other, total) * (1 + NUGGET * (one == other)) for other in known]
+            for one in known
+        ]
         return dict(zip(known, solved(matrix, [self._alike(one, step, total) for one in known]), strict=True))
 
     def _alike(self, one: int, other: int, total: int) -> float:
-        return sum(weight * share * self.alike[i][j]
-                   for i, weight in self._between(one, total) for j, share in self._between(other, total))
+        return sum(
+            weight * share * self.alike[i][j]
+            for i, weight in self._between(one, total)
+            for j, share in self._between(other, total)
+        )
 
     def _between(self, step: int, total: int) -> tuple[tuple[int, float], tuple[int, float]]:
         """The two measured times around a step, with their shares; past the last one, the line goes on."""

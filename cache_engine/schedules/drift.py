@@ -8,15 +8,21 @@ from typing import Literal
 from ..records import CHANGE, Decide, Decision, Probe, compared
 
 StreakRule = Literal["1.5.3", "before"]
-WARM_UP, FIRST, MASKED, SERVED = Decision("C", "warm-up"), Decision("C", "first"), Decision("C", "mask"), Decision("c", "mask")
+WARM_UP, FIRST, MASKED, SERVED = (
+    Decision("C", "warm-up"),
+    Decision("C", "first"),
+    Decision("C", "mask"),
+    Decision("c", "mask"),
+)
 MOST_IN_ALL, MOST_IN_A_ROW = Decision("C", "max in all"), Decision("C", "max in a row")
 
 
 class _Streak:
     """Cached steps in a row, as cache-dit counted them before 1.5.3.
 
-    The count went back to zero only when the limit struck, not when a step was computed for another reason, and a
-    cached step after a gap was not counted (unless it was the very first). The published tables were made with it.
+    The count went back to zero only when the limit struck, not when a step was computed for another reason,
+    and a cached step after a gap was not counted (unless it was the very first). The published tables were
+    made with it.
     """
 
     def __init__(self) -> None:
@@ -35,9 +41,9 @@ class _Streak:
 class Drift:
     """DBCache's rule: cache while the front's residual stays close to the one of the last computed step.
 
-    Source: cache-dit 1.5.3, whose tests this keeps in their order. ``warmup`` steps (every ``interval``-th of them)
-    are computed; then the mask, the limits on cached steps, and last the change against ``threshold`` decide.
-    Limits of -1 do not limit. A mask of policy "static" decides alone.
+    Source: cache-dit 1.5.3, whose tests this keeps in their order. ``warmup`` steps (every ``interval``-th of
+    them) are computed; then the mask, the limits on cached steps, and last the change against ``threshold``
+    decide. Limits of -1 do not limit. A mask of policy "static" decides alone.
     """
 
     warmup: int
@@ -50,7 +56,13 @@ class Drift:
     streak_rule: StreakRule = "1.5.3"
 
     def begin(self) -> Decide:
-        mask, static, threshold, max_cached, max_in_a_row = self.mask, self.static, self.threshold, self.max_cached, self.max_in_a_row
+        mask, static, threshold, max_cached, max_in_a_row = (
+            self.mask,
+            self.static,
+            self.threshold,
+            self.max_cached,
+            self.max_in_a_row,
+        )
         leading_ones = len(mask) - len(mask.lstrip("1"))
         warmup = range(0, min(self.warmup, leading_ones) if mask else self.warmup, self.interval)
         always, never = Decision("c", "threshold 1", threshold), Decision("C", "threshold 0", threshold)
@@ -92,10 +104,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class Accumulated:
-    """TeaCache's rule: cache while the rescaled changes since the last computed step add up to less than ``threshold``.
+    """TeaCache's rule: cache while the rescaled changes since the last computed step add up to less than
+    ``threshold``.
 
-    Paper: TeaCache (arXiv 2411.19108). The change is taken from step to step, cached ones included, and rescaled by
-    ``polynomial`` (highest power first). The first step and the last one are computed.
+    Paper: TeaCache (arXiv 2411.19108). The change is taken from step to step, cached ones included, and
+    rescaled by ``polynomial`` (highest power first). The first step and the last one are computed.
     """
 
     threshold: float

@@ -64,7 +64,8 @@ class Mask:
 
 @dataclass(frozen=True)
 class Widening:
-    """The first ``first`` steps, then gaps of ``window`` steps that widen by ``growth`` after each computed step.
+    """The first ``first`` steps, then gaps of ``window`` steps that widen by ``growth`` after each computed
+    step.
 
     Paper: Spectrum (arXiv 2603.01623). A gap is the whole part of the window.
     """
@@ -91,12 +92,14 @@ class Widening:
 
 @dataclass(frozen=True)
 class Magnitude:
-    """MagCache's rule: cache while the residual's size, as it is known to develop, stays close to what is remembered.
+    """MagCache's rule: cache while the residual's size, as it is known to develop, stays close to what is
+    remembered.
 
-    Paper: MagCache (arXiv 2506.09045). ``ratios``: size of each step's residual over that of the step before, for a run of
-    as many steps; other runs take the nearest entry. Their product since the last computed step says how far off the
-    remembered residual is; these errors may add up to ``threshold``, over ``longest`` steps. ``start``: share of the run
-    that is computed first. ``landmark``: the entry whose steps are computed whatever the error, -1 for none.
+    Paper: MagCache (arXiv 2506.09045). ``ratios``: size of each step's residual over that of the step before,
+    for a run of as many steps; other runs take the nearest entry. Their product since the last computed step
+    says how far off the remembered residual is; these errors may add up to ``threshold``, over ``longest``
+    steps. ``start``: share of the run that is computed first. ``landmark``: the entry whose steps are
+    computed whatever the error, -1 for none.
     """
 
     ratios: tuple[float, ...]

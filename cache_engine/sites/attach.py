@@ -15,7 +15,19 @@ from typing import Any
 import torch
 
 from ..model import coefficients_of, model_facts, sections_of
-from ..records import Cancelled, Columns, Costs, EngineError, ModelFacts, Modules, Plan, Site, Stack, StepTrace, Tokens
+from ..records import (
+    Cancelled,
+    Columns,
+    Costs,
+    EngineError,
+    ModelFacts,
+    Modules,
+    Plan,
+    Site,
+    Stack,
+    StepTrace,
+    Tokens,
+)
 from ..session import Session
 from .clock import Clock
 from .columns import ColumnSite
@@ -29,25 +41,36 @@ Inner = ModuleSite | TokenSite | ColumnSite
 
 
 @contextmanager
-def attached(target: Any, method: Any, *, steps: int | None = None, streams: tuple[str, ...] | None = None,
-             costs: Costs | None = None, stop: threading.Event | None = None,
-             on_call: Callable[[StepTrace], None] | None = None, clock: Clock | None = None,
-             plan: Callable[[ModelFacts], Plan] | None = None) -> Iterator[Session]:
+def attached(
+    target: Any,
+    method: Any,
+    *,
+    steps: int | None = None,
+    streams: tuple[str, ...] | None = None,
+    costs: Costs | None = None,
+    stop: threading.Event | None = None,
+    on_call: Callable[[StepTrace], None] | None = None,
+    clock: Clock | None = None,
+    plan: Callable[[ModelFacts], Plan] | None = None,
+) -> Iterator[Session]:
     """Run ``target`` (a diffusers pipeline, or a bare transformer) under ``method``.
 
-    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. For a bare transformer give
-    ``steps`` and ``streams`` and call ``session.begin()`` before each run.
+    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. For a bare transformer
+    give ``steps`` and ``streams`` and call ``session.begin()`` before each run.
 
-    costs: (mode, step) -> TFLOPs of one call, for the trace.  stop: looked at in every call; Cancelled is raised.
-    on_call: told of every call as it ends.  clock: is given the loop's begin and end.  plan: in place of ``method.plan``.
-    Raises EngineError for a model that is not known, attached already, or used in a way that cannot be cached.
+    costs: (mode, step) -> TFLOPs of one call, for the trace.  stop: looked at in every call; Cancelled is
+    raised. on_call: told of every call as it ends.  clock: is given the loop's begin and end.  plan: in place
+    of ``method.plan``. Raises EngineError for a model that is not known, attached already, or used in a way
+    that cannot be cached.
     """
     scheduler = getattr(target, "scheduler", None) if hasattr(target, "transformer") else None
     transformer = target.transformer if hasattr(target, "transformer") else target
     sections = sections_of(transformer)
     for item in (transformer, scheduler):  # a shared scheduler would tell both runs of either's steps
         if "_cachelens" in getattr(item, "__dict__", ()):
-            raise EngineError(f"this {type(item).__name__} already runs under a method; leave that `with` first.")
+            raise EngineError(
+                f"this {type(item).__name__} already runs under a method; leave that `with` first."
+            )
     if scheduler is None and steps is None:
         raise EngineError("steps: a bare transformer does not tell how many steps a run has; pass steps=.")
     blocks = numbered(transformer, sections)
@@ -56,13 +79,19 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
     lengths = tuple(sum(block.section is section for block in blocks) for section in sections)
     known = coefficients_of(type(transformer).__name__, transformer.config)
     session = Session(
-        lambda total: make_plan(model_facts(sections, lengths, total, streams or ("cond",), known)), len(blocks),
-        total=steps or 0, streams=streams or (None if scheduler is not None else ("cond",)),
-        stepped=scheduler is not None, costs=costs)
+        lambda total: make_plan(model_facts(sections, lengths, total, streams or ("cond",), known)),
+        len(blocks),
+        total=steps or 0,
+        streams=streams or (None if scheduler is not None else ("cond",)),
+        stepped=scheduler is not None,
+        costs=costs,
+    )
     site = StackSite(session, blocks)
     placed: list[Inner] = []
     traced = any(compiled(block.module) is not None for block in blocks)
-    clock = clock or Clock(getattr(target, "_execution_device", None) or device_of(transformer))  # offloaded parts start elsewhere
+    clock = clock or Clock(
+        getattr(target, "_execution_device", None) or device_of(transformer)
+    )  # offloaded parts start elsewhere
     loop = Loop(target, session, clock, stop) if scheduler is not None else None
 
     names = list(signature(transformer.forward).parameters)
@@ -114,9 +143,12 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
             replaced(exits, module, "forward", replacement)
             if compiled(module) is not None:
                 replaced(exits, module, "_compiled_call_impl", None)
-        # hooks, not a forward: a pipeline that offloads puts the transformer's own forward back at the end of every run
-        for hook in (transformer.register_forward_pre_hook(begins, with_kwargs=True),
-                     transformer.register_forward_hook(ends, with_kwargs=True, always_call=True)):
+        # hooks, not a forward: a pipeline that offloads puts the transformer's own forward back at the end of
+        # every run
+        for hook in (
+            transformer.register_forward_pre_hook(begins, with_kwargs=True),
+            transformer.register_forward_hook(ends, with_kwargs=True, always_call=True),
+        ):
             exits.callback(hook.remove)
         if loop is not None:
             replaced(exits, loop.scheduler, "_cachelens", True)
@@ -127,10 +159,14 @@ def attached(target: Any, method: Any, *, steps: int | None = None, streams: tup
 
 
 def inside(at: StackSite, site: Site, traced: bool) -> Inner:
-    """What acts inside the blocks for this site of a plan. ``traced``: they are compiled, and what ran once is what runs."""
+    """What acts inside the blocks for this site of a plan. ``traced``: they are compiled, and what ran once
+    is what runs.
+    """
     if traced and not isinstance(site, Modules):
-        raise EngineError("the blocks are compiled, so no part of one can be run alone; use the model without "
-                          "compile_repeated_blocks(), or a method that skips whole blocks.")
+        raise EngineError(
+            "the blocks are compiled, so no part of one can be run alone; use the model without "
+            "compile_repeated_blocks(), or a method that skips whole blocks."
+        )
     if isinstance(site, Tokens):
         return TokenSite(at, site)
     if isinstance(site, Columns):

@@ -1,7 +1,9 @@
-"""The attention of one module, looked at or replaced where it happens: on its queries, keys and values as they meet.
+"""The attention of one module, looked at or replaced where it happens: on its queries, keys and values as
+they meet.
 
-A block's attention module projects, normalises and rotates in its own way; torch's scaled_dot_product_attention is where
-all of them come together, so it is met there, in this thread and for as long as the module runs. No class is touched.
+A block's attention module projects, normalises and rotates in its own way; torch's
+scaled_dot_product_attention is where all of them come together, so it is met there, in this thread and for as
+long as the module runs. No class is touched.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ ROWS = 256  # queries whose attention is looked at together, so that no whole ma
 
 
 class Meeting(NamedTuple):
-    """Queries, keys and values, (batch, heads, tokens, channels); a mask, (batch, 1, 1, keys) or None; and the scale."""
+    """Queries, keys and values, (batch, heads, tokens, channels); a mask, (batch, 1, 1, keys) or None; and
+    the scale.
+    """
 
     query: Tensor
     key: Tensor
@@ -33,18 +37,23 @@ class Meeting(NamedTuple):
         """(batch, heads, rows, keys) in float32: how the attention of these queries is shared out."""
         met = torch.matmul(self.query[:, :, rows], self.key.transpose(-1, -2)).float() * self.scale
         if self.mask is not None:
-            met = met.masked_fill(~self.mask, -torch.inf) if self.mask.dtype == torch.bool else met + self.mask
+            met = (
+                met.masked_fill(~self.mask, -torch.inf) if self.mask.dtype == torch.bool else met + self.mask
+            )
         return F.softmax(met, dim=-1)
 
     def received(self) -> Tensor:
         """(batch, tokens): the share of all queries' and heads' attention that each token gets."""
         queries, heads = self.query.shape[2], self.query.shape[1]
-        parts = [self.weights(slice(start, start + ROWS)).sum(dim=(1, 2)) for start in range(0, queries, ROWS)]
+        parts = [
+            self.weights(slice(start, start + ROWS)).sum(dim=(1, 2)) for start in range(0, queries, ROWS)
+        ]
         return torch.stack(parts).sum(dim=0) / (queries * heads)
 
 
 class Met(TorchFunctionMode):
-    """While it is entered, ``attend(meeting, original)`` stands for scaled_dot_product_attention. ``met``: it was called.
+    """While it is entered, ``attend(meeting, original)`` stands for scaled_dot_product_attention. ``met``: it
+    was called.
 
     Raises EngineError where it is called again: an IP-Adapter adds an attention of its own to every block.
     """
@@ -53,29 +62,45 @@ class Met(TorchFunctionMode):
         super().__init__()
         self.attend, self.met = attend, False
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func is not F.scaled_dot_product_attention:
             return func(*args, **kwargs)
         given: dict[str, Any] = dict(zip(NAMES, args)) | dict(kwargs)
         query, key, value, mask = given["query"], given["key"], given["value"], given.get("attn_mask")
         if self.met:
-            raise EngineError("the attention of a block is done twice, by an IP-Adapter perhaps, so it cannot be looked into; run "
-                              "without it.")
+            raise EngineError(
+                "the attention of a block is done twice, by an IP-Adapter perhaps, so it cannot be looked "
+                "into; run "
+                "without it."
+            )
         if given.get("is_causal") or given.get("enable_gqa") or (mask is not None and mask.shape[-2] != 1):
-            raise EngineError("this model's attention differs from query to query, so it cannot be looked into; choose a method "
-                              "that skips whole blocks, such as dbcache.")
+            raise EngineError(
+                "this model's attention differs from query to query, so it cannot be looked into; choose a "
+                "method "
+                "that skips whole blocks, such as dbcache."
+            )
         scale = given.get("scale") or query.shape[-1] ** -0.5
         self.met = True
         return self.attend(Meeting(query, key, value, mask, scale), lambda: func(*args, **kwargs))
 
 
-def met(module: Callable[..., Any], attend: Callable[[Meeting, Callable[[], Tensor]], Tensor], *args: Any,
-        **kwargs: Any) -> Any:
-    """Run an attention module with ``attend`` in its midst. Raises EngineError where it does not come to that."""
+def met(
+    module: Callable[..., Any],
+    attend: Callable[[Meeting, Callable[[], Tensor]], Tensor],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Run an attention module with ``attend`` in its midst. Raises EngineError where it does not come to
+    that.
+    """
     with Met(attend) as watch:
         result = module(*args, **kwargs)
     if not watch.met:
-        raise EngineError("the attention runs on another backend than torch's own, so it cannot be looked into; use "
-                          "set_attention_backend('native').")
+        raise EngineError(
+            "the attention runs on another backend than torch's own, so it cannot be looked into; use "
+            "set_attention_backend('native')."
+        )
     return result

@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MOST_CANDIDATES = 1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
+MOST_CANDIDATES = (
+    1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
+)
 EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at first may grow
 
 
 class Candidates:
-    """Which positions are kept. During the first call, rows of tokens spread over the picture, whole; then the draw among them.
+    """Which positions are kept. During the first call, rows of tokens spread over the picture, whole; then
+    the draw among them.
 
     A channel's share is half even and half its part of mean|residual|, averaged over the blocks.
     """
@@ -25,7 +28,9 @@ class Candidates:
             host = torch.Generator().manual_seed(0)  # apart from the generators that draw pictures
             count = min(tokens, MOST_CANDIDATES)
             spread = (torch.arange(count) + torch.rand(count, generator=host)) * tokens / count
-            self.tokens = spread.long().clamp_(max=tokens - 1)[torch.randperm(count, generator=host)].to(image.device)
+            self.tokens = (
+                spread.long().clamp_(max=tokens - 1)[torch.randperm(count, generator=host)].to(image.device)
+            )
             self.rows = image.new_empty(1 + blocks, count, self.channels)
 
     def take(self, place: int, image: Tensor, into: Tensor) -> None:
@@ -41,9 +46,13 @@ class Candidates:
         return signal.flatten() if self.whole else torch.index_select(signal.reshape(-1), 0, self.positions)
 
     def close(self, into: Tensor) -> None:
-        """The first call is over: draw, and keep its own values too. Systematic, so that every channel gets its due."""
+        """The first call is over: draw, and keep its own values too. Systematic, so that every channel gets
+        its due.
+        """
         sizes = (self.rows[1:] - self.rows[0]).float().abs().mean(dim=1)
-        profile = (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)).mean(dim=0)
+        profile = (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)).mean(
+            dim=0
+        )
         share = EVEN_SHARE / self.channels + (1 - EVEN_SHARE) * profile / profile.sum()
         ticks = (torch.arange(self.most, device=into.device) + 0.5) / self.most
         channel = torch.searchsorted(share.cumsum(0), ticks).clamp_(max=self.channels - 1)

@@ -1,4 +1,6 @@
-"""One clock for host and device: marks that cost no synchronisation, and the denoise loop between two that do."""
+"""One clock for host and device: marks that cost no synchronisation, and the denoise loop between two that
+do.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Clock:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.live = device.type == "cpu"  # a value can be fetched, and a time read, without waiting for the device
+        self.live = (
+            device.type == "cpu"
+        )  # a value can be fetched, and a time read, without waiting for the device
         self.loop_begins: float | None = None
         self.loop_ends: float | None = None
 

@@ -1,4 +1,6 @@
-"""The denoise loop as a pipeline's scheduler tells of it: when a run begins, how many steps it has, when each is over."""
+"""The denoise loop as a pipeline's scheduler tells of it: when a run begins, how many steps it has, when
+each is over.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,18 @@ def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
 
 
 class Loop:
-    """A run is due when ``set_timesteps`` returns, and begins with the next call of the model: only then is it known where in the
-    timesteps the pipeline starts. A step ends when ``step`` returns."""
+    """A run is due when ``set_timesteps`` returns, and begins with the next call of the model: only then is
+    it known where in the timesteps the pipeline starts. A step ends when ``step`` returns.
+    """
 
     def __init__(self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None) -> None:
-        self.pipe, self.scheduler, self.session, self.clock, self.stop = pipe, pipe.scheduler, session, clock, stop
+        self.pipe, self.scheduler, self.session, self.clock, self.stop = (
+            pipe,
+            pipe.scheduler,
+            session,
+            clock,
+            stop,
+        )
         self.due = False
         self.finite: list[tuple[int, torch.Tensor]] = []
 
@@ -50,7 +59,9 @@ class Loop:
             self.due = False
             self.finite.clear()
             steps = len(self.scheduler.timesteps) - (getattr(self.scheduler, "begin_index", None) or 0)
-            self.session.begin(min(steps, getattr(self.pipe, "_num_timesteps", steps)))  # not every pipeline tells its scheduler
+            self.session.begin(
+                min(steps, getattr(self.pipe, "_num_timesteps", steps))
+            )  # not every pipeline tells its scheduler
 
     def step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         session, clock = self.session, self.clock
@@ -66,24 +77,39 @@ class Loop:
             broken = next((step for step, fine in self.finite if not clock.fetch(fine)), None)
             self.finite.clear()
             if broken is not None:
-                raise EngineError(f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
-                                  "instead of float16, or another model file.")
+                raise EngineError(
+                    f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
+                    "instead of float16, or another model file."
+                )
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
         return result
 
     def check_start(self) -> None:
-        """After the first step. Raises EngineError where the pipeline has skipped timesteps and told nobody."""
+        """After the first step. Raises EngineError where the pipeline has skipped timesteps and told
+        nobody.
+        """
         times, found = self.scheduler.timesteps, (getattr(self.scheduler, "step_index", None) or 0) - 1
         first = getattr(self.scheduler, "begin_index", None) or 0
-        if first + self.session.total == len(times) and first < found < len(times) and bool(times[first] != times[found]):
-            raise EngineError(f"steps: the run begins at step {found} of {len(times)}, which this pipeline told neither its scheduler "
-                              "(set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a strength of 1.")
+        if (
+            first + self.session.total == len(times)
+            and first < found < len(times)
+            and bool(times[first] != times[found])
+        ):
+            raise EngineError(
+                f"steps: the run begins at step {found} of {len(times)}, which this pipeline told neither "
+                f"its scheduler "
+                "(set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a strength of 1."
+            )
 
     def close(self) -> None:
-        """A run is over, as far as anybody says. Raises EngineError where it was shorter than its timesteps, and its scheduler
-        does not know at which of them it is, so that ``check_start`` could not see it."""
+        """A run is over, as far as anybody says. Raises EngineError where it was shorter than its timesteps,
+        and its scheduler does not know at which of them it is, so that ``check_start`` could not see it.
+        """
         session = self.session
         if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):
-            raise EngineError(f"steps: the run had {session.step} steps and was decided as the first of {session.total}; use a "
-                              "scheduler that knows its step_index, or a pipeline that sets _num_timesteps.")
+            raise EngineError(
+                f"steps: the run had {session.step} steps and was decided as the first of {session.total}; "
+                f"use a "
+                "scheduler that knows its step_index, or a pipeline that sets _num_timesteps."
+            )

@@ -35,7 +35,9 @@ class Reference:
 
 
 class History:
-    """The newest computed values of one place and, for predictors that want it, the last one that was handed out."""
+    """The newest computed values of one place and, for predictors that want it, the last one that was handed
+    out.
+    """
 
     def __init__(self) -> None:
         self.computed: list[Computed] = []
@@ -52,8 +54,10 @@ class History:
     def predict(self, predictor: Predictor, step: int, total: int) -> tuple[Tensor, ...]:
         """The values at ``step``: a weighted sum of what is remembered, in the model's dtype."""
         remembered = [*self.computed, self.before] if self.before is not None else self.computed
-        values = tuple(combine(self._row(predictor, step, total, place), [found.values[place] for found in remembered])
-                       for place in range(len(self.computed[0].values)))
+        values = tuple(
+            combine(self._row(predictor, step, total, place), [found.values[place] for found in remembered])
+            for place in range(len(self.computed[0].values))
+        )
         if predictor.served:
             self.handed = Computed(step, values)
         return values
@@ -106,25 +110,36 @@ class Memory:
 
 
 @lru_cache(maxsize=1024)
-def row(predictor: Predictor, steps: tuple[int, ...], step: int, total: int, served: int | None) -> tuple[float, ...]:
+def row(
+    predictor: Predictor, steps: tuple[int, ...], step: int, total: int, served: int | None
+) -> tuple[float, ...]:
     """A row that follows from step numbers alone: every module of every block asks for the same one."""
     return predictor.row(steps, step, total, served, ungrammed)
 
 
 def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:
-    """Of each with each, added up in float64: the smallest directions have to survive. One device synchronisation."""
-    flat = [(value.cpu() if value.device.type == "mps" else value).float().flatten() for value in values]  # no float64 there
-    products = torch.stack([(one * other).sum(dtype=torch.float64) for place, one in enumerate(flat) for other in flat[place:]])
+    """Of each with each, added up in float64: the smallest directions have to survive. One device
+    synchronisation.
+    """
+    flat = [
+        (value.cpu() if value.device.type == "mps" else value).float().flatten() for value in values
+    ]  # no float64 there
+    products = torch.stack(
+        [(one * other).sum(dtype=torch.float64) for place, one in enumerate(flat) for other in flat[place:]]
+    )
     found = iter(products.tolist())
     upper = {(i, j): next(found) for i in range(len(flat)) for j in range(i, len(flat))}
     return tuple(tuple(upper[min(i, j), max(i, j)] for j in range(len(flat))) for i in range(len(flat)))
 
 
 def combine(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:
-    """Sum of weight times value, in the values' dtype. A single weight of one hands the value out as it is, bit for bit.
+    """Sum of weight times value, in the values' dtype. A single weight of one hands the value out as it is,
+    bit for bit.
 
-    Summed in float32: weights far from the anchors are large and of both signs (10 steps ahead of neighbours: 11 and
-    -10), and in bfloat16 each product would bring its own rounding of 1/256, which is more than the forecast gains.
+    Summed in float32: weights far from the anchors are large and of both signs (10 steps ahead of neighbours:
+    11 and
+    -10), and in bfloat16 each product would bring its own rounding of 1/256, which is more than the forecast
+    gains.
     """
     if all(weight == 0 for weight in weights[1:]):
         return values[0] if weights[0] == 1 else values[0] * weights[0]

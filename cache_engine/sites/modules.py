@@ -1,7 +1,9 @@
-"""The module site: blocks run as they are, with the outputs of their attention and feed-forward remembered or served.
+"""The module site: blocks run as they are, with the outputs of their attention and feed-forward remembered or
+served.
 
-The gates, shifts and scales around a served output are this step's own, because the block's forward computes them. In
-single blocks the attention and the feed-forward meet in one projection: its output is served, what feeds it is muted.
+The gates, shifts and scales around a served output are this step's own, because the block's forward computes
+them. In single blocks the attention and the feed-forward meet in one projection: its output is served, what
+feeds it is muted.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from .stack import Block, StackSite
 
 
 class ModuleSite:
-    """Stands in the way of the modules that ``Section.outputs`` and ``Section.muted`` name. ``at``: the call at hand."""
+    """Stands in the way of the modules that ``Section.outputs`` and ``Section.muted`` name. ``at``: the call
+    at hand.
+    """
 
     def __init__(self, at: StackSite, *, before_projection: bool) -> None:
         self.at, self.before_projection = at, before_projection
@@ -34,9 +38,14 @@ class ModuleSite:
                 module = block.module.get_submodule(name)
                 projections = block.section.projections.get(name, ()) if self.before_projection else ()
                 if projections:
-                    yield from self.projected(block, name, module, [module.get_submodule(part) for part in projections])
+                    yield from self.projected(
+                        block, name, module, [module.get_submodule(part) for part in projections]
+                    )
                 else:
-                    yield module, wraps(module.forward)(partial(self.output, (block.index, name), module.forward))
+                    yield (
+                        module,
+                        wraps(module.forward)(partial(self.output, (block.index, name), module.forward)),
+                    )
 
     def output(self, place: tuple[int, str], original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Serve what the module would return, or run it and remember that."""
@@ -48,12 +57,16 @@ class ModuleSite:
             values = list(history.predict(self.at.plan.predictor, call.step, call.total))
             return tuple(values) if len(values) > 1 else values[0]
         result = original(*args, **kwargs)
-        history.remember(call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor)
+        history.remember(
+            call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor
+        )
         return result
 
-    def projected(self, block: Block, name: str, module: nn.Module,
-                  projections: list[nn.Module]) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """As ``output``, but what enters the module's last projections is remembered, and they run in every step.
+    def projected(
+        self, block: Block, name: str, module: nn.Module, projections: list[nn.Module]
+    ) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
+        """As ``output``, but what enters the module's last projections is remembered, and they run in every
+        step.
 
         Results beyond them, such as an IP-Adapter's, are remembered as they are.
         """
@@ -72,9 +85,12 @@ class ModuleSite:
             call, history = here
             if self.at.serving:
                 values = history.predict(self.at.plan.predictor, call.step, call.total)
-                return (*(part(value) for part, value in zip(projections, values)), *values[len(projections):])
+                return (
+                    *(part(value) for part, value in zip(projections, values)),
+                    *values[len(projections) :],
+                )
             result = original(*args, **kwargs)
-            values = (*(entered.pop(place) for place in range(len(originals))), *result[len(originals):])
+            values = (*(entered.pop(place) for place in range(len(originals))), *result[len(originals) :])
             history.remember(call.step, values, self.at.plan.predictor)
             return result
 
@@ -92,4 +108,6 @@ class ModuleSite:
     def here(self, place: tuple[int, str]) -> tuple[Call, History] | None:
         """The call and what is remembered at a place, in a call that serves or remembers modules."""
         at = self.at
-        return (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Modules) else None
+        return (
+            (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Modules) else None
+        )

@@ -1,7 +1,9 @@
-"""The recorder: looks at every block of a baseline run and keeps a sample of the image stream. It changes nothing.
+"""The recorder: looks at every block of a baseline run and keeps a sample of the image stream. It changes
+nothing.
 
-On a CUDA device everything stays in the device's queue: no synchronisation until ``fetched``, after the loop. A call costs one
-gather of a few thousand values a block, and one subtraction and one norm of the image stream (four passes over it).
+On a CUDA device everything stays in the device's queue: no synchronisation until ``fetched``, after the loop.
+A call costs one gather of a few thousand values a block, and one subtraction and one norm of the image stream
+(four passes over it).
 """
 
 from __future__ import annotations
@@ -27,10 +29,10 @@ from .stack import Block, image_of, numbered
 class Recording(NamedTuple):
     """What ``fetched`` gives, as numpy arrays of float32; calls c in their order, blocks k, positions n.
 
-    values (c, 1 + k, n): before the first block, then after each.  modulated (c, n) or (c, 0).  weights (n,), sum 1 or nearly.
-    last (outputs, channels): the last layer's weights, and modulation (c, channels): what its norm multiplies by; (0,) both, unless
-    that layer is known and every position was kept.
-    mean_abs (c, k) of the residuals, exact.  first_change (c,): exact change of the first block's residual from the stream's
+    values (c, 1 + k, n): before the first block, then after each.  modulated (c, n) or (c, 0).  weights (n,),
+    sum 1 or nearly. last (outputs, channels): the last layer's weights, and modulation (c, channels): what
+    its norm multiplies by; (0,) both, unless that layer is known and every position was kept. mean_abs (c, k)
+    of the residuals, exact.  first_change (c,): exact change of the first block's residual from the stream's
     last call, NaN at its first.  seconds (c, 1 + k): of the call as a whole, then of each block.
     """
 
@@ -47,10 +49,19 @@ class Recording(NamedTuple):
 
 
 class Recorder:
-    """Keeps ``most`` positions of every tensor. ``most`` is asked for once the size of the image stream is known."""
+    """Keeps ``most`` positions of every tensor. ``most`` is asked for once the size of the image stream is
+    known.
+    """
 
-    def __init__(self, session: Session, clock: Clock, blocks: list[Block], most: Callable[[int], int], last: Last | None,
-                 names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        clock: Clock,
+        blocks: list[Block],
+        most: Callable[[int], int],
+        last: Last | None,
+        names: tuple[str, ...],
+    ) -> None:
         self.session, self.clock, self.blocks, self.most, self.last = session, clock, blocks, most, last
         self.names = names
         self.calls: list[Call] = []
@@ -62,9 +73,13 @@ class Recorder:
         self.marks: list[list[Any]] = []
         self.asked: list[dict[str, Any]] = []
         self.answers: list[Tensor] = []
-        self.passed: list[list[Tensor]] = []  # by call: what blocks were handed and handed on, whole, while everything is kept
+        self.passed: list[
+            list[Tensor]
+        ] = []  # by call: what blocks were handed and handed on, whole, while everything is kept
         self.candidates: Candidates | None = None
-        self.before: dict[str, tuple[Tensor, Tensor]] = {}  # by stream: the first block's last residual, and its mean
+        self.before: dict[
+            str, tuple[Tensor, Tensor]
+        ] = {}  # by stream: the first block's last residual, and its mean
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
         image = block.inputs(args, kwargs)[block.section.takes[0]]
@@ -75,7 +90,9 @@ class Recorder:
         self.marks[-1] += [begin, self.clock.mark()]
         outputs = block.outputs(result)
         self.passes(block, outputs)
-        self.look(block.index + 1, image_of(outputs[block.section.takes[0]], self.entry.shape[1], block.section))
+        self.look(
+            block.index + 1, image_of(outputs[block.section.takes[0]], self.entry.shape[1], block.section)
+        )
         return result
 
     def passes(self, block: Block, values: dict[str, Tensor]) -> None:
@@ -100,7 +117,9 @@ class Recorder:
         self.passes(block, block.inputs(args, kwargs))
         if block.section.modulated is not None:
             self.modulated.append(block.section.modulated(block.module, block.arguments(args, kwargs)))
-            if not self.candidates.open:  # in the first call the positions are not drawn yet: the tensor itself waits
+            if (
+                not self.candidates.open
+            ):  # in the first call the positions are not drawn yet: the tensor itself waits
                 self.modulated[-1] = self.candidates.of(self.modulated[-1])
 
     @torch.no_grad()
@@ -134,10 +153,15 @@ class Recorder:
             self.answers.append(result[0])
 
     def heard(self) -> Heard | None:
-        """What echoes are found from. None where not everything was kept, or calls are not of one sample in tokens."""
+        """What echoes are found from. None where not everything was kept, or calls are not of one sample in
+        tokens.
+        """
         lengths = {one.shape for call in self.passed for one in call}
-        if len(lengths) != 1 or len(self.modulations) != len(self.calls) or any(
-                one.ndim != 3 or len(one) != 1 for one in self.answers):
+        if (
+            len(lengths) != 1
+            or len(self.modulations) != len(self.calls)
+            or any(one.ndim != 3 or len(one) != 1 for one in self.answers)
+        ):
             return None
         return Heard(self.asked, self.answers, [torch.stack(call) for call in self.passed])
 
@@ -145,7 +169,11 @@ class Recorder:
         """The exact change from the step before, for ``survey.sampling_error``."""
         stream = self.calls[-1].stream
         then = self.before.get(stream)
-        moved = torch.linalg.vector_norm(residual - then[0], 1, dtype=torch.float32) / residual.numel() if then else mean * torch.nan
+        moved = (
+            torch.linalg.vector_norm(residual - then[0], 1, dtype=torch.float32) / residual.numel()
+            if then
+            else mean * torch.nan
+        )
         self.changes.append(moved / (then[1] if then else mean))
         self.before[stream] = residual, mean
 
@@ -158,16 +186,33 @@ class Recorder:
         if self.candidates.whole:
             means = (values[:, 1:] - values[:, :1]).abs().mean(dim=2)
         last = modulation = values.new_empty(0)
-        if self.last is not None and self.candidates.whole and self.last.weight.shape[1] == self.candidates.channels:
+        if (
+            self.last is not None
+            and self.candidates.whole
+            and self.last.weight.shape[1] == self.candidates.channels
+        ):
             found = torch.cat(self.modulations).float().cpu()
             if len(found) == len(values):  # one sample a call
                 last, modulation = self.last.weight.detach().float().cpu(), found
-        modulated = torch.stack(self.modulated).float().cpu() if self.modulated else values.new_empty(len(values), 0)
+        modulated = (
+            torch.stack(self.modulated).float().cpu() if self.modulated else values.new_empty(len(values), 0)
+        )
         changes = torch.stack(self.changes).cpu() if self.changes else self.whole_changes(values)
-        seconds = torch.tensor([[call.seconds(), *self.between(marks)] for call, marks in zip(self.calls, self.marks)])
-        return Recording(tuple(call.step for call in self.calls), tuple(call.stream for call in self.calls), values.numpy(),
-                         modulated.numpy(), weights.numpy(), last.numpy(), modulation.numpy(), means.numpy(), changes.numpy(),
-                         seconds.numpy())
+        seconds = torch.tensor(
+            [[call.seconds(), *self.between(marks)] for call, marks in zip(self.calls, self.marks)]
+        )
+        return Recording(
+            tuple(call.step for call in self.calls),
+            tuple(call.stream for call in self.calls),
+            values.numpy(),
+            modulated.numpy(),
+            weights.numpy(),
+            last.numpy(),
+            modulation.numpy(),
+            means.numpy(),
+            changes.numpy(),
+            seconds.numpy(),
+        )
 
     def between(self, marks: list[Any]) -> list[float]:
         return [self.clock.between(begin, end) for begin, end in zip(marks[::2], marks[1::2])]
@@ -179,13 +224,19 @@ class Recorder:
         for call, value in zip(self.calls, values):
             now = value[1] - value[0]
             then = before.get(call.stream)
-            found.append((now - then).abs().mean() / then.abs().mean() if then is not None else now.new_tensor(torch.nan))
+            found.append(
+                (now - then).abs().mean() / then.abs().mean()
+                if then is not None
+                else now.new_tensor(torch.nan)
+            )
             before[call.stream] = now
         return torch.stack(found)
 
 
 @contextmanager
-def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[int], int]) -> Iterator[Recorder]:
+def recorded(
+    transformer: Any, session: Session, clock: Clock, most: Callable[[int], int]
+) -> Iterator[Recorder]:
     """Look at ``transformer``'s blocks for as long as the ``with`` lasts; enter it within ``attached``.
 
     most: elements of the image stream -> how many are kept.
@@ -196,7 +247,12 @@ def recorded(transformer: Any, session: Session, clock: Clock, most: Callable[[i
     with ExitStack() as exits:
         exits.callback(transformer.register_forward_hook(recorder.call, with_kwargs=True).remove)
         if last is not None:
-            replaced(exits, transformer.norm_out.linear, "forward", wraps(last.modulation)(partial(recorder.modulate)))
+            replaced(
+                exits,
+                transformer.norm_out.linear,
+                "forward",
+                wraps(last.modulation)(partial(recorder.modulate)),
+            )
         for block in blocks:
             replaced(exits, block.module, "forward", wraps(block.forward)(partial(recorder.block, block)))
         yield recorder
@@ -210,7 +266,9 @@ class Last(NamedTuple):
 
 
 def last_of(transformer: Any) -> Last | None:
-    """The last layer, where it is of the kind that FLUX.1 has: diffusers' AdaLayerNormContinuous, then one matrix."""
+    """The last layer, where it is of the kind that FLUX.1 has: diffusers' AdaLayerNormContinuous, then one
+    matrix.
+    """
     norm: Any = getattr(transformer, "norm_out", None)
     matrix = getattr(transformer, "proj_out", None)
     if type(norm).__name__ != "AdaLayerNormContinuous" or not isinstance(matrix, nn.Linear):

@@ -1,4 +1,6 @@
-"""Ways of using a model in which skipped blocks would break it or mislead: refused by name, with the reason."""
+"""Ways of using a model in which skipped blocks would break it or mislead: refused by name, with the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +18,39 @@ KEPT_KEYS = ("kv_cache", "kv_caches")
 def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
     """Raises EngineError for a model whose blocks cannot be skipped one by one."""
     if getattr(transformer, "_compiled_call_impl", None) is not None:
-        raise EngineError("the transformer is compiled as a whole, so its blocks cannot be reached; compile the blocks "
-                          "instead, with compile_repeated_blocks().")
+        raise EngineError(
+            "the transformer is compiled as a whole, so its blocks cannot be reached; compile the blocks "
+            "instead, with compile_repeated_blocks()."
+        )
     if getattr(transformer, "_parallel_config", None) is not None:
-        raise EngineError("context parallelism splits a picture over several devices, each of which would decide for "
-                          "itself; run it on one device.")
+        raise EngineError(
+            "context parallelism splits a picture over several devices, each of which would decide for "
+            "itself; run it on one device."
+        )
     devices = set()
     for module in modules:
         placing = getattr(module, "_hf_hook", None)
         if any(type(hook).__name__ == "AlignDevicesHook" for hook in getattr(placing, "hooks", (placing,))):
-            raise EngineError("the blocks are loaded or placed one by one (sequential offload, or a device map), which "
-                              "hides what skipping them saves; use enable_model_cpu_offload() or one device.")
+            raise EngineError(
+                "the blocks are loaded or placed one by one (sequential offload, or a device map), which "
+                "hides what skipping them saves; use enable_model_cpu_offload() or one device."
+            )
         hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
         if any("offload" in name for name in hooks):
-            raise EngineError("group offloading loads the next block while one runs, skipped or not; use "
-                              "enable_model_cpu_offload() or one device.")
+            raise EngineError(
+                "group offloading loads the next block while one runs, skipped or not; use "
+                "enable_model_cpu_offload() or one device."
+            )
         if hooks:
-            raise EngineError(f"the blocks have hooks already ({', '.join(hooks)}); disable the model's other cache first.")
+            raise EngineError(
+                f"the blocks have hooks already ({', '.join(hooks)}); disable the model's other cache first."
+            )
         devices |= {parameter.device for parameter in module.parameters()}
     if len(devices) > 1:
-        raise EngineError(f"the blocks are on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}); load the "
-                          "transformer on one.")
+        raise EngineError(
+            f"the blocks are on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}); load the "
+            "transformer on one."
+        )
 
 
 def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
@@ -44,15 +58,24 @@ def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
     if not skips:
         return
     if any(given.get(name) is not None for name in CONTROL):
-        raise EngineError("ControlNet adds its signal between the blocks, which a cache skips; run it without one.")
+        raise EngineError(
+            "ControlNet adds its signal between the blocks, which a cache skips; run it without one."
+        )
     if any(given.get(name) is not None for name in KEPT_KEYS):
-        raise EngineError("this pipeline keeps keys and values of its own between the calls; run it without reference "
-                          "pictures.")
+        raise EngineError(
+            "this pipeline keeps keys and values of its own between the calls; run it without reference "
+            "pictures."
+        )
     if given.get("skip_layers"):
-        raise EngineError("skip-layer guidance leaves out blocks itself, so what is remembered would not fit; switch it off.")
+        raise EngineError(
+            "skip-layer guidance leaves out blocks itself, so what is remembered would not fit; switch it "
+            "off."
+        )
 
 
 def batch_of(given: Mapping[str, Any], picture: str) -> int:
-    """Samples in a call. ``picture``: the forward's first parameter, a tensor or a list of one for each sample."""
+    """Samples in a call. ``picture``: the forward's first parameter, a tensor or a list of one for each
+    sample.
+    """
     samples = given.get(picture)
     return 1 if samples is None else len(samples)  # without one the model itself says what is missing

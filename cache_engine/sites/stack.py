@@ -1,4 +1,6 @@
-"""The stack site: a run of blocks is computed and its residual remembered, or skipped and the residual predicted."""
+"""The stack site: a run of blocks is computed and its residual remembered, or skipped and the residual
+predicted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from .memory import Memory, Reference
 
 
 class Block(NamedTuple):
-    """One transformer block: its module, its original forward, and where its tensors are among the arguments."""
+    """One transformer block: its module, its original forward, and where its tensors are among the
+    arguments.
+    """
 
     index: int
     module: nn.Module
@@ -35,8 +39,10 @@ class Block(NamedTuple):
     def outputs(self, result: Any) -> dict[str, Tensor]:
         """The block's result by name."""
         if isinstance(result, tuple) != (len(self.section.returns) > 1):
-            raise EngineError(f"{type(self.module).__name__} does not return {' and '.join(self.section.returns)}, as "
-                              "described; its model cannot be cached.")
+            raise EngineError(
+                f"{type(self.module).__name__} does not return {' and '.join(self.section.returns)}, as "
+                "described; its model cannot be cached."
+            )
         values = result if len(self.section.returns) > 1 else (result,)
         return dict(zip(self.section.returns, values, strict=True))
 
@@ -57,8 +63,9 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
 
 
 def compiled(module: nn.Module) -> Callable[..., Any] | None:
-    """A compiled block as it was compiled: while it runs, the module's forward is its own again, so that none of ours is
-    traced. None for a block that is not compiled."""
+    """A compiled block as it was compiled: while it runs, the module's forward is its own again, so that none
+    of ours is traced. None for a block that is not compiled.
+    """
     run = getattr(module, "_compiled_call_impl", None)
     if run is None:
         return None
@@ -93,8 +100,8 @@ def parts(blocks: list[Block], stack: Stack) -> dict[int, range]:
 class StackSite:
     """Stands in every block's way, decides where the first skippable one begins, and serves or remembers.
 
-    The decision is made once a call: where the stack spans lists of blocks that carry different tensors, the first part
-    decides and the others obey.
+    The decision is made once a call: where the stack spans lists of blocks that carry different tensors, the
+    first part decides and the others obey.
 
     What the call at hand is, and what its stream remembers, stands here for the sites inside the blocks too.
     """
@@ -127,7 +134,9 @@ class StackSite:
 
     def forwards(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
         """For each block's module, the forward to run in place of its own."""
-        return [(block.module, wraps(block.module.forward)(partial(self.block, block))) for block in self.blocks]
+        return [
+            (block.module, wraps(block.module.forward)(partial(self.block, block))) for block in self.blocks
+        ]
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
         call, stack = self.call, self.stack
@@ -140,7 +149,9 @@ class StackSite:
             self.decide(call, block, inputs)
         part = self.parts.get(block.index)
         if stack and part and self.skipping:
-            return block.result(self.served(call, stack, part, inputs) if block.index == part.start else inputs)
+            return block.result(
+                self.served(call, stack, part, inputs) if block.index == part.start else inputs
+            )
         if part and block.index == part.start:
             self.start = inputs
         call.blocks_run += not (self.serving and self.inner is not None and self.inner.serves == "c")
@@ -153,7 +164,9 @@ class StackSite:
         """At the first block: what the signal is taken from."""
         self.entry = arguments[block.section.takes[0]]
         wanted = self.plan.signal is not None and self.plan.signal.kind == "modulated_input"
-        self.signal = block.section.modulated(block.module, arguments) if wanted and block.section.modulated else None
+        self.signal = (
+            block.section.modulated(block.module, arguments) if wanted and block.section.modulated else None
+        )
 
     def place(self, stack: Stack, part: range) -> Hashable:
         """Where a part's values are remembered."""
@@ -185,7 +198,9 @@ class StackSite:
         return (lambda: float(reference.change(signal))) if call.live else (lambda: reference.change(signal))
 
     def served(self, call: Call, stack: Stack, part: range, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        predicted = self.memory.at(self.place(stack, part)).predict(self.plan.predictor, call.step, call.total)
+        predicted = self.memory.at(self.place(stack, part)).predict(
+            self.plan.predictor, call.step, call.total
+        )
         if not stack.residual:
             return inputs | dict(zip(inputs, predicted))
         return inputs | {name: delta + value for (name, value), delta in zip(inputs.items(), predicted)}
@@ -193,7 +208,9 @@ class StackSite:
     def remember(self, call: Call, stack: Stack, part: range, outputs: dict[str, Tensor]) -> None:
         """A model's last block may return no text: then there is none to remember, and none is asked for."""
         names = [name for name in self.start if outputs.get(name) is not None]
-        values = tuple(outputs[name] - self.start[name] if stack.residual else outputs[name] for name in names)
+        values = tuple(
+            outputs[name] - self.start[name] if stack.residual else outputs[name] for name in names
+        )
         self.memory.at(self.place(stack, part)).remember(call.step, values, self.plan.predictor)
 
 

@@ -1,12 +1,13 @@
-"""The token site: in a partial step the attention is served, and the feed-forward run for the tokens that need it most.
+"""The token site: in a partial step the attention is served, and the feed-forward run for the tokens that
+need it most.
 
-Source: ToCa (arXiv 2410.05317) and its code for FLUX: facts, not code. In a double block, image and text each have a
-feed-forward of their own: its results for the chosen tokens are written over the remembered ones, and all of them meet
-this step's gates. In a single block attention and feed-forward meet in one projection: it is run for the chosen tokens, on
-the attention that is remembered of them and on their new feed-forward.
+Source: ToCa (arXiv 2410.05317) and its code for FLUX: facts, not code. In a double block, image and text each
+have a feed-forward of their own: its results for the chosen tokens are written over the remembered ones, and
+all of them meet this step's gates. In a single block attention and feed-forward meet in one projection: it is
+run for the chosen tokens, on the attention that is remembered of them and on their new feed-forward.
 
-Remembered, in a computed step: every module's output, and in single blocks also the attention before that projection; of
-each token, its score and the step at which it was run last.
+Remembered, in a computed step: every module's output, and in single blocks also the attention before that
+projection; of each token, its score and the step at which it was run last.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ from .memory import History
 from .stack import Block, StackSite
 
 Place = tuple[int, str]  # a block's number and a module's name in it
-FALL = 27  # blocks over which the share falls from 1.5 to 0.5 times the ratio; DiT-XL, where it comes from, has 28
+# blocks over which the share falls from 1.5 to 0.5 times the ratio; DiT-XL, where it comes from, has 28
+FALL = 27
 
 
 def share(ratio: float, depth: int, blocks: int, *, joint: bool, both: bool) -> float:
     """The share of tokens that is run in the block at ``depth`` of a list of ``blocks``.
 
-    It falls with depth. FLUX has double and (joint) single blocks, ``both``: 0.4 and 1.6 times that, and it falls as its
-    code has it, whatever the list's length: on average over FLUX.1's blocks, 0.47 and 1.30 times the ratio. In a model of
-    one kind of block it falls over the whole list, by 1 on average.
+    It falls with depth. FLUX has double and (joint) single blocks, ``both``: 0.4 and 1.6 times that, and it
+    falls as its code has it, whatever the list's length: on average over FLUX.1's blocks, 0.47 and 1.30 times
+    the ratio. In a model of one kind of block it falls over the whole list, by 1 on average.
     """
     fall = 1.5 - depth / (FALL if both else max(blocks - 1, 1))
     return min(max(ratio * fall * ((1.6 if joint else 0.4) if both else 1), 0), 1)
@@ -48,7 +50,9 @@ def taken(tensor: Tensor, tokens: Tensor) -> Tensor:
 
 
 class TokenSite:
-    """Stands in the way of every block's attention, of what follows it and of what feeds that. ``at``: the call at hand."""
+    """Stands in the way of every block's attention, of what follows it and of what feeds that. ``at``: the
+    call at hand.
+    """
 
     def __init__(self, at: StackSite, site: Tokens) -> None:
         self.at, self.site = at, site
@@ -58,14 +62,19 @@ class TokenSite:
         self.shares: dict[int, float] = {}
         for block in at.blocks:
             path = block.section.path
-            self.shares[block.index] = share(site.ratio, depths[path], lengths[path], joint=block.section.joint, both=both)
+            self.shares[block.index] = share(
+                site.ratio, depths[path], lengths[path], joint=block.section.joint, both=both
+            )
             depths[path] += 1
         self.scores: dict[Place, Tensor] = {}  # of the call at hand, until they are remembered
         self.choice: tuple[Call, Place, Tensor] | None = None  # the tokens of the single block at hand
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
         """For each module, the forward to run in place of its own."""
-        def instead(module: nn.Module, forward: Callable[..., Any], *known: Any) -> tuple[nn.Module, Callable[..., Any]]:
+
+        def instead(
+            module: nn.Module, forward: Callable[..., Any], *known: Any
+        ) -> tuple[nn.Module, Callable[..., Any]]:
             return module, wraps(module.forward)(partial(forward, *known, module.forward))
 
         for block in self.at.blocks:
@@ -84,7 +93,9 @@ class TokenSite:
     def here(self, place: Place) -> tuple[Call, History] | None:
         """The call and what is remembered at a place, in a call that serves or remembers tokens."""
         at = self.at
-        return (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Tokens) else None
+        return (
+            (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Tokens) else None
+        )
 
     def attention(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Serve it whole, or in single blocks for the chosen tokens; or run it and remember that."""
@@ -94,8 +105,14 @@ class TokenSite:
         call, history = here
         if not self.at.serving:
             watched = self.site.score == "attention"
-            result = met(original, partial(self.watched, block), *args, **kwargs) if watched else original(*args, **kwargs)
-            history.remember(call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor)
+            result = (
+                met(original, partial(self.watched, block), *args, **kwargs)
+                if watched
+                else original(*args, **kwargs)
+            )
+            history.remember(
+                call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor
+            )
             return result
         values = history.computed[0].values
         if block.section.joint:
@@ -109,7 +126,9 @@ class TokenSite:
         self.scores |= {(block.index, name): received for name in block.section.tokenwise}
         return original()
 
-    def projected(self, place: Place, heads: int, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
+    def projected(
+        self, place: Place, heads: int, original: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
         """Note how long every token's value (or key) is: over heads, the mean of its lengths."""
         result = original(*args, **kwargs)
         if self.here(place) is not None and not self.at.serving:
@@ -125,8 +144,15 @@ class TokenSite:
         chosen = self.chosen(block, here[0], only_output(block.section))
         return original(taken(entering, chosen)) if chosen.shape[1] else entering[:, :0, :0]
 
-    def refreshed(self, block: Block, place: Place, original: Callable[..., Any], entering: Tensor, *args: Any,
-                  **kwargs: Any) -> Tensor:
+    def refreshed(
+        self,
+        block: Block,
+        place: Place,
+        original: Callable[..., Any],
+        entering: Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
         """Run the chosen tokens and serve the others; or run all and remember that."""
         here = self.here(place)
         if here is None:
@@ -135,30 +161,41 @@ class TokenSite:
         if not self.at.serving:
             result = original(entering, *args, **kwargs)
             score = self.score(block.section.tokenwise[place[1]], place, result)
-            history.remember(call.step, (result, score, torch.full_like(score, call.step)), self.at.plan.predictor)
+            history.remember(
+                call.step, (result, score, torch.full_like(score, call.step)), self.at.plan.predictor
+            )
             return result
         result, _, fresh = history.computed[0].values
         chosen = self.chosen(block, call, place[1])
         if chosen.shape[1]:
             run = original(entering if block.section.joint else taken(entering, chosen), *args, **kwargs)
-            result.scatter_(1, chosen.unsqueeze(-1).expand_as(run), run)  # nobody else holds it: it is added under a gate
+            result.scatter_(
+                1, chosen.unsqueeze(-1).expand_as(run), run
+            )  # nobody else holds it: it is added under a gate
             fresh.scatter_(1, chosen, call.step)
         return result
 
     def score(self, source: Source, place: Place, result: Tensor) -> Tensor:
-        """(batch, tokens) of length 1, in float32: how much every token needs to be run, as far as this step tells."""
+        """(batch, tokens) of length 1, in float32: how much every token needs to be run, as far as this step
+        tells.
+        """
         tokens = result.shape[1]
         if self.site.score == "age":
             return torch.zeros(result.shape[:2], dtype=torch.float32, device=result.device)
         found = self.scores.pop(place, None)
         if found is None:
-            raise EngineError(f"score: the projections of the attention are fused, so {self.site.score} cannot be taken; call "
-                              "unfuse_qkv_projections(), or choose attention or age.")
+            raise EngineError(
+                f"score: the projections of the attention are fused, so {self.site.score} cannot be taken; "
+                f"call "
+                "unfuse_qkv_projections(), or choose attention or age."
+            )
         found = F.normalize(found[:, :tokens] if source.text else found[:, -tokens:], dim=-1)
         return -found if self.site.score == "low_v_norm" else found
 
     def chosen(self, block: Block, call: Call, name: str) -> Tensor:
-        """(batch, chosen): the tokens to be run. In a single block they are the same for all of its modules."""
+        """(batch, chosen): the tokens to be run. In a single block they are the same for all of its
+        modules.
+        """
         place = (block.index, name)
         if self.choice is None or self.choice[0] is not call or self.choice[1] != place:
             _, score, fresh = self.at.memory.at(place).computed[0].values

@@ -1,8 +1,10 @@
-"""What is believed of every setting's likeness after some of them were measured: a Gaussian process on how far forecasts were off.
+"""What is believed of every setting's likeness after some of them were measured: a Gaussian process on how
+far forecasts were off.
 
-Forecasts err together: a prompt is easier than expected, an order of the forecast does worse than expected, neighbours err alike. So
-each measured setting corrects the others, the more the more they are like it. Source: Rasmussen and Williams, Gaussian Processes for
-Machine Learning (2006), equations 2.25 and 2.26; the scale of the errors is itself learnt (a Student-t process, Shah et al. 2014).
+Forecasts err together: a prompt is easier than expected, an order of the forecast does worse than expected,
+neighbours err alike. So each measured setting corrects the others, the more the more they are like it.
+Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equations 2.25 and 2.26; the
+scale of the errors is itself learnt (a Student-t process, Shah et al. 2014).
 """
 
 from __future__ import annotations
@@ -29,10 +31,12 @@ class Believed(NamedTuple):
         return _normal((self.mean - floor) / np.maximum(self.spread, 1e-9))
 
     def gain(self, over: float) -> np.ndarray:
-        """By setting, by how many dB it is expected to be better than ``over`` (expected improvement, Jones et al. 1998)."""
+        """By setting, by how many dB it is expected to be better than ``over`` (expected improvement, Jones
+        et al. 1998).
+        """
         spread = np.maximum(self.spread, 1e-9)
         above = (self.mean - over) / spread
-        return spread * (above * _normal(above) + np.exp(-above**2 / 2) / np.sqrt(2 * np.pi))
+        return spread * (above * _normal(above) + np.exp(-(above**2) / 2) / np.sqrt(2 * np.pi))
 
 
 def _normal(values: np.ndarray) -> np.ndarray:
@@ -40,8 +44,9 @@ def _normal(values: np.ndarray) -> np.ndarray:
 
 
 class Belief:
-    """``expected`` (n,): forecast dB.  ``features`` (n, d): settings a distance of 1 apart err half alike.  ``spread`` (n,): how far
-    each forecast is said to be off, one standard deviation in dB."""
+    """``expected`` (n,): forecast dB.  ``features`` (n, d): settings a distance of 1 apart err half alike.
+    ``spread`` (n,): how far each forecast is said to be off, one standard deviation in dB.
+    """
 
     def __init__(self, expected: np.ndarray, features: np.ndarray, spread: np.ndarray) -> None:
         self._expected, self._features, self._spread = expected, features, spread
@@ -57,8 +62,10 @@ class Belief:
         weights = np.linalg.solve(between, np.column_stack([off, to_all.T]))
         scale = (FAITH + float(off @ weights[:, 0])) / (FAITH + len(places))
         left = 1 - np.einsum("np,pn->n", to_all, weights[:, 1:])
-        return Believed(self._expected + self._spread * (to_all @ weights[:, 0]),
-                        self._spread * np.sqrt(scale * np.maximum(left, NOISE)))
+        return Believed(
+            self._expected + self._spread * (to_all @ weights[:, 0]),
+            self._spread * np.sqrt(scale * np.maximum(left, NOISE)),
+        )
 
     def _kernel(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         gaps = self._features[rows][:, None] - self._features[columns][None]

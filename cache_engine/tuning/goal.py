@@ -14,8 +14,10 @@ SAME = 1e-9
 
 
 class Goal(Strict):
-    """``close``: the least compute with at least ``value`` dB.  ``fast``, ``cheap``: the closest picture at least ``value`` times as
-    fast (denoise loop), or with so many times less compute.  ``share``: of the prompts, so many have to be as close."""
+    """``close``: the least compute with at least ``value`` dB.  ``fast``, ``cheap``: the closest picture at
+    least ``value`` times as fast (denoise loop), or with so many times less compute.  ``share``: of the
+    prompts, so many have to be as close.
+    """
 
     kind: Literal["close", "fast", "cheap"] = "close"
     value: float = Field(gt=0, le=1000)
@@ -68,14 +70,23 @@ class Search:
         if self._goal.kind == "close":
             reach = [place for place, closeness in self.measured.items() if closeness >= self._goal.value]
             return sorted(reach, key=lambda place: (self._costs.tflops[place], -self.measured[place]))
-        return sorted(filter(cheap.__getitem__, self.measured), key=lambda place: (-self.measured[place], self._costs.tflops[place]))
+        return sorted(
+            filter(cheap.__getitem__, self.measured),
+            key=lambda place: (-self.measured[place], self._costs.tflops[place]),
+        )
 
     def next(self, *, least: float = 0.0) -> int | None:
-        """The setting to measure next; None where none is expected to bring more than ``least`` (a share of the full compute, or dB)."""
+        """The setting to measure next; None where none is expected to bring more than ``least`` (a share of
+        the full compute, or dB).
+        """
         believed, best = self.believed, next(iter(self.ranked()), None)
         if self._goal.kind == "close":
             most = self._costs.full_tflops if best is None else self._costs.tflops[best]
-            gain = np.maximum(most - self._costs.tflops, 0) / self._costs.full_tflops * believed.reaches(self._goal.value)
+            gain = (
+                np.maximum(most - self._costs.tflops, 0)
+                / self._costs.full_tflops
+                * believed.reaches(self._goal.value)
+            )
         else:
             over = -np.inf if best is None else self.measured[best]
             gain = (believed.mean if best is None else believed.gain(over)) * self._cheap_enough()
@@ -90,5 +101,7 @@ class Search:
             return costs.tflops * self._goal.value <= costs.full_tflops * (1 + SAME)
         places = list(self.measured)
         ratios = costs.seconds[places] / self._expected_seconds[places] if places else np.ones(1)
-        seconds = costs.seconds * np.where(np.isin(np.arange(len(costs.seconds)), places), 1.0, np.median(ratios))
+        seconds = costs.seconds * np.where(
+            np.isin(np.arange(len(costs.seconds)), places), 1.0, np.median(ratios)
+        )
         return seconds * self._goal.value <= costs.full_seconds

@@ -1,4 +1,6 @@
-"""Real runs of a tune or a sweep, in a folder: each is made once, kept with its picture, and found again after a restart."""
+"""Real runs of a tune or a sweep, in a folder: each is made once, kept with its picture, and found again
+after a restart.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ REQUEST, SURVEYS = "request.json", "surveys"
 
 
 class Measured(NamedTuple):
-    """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the denoise loop.
+    """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the
+    denoise loop.
 
     picture, baseline: its PNG, and the plain run's.
     """
@@ -50,14 +53,22 @@ BASELINE = setting_of(METHODS["baseline"]())
 
 
 class Runs:
-    """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled; nothing half done is kept.
+    """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled;
+    nothing half done is kept.
 
-    emit, stop: as in ``run``.  The folder is for one request, its prompts and one engine, and open for one at a time: EngineError for
-    any other. Use as a context manager.
+    emit, stop: as in ``run``.  The folder is for one request, its prompts and one engine, and open for one at
+    a time: EngineError for any other. Use as a context manager.
     """
 
-    def __init__(self, folder: Path, request: RunRequest, prompts: Sequence[str], *, emit: Emit = ignore,
-                 stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        request: RunRequest,
+        prompts: Sequence[str],
+        *,
+        emit: Emit = ignore,
+        stop: threading.Event | None = None,
+    ) -> None:
         self._folder, self._request, self._prompts = folder, request, prompts
         self._how: dict[str, Any] = {"emit": emit, "stop": stop}
         self.made = 0
@@ -65,7 +76,11 @@ class Runs:
             (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
             self._table = Table(folder)
         try:
-            claim(folder / REQUEST, {"request": request.model_dump(mode="json"), "prompts": list(prompts)}, "runs")
+            claim(
+                folder / REQUEST,
+                {"request": request.model_dump(mode="json"), "prompts": list(prompts)},
+                "runs",
+            )
             accept(folder, loaded(request.model).engine)
             with written(folder):
                 self._table.load()
@@ -83,9 +98,20 @@ class Runs:
     def known(self, number: int, setting: Setting) -> Measured | None:
         """What was measured before."""
         row, plain = (self._table.rows.get((number, one.key)) for one in (setting, BASELINE))
-        return None if row is None or plain is None else Measured(
-            self._prompts[number], row["psnr_db"], row["ssim"], row["tflops"], row["seconds"]["denoise"], row["schedules"],
-            self._folder / row["picture"], self._folder / plain["picture"])
+        return (
+            None
+            if row is None or plain is None
+            else Measured(
+                self._prompts[number],
+                row["psnr_db"],
+                row["ssim"],
+                row["tflops"],
+                row["seconds"]["denoise"],
+                row["schedules"],
+                self._folder / row["picture"],
+                self._folder / plain["picture"],
+            )
+        )
 
     def measured(self, number: int, method: Method) -> Measured:
         """Known, or run now; the prompt's baseline has been run."""
@@ -95,7 +121,8 @@ class Runs:
     def baseline(self, number: int) -> Measured:
         """The prompt's plain run, clocked."""
         return self.known(number, BASELINE) or self._made(
-            number, BASELINE, self._run(number, METHODS["baseline"](), side="baseline"))
+            number, BASELINE, self._run(number, METHODS["baseline"](), side="baseline")
+        )
 
     def survey(self, number: int) -> Survey:
         """What settings are judged by, recorded in a plain run of its own: recording takes time."""
@@ -130,7 +157,9 @@ class Runs:
         from ..benchmark.work import png_of, row_of  # torch
 
         picture = result.image.convert("RGB")
-        quality = measure(self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture)
+        quality = measure(
+            self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture
+        )
         row = row_of(number, setting, result) | {"psnr_db": quality.psnr_db, "ssim": quality.ssim}
         with written(self._folder):
             self._table.add(row, png_of(picture))
@@ -144,10 +173,15 @@ class Runs:
 
 
 def claim(path: Path, wanted: dict[str, Any], what: str) -> None:
-    """The folder of ``path`` is for what is wanted, or becomes it. Raises EngineError where it is for something else."""
+    """The folder of ``path`` is for what is wanted, or becomes it. Raises EngineError where it is for
+    something else.
+    """
     if path.is_file():
         if read_text(path) != json.dumps(wanted, indent=1):
-            raise EngineError(f"out: {path.parent} holds another request's {what}; give the same arguments, or choose another folder.")
+            raise EngineError(
+                f"out: {path.parent} holds another request's {what}; give the same arguments, or choose "
+                f"another folder."
+            )
         return
     with written(path.parent):
         replace(path, json.dumps(wanted, indent=1).encode())

@@ -19,12 +19,20 @@ MOST = 20_000
 LONGEST = 60  # characters of a number or a range of numbers: none is too large to count with
 RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
 # Of dbcache, cut to what the model and the steps allow. Bn is left out: it has never been seen to pay.
-USUAL = {"Fn_compute_blocks": "1, 2, 4", "max_warmup_steps": "2, 4, 8", "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
-         "residual_diff_threshold": "0.04..0.36 /9, 0.5, 0.7, 1", "taylorseer_order": "0..2", FRACTION: "0.5, 0.75, 1"}
+USUAL = {
+    "Fn_compute_blocks": "1, 2, 4",
+    "max_warmup_steps": "2, 4, 8",
+    "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
+    "residual_diff_threshold": "0.04..0.36 /9, 0.5, 0.7, 1",
+    "taylorseer_order": "0..2",
+    FRACTION: "0.5, 0.75, 1",
+}
 
 
 class Opened(NamedTuple):
-    """A setting taken apart: ``method``, within so many of the steps. Plain fewer steps are a method of their own."""
+    """A setting taken apart: ``method``, within so many of the steps. Plain fewer steps are a method of
+    their own.
+    """
 
     method: Method
     fraction: float = 1.0
@@ -32,7 +40,11 @@ class Opened(NamedTuple):
     @property
     def closed(self) -> Method:
         """As one method. A recipe carries every knob of DBCache."""
-        return self.method if self.fraction == 1 else FewerSteps(fraction=self.fraction, cache=format_recipe(self.method))
+        return (
+            self.method
+            if self.fraction == 1
+            else FewerSteps(fraction=self.fraction, cache=format_recipe(self.method))
+        )
 
     @property
     def knobs(self) -> dict[str, Any]:
@@ -41,7 +53,11 @@ class Opened(NamedTuple):
     def replaced(self, knob: str, value: Any) -> Opened:
         """With another value of one of ``knobs``."""
         own = knob in type(self.method).model_fields
-        return self._replace(method=self.method.replaced(**{knob: value})) if own else self._replace(fraction=value)
+        return (
+            self._replace(method=self.method.replaced(**{knob: value}))
+            if own
+            else self._replace(fraction=value)
+        )
 
 
 def opened(method: Method) -> Opened:
@@ -54,7 +70,8 @@ WITHIN = tuple(knob for knob in FewerSteps.knobs() if knob.name == FRACTION)
 
 
 def values(knob: Knob, text: str) -> tuple[Any, ...]:
-    """``"0.04..0.20 /5"`` (so many, evenly), ``"2..6"`` (whole numbers), ``"1, 4, 8"``, ``"taylor, dmd"``; also mixed.
+    """``"0.04..0.20 /5"`` (so many, evenly), ``"2..6"`` (whole numbers), ``"1, 4, 8"``, ``"taylor, dmd"``;
+    also mixed.
 
     Raises EngineError for what cannot be read or is out of the knob's bounds.
     """
@@ -64,7 +81,9 @@ def values(knob: Knob, text: str) -> tuple[Any, ...]:
             raise EngineError(f"{knob.name}: {shown(part)} is too long; write 1, 4, 8 or 0.04..0.20 /5.")
         found += _spread(knob, part) if ".." in part else [_one(knob, part)]
     for value in found:
-        if isinstance(value, int | float) and not (knob.low or 0) <= value <= (value if knob.high is None else knob.high):
+        if isinstance(value, int | float) and not (knob.low or 0) <= value <= (
+            value if knob.high is None else knob.high
+        ):
             raise EngineError(f"{knob.name}: {value} is out of range; choose {knob.low} to {knob.high}.")
     if not found:
         raise EngineError(f"{knob.name}: {shown(text)} names no value; write 1, 4, 8 or 0.04..0.20 /5.")
@@ -74,13 +93,17 @@ def values(knob: Knob, text: str) -> tuple[Any, ...]:
 def _one(knob: Knob, text: str) -> Any:
     if knob.type not in ("int", "float"):
         if knob.choices and text not in knob.choices:
-            raise EngineError(f"{knob.name}: {shown(text)} is not valid; choose of {', '.join(knob.choices)}.")
+            raise EngineError(
+                f"{knob.name}: {shown(text)} is not valid; choose of {', '.join(knob.choices)}."
+            )
         return text
     try:
         return int(text) if knob.type == "int" else float(text)
     except ValueError:
-        raise EngineError(f"{knob.name}: {text!r} is not a {'whole ' * (knob.type == 'int')}number; write 1, 4, 8 or "
-                          "0.04..0.20 /5.") from None
+        raise EngineError(
+            f"{knob.name}: {text!r} is not a {'whole ' * (knob.type == 'int')}number; write 1, 4, 8 or "
+            "0.04..0.20 /5."
+        ) from None
 
 
 def _spread(knob: Knob, text: str) -> list[Any]:
@@ -109,17 +132,25 @@ def ranges(method: str, texts: Mapping[str, str]) -> Ranges:
     return {name: values(knob, texts[name]) for name, knob in knobs.items() if name in texts}
 
 
-def grid(method: str, vary: Ranges, facts: ModelFacts, fixed: Mapping[str, Any] | None = None) -> list[Method]:
-    """Every combination that fits the model. ``fixed``: the other knobs. Raises EngineError where that are none, or too many."""
+def grid(
+    method: str, vary: Ranges, facts: ModelFacts, fixed: Mapping[str, Any] | None = None
+) -> list[Method]:
+    """Every combination that fits the model. ``fixed``: the other knobs. Raises EngineError where that are
+    none, or too many.
+    """
     count = 1
     for found in vary.values():
         count *= len(found)
     if count > MOST:
-        raise EngineError(f"ranges: {count} settings are more than {MOST}; narrow a range or leave a knob out.")
+        raise EngineError(
+            f"ranges: {count} settings are more than {MOST}; narrow a range or leave a knob out."
+        )
     kept, reason = [], None
     for combination in product(*vary.values()):
         try:
-            kept.append(setting(method, {**(fixed or {}), **dict(zip(vary, combination, strict=True))}, facts))
+            kept.append(
+                setting(method, {**(fixed or {}), **dict(zip(vary, combination, strict=True))}, facts)
+            )
         except EngineError as error:
             reason = error
     if not kept:
@@ -136,18 +167,25 @@ def setting(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Method:
 
 
 def fewer(facts: ModelFacts) -> Sequence[Method]:
-    """The plain model with 2 steps, 3, ... to one less than the run has. Shares are rounded, to be read and typed by people."""
+    """The plain model with 2 steps, 3, ... to one less than the run has. Shares are rounded, to be read and
+    typed by people.
+    """
     return [FewerSteps(fraction=float(f"{steps / facts.steps:.4g}")) for steps in range(2, facts.steps)]
 
 
 def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[Method]:
-    """Those of ``known`` that are one step of one knob away (numbers in order; other kinds of knob have no next one). Of the plain
-    model with fewer steps: the next one to either side. A share of the steps has no next one: a quarter more is no margin."""
+    """Those of ``known`` that are one step of one knob away (numbers in order; other kinds of knob have no
+    next one). Of the plain model with fewer steps: the next one to either side. A share of the steps has no
+    next one: a quarter more is no margin.
+    """
     here = opened(method)
     if isinstance(here.method, FewerSteps):
-        plain = sorted((one for one in known if isinstance(one, FewerSteps) and one.within is None), key=lambda one: one.fraction)
+        plain = sorted(
+            (one for one in known if isinstance(one, FewerSteps) and one.within is None),
+            key=lambda one: one.fraction,
+        )
         place = plain.index(here.method)
-        return [*plain[max(place - 1, 0):place], *plain[place + 1:place + 2]]
+        return [*plain[max(place - 1, 0) : place], *plain[place + 1 : place + 2]]
     found = []
     for name, several in vary.items():
         if name == FRACTION or any(isinstance(value, str) for value in several):
@@ -156,5 +194,9 @@ def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[
         if name not in here.knobs or here.knobs[name] not in ordered:
             continue
         place = ordered.index(here.knobs[name])
-        found += [here.replaced(name, ordered[there]).closed for there in (place - 1, place + 1) if 0 <= there < len(ordered)]
+        found += [
+            here.replaced(name, ordered[there]).closed
+            for there in (place - 1, place + 1)
+            if 0 <= there < len(ordered)
+        ]
     return [one for one in found if one in known]

@@ -1,6 +1,8 @@
-"""sweep(): every combination of two or three knobs' values on one prompt, each with its picture. No search, no forecast.
+"""sweep(): every combination of two or three knobs' values on one prompt, each with its picture. No search,
+no forecast.
 
-A generator like ``tune``: between two of its values at most one picture is drawn, every run is in the folder, none is made twice.
+A generator like ``tune``: between two of its values at most one picture is drawn, every run is in the folder,
+none is made twice.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class SweepTask(Strict):
 
     @property
     def ranges(self) -> space.Ranges:
-        """The axes' values, in their order. Raises EngineError where they cannot be read, or make too many combinations."""
+        """The axes' values, in their order. Raises EngineError where they cannot be read, or make too many
+        combinations.
+        """
         if len({name for name, _ in self.axes}) < len(self.axes):
             raise EngineError("axes: a knob stands on two of them; choose another knob for one.")
         found = space.ranges(self.method, dict(self.axes))
@@ -53,7 +57,14 @@ class SweepTask(Strict):
         found = []
         for values in product(*ranges.values()):
             try:
-                found.append(Cell(values, space.setting(self.method, {**self.knobs, **dict(zip(ranges, values, strict=True))}, facts)))
+                found.append(
+                    Cell(
+                        values,
+                        space.setting(
+                            self.method, {**self.knobs, **dict(zip(ranges, values, strict=True))}, facts
+                        ),
+                    )
+                )
             except EngineError as error:
                 found.append(Cell(values, None, str(error)))
         if not any(cell.method for cell in found):
@@ -69,8 +80,11 @@ class Cell(NamedTuple):
     refused: str = ""
 
 
-def swept(task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None) -> Generator[dict[str, Any]]:
-    """Where the sweep is, as plain JSON values; the last one's stage is "done". Goes on where an earlier one of the task stopped.
+def swept(
+    task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None
+) -> Generator[dict[str, Any]]:
+    """Where the sweep is, as plain JSON values; the last one's stage is "done". Goes on where an earlier one
+    of the task stopped.
 
     Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
     """
@@ -79,14 +93,24 @@ def swept(task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading
     wanted = [cell.method for cell in cells if cell.method]
     with Runs(folder, request, (request.prompt,), emit=emit, stop=stop) as runs:
         claim(folder / SWEEP, task.model_dump(mode="json"), "sweep")
-        known: dict[Method, Measured] = {method: found for method in wanted if (found := runs.known(0, setting_of(method)))}
+        known: dict[Method, Measured] = {
+            method: found for method in wanted if (found := runs.known(0, setting_of(method)))
+        }
         plain = runs.known(0, setting_of(METHODS["baseline"]()))
 
         def standing(stage: str, doing: str) -> dict[str, Any]:
-            return {"stage": stage, "doing": doing, "made": runs.made, "left": (plain is None) + len(set(wanted)) - len(known),
-                    "axes": [{"knob": name, "values": list(values)} for name, values in task.ranges.items()],
-                    "baseline": plain and {"tflops": plain.tflops, "seconds": plain.seconds, "picture": str(plain.picture)},
-                    "cells": [_described(cell, known.get(cell.method) if cell.method else None, plain) for cell in cells]}
+            return {
+                "stage": stage,
+                "doing": doing,
+                "made": runs.made,
+                "left": (plain is None) + len(set(wanted)) - len(known),
+                "axes": [{"knob": name, "values": list(values)} for name, values in task.ranges.items()],
+                "baseline": plain
+                and {"tflops": plain.tflops, "seconds": plain.seconds, "picture": str(plain.picture)},
+                "cells": [
+                    _described(cell, known.get(cell.method) if cell.method else None, plain) for cell in cells
+                ],
+            }
 
         yield standing("baselines", "the plain run")
         plain = runs.baseline(0)
@@ -101,9 +125,20 @@ def _described(cell: Cell, found: Measured | None, plain: Measured | None) -> di
     told: dict[str, Any] = {"values": list(cell.values)}
     if cell.method is None:
         return told | {"refused": cell.refused}
-    told |= {"key": setting_of(cell.method).key, "recipe": format_recipe(cell.method), "method": cell.method.described()}
+    told |= {
+        "key": setting_of(cell.method).key,
+        "recipe": format_recipe(cell.method),
+        "method": cell.method.described(),
+    }
     if found is None or plain is None:
         return told
-    return told | {"psnr_db": found.psnr_db, "ssim": found.ssim, "tflops": found.tflops, "seconds": found.seconds,
-                   "compute_ratio": plain.tflops / found.tflops, "speedup": plain.seconds / found.seconds,
-                   "schedule": next(iter(found.schedules.values())), "picture": str(found.picture)}
+    return told | {
+        "psnr_db": found.psnr_db,
+        "ssim": found.ssim,
+        "tflops": found.tflops,
+        "seconds": found.seconds,
+        "compute_ratio": plain.tflops / found.tflops,
+        "speedup": plain.seconds / found.seconds,
+        "schedule": next(iter(found.schedules.values())),
+        "picture": str(found.picture),
+    }

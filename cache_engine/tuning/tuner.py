@@ -1,7 +1,8 @@
-"""tune(): the whole space judged in seconds, then real runs of the few settings that matter, the most promising first.
+"""tune(): the whole space judged in seconds, then real runs of the few settings that matter, the most
+promising first.
 
-A generator: between two of its values at most one picture is drawn, so whoever drives it can let others run in between, stop it, or
-go on another day: every run is in the folder, and none is made twice.
+A generator: between two of its values at most one picture is drawn, so whoever drives it can let others run
+in between, stop it, or go on another day: every run is in the folder, and none is made twice.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from .goal import Costs, Goal, Search
 from .runs import Measured, Runs, claim
 
 EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
-CHECKED, HARDEST = 3, 3  # neighbours that are run, those that are expected to be worst; and on how many prompts, the hardest
+CHECKED, HARDEST = (
+    3,
+    3,
+)  # neighbours that are run, those that are expected to be worst; and on how many prompts, the hardest
 TASK = "task.json"
 
 
@@ -33,22 +37,32 @@ Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
 class TuneTask(Strict):
-    """What to tune. ``vary``: of each method its knobs' ranges, as text.  acceptance: prompts that the search never sees, but for those on
-    which its best fell short.  most: settings to verify, and as many again where the best of them fall short there."""
+    """What to tune. ``vary``: of each method its knobs' ranges, as text.  acceptance: prompts that the search
+    never sees, but for those on which its best fell short.  most: settings to verify, and as many again where
+    the best of them fall short there.
+    """
 
     request: RunRequest
     prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=200)
     acceptance: tuple[Prompt, ...] = Field(default=(), max_length=1000)
     goal: Goal
-    vary: dict[str, dict[str, str]] = Field(default_factory=lambda: {"dbcache": dict(space.USUAL)}, min_length=1)
+    vary: dict[str, dict[str, str]] = Field(
+        default_factory=lambda: {"dbcache": dict(space.USUAL)}, min_length=1
+    )
     fewer_steps: bool = True
     most: Whole = Field(default=6, ge=1, le=500)
 
     @property
     def settings(self) -> list[Method]:
-        """All there is to choose from. Raises EngineError for ranges that cannot be read, fit nowhere or hold too much."""
+        """All there is to choose from. Raises EngineError for ranges that cannot be read, fit nowhere or
+        hold too much.
+        """
         facts = facts_of(resolve(self.request))
-        found = [one for method, texts in self.vary.items() for one in space.grid(method, space.ranges(method, texts), facts)]
+        found = [
+            one
+            for method, texts in self.vary.items()
+            for one in space.grid(method, space.ranges(method, texts), facts)
+        ]
         return [*found, *(space.fewer(facts) if self.fewer_steps else ())]
 
     def ranges_of(self, method: Method) -> space.Ranges:
@@ -67,7 +81,9 @@ class Verified(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the worst of the prompts that are hardest)."""
+    """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the worst of the
+    prompts that are hardest).
+    """
 
     place: int
     runs: tuple[Measured, ...]
@@ -78,7 +94,8 @@ class Accepted(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on.  left: at most so many are to be drawn.
+    """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on.  left: at most
+    so many are to be drawn.
 
     costs: expected, until measured.  running: the candidate that is being run.
     """
@@ -96,16 +113,24 @@ class Standing(NamedTuple):
     running: int | None = None
 
     def told(self, place: int) -> bool:
-        """Whether what is believed of a candidate's likeness rests on a survey or on runs of it, and is no mere guess."""
+        """Whether what is believed of a candidate's likeness rests on a survey or on runs of it, and is no
+        mere guess.
+        """
         return self.candidates[place].known or any(one.place == place for one in self.verified)
 
 
-def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None,
-         enough: Callable[[], bool] = lambda: False) -> Generator[Standing]:
+def tune(
+    task: TuneTask,
+    folder: Path,
+    *,
+    emit: Emit = ignore,
+    stop: threading.Event | None = None,
+    enough: Callable[[], bool] = lambda: False,
+) -> Generator[Standing]:
     """Tune, or go on where an earlier tune of the same task stopped. The last value's stage is "done".
 
-    enough: asked before each setting but the first; once it says True, the best so far meets the acceptance prompts.
-    Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
+    enough: asked before each setting but the first; once it says True, the best so far meets the acceptance
+    prompts. Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
     methods = task.settings
@@ -116,9 +141,18 @@ def tune(task: TuneTask, folder: Path, *, emit: Emit = ignore, stop: threading.E
         candidates: list[Candidate] = []
         for so_far, candidates in judged(methods, surveys):
             search = search_of(task.goal, candidates, surveys)
-            yield Standing("judging", f"{len(methods)} settings judged on {so_far} of {len(surveys)} prompts", runs.made, _most_left(task),
-                           tuple(candidates), search.believed, search.costs)
-        yield from _Verification(task, runs, tuple(candidates), search_of(task.goal, candidates, surveys), enough).steps()
+            yield Standing(
+                "judging",
+                f"{len(methods)} settings judged on {so_far} of {len(surveys)} prompts",
+                runs.made,
+                _most_left(task),
+                tuple(candidates),
+                search.believed,
+                search.costs,
+            )
+        yield from _Verification(
+            task, runs, tuple(candidates), search_of(task.goal, candidates, surveys), enough
+        ).steps()
 
 
 def _most_left(task: TuneTask) -> int:
@@ -129,17 +163,38 @@ def _most_left(task: TuneTask) -> int:
 def _surveyed(task: TuneTask, runs: Runs) -> Iterator[Standing]:
     count = len(task.prompts)
     for number in range(count):
-        yield Standing("baselines", f"baseline {number + 1} of {count}", runs.made, 2 * (count - number) + _most_left(task))
+        yield Standing(
+            "baselines",
+            f"baseline {number + 1} of {count}",
+            runs.made,
+            2 * (count - number) + _most_left(task),
+        )
         runs.baseline(number)
-        yield Standing("baselines", f"survey {number + 1} of {count}", runs.made, 2 * (count - number) - 1 + _most_left(task))
+        yield Standing(
+            "baselines",
+            f"survey {number + 1} of {count}",
+            runs.made,
+            2 * (count - number) - 1 + _most_left(task),
+        )
         runs.survey(number)
 
 
-def around(method: Method, vary: space.Ranges, candidates: Sequence[Candidate], believed: Believed) -> list[Method]:
-    """One step of one knob away, those first that are believed to be furthest off; twins of the setting are the setting."""
-    place_of = {one: place for place, candidate in enumerate(candidates) for one in (candidate.method, *candidate.twins)}
+def around(
+    method: Method, vary: space.Ranges, candidates: Sequence[Candidate], believed: Believed
+) -> list[Method]:
+    """One step of one knob away, those first that are believed to be furthest off; twins of the setting are
+    the setting.
+    """
+    place_of = {
+        one: place
+        for place, candidate in enumerate(candidates)
+        for one in (candidate.method, *candidate.twins)
+    }
     near = space.neighbours(method, vary, place_of)
-    return sorted((one for one in near if place_of[one] != place_of[method]), key=lambda one: believed.mean[place_of[one]])
+    return sorted(
+        (one for one in near if place_of[one] != place_of[method]),
+        key=lambda one: believed.mean[place_of[one]],
+    )
 
 
 def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> Search:
@@ -153,14 +208,28 @@ def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Sur
 class _Verification:
     """From judged to measured: the state of a tune while settings are run."""
 
-    def __init__(self, task: TuneTask, runs: Runs, candidates: tuple[Candidate, ...], search: Search,
-                 enough: Callable[[], bool]) -> None:
-        self._task, self._runs, self._candidates, self._search, self._enough = task, runs, candidates, search, enough
+    def __init__(
+        self,
+        task: TuneTask,
+        runs: Runs,
+        candidates: tuple[Candidate, ...],
+        search: Search,
+        enough: Callable[[], bool],
+    ) -> None:
+        self._task, self._runs, self._candidates, self._search, self._enough = (
+            task,
+            runs,
+            candidates,
+            search,
+            enough,
+        )
         self._verified: list[Verified] = []
         self._accepted: dict[int, Accepted] = {}
 
     def steps(self) -> Iterator[Standing]:
-        """Each best that does not hold on the acceptance prompts has one more setting verified, with what that taught."""
+        """Each best that does not hold on the acceptance prompts has one more setting verified, with what
+        that taught.
+        """
         while True:
             while len(self._verified) < self._most and not (self._verified and self._enough()):
                 place = self._search.next()
@@ -180,8 +249,19 @@ class _Verification:
         return self._task.most + min(len(self._accepted), self._task.most)
 
     def _standing(self, stage: Stage, doing: str, left: int = 0, running: int | None = None) -> Standing:
-        return Standing(stage, doing, self._runs.made, left, self._candidates, self._search.believed, self._search.costs,
-                        tuple(self._verified), self._best(), tuple(self._accepted.values()), running)
+        return Standing(
+            stage,
+            doing,
+            self._runs.made,
+            left,
+            self._candidates,
+            self._search.believed,
+            self._search.costs,
+            tuple(self._verified),
+            self._best(),
+            tuple(self._accepted.values()),
+            running,
+        )
 
     def _best(self) -> int | None:
         return next(iter(self._search.ranked()), None)
@@ -192,8 +272,12 @@ class _Verification:
         found: list[Measured] = []
         left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED * HARDEST
         for number in map(int, np.argsort(candidate.closeness)):
-            yield self._standing("verifying", f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
-                                 left - len(found), place)
+            yield self._standing(
+                "verifying",
+                f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
+                left - len(found),
+                place,
+            )
             found.append(self._runs.measured(number, candidate.method))
             missed = sum(one.closeness < goal.value for one in found)
             if goal.kind == "close" and missed > goal.may_miss(count):
@@ -204,26 +288,49 @@ class _Verification:
         self._learn(place, reached, found)
 
     def _learn(self, place: int, reached: float, runs: Sequence[Measured]) -> None:
-        self._search.measure(place, reached, float(np.mean([one.tflops for one in runs])), float(np.mean([one.seconds for one in runs])))
+        self._search.measure(
+            place,
+            reached,
+            float(np.mean([one.tflops for one in runs])),
+            float(np.mean([one.seconds for one in runs])),
+        )
 
     def _accept(self, place: int) -> Iterator[Standing]:
-        """Run the best on prompts that the search has not seen, and its worst neighbours on the prompts that are hardest for it."""
+        """Run the best on prompts that the search has not seen, and its worst neighbours on the prompts that
+        are hardest for it.
+        """
         method, goal, tuned = self._candidates[place].method, self._task.goal, len(self._task.prompts)
         found: list[Measured] = []
         near: list[tuple[Method, float]] = []
         for number in range(tuned, tuned + len(self._task.acceptance)):
-            yield self._standing("accepting", f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}",
-                                 2 * (len(self._task.acceptance) - len(found)) + CHECKED * HARDEST, place)
+            yield self._standing(
+                "accepting",
+                f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}",
+                2 * (len(self._task.acceptance) - len(found)) + CHECKED * HARDEST,
+                place,
+            )
             self._runs.baseline(number)
             found.append(self._runs.measured(number, method))
-        hardest = sorted(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)[:HARDEST]
-        for neighbour in around(method, self._task.ranges_of(method), self._candidates, self._search.believed)[:CHECKED]:
+        hardest = sorted(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)[
+            :HARDEST
+        ]
+        for neighbour in around(
+            method, self._task.ranges_of(method), self._candidates, self._search.believed
+        )[:CHECKED]:
             closeness: list[float] = []
             for number in hardest:
-                yield self._standing("accepting", "what lies one step of one knob away",
-                                     (CHECKED - len(near)) * HARDEST - len(closeness), place)
+                yield self._standing(
+                    "accepting",
+                    "what lies one step of one knob away",
+                    (CHECKED - len(near)) * HARDEST - len(closeness),
+                    place,
+                )
                 closeness.append(self._runs.measured(number, neighbour).closeness)
             near.append((neighbour, min(closeness)))
         self._accepted[place] = Accepted(place, tuple(found), tuple(near))
-        if goal.kind == "close" and found and (reached := float(goal.held(np.array([one.closeness for one in found])))) < goal.value:
+        if (
+            goal.kind == "close"
+            and found
+            and (reached := float(goal.held(np.array([one.closeness for one in found])))) < goal.value
+        ):
             self._learn(place, reached, found)

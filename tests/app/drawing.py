@@ -16,12 +16,16 @@ TASK = TuneTask(request=REQUEST, prompts=("a fox", "an owl"), acceptance=("a pig
 
 
 class Drawing:
-    """A kind of job that draws numbered pictures: each is a file, and none is drawn that is there. ``log``: whose turn it was."""
+    """A kind of job that draws numbered pictures: each is a file, and none is drawn that is there. ``log``:
+    whose turn it was.
+    """
 
     def __init__(self, count: int = 4, fails_at: int | None = None) -> None:
         self.count, self.fails_at, self.log = count, fails_at, list[str]()
 
-    def __call__(self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[dict[str, Any]]:
+    def __call__(
+        self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
+    ) -> Generator[dict[str, Any]]:
         folder.mkdir(parents=True, exist_ok=True)
         made = 0
         for place in range(self.count):

@@ -1,4 +1,6 @@
-"""What test_zerogpu runs in a process of its own, with an empty cache and a stand-in for the hub: prints JSON."""
+"""What test_zerogpu runs in a process of its own, with an empty cache and a stand-in for the hub: prints
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,20 @@ def main() -> dict[str, Any]:
     weights = Weights(HUB_ID, "SOMEONES_DIR", 10_000_000, "Apache-2.0")
 
     def load(placement: Placement) -> Any:
-        return load_pipeline("FluxPipeline", weights.source, placement, vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae")))
+        return load_pipeline(
+            "FluxPipeline",
+            weights.source,
+            placement,
+            vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae")),
+        )
 
-    there = replace(MODELS[zerogpu.MODEL], load=load, unavailable=weights.unavailable, fetch=weights.fetch, revision=weights.source)
+    there = replace(
+        MODELS[zerogpu.MODEL],
+        load=load,
+        unavailable=weights.unavailable,
+        fetch=weights.fetch,
+        revision=weights.source,
+    )
     loading.device = lambda: Device("cpu", "a stand-in")
     found: dict[str, Any] = {"before": weights.unavailable()}
     try:
@@ -36,8 +49,11 @@ def main() -> dict[str, Any]:
     zerogpu.prepare()
     sys.modules["spaces"] = spaces
     opened = next(block for block in build_page().blocks.values() if block.elem_id == "model")
-    return found | {"opens_with": getattr(opened, "value", None), "after": weights.unavailable(),
-                    "engine": engine_of(zerogpu.MODEL).revision}
+    return found | {
+        "opens_with": getattr(opened, "value", None),
+        "after": weights.unavailable(),
+        "engine": engine_of(zerogpu.MODEL).revision,
+    }
 
 
 if __name__ == "__main__":

@@ -28,18 +28,35 @@ from app.published import matching
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
 
-HOSTILE = "${1+1}`<img src=x onerror=\"window.hacked=1\">{{value}}"
+HOSTILE = '${1+1}`<img src=x onerror="window.hacked=1">{{value}}'
 MASK = "10" * 25
 NOTHING = pair(dbcache(residual_diff_threshold=0.02))
 GUIDED = pair(dbcache(), steps=50, streams=("cond", "uncond"))
 PLAIN = pair(dbcache())
-POINTS = [{"id": mark, "x": 10 + 12 * at, "y": 80 - 9 * at, "mark": mark, "name": f"a {mark}", "lines": ["2.00× less compute"],
-           "label": mark, "strong": False} for at, mark in enumerate(("dot", "ring", "expected", "diamond", "edge", "cross"))]
+POINTS = [
+    {
+        "id": mark,
+        "x": 10 + 12 * at,
+        "y": 80 - 9 * at,
+        "mark": mark,
+        "name": f"a {mark}",
+        "lines": ["2.00× less compute"],
+        "label": mark,
+        "strong": False,
+    }
+    for at, mark in enumerate(("dot", "ring", "expected", "diamond", "edge", "cross"))
+]
 FRONTIER: dict[str, Any] = {
-    "title": "PSNR against compute", "points": POINTS, "chosen": "edge",
+    "title": "PSNR against compute",
+    "points": POINTS,
+    "chosen": "edge",
     "x": {"name": "times less compute", "ticks": [{"place": 10, "text": "1×"}, {"place": 80, "text": "3×"}]},
-    "y": {"name": "PSNR", "ticks": [{"place": 20, "text": "25 dB"}, {"place": 80, "text": "40 dB"}]}, "limit": {"y": 40, "text": "30 dB"},
-    "lines": [{"kind": "expected", "points": [[10, 85], [70, 40]]}], "band": [[10, 80, 90], [70, 35, 45]], "cloud": [[20, 30], [40, 20]]}
+    "y": {"name": "PSNR", "ticks": [{"place": 20, "text": "25 dB"}, {"place": 80, "text": "40 dB"}]},
+    "limit": {"y": 40, "text": "30 dB"},
+    "lines": [{"kind": "expected", "points": [[10, 85], [70, 40]]}],
+    "band": [[10, 80, 90], [70, 35, 45]],
+    "cloud": [[20, 30], [40, 20]],
+}
 
 
 def hostile() -> dict[str, dict[str, Any]]:
@@ -57,15 +74,38 @@ def hostile() -> dict[str, dict[str, Any]]:
         "recipe": {"parts": [part]},
         "times": views.times(comparison) | {"note": HOSTILE},
         "difference": {"rows": [{"name": HOSTILE, "text": HOSTILE}], "top": HOSTILE},
-        "chart": FRONTIER | {"title": HOSTILE, "note": HOSTILE, "hint": HOSTILE, "legend": [{"mark": "dot", "text": HOSTILE}],
-                             "points": [point | dict(id=HOSTILE, name=HOSTILE, label=HOSTILE, lines=[HOSTILE]) for point in POINTS],
-                             "x": {"name": HOSTILE, "ticks": [{"place": 9, "text": HOSTILE}]}, "limit": {"y": 40, "text": HOSTILE}},
-        "sheet": {"title": HOSTILE, "count": HOSTILE, "note": HOSTILE, "file": {"name": HOSTILE, "text": HOSTILE},
-                  "sort": {"column": 0, "down": False}, "chosen": HOSTILE,
-                  "columns": [{"text": HOSTILE, "kind": "name"}],
-                  "rows": [{"id": HOSTILE, "mark": "dot", "tag": HOSTILE, "cells": [{"text": HOSTILE, "sort": HOSTILE}]}]},
-        "setting": {"title": HOSTILE, "kind": "published", "code": HOSTILE, "facts": [{"name": HOSTILE, "text": HOSTILE}],
-                    "bars": [{"name": HOSTILE, "share": 1, "text": HOSTILE, "look": "computed"}], "notes": [HOSTILE]},
+        "chart": FRONTIER
+        | {
+            "title": HOSTILE,
+            "note": HOSTILE,
+            "hint": HOSTILE,
+            "legend": [{"mark": "dot", "text": HOSTILE}],
+            "points": [
+                point | dict(id=HOSTILE, name=HOSTILE, label=HOSTILE, lines=[HOSTILE]) for point in POINTS
+            ],
+            "x": {"name": HOSTILE, "ticks": [{"place": 9, "text": HOSTILE}]},
+            "limit": {"y": 40, "text": HOSTILE},
+        },
+        "sheet": {
+            "title": HOSTILE,
+            "count": HOSTILE,
+            "note": HOSTILE,
+            "file": {"name": HOSTILE, "text": HOSTILE},
+            "sort": {"column": 0, "down": False},
+            "chosen": HOSTILE,
+            "columns": [{"text": HOSTILE, "kind": "name"}],
+            "rows": [
+                {"id": HOSTILE, "mark": "dot", "tag": HOSTILE, "cells": [{"text": HOSTILE, "sort": HOSTILE}]}
+            ],
+        },
+        "setting": {
+            "title": HOSTILE,
+            "kind": "published",
+            "code": HOSTILE,
+            "facts": [{"name": HOSTILE, "text": HOSTILE}],
+            "bars": [{"name": HOSTILE, "share": 1, "text": HOSTILE, "look": "computed"}],
+            "notes": [HOSTILE],
+        },
         "notes": {"title": HOSTILE, "notes": [{"title": HOSTILE, "text": HOSTILE, "on": True}]},
     }
 
@@ -91,7 +131,9 @@ def plain() -> dict[str, dict[str, Any]]:
 def stages() -> Iterator[dict[str, Any]]:
     whole = PLAIN.accelerated
     for done in (0, 5, 17):
-        yield views.timeline(PLAIN.baseline.trace, whole.trace[:done], 28, whole.method, running="accelerated")
+        yield views.timeline(
+            PLAIN.baseline.trace, whole.trace[:done], 28, whole.method, running="accelerated"
+        )
 
 
 def selected(event: gr.EventData) -> str:
@@ -105,22 +147,43 @@ def chosen(event: gr.EventData) -> str:
 def page_of_components() -> gr.Blocks:
     with gr.Blocks(title="components", analytics_enabled=False) as page:
         with gr.Column():
-            drawn = {name: make(elem_id=name) for name, make in {
-                "header": header, "status": status, "headline": headline, "timeline": timeline, "times": times,
-                "difference": difference, "runs": runs, "recipe": recipe,
-                "chart": chart, "sheet": sheet, "setting": setting, "notes": notes}.items()}
+            drawn = {
+                name: make(elem_id=name)
+                for name, make in {
+                    "header": header,
+                    "status": status,
+                    "headline": headline,
+                    "timeline": timeline,
+                    "times": times,
+                    "difference": difference,
+                    "runs": runs,
+                    "recipe": recipe,
+                    "chart": chart,
+                    "sheet": sheet,
+                    "setting": setting,
+                    "notes": notes,
+                }.items()
+            }
         small = Image.new("RGB", (64, 64))
-        picture = gr.ImageSlider((small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"])
+        picture = gr.ImageSlider(
+            (small, small), format="png", elem_id="small", elem_classes=["cl-pair", "cl-fit"]
+        )
         heard = gr.Textbox(label="heard", elem_id="heard")
         drawn["timeline"].select(selected, outputs=heard, show_progress="hidden", trigger_mode="multiple")
         drawn["runs"].choose(chosen, outputs=heard, show_progress="hidden")
         for name, made in {"plain": plain(), "hostile": hostile()}.items():
             outputs = [drawn[key] for key in made]
-            gr.Button(name).click(lambda made=made: list(made.values()), outputs=outputs, show_progress="hidden")
+            gr.Button(name).click(
+                lambda made=made: list(made.values()), outputs=outputs, show_progress="hidden"
+            )
         for name, made in {"nothing": NOTHING, "guided": GUIDED}.items():
-            gr.Button(name).click(lambda made=made: views.timeline_of(made), outputs=drawn["timeline"], show_progress="hidden")
+            gr.Button(name).click(
+                lambda made=made: views.timeline_of(made), outputs=drawn["timeline"], show_progress="hidden"
+            )
         wide = Image.new("RGB", (96, 48), "red")
-        gr.Button("wide").click(lambda: gr.ImageSlider((wide, wide), visible=True), outputs=picture, show_progress="hidden")
+        gr.Button("wide").click(
+            lambda: gr.ImageSlider((wide, wide), visible=True), outputs=picture, show_progress="hidden"
+        )
         gr.Button("stages").click(stages, outputs=drawn["timeline"], show_progress="hidden")
     return page
 

@@ -1,4 +1,6 @@
-"""A stand-in for the hub: one repository, a local folder's files, over HTTP as huggingface_hub asks for them."""
+"""A stand-in for the hub: one repository, a local folder's files, over HTTP as huggingface_hub asks for
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ COMMIT = "0" * 40
 @contextmanager
 def served(repository: str, folder: Path) -> Iterator[str]:
     """Its address, while the ``with`` lasts."""
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {
+        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -25,10 +29,20 @@ def served(repository: str, folder: Path) -> Iterator[str]:
         def do_GET(self) -> None:
             asked = self.path.split("?")[0]
             if asked.startswith(f"/api/models/{repository}/tree/"):
-                self.answer(json.dumps([{"type": "file", "path": name, "size": path.stat().st_size, "oid": "0"}
-                                        for name, path in files.items()]).encode())
+                self.answer(
+                    json.dumps(
+                        [
+                            {"type": "file", "path": name, "size": path.stat().st_size, "oid": "0"}
+                            for name, path in files.items()
+                        ]
+                    ).encode()
+                )
             elif asked.startswith(f"/api/models/{repository}"):
-                self.answer(json.dumps({"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}).encode())
+                self.answer(
+                    json.dumps(
+                        {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+                    ).encode()
+                )
             elif (name := asked.removeprefix(f"/{repository}/resolve/").partition("/")[2]) in files:
                 self.answer(files[name].read_bytes())
             else:
@@ -36,8 +50,11 @@ def served(repository: str, folder: Path) -> Iterator[str]:
 
         def answer(self, body: bytes) -> None:
             self.send_response(200)
-            for name, value in {"Content-Length": str(len(body)), "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
-                                "X-Repo-Commit": COMMIT}.items():
+            for name, value in {
+                "Content-Length": str(len(body)),
+                "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
+                "X-Repo-Commit": COMMIT,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             if self.command == "GET":

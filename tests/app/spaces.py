@@ -1,4 +1,5 @@
-"""A stand-in for the package `spaces` on a ZeroGPU Space: a decorated generator runs in a fork, and all that crosses is pickled.
+"""A stand-in for the package `spaces` on a ZeroGPU Space: a decorated generator runs in a fork, and all that
+crosses is pickled.
 
 Harsher than the real one where that is not written down: the fork goes on when nobody listens any more.
 """

@@ -1,4 +1,6 @@
-"""A setting as code: it says the same, and where a library cannot, it says so. That it runs is shown in tests/parity/test_code.py."""
+"""A setting as code: it says the same, and where a library cannot, it says so. That it runs is shown in
+tests/parity/test_code.py.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,12 @@ from tests.app.made import dbcache, pair
 def made(method: Any, **fields: Any) -> Comparison:
     one = pair(dbcache())
     request = resolve(one.baseline.request.replaced(**fields))
-    return one._replace(baseline=one.baseline._replace(request=request),
-                        accelerated=one.accelerated._replace(request=request, effective=method.effective(request),
-                                                                 method=method.described()))
+    return one._replace(
+        baseline=one.baseline._replace(request=request),
+        accelerated=one.accelerated._replace(
+            request=request, effective=method.effective(request), method=method.described()
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", list(METHODS))
@@ -34,10 +39,16 @@ def test_every_method_is_python_or_a_reason(name: str, model: str) -> None:
             assert bool(tree.body) != text.startswith("# ")
 
 
-@pytest.mark.parametrize(("method", "kind", "said"), [
-    (METHODS["teacache"](), "cache-dit", "has no"), (dbcache(streak_rule="before"), "cache-dit", "another rule"),
-    (dbcache(predictor="dmd", taylorseer_order=1), "cache-dit", "TaylorSeer alone"),
-    (dbcache(), "diffusers", "First Block Cache"), (METHODS["taylorseer"](), "diffusers", "First Block Cache")])
+@pytest.mark.parametrize(
+    ("method", "kind", "said"),
+    [
+        (METHODS["teacache"](), "cache-dit", "has no"),
+        (dbcache(streak_rule="before"), "cache-dit", "another rule"),
+        (dbcache(predictor="dmd", taylorseer_order=1), "cache-dit", "TaylorSeer alone"),
+        (dbcache(), "diffusers", "First Block Cache"),
+        (METHODS["taylorseer"](), "diffusers", "First Block Cache"),
+    ],
+)
 def test_what_cannot_be_said_is_named(method: Any, kind: str, said: str) -> None:
     text = code_of(made(method), kind)
     assert said in text
@@ -49,7 +60,10 @@ def test_a_forecast_that_does_not_happen_hinders_nobody() -> None:
 
 
 def test_fewer_steps_need_no_cache_and_may_have_one() -> None:
-    plain, cached = METHODS["fewer_steps"](fraction=0.5), METHODS["fewer_steps"](fraction=0.5, cache="F1B0_W2I1M0MC3_R0.12_T1O1")
+    plain, cached = (
+        METHODS["fewer_steps"](fraction=0.5),
+        METHODS["fewer_steps"](fraction=0.5, cache="F1B0_W2I1M0MC3_R0.12_T1O1"),
+    )
     for kind in set(KINDS) - {"Command line"}:
         assert "num_inference_steps=14" in code_of(made(plain), kind)
         assert "cache" not in code_of(made(plain), kind).replace("cachelens", "")
@@ -60,7 +74,9 @@ def test_fewer_steps_need_no_cache_and_may_have_one() -> None:
 def test_two_streams_are_kept_apart_on_cache_dit() -> None:
     assert "enable_separate_cfg=True" in code_of(made(dbcache()), "cache-dit")
     assert "enable_separate_cfg=False" in code_of(made(dbcache(), true_cfg_scale=1.0), "cache-dit")
-    assert "enable_separate_cfg=False" in code_of(made(dbcache(), model="flux-dev", true_cfg_scale=None), "cache-dit")
+    assert "enable_separate_cfg=False" in code_of(
+        made(dbcache(), model="flux-dev", true_cfg_scale=None), "cache-dit"
+    )
 
 
 def test_the_command_says_the_same_request_and_method() -> None:
@@ -69,15 +85,21 @@ def test_the_command_says_the_same_request_and_method() -> None:
     from cache_engine.commands.shared import method_of, number
 
     method = dbcache(steps_computation_mask="1" * 28, residual_diff_threshold=0.075)
-    one = made(method, prompt="$HOME `x` 'y'", negative_prompt="blurry; rm", seed=5, true_cfg_scale=2.12345678901)
+    one = made(
+        method, prompt="$HOME `x` 'y'", negative_prompt="blurry; rm", seed=5, true_cfg_scale=2.12345678901
+    )
     words = shlex.split(code_of(one, "Command line").replace("\\\n", ""))
     given = parser().parse_args(words[3:])
     assert method_of(given) == method_from(one.accelerated.method)
-    request = request_of(given, prompt=given.prompt, negative_prompt=given.negative_prompt, seed=number(given.seed))
+    request = request_of(
+        given, prompt=given.prompt, negative_prompt=given.negative_prompt, seed=number(given.seed)
+    )
     assert resolve(request) == one.baseline.request
 
 
 def test_every_model_says_what_its_pipeline_takes() -> None:
     for name in MODELS:
         if MODELS[name].image != "needed":
-            assert "prompt=" in code_of(made(dbcache(), model=name, steps=None, true_cfg_scale=None), "Your pipeline")
+            assert "prompt=" in code_of(
+                made(dbcache(), model=name, steps=None, true_cfg_scale=None), "Your pipeline"
+            )

@@ -35,10 +35,15 @@ def test_text_is_shown_and_never_run(view: Page) -> None:
     assert view.evaluate("window.hacked") is None
 
 
-@pytest.mark.parametrize("make", [header, status, headline, timeline, times, difference, runs, recipe, chart,
-                                  sheet, setting, notes])
+@pytest.mark.parametrize(
+    "make",
+    [header, status, headline, timeline, times, difference, runs, recipe, chart, sheet, setting, notes],
+)
 def test_templates_are_constants_and_scripts_make_no_markup(make: Any) -> None:
-    empty, full = ((made.html_template, made.css_template, made.js_on_load) for made in (make(), make({"title": HOSTILE})))
+    empty, full = (
+        (made.html_template, made.css_template, made.js_on_load)
+        for made in (make(), make({"title": HOSTILE}))
+    )
     assert empty == full
     for template in empty[:2]:
         assert not [sign for sign in ("${", "{{", "`", "\\") if sign in template]
@@ -52,10 +57,13 @@ def test_headline_says_what_was_measured_and_what_counted(view: Page) -> None:
     assert view.locator("[data-card=flops] .num").inner_text() == "978"
     assert view.locator("[data-card=psnr] .num").inner_text() == "33.6 dB"
     assert view.locator("[data-card=ssim] .num").inner_text() == "0.962"
-    assert view.locator("#headline .metric .cl-kind").evaluate_all("all => all.map(one => one.dataset.kind)") == [
-        "measured", "counted", "measured", "measured"]
+    assert view.locator("#headline .metric .cl-kind").evaluate_all(
+        "all => all.map(one => one.dataset.kind)"
+    ) == ["measured", "counted", "measured", "measured"]
     mark, scale = box(view.locator(".scale em")), box(view.locator(".scale"))
-    assert (mark["x"] + mark["width"] / 2 - scale["x"]) / scale["width"] == pytest.approx((33.6123 - 20) / 25, abs=0.01)
+    assert (mark["x"] + mark["width"] / 2 - scale["x"]) / scale["width"] == pytest.approx(
+        (33.6123 - 20) / 25, abs=0.01
+    )
     view.get_by_text("How it was measured").click()
     expect(view.locator("#headline details")).to_contain_text("33.6123 dB PSNR")
     expect(view.locator("#headline .published")).to_contain_text("published: 871.39 TFLOPs")
@@ -73,8 +81,16 @@ def test_a_run_is_chosen_by_mouse_and_by_keyboard(view: Page) -> None:
 
 def test_a_chart_carries_a_frontier(view: Page) -> None:
     show(view, "plain")
-    shapes = {kind: view.locator(f"#chart .{kind}").get_attribute("d") for kind in ("band", "cloud", "limit", "line")}
-    assert shapes == {"band": "M10 20L70 65L70 55L10 10Z", "cloud": "M20 70h0M40 80h0", "limit": "M0 60L100 60", "line": "M10 15L70 60"}
+    shapes = {
+        kind: view.locator(f"#chart .{kind}").get_attribute("d")
+        for kind in ("band", "cloud", "limit", "line")
+    }
+    assert shapes == {
+        "band": "M10 20L70 65L70 55L10 10Z",
+        "cloud": "M20 70h0M40 80h0",
+        "limit": "M0 60L100 60",
+        "line": "M10 15L70 60",
+    }
     pill, plot = box(view.locator("#chart output")), box(view.locator("#chart .marks"))
     assert pill["y"] + pill["height"] / 2 == pytest.approx(plot["y"] + 0.6 * plot["height"], abs=1)
     expect(view.locator("#chart [aria-selected=true]")).to_have_attribute("data-id", "edge")
@@ -120,7 +136,10 @@ def test_small_pictures_are_scaled_by_whole_numbers(view: Page) -> None:
     assert shown["width"] == shown["height"]
     assert shown["width"] > 64
     assert shown["width"] % 64 == 0
-    assert view.locator("#small img").first.evaluate("one => getComputedStyle(one).imageRendering") == "pixelated"
+    assert (
+        view.locator("#small img").first.evaluate("one => getComputedStyle(one).imageRendering")
+        == "pixelated"
+    )
     view.get_by_role("button", name="wide", exact=True).click()
     view.wait_for_function("document.querySelector('#small img').naturalWidth === 96")
     shown = box(view.locator("#small img").first)
@@ -138,4 +157,6 @@ def test_no_sideways_scroll(view: Page, width: int) -> None:
 
 def test_every_constructor_is_documented() -> None:
     names = set(plain())
-    assert all(callable(getattr(components, name)) and f"\n{name} " in (components.__doc__ or "") for name in names)
+    assert all(
+        callable(getattr(components, name)) and f"\n{name} " in (components.__doc__ or "") for name in names
+    )

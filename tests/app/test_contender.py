@@ -23,14 +23,18 @@ def test_the_plain_model_gets_the_steps_that_the_compute_pays_for() -> None:
     assert steps == round(paid) == 13
     assert contender.equal(ONE, None) == "Same compute, no cache: 13 plain steps."
     assert contender.equal(ONE, plain()).startswith("Same compute, no cache: 13 plain steps give ")
-    assert contender.equal(ONE, plain(0.25)) == "Same compute, no cache: 13 plain steps."  # another share was run
+    assert (
+        contender.equal(ONE, plain(0.25)) == "Same compute, no cache: 13 plain steps."
+    )  # another share was run
 
 
 @pytest.mark.parametrize("steps", range(1, 60))
 def test_a_share_of_the_steps_is_that_many_steps(steps: int) -> None:
     request = ONE.baseline.request.replaced(steps=60)
-    one = ONE._replace(baseline=ONE.baseline._replace(request=request, tflops=60.0),
-                       accelerated=ONE.accelerated._replace(tflops=float(steps)))
+    one = ONE._replace(
+        baseline=ONE.baseline._replace(request=request, tflops=60.0),
+        accelerated=ONE.accelerated._replace(tflops=float(steps)),
+    )
     assert contender.same_compute(one).effective(request).steps == steps
 
 
@@ -49,8 +53,22 @@ def test_what_a_contender_holds_is_said_before_it_runs() -> None:
     assert ", 13 steps:" in contender.planned(one, contender.same_compute(one))
 
 
-@pytest.mark.parametrize("method", ["dbcache", "taylorseer", "teacache", "fora", "fewer_steps", "foca", "hicache", "magcache",
-                                    "spectrum", "fixed_mask", "delta_dit"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "dbcache",
+        "taylorseer",
+        "teacache",
+        "fora",
+        "fewer_steps",
+        "foca",
+        "hicache",
+        "magcache",
+        "spectrum",
+        "fixed_mask",
+        "delta_dit",
+    ],
+)
 def test_every_method_tells_its_grain_and_its_memory(method: str) -> None:
     note = form.method_note(METHODS[method]().described(), "flux-dev", 50)
     assert note.lower().startswith(form.GRAINS[METHODS[method].grain].lower())

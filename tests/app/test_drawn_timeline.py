@@ -14,7 +14,9 @@ def test_columns_follow_the_schedule(view: Page) -> None:
     assert view.locator(".cl-step[data-mode=cached]").count() == 16
     bars = view.locator(".cl-bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().height)")
     limit, ground = box(view.locator(".cl-limit")), box(view.locator(".cl-step .plot").first)
-    line = ground["y"] + ground["height"] - (limit["y"] + 8.75)  # pixels from the ground to the middle of the dashed line
+    line = (
+        ground["y"] + ground["height"] - (limit["y"] + 8.75)
+    )  # pixels from the ground to the middle of the dashed line
     decided = [(mode, bar) for mode, bar in zip(modes, bars) if mode in ("cached", "computed")]
     assert all((bar < line) == (mode == "cached") for mode, bar in decided)
     expect(view.locator(".cl-limit output")).to_have_text("0.12")

@@ -1,4 +1,6 @@
-"""The comparison that the page opens with: there, whole, of the weights that are shipped, and marked as recorded elsewhere."""
+"""The comparison that the page opens with: there, whole, of the weights that are shipped, and marked as
+recorded elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ SHIPPED = example.FOLDER / "tiny"
 
 
 def test_what_is_shipped_is_of_the_shipped_weights() -> None:
-    """Whoever trains anew records anew: `compare --repeats 5 --no-survey --out assets/example/tiny` on an idle machine."""
+    """Whoever trains anew records anew: `compare --repeats 5 --no-survey --out assets/example/tiny` on an
+    idle machine.
+    """
     one = example.example()
     assert one is not None
     assert one.baseline.engine.revision == MODELS["tiny"].revision()

@@ -1,4 +1,6 @@
-"""From a forecast to what is drawn: nothing that is expected passes for measured, nothing unknown has a number."""
+"""From a forecast to what is drawn: nothing that is expected passes for measured, nothing unknown has a
+number.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,26 @@ from tests.app.made import dbcache, pair, run
 LAST = pair(dbcache())
 
 
-def forecast(method: Method, psnr_db: float | None = 33.0, *, counted: bool = True, error: float = 0.1) -> Forecast:
+def forecast(
+    method: Method, psnr_db: float | None = 33.0, *, counted: bool = True, error: float = 0.1
+) -> Forecast:
     """What a survey would say of ``method`` on the decisions that a run of the same changes makes."""
     made, whole = run(method), LAST.baseline
     identical = all(call.mode == "C" for call in made.trace)
     known = psnr_db is not None and not identical
-    return Forecast(method=method.described(), calls=made.trace, seconds=made.seconds.denoise, baseline_seconds=whole.seconds.denoise,
-                    tflops=made.tflops if counted else None, baseline_tflops=whole.tflops, psnr_db=psnr_db if known else None,
-                    band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and known else None, identical=identical,
-                    error=0.0 if identical else error, note="" if known else "only a run can tell")
+    return Forecast(
+        method=method.described(),
+        calls=made.trace,
+        seconds=made.seconds.denoise,
+        baseline_seconds=whole.seconds.denoise,
+        tflops=made.tflops if counted else None,
+        baseline_tflops=whole.tflops,
+        psnr_db=psnr_db if known else None,
+        band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and known else None,
+        identical=identical,
+        error=0.0 if identical else error,
+        note="" if known else "only a run can tell",
+    )
 
 
 def cards(found: Forecast) -> dict[str, dict[str, Any]]:
@@ -40,7 +53,11 @@ def test_a_likeness_too_far_off_for_a_band_has_none_and_says_why() -> None:
 
 def test_expected_figures_stand_beside_the_last_runs() -> None:
     shown = cards(forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4)))
-    assert (shown["speed"]["kind"], shown["psnr"]["kind"], shown["flops"]["kind"]) == ("expected", "expected", "counted")
+    assert (shown["speed"]["kind"], shown["psnr"]["kind"], shown["flops"]["kind"]) == (
+        "expected",
+        "expected",
+        "counted",
+    )
     assert shown["speed"]["notes"] == [f"last run {LAST.speedup:.2f}×"]
     assert shown["psnr"]["num"] == "33 ± 2 dB"
     assert shown["psnr"]["scale"]["band"] == [views.place(31), views.place(35)]
@@ -56,7 +73,9 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     assert {card["kind"] for card in shown.values()} == {"unknown"}
     assert "only a run can tell" in shown["psnr"]["notes"]
     cells = expected.steps(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
-    assert {(cell["cost"], "counted when it runs" in cell["facts"]) for cell in cells if cell["mode"] == "cached"} == {(0, True)}
+    assert {
+        (cell["cost"], "counted when it runs" in cell["facts"]) for cell in cells if cell["mode"] == "cached"
+    } == {(0, True)}
 
 
 def test_all_computed_is_identical_and_no_estimate_is_needed() -> None:
@@ -90,7 +109,9 @@ def test_the_banners_button_turns_the_knob_that_helps() -> None:
 
 
 def test_pictures_are_called_stale_only_while_they_are() -> None:
-    assert expected.stale(LAST, True) == {"text": f"Pictures are of the last run: {LAST.speedup:.2f}×, 33.6 dB"}
+    assert expected.stale(LAST, True) == {
+        "text": f"Pictures are of the last run: {LAST.speedup:.2f}×, 33.6 dB"
+    }
     assert expected.stale(LAST, False) == expected.stale(None, True) == {"text": ""}
 
 
@@ -98,13 +119,25 @@ def frontier(known: bool = True) -> list[Forecast]:
     """From slow and close to fast and far."""
     levels = {0.0: 60.0, 0.08: 45.0, 0.12: 33.0, 0.3: 24.0}
     settings = [dbcache(residual_diff_threshold=limit, max_continuous_cached_steps=-1) for limit in levels]
-    return [forecast(method, level if known else None, error=10 ** (-level / 20))
-            for method, level in zip(settings, levels.values(), strict=True)]
+    return [
+        forecast(method, level if known else None, error=10 ** (-level / 20))
+        for method, level in zip(settings, levels.values(), strict=True)
+    ]
 
 
-@pytest.mark.parametrize(("goal", "value", "place"), [
-    ("speed", 1.0, 0), ("speed", 1.01, 1), ("speed", 99.0, 3), ("likeness", 99.0, 0), ("likeness", 45.0, 1), ("likeness", 33.1, 1),
-    ("likeness", 30.0, 2), ("likeness", 0.0, 3)])
+@pytest.mark.parametrize(
+    ("goal", "value", "place"),
+    [
+        ("speed", 1.0, 0),
+        ("speed", 1.01, 1),
+        ("speed", 99.0, 3),
+        ("likeness", 99.0, 0),
+        ("likeness", 45.0, 1),
+        ("likeness", 33.1, 1),
+        ("likeness", 30.0, 2),
+        ("likeness", 0.0, 3),
+    ],
+)
 def test_the_dial_is_solved_by_the_forecasts(goal: str, value: float, place: int) -> None:
     known = frontier()
     assert [one.speedup for one in known] == sorted(one.speedup for one in known)
@@ -116,12 +149,22 @@ def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
     known = frontier()
     view = expected.dial(known, [LAST], known[2])
     assert view["db"] == [20.0, 45.0]
-    assert [point["y"] for point in view["points"]] == [1.0, 1.0, pytest.approx(13 / 25), pytest.approx(4 / 25)]
+    assert [point["y"] for point in view["points"]] == [
+        1.0,
+        1.0,
+        pytest.approx(13 / 25),
+        pytest.approx(4 / 25),
+    ]
     assert view["points"][2]["band"] == [pytest.approx(11 / 25), pytest.approx(15 / 25)]
     assert view["runs"] == [{"x": expected.across(LAST.speedup), "y": pytest.approx(13.6123 / 25)}]
     assert (view["at"]["told"], view["at"]["likeness"]) == (f"{known[2].speedup:.2f}×", "33 ± 2 dB")
     assert [mark["text"] for mark in view["speeds"]] == ["1×", "1.5×", "2×", "3×", "4×"]
-    assert (expected.across(0.5), expected.across(1), expected.across(2), expected.across(8)) == (0, 0, 0.5, 1)
+    assert (expected.across(0.5), expected.across(1), expected.across(2), expected.across(8)) == (
+        0,
+        0,
+        0.5,
+        1,
+    )
     assert json.loads(json.dumps(view)) == view
 
 
@@ -135,8 +178,14 @@ def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
 
 def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
     runs = [{"cond": "CCcC"}, {"cond": "CCcC"}, {"cond": "CCCc"}]
-    assert expected.frozen(runs, measured=True) == ("1101", "Frozen: the mask equals 2 of the last 3 runs of this setting.")
-    assert expected.frozen(runs[:1], measured=True)[1] == "Frozen: the mask equals 1 of the one run of this setting."
+    assert expected.frozen(runs, measured=True) == (
+        "1101",
+        "Frozen: the mask equals 2 of the last 3 runs of this setting.",
+    )
+    assert (
+        expected.frozen(runs[:1], measured=True)[1]
+        == "Frozen: the mask equals 1 of the one run of this setting."
+    )
     apart = [{"cond": "CCcc", "uncond": "CcCc"}]
     mask, said = expected.frozen(apart, measured=True)
     assert mask == "1110"

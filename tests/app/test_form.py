@@ -10,22 +10,50 @@ import pytest
 from app import form
 from cache_engine import METHODS, EngineError, ModelFacts, RunRequest, resolve
 
-FIELDS: dict[str, Any] = dict(model="flux-dev", prompt="a fox", size="1024 × 1024", seed=7.0, steps=28.0, guidance=3.5,
-                              true_cfg_scale=None)
+FIELDS: dict[str, Any] = dict(
+    model="flux-dev",
+    prompt="a fox",
+    size="1024 × 1024",
+    seed=7.0,
+    steps=28.0,
+    guidance=3.5,
+    true_cfg_scale=None,
+)
 
 
 def test_whole_floats_pass_and_everything_arrives() -> None:
     request = form.request_of(**FIELDS)
-    assert (request.seed, request.steps, request.width, request.height, request.guidance) == (7, 28, 1024, 1024, 3.5)
+    assert (request.seed, request.steps, request.width, request.height, request.guidance) == (
+        7,
+        28,
+        1024,
+        1024,
+        3.5,
+    )
 
 
-@pytest.mark.parametrize(("field", "value", "said"), [
-    ("prompt", "", "prompt"), ("prompt", "x" * 2001, "prompt"), ("prompt", None, "prompt"), ("seed", -1, "seed: -1"),
-    ("seed", 2**32, "seed"), ("seed", 1.5, "seed: 1.5"), ("seed", True, "seed: True"), ("seed", math.nan, "seed: nan"),
-    ("steps", 0, "steps: 0"), ("steps", 201, "steps: 201"), ("steps", None, "steps"), ("steps", "many", "steps: 'many'"),
-    ("guidance", 21, "guidance: 21"), ("guidance", math.inf, "guidance: inf"), ("size", "big", "size: 'big'"),
-    ("size", "100 × 100", "width: 100"), ("model", "../x", "model"),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("prompt", "", "prompt"),
+        ("prompt", "x" * 2001, "prompt"),
+        ("prompt", None, "prompt"),
+        ("seed", -1, "seed: -1"),
+        ("seed", 2**32, "seed"),
+        ("seed", 1.5, "seed: 1.5"),
+        ("seed", True, "seed: True"),
+        ("seed", math.nan, "seed: nan"),
+        ("steps", 0, "steps: 0"),
+        ("steps", 201, "steps: 201"),
+        ("steps", None, "steps"),
+        ("steps", "many", "steps: 'many'"),
+        ("guidance", 21, "guidance: 21"),
+        ("guidance", math.inf, "guidance: inf"),
+        ("size", "big", "size: 'big'"),
+        ("size", "100 × 100", "width: 100"),
+        ("model", "../x", "model"),
+    ],
+)
 def test_a_bad_field_is_one_sentence(field: str, value: Any, said: str) -> None:
     with pytest.raises(EngineError) as error:
         form.request_of(**FIELDS | {field: value})
@@ -41,8 +69,12 @@ def test_any_unicode_is_a_prompt(prompt: str) -> None:
 @pytest.mark.parametrize("knob", METHODS["dbcache"].knobs(), ids=lambda knob: knob.name)
 def test_every_knob_reaches_the_method(knob: Any) -> None:
     """Each slider changes the setting: none is for show."""
-    other = {"int": lambda: knob.default + 1 if knob.default >= 0 else 2, "float": lambda: 0.3, "text": lambda: "1" * 28,
-             "choice": lambda: next(choice for choice in knob.choices if choice != knob.default)}[knob.type]()
+    other = {
+        "int": lambda: knob.default + 1 if knob.default >= 0 else 2,
+        "float": lambda: 0.3,
+        "text": lambda: "1" * 28,
+        "choice": lambda: next(choice for choice in knob.choices if choice != knob.default),
+    }[knob.type]()
     request = resolve(RunRequest(model="flux-dev", prompt="a fox", steps=28))
     described = METHODS["dbcache"]().described() | {knob.name: other}
     assert getattr(form.method_of(described, request), knob.name) == other
@@ -51,9 +83,13 @@ def test_every_knob_reaches_the_method(knob: Any) -> None:
 def test_bounds_follow_the_model_the_steps_and_each_other() -> None:
     knobs = {knob.name: knob for knob in METHODS["dbcache"].knobs()}
     facts = ModelFacts(blocks=12, steps=20)
-    assert form.limits(knobs["Fn_compute_blocks"], facts, {"Bn_compute_blocks": 4, "Fn_compute_blocks": 1}) == (1, 7)
+    assert form.limits(
+        knobs["Fn_compute_blocks"], facts, {"Bn_compute_blocks": 4, "Fn_compute_blocks": 1}
+    ) == (1, 7)
     assert form.limits(knobs["max_warmup_steps"], facts, {"max_warmup_steps": 4}) == (0, 20)
-    assert form.limits(knobs["Fn_compute_blocks"], facts, {"Bn_compute_blocks": 0, "Fn_compute_blocks": 40}) == (1, 40)
+    assert form.limits(
+        knobs["Fn_compute_blocks"], facts, {"Bn_compute_blocks": 0, "Fn_compute_blocks": 40}
+    ) == (1, 40)
 
 
 def test_a_setting_that_does_not_fit_is_refused_before_it_runs() -> None:

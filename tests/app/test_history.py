@@ -34,16 +34,27 @@ def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> 
 def test_a_kept_comparison_is_what_was_measured(tmp_path: Path) -> None:
     fresh = made(5.0)
     data = keep_comparison(fresh, tmp_path / "one", survey_note="none")
-    assert json.loads((tmp_path / "one" / "result.json").read_text(encoding="utf-8"))["survey_note"] == data["survey_note"] == "none"
+    assert (
+        json.loads((tmp_path / "one" / "result.json").read_text(encoding="utf-8"))["survey_note"]
+        == data["survey_note"]
+        == "none"
+    )
     kept = kept_comparison(tmp_path / "one")
-    assert (kept.speedup, kept.compute_ratio, kept.baseline.trace) == (fresh.speedup, fresh.compute_ratio, fresh.baseline.trace)
+    assert (kept.speedup, kept.compute_ratio, kept.baseline.trace) == (
+        fresh.speedup,
+        fresh.compute_ratio,
+        fresh.baseline.trace,
+    )
     assert kept.baseline.image.tobytes() == fresh.baseline.image.tobytes()
 
 
 def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
     (filled.folder / "b" / "result.json").write_text('{"request": {}}', encoding="utf-8")
     (filled.folder / "c" / "accelerated.png").write_bytes(b"no picture")
-    for name in (".old.part", ".young.part"):  # a server ended while it was written; another server is writing it
+    for name in (
+        ".old.part",
+        ".young.part",
+    ):  # a server ended while it was written; another server is writing it
         (filled.folder / name).mkdir()
     os.utime(filled.folder / ".old.part", (0, 0))
     (filled.folder / "a file").write_text("?", encoding="utf-8")
@@ -58,11 +69,26 @@ def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
     assert keys(History(filled.folder)) == ["c", "a"]
 
 
-@pytest.mark.parametrize(("path", "value"), [
-    (("request",), None), (("request", "prompt"), 3), (("speedup",), "2"), (("speedup",), 1e999), (("accelerated", "schedule"), None),
-    (("accelerated", "finished"), 1e300), (("accelerated", "finished"), 10**400), (("baseline", "seconds"), None), (("psnr_db",), "x"),
-    (("accelerated", "timed"), 3), (("engine",), []), (("method",), {})])
-def test_an_odd_result_is_passed_over_and_no_more(filled: Filled, path: tuple[str, ...], value: object) -> None:
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("request",), None),
+        (("request", "prompt"), 3),
+        (("speedup",), "2"),
+        (("speedup",), 1e999),
+        (("accelerated", "schedule"), None),
+        (("accelerated", "finished"), 1e300),
+        (("accelerated", "finished"), 10**400),
+        (("baseline", "seconds"), None),
+        (("psnr_db",), "x"),
+        (("accelerated", "timed"), 3),
+        (("engine",), []),
+        (("method",), {}),
+    ],
+)
+def test_an_odd_result_is_passed_over_and_no_more(
+    filled: Filled, path: tuple[str, ...], value: object
+) -> None:
     file = filled.folder / "b" / "result.json"
     data = json.loads(file.read_text(encoding="utf-8"))
     place = data
@@ -123,7 +149,9 @@ def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
     assert Worker(lambda *_, **__: pytest.fail("compared"), None).reopened("a") is None
 
 
-def test_whatever_hinders_keeping_the_engines_thread_goes_on(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_hinders_keeping_the_engines_thread_goes_on(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         (filled.folder / ".half.part").mkdir(exist_ok=True)
         raise ValueError("unknown")
@@ -136,7 +164,9 @@ def test_whatever_hinders_keeping_the_engines_thread_goes_on(filled: Filled, mon
     assert keys(filled.history) == ["c", "b", "a"]
 
 
-def test_a_run_that_cannot_be_removed_stays_and_says_so(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_be_removed_stays_and_says_so(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def in_use(*_: object) -> None:
         raise PermissionError(13, "in use")
 
@@ -150,13 +180,19 @@ def test_a_run_that_cannot_be_removed_stays_and_says_so(filled: Filled, monkeypa
     (filled.folder / "b").symlink_to(filled.folder / "elsewhere" / "b")
     filled.history.remove("b")
     assert keys(History(filled.folder)) == ["c", "a"]
-    assert (filled.folder / "elsewhere" / "b" / "result.json").is_file()  # a link was removed, not what it leads to
+    assert (
+        filled.folder / "elsewhere" / "b" / "result.json"
+    ).is_file()  # a link was removed, not what it leads to
 
 
 def test_none_is_kept_on_a_space_or_by_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
     assert history_folder() == tmp_path / "history"
-    for name, value in (("SPACE_ID", "somebody/cachelens"), ("CACHELENS_HISTORY", "Off"), ("CACHELENS_HISTORY", "0")):
+    for name, value in (
+        ("SPACE_ID", "somebody/cachelens"),
+        ("CACHELENS_HISTORY", "Off"),
+        ("CACHELENS_HISTORY", "0"),
+    ):
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
             assert history_folder() is None

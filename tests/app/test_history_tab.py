@@ -17,7 +17,13 @@ from cache_engine import EngineError
 from tests.app.past import Filled
 
 MADE = HistoryParts(**{field.name: f"history {field.name}" for field in fields(HistoryParts)})
-THERE = Parts(**{field.name: f"compare {field.name}" for field in fields(Parts) if field.name not in ("chips", "groups", "knobs")})
+THERE = Parts(
+    **{
+        field.name: f"compare {field.name}"
+        for field in fields(Parts)
+        if field.name not in ("chips", "groups", "knobs")
+    }
+)
 
 
 @pytest.fixture
@@ -27,12 +33,22 @@ def tab(filled: Filled) -> Tab:
 
 
 def values(**given: Any) -> dict[Any, Any]:
-    found = {MADE.words: "", MADE.which: "all", MADE.chosen: "", THERE.shown: "", THERE.job: "", THERE.done: [], THERE.model: "tiny",
-             THERE.gain: 8}
+    found = {
+        MADE.words: "",
+        MADE.which: "all",
+        MADE.chosen: "",
+        THERE.shown: "",
+        THERE.job: "",
+        THERE.done: [],
+        THERE.model: "tiny",
+        THERE.gain: 8,
+    }
     return found | {getattr(MADE, name): value for name, value in given.items()}
 
 
-def test_the_newest_is_shown_and_a_picture_that_is_damaged_or_gone_hinders_nothing(tab: Tab, filled: Filled) -> None:
+def test_the_newest_is_shown_and_a_picture_that_is_damaged_or_gone_hinders_nothing(
+    tab: Tab, filled: Filled
+) -> None:
     whole = tab.drawn(values())
     assert whole[MADE.chosen] == "c"
     assert isinstance(whole[MADE.heat], Image.Image)
@@ -62,7 +78,12 @@ def test_a_name_that_was_not_touched_is_not_written(tab: Tab) -> None:
     assert (tab.history.one("a") or pytest.fail("gone")).name == "Best of all"
     answered = tab.named(values(chosen="a", name="mine", named=""))
     assert answered[MADE.named] == "mine"
-    assert set(answered) == {MADE.sheet, MADE.status, MADE.card, MADE.named}  # what is chosen meanwhile stays so
+    assert set(answered) == {
+        MADE.sheet,
+        MADE.status,
+        MADE.card,
+        MADE.named,
+    }  # what is chosen meanwhile stays so
 
 
 def test_a_run_is_not_opened_over_one_that_is_on_its_way(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,15 +93,21 @@ def test_a_run_is_not_opened_over_one_that_is_on_its_way(tab: Tab, monkeypatch: 
     assert "wait for it, or stop it" in str(refused)
 
 
-def test_a_run_of_a_model_that_is_not_offered_is_refused_in_a_sentence(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_a_model_that_is_not_offered_is_refused_in_a_sentence(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = tab.worker.reopened("a")
     assert one is not None
-    strange = one._replace(baseline=one.baseline._replace(request=one.baseline.request.replaced(model="somebody/model")))
+    strange = one._replace(
+        baseline=one.baseline._replace(request=one.baseline.request.replaced(model="somebody/model"))
+    )
     monkeypatch.setattr(tab.worker, "reopened", lambda key: strange)
     assert "'somebody/model' is not offered here" in str(tab.opened(values(chosen="a")))
 
 
-def test_what_cannot_be_removed_is_told_and_nothing_is_removed_unasked(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_is_told_and_nothing_is_removed_unasked(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tab.removed(values(chosen="a") | {tab.sure: False})
     tab.cleared(values() | {tab.sure: False})
     assert len(tab.history.listed()) == 3

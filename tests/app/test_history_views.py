@@ -16,8 +16,16 @@ from tests.app.past import Filled, made
 def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -> None:
     filled.history.note("b", name="Keeper", pinned=True)
     every = filled.history.listed()
-    for words, wanted in (("", "cba"), ("FOX red", "ca"), ("keeper", "b"), ("r0.3 fox", "ca"), ("tiny", "cba"), ("fox owl", ""),
-                          ("dbcache", "cba"), ("pinned", "b")):
+    for words, wanted in (
+        ("", "cba"),
+        ("FOX red", "ca"),
+        ("keeper", "b"),
+        ("r0.3 fox", "ca"),
+        ("tiny", "cba"),
+        ("fox owl", ""),
+        ("dbcache", "cba"),
+        ("pinned", "b"),
+    ):
         assert "".join(one.key for one in found(every, words)) == wanted, words
     assert [one.key for one in found(every, "", PINNED)] == ["b"]
 
@@ -28,9 +36,17 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
     view = sheet(every[:2], len(every), "a", "/kept")
     assert view["count"] == "2 of 3 runs"
     row = sheet(every, len(every), "a", "/kept")["rows"][2]
-    assert (row["id"], row["mark"], row["tag"], row["picture"]) == ("a", "pinned", "first", "gradio_api/file=/kept/a/small.png")
-    assert [cell.get("text") for cell in row["cells"][3:6]] == [f"{made().speedup:.2f}×", f"{made().compute_ratio:.2f}×",
-                                                               f"{QUALITY.psnr_db:.1f} dB"]
+    assert (row["id"], row["mark"], row["tag"], row["picture"]) == (
+        "a",
+        "pinned",
+        "first",
+        "gradio_api/file=/kept/a/small.png",
+    )
+    assert [cell.get("text") for cell in row["cells"][3:6]] == [
+        f"{made().speedup:.2f}×",
+        f"{made().compute_ratio:.2f}×",
+        f"{QUALITY.psnr_db:.1f} dB",
+    ]
     shown = card(every[2])
     assert shown["title"] == "first"
     assert {"name": "SSIM", "text": f"{QUALITY.ssim:.3f}"} in shown["facts"]

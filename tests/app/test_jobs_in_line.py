@@ -1,4 +1,6 @@
-"""Long jobs at the borders: as many as there may be, stopped while one is begun, files that are deleted, no torch."""
+"""Long jobs at the borders: as many as there may be, stopped while one is begun, files that are deleted, no
+torch.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def test_no_more_than_may_be_in_line_and_what_is_refused_leaves_nothing(tmp_path
     for place in range(MOST_IN_LINE):
         found.add("tune", f"Tune {place}", TASK)
     for more in (lambda: found.add("tune", "One more", TASK), lambda: found.resume(stopped)):
-        with pytest.raises(EngineError, match=f"^jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one.$"):
+        with pytest.raises(
+            EngineError,
+            match=f"^jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one.$",
+        ):
             more()
     assert found.due == MOST_IN_LINE
     assert found.one(stopped).state == "stopped"
@@ -57,11 +62,15 @@ def test_every_job_that_ended_can_be_reached(tmp_path: Path) -> None:
 def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def kind(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[dict[str, Any]]:
+    def kind(
+        task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
+    ) -> Generator[dict[str, Any]]:
         if not begun.is_set():
             begun.set()
             go.wait(20)  # as a model that is loaded takes time
-        return ({"doing": folder.name, "made": place, "left": 1 - place, "stage": "running"} for place in range(2))
+        return (
+            {"doing": folder.name, "made": place, "left": 1 - place, "stage": "running"} for place in range(2)
+        )
 
     found = LongJobs(Store(tmp_path), {"tune": kind})
     first, second = (found.add("tune", f"Tune {place}", TASK) for place in range(2))
@@ -105,7 +114,9 @@ def test_who_hears_of_the_end_finds_the_worker_free(monkeypatch: pytest.MonkeyPa
     assert busy == [False]
 
 
-def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tries: list[float] = []
 
     def broken() -> None:
@@ -114,11 +125,15 @@ def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(tmp_path: Path, 
 
     monkeypatch.setattr(engine, "preload", broken)
     drawing = Drawing()
-    worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": drawing}))
+    worker = Worker(
+        lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": drawing})
+    )
     key = worker.long.add("tune", "Tune", TASK)
     ended = list(worker.long.watch(key))[-1]
     assert ended.state == "failed"
-    assert ended.said.startswith("engine: torch and diffusers cannot be imported (OSError, more in the log); install them anew")
+    assert ended.said.startswith(
+        "engine: torch and diffusers cannot be imported (OSError, more in the log); install them anew"
+    )
     time.sleep(0.2)
     assert len(tries) == 1
     with pytest.raises(EngineError, match="torch and diffusers cannot be imported"):
@@ -129,9 +144,13 @@ def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(tmp_path: Path, 
     assert len(drawing.log) == 4
 
 
-def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "preload", lambda: threading.Event().wait(20))  # it never begins
-    worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": Drawing()}))
+    worker = Worker(
+        lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": Drawing()})
+    )
     with gr.Blocks() as page:
         api.build(worker)
     tune = next(one.fn for one in page.fns.values() if one.api_name == "tune")
@@ -144,7 +163,11 @@ def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(tmp_path: P
     with pytest.raises(gr.Error, match="job: no job has this key"):
         next(events)
     with pytest.raises(gr.Error, match="prompts: '' is not valid; give a text of 1 to 2000 characters"):
-        next(tune({"request": {"prompt": "a fox", "steps": 4}, "prompts": ["a fox", ""], "goal": {"value": 30}}))
+        next(
+            tune(
+                {"request": {"prompt": "a fox", "steps": 4}, "prompts": ["a fox", ""], "goal": {"value": 30}}
+            )
+        )
 
 
 def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
@@ -153,8 +176,16 @@ def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "style.safetensors").write_bytes(bytes([place]))
     Image.new("RGB", (32, 32), "red").save(tmp_path / "sketch.png")
-    loras = tuple({"file": str(tmp_path / name / "style.safetensors"), "weight": 0.5} for name in ("one", "other"))
-    request = RunRequest(model="flux2-klein-base-4b", prompt="a fox", steps=4, loras=loras, image={"file": str(tmp_path / "sketch.png")})
+    loras = tuple(
+        {"file": str(tmp_path / name / "style.safetensors"), "weight": 0.5} for name in ("one", "other")
+    )
+    request = RunRequest(
+        model="flux2-klein-base-4b",
+        prompt="a fox",
+        steps=4,
+        loras=loras,
+        image={"file": str(tmp_path / "sketch.png")},
+    )
     tune = TuneTask(request=request, prompts=("a fox",), goal=Goal(value=30))
     sweep = SweepTask(request=request, axes=(("Fn_compute_blocks", "1, 2"), ("taylorseer_order", "0..1")))
     found = LongJobs(Store(tmp_path / "kept"), {"tune": Drawing(), "sweep": Drawing()})
@@ -163,10 +194,15 @@ def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
         path.unlink()
     for key, read in zip(keys, (tune_from, sweep_from), strict=True):
         kept = read(json.loads(found.one(key).task)).request
-        assert [(lora.unchanged().read_bytes(), lora.weight) for lora in kept.loras] == [(b"\0", 0.5), (b"\1", 0.5)]
+        assert [(lora.unchanged().read_bytes(), lora.weight) for lora in kept.loras] == [
+            (b"\0", 0.5),
+            (b"\1", 0.5),
+        ]
         assert kept.image is not None
         assert kept.image.opened().size == (32, 32)
-        assert {Path(one.file).parent for one in (*kept.loras, kept.image)} == {tmp_path / "kept" / "files" / key}
+        assert {Path(one.file).parent for one in (*kept.loras, kept.image)} == {
+            tmp_path / "kept" / "files" / key
+        }
         found.stop(key)
         found.remove(key)
     with pytest.raises(EngineError, match=r"^file: .* cannot be read"):

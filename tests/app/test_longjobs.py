@@ -97,7 +97,9 @@ def test_a_key_from_outside_removes_no_other_folder(tmp_path: Path) -> None:
 def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Path) -> None:
     asked: list[bool] = []
 
-    def kind(task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]) -> Generator[dict[str, Any]]:
+    def kind(
+        task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
+    ) -> Generator[dict[str, Any]]:
         for place in range(3):
             asked.append(enough())
             yield {"doing": "", "made": place, "left": 0, "stage": "running"}
@@ -130,7 +132,9 @@ def test_where_gpus_are_lent_by_the_second_there_are_none() -> None:
 
 
 def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: Path) -> None:
-    """Comparisons handed in during a tune: between any two of them it draws at most one picture, and at least one."""
+    """Comparisons handed in during a tune: between any two of them it draws at most one picture, and at
+    least one.
+    """
     drawing = Drawing(count=8)
     order: list[str] = []
     handed_in = threading.Event()
@@ -164,14 +168,20 @@ def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: P
 
 def test_tasks_come_back_from_json_as_they_were() -> None:
     assert tune_from(json.loads(TASK.model_dump_json())) == TASK
-    sweep = SweepTask(request=REQUEST, knobs={"max_warmup_steps": 2}, axes=(("Fn_compute_blocks", "1, 2"), ("taylorseer_order", "0..1")))
+    sweep = SweepTask(
+        request=REQUEST,
+        knobs={"max_warmup_steps": 2},
+        axes=(("Fn_compute_blocks", "1, 2"), ("taylorseer_order", "0..1")),
+    )
     assert sweep_from(json.loads(sweep.model_dump_json())) == sweep
     with pytest.raises(EngineError, match="goal: missing"):
         tune_from({"request": {"prompt": "x"}, "prompts": ["x"]})
 
 
 def test_a_job_in_words() -> None:
-    one = Kept("k", "tune", "Tune, 30 dB", "{}", 180.0, "running", "setting 2, prompt 1 of 8", 20, 100, 40.0, 0.0)
+    one = Kept(
+        "k", "tune", "Tune, 30 dB", "{}", 180.0, "running", "setting 2, prompt 1 of 8", 20, 100, 40.0, 0.0
+    )
     assert seconds_left(one) == 140  # the budget ends it first
     assert seconds_left(one._replace(budget=None)) == 200
     row = jobs([one], "k")["jobs"][0]

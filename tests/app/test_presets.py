@@ -14,7 +14,16 @@ from cache_engine import MODELS, EngineError, RunRequest, method_from, read_name
 
 with (FOLDER / "published.csv").open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))
-COLUMNS = ("tflops", "speedup_tflops", "latency_s", "speedup_latency", "clip_score", "image_reward", "ssim", "lpips")
+COLUMNS = (
+    "tflops",
+    "speedup_tflops",
+    "latency_s",
+    "speedup_latency",
+    "clip_score",
+    "image_reward",
+    "ssim",
+    "lpips",
+)
 GOOD = json.loads((FOLDER / "22-slow.json").read_text(encoding="utf-8"))
 
 
@@ -25,7 +34,9 @@ def test_it_fits_what_it_was_made_for(preset: Any) -> None:
         method_from(preset.method).plan(MODELS[name].facts(request))
 
 
-@pytest.mark.parametrize("preset", [preset for preset in presets() if preset.published], ids=lambda preset: preset.title)
+@pytest.mark.parametrize(
+    "preset", [preset for preset in presets() if preset.published], ids=lambda preset: preset.title
+)
 def test_published_figures_stand_in_the_tables(preset: Any) -> None:
     rows = [row for row in ROWS if row["config"] in preset.published.configs]
     assert {row["config"] for row in rows} == set(preset.published.configs)
@@ -38,28 +49,60 @@ def test_published_figures_stand_in_the_tables(preset: Any) -> None:
 
 def test_the_named_settings_of_the_tables_are_there() -> None:
     titles = {preset.title for preset in presets() if preset.models and "flux-dev" in preset.models}
-    assert {"Slow", "Medium", "Fast", "Ultra", "Slow + TaylorSeer", "Medium + TaylorSeer", "Fast + TaylorSeer",
-            "Ultra + TaylorSeer", "F8", "F8 + TaylorSeer"} <= titles
+    assert {
+        "Slow",
+        "Medium",
+        "Fast",
+        "Ultra",
+        "Slow + TaylorSeer",
+        "Medium + TaylorSeer",
+        "Fast + TaylorSeer",
+        "Ultra + TaylorSeer",
+        "F8",
+        "F8 + TaylorSeer",
+    } <= titles
     assert any("tiny" in (preset.models or ()) for preset in presets())
 
 
-@pytest.mark.parametrize("config", [
-    "FLUX.1-dev: 60% steps", "FLUX.1-dev: 34% steps", "FLUX.1-dev: 22% steps", "Δ-DiT(N=2)", "Δ-DiT(N=3)", "FORA(N=3)", "FORA(N=7)",
-    "TeaCache(l=1.2)", "TaylorSeer(N=4,O=2)", "TaylorSeer(N=7,O=2)", "FoCa(N=5): arxiv.2508.16211", "FoCa(N=8): arxiv.2508.16211"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "FLUX.1-dev: 60% steps",
+        "FLUX.1-dev: 34% steps",
+        "FLUX.1-dev: 22% steps",
+        "Δ-DiT(N=2)",
+        "Δ-DiT(N=3)",
+        "FORA(N=3)",
+        "FORA(N=7)",
+        "TeaCache(l=1.2)",
+        "TaylorSeer(N=4,O=2)",
+        "TaylorSeer(N=7,O=2)",
+        "FoCa(N=5): arxiv.2508.16211",
+        "FoCa(N=8): arxiv.2508.16211",
+    ],
+)
 def test_every_rivals_row_is_a_preset_of_its_method(config: str) -> None:
     """The knobs are those that the table of names says, and the chips of a method are its own presets."""
-    preset, = (one for one in presets() if one.published and config in one.published.configs)
+    (preset,) = (one for one in presets() if one.published and config in one.published.configs)
     assert method_from(preset.method) == method_from(read_name(config))
     assert preset.title in presets_for("flux-dev", preset.method["name"])
     assert preset.title not in presets_for("flux-dev", "dbcache")
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"titel": "x"}, "titel"), ({"title": ""}, "title"), ({"steps": "28"}, "steps"), ({"steps": 0}, "steps"),
-    ({"method": {"name": "magic"}}, "method"), ({"method": GOOD["method"] | {"Fn_compute_blocks": 0}}, "Fn_compute_blocks"),
-    ({"method": GOOD["method"] | {"F": 1}}, "F: unknown field"), ({"published": GOOD["published"] | {"tflops": -1}}, "tflops"),
-    ({"method": GOOD["method"] | {"residual_diff_threshold": float("nan")}}, "residual_diff_threshold"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"titel": "x"}, "titel"),
+        ({"title": ""}, "title"),
+        ({"steps": "28"}, "steps"),
+        ({"steps": 0}, "steps"),
+        ({"method": {"name": "magic"}}, "method"),
+        ({"method": GOOD["method"] | {"Fn_compute_blocks": 0}}, "Fn_compute_blocks"),
+        ({"method": GOOD["method"] | {"F": 1}}, "F: unknown field"),
+        ({"published": GOOD["published"] | {"tflops": -1}}, "tflops"),
+        ({"method": GOOD["method"] | {"residual_diff_threshold": float("nan")}}, "residual_diff_threshold"),
+    ],
+)
 def test_a_bad_file_names_itself_and_the_key(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(GOOD | change), encoding="utf-8")

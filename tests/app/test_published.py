@@ -1,4 +1,6 @@
-"""The published tables, merged: every row against its own baseline, and what is said of them stands in them."""
+"""The published tables, merged: every row against its own baseline, and what is said of them stands in
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,18 @@ import numpy as np
 import pytest
 
 from app.axes import Axis, around
-from app.published import BASELINES, CITED, FAST, FOUR_STEPS, SLOW, TABLE, Entry, entries, knob_values, matching
+from app.published import (
+    BASELINES,
+    CITED,
+    FAST,
+    FOUR_STEPS,
+    SLOW,
+    TABLE,
+    Entry,
+    entries,
+    knob_values,
+    matching,
+)
 from app.published_notes import FLUX, LIGHTNING, NOTES, read_with_care
 from app.published_views import QUALITIES, SPEEDS, Reading, card, chart, sheet
 
@@ -26,17 +39,35 @@ def named(name: str) -> Entry:
 
 def test_rows_of_many_tables_become_one_entry_a_setting() -> None:
     kinds = Counter((one.base.model, one.family) for one in entries())
-    assert kinds == {(FLUX, "dbcache"): 43, (FLUX, "forecast"): 35, (FLUX, "other"): 13, (FLUX, "fewer"): 3, (FLUX, "baseline"): 3,
-                     (LIGHTNING, "dbcache"): 5, (LIGHTNING, "baseline"): 1}
+    assert kinds == {
+        (FLUX, "dbcache"): 43,
+        (FLUX, "forecast"): 35,
+        (FLUX, "other"): 13,
+        (FLUX, "fewer"): 3,
+        (FLUX, "baseline"): 3,
+        (LIGHTNING, "dbcache"): 5,
+        (LIGHTNING, "baseline"): 1,
+    }
     assert len({one.key for one in entries()}) == len(entries())
 
 
 def test_no_printed_figure_is_lost() -> None:
     columns = [*QUALITIES, *SPEEDS]
-    printed = {(row["model"], row[column]) for row in ROWS for column in columns if row[column] not in ("", "inf")}
+    printed = {
+        (row["model"], row[column]) for row in ROWS for column in columns if row[column] not in ("", "inf")
+    }
     shown = {(one.base.model, one.printed.get(column, "")) for one in entries() for column in columns}
-    # The summary cuts digits off and once takes another row's; the baselines' seconds beside TaylorSeer stand with them.
-    assert {text for _, text in printed - shown} == {"32.838", "32.849", "32.719", "32.568", "32.552", "42.92", "44.94"}
+    # The summary cuts digits off and once takes another row's; the baselines' seconds beside TaylorSeer stand
+    # with them.
+    assert {text for _, text in printed - shown} == {
+        "32.838",
+        "32.849",
+        "32.719",
+        "32.568",
+        "32.552",
+        "42.92",
+        "44.94",
+    }
     assert {SLOW.latency_with_forecast_s, FAST.latency_with_forecast_s} == {42.92, 44.94}
 
 
@@ -56,7 +87,9 @@ def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
 @pytest.mark.parametrize("base", BASELINES, ids=lambda base: base.title)
 def test_the_baselines_are_rows_of_the_tables(base: object) -> None:
     found = next(one for one in entries() if one.family == "baseline" and one.base == base)
-    rows = [row for row in ROWS if row["model"] == found.base.model and row["speedup_tflops"] in ("1.00", "1.00×")]
+    rows = [
+        row for row in ROWS if row["model"] == found.base.model and row["speedup_tflops"] in ("1.00", "1.00×")
+    ]
     for column in ("image_reward", "clip_score", "tflops", "latency_s"):
         if text := found.printed.get(column):
             assert float(text) in {float(row[column]) for row in rows if row[column]}
@@ -66,7 +99,10 @@ def test_the_baselines_are_rows_of_the_tables(base: object) -> None:
 def test_whose_baseline_is_whose() -> None:
     assert {one.base for one in matching(FLUX, ["other", "fewer"])} == {CITED}
     assert {one.base for one in matching(FLUX, ["dbcache", "forecast"], {"R": [0.8]})} == {FAST}
-    assert {one.base for one in matching(FLUX, ["dbcache", "forecast"], {"R": [0.08, 0.12, 0.16, 0.2, 0.24, 0.32]})} == {SLOW}
+    assert {
+        one.base
+        for one in matching(FLUX, ["dbcache", "forecast"], {"R": [0.08, 0.12, 0.16, 0.2, 0.24, 0.32]})
+    } == {SLOW}
     assert {one.base for one in matching(LIGHTNING)} == {FOUR_STEPS}
     assert named("FoCa(N=5)").own("image_reward") == pytest.approx(100 * 1.0029 / 0.9898)
     assert named("Fast").own("image_reward") == pytest.approx(100 * 0.9271 / 1.0445)
@@ -81,10 +117,18 @@ def test_filters() -> None:
     assert {one.knob("F") for one in kept} == {8, None}  # methods without the knob stay
     assert [one.name for one in matching(FLUX, find="TS slow")] == []
     assert [one.preset for one in matching(FLUX, find="SLOW taylor")] == ["Slow + TaylorSeer"]
-    assert knob_values(LIGHTNING) == {"F": [1, 8, 12, 16, 24], "B": [0, 8, 12, 16, 24], "W": [2], "MC": [1], "R": [0.8], "O": [0]}
+    assert knob_values(LIGHTNING) == {
+        "F": [1, 8, 12, 16, 24],
+        "B": [0, 8, 12, 16, 24],
+        "W": [2],
+        "MC": [1],
+        "R": [0.8],
+        "O": [0],
+    }
 
 
 # ---- what is drawn ----
+
 
 @pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("speed", SPEEDS)
@@ -93,15 +137,28 @@ def test_better_is_up_and_right_on_every_chart(quality: str, speed: str, own: bo
     reading = Reading(quality, speed, own)
     rows = {one.key: one for one in matching(FLUX)}
     drawn = chart(list(rows.values()), reading)
-    figures = [key for key, one in rows.items() if reading.value(one, quality) is not None and reading.value(one, speed) is not None]
+    figures = [
+        key
+        for key, one in rows.items()
+        if reading.value(one, quality) is not None and reading.value(one, speed) is not None
+    ]
     assert [one["id"] for one in drawn["points"]] == figures
     assert all(0 < one[axis] < 100 for one in drawn["points"] for axis in "xy")
-    for axis, figure, better in (("x", speed, 1 if own else -1), ("y", quality, -1 if quality == "lpips" else 1)):
-        values = [better * (reading.value(rows[one["id"]], figure) or 0) for one in sorted(drawn["points"], key=lambda one: one[axis])]
+    for axis, figure, better in (
+        ("x", speed, 1 if own else -1),
+        ("y", quality, -1 if quality == "lpips" else 1),
+    ):
+        values = [
+            better * (reading.value(rows[one["id"]], figure) or 0)
+            for one in sorted(drawn["points"], key=lambda one: one[axis])
+        ]
         assert values == sorted(values)
     edge = drawn["lines"][0]["points"]
-    assert not [one for one in drawn["points"] if any(one["x"] > x and one["y"] > y for x, y in edge)
-                and [one["x"], one["y"]] in edge]
+    assert not [
+        one
+        for one in drawn["points"]
+        if any(one["x"] > x and one["y"] > y for x, y in edge) and [one["x"], one["y"]] in edge
+    ]
     assert all(any(x >= one["x"] and y >= one["y"] for x, y in edge) for one in drawn["points"])
 
 
@@ -127,10 +184,16 @@ def test_a_setting_is_opened_with_the_rule_of_its_tables() -> None:
     assert not named("FoCa(N=8)").refused
 
 
-@pytest.mark.parametrize(("axis", "ticks"), [
-    (Axis(0.93, 8.2, log=True), [1, 1.5, 2, 3, 4, 5, 6, 8]), (Axis(9, 48, log=True), [10, 15, 20, 30, 40]),
-    (Axis(0.7, 1.07), [0.7, 0.8, 0.9, 1.0]), (Axis(1.0, 1.34, log=True), [1, 1.1, 1.2, 1.3]), (Axis(29, 37), [30, 32, 34, 36]),
-])
+@pytest.mark.parametrize(
+    ("axis", "ticks"),
+    [
+        (Axis(0.93, 8.2, log=True), [1, 1.5, 2, 3, 4, 5, 6, 8]),
+        (Axis(9, 48, log=True), [10, 15, 20, 30, 40]),
+        (Axis(0.7, 1.07), [0.7, 0.8, 0.9, 1.0]),
+        (Axis(1.0, 1.34, log=True), [1, 1.1, 1.2, 1.3]),
+        (Axis(29, 37), [30, 32, 34, 36]),
+    ],
+)
 def test_ticks_are_round_and_within(axis: Axis, ticks: list[float]) -> None:
     assert axis.ticks() == pytest.approx(ticks)
 
@@ -143,15 +206,23 @@ def test_an_axis_has_room_for_one_value_and_for_equal_ones() -> None:
 
 # ---- what is said ----
 
+
 def test_every_figure_in_the_notes_is_printed_or_follows_from_what_is() -> None:
     told = {float(text) for note in NOTES for text in re.findall(r"\d+\.\d+", note.text + note.title)}
-    printed = {float(row[column]) for row in ROWS for column in (*QUALITIES, *SPEEDS, "speedup_tflops", "speedup_latency", "R")
-               if row[column] not in ("", "inf")}
+    printed = {
+        float(row[column])
+        for row in ROWS
+        for column in (*QUALITIES, *SPEEDS, "speedup_tflops", "speedup_latency", "R")
+        if row[column] not in ("", "inf")
+    }
     worked_out = {2.94, 3719.50, 33.007, 1.0333, 0.04, 0.003, 26.6, 29.8, 27.9}  # each looked at below
     assert told - printed == worked_out
     assert round(3719.50 / 1264.63, 2) == 2.94
     assert round(3719.50 / 2.47, 2) == 1505.87  # Chipmunk's, to the cent
-    assert (round(FAST.clip_score - SLOW.clip_score, 2), round(FAST.image_reward - SLOW.image_reward, 3)) == (0.04, 0.003)
+    assert (round(FAST.clip_score - SLOW.clip_score, 2), round(FAST.image_reward - SLOW.image_reward, 3)) == (
+        0.04,
+        0.003,
+    )
     assert max(one.value("clip_score") or 0 for one in matching(FLUX)) == 33.0988
     assert max(one.value("image_reward") or 0 for one in matching(FLUX)) == 1.0591
     assert named("F8").value("clip_score") is None  # F8B0_W8, unlimited: neither score stands in any table
@@ -167,12 +238,17 @@ def test_fast_and_ultra_are_whole_numbers_of_computed_steps() -> None:
 
 @pytest.mark.parametrize(("true", "reads"), [(26.6, 29.8), (32.6, 32.9), (7.7, 27.9)])
 def test_what_eight_bits_make_of_psnr(true: float, reads: float) -> None:
-    """Differences and squares of 8-bit values, modulo 256, as in the tables' script; Gaussian noise, unrelated pictures."""
+    """Differences and squares of 8-bit values, modulo 256, as in the tables' script; Gaussian noise,
+    unrelated pictures.
+    """
     draw = np.random.default_rng(0)
     one = draw.integers(0, 256, (512, 512), dtype=np.uint8)
     sigma = 255 / 10 ** (true / 20)
-    other = draw.integers(0, 256, one.shape, dtype=np.uint8) if true < 10 else (
-        np.clip(128 + draw.normal(0, sigma, one.shape), 0, 255).round().astype(np.uint8))
+    other = (
+        draw.integers(0, 256, one.shape, dtype=np.uint8)
+        if true < 10
+        else (np.clip(128 + draw.normal(0, sigma, one.shape), 0, 255).round().astype(np.uint8))
+    )
     reference = one if true < 10 else np.full_like(one, 128)
     wrapped = float(np.mean((reference - other) ** 2))
     assert 10 * math.log10(255**2 / wrapped) == pytest.approx(reads, abs=0.2)

@@ -17,7 +17,9 @@ PATIENCE = 20.0  # seconds; a busy machine is slow, not wrong
 
 
 def of(seed: int, model: str = "tiny") -> RunResult:
-    return BASELINE._replace(request=BASELINE.request.replaced(seed=seed, model=model), engine=ENGINE.replaced(model=model))
+    return BASELINE._replace(
+        request=BASELINE.request.replaced(seed=seed, model=model), engine=ENGINE.replaced(model=model)
+    )
 
 
 def eventually(true: Callable[[], Any]) -> Any:

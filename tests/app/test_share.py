@@ -1,4 +1,6 @@
-"""What a comparison carries: there and back, nothing more than its fields, and whatever else comes in is refused in a sentence."""
+"""What a comparison carries: there and back, nothing more than its fields, and whatever else comes in is
+refused in a sentence.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,22 @@ from app import share
 from cache_engine import METHODS, Comparison, EngineError, method_from, resolve
 from tests.app.made import dbcache, pair
 
-PROMPTS = ("a small red apple", "リンゴ 🍎 & <b>\"x\"</b> ?c=1#%", "é" * 2000)
-METHOD_SET = (dbcache(residual_diff_threshold=0.137), METHODS["fewer_steps"](fraction=0.5), METHODS["taylorseer"](interval=4),
-              dbcache(steps_computation_mask="1" * 14 + "0" * 14, steps_computation_policy="static"))
+PROMPTS = ("a small red apple", 'リンゴ 🍎 & <b>"x"</b> ?c=1#%', "é" * 2000)
+METHOD_SET = (
+    dbcache(residual_diff_threshold=0.137),
+    METHODS["fewer_steps"](fraction=0.5),
+    METHODS["taylorseer"](interval=4),
+    dbcache(steps_computation_mask="1" * 14 + "0" * 14, steps_computation_policy="static"),
+)
 
 
 def comparison(prompt: str = PROMPTS[0], method: Any = METHOD_SET[0], **fields: Any) -> Comparison:
     one = pair(dbcache())
     request = resolve(one.baseline.request.replaced(prompt=prompt, seed=2**32 - 1, **fields))
-    return one._replace(baseline=one.baseline._replace(request=request, effective=request),
-                        accelerated=one.accelerated._replace(request=request, effective=request, method=method.described()))
+    return one._replace(
+        baseline=one.baseline._replace(request=request, effective=request),
+        accelerated=one.accelerated._replace(request=request, effective=request, method=method.described()),
+    )
 
 
 @pytest.fixture
@@ -42,7 +50,10 @@ def test_there_and_back(prompt: str, method: Any, tmp_path: Path) -> None:
     link = share.query_of(one)
     assert link.isascii()
     assert not set(link[3:]) & set(" &#%+/=")
-    for back in (share.from_query(link.removeprefix("?c=")), *(share.from_file(file) for file in unpacked(one, tmp_path))):
+    for back in (
+        share.from_query(link.removeprefix("?c=")),
+        *(share.from_file(file) for file in unpacked(one, tmp_path)),
+    ):
         assert back.request == one.baseline.request
         assert back.method == method_from(one.accelerated.method)
         assert back.left == ()
@@ -51,13 +62,23 @@ def test_there_and_back(prompt: str, method: Any, tmp_path: Path) -> None:
 def unpacked(one: Comparison, folder: Path, **more: bool) -> list[str]:
     with zipfile.ZipFile(io.BytesIO(share.archive(one, **more))) as files:
         files.extractall(folder)
-        assert sorted(files.namelist()) == ["accelerated.png", "baseline.png", "difference.png", "result.json"]
-    return [str(folder / name) for name in ("accelerated.png", "baseline.png", "difference.png", "result.json")]
+        assert sorted(files.namelist()) == [
+            "accelerated.png",
+            "baseline.png",
+            "difference.png",
+            "result.json",
+        ]
+    return [
+        str(folder / name) for name in ("accelerated.png", "baseline.png", "difference.png", "result.json")
+    ]
 
 
 def test_files_stay_behind_and_are_named(lora: dict[str, Any], tmp_path: Path) -> None:
     one = comparison(loras=[lora])
-    for back in (share.from_query(share.query_of(one)[3:]), *(share.from_file(file) for file in unpacked(one, tmp_path))):
+    for back in (
+        share.from_query(share.query_of(one)[3:]),
+        *(share.from_file(file) for file in unpacked(one, tmp_path)),
+    ):
         assert back.request.loras == ()
         assert back.left == ("LoRA",)
 
@@ -91,14 +112,28 @@ def packed(data: Any) -> str:
 GOOD: dict[str, Any] = {"request": {"prompt": "x"}, "method": {"name": "dbcache"}}
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("", "no setting"), ("%%%", "no setting|not whole"), ("e30", "no setting"), (packed([]), "no setting"),
-    (packed("x" * 50_000), "no setting"), ("[" * 30_000, "no setting|not whole"), (packed(GOOD | {"method": {}}), "method"),
-    *((packed(GOOD | {"request": {"prompt": "x"} | {name: value}}), name) for name, value in
-      (("prompt", ""), ("model", "elsewhere/secret"), ("seed", -1), ("steps", True))),
-    (packed(GOOD | {"request": {"prompt": "x", "true_cfg_scale": float("nan")}}), "true_cfg_scale"),
-    (packed(GOOD | {"method": {"name": "dbcache", "residual_diff_threshold": 7}}), "residual_diff_threshold"),
-    (packed(GOOD | {"method": {"name": "dbcache", "strange": 1}}), "strange")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no setting"),
+        ("%%%", "no setting|not whole"),
+        ("e30", "no setting"),
+        (packed([]), "no setting"),
+        (packed("x" * 50_000), "no setting"),
+        ("[" * 30_000, "no setting|not whole"),
+        (packed(GOOD | {"method": {}}), "method"),
+        *(
+            (packed(GOOD | {"request": {"prompt": "x"} | {name: value}}), name)
+            for name, value in (("prompt", ""), ("model", "elsewhere/secret"), ("seed", -1), ("steps", True))
+        ),
+        (packed(GOOD | {"request": {"prompt": "x", "true_cfg_scale": float("nan")}}), "true_cfg_scale"),
+        (
+            packed(GOOD | {"method": {"name": "dbcache", "residual_diff_threshold": 7}}),
+            "residual_diff_threshold",
+        ),
+        (packed(GOOD | {"method": {"name": "dbcache", "strange": 1}}), "strange"),
+    ],
+)
 def test_a_link_that_cannot_be_read_is_a_sentence(text: str, said: str) -> None:
     with pytest.raises(EngineError, match=said) as found:
         share.from_query(text)
@@ -107,7 +142,11 @@ def test_a_link_that_cannot_be_read_is_a_sentence(text: str, said: str) -> None:
 
 
 def test_what_is_said_beside_is_passed_over() -> None:
-    more = {"request": {"prompt": "x", "loras": [{"file": "elsewhere/secret"}], "of_tomorrow": 1}, "method": GOOD["method"], "engine": {}}
+    more = {
+        "request": {"prompt": "x", "loras": [{"file": "elsewhere/secret"}], "of_tomorrow": 1},
+        "method": GOOD["method"],
+        "engine": {},
+    }
     assert share.from_query(packed(more)).left == ("LoRA",)
 
 
@@ -119,10 +158,22 @@ def png(**chunks: str) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("name", "data"), [
-    ("a.png", b""), ("a.png", b"GIF89a"), ("a.png", png()), ("a.png", png()[:40]), ("a.png", png(cachelens="{}")),
-    ("a.png", png(cachelens="[" * 40_000)), ("a.png", png(cachelens="x" * 5_000_000)), ("a.json", b"\xff\xfe"), ("a.json", b"null"),
-    ("a.json", b"[" * 200_000), ("a.txt", b"hello")])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.png", b""),
+        ("a.png", b"GIF89a"),
+        ("a.png", png()),
+        ("a.png", png()[:40]),
+        ("a.png", png(cachelens="{}")),
+        ("a.png", png(cachelens="[" * 40_000)),
+        ("a.png", png(cachelens="x" * 5_000_000)),
+        ("a.json", b"\xff\xfe"),
+        ("a.json", b"null"),
+        ("a.json", b"[" * 200_000),
+        ("a.txt", b"hello"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_a_sentence(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(EngineError, match=r"^file: ") as found:

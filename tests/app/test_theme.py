@@ -9,16 +9,28 @@ import pytest
 from app.components.theme import POINTERS, css, theme
 
 SURFACES = ("surface", "bg")
-TEXT = [("ink", on) for on in (*SURFACES, "well", "accent-soft", "accent-wash", "raised")] + [
-    ("ink-2", on) for on in (*SURFACES, "well", "accent-soft", "accent-wash", "raised", "error-soft")] + [
-    ("ink-3", on) for on in (*SURFACES, "well", "accent-soft", "accent-wash")] + [
-    ("accent-ink", on) for on in (*SURFACES, "accent-soft")] + [
-    ("on-accent", "accent-fill"), ("on-accent", "accent-fill-hover"), ("warn", "warn-soft"), ("surface", "ink"),
-    ("surface", "computed"), ("surface", "baseline")]
-GRAPHICS = [("field", on) for on in SURFACES] + [
-    ("computed", on) for on in (*SURFACES, "cached", "accent-wash", "accent-soft")] + [
-    ("cached-edge", on) for on in ("surface", "accent-wash", "accent-soft")] + [
-    ("accent", on) for on in SURFACES] + [("focus", on) for on in SURFACES] + [("error-edge", "error-soft"), ("ink", "cached")]
+TEXT = (
+    [("ink", on) for on in (*SURFACES, "well", "accent-soft", "accent-wash", "raised")]
+    + [("ink-2", on) for on in (*SURFACES, "well", "accent-soft", "accent-wash", "raised", "error-soft")]
+    + [("ink-3", on) for on in (*SURFACES, "well", "accent-soft", "accent-wash")]
+    + [("accent-ink", on) for on in (*SURFACES, "accent-soft")]
+    + [
+        ("on-accent", "accent-fill"),
+        ("on-accent", "accent-fill-hover"),
+        ("warn", "warn-soft"),
+        ("surface", "ink"),
+        ("surface", "computed"),
+        ("surface", "baseline"),
+    ]
+)
+GRAPHICS = (
+    [("field", on) for on in SURFACES]
+    + [("computed", on) for on in (*SURFACES, "cached", "accent-wash", "accent-soft")]
+    + [("cached-edge", on) for on in ("surface", "accent-wash", "accent-soft")]
+    + [("accent", on) for on in SURFACES]
+    + [("focus", on) for on in SURFACES]
+    + [("error-edge", "error-soft"), ("ink", "cached")]
+)
 
 
 def tokens(dark: bool) -> dict[str, str]:
@@ -29,7 +41,7 @@ def tokens(dark: bool) -> dict[str, str]:
 
 def luminance(colour: str) -> float:
     """Relative luminance as WCAG 2.2 defines it."""
-    channels = [int(colour[place:place + 2], 16) / 255 for place in (1, 3, 5)]
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -43,8 +55,12 @@ def contrast(one: str, other: str) -> float:
 def test_contrast_of_text_and_of_graphics(dark: bool) -> None:
     colours = tokens(dark)
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    weak = [f"{ink} on {ground}" for pairs, least in ((TEXT, 4.5), (GRAPHICS, 3.0)) for ink, ground in pairs
-            if contrast(colours[ink], colours[ground]) < least]
+    weak = [
+        f"{ink} on {ground}"
+        for pairs, least in ((TEXT, 4.5), (GRAPHICS, 3.0))
+        for ink, ground in pairs
+        if contrast(colours[ink], colours[ground]) < least
+    ]
     assert weak == []
 
 

@@ -18,7 +18,10 @@ def test_a_cell_a_step_with_the_modes_of_the_schedule() -> None:
     view = timeline_of(comparison)
     cells = view["rows"][0]["cells"]
     assert len(cells) == view["steps"] == 28
-    assert all(cell["mode"] in SHADES[mode] for cell, mode in zip(cells, comparison.accelerated.schedule, strict=True))
+    assert all(
+        cell["mode"] in SHADES[mode]
+        for cell, mode in zip(cells, comparison.accelerated.schedule, strict=True)
+    )
     assert view["counts"] == {"computed": 5, "forced": 7, "cached": 16, "partial": 0}
     assert view["warmup"] == 4
     assert [cell["mode"] for cell in cells[:4]] == ["forced"] * 4
@@ -82,12 +85,18 @@ def test_while_the_baseline_runs_its_last_step_is_told() -> None:
     assert half["baseline"] == [True] * 2 + [False] * 26  # the third step lacks a call
 
 
-@pytest.mark.parametrize(("knobs", "why"), [
-    (dict(residual_diff_threshold=0.02), "every change after the warm-up is 0.024 or more and the threshold is 0.02. 0.03"),
-    (dict(residual_diff_threshold=0), "at threshold 0 nothing is"),
-    (dict(max_warmup_steps=28), "the warm-up covers them all (max_warmup_steps 28)"),
-    (dict(steps_computation_mask="1" * 28), "mask"),
-])
+@pytest.mark.parametrize(
+    ("knobs", "why"),
+    [
+        (
+            dict(residual_diff_threshold=0.02),
+            "every change after the warm-up is 0.024 or more and the threshold is 0.02. 0.03",
+        ),
+        (dict(residual_diff_threshold=0), "at threshold 0 nothing is"),
+        (dict(max_warmup_steps=28), "the warm-up covers them all (max_warmup_steps 28)"),
+        (dict(steps_computation_mask="1" * 28), "mask"),
+    ],
+)
 def test_nothing_cached_says_why_and_what_would_help(knobs: dict, why: str) -> None:
     banner = timeline_of(pair(dbcache(**knobs)))["banner"]
     assert banner.startswith("0 of 28 steps cached: ")

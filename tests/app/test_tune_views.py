@@ -16,9 +16,14 @@ from app.tune_chart import APART, Reading, drawn
 from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTask, tuned
 
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
-TASK = TuneTask(request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"),
-                acceptance=("a tiny owl on a red background",), goal=Goal(value=30), most=3,
-                vary={"dbcache": {"residual_diff_threshold": "0.1, 0.3, 1", "max_continuous_cached_steps": "1, 3, -1"}})
+TASK = TuneTask(
+    request=REQUEST,
+    prompts=(REQUEST.prompt, "a small fox on a blue background"),
+    acceptance=("a tiny owl on a red background",),
+    goal=Goal(value=30),
+    most=3,
+    vary={"dbcache": {"residual_diff_threshold": "0.1, 0.3, 1", "max_continuous_cached_steps": "1, 3, -1"}},
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,9 @@ def test_what_was_measured_is_marked_so_and_the_best_is_named(told: list[dict[st
 
 
 def test_marks_that_are_only_expected_leave_room_for_each_other(told: list[dict[str, Any]]) -> None:
-    places = sorted(point["x"] for point in drawn(told[-1], Reading())["points"] if point["mark"] == "expected")
+    places = sorted(
+        point["x"] for point in drawn(told[-1], Reading())["points"] if point["mark"] == "expected"
+    )
     assert all(later - earlier >= APART for earlier, later in itertools.pairwise(places))
 
 
@@ -64,7 +71,14 @@ def test_near_the_goal_shows_ten_decibels(told: list[dict[str, Any]]) -> None:
 
 def test_the_running_setting_is_shown(told: list[dict[str, Any]]) -> None:
     running = next(one for one in told if one["stage"] == "verifying")
-    assert next(point["mark"] for point in drawn(running, Reading())["points"] if point["id"] == running["running"]["key"]) == "running"
+    assert (
+        next(
+            point["mark"]
+            for point in drawn(running, Reading())["points"]
+            if point["id"] == running["running"]["key"]
+        )
+        == "running"
+    )
 
 
 def test_table_and_csv_hold_every_setting_that_is_known_by_name(told: list[dict[str, Any]]) -> None:
@@ -90,8 +104,11 @@ def test_the_card_says_what_the_acceptance_prompts_gave(told: list[dict[str, Any
 
 
 def test_dots_below_the_floor_and_cliffs_look_different() -> None:
-    one = {"acceptance": {"prompts": 2, "psnr_db_each": [29.0, 41.0]}, "edge_db": 28.0, "neighbours": [
-        {"recipe": "r", "knob": "max_warmup_steps", "value": 3, "psnr_db": 25.5}]}
+    one = {
+        "acceptance": {"prompts": 2, "psnr_db_each": [29.0, 41.0]},
+        "edge_db": 28.0,
+        "neighbours": [{"recipe": "r", "knob": "max_warmup_steps", "value": 3, "psnr_db": 25.5}],
+    }
     view = tune_views.margins(one, {"kind": "close", "value": 30.0})
     assert [[dot["look"] for dot in row["dots"]] for row in view["rows"]] == [["below", ""], ["below"]]
     assert view["rows"][1]["text"] == "3: 25.5"
@@ -100,14 +117,27 @@ def test_dots_below_the_floor_and_cliffs_look_different() -> None:
 
 # ---- what is typed ----
 def test_a_wish_becomes_a_task() -> None:
-    given: dict[str, Any] = dict(goal="At least this close", value=30, share=95, methods=["dbcache"], vary="max_warmup_steps = 2, 4",
-                                 fewer_steps=True, prompts="a fox\n\n an owl ", acceptance="a pig")
+    given: dict[str, Any] = dict(
+        goal="At least this close",
+        value=30,
+        share=95,
+        methods=["dbcache"],
+        vary="max_warmup_steps = 2, 4",
+        fewer_steps=True,
+        prompts="a fox\n\n an owl ",
+        acceptance="a pig",
+    )
     task = tune_form.tune_task(REQUEST, **given)
     assert task.prompts == ("a fox", "an owl")
     assert task.goal == Goal(value=30, share=0.95)
-    for change, sentence in (({"prompts": " "}, "tuning prompts: there are none"), ({"acceptance": "a fox"}, "is a tuning prompt too"),
-                             ({"share": 0}, "held by: 0 is not valid"), ({"value": None}, "value: None is not valid"),
-                             ({"vary": "max_warmup_steps"}, "cannot be read"), ({"vary": ""}, "no knob is named")):
+    for change, sentence in (
+        ({"prompts": " "}, "tuning prompts: there are none"),
+        ({"acceptance": "a fox"}, "is a tuning prompt too"),
+        ({"share": 0}, "held by: 0 is not valid"),
+        ({"value": None}, "value: None is not valid"),
+        ({"vary": "max_warmup_steps"}, "cannot be read"),
+        ({"vary": ""}, "no knob is named"),
+    ):
         with pytest.raises(EngineError, match=sentence):
             tune_form.tune_task(REQUEST, **given | change)
 
@@ -128,18 +158,27 @@ def test_the_embedded_model_knows_every_word_of_its_prompts() -> None:
 
 @pytest.mark.parametrize("method", tune_form.TUNABLE)
 def test_ranges_to_begin_with_can_be_read(method: str) -> None:
-    task = TuneTask(request=REQUEST, prompts=("a fox",), goal=Goal(value=30), fewer_steps=False,
-                    vary=tune_form.ranges(tune_form.usual_ranges([method]), [method]))
+    task = TuneTask(
+        request=REQUEST,
+        prompts=("a fox",),
+        goal=Goal(value=30),
+        fewer_steps=False,
+        vary=tune_form.ranges(tune_form.usual_ranges([method]), [method]),
+    )
     assert len(task.settings) >= 4
 
 
 def test_several_methods_have_their_ranges_under_their_names() -> None:
     both = ["dbcache", "teacache"]
     text = tune_form.usual_ranges(both, "max_warmup_steps = 3, 5")
-    assert text.startswith("[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold")  # what was typed stays
+    assert text.startswith(
+        "[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold"
+    )  # what was typed stays
     assert set(tune_form.ranges(text, both)) == set(both)
     assert tune_form.usual_ranges(["dbcache"], text) == "max_warmup_steps = 3, 5"
-    assert tune_form.usual_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith("threshold")  # no knob of the other method
+    assert tune_form.usual_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith(
+        "threshold"
+    )  # no knob of the other method
     with pytest.raises(EngineError, match="methods: none is chosen"):
         tune_form.ranges(text, [])
     with pytest.raises(EngineError, match="magic"):
@@ -148,14 +187,24 @@ def test_several_methods_have_their_ranges_under_their_names() -> None:
 
 # ---- sweep ----
 def swept(third: bool = False) -> dict[str, Any]:
-    axes = [{"knob": "a_b", "values": [1, 2]}, {"knob": "c", "values": [0.1, 0.2, 0.3]}, {"knob": "d", "values": [7, 8]}][: 2 + third]
-    cells = [{"values": list(values), "refused": "no"} for values in itertools.product(*(axis["values"] for axis in axes))]
+    axes = [
+        {"knob": "a_b", "values": [1, 2]},
+        {"knob": "c", "values": [0.1, 0.2, 0.3]},
+        {"knob": "d", "values": [7, 8]},
+    ][: 2 + third]
+    cells = [
+        {"values": list(values), "refused": "no"}
+        for values in itertools.product(*(axis["values"] for axis in axes))
+    ]
     return {"axes": axes, "cells": cells}
 
 
 def test_axes_swap_and_three_go_round_in_six() -> None:
     view = sweep_views.cells(swept(), [])
-    assert (view["columns"], [row["head"] for row in view["tables"][0]["rows"]]) == (["1", "2"], ["0.1", "0.2", "0.3"])
+    assert (view["columns"], [row["head"] for row in view["tables"][0]["rows"]]) == (
+        ["1", "2"],
+        ["0.1", "0.2", "0.3"],
+    )
     order = sweep_views.next_order(swept(), [])
     assert sweep_views.cells(swept(), order)["columns"] == ["0.1", "0.2", "0.3"]
     seen, order = set(), [0, 1, 2]
@@ -163,22 +212,40 @@ def test_axes_swap_and_three_go_round_in_six() -> None:
         seen.add(tuple(order))
         order = sweep_views.next_order(swept(third=True), order)
     assert len(seen) == 6
-    assert [table["title"] for table in sweep_views.cells(swept(third=True), [0, 1, 2])["tables"]] == ["d 7", "d 8"]
+    assert [table["title"] for table in sweep_views.cells(swept(third=True), [0, 1, 2])["tables"]] == [
+        "d 7",
+        "d 8",
+    ]
 
 
 def test_a_sweeps_csv_has_a_line_for_each_cell_that_was_drawn() -> None:
     snapshot = swept()
-    figures = {"recipe": "r", "psnr_db": None, "ssim": 1.0, "tflops": 2.0, "seconds": 0.5, "compute_ratio": 1.5,
-               "speedup": 1.2, "schedule": "CCc"}
+    figures = {
+        "recipe": "r",
+        "psnr_db": None,
+        "ssim": 1.0,
+        "tflops": 2.0,
+        "seconds": 0.5,
+        "compute_ratio": 1.5,
+        "speedup": 1.2,
+        "schedule": "CCc",
+    }
     snapshot["cells"][4] = {"values": [2, 0.2], "key": "k", "picture": "p.png", **figures}
     rows = list(csv.DictReader(io.StringIO(sweep_views.table(snapshot))))
-    assert [(row["a_b"], row["c"], row["psnr_db"], row["schedule"]) for row in rows] == [("2", "0.2", "", "CCc")]
+    assert [(row["a_b"], row["c"], row["psnr_db"], row["schedule"]) for row in rows] == [
+        ("2", "0.2", "", "CCc")
+    ]
     assert sweep_views.chosen_of(snapshot, "k") == snapshot["cells"][4]
-    assert [bar["text"] for bar in sweep_views.card(snapshot, snapshot["cells"][4])["bars"]] == ["1.50×", "1.20×"]
+    assert [bar["text"] for bar in sweep_views.card(snapshot, snapshot["cells"][4])["bars"]] == [
+        "1.50×",
+        "1.20×",
+    ]
 
 
 # ---- presets of one's own ----
-def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
     method = METHODS["dbcache"](max_warmup_steps=3).described()
     save("Mine", "found", "tiny", 28, method)

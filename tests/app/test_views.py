@@ -25,15 +25,24 @@ def test_measured_time_and_counted_compute_are_two_numbers() -> None:
     assert shown["speed"]["kind"] == "measured"
     reused = f"baseline of {comparison.baseline.clock}, reused"
     assert shown["speed"]["notes"] == ["1 run a side, warm", "cpu, float32, 2 threads", reused]
-    assert (shown["flops"]["before"], shown["flops"]["num"], shown["flops"]["word"]) == ("2086", "978", "TFLOPs")
+    assert (shown["flops"]["before"], shown["flops"]["num"], shown["flops"]["word"]) == (
+        "2086",
+        "978",
+        "TFLOPs",
+    )
     assert (shown["flops"]["strong"], shown["flops"]["kind"]) == ("2.13× less compute", "counted")
-    assert shown["flops"]["notes"] == ["12 of 28 steps computed, 16 cached", "a full step 74.5, a cached step 5.23 TFLOPs"]
+    assert shown["flops"]["notes"] == [
+        "12 of 28 steps computed, 16 cached",
+        "a full step 74.5, a cached step 5.23 TFLOPs",
+    ]
 
 
 def test_several_runs_a_side_tell_their_spread() -> None:
     one = pair(dbcache(), reused=False)
-    timed = one._replace(baseline=one.baseline._replace(timed=(8.0, 8.4, 9.0)),
-                         accelerated=one.accelerated._replace(timed=(4.0, 4.0, 5.0)))
+    timed = one._replace(
+        baseline=one.baseline._replace(timed=(8.0, 8.4, 9.0)),
+        accelerated=one.accelerated._replace(timed=(4.0, 4.0, 5.0)),
+    )
     assert cards(timed)["speed"]["notes"][0] == "middle of 3 runs a side in turn, 1.80× to 2.10×"
 
 
@@ -53,9 +62,17 @@ def test_equal_sides_are_the_same_not_faster() -> None:
     assert len(shown["speed"]["notes"]) == 2  # nothing was reused
 
 
-@pytest.mark.parametrize(("psnr", "place", "word"), [
-    (20, 0, "different"), (3, 0, "different"), (27, 28, "visible"), (32, 48, "very close"), (38, 72, "nearly identical"),
-    (99, 100, "nearly identical")])
+@pytest.mark.parametrize(
+    ("psnr", "place", "word"),
+    [
+        (20, 0, "different"),
+        (3, 0, "different"),
+        (27, 28, "visible"),
+        (32, 48, "very close"),
+        (38, 72, "nearly identical"),
+        (99, 100, "nearly identical"),
+    ],
+)
 def test_the_mark_stands_in_the_zone_of_its_word(psnr: float, place: float, word: str) -> None:
     card = cards(pair(dbcache(), quality=QUALITY._replace(psnr_db=psnr)))["psnr"]
     scale = card["scale"]
@@ -72,17 +89,35 @@ def test_nothing_measured_has_no_number() -> None:
 
 
 def test_published_figures_keep_their_source_and_their_name() -> None:
-    printed = {"tflops": 871.39, "speedup_tflops": 2.4, "psnr_as_printed": 24.5, "latency_s": None, "source": "a table"}
+    printed = {
+        "tflops": 871.39,
+        "speedup_tflops": 2.4,
+        "psnr_as_printed": 24.5,
+        "latency_s": None,
+        "source": "a table",
+    }
     line = views.published_line(printed)
-    assert line == {"text": "published: 871.39 TFLOPs, 2.40× less compute, 24.5 dB PSNR as printed", "source": "a table"}
+    assert line == {
+        "text": "published: 871.39 TFLOPs, 2.40× less compute, 24.5 dB PSNR as printed",
+        "source": "a table",
+    }
     assert views.published_line(None) is None
-    assert views.headline(pair(dbcache()), published={"tflops": 9})["published"]["text"] == "published: 9 TFLOPs"
+    assert (
+        views.headline(pair(dbcache()), published={"tflops": 9})["published"]["text"] == "published: 9 TFLOPs"
+    )
 
 
 def test_gain_changes_the_end_of_the_scale_and_no_number() -> None:
     low, high = views.difference_facts(QUALITY, 1), views.difference_facts(QUALITY, 8)
-    assert low["rows"] == high["rows"] == [{"name": "Mean", "text": "1.6"}, {"name": "Largest", "text": "143"},
-                                           {"name": "Pixels over 8", "text": "3.4 %"}]
+    assert (
+        low["rows"]
+        == high["rows"]
+        == [
+            {"name": "Mean", "text": "1.6"},
+            {"name": "Largest", "text": "143"},
+            {"name": "Pixels over 8", "text": "3.4 %"},
+        ]
+    )
     assert (low["top"], high["top"]) == ("255", "32 and more")
     assert views.difference_facts(None, 8) == {"rows": [], "top": "32 and more"}
 
@@ -108,8 +143,16 @@ def test_a_row_a_run_and_one_for_the_baseline() -> None:
     assert [row["modes"] for row in view["rows"]] == [first.accelerated.schedule, second.accelerated.schedule]
     assert (view["chosen"], view["steps"], view["unit"]) == (1, 28, "TFLOPs")
     assert view["rows"][0]["recipe"] == "F4B0_W4I1M0MC3_R0.12_T1O1"
-    assert view["baseline"] == {"index": None, "recipe": "Baseline, 28 steps", "modes": "C" * 28, "flops": "2086",
-                                "faster": "1.00×", "psnr": "", "word": "the reference", "when": first.baseline.clock}
+    assert view["baseline"] == {
+        "index": None,
+        "recipe": "Baseline, 28 steps",
+        "modes": "C" * 28,
+        "flops": "2086",
+        "faster": "1.00×",
+        "psnr": "",
+        "word": "the reference",
+        "when": first.baseline.clock,
+    }
     assert views.runs([])["rows"] == []
 
 
@@ -125,8 +168,12 @@ def test_recipe_parts_off_the_preset_are_marked() -> None:
 def test_status_tells_pace_and_rest() -> None:
     calls = run(dbcache()).trace[:4]  # all computed, 0.3 s each
     view = views.status(Progress("accelerated", "denoise", "", 4, 28), calls, "10:42")
-    assert view == {"kind": "running", "title": "Accelerated, step 4 of 28",
-                    "detail": "0.30 s a step, 7.2 s left; baseline of 10:42 is kept", "share": 4 / 28}
+    assert view == {
+        "kind": "running",
+        "title": "Accelerated, step 4 of 28",
+        "detail": "0.30 s a step, 7.2 s left; baseline of 10:42 is kept",
+        "share": 4 / 28,
+    }
     assert views.status(Progress("baseline", "denoise", "", 0, 28))["detail"] == ""
     assert views.status(Progress("baseline", "load", "Loading the model"))["title"] == "Loading the model"
     assert views.status(Progress("baseline", "decode", "decoding"))["title"] == "Baseline: decoding"
@@ -136,7 +183,12 @@ def test_other_states_say_what_stays() -> None:
     assert views.stopped(Progress("accelerated", "denoise", "", 14, 28))["title"] == "Stopped at step 14."
     assert views.stopped()["title"] == "Stopped."
     assert views.failed("steps: 0 is not valid.")["kind"] == "error"
-    assert views.queued(2, 20) == {"kind": "queued", "title": "2 ahead", "detail": "about 20 s", "share": None}
+    assert views.queued(2, 20) == {
+        "kind": "queued",
+        "title": "2 ahead",
+        "detail": "about 20 s",
+        "share": None,
+    }
     assert views.queued(0)["title"] == "Next in line"
     reused, fresh = views.finished(pair(dbcache())), views.finished(pair(dbcache(), reused=False))
     assert "Reused the baseline of" in reused["detail"]
@@ -144,6 +196,8 @@ def test_other_states_say_what_stays() -> None:
     assert views.header(("tiny", "cpu"), "busy") == {"engine": "tiny · cpu · busy", "state": "busy"}
 
 
-@pytest.mark.parametrize("view", [views.headline(pair(dbcache())), views.times(pair(dbcache())), views.runs([pair(dbcache())])])
+@pytest.mark.parametrize(
+    "view", [views.headline(pair(dbcache())), views.times(pair(dbcache())), views.runs([pair(dbcache())])]
+)
 def test_views_are_json(view: dict) -> None:
     assert json.loads(json.dumps(view, allow_nan=False)) == view

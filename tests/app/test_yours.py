@@ -1,4 +1,6 @@
-"""The user's own benchmark among the published rows: its own baseline, its own dots, and nothing that was not measured."""
+"""The user's own benchmark among the published rows: its own baseline, its own dots, and nothing that was
+not measured.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,51 @@ from cache_engine.benchmark.job import baseline_first
 from tests.app.gallery import HOSTILE
 
 MEDIUM, FREE = "F1B0_W4I1M0MC6_R0.24_T1O1", "F1B0_W2I1M0MC2_R0.3_T1O1"  # the first is a row of the tables
-ENGINE = Engine(model="tiny", revision="r", dtype="bfloat16", device="NVIDIA L4", placement="offloaded", versions="torch 2")
+ENGINE = Engine(
+    model="tiny",
+    revision="r",
+    dtype="bfloat16",
+    device="NVIDIA L4",
+    placement="offloaded",
+    versions="torch 2",
+)
 ALL = [*FAMILIES, YOURS]
 
 
 def outcome(model: str = "tiny", **metrics: float | None) -> Outcome:
-    """A baseline and two settings, the second of them with rows for one prompt of two. Metrics: those of the cached ones."""
+    """A baseline and two settings, the second of them with rows for one prompt of two. Metrics: those of the
+    cached ones.
+    """
     scores = {"image_reward": 1.0, "clip_score": 32.0} if "image_reward" in metrics else {}
 
     def measured(setting: Any, rows: int, ratio: float, found: dict[str, float | None]) -> Measured:
-        return Measured(setting=setting, rows=rows, computed=6.0, tflops=1000 / ratio, latency=8 / ratio, latency_ratio=ratio,
-                        speedup=ratio + 0.5, compute_ratio=ratio, metrics=found)
+        return Measured(
+            setting=setting,
+            rows=rows,
+            computed=6.0,
+            tflops=1000 / ratio,
+            latency=8 / ratio,
+            latency_ratio=ratio,
+            speedup=ratio + 0.5,
+            compute_ratio=ratio,
+            metrics=found,
+        )
 
     plain, medium, free = baseline_first([parse_recipe(MEDIUM), parse_recipe(FREE)])
-    return Outcome(model=model, steps=12, width=128, height=96, seed=0, prompts=2, engine=ENGINE, settings=(
-        measured(plain, 2, 1, dict(scores)), measured(medium, 2, 2, metrics), measured(free, 1, 4, metrics)))
+    return Outcome(
+        model=model,
+        steps=12,
+        width=128,
+        height=96,
+        seed=0,
+        prompts=2,
+        engine=ENGINE,
+        settings=(
+            measured(plain, 2, 1, dict(scores)),
+            measured(medium, 2, 2, metrics),
+            measured(free, 1, 4, metrics),
+        ),
+    )
 
 
 def laid(folder: Path, model: str = "tiny", **metrics: float | None) -> tuple[Entry, ...]:
@@ -43,10 +75,14 @@ def laid(folder: Path, model: str = "tiny", **metrics: float | None) -> tuple[En
 
 
 def test_every_setting_stands_against_its_own_baseline(tmp_path: Path) -> None:
-    plain, medium, free = laid(tmp_path, image_reward=0.9, clip_score=31.0, psnr=34.0, psnr_wrapped=35.0, ssim=0.95, lpips=0.1)
+    plain, medium, free = laid(
+        tmp_path, image_reward=0.9, clip_score=31.0, psnr=34.0, psnr_wrapped=35.0, ssim=0.95, lpips=0.1
+    )
     assert [one.own("tflops") for one in (plain, medium, free)] == [1, 2, 4]
     assert [one.own("latency_s") for one in (plain, medium, free)] == [1, 2, 4]
-    assert [medium.own(figure) for figure in ("image_reward", "clip_score")] == pytest.approx([90, 100 * 31 / 32])
+    assert [medium.own(figure) for figure in ("image_reward", "clip_score")] == pytest.approx(
+        [90, 100 * 31 / 32]
+    )
     assert free.own("image_reward") is None  # its baseline's mean is over other prompts
     assert (medium.value("psnr"), medium.value("ssim"), medium.value("lpips")) == (35.0, 0.95, 0.1)
     assert (medium.name, medium.preset) == (MEDIUM, "")
@@ -56,7 +92,9 @@ def test_a_score_that_is_not_above_0_has_no_share(tmp_path: Path) -> None:
     whole = outcome(image_reward=-0.5)
     first = whole.settings[0].replaced(metrics={"image_reward": -1.0})
     path = tmp_path / "summary.json"
-    path.write_text(whole.replaced(settings=(first, *whole.settings[1:]), engine=None).model_dump_json(), encoding="utf-8")
+    path.write_text(
+        whole.replaced(settings=(first, *whole.settings[1:]), engine=None).model_dump_json(), encoding="utf-8"
+    )
     _, medium, _ = yours.read(path)
     assert (medium.value("image_reward"), medium.own("image_reward")) == (-0.5, None)
 
@@ -66,7 +104,9 @@ def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> No
     for model in (FLUX, LIGHTNING):
         drawn = chart(matching(model, ALL, yours=own), Reading("ssim"))
         dots = [one for one in drawn["points"] if one["mark"] == "dot"]
-        assert [one["id"] for one in dots] == [one.key for one in own[1:]]  # likeness to itself is no figure of the baseline
+        assert [one["id"] for one in dots] == [
+            one.key for one in own[1:]
+        ]  # likeness to itself is no figure of the baseline
         assert drawn["points"][-2:] == dots  # over the others
         assert dots[0]["lines"][:2] == ["yours, measured", "tiny FLUX (embedded), 12 steps, 128 × 96"]
         assert {one["mark"] for one in drawn["legend"]} >= {"dot"}
@@ -79,7 +119,11 @@ def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> No
 def test_metrics_that_were_not_scored_are_not_there(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95, psnr=34.0)
     for quality in ("image_reward", "clip_score", "psnr", "lpips"):
-        assert [one for one in chart(matching(FLUX, ALL, yours=own), Reading(quality))["points"] if one["mark"] == "dot"] == []
+        assert [
+            one
+            for one in chart(matching(FLUX, ALL, yours=own), Reading(quality))["points"]
+            if one["mark"] == "dot"
+        ] == []
     card = yours.card(own[1])
     facts = {fact["name"]: fact["text"] for fact in card["facts"]}
     assert facts["PSNR"] == "34.00 dB"
@@ -119,7 +163,11 @@ def test_the_card_says_what_was_measured_on_what_and_what_is_published(tmp_path:
     assert facts["TFLOPs"] == "500.00 of 1000.00"
     assert facts["Latency"] == "4.00 s of 8.00 s"
     assert (facts["Less compute, published"], facts["Less time, published"]) == ("3.94×", "2.75×")
-    assert (facts["Denoise loop"], facts["Prompts"], facts["PSNR"]) == ("2.50× faster", "2 prompts", "identical")
+    assert (facts["Denoise loop"], facts["Prompts"], facts["PSNR"]) == (
+        "2.50× faster",
+        "2 prompts",
+        "identical",
+    )
     assert facts["Engine"] == "NVIDIA L4, bfloat16, offloaded, torch 2"
     assert card["notes"] == ["Published: FLUX.1-dev at 50 steps on one NVIDIA L20."]
     other = yours.card(own[2])
@@ -139,7 +187,11 @@ def test_rows_and_the_file_tell_yours_from_theirs(tmp_path: Path) -> None:
     assert [one["kind"] for one in read] == ["published"] * 97 + ["measured"] * 3
     assert (read[-1]["times_less_compute"], read[-1]["ssim"], read[-1]["psnr"]) == ("4.0000", "0.9500", "")
     slow = next(one for one in read if one["preset"] == "Slow + TaylorSeer")
-    assert (slow["tflops"], slow["times_less_compute"], slow["baseline"]) == ("1153.05", "3.2322", "cache-dit's first run")
+    assert (slow["tflops"], slow["times_less_compute"], slow["baseline"]) == (
+        "1153.05",
+        "3.2322",
+        "cache-dit's first run",
+    )
 
 
 def test_found_by_its_key_and_by_its_model(tmp_path: Path) -> None:
@@ -148,7 +200,9 @@ def test_found_by_its_key_and_by_its_model(tmp_path: Path) -> None:
     assert entry(own[1].key) is None
     assert (own[1].base.model, yours.model_of(own[1])) == (FLUX, "flux-dev")
     assert yours.model_of(laid(tmp_path, ssim=0.9)[1]) == "tiny"
-    assert [yours.title_of(name) for name in ("C:\\models\\mine\\", "/models/mine", "someone/mine")] == ["mine"] * 3
+    assert [yours.title_of(name) for name in ("C:\\models\\mine\\", "/models/mine", "someone/mine")] == [
+        "mine"
+    ] * 3
     assert yours.told(own) == "3 settings of FLUX.1-dev, 12 steps, 128 × 96, 2 prompts."
 
 

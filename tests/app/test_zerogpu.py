@@ -1,4 +1,6 @@
-"""A ZeroGPU Space's contract, with a fake `spaces` that forks and pickles; and that without one nothing changes."""
+"""A ZeroGPU Space's contract, with a fake `spaces` that forks and pickles; and that without one nothing
+changes.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,21 @@ KLEIN = RunRequest(model="flux2-klein-base-4b", prompt="-", steps=28)
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
     """What the script saw on a fake Space."""
-    ran = subprocess.run([sys.executable, "-m", "tests.app.zerogpu_script"], cwd=ROOT, capture_output=True, text=True,
-                         encoding="utf-8", timeout=280, env=os.environ | {"SPACES_ZERO_GPU": "1", "MODEL": "tiny"})
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.app.zerogpu_script"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=280,
+        env=os.environ | {"SPACES_ZERO_GPU": "1", "MODEL": "tiny"},
+    )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
 
 
 if sys.platform != "win32":  # a Space is Linux; there is no fork elsewhere
+
     def test_a_comparison_runs_and_streams_every_step(told: dict[str, Any]) -> None:
         assert told["steps"] == 2 * 2 * 6  # both sides, two streams
         assert told["schedule"] == "CCcccc"
@@ -69,42 +79,90 @@ if sys.platform != "win32":  # a Space is Linux; there is no fork elsewhere
 
 def test_a_fresh_space_downloads_its_model_and_opens_with_it(tmp_path: Path) -> None:
     """Over HTTP, into an empty cache: the index first, what it lists as it is loaded."""
-    shutil.copytree(ROOT / "assets" / "tiny_flux", tmp_path / "repository", ignore=shutil.ignore_patterns("vae"))
+    shutil.copytree(
+        ROOT / "assets" / "tiny_flux", tmp_path / "repository", ignore=shutil.ignore_patterns("vae")
+    )
     index = tmp_path / "repository" / "model_index.json"
     parts = json.loads(index.read_text(encoding="utf-8"))
-    index.write_text(json.dumps(parts | {"vae": ["diffusers", "AutoencoderKL"]}), encoding="utf-8")  # the script brings its own
-    around = {name: value for name, value in os.environ.items() if name not in ("MODEL", "HF_HUB_OFFLINE", "BASELINES_DIR")}
+    index.write_text(
+        json.dumps(parts | {"vae": ["diffusers", "AutoencoderKL"]}), encoding="utf-8"
+    )  # the script brings its own
+    around = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MODEL", "HF_HUB_OFFLINE", "BASELINES_DIR")
+    }
     with served("someone/tiny", tmp_path / "repository") as address:
         ran = subprocess.run(
-            [sys.executable, "-m", "tests.app.fresh_script"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280,
-            env=around | {"SPACES_ZERO_GPU": "1", "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"})
+            [sys.executable, "-m", "tests.app.fresh_script"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=280,
+            env=around
+            | {
+                "SPACES_ZERO_GPU": "1",
+                "HF_ENDPOINT": address,
+                "HF_HOME": str(tmp_path / "home"),
+                "HF_HUB_DISABLE_XET": "1",
+            },
+        )
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout.splitlines()[-1])
     assert told["before"].startswith("someone/tiny is not on this machine")
-    assert told["not_there"].startswith("model: FLUX.2 klein base 4B is not on this machine and the hub cannot be reached")
+    assert told["not_there"].startswith(
+        "model: FLUX.2 klein base 4B is not on this machine and the hub cannot be reached"
+    )
     assert told["after"] is None
     assert told["engine"] == "someone/tiny"
     assert told["opens_with"] == zerogpu.MODEL
 
 
-def test_what_is_too_large_for_the_disk_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_large_for_the_disk_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "none" / "yet"))
-    with pytest.raises(EngineError, match=r"^model: someone/huge needs 1000000000 GB on disk and .* GB free; make room"):
+    with pytest.raises(
+        EngineError, match=r"^model: someone/huge needs 1000000000 GB on disk and .* GB free; make room"
+    ):
         Weights("someone/huge", "SOMEONES_DIR", 10**18, "Apache-2.0").fetch()
 
 
-@pytest.mark.parametrize(("title", "message", "told"), [
-    ("ZeroGPU quota exceeded", "You have exceeded your free ZeroGPU quota (37s requested vs. 12s left). Try again in 3:10:00. ",
-     "ZeroGPU quota exceeded: You have exceeded your free ZeroGPU quota (37s requested vs. 12s left). Try again in 3:10:00."),
-    ("ZeroGPU illegal duration", "The requested GPU duration (300s) is larger than the maximum allowed",
-     "ZeroGPU illegal duration: The requested GPU duration (300s) is larger than the maximum allowed."),
-    ("ZeroGPU queue timeout", 'No GPU was available. <a style="x" href="https://hf.co">Sign up</a> for more.',
-     "ZeroGPU queue timeout: No GPU was available. Sign up for more."),
-    ("ZeroGPU queue timeout", "No GPU was available [Sign up](https://hf.co/join) for more.",
-     "ZeroGPU queue timeout: No GPU was available Sign up (https://hf.co/join) for more."),
-    ("ZeroGPU worker error", "GPU task aborted", "ZeroGPU worker error: GPU task aborted; choose fewer steps, or try again.")])
+@pytest.mark.parametrize(
+    ("title", "message", "told"),
+    [
+        (
+            "ZeroGPU quota exceeded",
+            "You have exceeded your free ZeroGPU quota (37s requested vs. 12s left). Try again in 3:10:00. ",
+            "ZeroGPU quota exceeded: You have exceeded your free ZeroGPU quota (37s requested vs. 12s left). "
+            "Try again in 3:10:00.",
+        ),
+        (
+            "ZeroGPU illegal duration",
+            "The requested GPU duration (300s) is larger than the maximum allowed",
+            "ZeroGPU illegal duration: The requested GPU duration (300s) is larger than the maximum allowed.",
+        ),
+        (
+            "ZeroGPU queue timeout",
+            'No GPU was available. <a style="x" href="https://hf.co">Sign up</a> for more.',
+            "ZeroGPU queue timeout: No GPU was available. Sign up for more.",
+        ),
+        (
+            "ZeroGPU queue timeout",
+            "No GPU was available [Sign up](https://hf.co/join) for more.",
+            "ZeroGPU queue timeout: No GPU was available Sign up (https://hf.co/join) for more.",
+        ),
+        (
+            "ZeroGPU worker error",
+            "GPU task aborted",
+            "ZeroGPU worker error: GPU task aborted; choose fewer steps, or try again.",
+        ),
+    ],
+)
 def test_what_the_platform_refuses_reaches_the_visitor(
-        title: str, message: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    title: str, message: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And leaves no file behind, though no fork began."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("app.worker.preload", lambda: None)
@@ -142,7 +200,9 @@ def test_a_click_with_its_baseline_there_declares_25_seconds_at_most() -> None:
     assert zerogpu.seconds(KLEIN, SETTING, baseline=object()) <= 25
     assert zerogpu.seconds(KLEIN, SETTING) > zerogpu.seconds(KLEIN, SETTING, baseline=object())
     assert zerogpu.seconds(KLEIN.replaced(steps=200), SETTING) == zerogpu.MOST_SECONDS
-    assert zerogpu.seconds(RunRequest(model=zerogpu.MODEL, prompt="-"), SETTING, baseline=object()) <= 25  # as its row is called
+    assert (
+        zerogpu.seconds(RunRequest(model=zerogpu.MODEL, prompt="-"), SETTING, baseline=object()) <= 25
+    )  # as its row is called
 
 
 def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path) -> None:
@@ -155,7 +215,13 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
         return zerogpu.forked(request, method, baseline, marker)
 
     def click(forked: zerogpu.Forked) -> Comparison:
-        return forked(request, METHODS["dbcache"](max_warmup_steps=1), baselines=Baselines(), emit=lambda event: None, stop=Event())
+        return forked(
+            request,
+            METHODS["dbcache"](max_warmup_steps=1),
+            baselines=Baselines(),
+            emit=lambda event: None,
+            stop=Event(),
+        )
 
     first = zerogpu.Forked(run, folder=tmp_path)
     before, made = first.told(request, SETTING), click(first).baseline
@@ -191,9 +257,15 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
             if folder.stat().st_mtime > 1000:  # just made
                 for path in (folder / "result.json", folder):
                     os.utime(path, (place, place))
-    seeds = {json.loads(path.read_text(encoding="utf-8"))["request"]["seed"] for path in tmp_path.glob("*/result.json")}
+    seeds = {
+        json.loads(path.read_text(encoding="utf-8"))["request"]["seed"]
+        for path in tmp_path.glob("*/result.json")
+    }
     assert seeds == {1, 2, 3}
-    assert [one.request.seed for one in zerogpu.remembered("tiny", [tmp_path])] == [2, 3]  # by hand: the newest
+    assert [one.request.seed for one in zerogpu.remembered("tiny", [tmp_path])] == [
+        2,
+        3,
+    ]  # by hand: the newest
 
 
 @pytest.mark.parametrize("model", ["tiny", "flux2-klein-base-4b", "flux-dev", "flux-schnell"])

@@ -1,4 +1,6 @@
-"""What test_zerogpu runs in a process of its own, whose forks are then of a process that has run no torch: prints JSON."""
+"""What test_zerogpu runs in a process of its own, whose forks are then of a process that has run no torch:
+prints JSON.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ from typing import Any
 
 from app.worker import Worker
 from app.zerogpu import Forked, comparer, on_zerogpu, prepare
-from cache_engine import METHODS, Baselines, Cancelled, Comparison, EngineError, Progress, RunRequest, compared, loading
+from cache_engine import (
+    METHODS,
+    Baselines,
+    Cancelled,
+    Comparison,
+    EngineError,
+    Progress,
+    RunRequest,
+    compared,
+    loading,
+)
 from cache_engine.placement import Device
 from tests.app import spaces
 
@@ -20,7 +32,9 @@ SETTING = METHODS["dbcache"](max_warmup_steps=2, residual_diff_threshold=1)
 
 def main() -> dict[str, Any]:
     sys.modules["spaces"] = spaces
-    loading.device = lambda: Device("cpu", "a stand-in")  # the real package lends a stand-in card; here it is the CPU
+    loading.device = lambda: Device(
+        "cpu", "a stand-in"
+    )  # the real package lends a stand-in card; here it is the CPU
     prepare()
     run = comparer()
     assert on_zerogpu()
@@ -32,7 +46,13 @@ def main() -> dict[str, Any]:
     found["steps"] = sum(isinstance(event, Progress) and event.call is not None for event in events)
     found["schedule"] = result.accelerated.schedule
     found["drawn_in_fork"] = [fork.pid is not None for fork in spaces.forks]
-    again = run(APPLE, METHODS["dbcache"](max_warmup_steps=1), baselines=Baselines(), emit=lambda event: None, stop=threading.Event())
+    again = run(
+        APPLE,
+        METHODS["dbcache"](max_warmup_steps=1),
+        baselines=Baselines(),
+        emit=lambda event: None,
+        stop=threading.Event(),
+    )
     found["reused"] = again.baseline_reused
     found["declared"] = spaces.declared
 
@@ -56,7 +76,13 @@ def main() -> dict[str, Any]:
     except EngineError as error:
         found["early"] = str(error)
     try:
-        run(APPLE, METHODS["dbcache"](Fn_compute_blocks=99), baselines=Baselines(), emit=emit, stop=threading.Event())
+        run(
+            APPLE,
+            METHODS["dbcache"](Fn_compute_blocks=99),
+            baselines=Baselines(),
+            emit=emit,
+            stop=threading.Event(),
+        )
     except EngineError as error:
         found["late"] = str(error)
     direct = compared(APPLE, SETTING)

@@ -84,19 +84,26 @@ def test_a_thing_is_drawn_where_and_as_large_as_its_caption_says(place, size):
         assert top * TOKEN <= rows.min() <= rows.max() < top * TOKEN + side
         assert max(np.ptp(rows), np.ptp(columns)) + 1 >= 0.85 * side
         x, y = left * TOKEN + side / 2, top * TOKEN + side / 2
-        assert {name for name, true in (("left", x < 64), ("right", x > 64), ("top", y < 64), ("bottom", y > 64)) if true
-                } >= set(place.split()) - {"anywhere", "center"}
+        assert {
+            name
+            for name, true in (("left", x < 64), ("right", x > 64), ("top", y < 64), ("bottom", y > 64))
+            if true
+        } >= set(place.split()) - {"anywhere", "center"}
 
 
 def test_captions_name_what_they_promise():
     rng = Random(2)
     for _ in range(300):
-        spec = Spec(rng.choice(list(THINGS)), rng.choice(list(BACKGROUNDS)), rng.choice(list(PLACES)), "medium")
+        spec = Spec(
+            rng.choice(list(THINGS)), rng.choice(list(BACKGROUNDS)), rng.choice(list(PLACES)), "medium"
+        )
         text = caption(spec, rng).split()
         plain = [word.strip(",") for word in text]
         assert spec.thing in plain
         assert spec.background in plain or (spec.background == "gray" and "grey" in plain)
-        assert all(word in plain or word == "center" for word in spec.place.split() if spec.place != "anywhere")
+        assert all(
+            word in plain or word == "center" for word in spec.place.split() if spec.place != "anywhere"
+        )
 
 
 def test_the_matcher_finds_what_was_drawn_through_noise():

@@ -1,4 +1,6 @@
-"""What docs/quality.md is made of: prompts that nothing was chosen on, settings near their budgets, a page that says what it has."""
+"""What docs/quality.md is made of: prompts that nothing was chosen on, settings near their budgets, a page
+that says what it has.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ from cache_engine import METHODS, MODELS
 from cache_engine.session import walk
 from tests.quality import Score, Store, key, looks_at_data
 from tests.quality_record import _Judge
-from tests.quality_settings import BUDGETS, SCORED, SEARCHED, STEPS, Contender, contenders, prompts, request, searches
+from tests.quality_settings import (
+    BUDGETS,
+    SCORED,
+    SEARCHED,
+    STEPS,
+    Contender,
+    contenders,
+    prompts,
+    request,
+    searches,
+)
 from tests.quality_table import IDENTICAL, rows, write
 
 FACTS = MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0)))
@@ -33,19 +45,28 @@ def test_settings_that_do_not_look_at_the_data_compute_about_their_budget(budget
         assert steps
         session = walk(one.method.plan(FACTS._replace(steps=steps)), steps, ("cond",), lambda call: 0.0)
         computed = sum(call.decision is not None and call.decision.mode == "C" for call in session.calls)
-        assert abs(computed - budget) <= max(3, budget // 3), one.label  # the searched may spend what others' first block costs
+        assert abs(computed - budget) <= max(3, budget // 3), (
+            one.label
+        )  # the searched may spend what others' first block costs
 
 
 def test_every_method_is_there_at_every_budget() -> None:
     for budget in BUDGETS:
-        assert {one.method.name for one in contenders() if one.budget == budget} >= set(METHODS) - {"baseline", "fixed_mask"}
+        assert {one.method.name for one in contenders() if one.budget == budget} >= set(METHODS) - {
+            "baseline",
+            "fixed_mask",
+        }
 
 
-def test_a_cut_line_does_not_count_and_the_rest_is_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_line_does_not_count_and_the_rest_is_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tests.quality.BUILD", tmp_path)
     store, plain = Store("0"), Contender("Fewer steps", 12, METHODS["fewer_steps"](fraction=0.24))
     for number, psnr in ((0, 10.0), (SEARCHED, 40.0), (SEARCHED + 1, None)):
-        store.write("scores", {"key": key(plain.method), "prompt": number, "score": Score(psnr, 0.9, 12, 0.24)})
+        store.write(
+            "scores", {"key": key(plain.method), "prompt": number, "score": Score(psnr, 0.9, 12, 0.24)}
+        )
     with (store.folder / "scores-1.jsonl").open("w", encoding="utf-8") as file:
         file.write('{"key": "half')
     (row,) = rows(Store(), [plain])
@@ -56,29 +77,57 @@ def test_a_cut_line_does_not_count_and_the_rest_is_the_page(tmp_path: Path, monk
     assert (tmp_path / "docs" / "quality.svg").read_text(encoding="utf-8").count("<circle") == 6
 
 
-def test_the_searched_recipes_are_compared_by_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours against each of the four that it has to beat: dB, TFLOPs and time follow from what was scored, and from nothing else."""
+def test_the_searched_recipes_are_compared_by_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours against each of the four that it has to beat: dB, TFLOPs and time follow from what was scored,
+    and from nothing else.
+    """
     monkeypatch.setattr("tests.quality.BUILD", tmp_path)
-    near = [one for one in contenders() if one.budget == 12 and one.method.name in ("dbcache", "kriging", "fewer_steps")]
-    heights = {"Ours (search)": 50.0, "DBCache's best (search)": 45.0, "Fewer steps": 40.0, "DBCache F1, even mask, dmd 1": 46.0}
+    near = [
+        one
+        for one in contenders()
+        if one.budget == 12 and one.method.name in ("dbcache", "kriging", "fewer_steps")
+    ]
+    heights = {
+        "Ours (search)": 50.0,
+        "DBCache's best (search)": 45.0,
+        "Fewer steps": 40.0,
+        "DBCache F1, even mask, dmd 1": 46.0,
+    }
     store = Store("0")
     for one in near:
         psnr = heights.get(one.label, 30.0)
-        store.write("scores", {"key": key(one.method), "prompt": SEARCHED, "score": Score(psnr, 0.9, 12, psnr / 100)})
+        store.write(
+            "scores", {"key": key(one.method), "prompt": SEARCHED, "score": Score(psnr, 0.9, 12, psnr / 100)}
+        )
         store.write("times", {"key": key(one.method), "ratio": psnr / 80})
     write(tmp_path / "docs", Store(), near)
     page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
-    ours, theirs = (f"{searches()[label, 12]['psnr_db']:.2f}" for label in ("Ours (search)", "DBCache's best (search)"))
-    rows = [line for line in page.splitlines() if line.startswith(f"| 12 computed steps | 50.00 dB ({ours}) | ")]
+    ours, theirs = (
+        f"{searches()[label, 12]['psnr_db']:.2f}" for label in ("Ours (search)", "DBCache's best (search)")
+    )
+    rows = [
+        line for line in page.splitlines() if line.startswith(f"| 12 computed steps | 50.00 dB ({ours}) | ")
+    ]
     assert len(rows) == 4
-    assert any(row.endswith(f"| DBCache's best (search): 45.00 dB ({theirs}) | +5.00 dB | 1.111 | 1.111 | 1 |") for row in rows)
-    for label, gain in (("DBCache F1, even mask, dmd 1", 4), ("Fewer steps", 10), ("DBCache(Medium) + TaylorSeer(O=1), as published", 20)):
+    assert any(
+        row.endswith(f"| DBCache's best (search): 45.00 dB ({theirs}) | +5.00 dB | 1.111 | 1.111 | 1 |")
+        for row in rows
+    )
+    for label, gain in (
+        ("DBCache F1, even mask, dmd 1", 4),
+        ("Fewer steps", 10),
+        ("DBCache(Medium) + TaylorSeer(O=1), as published", 20),
+    ):
         assert any(f"| {label}: {50 - gain}.00 dB | +{gain}.00 dB |" in row for row in rows)
     assert "<!--" not in page
 
 
 def test_the_record_adds_up_what_a_mask_misses() -> None:
-    """With values that are a straight line in time and reuse: each skipped step misses its distance from the computed one."""
+    """With values that are a straight line in time and reuse: each skipped step misses its distance from the
+    computed one.
+    """
     import numpy as np
 
     from cache_engine.predictors import Newton, Reuse

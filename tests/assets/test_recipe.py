@@ -84,15 +84,22 @@ def test_nothing_is_measured_beside_training(tmp_path):
 def test_the_smoke_run_passes_every_stage_and_leaves_the_real_weights_alone(tmp_path):
     real = ROOT / "assets" / "tiny_flux"
     before = {path: path.stat().st_mtime_ns for path in real.rglob("*")}
-    done = subprocess.run([sys.executable, "-m", "assets.train_tiny_flux", "all", "--smoke", "--folder", str(tmp_path)],
-                          cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(
+        [sys.executable, "-m", "assets.train_tiny_flux", "all", "--smoke", "--folder", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path: path.stat().st_mtime_ns for path in real.rglob("*")} == before
     out = tmp_path / "tiny_flux"
     page = (out / "README.md").read_text(encoding="utf-8")
     assert all((out / name).stat().st_size > 0 for name in ("contact-sheet.png", "change.svg", "domain.json"))
     assert "{" not in page.replace("{count}", "")
-    picture = load(out)("a red apple", num_inference_steps=1, width=128, height=128, max_sequence_length=16).images[0]
+    picture = load(out)(
+        "a red apple", num_inference_steps=1, width=128, height=128, max_sequence_length=16
+    ).images[0]
     assert picture.size == (128, 128)
 
 

@@ -1,11 +1,14 @@
 """ImageReward against its authors' package, on random weights that both sides make from the weights' names.
 
-The package pins old dependencies and does not import beside current transformers, so its side runs in an environment of its own:
+The package pins old dependencies and does not import beside current transformers, so its side runs in an
+environment of its own:
 
     python -m venv ir && ir/bin/pip install torch torchvision "transformers==4.36.2" "timm==0.6.13" fairscale
     ir/bin/pip install --no-deps image-reward
-    ir/bin/python -m tests.benchmark.image_reward_reference        writes image_reward_reference.json (small and full size)
-    python -m tests.benchmark.image_reward_reference --check       ours against it; the test suite checks the small size
+    ir/bin/python -m tests.benchmark.image_reward_reference        writes image_reward_reference.json (small
+        and full size)
+    python -m tests.benchmark.image_reward_reference --check       ours against it; the test suite checks the
+        small size
 """
 
 from __future__ import annotations
@@ -26,17 +29,58 @@ import numpy as np
 from PIL import Image
 
 RECORDED = Path(__file__).with_suffix(".json")
-PROMPTS = ("a small red apple on a blue background", "two foxes, zebra!",
-           "an apple and a fox and a house and a star and a car and a boat and a tree and a dog and a cat and a cow and a pig and a hen")
+PROMPTS = (
+    "a small red apple on a blue background",
+    "two foxes, zebra!",
+    "an apple and a fox and a house and a star and a car and a boat and a tree and a dog and a cat and a cow "
+    "and a pig and a hen",
+)
 LETTERS = "abcdefghijklmnopqrstuvwxyz,!"
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "and", "on", "apple", "fox", "red", "blue", "##es", "##s",
-              *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-SHARED = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "pad_token_id": 0, "type_vocab_size": 2,
-          "initializer_range": 0.02, "attention_probs_dropout_prob": 0.1, "hidden_dropout_prob": 0.1, "add_cross_attention": True,
-          "model_type": "bert", "architectures": ["BertModel"]}
-SMALL = SHARED | {"vocab_size": len(VOCABULARY) + 2, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-                  "num_attention_heads": 4}
-FULL = SHARED | {"vocab_size": 30524, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+VOCABULARY = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "a",
+    "and",
+    "on",
+    "apple",
+    "fox",
+    "red",
+    "blue",
+    "##es",
+    "##s",
+    *LETTERS,
+    *(f"##{letter}" for letter in LETTERS),
+]
+SHARED = {
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "type_vocab_size": 2,
+    "initializer_range": 0.02,
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_dropout_prob": 0.1,
+    "add_cross_attention": True,
+    "model_type": "bert",
+    "architectures": ["BertModel"],
+}
+SMALL = SHARED | {
+    "vocab_size": len(VOCABULARY) + 2,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+FULL = SHARED | {
+    "vocab_size": 30524,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+}
 
 
 def weight(name: str, shape: Iterable[int]) -> np.ndarray:
@@ -55,13 +99,17 @@ def picture(seed: int) -> Image.Image:
 
 
 def theirs(size: str, folder: Path) -> Any:
-    """The authors' model with its own tokenizer, in ``folder``, where ``bert-base-uncased`` is a folder with our vocabulary."""
+    """The authors' model with its own tokenizer, in ``folder``, where ``bert-base-uncased`` is a folder with
+    our vocabulary.
+    """
     if "ImageReward" not in sys.modules:
         found = importlib.util.find_spec("ImageReward")
         assert found is not None
         assert found.submodule_search_locations
         for name, place in (("ImageReward", ""), ("ImageReward.models", "models")):
-            shell = types.ModuleType(name)  # without what their packages import beside: training, other scores
+            shell = types.ModuleType(
+                name
+            )  # without what their packages import beside: training, other scores
             shell.__path__ = [str(Path(found.submodule_search_locations[0]) / place)]
             sys.modules[name] = shell
     package = importlib.import_module("ImageReward.ImageReward")
@@ -71,8 +119,13 @@ def theirs(size: str, folder: Path) -> Any:
     (folder / "bert-base-uncased" / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     os.chdir(folder)
     if size == "small":
-        parts, vit = (importlib.import_module(f"ImageReward.models.BLIP.{name}") for name in ("blip_pretrain", "vit"))
-        parts.create_vit = lambda *rest: (vit.VisionTransformer(img_size=224, patch_size=16, embed_dim=128, depth=2, num_heads=2), 128)
+        parts, vit = (
+            importlib.import_module(f"ImageReward.models.BLIP.{name}") for name in ("blip_pretrain", "vit")
+        )
+        parts.create_vit = lambda *rest: (
+            vit.VisionTransformer(img_size=224, patch_size=16, embed_dim=128, depth=2, num_heads=2),
+            128,
+        )
     model = package.ImageReward(med_config="med_config.json")
     model.mlp = package.MLP(text["hidden_size"])
     return model.eval()
@@ -82,12 +135,23 @@ def record() -> None:
     import torch
     import transformers
 
-    found: dict[str, Any] = {"transformers": transformers.__version__, "torch": torch.__version__, "scores": {}, "names": {}}
+    found: dict[str, Any] = {
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+        "scores": {},
+        "names": {},
+    }
     for size in ("small", "full"):
         with tempfile.TemporaryDirectory() as place, torch.no_grad():
             model = theirs(size, Path(place))
-            shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if value.is_floating_point()}
-            model.load_state_dict({name: torch.from_numpy(weight(name, shape)) for name, shape in shapes.items()}, strict=False)
+            shapes = {
+                name: tuple(value.shape)
+                for name, value in model.state_dict().items()
+                if value.is_floating_point()
+            }
+            model.load_state_dict(
+                {name: torch.from_numpy(weight(name, shape)) for name, shape in shapes.items()}, strict=False
+            )
             scores = []
             for seed, prompt in enumerate(PROMPTS):
                 picture(seed).save("picture.png")
@@ -99,13 +163,20 @@ def record() -> None:
     RECORDED.write_text(json.dumps(found, separators=(",", ":")), encoding="utf-8")
 
 
-def ours(size: str, shapes: Mapping[str, Iterable[int]], folder: Path, made: Callable[[], Any]) -> list[float]:
-    """The metric's scores with the same weights, through its own files: ``made`` opens it with IMAGEREWARD_MODEL_DIR as ``folder``."""
+def ours(
+    size: str, shapes: Mapping[str, Iterable[int]], folder: Path, made: Callable[[], Any]
+) -> list[float]:
+    """The metric's scores with the same weights, through its own files: ``made`` opens it with
+    IMAGEREWARD_MODEL_DIR as ``folder``.
+    """
     import torch
 
     from cache_engine.metric import Judged
 
-    torch.save({name: torch.from_numpy(weight(name, shape)) for name, shape in shapes.items()}, folder / "ImageReward.pt")
+    torch.save(
+        {name: torch.from_numpy(weight(name, shape)) for name, shape in shapes.items()},
+        folder / "ImageReward.pt",
+    )
     (folder / "med_config.json").write_text(json.dumps(FULL if size == "full" else SMALL), encoding="utf-8")
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     os.environ["IMAGEREWARD_MODEL_DIR"] = str(folder)

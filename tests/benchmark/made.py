@@ -14,16 +14,28 @@ from cache_engine.model import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
 
-PROMPTS = ("a small red apple on a blue background", "a large red strawberry on a white background",
-           "a tiny yellow star on the top of a black background")
-RECIPES = ("F1B0_W2MC2_R0.3_T1O1", "F1B0_W1MC3_R1_T1O1", "F2B1_W2MC1_R1_T0O0")  # the first two cost the same: counted once
+PROMPTS = (
+    "a small red apple on a blue background",
+    "a large red strawberry on a white background",
+    "a tiny yellow star on the top of a black background",
+)
+RECIPES = (
+    "F1B0_W2MC2_R0.3_T1O1",
+    "F1B0_W1MC3_R1_T1O1",
+    "F2B1_W2MC1_R1_T0O0",
+)  # the first two cost the same: counted once
 STEPS = 5
 ENGINE = Engine(model="tiny", revision="r", dtype="float32", device="cpu", threads=1, versions="v")
 
 
 def job(prompts: int = 3, recipes: tuple[str, ...] = RECIPES, **more: Any) -> Job:
-    return Job(request=resolve(RunRequest(prompt="-", steps=STEPS)), prompts=PROMPTS[:prompts],
-               settings=baseline_first(list(map(parse_recipe, recipes))), metrics=("psnr", "ssim"), **more)
+    return Job(
+        request=resolve(RunRequest(prompt="-", steps=STEPS)),
+        prompts=PROMPTS[:prompts],
+        settings=baseline_first(list(map(parse_recipe, recipes))),
+        metrics=("psnr", "ssim"),
+        **more,
+    )
 
 
 def row(number: int, setting: str, **more: Any) -> Row:
@@ -39,8 +51,21 @@ def files(folder: Path) -> list[str]:
 
 
 def arguments(inputs: Path, out: Path, *more: str) -> list[str]:
-    return ["benchmark", "--model", "tiny", "--steps", str(STEPS), *files(inputs), "--metrics", "psnr,ssim", "--threads", "1", "--out",
-            str(out), *more]
+    return [
+        "benchmark",
+        "--model",
+        "tiny",
+        "--steps",
+        str(STEPS),
+        *files(inputs),
+        "--metrics",
+        "psnr,ssim",
+        "--threads",
+        "1",
+        "--out",
+        str(out),
+        *more,
+    ]
 
 
 def run(inputs: Path, out: Path, *more: str) -> int:
@@ -49,7 +74,9 @@ def run(inputs: Path, out: Path, *more: str) -> int:
 
 def untimed(out: Path) -> list[str]:
     """The table's rows in the job's order, without what the clock says."""
-    return [json.dumps({name: value for name, value in one.items() if name != "seconds"}) for one in read(out)[2]]
+    return [
+        json.dumps({name: value for name, value in one.items() if name != "seconds"}) for one in read(out)[2]
+    ]
 
 
 def pictures(out: Path) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
-"""How the benchmark scales: workers against one, and what who drives spends on a row. ``make scale`` writes docs/scale.md.
+"""How the benchmark scales: workers against one, and what who drives spends on a row. ``make scale`` writes
+docs/scale.md.
 
-Rates are taken from the first row after all workers are ready. The driver's own cost: ready-made rows with a picture of 1024 x 1024
-are handed to it as fast as it takes them, from this process and through a Ray actor.
+Rates are taken from the first row after all workers are ready. The driver's own cost: ready-made rows with a
+picture of 1024 x 1024 are handed to it as fast as it takes them, from this process and through a Ray actor.
 """
 
 from __future__ import annotations
@@ -39,11 +40,22 @@ ENGINE = Engine(model="tiny", revision="-", dtype="float32", device="none", vers
 
 
 def job(prompts: int, steps: int, settings: int | None = None) -> Job:
-    texts = tuple(f"a {colour} apple on a {ground} background" for colour in ("red", "green", "yellow", "blue", "white")
-                  for ground in ("black", "gray", "pink", "orange", "purple"))
-    recipes = RECIPES if settings is None else tuple(f"F1B0_W4MC3_R{0.001 * place:.3f}" for place in range(1, settings))
-    return Job(request=resolve(RunRequest(prompt="-", steps=steps)), prompts=(texts * 8)[:prompts],
-               settings=baseline_first(list(map(parse_recipe, recipes))), metrics=("psnr", "ssim"))
+    texts = tuple(
+        f"a {colour} apple on a {ground} background"
+        for colour in ("red", "green", "yellow", "blue", "white")
+        for ground in ("black", "gray", "pink", "orange", "purple")
+    )
+    recipes = (
+        RECIPES
+        if settings is None
+        else tuple(f"F1B0_W4MC3_R{0.001 * place:.3f}" for place in range(1, settings))
+    )
+    return Job(
+        request=resolve(RunRequest(prompt="-", steps=steps)),
+        prompts=(texts * 8)[:prompts],
+        settings=baseline_first(list(map(parse_recipe, recipes))),
+        metrics=("psnr", "ssim"),
+    )
 
 
 def rate(wanted: Job, workers: int) -> float:
@@ -72,7 +84,9 @@ def rate(wanted: Job, workers: int) -> float:
 def picture(seed: int) -> bytes:
     """1024 x 1024 with as much detail as a photograph: about as many bytes as one."""
     chance = np.random.default_rng(seed)
-    smooth = Image.fromarray(chance.integers(0, 256, (64, 64, 3), dtype=np.uint8)).resize((1024, 1024), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(chance.integers(0, 256, (64, 64, 3), dtype=np.uint8)).resize(
+        (1024, 1024), Image.Resampling.BICUBIC
+    )
     noisy = np.asarray(smooth) + chance.integers(-4, 5, (1024, 1024, 3))
     return png_of(Image.fromarray(noisy.clip(0, 255).astype(np.uint8)))
 
@@ -87,10 +101,21 @@ def ready_made(share: Share) -> Iterator[Made]:
 
 def row(number: int, setting: Setting) -> Row:
     """As long as a real one of 50 steps."""
-    return {"prompt": number, "setting": setting.key, "text": "a" * 80, "seed": 0, "steps": 50, "computed": 12,
-            "schedules": {"cond": "C" * 50}, "tflops": 944.7512345, "peak_bytes": 36 << 30, "cache_bytes": 56623104,
-            "seconds": {"encode": 0.1234567, "denoise": 10.1234567, "decode": 0.1234567},
-            "picture": f"images/{setting.folder}/{number:05d}.png", "metrics": {"psnr": 31.123456789}}
+    return {
+        "prompt": number,
+        "setting": setting.key,
+        "text": "a" * 80,
+        "seed": 0,
+        "steps": 50,
+        "computed": 12,
+        "schedules": {"cond": "C" * 50},
+        "tflops": 944.7512345,
+        "peak_bytes": 36 << 30,
+        "cache_bytes": 56623104,
+        "seconds": {"encode": 0.1234567, "denoise": 10.1234567, "decode": 0.1234567},
+        "picture": f"images/{setting.folder}/{number:05d}.png",
+        "metrics": {"psnr": 31.123456789},
+    }
 
 
 class Instant:
@@ -150,7 +175,11 @@ def cost(crew: Crew, wanted: Job) -> Cost:
 def page(one: float, two: float, alone: Cost, ray: Cost, steps: int, rows: int) -> str:
     gpus = 16.0 / ray.wall
     drivers = math.ceil(1000 / gpus)
-    apart = "" if drivers == 1 else "s, each with its `--shard I/N` and its own folder; `benchmark merge` joins them"
+    apart = (
+        ""
+        if drivers == 1
+        else "s, each with its `--shard I/N` and its own folder; `benchmark merge` joins them"
+    )
     return f"""# How far the benchmark scales
 
 Written by `make scale` on {os.cpu_count()} cores; rerun it to see your machine's.

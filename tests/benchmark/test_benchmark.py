@@ -1,4 +1,6 @@
-"""The whole command on the embedded model: complete, resumable after any kill, the same by any number of workers and shards."""
+"""The whole command on the embedded model: complete, resumable after any kill, the same by any number of
+workers and shards.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,13 @@ def test_once_more_makes_nothing(plain: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_killed_and_gone_on_with_it_is_the_same(plain: Path, tmp_path: Path) -> None:
-    """Killed outright in the middle, then left to end. tests/benchmark/kill.py does it ten times at full size."""
+    """Killed outright in the middle, then left to end. tests/benchmark/kill.py does it ten times at full
+    size.
+    """
     out = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, "-m", "cache_engine", *arguments(tmp_path, out)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cache_engine", *arguments(tmp_path, out)], stdout=subprocess.DEVNULL
+    )
     while count(out) < 5:
         assert process.poll() is None
         time.sleep(0.01)
@@ -101,26 +107,59 @@ def test_two_processes_one_of_which_is_killed_make_the_same(plain: Path, tmp_pat
 
 def test_settings_of_another_method_are_named_and_run(tmp_path: Path) -> None:
     methods = tmp_path / "methods.json"
-    methods.write_text(json.dumps(["FORA(N=3)", "10-tiny-slow", {"name": "dbcache", "streak_rule": "before"}, "F1B0_R1"]), encoding="utf-8")
+    methods.write_text(
+        json.dumps(["FORA(N=3)", "10-tiny-slow", {"name": "dbcache", "streak_rule": "before"}, "F1B0_R1"]),
+        encoding="utf-8",
+    )
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text(json.dumps({"prompt": PROMPTS[0]}) + "\n", encoding="utf-8")
     out = tmp_path / "out"
-    assert main(["benchmark", "--prompts", str(prompts), "--methods", str(methods), "--steps", "5", "--metrics", "psnr", "--out",
-                 str(out)]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "--prompts",
+                str(prompts),
+                "--methods",
+                str(methods),
+                "--steps",
+                "5",
+                "--metrics",
+                "psnr",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     job, _, rows = read(out)
-    assert [setting.method["name"] for setting in job.settings] == ["baseline", "fora", "dbcache", "dbcache", "dbcache"]
+    assert [setting.method["name"] for setting in job.settings] == [
+        "baseline",
+        "fora",
+        "dbcache",
+        "dbcache",
+        "dbcache",
+    ]
     assert len({row["setting"] for row in rows}) == len(rows) == 5
     assert len({Path(row["picture"]).parent for row in rows}) == 5
 
 
-@pytest.mark.parametrize(("more", "said"), [
-    (["--shard", "3/2"], "shard: '3/2' is not valid; "), (["--limit", "0"], "limit: '0' is not valid; "),
-    (["--workers", "two"], "workers: 'two' is not valid; "), (["--metrics", "fid"], "metrics: 'fid' is not known; "),
-    (["--steps", "0"], "steps: 0 is not valid; "), (["--prompts", "nowhere.txt"], "prompts: nowhere.txt cannot be read "),
-    (["--methods", "nowhere.txt"], "methods: nowhere.txt is neither a file nor one of published, "),
-    (["--size", "32x32"], "width: 32 is not valid; "),
-])
-def test_a_wrong_argument_is_one_sentence(more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--shard", "3/2"], "shard: '3/2' is not valid; "),
+        (["--limit", "0"], "limit: '0' is not valid; "),
+        (["--workers", "two"], "workers: 'two' is not valid; "),
+        (["--metrics", "fid"], "metrics: 'fid' is not known; "),
+        (["--steps", "0"], "steps: 0 is not valid; "),
+        (["--prompts", "nowhere.txt"], "prompts: nowhere.txt cannot be read "),
+        (["--methods", "nowhere.txt"], "methods: nowhere.txt is neither a file nor one of published, "),
+        (["--size", "32x32"], "width: 32 is not valid; "),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(
+    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(tmp_path, tmp_path / "out", *more) == 2
     heard = capsys.readouterr().err.strip()
     assert heard.startswith(said)
@@ -128,7 +167,9 @@ def test_a_wrong_argument_is_one_sentence(more: list[str], said: str, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_was_deleted_is_named(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_that_was_deleted_is_named(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     shutil.copytree(plain, out)
     table = (out / "table.jsonl").read_text(encoding="utf-8").splitlines()
@@ -136,4 +177,3 @@ def test_a_picture_that_was_deleted_is_named(plain: Path, tmp_path: Path, capsys
     (out / json.loads(table[0])["picture"]).unlink()
     assert run(tmp_path, out) == 2
     assert "though the table has its row; restore it, or choose another folder." in capsys.readouterr().err
-

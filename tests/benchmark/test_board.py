@@ -1,4 +1,6 @@
-"""Who does what: each row once, a prompt's baseline first, what a lost worker held again; under any order of events."""
+"""Who does what: each row once, a prompt's baseline first, what a lost worker held again; under any order of
+events.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ BASELINE = "C0_Q0_NONE"
 @pytest.mark.parametrize("seed", range(20))
 def test_each_row_is_made_once_whatever_happens(seed: int) -> None:
     chance, wanted = random.Random(seed), job()
-    done: list[Key] = list(wanted.keys)[:seed % 4]
+    done: list[Key] = list(wanted.keys)[: seed % 4]
     workers = seed % 5 + 1
     board = Board(wanted, set(done), workers)
     held: dict[int, list[Key]] = {}
@@ -54,7 +56,9 @@ def test_one_worker_goes_in_the_jobs_order() -> None:
 
 
 def test_shares_get_small_towards_the_end() -> None:
-    """One prompt, four workers: the first takes the baseline, the others wait for it, then all have something to do."""
+    """One prompt, four workers: the first takes the baseline, the others wait for it, then all have
+    something to do.
+    """
     wanted = job(1, recipes=tuple(f"F1B0_W1MC{limit}_R1" for limit in range(1, 16)))
     board = Board(wanted, (), 4)
     first = board.take(0)
@@ -81,7 +85,10 @@ def test_workers_that_never_begin_are_an_error() -> None:
     board = Board(job(), (), 2)
     for _ in range(2 * MOST_LOSSES):
         board.lost(0)
-    with pytest.raises(EngineError, match=r"^workers: 7 ended one after the other without a single row; is there enough memory for 2\?$"):
+    with pytest.raises(
+        EngineError,
+        match=r"^workers: 7 ended one after the other without a single row; is there enough memory for 2\?$",
+    ):
         board.lost(1)
 
 

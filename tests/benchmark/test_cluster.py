@@ -1,4 +1,6 @@
-"""Ray: two actors on this machine make what one process makes, also when one of them is killed; shards merged are the whole."""
+"""Ray: two actors on this machine make what one process makes, also when one of them is killed; shards
+merged are the whole.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +48,15 @@ def test_two_actors_one_of_which_is_killed_make_what_one_process_makes(plain: Pa
 
 @pytest.mark.usefixtures("cluster")
 def test_more_workers_than_there_are_is_one_sentence(plain: Path) -> None:
-    with pytest.raises(Exception, match=r"^workers: 9 is more than the cluster's 2 cores; choose fewer, or add machines\.$"):
+    with pytest.raises(
+        Exception, match=r"^workers: 9 is more than the cluster's 2 cores; choose fewer, or add machines\.$"
+    ):
         Cluster(read(plain)[0], "local", 9, 1)
 
 
-def test_two_shards_merged_are_the_whole(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_shards_merged_are_the_whole(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shards = [tmp_path / "first", tmp_path / "second"]
     for place, shard in enumerate(shards, 1):
         assert run(tmp_path, shard, "--shard", f"{place}/2") == 0
@@ -68,9 +74,16 @@ def test_two_shards_merged_are_the_whole(plain: Path, tmp_path: Path, capsys: py
     assert "4 rows, 8 of the job still missing" in capsys.readouterr().out
 
 
-def test_shards_of_other_jobs_are_not_merged(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shards_of_other_jobs_are_not_merged(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other"
-    with Folder(other, read(plain)[0].replaced(request=read(plain)[0].request, settings=read(plain)[0].settings, metrics=("psnr",))):
+    with Folder(
+        other,
+        read(plain)[0].replaced(
+            request=read(plain)[0].request, settings=read(plain)[0].settings, metrics=("psnr",)
+        ),
+    ):
         pass
     assert main(["benchmark", "merge", str(plain), str(other), "--out", str(tmp_path / "out")]) == 2
     assert "was made with metrics psnr, ssim, not psnr, as " in capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""The folder: every row is safe once written, a torn line is cut, and what cannot be is said in one sentence."""
+"""The folder: every row is safe once written, a torn line is cut, and what cannot be is said in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -70,15 +72,22 @@ def test_a_line_spoilt_in_the_middle_is_named(tmp_path: Path) -> None:
         Folder(tmp_path, job())
 
 
-@pytest.mark.parametrize(("other", "said"), [
-    (lambda: job(2), "prompts 3 "), (lambda: job(shard=(1, 2)), "shard 1/1, not 1/2"),
-    (lambda: job(recipes=("F1B0_W1MC3_R1",)), "methods 4 "),
-    (lambda: job().replaced(request=job().request.replaced(steps=9)), "steps 5, not 9"),
-    (lambda: job().replaced(metrics=("psnr",)), "metrics psnr, ssim, not psnr"),
-])
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (lambda: job(2), "prompts 3 "),
+        (lambda: job(shard=(1, 2)), "shard 1/1, not 1/2"),
+        (lambda: job(recipes=("F1B0_W1MC3_R1",)), "methods 4 "),
+        (lambda: job().replaced(request=job().request.replaced(steps=9)), "steps 5, not 9"),
+        (lambda: job().replaced(metrics=("psnr",)), "metrics psnr, ssim, not psnr"),
+    ],
+)
 def test_another_job_is_refused(tmp_path: Path, other, said: str) -> None:
     Folder(tmp_path, job()).__exit__()
-    with pytest.raises(EngineError, match=rf"^out: .* was made with {said}.*; give the same arguments, or choose another folder\.$"):
+    with pytest.raises(
+        EngineError,
+        match=rf"^out: .* was made with {said}.*; give the same arguments, or choose another folder\.$",
+    ):
         Folder(tmp_path, other())
 
 
@@ -86,7 +95,10 @@ def test_another_engine_is_refused(tmp_path: Path) -> None:
     with Folder(tmp_path, job()) as folder:
         folder.accept(ENGINE)
         folder.accept(ENGINE)
-        with pytest.raises(EngineError, match=r"was made on another engine \(threads 1, not 2\); use that one, or choose another"):
+        with pytest.raises(
+            EngineError,
+            match=r"was made on another engine \(threads 1, not 2\); use that one, or choose another",
+        ):
             folder.accept(ENGINE.replaced(threads=2))
 
 
@@ -123,7 +135,9 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
             Folder(tmp_path / "out", job())
     finally:
         tmp_path.chmod(0o755)
-    assert str(error.value).startswith(f"out: {tmp_path / 'out'} cannot be written to (Permission denied); make room or choose another")
+    assert str(error.value).startswith(
+        f"out: {tmp_path / 'out'} cannot be written to (Permission denied); make room or choose another"
+    )
     assert "\n" not in str(error.value)
 
 
@@ -152,10 +166,18 @@ def test_no_more_room_is_one_sentence_and_costs_no_row(tmp_path: Path, size: int
     """A shell's limit on what a file may hold: in the table, in the middle of a row, and in a picture."""
     out = tmp_path / "out"
     code = FILL.format(out=str(out), row=size, picture=picture)
-    limited = subprocess.run(["sh", "-c", 'ulimit -f 30; exec "$0" -c "$1"', sys.executable, code], capture_output=True, text=True,
-                             encoding="utf-8", cwd=ROOT)
+    limited = subprocess.run(
+        ["sh", "-c", 'ulimit -f 30; exec "$0" -c "$1"', sys.executable, code],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+    )
     said = limited.stdout.strip()
-    assert said.startswith(f"out: {out} cannot be written to (File too large); make room or choose another folder: rows written so far are")
+    assert said.startswith(
+        f"out: {out} cannot be written to (File too large); make room or choose another folder: rows written "
+        f"so far are"
+    )
     assert (limited.stderr, "\n" in said) == ("", False)
     table = (out / "table.jsonl").read_bytes()
     assert table.endswith(b"\n") or not table

@@ -1,4 +1,6 @@
-"""Each metric against a reference of other hands, on fixed pictures; networks with random weights, in files of the real ones' form."""
+"""Each metric against a reference of other hands, on fixed pictures; networks with random weights, in files
+of the real ones' form.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,21 @@ def test_psnr_and_ssim_are_scikit_images(strength: float) -> None:
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     reference, other = map(np.asarray, pair(strength))
-    assert score(METRICS["psnr"](), strength) == pytest.approx(peak_signal_noise_ratio(reference, other), abs=1e-9)
-    assert score(METRICS["ssim"](), strength) == pytest.approx(structural_similarity(reference, other, channel_axis=2), abs=1e-12)
+    assert score(METRICS["psnr"](), strength) == pytest.approx(
+        peak_signal_noise_ratio(reference, other), abs=1e-9
+    )
+    assert score(METRICS["ssim"](), strength) == pytest.approx(
+        structural_similarity(reference, other, channel_axis=2), abs=1e-12
+    )
 
 
-@pytest.mark.parametrize(("strength", "true", "wrapped"), [(4, 36.1, 36.1), (8, 30.1, 31.2), (12, 26.6, 29.8), (16, 24.1, 29.1)])
+@pytest.mark.parametrize(
+    ("strength", "true", "wrapped"), [(4, 36.1, 36.1), (8, 30.1, 31.2), (12, 26.6, 29.8), (16, 24.1, 29.1)]
+)
 def test_the_published_psnr_wraps(strength: float, true: float, wrapped: float) -> None:
-    """Against whole numbers taken modulo 256, and against what cache-dit's own function gave for noise of these strengths."""
+    """Against whole numbers taken modulo 256, and against what cache-dit's own function gave for noise of
+    these strengths.
+    """
     reference, other = (np.asarray(one).astype(int) for one in pair(strength))
     found = score(METRICS["psnr_wrapped"](), strength)
     assert found == pytest.approx(10 * math.log10(255**2 / ((reference - other) ** 2 % 256).mean()), abs=1e-9)
@@ -57,19 +67,29 @@ def test_identical_pictures_have_no_psnr() -> None:
     assert score(METRICS["psnr"](), 0) is None
     assert score(METRICS["ssim"](), 0) == 1
     flat = [Image.new("RGB", (8, 8), (level, level, level)) for level in (100, 116)]
-    assert METRICS["psnr_wrapped"]().score(Judged(flat[1], PROMPT, flat[0])) is None  # a difference of 16: its square is 0 mod 256
-    assert METRICS["psnr"]().score(Judged(flat[1], PROMPT, flat[0])) == pytest.approx(20 * math.log10(255 / 16))
+    assert (
+        METRICS["psnr_wrapped"]().score(Judged(flat[1], PROMPT, flat[0])) is None
+    )  # a difference of 16: its square is 0 mod 256
+    assert METRICS["psnr"]().score(Judged(flat[1], PROMPT, flat[0])) == pytest.approx(
+        20 * math.log10(255 / 16)
+    )
 
 
 def checkpoint(folder: Path) -> dict[str, torch.Tensor]:
-    """AlexNet's file with random convolutions; the large layers, which nobody uses, are one number each, and take no room."""
+    """AlexNet's file with random convolutions; the large layers, which nobody uses, are one number each, and
+    take no room.
+    """
     from torchvision.models import alexnet
 
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in alexnet().state_dict().items()}
     chance = torch.Generator().manual_seed(0)
-    state = {name: torch.randn(shape, generator=chance) * 0.05 if name.startswith("features") else torch.zeros(1).expand(shape)
-             for name, shape in shapes.items()}
+    state = {
+        name: torch.randn(shape, generator=chance) * 0.05
+        if name.startswith("features")
+        else torch.zeros(1).expand(shape)
+        for name, shape in shapes.items()
+    }
     folder.mkdir(parents=True)
     torch.save(state, folder / "alexnet-owt-7be5be79.pth")
     return state
@@ -80,11 +100,15 @@ def test_lpips_is_the_lpips_packages(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     state = checkpoint(tmp_path / "hub" / "checkpoints")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    reference = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()  # its small layers are trained: they come with it
+    reference = lpips.LPIPS(
+        net="alex", pnet_rand=True, verbose=False
+    ).eval()  # its small layers are trained: they come with it
     for at in range(1, 6):
         for place, layer in getattr(reference.net, f"slice{at}").named_children():
             if isinstance(layer, torch.nn.Conv2d):
-                layer.load_state_dict({kind: state[f"features.{place}.{kind}"] for kind in ("weight", "bias")})
+                layer.load_state_dict(
+                    {kind: state[f"features.{place}.{kind}"] for kind in ("weight", "bias")}
+                )
     ours = METRICS["lpips"]()
     for strength in (2, 20, 60):
         first, other = (lpips.im2tensor(np.asarray(one)) for one in pair(strength))
@@ -99,11 +123,23 @@ def clip_folder(folder: Path) -> Path:
     words.save_pretrained(folder)
     size = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
     torch.manual_seed(0)
-    CLIPModel(CLIPConfig(
-        text_config=size | dict(vocab_size=len(words), max_position_embeddings=16, eos_token_id=words.eos_token_id,
-                                bos_token_id=words.bos_token_id, pad_token_id=words.pad_token_id),
-        vision_config=size | dict(image_size=64, patch_size=16), projection_dim=24)).save_pretrained(folder)
-    CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}).save_pretrained(folder)
+    CLIPModel(
+        CLIPConfig(
+            text_config=size
+            | dict(
+                vocab_size=len(words),
+                max_position_embeddings=16,
+                eos_token_id=words.eos_token_id,
+                bos_token_id=words.bos_token_id,
+                pad_token_id=words.pad_token_id,
+            ),
+            vision_config=size | dict(image_size=64, patch_size=16),
+            projection_dim=24,
+        )
+    ).save_pretrained(folder)
+    CLIPImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}).save_pretrained(
+        folder
+    )
     return folder
 
 
@@ -116,7 +152,9 @@ def test_the_clip_score_is_a_hand_written_cosine(tmp_path: Path, monkeypatch: py
     words = CLIPTokenizer.from_pretrained(tmp_path)
     for prompt in (PROMPT, PROMPT * 5):  # the second is longer than the encoder takes
         picture = pair(20)[1]  # 96 x 80: the shorter side to 64, then the middle
-        scaled = np.asarray(picture.resize((76, 64), Image.Resampling.BICUBIC))[:, 6:70].astype(np.float32) / 255
+        scaled = (
+            np.asarray(picture.resize((76, 64), Image.Resampling.BICUBIC))[:, 6:70].astype(np.float32) / 255
+        )
         mean, deviation = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
         image = torch.from_numpy((scaled - np.float32(mean)) / np.float32(deviation)).permute(2, 0, 1)[None]
         ids = torch.tensor([words(prompt, truncation=True, max_length=16)["input_ids"]])
@@ -128,10 +166,14 @@ def test_the_clip_score_is_a_hand_written_cosine(tmp_path: Path, monkeypatch: py
 
 
 def test_image_reward_is_the_authors_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recorded from their package on the same random weights: see image_reward_reference.py, which checks the full size too."""
+    """Recorded from their package on the same random weights: see image_reward_reference.py, which checks
+    the full size too.
+    """
     recorded = json.loads(image_reward_reference.RECORDED.read_text(encoding="utf-8"))
     monkeypatch.setenv("IMAGEREWARD_MODEL_DIR", str(tmp_path))
-    found = image_reward_reference.ours("small", recorded["names"]["small"], tmp_path, METRICS["image_reward"])
+    found = image_reward_reference.ours(
+        "small", recorded["names"]["small"], tmp_path, METRICS["image_reward"]
+    )
     assert found == pytest.approx(recorded["scores"]["small"], abs=1e-5)
     assert len({round(one, 3) for one in found}) == 3
 
@@ -147,7 +189,9 @@ def test_a_weight_that_is_missing_is_an_error(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", FROM_FILES)
-def test_absent_weights_are_named_and_skipped(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_weights_are_named_and_skipped(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("CLIP_MODEL_DIR", "IMAGEREWARD_MODEL_DIR", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     found = available(f"psnr,{name}")
@@ -168,6 +212,9 @@ def test_every_metric_says_what_it_is() -> None:
         assert metric.better in ("higher", "lower")
         assert "" not in (metric.title, metric.source)
         assert "score" in vars(metric)
-    assert {name for name, metric in METRICS.items() if not metric.reference} == {"clip_score", "image_reward"}
+    assert {name for name, metric in METRICS.items() if not metric.reference} == {
+        "clip_score",
+        "image_reward",
+    }
     with pytest.raises(EngineError, match=r"^metrics: 'fid' is not known; choose among "):
         available("fid")

@@ -35,14 +35,30 @@ def test_summary_writes_what_reads_back_whole(folder: Path) -> None:
     assert (found.model, found.steps, found.prompts, found.engine) == ("tiny", STEPS, len(PROMPTS), engine)
     assert len(found.settings) == 1 + len(RECIPES)
     for one, line in zip(found.settings, lines(wanted, rows), strict=True):
-        assert (one.setting, one.rows, one.latency, one.speedup) == (line.setting, line.rows, line.latency, line.speedup)
+        assert (one.setting, one.rows, one.latency, one.speedup) == (
+            line.setting,
+            line.rows,
+            line.latency,
+            line.speedup,
+        )
         assert one.metrics == {name: spread and spread.mean for name, spread in line.metrics.items()}
-    assert not any(text in data.decode() for text in (str(folder), *PROMPTS))  # neither a path nor what was drawn
+    assert not any(
+        text in data.decode() for text in (str(folder), *PROMPTS)
+    )  # neither a path nor what was drawn
 
 
 def rows_of(made: Job) -> list[Row]:
-    return [{"prompt": 0, "setting": setting.key, "computed": 5, "tflops": 1.0, "metrics": {"psnr": 30.0},
-             "seconds": {"encode": 1.0, "denoise": 2.0, "decode": 1.0}} for setting in made.settings]
+    return [
+        {
+            "prompt": 0,
+            "setting": setting.key,
+            "computed": 5,
+            "tflops": 1.0,
+            "metrics": {"psnr": 30.0},
+            "seconds": {"encode": 1.0, "denoise": 2.0, "decode": 1.0},
+        }
+        for setting in made.settings
+    ]
 
 
 def whole() -> dict[str, Any]:
@@ -50,16 +66,29 @@ def whole() -> dict[str, Any]:
     return json.loads(outcome(made, None, lines(made, rows_of(made))).model_dump_json())
 
 
-@pytest.mark.parametrize(("where", "value", "said"), [
-    ((), None, r"\(TypeError\)"), (("settings",), [], "settings: "), (("settings", 1, "tflops"), -1, "tflops: -1 is not valid"),
-    (("settings", 1, "latency"), float("nan"), "latency: nan is not valid"), (("settings", 1, "rows"), True, "rows: True is not valid"),
-    (("settings", 1, "speedup"), 10**400, r"\("), (("settings", 1, "metrics"), {"psnr": "much"}, "metrics: "),
-    (("settings", 1, "setting"), {"method": {"name": "magic"}}, "method: 'magic' is not known"),
-    (("settings", 1, "setting"), {"method": {"name": "dbcache", "Fn_compute_blocks": -3}}, "Fn_compute_blocks: -3"),
-    (("settings", 1), "F1B0", r"\(TypeError\)"), (("settings", 0, "setting"), {"method": {"name": "fora"}}, "is not the baseline"),
-    (("engine",), {"device": "cpu"}, "model: missing"), (("model",), "", "model: '' is not valid"),
-    (("request",), {"image": {"file": "elsewhere.png"}}, "request: unknown field"),
-])
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        ((), None, r"\(TypeError\)"),
+        (("settings",), [], "settings: "),
+        (("settings", 1, "tflops"), -1, "tflops: -1 is not valid"),
+        (("settings", 1, "latency"), float("nan"), "latency: nan is not valid"),
+        (("settings", 1, "rows"), True, "rows: True is not valid"),
+        (("settings", 1, "speedup"), 10**400, r"\("),
+        (("settings", 1, "metrics"), {"psnr": "much"}, "metrics: "),
+        (("settings", 1, "setting"), {"method": {"name": "magic"}}, "method: 'magic' is not known"),
+        (
+            ("settings", 1, "setting"),
+            {"method": {"name": "dbcache", "Fn_compute_blocks": -3}},
+            "Fn_compute_blocks: -3",
+        ),
+        (("settings", 1), "F1B0", r"\(TypeError\)"),
+        (("settings", 0, "setting"), {"method": {"name": "fora"}}, "is not the baseline"),
+        (("engine",), {"device": "cpu"}, "model: missing"),
+        (("model",), "", "model: '' is not valid"),
+        (("request",), {"image": {"file": "elsewhere.png"}}, "request: unknown field"),
+    ],
+)
 def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: Any, said: str) -> None:
     data: Any = whole()
     if where:
@@ -69,21 +98,35 @@ def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: A
         place[where[-1]] = value
     else:
         data = value
-    with pytest.raises(EngineError, match=r"^benchmark: this is not what `benchmark summary` writes \(.*\); choose [^\n]*\.$") as found:
+    with pytest.raises(
+        EngineError, match=r"^benchmark: this is not what `benchmark summary` writes \(.*\); choose [^\n]*\.$"
+    ) as found:
         outcome_from(json.dumps(data).encode())
     assert found.match(said)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"config,rows\n", b"[" * 100_000, b" " * (MOST_BYTES + 1)],
-                         ids=["empty", "binary", "csv", "deep", "large"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff\xfe", b"config,rows\n", b"[" * 100_000, b" " * (MOST_BYTES + 1)],
+    ids=["empty", "binary", "csv", "deep", "large"],
+)
 def test_what_is_no_json_is_refused_too(data: bytes) -> None:
     with pytest.raises(EngineError, match=r"^benchmark: this is not what "):
         outcome_from(data)
 
 
-@pytest.mark.parametrize(("method", "tflops"), [
-    (parse_recipe("F1B0_W8I2MC8_R0.8"), 651.9), (parse_recipe("F1B0_W4MC2_R0.3"), None), (METHODS["foca"](interval=5), 893.54),
-    (METHODS["fewer_steps"](fraction=0.22), 818.29), (METHODS["foca"](interval=3), None)])
-def test_published_figures_stand_beside_every_method_that_has_some(method: Method, tflops: float | None) -> None:
+@pytest.mark.parametrize(
+    ("method", "tflops"),
+    [
+        (parse_recipe("F1B0_W8I2MC8_R0.8"), 651.9),
+        (parse_recipe("F1B0_W4MC2_R0.3"), None),
+        (METHODS["foca"](interval=5), 893.54),
+        (METHODS["fewer_steps"](fraction=0.22), 818.29),
+        (METHODS["foca"](interval=3), None),
+    ],
+)
+def test_published_figures_stand_beside_every_method_that_has_some(
+    method: Method, tflops: float | None
+) -> None:
     made = job(1).replaced(settings=baseline_first([method]))
     assert lines(made, rows_of(made))[1].published.get("tflops") == tflops

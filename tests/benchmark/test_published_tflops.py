@@ -1,7 +1,9 @@
-"""Every TFLOPs of the published tables accounted for: computed steps times what a step costs, or the reason why not.
+"""Every TFLOPs of the published tables accounted for: computed steps times what a step costs, or the reason
+why not.
 
-A DBCache figure is a mean over DrawBench's 200 prompts: so many computed steps in all, each a full step of FLUX.1-dev, and the
-first F blocks for the others. So its implied number of computed steps is a whole number over 200: nothing else could be left over.
+A DBCache figure is a mean over DrawBench's 200 prompts: so many computed steps in all, each a full step of
+FLUX.1-dev, and the first F blocks for the others. So its implied number of computed steps is a whole number
+over 200: nothing else could be left over.
 """
 
 from __future__ import annotations
@@ -24,23 +26,41 @@ FACTS = MODELS["flux-dev"].facts(REQUEST)
 FLUX = tuple(row for row in published() if row.model == "FLUX.1-dev")
 PROMPTS = 200
 NEAR = 0.02  # TFLOPs: the tables print two decimals
-# The method's own steps in the rivals' unit, a step of 74.39; what a partial step costs: 4.51 (a tenth of the tokens), 0.0205 (none).
+# The method's own steps in the rivals' unit, a step of 74.39; what a partial step costs: 4.51 (a tenth of the
+# tokens), 0.0205 (none).
 BY_HAND = {
-    "ToCa(N=12)": (6 * 74.39 + 44 * 4.51, 0.1, "6 computed, 44 with a tenth of the tokens; the last digits are a misprint"),
-    "DuCa(N=5)": (12 * 74.39 + 19 * 4.51 + 19 * 0.0205, NEAR, "12 computed, 19 with a tenth of the tokens, 19 with none"),
-    "DuCa(N=10)": (7 * 74.39 + 19 * 4.51 + 24 * 0.0205, NEAR, "7 computed, 19 with a tenth of the tokens, 24 with none"),
+    "ToCa(N=12)": (
+        6 * 74.39 + 44 * 4.51,
+        0.1,
+        "6 computed, 44 with a tenth of the tokens; the last digits are a misprint",
+    ),
+    "DuCa(N=5)": (
+        12 * 74.39 + 19 * 4.51 + 19 * 0.0205,
+        NEAR,
+        "12 computed, 19 with a tenth of the tokens, 19 with none",
+    ),
+    "DuCa(N=10)": (
+        7 * 74.39 + 19 * 4.51 + 24 * 0.0205,
+        NEAR,
+        "7 computed, 19 with a tenth of the tokens, 24 with none",
+    ),
     "Chipmunk": (3719.50 / 2.47, NEAR, "no count: the baseline over the ratio that its paper gives"),
 }
 LIGHTNING = {274.33, 264.74, 244.25, 234.63, 224.29, 206.90}  # explained in tests/engine/test_lightning.py
 
 
 def settings() -> dict[str, tuple[Method, float]]:
-    """The DBCache settings of FLUX.1-dev: recipe -> (method, TFLOPs). Each has one figure, in whatever tables it stands."""
+    """The DBCache settings of FLUX.1-dev: recipe -> (method, TFLOPs). Each has one figure, in whatever
+    tables it stands.
+    """
     found: dict[str, tuple[Method, float]] = {}
     for row in FLUX:
         if row.described["name"] == "dbcache":
             method = method_from(row.described)
-            assert found.setdefault(format_recipe(method), (method, row.figures["tflops"])) == (method, row.figures["tflops"])
+            assert found.setdefault(format_recipe(method), (method, row.figures["tflops"])) == (
+                method,
+                row.figures["tflops"],
+            )
     return found
 
 
@@ -50,7 +70,12 @@ SETTINGS = settings()
 @cache
 def step(front: int) -> tuple[float, float]:
     """TFLOPs of a computed step and of a cached one; what a forecast adds to it is below a millionth."""
-    cost = costs(REQUEST, METHODS["dbcache"](Fn_compute_blocks=front, residual_diff_threshold=1, taylorseer_order=0).plan(FACTS))
+    cost = costs(
+        REQUEST,
+        METHODS["dbcache"](Fn_compute_blocks=front, residual_diff_threshold=1, taylorseer_order=0).plan(
+            FACTS
+        ),
+    )
     return cost("C", 0), cost("c", 49)
 
 
@@ -68,7 +93,9 @@ def total(method: Method, computed: float) -> float:
 
 def fewest(method: Method) -> int:
     """Computed steps of a picture that changes so little that every threshold lets it pass."""
-    calls = walk(method.replaced(residual_diff_threshold=1).plan(FACTS), 50, ("cond",), lambda call: 0.0).trace
+    calls = walk(
+        method.replaced(residual_diff_threshold=1).plan(FACTS), 50, ("cond",), lambda call: 0.0
+    ).trace
     return sum(call.mode == "C" for call in calls)
 
 
@@ -93,7 +120,9 @@ def test_half_of_them_computed_as_many_steps_for_every_prompt() -> None:
 
 
 def test_the_tables_of_these_settings_could_not_be_had_by_chance() -> None:
-    """The check above would let a figure pass that is 0.02 T off a 200th of a step, 0.37 T: one in nine by chance; all 39 do."""
+    """The check above would let a figure pass that is 0.02 T off a 200th of a step, 0.37 T: one in nine by
+    chance; all 39 do.
+    """
     loose = [SETTINGS[recipe] for recipe in SETTINGS if not whole(*SETTINGS[recipe])]
     assert len(loose) == 39
     assert max(abs(implied(*one) * PROMPTS - round(implied(*one) * PROMPTS)) for one in loose) < 0.05
@@ -108,7 +137,10 @@ def reason(row: PublishedRow) -> str | None:
         return "50 full steps" if tflops == 3726.87 else None
     if name == "dbcache":
         return "computed steps"
-    if any(one.published == tflops and method_from({"name": one.name, **one.knobs}).described() == row.described for one in ROWS):
+    if any(
+        one.published == tflops and method_from({"name": one.name, **one.knobs}).described() == row.described
+        for one in ROWS
+    ):
         return "as its method's schedule says: tests/engine/test_published_rows.py"
     return "by hand" if row.config in BY_HAND else None
 

@@ -1,4 +1,6 @@
-"""What is made of a benchmark's folder: its figures against numpy and against hand-made ones, files that are what they say."""
+"""What is made of a benchmark's folder: its figures against numpy and against hand-made ones, files that are
+what they say.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def test_a_spread_is_what_numpy_says() -> None:
     found = spread("psnr", values, 30)
     assert found
     known = np.array(values[:-1], dtype=float)
-    assert (found.mean, found.median, found.worst) == pytest.approx((known.mean(), np.median(known), known.min()))
+    assert (found.mean, found.median, found.worst) == pytest.approx(
+        (known.mean(), np.median(known), known.min())
+    )
     assert found.tail == pytest.approx(np.percentile(known, 5))
     assert found.share == pytest.approx(((known >= 30).sum() + 1) / 200)
     assert (found.count, found.identical) == (199, 1)
@@ -52,12 +56,26 @@ def test_where_less_is_better_the_tail_is_above() -> None:
 
 
 def test_ratios_are_over_the_baseline_of_the_same_prompts() -> None:
-    """A setting with fewer rows, as in a benchmark that is not done, is held against its own prompts' baselines."""
+    """A setting with fewer rows, as in a benchmark that is not done, is held against its own prompts'
+    baselines.
+    """
     wanted = job(2, recipes=("F1B0_W1MC3_R1",))
     plain, cached = (setting.key for setting in wanted.settings)
-    rows = [{"prompt": number, "setting": key, "computed": 5, "tflops": tflops, "metrics": {},
-             "seconds": {"encode": 1.0, "denoise": denoise, "decode": 1.0}}
-            for number, key, tflops, denoise in ((0, plain, 10.0, 8.0), (0, cached, 5.0, 2.0), (1, plain, 30.0, 80.0))]
+    rows = [
+        {
+            "prompt": number,
+            "setting": key,
+            "computed": 5,
+            "tflops": tflops,
+            "metrics": {},
+            "seconds": {"encode": 1.0, "denoise": denoise, "decode": 1.0},
+        }
+        for number, key, tflops, denoise in (
+            (0, plain, 10.0, 8.0),
+            (0, cached, 5.0, 2.0),
+            (1, plain, 30.0, 80.0),
+        )
+    ]
     line = lines(wanted, rows)[1]
     assert (line.rows, line.speedup, line.compute_ratio, line.latency_ratio) == (1, 4.0, 2.0, 2.5)
 
@@ -97,10 +115,16 @@ def test_a_points_place_is_its_figures(plain: Path) -> None:
     wanted, _, rows = read(plain)
     found = [line for line in lines(wanted, rows) if line.metrics.get("psnr")]
     tree = ElementTree.fromstring(scatter("psnr", found, "TFLOPs", lambda line: line.tflops))
-    places = [(float(point.attrib["cx"]), float(point.attrib["cy"])) for point in tree.iter("{http://www.w3.org/2000/svg}circle")]
+    places = [
+        (float(point.attrib["cx"]), float(point.attrib["cy"]))
+        for point in tree.iter("{http://www.w3.org/2000/svg}circle")
+    ]
     figures = [(line.tflops, -line.metrics["psnr"].mean) for line in found if line.metrics["psnr"]]
     for axis in (0, 1):
-        assert np.argsort([place[axis] for place in places]).tolist() == np.argsort([figure[axis] for figure in figures]).tolist()
+        assert (
+            np.argsort([place[axis] for place in places]).tolist()
+            == np.argsort([figure[axis] for figure in figures]).tolist()
+        )
     assert bars("psnr", found).count("<rect") == 1 + len(found)
     assert charts(found, ("lpips",)) == {}
 
@@ -125,7 +149,9 @@ class Pictures(HTMLParser):
 def test_the_worst_come_first_and_their_pictures_are_there(folder: Path) -> None:
     assert main(["benchmark", "worst", str(folder), "--most", "4"]) == 0
     page = (folder / "worst-psnr.html").read_text(encoding="utf-8")
-    values = sorted(row["metrics"]["psnr"] for row in read(folder)[2] if row["metrics"].get("psnr") is not None)[:4]
+    values = sorted(
+        row["metrics"]["psnr"] for row in read(folder)[2] if row["metrics"].get("psnr") is not None
+    )[:4]
     places = [page.index(f"PSNR {value:.4g}") for value in values]
     assert places == sorted(places)
     pictures = Pictures()
@@ -134,10 +160,28 @@ def test_the_worst_come_first_and_their_pictures_are_there(folder: Path) -> None
     assert all((folder / source).is_file() for source in pictures.sources)
 
 
-def test_scores_of_folders_are_the_tables(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_of_folders_are_the_tables(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "scores.jsonl"
-    assert main(["benchmark", "score", "--images", str(folder / "images"), "--baseline", str(folder / "images" / "C0_Q0_NONE"),
-                 "--metrics", "psnr,ssim", "--out", str(out), "--json"]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "score",
+                "--images",
+                str(folder / "images"),
+                "--baseline",
+                str(folder / "images" / "C0_Q0_NONE"),
+                "--metrics",
+                "psnr,ssim",
+                "--out",
+                str(out),
+                "--json",
+            ]
+        )
+        == 0
+    )
     said = json.loads(capsys.readouterr().out.splitlines()[-1])["folders"]
     scored = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     for row in read(folder)[2]:
@@ -145,18 +189,27 @@ def test_scores_of_folders_are_the_tables(folder: Path, tmp_path: Path, capsys: 
         if row["metrics"]:
             assert {"psnr": found["psnr"], "ssim": found["ssim"]} == row["metrics"]
     assert said["C0_Q0_NONE"]["psnr"] is None  # the baseline against itself
-    assert main(["benchmark", "score", "--images", str(folder / "images" / "C0_Q0_NONE"), "--metrics", "psnr"]) == 2
+    assert (
+        main(["benchmark", "score", "--images", str(folder / "images" / "C0_Q0_NONE"), "--metrics", "psnr"])
+        == 2
+    )
     assert capsys.readouterr().err.startswith("baseline: missing, and psnr compare with it; ")
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["summary", "nowhere"], "nowhere is no benchmark's folder: "), (["worst", "{out}", "--most", "0"], "most: '0' is not valid; "),
-    (["worst", "{out}", "--metric", "lpips"], "metric: 'lpips' does not compare "),
-    (["summary", "{out}", "--floor", "psnr"], "floor: 'psnr' is not valid; "),
-    (["summary", "{out}", "--floor", "psnr=much"], "floor: psnr=much is not valid; "),
-    (["score", "--images", "nowhere"], "images: nowhere cannot "),
-])
-def test_what_is_wrong_is_one_sentence(arguments: list[str], said: str, plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["summary", "nowhere"], "nowhere is no benchmark's folder: "),
+        (["worst", "{out}", "--most", "0"], "most: '0' is not valid; "),
+        (["worst", "{out}", "--metric", "lpips"], "metric: 'lpips' does not compare "),
+        (["summary", "{out}", "--floor", "psnr"], "floor: 'psnr' is not valid; "),
+        (["summary", "{out}", "--floor", "psnr=much"], "floor: psnr=much is not valid; "),
+        (["score", "--images", "nowhere"], "images: nowhere cannot "),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    arguments: list[str], said: str, plain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["benchmark", *(one.format(out=plain) for one in arguments)]) == 2
     heard = capsys.readouterr().err.strip()
     assert heard.startswith(said)

@@ -23,10 +23,16 @@ def of(name: str, model: str = "flux-dev", steps: int = 50):
     return chosen(name, MODELS[model], resolve(RunRequest(model=model, prompt="-", steps=steps)))
 
 
-@pytest.mark.parametrize(("name", "model", "steps", "size"), [
-    ("bench-default", "flux-dev", 50, 72), ("bench-taylorseer", "flux-dev", 50, 72), ("bench-fast", "flux-dev", 50, 18),
-    ("bench-distill-8", "qwen-image-lightning-8", 8, 9), ("bench-distill-4", "qwen-image-lightning-4", 4, 9),
-])
+@pytest.mark.parametrize(
+    ("name", "model", "steps", "size"),
+    [
+        ("bench-default", "flux-dev", 50, 72),
+        ("bench-taylorseer", "flux-dev", 50, 72),
+        ("bench-fast", "flux-dev", 50, 18),
+        ("bench-distill-8", "qwen-image-lightning-8", 8, 9),
+        ("bench-distill-4", "qwen-image-lightning-4", 4, 9),
+    ],
+)
 def test_the_seeds_sweeps(name: str, model: str, steps: int, size: int) -> None:
     found = of(name, model, steps)
     assert (len(found.methods), found.skipped) == (size, {})
@@ -34,10 +40,19 @@ def test_the_seeds_sweeps(name: str, model: str, steps: int, size: int) -> None:
 
 
 def test_every_published_setting_of_the_sweeps_is_in_them() -> None:
-    """The tables were made with these scripts: what they print is found there, under the rule for runs of today."""
-    swept = {format_recipe(method) for name in ("bench-default", "bench-taylorseer", "bench-fast") for method in of(name).methods}
-    printed = {format_recipe(method_from(row.described | {"streak_rule": "1.5.3"})) for row in published()
-               if row.model == "FLUX.1-dev" and row.described["name"] == "dbcache"}
+    """The tables were made with these scripts: what they print is found there, under the rule for runs of
+    today.
+    """
+    swept = {
+        format_recipe(method)
+        for name in ("bench-default", "bench-taylorseer", "bench-fast")
+        for method in of(name).methods
+    }
+    printed = {
+        format_recipe(method_from(row.described | {"streak_rule": "1.5.3"}))
+        for row in published()
+        if row.model == "FLUX.1-dev" and row.described["name"] == "dbcache"
+    }
     assert printed <= swept
 
 
@@ -46,13 +61,21 @@ def test_the_published_settings_of_flux_under_the_rule_they_were_made_with() -> 
     dbcache = [method for method in found.methods if method.name == "dbcache"]
     assert len(dbcache) == 78
     assert {method.model_dump()["streak_rule"] for method in dbcache} == {"before"}
-    assert {"fora", "delta_dit", "teacache", "taylorseer", "foca", "fewer_steps"} <= {method.name for method in found.methods}
+    assert {"fora", "delta_dit", "teacache", "taylorseer", "foca", "fewer_steps"} <= {
+        method.name for method in found.methods
+    }
     assert set(found.skipped) == {row.config for row in published() if row.described["name"] not in METHODS}
 
 
 def test_the_published_settings_of_lightning() -> None:
     assert [format_recipe(method)[:6] for method in of("published", "qwen-image-lightning-4", 4).methods] == [
-        "C0_Q0_", "F24B24", "F16B16", "F12B12", "F8B8_W", "F1B0_W"]
+        "C0_Q0_",
+        "F24B24",
+        "F16B16",
+        "F12B12",
+        "F8B8_W",
+        "F1B0_W",
+    ]
 
 
 def test_what_of_a_set_does_not_fit_is_named_and_left_out() -> None:
@@ -64,15 +87,24 @@ def test_what_of_a_set_does_not_fit_is_named_and_left_out() -> None:
 def test_what_somebody_wrote_is_not_left_out(tmp_path: Path) -> None:
     path = tmp_path / "methods.txt"
     path.write_text("# two\nF1B0_R0.2\nF40B0_R0.2\n", encoding="utf-8")
-    with pytest.raises(EngineError, match=r"^methods: F40B0_R0\.2: Fn_compute_blocks \+ Bn_compute_blocks: 40 \+ 0 leaves nothing"):
+    with pytest.raises(
+        EngineError,
+        match=r"^methods: F40B0_R0\.2: Fn_compute_blocks \+ Bn_compute_blocks: 40 \+ 0 leaves nothing",
+    ):
         of(str(path), "tiny", 28)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("", "holds none"), ("no such preset", "'no such preset' in "), ("[1]", "'1' in "),
-    ('[{"name": "nothing"}]', "method: 'nothing' is not known"),
-    ('[{"name": "dbcache", "speed": 9}]', "speed: unknown field"), ("{", "cannot be read (JSONDecodeError)"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds none"),
+        ("no such preset", "'no such preset' in "),
+        ("[1]", "'1' in "),
+        ('[{"name": "nothing"}]', "method: 'nothing' is not known"),
+        ('[{"name": "dbcache", "speed": 9}]', "speed: unknown field"),
+        ("{", "cannot be read (JSONDecodeError)"),
+    ],
+)
 def test_a_wrong_methods_file_is_one_sentence(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / ("methods.json" if text[:1] in ("[", "{") else "methods.txt")
     path.write_text(text, encoding="utf-8")
@@ -99,33 +131,61 @@ def test_settings_that_differ_a_little_are_both_run() -> None:
 
 @pytest.mark.parametrize("set_name", SETS)
 def test_folders_of_settings_are_names_everywhere_and_differ(set_name: str) -> None:
-    model, steps = {"bench-distill-8": ("qwen-image-lightning-8", 8), "bench-distill-4": ("qwen-image-lightning-4", 4)}.get(
-        set_name, ("flux-dev", 50))
+    model, steps = {
+        "bench-distill-8": ("qwen-image-lightning-8", 8),
+        "bench-distill-4": ("qwen-image-lightning-4", 4),
+    }.get(set_name, ("flux-dev", 50))
     folders = [setting.folder for setting in baseline_first(of(set_name, model, steps).methods)]
     assert len({folder.lower() for folder in folders}) == len(folders)
-    assert all(len(folder) <= 100 and set(folder) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.=+-")
-               for folder in folders)
+    assert all(
+        len(folder) <= 100
+        and set(folder) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.=+-")
+        for folder in folders
+    )
 
 
 def test_published_figures_stand_beside_their_own_setting() -> None:
     wanted = job(1, recipes=("F1B0_W8I2MC8_R0.8_T0O0", "F1B0_W1MC3_R1"))
-    rows = [{"prompt": 0, "setting": setting.key, "computed": 5, "tflops": 1.0, "seconds": {"denoise": 1.0}, "metrics": {}}
-            for setting in wanted.settings]
+    rows = [
+        {
+            "prompt": 0,
+            "setting": setting.key,
+            "computed": 5,
+            "tflops": 1.0,
+            "seconds": {"denoise": 1.0},
+            "metrics": {},
+        }
+        for setting in wanted.settings
+    ]
     found = {line.setting.key: line.published for line in lines(wanted, rows)}
-    assert found["F1B0_W8I2M0MC8_R0.8_T0O0"] == {"clip_score": 32.4395, "image_reward": 0.9271, "latency_s": 11.40,
-                                                 "speedup_latency": 3.91, "tflops": 651.90, "speedup_tflops": 5.72}
+    assert found["F1B0_W8I2M0MC8_R0.8_T0O0"] == {
+        "clip_score": 32.4395,
+        "image_reward": 0.9271,
+        "latency_s": 11.40,
+        "speedup_latency": 3.91,
+        "tflops": 651.90,
+        "speedup_tflops": 5.72,
+    }
     assert found["F1B0_W1I1M0MC3_R1_T0O0"] == {} == found["C0_Q0_NONE"]
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("a.txt", "\ufeffa fox\n\n  an owl \n"), ("a.json", '["a fox", {"prompt": "an owl"}]'), ("a.jsonl", '{"prompt": "a fox"}\n"an owl"\n')])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "\ufeffa fox\n\n  an owl \n"),
+        ("a.json", '["a fox", {"prompt": "an owl"}]'),
+        ("a.jsonl", '{"prompt": "a fox"}\n"an owl"\n'),
+    ],
+)
 def test_prompts_are_read(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert prompts(str(tmp_path / name)) == ("a fox", "an owl")
     assert prompts(str(tmp_path / name), 1) == ("a fox",)
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.txt", "\n"), ("a.json", '{"a": 1}'), ("a.json", "[1]"), ("a.jsonl", "a fox")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.txt", "\n"), ("a.json", '{"a": 1}'), ("a.json", "[1]"), ("a.jsonl", "a fox")]
+)
 def test_wrong_prompts_are_one_sentence(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(EngineError, match=r"^prompts: .*\.$"):
@@ -136,7 +196,10 @@ def test_drawbench_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.Monk
     """The tests are offline. Once the file is there, it is read."""
     place = tmp_path / "drawbench.txt"
     monkeypatch.setattr(prompts_module, "PLACE", place)
-    with pytest.raises(EngineError, match=r"^prompts: DrawBench cannot be had from the hub .*; put its 200 prompts, one a line, into "):
+    with pytest.raises(
+        EngineError,
+        match=r"^prompts: DrawBench cannot be had from the hub .*; put its 200 prompts, one a line, into ",
+    ):
         prompts("drawbench")
     place.write_text("A red car and a white sheep.\n", encoding="utf-8")
     assert prompts("drawbench") == ("A red car and a white sheep.",)
@@ -148,4 +211,6 @@ def test_a_job_survives_its_file() -> None:
     assert job_from(job(shard=(1, 2)).model_dump_json(), "job.json") == job(shard=(1, 2))
     with pytest.raises(EngineError, match="is not what a benchmark writes"):
         job_from(json.dumps({"prompts": ["a"]}), "job.json")
-    assert parse_recipe("F1B0") in [method_from(setting.method) for setting in job(recipes=("F1B0",)).settings]
+    assert parse_recipe("F1B0") in [
+        method_from(setting.method) for setting in job(recipes=("F1B0",)).settings
+    ]

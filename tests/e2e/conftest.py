@@ -16,7 +16,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 expect.set_options(timeout=30_000)  # milliseconds; a busy machine is slow, not wrong
@@ -34,12 +40,22 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        settings = {"PORT": str(self.port), "HOST": "127.0.0.1", "MODEL": "", "GRADIO_TEMP_DIR": str(self.folder),
-                    "CACHELENS_DIR": str(self.folder / "kept")}
+        settings = {
+            "PORT": str(self.port),
+            "HOST": "127.0.0.1",
+            "MODEL": "",
+            "GRADIO_TEMP_DIR": str(self.folder),
+            "CACHELENS_DIR": str(self.folder / "kept"),
+        }
         log = self.folder / "log"
         with log.open("w", encoding="utf-8") as out:
-            self.process = subprocess.Popen([sys.executable, str(ROOT / "app.py")], cwd=self.folder, stdout=out, stderr=out,
-                                            env=os.environ | settings)
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "app.py")],
+                cwd=self.folder,
+                stdout=out,
+                stderr=out,
+                env=os.environ | settings,
+            )
         for _ in range(600):
             if self.process.poll() is not None:
                 pytest.fail(f"the page stopped at once:\n{log.read_text(encoding='utf-8')}")
@@ -97,9 +113,17 @@ class Visit:
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.complaints, self.abroad = page, list[str](), list[str]()
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.on("response", lambda got: self.complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None)
+        page.on(
+            "response",
+            lambda got: self.complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None,
+        )
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else self.abroad.append(asked.url))
+        page.on(
+            "request",
+            lambda asked: (
+                None if asked.url.startswith((address, "data:", "blob:")) else self.abroad.append(asked.url)
+            ),
+        )
 
 
 @pytest.fixture

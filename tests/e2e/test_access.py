@@ -1,4 +1,6 @@
-"""The page for who does not see or point as most do: axe on every tab, and the flip by keyboard and by pointer."""
+"""The page for who does not see or point as most do: axe on every tab, and the flip by keyboard and by
+pointer.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,13 @@ def violations(page: Page, **only: Any) -> list[str]:
     return [f"{one['id']}: {node['target']}" for one in found for node in one["nodes"]]
 
 
-@pytest.mark.parametrize("visit", [{"viewport": DESKTOP}, {"viewport": PHONE}], indirect=True, ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    "visit", [{"viewport": DESKTOP}, {"viewport": PHONE}], indirect=True, ids=["desktop", "phone"]
+)
 def test_no_tab_has_a_violation(visit: Visit) -> None:
-    """WCAG 2.2 A and AA, light and dark. A step's column may be narrower than 24 px on a phone: scrubbing and the 44 px buttons stand
-    for it."""
+    """WCAG 2.2 A and AA, light and dark. A step's column may be narrower than 24 px on a phone: scrubbing and
+    the 44 px buttons stand for it.
+    """
     page = visit.page
     generate(page)
     page.locator("#take").click()

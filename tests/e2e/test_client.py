@@ -1,4 +1,6 @@
-"""The page as programs see it: gradio_client, the command line, two users at once, nothing heavy before it is needed."""
+"""The page as programs see it: gradio_client, the command line, two users at once, nothing heavy before it
+is needed.
+"""
 
 from __future__ import annotations
 
@@ -37,26 +39,48 @@ def test_compare_streams_and_ends_with_the_figures(client: Client) -> None:
     last = events[-1]
     assert last["event"] == "comparison"
     assert len(last["accelerated"]["schedule"]) == 28
-    assert last["speedup"] == pytest.approx(last["baseline"]["seconds"]["denoise"] / last["accelerated"]["seconds"]["denoise"])
+    assert last["speedup"] == pytest.approx(
+        last["baseline"]["seconds"]["denoise"] / last["accelerated"]["seconds"]["denoise"]
+    )
     assert last["compute_ratio"] == pytest.approx(last["baseline"]["tflops"] / last["accelerated"]["tflops"])
     assert last["psnr_db"] > 5
     assert any(event["event"] == "progress" and event["stage"] == "denoise" for event in events)
 
 
-@pytest.mark.parametrize(("bad", "said"), [
-    (job(steps=0), "steps: 0"), (job(seed=True), "seed: True"), (job(prompt=""), "prompt"), (job(prompt="x" * 2001), "prompt"),
-    (job(model="../secret"), "model"), (job(colour="red"), "colour: unknown field"), (job(width=130), "width"),
-    ({"request": {"prompt": APPLE}, "method": {"name": "dbcache", "Fn_compute_blocks": 12}}, "Fn_compute_blocks"),
-    ({"request": {"prompt": APPLE}, "method": {"name": "magic"}}, "method"),
-    ({"request": {"prompt": APPLE}, "method": {"name": "dbcache", "residual_diff_threshold": "NaN"}}, "residual_diff_threshold"),
-    ({"request": {"prompt": APPLE}}, "method"), ("text", "job"),
-])
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (job(steps=0), "steps: 0"),
+        (job(seed=True), "seed: True"),
+        (job(prompt=""), "prompt"),
+        (job(prompt="x" * 2001), "prompt"),
+        (job(model="../secret"), "model"),
+        (job(colour="red"), "colour: unknown field"),
+        (job(width=130), "width"),
+        (
+            {"request": {"prompt": APPLE}, "method": {"name": "dbcache", "Fn_compute_blocks": 12}},
+            "Fn_compute_blocks",
+        ),
+        ({"request": {"prompt": APPLE}, "method": {"name": "magic"}}, "method"),
+        (
+            {"request": {"prompt": APPLE}, "method": {"name": "dbcache", "residual_diff_threshold": "NaN"}},
+            "residual_diff_threshold",
+        ),
+        ({"request": {"prompt": APPLE}}, "method"),
+        ("text", "job"),
+    ],
+)
 def test_bad_input_is_one_sentence_and_the_next_request_works(client: Client, bad: Any, said: str) -> None:
     with pytest.raises(AppError, match=r"[.;]") as error:
         client.predict(bad, api_name="/compare")
     assert said in str(error.value)
     assert "Traceback" not in str(error.value)
-    assert client.predict(job(steps=2) | {"method": METHOD | {"max_warmup_steps": 1}}, api_name="/compare")["event"] == "comparison"
+    assert (
+        client.predict(job(steps=2) | {"method": METHOD | {"max_warmup_steps": 1}}, api_name="/compare")[
+            "event"
+        ]
+        == "comparison"
+    )
 
 
 def test_cancel_stops_a_run(client: Client) -> None:
@@ -74,13 +98,20 @@ def test_simulate_judges_another_setting_without_a_run(client: Client) -> None:
         if not client.predict(api_name="/health")["to_record"]:
             break
         time.sleep(0.1)
-    found = client.predict({"job": key, "method": METHOD | {"residual_diff_threshold": 0.0}}, api_name="/simulate")
+    found = client.predict(
+        {"job": key, "method": METHOD | {"residual_diff_threshold": 0.0}}, api_name="/simulate"
+    )
     assert (found["schedule"], found["identical"], found["compute_ratio"]) == ("C" * 8, True, 1.0)
-    cached = client.predict({"job": key, "method": METHOD | {"residual_diff_threshold": 1.0}}, api_name="/simulate")
+    cached = client.predict(
+        {"job": key, "method": METHOD | {"residual_diff_threshold": 1.0}}, api_name="/simulate"
+    )
     assert cached["schedule"] == "CCCccccc"
     assert cached["speedup"] > 1
-    for bad, said in (({"job": "?", "method": METHOD}, "job"), ({"job": key}, "simulate"),
-                      ({"job": key, "method": {"name": "x"}}, "method")):
+    for bad, said in (
+        ({"job": "?", "method": METHOD}, "job"),
+        ({"job": key}, "simulate"),
+        ({"job": key, "method": {"name": "x"}}, "method"),
+    ):
         with pytest.raises(AppError, match=said):
             client.predict(bad, api_name="/simulate")
 
@@ -104,7 +135,8 @@ def test_two_users_at_once_are_queued_and_never_mixed(served: str) -> None:
         assert found[index]["request"]["seed"] == index
         assert found[index]["psnr_db"] == one["psnr_db"]
         assert [call["change"] for call in found[index]["accelerated"]["trace"]] == [
-            call["change"] for call in one["accelerated"]["trace"]]
+            call["change"] for call in one["accelerated"]["trace"]
+        ]
 
 
 def test_health_and_presets(client: Client) -> None:
@@ -114,28 +146,64 @@ def test_health_and_presets(client: Client) -> None:
 
 
 def run_cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "cache_engine", *arguments], cwd=folder, capture_output=True, text=True,
-                          encoding="utf-8", env=os.environ | {"PYTHONPATH": str(ROOT)})
+    return subprocess.run(
+        [sys.executable, "-m", "cache_engine", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
 
 
 def test_the_command_line_writes_pictures_and_figures(tmp_path: Path) -> None:
-    ran = run_cli("compare", "--prompt", APPLE, "--seed", "7", "--steps", "8", "--recipe", "F1B0_W2_R0.4_T1O1", "--out", "out",
-                  "--json", folder=tmp_path)
+    ran = run_cli(
+        "compare",
+        "--prompt",
+        APPLE,
+        "--seed",
+        "7",
+        "--steps",
+        "8",
+        "--recipe",
+        "F1B0_W2_R0.4_T1O1",
+        "--out",
+        "out",
+        "--json",
+        folder=tmp_path,
+    )
     assert ran.returncode == 0, ran.stderr
     said = json.loads(ran.stdout.splitlines()[-1])
     written = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
     assert written == said
-    assert set(written) >= {"request", "method", "engine", "baseline", "accelerated", "speedup", "compute_ratio", "psnr_db", "ssim"}
+    assert set(written) >= {
+        "request",
+        "method",
+        "engine",
+        "baseline",
+        "accelerated",
+        "speedup",
+        "compute_ratio",
+        "psnr_db",
+        "ssim",
+    }
     assert len(written["accelerated"]["schedule"]) == 8
     for name in ("baseline", "accelerated", "difference"):
         assert Image.open(tmp_path / "out" / f"{name}.png").size == (128, 128)
 
 
-@pytest.mark.parametrize("arguments", [
-    ("compare", "--prompt", "", "--out", "out"), ("compare", "--prompt", "x", "--set", "Fn_compute_blocks=x", "--out", "out"),
-    ("compare", "--prompt", "x", "--model", "flux-dev", "--out", "out"), ("compare", "--prompt", "x"), ("nonsense",),
-    ("flops", "--model", "flux-dev", "--method", "dbcache"), ("flops", "--size", "10"),
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "--prompt", "", "--out", "out"),
+        ("compare", "--prompt", "x", "--set", "Fn_compute_blocks=x", "--out", "out"),
+        ("compare", "--prompt", "x", "--model", "flux-dev", "--out", "out"),
+        ("compare", "--prompt", "x"),
+        ("nonsense",),
+        ("flops", "--model", "flux-dev", "--method", "dbcache"),
+        ("flops", "--size", "10"),
+    ],
+)
 def test_the_command_line_fails_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
     ran = run_cli(*arguments, folder=tmp_path)
     assert ran.returncode == 2
@@ -154,14 +222,25 @@ for path in ("", "config"):
 print(*(name for name in ("torch", "diffusers", "transformers", "calflops") if name in sys.modules))
 page.close(verbose=False)
 """
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8",
-                         env=os.environ | {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"})
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"},
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == ""
 
 
-TUNE = {"request": {"seed": 7, "steps": 6}, "prompts": [APPLE], "goal": {"kind": "close", "value": 25.0}, "most": 2,
-        "vary": {"dbcache": {"max_continuous_cached_steps": "1, 2", "residual_diff_threshold": "0.3, 1"}}}
+TUNE = {
+    "request": {"seed": 7, "steps": 6},
+    "prompts": [APPLE],
+    "goal": {"kind": "close", "value": 25.0},
+    "most": 2,
+    "vary": {"dbcache": {"max_continuous_cached_steps": "1, 2", "residual_diff_threshold": "0.3, 1"}},
+}
 
 
 def test_a_tune_streams_to_its_end_and_another_is_stopped(client: Client) -> None:

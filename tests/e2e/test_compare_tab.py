@@ -1,4 +1,6 @@
-"""The main job in a real browser: generate, read the numbers, move a knob, stop, and be told what is wrong."""
+"""The main job in a real browser: generate, read the numbers, move a knob, stop, and be told what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     expect(page.locator("#knob-dbcache-max_continuous_cached_steps input[type=number]")).to_have_value("3")
     generate(page)
     assert figure(page, "speed") > 0
-    assert "TFLOPs" in page.locator("[data-card=flops]").inner_text() or "GFLOPs" in page.locator("[data-card=flops]").inner_text()
+    assert (
+        "TFLOPs" in page.locator("[data-card=flops]").inner_text()
+        or "GFLOPs" in page.locator("[data-card=flops]").inner_text()
+    )
     assert 5 < figure(page, "psnr") < 99
     assert 0 < figure(page, "ssim") <= 1
     steps = page.locator("#timeline .cl-step")
@@ -57,7 +62,9 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     generate(page)
     expect(page.locator("#status")).to_contain_text("eused the baseline of")
     expect(page.locator("[data-card=psnr] .num")).to_have_text("identical")
-    expect(page.locator("#timeline .cl-step [data-mode=cached], #timeline .cl-step[data-mode=cached]")).to_have_count(0)
+    expect(
+        page.locator("#timeline .cl-step [data-mode=cached], #timeline .cl-step[data-mode=cached]")
+    ).to_have_count(0)
     expect(page.locator("#runs [data-index]")).to_have_count(2)
 
     # the earlier run is shown again by a click
@@ -75,8 +82,14 @@ def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> Non
     expect(page.locator("#status")).to_contain_text(re.compile(r"step \d+ of 200"), timeout=RUN)
     page.locator("#stop").click()
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "stopped", timeout=20_000)
-    expect(page.locator("#timeline .cl-step")).to_have_count(28)  # what was there before: the recorded comparison
-    assert (pictures.first.get_attribute("src"), pictures.last.get_attribute("src"), speed.inner_text()) == before
+    expect(page.locator("#timeline .cl-step")).to_have_count(
+        28
+    )  # what was there before: the recorded comparison
+    assert (
+        pictures.first.get_attribute("src"),
+        pictures.last.get_attribute("src"),
+        speed.inner_text(),
+    ) == before
     page.locator("#steps input").fill("6")
     page.locator("#steps input").blur()
     recipe(page, "F1B0_W2_R0.3_T0O0")
@@ -84,9 +97,15 @@ def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> Non
     expect(page.locator("#timeline .cl-step")).to_have_count(6)
 
 
-@pytest.mark.parametrize(("field", "value", "said"), [
-    ("#steps", "28.5", "steps: 28.5"), ("#steps", "0", "steps: 0"), ("#seed", "-1", "seed: -1"), ("#seed", "", "seed: ''"),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("#steps", "28.5", "steps: 28.5"),
+        ("#steps", "0", "steps: 0"),
+        ("#seed", "-1", "seed: -1"),
+        ("#seed", "", "seed: ''"),
+    ],
+)
 def test_a_bad_field_is_named_and_nothing_runs(visit: Visit, field: str, value: str, said: str) -> None:
     page = visit.page
     page.locator(f"{field} input").fill(value)
@@ -131,7 +150,9 @@ def test_a_value_beyond_its_bounds_is_one_sentence_of_ours(visit: Visit) -> None
 
 
 def test_the_page_opens_with_a_recorded_comparison(visit: Visit) -> None:
-    """Nothing has run; what is shown says where it is from, answers to the eye alone, and makes room for the first run."""
+    """Nothing has run; what is shown says where it is from, answers to the eye alone, and makes room for the
+    first run.
+    """
     page = visit.page
     expect(page.locator("#stale")).to_contain_text("Recorded example: tiny FLUX (embedded)")
     assert figure(page, "speed") > 1
@@ -147,9 +168,13 @@ def test_the_page_opens_with_a_recorded_comparison(visit: Visit) -> None:
 
 
 def test_a_knob_left_wrong_is_named_when_its_method_comes_back(visit: Visit) -> None:
-    """Another method is chosen and this one again: what the list shows is what would run, and a recipe puts it right."""
+    """Another method is chosen and this one again: what the list shows is what would run, and a recipe puts
+    it right.
+    """
     page, status = visit.page, visit.page.locator("#status")
-    mask = page.locator("#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea").first
+    mask = page.locator(
+        "#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea"
+    ).first
     mask.press_sequentially("10x")
     expect(status).to_contain_text("steps_computation_mask")
     for title in ("TeaCache", "DBCache + TaylorSeer"):
@@ -173,7 +198,9 @@ def test_several_runs_a_side_are_timed_in_turn(visit: Visit) -> None:
     page.locator("#repeats input").fill("3")
     expect(page.locator("#status")).to_contain_text("Generate times both sides in turn")
     generate(page)
-    expect(page.locator("[data-card=speed]")).to_contain_text(re.compile(r"middle of 3 runs a side in turn, \d\.\d\d× to \d\.\d\d×"))
+    expect(page.locator("[data-card=speed]")).to_contain_text(
+        re.compile(r"middle of 3 runs a side in turn, \d\.\d\d× to \d\.\d\d×")
+    )
     expect(page.locator("[data-card=speed]")).not_to_contain_text("reused")
     page.locator("#repeats input").fill("0")
     page.locator("#generate button, button#generate").first.click()
@@ -212,8 +239,12 @@ def test_the_click_at_the_very_moment_that_generate_comes_back_is_a_run(visit: V
 
 def test_a_mask_is_typed_and_deleted_again(visit: Visit) -> None:
     page = visit.page
-    mask, text = page.locator("#knob-dbcache-steps_computation_mask textarea, #knob-dbcache-steps_computation_mask input"), page.locator(
-        "#recipe-text input, #recipe-text textarea").first
+    mask, text = (
+        page.locator(
+            "#knob-dbcache-steps_computation_mask textarea, #knob-dbcache-steps_computation_mask input"
+        ),
+        page.locator("#recipe-text input, #recipe-text textarea").first,
+    )
     before = text.input_value()
     mask.press_sequentially("1" * 28)
     expect(text).to_have_value(re.compile(f"_SCM{'1' * 28}_"))

@@ -1,4 +1,6 @@
-"""Faults put into the real page: each ends in one sentence, and the same page process draws the next comparison."""
+"""Faults put into the real page: each ends in one sentence, and the same page process draws the next
+comparison.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ SETTING = {"name": "dbcache", "max_warmup_steps": 1}
 
 
 def job(model: str) -> dict[str, Any]:
-    return {"request": {"model": model, "prompt": "a small red apple", "steps": 2, "true_cfg_scale": 1}, "method": SETTING}
+    return {
+        "request": {"model": model, "prompt": "a small red apple", "steps": 2, "true_cfg_scale": 1},
+        "method": SETTING,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +39,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     patch = pytest.MonkeyPatch()
     patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
     page = build_page()
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+    _, address, _ = page.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
+    )
     client = Client(address, verbose=False)
     yield client
     until = time.monotonic() + 60
-    while client.predict(api_name="/health")["to_record"] and time.monotonic() < until:  # a process must not end in the middle of it
+    while (
+        client.predict(api_name="/health")["to_record"] and time.monotonic() < until
+    ):  # a process must not end in the middle of it
         time.sleep(0.2)
     page.close(verbose=False)
     patch.undo()
@@ -93,7 +102,9 @@ def test_out_of_memory_in_mid_run(client: Client) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     assert works(client)
-    hook = loading.loaded("tiny").pipe.transformer.single_transformer_blocks[0].register_forward_pre_hook(full)
+    hook = (
+        loading.loaded("tiny").pipe.transformer.single_transformer_blocks[0].register_forward_pre_hook(full)
+    )
     try:
         assert "does not fit this device's memory" in said(client, "tiny")
     finally:

@@ -1,4 +1,6 @@
-"""Tab History in a real browser: runs are found, named, pinned, held against each other, opened, removed; also after a restart."""
+"""Tab History in a real browser: runs are found, named, pinned, held against each other, opened, removed;
+also after a restart.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,19 @@ def shown(page: Page) -> None:
     expect(page.locator("#history-open")).to_be_visible()
 
 
-def test_a_run_is_found_again_after_a_restart_and_opened_in_compare(browser: Browser, own_server: Server) -> None:
+def test_a_run_is_found_again_after_a_restart_and_opened_in_compare(
+    browser: Browser, own_server: Server
+) -> None:
     own_server.start()
     page = opened(browser, own_server)
     page.locator("#steps input").fill("6")
     page.locator("#steps input").press("Tab")
     for text in RECIPES:
         drawn(page, text)
-    figures = page.locator("[data-card=psnr] .num").inner_text(), page.locator("[data-card=flops]").inner_text()
+    figures = (
+        page.locator("[data-card=psnr] .num").inner_text(),
+        page.locator("[data-card=flops]").inner_text(),
+    )
     own_server.kill()
     page.context.close()
 
@@ -58,7 +65,9 @@ def test_a_run_is_found_again_after_a_restart_and_opened_in_compare(browser: Bro
     expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(RECIPES[1])
     expect(page.locator("#steps input")).to_have_value("6")
     expect(page.locator("#timeline .cl-step")).to_have_count(6)
-    page.locator("#generate").click()  # measured then, on a machine that was busy otherwise: nothing of it is taken for a new run
+    page.locator(
+        "#generate"
+    ).click()  # measured then, on a machine that was busy otherwise: nothing of it is taken for a new run
     expect(page.locator("#runs [data-index]")).to_have_count(2, timeout=RUN)
     expect(page.locator("#status")).not_to_contain_text("eused")
     expect(page.locator("[data-card=psnr] .num")).to_have_text(figures[0])
@@ -80,7 +89,9 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
     page.locator("#take").click()
     expect(page.locator("#code textarea")).to_have_value(re.compile("residual_diff_threshold=0.5"))
     page.locator("#runs [data-index='1'] button").click()
-    expect(page.locator("#code textarea")).to_have_value(re.compile("residual_diff_threshold=0.3"))  # of the run that is shown now
+    expect(page.locator("#code textarea")).to_have_value(
+        re.compile("residual_diff_threshold=0.3")
+    )  # of the run that is shown now
     expect(page.locator("#pin")).to_have_text("Pin")
     shown(page)
     expect(page.locator("#history-pin")).to_have_text("Unpin")
@@ -97,7 +108,9 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
     expect(name).to_have_value("")
     page.locator("#history-against input").click()
     page.get_by_role("option", name="keeper").click()
-    expect(page.locator("#history-status")).to_contain_text(re.compile(r"To its own baseline each: keeper .*, F1B0_W4I1M0MC3_R0.3_T1O1 "))
+    expect(page.locator("#history-status")).to_contain_text(
+        re.compile(r"To its own baseline each: keeper .*, F1B0_W4I1M0MC3_R0.3_T1O1 ")
+    )
     expect(page.locator("#history-left")).to_contain_text("keeper")
 
     with page.expect_download() as saved:
@@ -106,7 +119,9 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
     with (tmp_path / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["name"], row["pinned"], row["recipe"], row["seed"]) for row in rows[:2]] == [
-        ("keeper", "1", RECIPES[1], "41"), ("", "0", RECIPES[0], "41")]
+        ("keeper", "1", RECIPES[1], "41"),
+        ("", "0", RECIPES[0], "41"),
+    ]
 
     asked: list[str] = []
 
@@ -126,7 +141,8 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
     expect(page.locator(ROWS)).to_have_count(1)
     expect(page.locator(f"{ROWS} .tag")).to_have_text("keeper")
     assert [words.split("?")[0] for words in asked] == ["Remove this run and its pictures"] * 2 + [
-        "Remove every run that is not pinned, with its pictures"]
+        "Remove every run that is not pinned, with its pictures"
+    ]
     page.locator("#history-remove").click()
     expect(page.locator("#history-sheet")).to_contain_text("No run yet")
     expect(page.locator("#history-open")).to_be_hidden()

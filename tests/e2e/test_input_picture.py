@@ -1,4 +1,6 @@
-"""The optional picture of tab Compare in a real browser, on a tiny pipeline that edits one: shown, handed over, counted."""
+"""The optional picture of tab Compare in a real browser, on a tiny pipeline that edits one: shown, handed
+over, counted.
+"""
 
 from __future__ import annotations
 
@@ -33,25 +35,38 @@ ENDS = """() => {  // counts how often Generate could be clicked again: a run of
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page whose second model is FLUX.1 Kontext, tiny and of random weights."""
     folder = editing.kontext(tmp_path_factory.mktemp("kontext"))
-    row = replace(spec_of(str(folder)), name="kontext", title="Kontext", sizes=((64, 64),), steps=4, max_sequence_length=16)
+    row = replace(
+        spec_of(str(folder)),
+        name="kontext",
+        title="Kontext",
+        sizes=((64, 64),),
+        steps=4,
+        max_sequence_length=16,
+    )
     patch = pytest.MonkeyPatch()
     patch.setitem(MODELS._filled(), "kontext", row)
     patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
     served = build_page()
-    _, address, _ = served.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+    _, address, _ = served.launch(
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
+    )
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     found = context.new_page()
     found.goto(address)
     found.locator("#generate").wait_for(timeout=60_000)
     yield found
-    expect(found.locator(".cl-engine")).to_have_attribute("data-state", "idle", timeout=RUN)  # its thread must not outlive the test
+    expect(found.locator(".cl-engine")).to_have_attribute(
+        "data-state", "idle", timeout=RUN
+    )  # its thread must not outlive the test
     context.close()
     served.close(verbose=False)
     patch.undo()
     loading.drop()
 
 
-def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(page: Page, tmp_path: Path) -> None:
+def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
+    page: Page, tmp_path: Path
+) -> None:
     fox, field = tmp_path / "fox.png", page.locator("#picture")
     Image.linear_gradient("L").resize((96, 64)).convert("RGB").save(fox)
     page.locator("#files button").first.click()
@@ -81,7 +96,9 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(pa
     field.locator("button[aria-label*=Clear], button[aria-label*=Remove]").first.click()
     expect(field.locator("img")).to_be_hidden()
     assert baseline() == without
-    expect(page.locator("#status")).to_contain_text("eused the baseline of")  # that of the run without a picture
+    expect(page.locator("#status")).to_contain_text(
+        "eused the baseline of"
+    )  # that of the run without a picture
     page.locator("#model input").click()
     page.get_by_role("option", name="tiny FLUX").click()
     expect(field).to_be_hidden()

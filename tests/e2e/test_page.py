@@ -11,8 +11,15 @@ from .conftest import Visit
 from .test_compare_tab import RUN
 
 
-@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}, {"viewport": {"width": 1024, "height": 800}},
-                                   {"viewport": {"width": 1440, "height": 900}}], indirect=True)
+@pytest.mark.parametrize(
+    "visit",
+    [
+        {"viewport": {"width": 390, "height": 844}},
+        {"viewport": {"width": 1024, "height": 800}},
+        {"viewport": {"width": 1440, "height": 900}},
+    ],
+    indirect=True,
+)
 def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
     assert visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     visit.page.get_by_role("button", name="Dark theme").click()  # nothing lies over the header

@@ -1,4 +1,6 @@
-"""Tab Published in a real browser: it filters, shows, takes a benchmark, and opens a point in Compare, by mouse and by keyboard."""
+"""Tab Published in a real browser: it filters, shows, takes a benchmark, and opens a point in Compare, by
+mouse and by keyboard.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def point(page: Page, key: str) -> Locator:
 
 
 def press(page: Page, group: str, name: str) -> None:
-    page.locator(f"#published-{group}").get_by_text(name, exact=True).click(force=True)  # its input lies over it
+    page.locator(f"#published-{group}").get_by_text(name, exact=True).click(
+        force=True
+    )  # its input lies over it
 
 
 def at(page: Page, key: str, *, down: float = 0) -> tuple[float, float]:
@@ -54,7 +58,9 @@ def test_filters_narrow_chart_and_table_alike(visit: Visit) -> None:
     expect(rows).to_have_count(3)
     expect(page.locator(POINTS)).to_have_count(3)
     press(page, "quality", "SSIM")
-    expect(page.locator("#published-chart")).to_contain_text("None of these 3 rows prints both SSIM and TFLOPs.")
+    expect(page.locator("#published-chart")).to_contain_text(
+        "None of these 3 rows prints both SSIM and TFLOPs."
+    )
     press(page, "model", "Qwen-Image-Lightning")
     page.locator("#published-find input").fill("")
     press(page, "quality", "PSNR")
@@ -97,7 +103,9 @@ def test_point_and_row_choose_each_other_and_the_mouse_opens_it_in_compare(visit
 
     page.locator("#published-open").click()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value("F1B0_W4I1M0MC6_R0.24_T1O1_before")
+    expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value(
+        "F1B0_W4I1M0MC6_R0.24_T1O1_before"
+    )
     expect(page.locator("#steps input")).to_have_value("50")
     expect(page.locator("#knob-dbcache-max_continuous_cached_steps input[type=number]")).to_have_value("6")
     expect(page.locator("#status")).to_contain_text("published for FLUX.1-dev at 50 steps")
@@ -115,15 +123,21 @@ def test_the_keyboard_alone_walks_the_points_and_opens_one(visit: Visit) -> None
     places = []
     for _ in range(8):
         page.keyboard.press("ArrowRight")
-        places.append(at(page, page.locator(f"{POINTS}[aria-selected=true]").get_attribute("data-id") or "")[0])
+        places.append(
+            at(page, page.locator(f"{POINTS}[aria-selected=true]").get_attribute("data-id") or "")[0]
+        )
     assert places == sorted(places)
     page.keyboard.press("End")
     expect(page.locator("#published-setting")).to_contain_text("Preset Ultra")
-    assert marks.get_attribute("aria-activedescendant") == page.locator(f"{POINTS}[aria-selected=true]").get_attribute("id")
+    assert marks.get_attribute("aria-activedescendant") == page.locator(
+        f"{POINTS}[aria-selected=true]"
+    ).get_attribute("id")
     name = page.locator("#published-setting .code").inner_text()
     page.keyboard.press("Enter")
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value(f"{name}_before")  # under the rule of that time
+    expect(page.locator("#recipe-text textarea, #recipe-text input").first).to_have_value(
+        f"{name}_before"
+    )  # under the rule of that time
 
 
 def test_another_method_is_opened_with_its_own_knobs_by_a_double_click(visit: Visit) -> None:
@@ -134,7 +148,11 @@ def test_another_method_is_opened_with_its_own_knobs_by_a_double_click(visit: Vi
     expect(page.locator("#knob-foca-interval input[type=number]")).to_have_value("5")
 
 
-@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}], indirect=True)
+@pytest.mark.parametrize(
+    "visit",
+    [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}],
+    indirect=True,
+)
 def test_on_a_phone_the_nearest_point_answers_a_finger(visit: Visit) -> None:
     page = shown(visit)
     expect(page.locator("#published-families")).to_be_hidden()
@@ -152,17 +170,44 @@ def test_on_a_phone_the_nearest_point_answers_a_finger(visit: Visit) -> None:
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real one: two prompts, two settings, of which the tables print one."""
     folder = tmp_path_factory.mktemp("laid")
-    (folder / "prompts").write_text("a small red apple on a blue background\na tiny yellow star on a black background", encoding="utf-8")
+    (folder / "prompts").write_text(
+        "a small red apple on a blue background\na tiny yellow star on a black background", encoding="utf-8"
+    )
     (folder / "methods").write_text("F1B0_W4MC6_R0.24_T1O1\nF1B0_W1MC2_R1", encoding="utf-8")
-    assert main(["benchmark", "--model", "tiny", "--steps", "6", "--prompts", str(folder / "prompts"), "--methods",
-                 str(folder / "methods"), "--metrics", "psnr,ssim", "--threads", "1", "--out", str(folder / "out")]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "--model",
+                "tiny",
+                "--steps",
+                "6",
+                "--prompts",
+                str(folder / "prompts"),
+                "--methods",
+                str(folder / "methods"),
+                "--metrics",
+                "psnr,ssim",
+                "--threads",
+                "1",
+                "--out",
+                str(folder / "out"),
+            ]
+        )
+        == 0
+    )
     assert main(["benchmark", "summary", str(folder / "out")]) == 0
     return folder / "out"
 
 
-def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(visit: Visit, benchmark: Path, tmp_path: Path) -> None:
+def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
+    visit: Visit, benchmark: Path, tmp_path: Path
+) -> None:
     page = shown(visit)
-    measured = {one["setting"]["key"]: one for one in json.loads((benchmark / "summary.json").read_text(encoding="utf-8"))["settings"]}
+    measured = {
+        one["setting"]["key"]: one
+        for one in json.loads((benchmark / "summary.json").read_text(encoding="utf-8"))["settings"]
+    }
     free, medium = "F1B0_W1I1M0MC2_R1_T0O0", "F1B0_W4I1M0MC6_R0.24_T1O1"
     rows, said = page.locator("#published-sheet tbody tr"), page.locator("#published-laid")
     file = page.locator("#published-filters input[type=file]")
@@ -177,13 +222,18 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(visit: Visit
     file.set_input_files(benchmark / "summary.json")
     expect(said).to_contain_text("3 settings of tiny FLUX (embedded), 6 steps, 128 × 128, 2 prompts.")
     expect(rows).to_have_count(100)
-    expect(page.locator("#published-quality input:checked")).to_have_value("ssim")  # what the page opens with was not scored
+    expect(page.locator("#published-quality input:checked")).to_have_value(
+        "ssim"
+    )  # what the page opens with was not scored
     expect(dots).to_have_count(2)
     press(page, "speed", "Latency")
     for key in (medium, free):
         ssim, faster = measured[key]["metrics"]["ssim"], measured[key]["latency_ratio"]
-        expect(point(page, f"yours {key}")).to_have_attribute("aria-label", f"{key}, yours, measured, tiny FLUX (embedded), 6 steps, "
-                                                              f"128 × 128, {faster:.2f}× less time, SSIM {ssim:.4f}")
+        expect(point(page, f"yours {key}")).to_have_attribute(
+            "aria-label",
+            f"{key}, yours, measured, tiny FLUX (embedded), 6 steps, "
+            f"128 × 128, {faster:.2f}× less time, SSIM {ssim:.4f}",
+        )
 
     page.mouse.move(*at(page, f"yours {medium}"))
     expect(page.locator("#published-chart .tip")).to_contain_text("yours, measured")

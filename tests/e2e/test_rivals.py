@@ -1,4 +1,6 @@
-"""The rivals' own knobs and the presets in a real browser: chosen, moved, and the timeline follows from the record without a run."""
+"""The rivals' own knobs and the presets in a real browser: chosen, moved, and the timeline follows from the
+record without a run.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ STEPS = 28
 
 
 class Moves:
-    """A hand that waits for every answer before the next move: what comes late would be taken for what comes next."""
+    """A hand that waits for every answer before the next move: what comes late would be taken for what comes
+    next.
+    """
 
     def __init__(self, page: Page) -> None:
         self.page, self.asked = page, set[Request]()
@@ -31,7 +35,10 @@ class Moves:
 
     def choose(self, name: str) -> None:
         """A method from the drop-down; those that are not in front stand under its line "More methods"."""
-        lists, option = self.page.locator("#method input"), self.page.get_by_role("option", name=METHODS[name].title, exact=True)
+        lists, option = (
+            self.page.locator("#method input"),
+            self.page.get_by_role("option", name=METHODS[name].title, exact=True),
+        )
         lists.click()
         self.page.get_by_role("option").first.wait_for()
         if not option.count():
@@ -58,7 +65,9 @@ class Moves:
 
 def every(interval: int, first: int) -> str:
     """The schedule of an interval method: the first steps, then one in so many."""
-    return "1" * first + "".join("1" if (step - first) % interval == interval - 1 else "0" for step in range(first, STEPS))
+    return "1" * first + "".join(
+        "1" if (step - first) % interval == interval - 1 else "0" for step in range(first, STEPS)
+    )
 
 
 def test_every_rivals_knob_moves_the_timeline(ready: Page) -> None:  # noqa: F811

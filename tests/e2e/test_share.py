@@ -17,14 +17,19 @@ PROMPT = "a small cat on a <b>green</b> background & 猫"
 
 def setting(page: Page) -> tuple[str, str, str]:
     """Prompt, seed and recipe as the fields have them."""
-    return (page.locator("#prompt textarea").input_value(), page.locator("#seed input").input_value(),
-            page.locator("#recipe-text input, #recipe-text textarea").first.input_value())
+    return (
+        page.locator("#prompt textarea").input_value(),
+        page.locator("#seed input").input_value(),
+        page.locator("#recipe-text input, #recipe-text textarea").first.input_value(),
+    )
 
 
 def copied(page: Page, kind: str) -> str:
     page.locator("#code-kind label", has_text=kind).click()
     box = page.locator("#code textarea")
-    expect(box).to_have_value(re.compile({"Link": r"^http", "Command line": "^python", "cache-dit": "import cache_dit"}[kind]))
+    expect(box).to_have_value(
+        re.compile({"Link": r"^http", "Command line": "^python", "cache-dit": "import cache_dit"}[kind])
+    )
     return box.input_value()
 
 
@@ -50,7 +55,11 @@ def test_a_comparison_is_taken_along_and_opens_again(visit: Visit, tmp_path: Pat
     download.value.save_as(tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as files:
         files.extractall(tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["accelerated.png", "baseline.png", "difference.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "accelerated.png",
+        "baseline.png",
+        "difference.png",
+    ]
 
     page = page.context.new_page()
     page.goto(link)
@@ -63,7 +72,9 @@ def test_a_comparison_is_taken_along_and_opens_again(visit: Visit, tmp_path: Pat
     expect(page.locator("#seed input")).to_have_value("7")
     for file in ("accelerated.png", "result.json"):
         knob(page, "residual_diff_threshold", 0.5)
-        expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile(r"_R0\.5_"))
+        expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(
+            re.compile(r"_R0\.5_")
+        )
         with page.expect_file_chooser() as chooser:
             page.locator("#bring").click()
         chooser.value.set_files(tmp_path / file)

@@ -1,4 +1,6 @@
-"""Tab Tune in a real browser: a small tune and a small sweep, by mouse and by keyboard; jobs outlive browser and server."""
+"""Tab Tune in a real browser: a small tune and a small sweep, by mouse and by keyboard; jobs outlive browser
+and server.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +32,28 @@ def press(page: Page, group: str, name: str) -> None:
 
 
 PROMPTS = ("a fox on a blue background", "a big owl on a pink background")
-MORE = tuple(f"a {thing} on a red background" for thing in ("car", "star", "fox"))  # enough for one to be on its way when it is looked at
+MORE = tuple(
+    f"a {thing} on a red background" for thing in ("car", "star", "fox")
+)  # enough for one to be on its way when it is looked at
 
 
 def wish(page: Page, floor: str = "30", prompts: tuple[str, ...] = PROMPTS) -> None:
     page.locator("#tune-value input").fill(floor)
     page.locator("#tune-more button").first.click()
     for name in ("vary", "prompts", "acceptance"):
-        expect(page.locator(f"#tune-{name} textarea")).to_have_value(re.compile(r"\w"))  # a field is filled as it unfolds
+        expect(page.locator(f"#tune-{name} textarea")).to_have_value(
+            re.compile(r"\w")
+        )  # a field is filled as it unfolds
     page.wait_for_timeout(500)
-    for name, text in (("vary", VARY), ("prompts", "\n".join(prompts)), ("acceptance", "a pig on a green background")):
+    for name, text in (
+        ("vary", VARY),
+        ("prompts", "\n".join(prompts)),
+        ("acceptance", "a pig on a green background"),
+    ):
         page.locator(f"#tune-{name} textarea").fill(text)
     expect(page.locator("#tune-said")).to_contain_text(
-        f"12 settings, judged from {len(prompts)} plain runs; the best is then held against 1 other")
+        f"12 settings, judged from {len(prompts)} plain runs; the best is then held against 1 other"
+    )
 
 
 def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
@@ -59,7 +70,9 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     assert page.locator("#tune-accelerated img").evaluate("one => one.naturalWidth") == 128
 
     # a point answers to the mouse: hover, click, and the row that belongs to it
-    point = page.locator('#tune-chart .pt:has([data-mark=expected]), #tune-chart .pt:has([data-mark=cross])').last
+    point = page.locator(
+        "#tune-chart .pt:has([data-mark=expected]), #tune-chart .pt:has([data-mark=cross])"
+    ).last
     key = point.get_attribute("data-id") or ""
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
@@ -80,7 +93,12 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     picture = page.locator("#tune-chart .pt[aria-selected=true]").bounding_box()
     assert picture
     page.mouse.move(picture["x"] + 12, picture["y"] + 12)
-    assert page.locator("#tune-chart .tip img").evaluate("async one => { await one.decode(); return one.naturalWidth; }") == 128
+    assert (
+        page.locator("#tune-chart .tip img").evaluate(
+            "async one => { await one.decode(); return one.naturalWidth; }"
+        )
+        == 128
+    )
 
     # and to the keyboard
     marks = page.locator("#tune-chart .marks")
@@ -149,7 +167,9 @@ def test_a_sweep_is_stopped_half_way_and_swapped(visit: Visit) -> None:
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
 
 
-def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(browser: Browser, own_server: Server) -> None:
+def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(
+    browser: Browser, own_server: Server
+) -> None:
     server = own_server
     server.start()
     page = shown(opened(browser, server))

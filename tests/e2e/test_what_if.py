@@ -1,4 +1,6 @@
-"""Live what-if in a real browser: sliders, line, paint, freeze and dial answer from the baseline's record, without a run."""
+"""Live what-if in a real browser: sliders, line, paint, freeze and dial answer from the baseline's record,
+without a run.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def middle(place: Locator) -> tuple[float, float]:
 def digits(page: Page) -> str:
     """The shown decisions as a mask: computed where any stream computes."""
     shades = page.locator("#timeline .cl-step").evaluate_all(
-        "all => all.map(one => [...one.querySelectorAll('.cl-cell')].map(cell => cell.dataset.shade))")
+        "all => all.map(one => [...one.querySelectorAll('.cl-cell')].map(cell => cell.dataset.shade))"
+    )
     return "".join("1" if {"computed", "forced"} & set(of_step) else "0" for of_step in shades)
 
 
@@ -71,7 +74,10 @@ def test_a_slider_redraws_the_timeline_at_once(ready: Page, capsys: pytest.Captu
     page, ran = ready, ready.locator("[data-card=speed] .num").inner_text()
     took = [page.evaluate(SLIDE, to / 100) for to in [*range(8, 40, 2), *range(39, 9, -3)]]
     with capsys.disabled():
-        print(f"\nslider to redrawn timeline, {len(took)} moves: median {statistics.median(took):.0f} ms, most {max(took):.0f} ms")
+        print(
+            f"\nslider to redrawn timeline, {len(took)} moves: median {statistics.median(took):.0f} ms, most "
+            f"{max(took):.0f} ms"
+        )
     expected(page)
     expect(page.locator("[data-card=speed]")).to_have_attribute("data-kind", "expected")
     expect(page.locator("[data-card=speed]")).to_contain_text(f"last run {ran}")
@@ -121,7 +127,9 @@ def test_the_line_is_dragged_by_mouse_keys_and_finger(ready: Page) -> None:
     for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowDown"):
         page.keyboard.press(key)
     expect(page.locator(f"{LIMIT} input[type=number]")).to_have_value(f"{dragged + 0.02:.2g}")
-    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile(f"_R{dragged + 0.02:.2g}_"))
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(
+        re.compile(f"_R{dragged + 0.02:.2g}_")
+    )
     x, y = middle(page.locator("#timeline .cl-limit output"))
     fingers = page.context.new_cdp_session(page)
     for kind, down in (("touchStart", 0), ("touchMove", 12), ("touchMove", 25), ("touchEnd", None)):
@@ -134,7 +142,9 @@ def test_cells_are_painted_and_decisions_frozen(ready: Page) -> None:
     page, before = ready, digits(ready)
     page.get_by_role("button", name="Freeze").click()
     expect(page.locator("#status")).to_contain_text("of the one run of this setting")
-    mask = page.locator("#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea").first
+    mask = page.locator(
+        "#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea"
+    ).first
     expect(mask).to_have_value(before)
     page.get_by_role("button", name="Clear mask").click()
     expect(mask).to_have_value("")
@@ -148,12 +158,14 @@ def test_cells_are_painted_and_decisions_frozen(ready: Page) -> None:
     page.mouse.down()
     page.mouse.move(to, y, steps=4)
     page.mouse.up()
-    wished = before[:first] + "111" + before[first + 3:]
+    wished = before[:first] + "111" + before[first + 3 :]
     expect(mask).to_have_value(wished)
     expected(page)
     assert digits(page) == wished
     expect(page.locator("#timeline .cl-step[data-painted]")).to_have_count(3)
-    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile(r"_SCM[01]{28}_static"))
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(
+        re.compile(r"_SCM[01]{28}_static")
+    )
     steps.nth(27).focus()
     page.keyboard.press("Space")
     expect(page.locator("#timeline .cl-step[data-painted]")).to_have_count(4)
@@ -208,7 +220,9 @@ def test_nothing_cached_offers_what_would_and_other_grains_say_no_estimate(ready
     expect(page.locator("[data-card=psnr]")).to_contain_text("no estimate")
     expect(page.locator("[data-card=psnr]")).to_contain_text("only a run can tell")
     expect(page.locator("[data-card=speed] .num")).to_have_text("no estimate")
-    assert digits(page) == "111" + "0001" * 6 + "0"  # its schedule needs no picture: the first three, then one in four
+    assert (
+        digits(page) == "111" + "0001" * 6 + "0"
+    )  # its schedule needs no picture: the first three, then one in four
 
 
 def test_the_plain_model_at_the_same_compute_stands_on_the_left(ready: Page) -> None:
@@ -216,7 +230,9 @@ def test_the_plain_model_at_the_same_compute_stands_on_the_left(ready: Page) -> 
     expect(page.locator("#equal")).to_contain_text(re.compile(r"Same compute, no cache: \d+ plain steps\."))
     before = page.locator("#pair img").first.get_attribute("src")
     page.locator("#show-equal").click()
-    expect(page.locator("#equal")).to_contain_text(re.compile(r"\d+ plain steps give \d\.\d\d×, \d+\.\d dB"), timeout=60_000)
+    expect(page.locator("#equal")).to_contain_text(
+        re.compile(r"\d+ plain steps give \d\.\d\d×, \d+\.\d dB"), timeout=60_000
+    )
     expect(page.locator("#against-note")).to_contain_text("To the same baseline: ")
     expect(page.locator("#pair img").first).not_to_have_attribute("src", before or "")
     expect(page.locator("#runs [data-index]")).to_have_count(2)

@@ -1,4 +1,6 @@
-"""Shared by the tests of a method on a pipeline: settings that cache and that compute all, and what an instance carries."""
+"""Shared by the tests of a method on a pipeline: settings that cache and that compute all, and what an
+instance carries.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,25 @@ from tests.tiny_pipeline import draw
 STEPS = 6
 CACHING: dict[str, Method] = {
     "reuse": DBCache(max_warmup_steps=2, residual_diff_threshold=1, taylorseer_order=0),
-    "forecast": DBCache(Fn_compute_blocks=2, Bn_compute_blocks=1, max_warmup_steps=1, max_continuous_cached_steps=2,
-                        residual_diff_threshold=0.9, taylorseer_order=2),
+    "forecast": DBCache(
+        Fn_compute_blocks=2,
+        Bn_compute_blocks=1,
+        max_warmup_steps=1,
+        max_continuous_cached_steps=2,
+        residual_diff_threshold=0.9,
+        taylorseer_order=2,
+    ),
 }
 COMPUTING: dict[str, Method] = {
     "baseline": Baseline(),
     "threshold 0": DBCache(max_warmup_steps=0, residual_diff_threshold=0, taylorseer_order=0),
-    "threshold 0, order 3, back": DBCache(Bn_compute_blocks=2, max_warmup_steps=0, residual_diff_threshold=0,
-                                          taylorseer_order=3),
+    "threshold 0, order 3, back": DBCache(
+        Bn_compute_blocks=2, max_warmup_steps=0, residual_diff_threshold=0, taylorseer_order=3
+    ),
     "all warm-up": DBCache(Fn_compute_blocks=5, max_warmup_steps=STEPS, residual_diff_threshold=1),
-    "mask of ones": DBCache(steps_computation_mask="1" * STEPS, steps_computation_policy="static",
-                            residual_diff_threshold=1),
+    "mask of ones": DBCache(
+        steps_computation_mask="1" * STEPS, steps_computation_policy="static", residual_diff_threshold=1
+    ),
     "nothing is below 1e-6": DBCache(max_warmup_steps=0, residual_diff_threshold=1e-6),
 }
 Pipe = Any
@@ -35,13 +45,20 @@ Pipe = Any
 
 def footprint(pipe: Pipe) -> dict[str, Any]:
     """Which attributes each instance has, which forward it would run, and how many hooks it carries."""
-    modules = [(f"{part} {name}", module) for part in ("transformer", "vae")
-               for name, module in getattr(pipe, part).named_modules()]
+    modules = [
+        (f"{part} {name}", module)
+        for part in ("transformer", "vae")
+        for name, module in getattr(pipe, part).named_modules()
+    ]
     found = {}
     for name, item in [("pipeline", pipe), ("scheduler", pipe.scheduler), *modules]:
         own = vars(item)
-        found[name] = (sorted(own), id(own.get("forward")), id(type(item).__dict__.get("forward")),
-                       {key: len(value) for key, value in own.items() if key.endswith("_hooks")})
+        found[name] = (
+            sorted(own),
+            id(own.get("forward")),
+            id(type(item).__dict__.get("forward")),
+            {key: len(value) for key, value in own.items() if key.endswith("_hooks")},
+        )
     return found
 
 
@@ -58,8 +75,10 @@ def modes(session: Session, stream: str = "cond") -> str:
 
 def at_step(index: int, act: Callable[[], object]) -> Callable[..., dict[str, Any]]:
     """A pipeline callback that acts when the step ``index`` has been taken."""
+
     def callback(pipe: Pipe, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if step == index:
             act()
         return {}
+
     return callback

@@ -28,14 +28,27 @@ ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", ve
 
 
 def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
-    return ModelFacts(BLOCKS, STEPS, streams, (2, 4), True, PUBLISHED.polynomial, PUBLISHED.ratios,
-                      attention=True, alike=ALIKE)
+    return ModelFacts(
+        BLOCKS,
+        STEPS,
+        streams,
+        (2, 4),
+        True,
+        PUBLISHED.polynomial,
+        PUBLISHED.ratios,
+        attention=True,
+        alike=ALIKE,
+    )
 
 
 @torch.inference_mode()
-def followed(model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED,
-             budget: int | None = None) -> tuple[list[Any], tuple[StepTrace, ...], Survey | None]:
-    """The model's answers along a path that does not depend on them, the trace, and with a budget the survey."""
+def followed(
+    model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED, budget: int | None = None
+) -> tuple[list[Any], tuple[StepTrace, ...], Survey | None]:
+    """The model's answers along a path that does not depend on them, the trace, and with a budget the
+    survey.
+    """
+
     def planned(_: ModelFacts) -> Plan:
         return method.plan(facts(streams))
 
@@ -50,24 +63,42 @@ def followed(model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED
             answers = [model(**one) for step in calls for one in step]
     guided = 3.0 if len(streams) == 2 else None
     request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=guided)
-    survey = survey_of(recorder.fetched(), facts(streams), request, ENGINE, loop_seconds=1.0,
-                       sigmas=SIGMAS, tflops=(6.5, np.ones(BLOCKS)))
+    survey = survey_of(
+        recorder.fetched(),
+        facts(streams),
+        request,
+        ENGINE,
+        loop_seconds=1.0,
+        sigmas=SIGMAS,
+        tflops=(6.5, np.ones(BLOCKS)),
+    )
     return answers, session.trace, echoed(survey, recorder.heard(), model)
 
 
 @torch.inference_mode()
-def drawn(model: Any, method: Method, survey: bool = False,
-          stop: threading.Event | None = None) -> tuple[torch.Tensor, Survey | None]:
+def drawn(
+    model: Any, method: Method, survey: bool = False, stop: threading.Event | None = None
+) -> tuple[torch.Tensor, Survey | None]:
     """The latents at the end of the loop in plain sight, guided by both streams; and its survey."""
     clock = Clock(next(model.parameters()).device)
-    with attached(model, method, steps=STEPS, streams=GUIDED, plan=lambda _: method.plan(facts()), clock=clock) as session:
+    with attached(
+        model, method, steps=STEPS, streams=GUIDED, plan=lambda _: method.plan(facts()), clock=clock
+    ) as session:
         session.begin()
         if not survey:
             return denoise(model, STEPS, GUIDED), None
         with recorded(model, session, clock, lambda size: size) as recorder:
             found = denoise(model, STEPS, GUIDED)
     request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=CFG_SCALE)
-    made = survey_of(recorder.fetched(), facts(), request, ENGINE, loop_seconds=1.0, sigmas=SIGMAS, tflops=(6.5, np.ones(BLOCKS)))
+    made = survey_of(
+        recorder.fetched(),
+        facts(),
+        request,
+        ENGINE,
+        loop_seconds=1.0,
+        sigmas=SIGMAS,
+        tflops=(6.5, np.ones(BLOCKS)),
+    )
     return found, echoed(made, recorder.heard(), model, stop=stop)
 
 

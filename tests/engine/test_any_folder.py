@@ -30,9 +30,16 @@ FOUR = 4
 
 def embedded_and_vae() -> tuple[FluxPipeline, AutoencoderKL]:
     torch.manual_seed(0)
-    return FluxPipeline.from_pretrained(str(FOLDER), vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae"))), AutoencoderKL(
-        block_out_channels=(8,) * FOUR, norm_num_groups=4, latent_channels=4, shift_factor=0.0,
-        down_block_types=("DownEncoderBlock2D",) * FOUR, up_block_types=("UpDecoderBlock2D",) * FOUR)
+    return FluxPipeline.from_pretrained(
+        str(FOLDER), vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae"))
+    ), AutoencoderKL(
+        block_out_channels=(8,) * FOUR,
+        norm_num_groups=4,
+        latent_channels=4,
+        shift_factor=0.0,
+        down_block_types=("DownEncoderBlock2D",) * FOUR,
+        up_block_types=("UpDecoderBlock2D",) * FOUR,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +49,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     embedded, vae = embedded_and_vae()
     config = {name: value for name, value in embedded.transformer.config.items() if not name.startswith("_")}
     transformer = FluxTransformer2DModel(**config | dict(in_channels=16, num_layers=2, num_single_layers=2))
-    FluxPipeline(embedded.scheduler, vae, embedded.text_encoder, embedded.tokenizer, embedded.text_encoder_2,
-                 embedded.tokenizer_2, transformer).save_pretrained(path)
+    FluxPipeline(
+        embedded.scheduler,
+        vae,
+        embedded.text_encoder,
+        embedded.tokenizer,
+        embedded.text_encoder_2,
+        embedded.tokenizer_2,
+        transformer,
+    ).save_pretrained(path)
     return path
 
 
@@ -53,10 +67,21 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("chroma")
     embedded, vae = embedded_and_vae()
     transformer = ChromaTransformer2DModel(
-        patch_size=1, in_channels=16, num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=embedded.text_encoder_2.config.d_model, axes_dims_rope=(4, 4, 8), approximator_num_channels=8,
-        approximator_hidden_dim=32, approximator_layers=1)
-    ChromaPipeline(FlowMatchEulerDiscreteScheduler(), vae, embedded.text_encoder_2, embedded.tokenizer_2, transformer).save_pretrained(path)
+        patch_size=1,
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=embedded.text_encoder_2.config.d_model,
+        axes_dims_rope=(4, 4, 8),
+        approximator_num_channels=8,
+        approximator_hidden_dim=32,
+        approximator_layers=1,
+    )
+    ChromaPipeline(
+        FlowMatchEulerDiscreteScheduler(), vae, embedded.text_encoder_2, embedded.tokenizer_2, transformer
+    ).save_pretrained(path)
     return path
 
 
@@ -65,9 +90,28 @@ def small(model: Path) -> list[str]:
 
 
 def test_it_is_compared_like_a_row(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["compare", "--model", str(folder), "--prompt", "a red fox", "--steps", "6", "--size", "64x64",
-                 "--text-tokens", "16", "--set", "max_warmup_steps=2", "--set", "residual_diff_threshold=1",
-                 "--out", str(tmp_path), "--json"])
+    code = main(
+        [
+            "compare",
+            "--model",
+            str(folder),
+            "--prompt",
+            "a red fox",
+            "--steps",
+            "6",
+            "--size",
+            "64x64",
+            "--text-tokens",
+            "16",
+            "--set",
+            "max_warmup_steps=2",
+            "--set",
+            "residual_diff_threshold=1",
+            "--out",
+            str(tmp_path),
+            "--json",
+        ]
+    )
     assert code == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["accelerated"]["schedule"] == "CCcccc"
@@ -75,13 +119,28 @@ def test_it_is_compared_like_a_row(folder: Path, tmp_path: Path, capsys: pytest.
     assert result["engine"]["model"] == str(folder)
 
 
-def test_a_damaged_weight_file_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_weight_file_is_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     weights = next((copy / "transformer").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:100])
-    code = main(["compare", "--model", str(copy), "--prompt", "a red fox", "--steps", "4", "--size", "64x64",
-                 "--out", str(tmp_path / "out")])
+    code = main(
+        [
+            "compare",
+            "--model",
+            str(copy),
+            "--prompt",
+            "a red fox",
+            "--steps",
+            "4",
+            "--size",
+            "64x64",
+            "--out",
+            str(tmp_path / "out"),
+        ]
+    )
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert code == 2
     assert told.startswith("model: ")
@@ -89,7 +148,8 @@ def test_a_damaged_weight_file_is_named(folder: Path, tmp_path: Path, capsys: py
 
 
 def test_a_model_that_is_called_twice_a_step_is_compared_and_says_why_it_leaves_no_survey(
-        twice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    twice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[str] = []
     real = ChromaPipeline.__call__
 
@@ -112,8 +172,12 @@ def test_a_model_that_is_called_twice_a_step_is_compared_and_says_why_it_leaves_
 
 
 def test_a_model_that_is_called_twice_a_step_is_tuned_with_one_sentence(
-        twice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["tune", *small(twice), "--prompt", "a red fox", "--min-psnr", "30", "--out", str(tmp_path)]) == 2
+    twice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["tune", *small(twice), "--prompt", "a red fox", "--min-psnr", "30", "--out", str(tmp_path)])
+        == 2
+    )
     told = capsys.readouterr().err.strip().splitlines()
     assert "called its transformer 4 times in 2 steps, not 2" in told[-1]
     assert not any("Traceback" in line for line in told)
@@ -127,13 +191,42 @@ def test_compute_of_one_answer_a_step_has_no_doubt(folder: Path, capsys: pytest.
 def test_a_survey_counts_both_answers_of_one_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     embedded, vae = embedded_and_vae()
     transformer = PixArtTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=3, cross_attention_dim=32, sample_size=32,
-        caption_channels=embedded.text_encoder_2.config.d_model, use_additional_conditions=False)
-    pipe = PixArtAlphaPipeline(embedded.tokenizer_2, embedded.text_encoder_2, vae, transformer, DPMSolverMultistepScheduler())
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=8,
+        num_layers=3,
+        cross_attention_dim=32,
+        sample_size=32,
+        caption_channels=embedded.text_encoder_2.config.d_model,
+        use_additional_conditions=False,
+    )
+    pipe = PixArtAlphaPipeline(
+        embedded.tokenizer_2, embedded.text_encoder_2, vae, transformer, DPMSolverMultistepScheduler()
+    )
     pipe.save_pretrained(tmp_path / "pixart")
-    code = main(["compare", "--model", str(tmp_path / "pixart"), "--steps", "6", "--size", "256x256", "--text-tokens", "16",
-                 "--prompt", "a red fox", "--set", "max_warmup_steps=1", "--set", "residual_diff_threshold=1",
-                 "--out", str(tmp_path / "out"), "--json"])
+    code = main(
+        [
+            "compare",
+            "--model",
+            str(tmp_path / "pixart"),
+            "--steps",
+            "6",
+            "--size",
+            "256x256",
+            "--text-tokens",
+            "16",
+            "--prompt",
+            "a red fox",
+            "--set",
+            "max_warmup_steps=1",
+            "--set",
+            "residual_diff_threshold=1",
+            "--out",
+            str(tmp_path / "out"),
+            "--json",
+        ]
+    )
     assert code == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["survey"]["schedule"] == result["accelerated"]["schedule"] == "Cccccc"

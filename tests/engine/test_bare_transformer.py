@@ -17,8 +17,14 @@ from cache_engine.sites.attach import attached
 from tests.parity.loop import control_samples, denoise, tiny_flux
 
 TWO = ("cond", "uncond")
-FORECAST = DBCache(Fn_compute_blocks=2, Bn_compute_blocks=1, max_warmup_steps=4, max_continuous_cached_steps=2,
-                   residual_diff_threshold=0.3, taylorseer_order=1)
+FORECAST = DBCache(
+    Fn_compute_blocks=2,
+    Bn_compute_blocks=1,
+    max_warmup_steps=4,
+    max_continuous_cached_steps=2,
+    residual_diff_threshold=0.3,
+    taylorseer_order=1,
+)
 EVERYTHING_SIMILAR = DBCache(max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=0)
 
 
@@ -36,7 +42,11 @@ def test_one_stream_is_the_default(model: Any) -> None:
         session.begin()
         denoise(model, 4)
     assert [(call.step, call.call, call.stream, call.mode) for call in session.trace] == [
-        (0, 0, "cond", "C"), (1, 1, "cond", "c"), (2, 2, "cond", "c"), (3, 3, "cond", "c")]
+        (0, 0, "cond", "C"),
+        (1, 1, "cond", "c"),
+        (2, 2, "cond", "c"),
+        (3, 3, "cond", "c"),
+    ]
     assert [(call.blocks_run, call.blocks) for call in session.trace] == [(6, 6), (1, 6), (1, 6), (1, 6)]
 
 
@@ -56,13 +66,18 @@ def test_steps_are_not_guessed(model: Any) -> None:
 
 
 def test_a_run_must_begin(model: Any) -> None:
-    with attached(model, FORECAST, steps=4) as session, pytest.raises(EngineError, match=r"call session.begin\(\)"):
+    with (
+        attached(model, FORECAST, steps=4) as session,
+        pytest.raises(EngineError, match=r"call session.begin\(\)"),
+    ):
         denoise(model, 4)
     assert session.trace == ()
 
 
 def test_after_an_exception_a_run_must_begin_again(model: Any) -> None:
-    """Else the next call would be taken for the failed run's next step, and served from what it remembered."""
+    """Else the next call would be taken for the failed run's next step, and served from what it
+    remembered.
+    """
     expected = with_method(model, FORECAST, 8)
     with attached(model, FORECAST, steps=8) as session:
         session.begin()
@@ -98,14 +113,18 @@ def test_two_streams_never_mix(model: Any, method: DBCache) -> None:
         session.begin()
         denoise(model, 12, TWO)
     assert (modes(session, "cond"), modes(session, "uncond")) == (modes(first), modes(second))
-    assert [call.change for call in session.trace if call.stream == "uncond"] == [call.change for call in second.trace]
+    assert [call.change for call in session.trace if call.stream == "uncond"] == [
+        call.change for call in second.trace
+    ]
 
 
 def test_a_change_of_shape_starts_its_stream_afresh(model: Any) -> None:
     with attached(model, EVERYTHING_SIMILAR, steps=6, streams=("cond",)) as session:
         session.begin()
         latents = denoise(model, 6, side=lambda step: 4 if step < 3 else 6)
-        assert session.memory["cond"].bytes == 4 * 32 * (36 + 36 + 6)  # the front's residual, and one of each stream
+        assert session.memory["cond"].bytes == 4 * 32 * (
+            36 + 36 + 6
+        )  # the front's residual, and one of each stream
     assert modes(session) == "CccCcc"
     assert [call.change is None for call in session.trace] == [True, False, False, True, False, False]
     assert latents.isfinite().all()
@@ -114,9 +133,16 @@ def test_a_change_of_shape_starts_its_stream_afresh(model: Any) -> None:
 @pytest.mark.parametrize("tokens", [1, 9])
 def test_a_change_of_the_text_alone_does_too(model: Any, tokens: int) -> None:
     """A text of one token would fit every other by broadcasting, and be wrong without a word."""
+
     def call(text: int) -> None:
-        model(hidden_states=torch.ones(1, 16, 4), encoder_hidden_states=torch.ones(1, text, 32), timestep=torch.ones(1),
-              pooled_projections=torch.ones(1, 32), img_ids=torch.zeros(16, 3), txt_ids=torch.zeros(text, 3))
+        model(
+            hidden_states=torch.ones(1, 16, 4),
+            encoder_hidden_states=torch.ones(1, text, 32),
+            timestep=torch.ones(1),
+            pooled_projections=torch.ones(1, 32),
+            img_ids=torch.zeros(16, 3),
+            txt_ids=torch.zeros(text, 3),
+        )
 
     with torch.inference_mode(), attached(model, EVERYTHING_SIMILAR, steps=4) as session:
         session.begin()
@@ -127,9 +153,14 @@ def test_a_change_of_the_text_alone_does_too(model: Any, tokens: int) -> None:
 
 def test_a_batch_is_decided_as_one(model: Any) -> None:
     def call(step: int) -> None:
-        model(hidden_states=torch.full((3, 16, 4), 1.0 + step), encoder_hidden_states=torch.ones(3, 6, 32),
-              pooled_projections=torch.ones(3, 32), timestep=torch.ones(3), img_ids=torch.zeros(16, 3),
-              txt_ids=torch.zeros(6, 3))
+        model(
+            hidden_states=torch.full((3, 16, 4), 1.0 + step),
+            encoder_hidden_states=torch.ones(3, 6, 32),
+            pooled_projections=torch.ones(3, 32),
+            timestep=torch.ones(3),
+            img_ids=torch.zeros(16, 3),
+            txt_ids=torch.zeros(6, 3),
+        )
 
     with torch.inference_mode(), attached(model, EVERYTHING_SIMILAR, steps=3) as session:
         session.begin()
@@ -150,7 +181,9 @@ NOT_A_NUMBER: dict[str, Callable[..., DBCache]] = {
 
 @pytest.mark.parametrize("step", [1, 4, 7])
 @pytest.mark.parametrize("method", NOT_A_NUMBER.values(), ids=NOT_A_NUMBER)
-def test_not_a_number_names_the_step_whatever_decides(model: Any, method: Callable[..., DBCache], step: int) -> None:
+def test_not_a_number_names_the_step_whatever_decides(
+    model: Any, method: Callable[..., DBCache], step: int
+) -> None:
     with attached(model, method(), steps=8) as session:
         session.begin()
         with pytest.raises(EngineError, match=f"^step {step}: the change is nan"):
@@ -196,13 +229,18 @@ def test_control_samples(model: Any) -> None:
 def test_the_forward_keeps_its_signature(model: Any) -> None:
     before = inspect.signature(model.forward), inspect.signature(model.transformer_blocks[0].forward)
     with attached(model, FORECAST, steps=4):
-        assert (inspect.signature(model.forward), inspect.signature(model.transformer_blocks[0].forward)) == before
+        assert (
+            inspect.signature(model.forward),
+            inspect.signature(model.transformer_blocks[0].forward),
+        ) == before
 
 
 def test_each_call_is_told_as_it_ends(model: Any) -> None:
     told: list[StepTrace] = []
     costs = {"C": 2.5, "c": 0.5}
-    with attached(model, FORECAST, steps=8, on_call=told.append, costs=lambda mode, step: costs[mode]) as session:
+    with attached(
+        model, FORECAST, steps=8, on_call=told.append, costs=lambda mode, step: costs[mode]
+    ) as session:
         session.begin()
         denoise(model, 8)
     assert tuple(told) == session.trace

@@ -1,4 +1,6 @@
-"""What is fitted to a model for TeaCache and MagCache, against its definition and diffusers' own measurement."""
+"""What is fitted to a model for TeaCache and MagCache, against its definition and diffusers' own
+measurement.
+"""
 
 from __future__ import annotations
 
@@ -77,13 +79,17 @@ def test_a_model_without_teacaches_signal_is_calibrated_for_the_other_methods() 
     assert all(ratio > 0 for ratio in found.ratios)
 
 
-def test_the_command_says_which_prompts_are_missing_and_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_which_prompts_are_missing_and_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, prompts = tmp_path / "calibration.json", tmp_path / "prompts.txt"
     prompts.write_text("a small red apple on a blue background\n", encoding="utf-8")
     shutil.copytree(FOLDER, tmp_path / "folder")  # a folder of one's own comes with no examples
     assert main(["calibrate", "--model", str(tmp_path / "folder"), "--steps", "6", "--out", str(out)]) == 2
     assert capsys.readouterr().err.strip().endswith("comes with none; give --prompts FILE, one a line.")
-    assert main(["calibrate", "--steps", "6", "--prompts", str(prompts), "--runs", "2", "--out", str(out)]) == 0
+    assert (
+        main(["calibrate", "--steps", "6", "--prompts", str(prompts), "--runs", "2", "--out", str(out)]) == 0
+    )
     assert len(json.loads(out.read_text(encoding="utf-8"))["ratios"]) == 6
 
 
@@ -93,16 +99,23 @@ def test_too_few_steps_are_refused() -> None:
         calibrated(model, [lambda: denoise(model, 5)], steps=5)
 
 
-def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cache_engine.models import tiny_flux as module
 
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     monkeypatch.setattr(module, "_revision", lambda: "of these weights")
     assert module._coefficients().ratios is None
     file = tmp_path / "calibration.json"
-    file.write_text('{"revision": "of these weights", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
+    file.write_text(
+        '{"revision": "of these weights", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8"
+    )
     assert module._coefficients() == ((1, 0), (1.0, 0.9), None)
-    file.write_text('{"revision": "of these weights", "polynomial": [], "ratios": [], "alike": [[1, 0.9], [0.9, 1]]}', encoding="utf-8")
+    file.write_text(
+        '{"revision": "of these weights", "polynomial": [], "ratios": [], "alike": [[1, 0.9], [0.9, 1]]}',
+        encoding="utf-8",
+    )
     assert module._coefficients().alike == ((1, 0.9), (0.9, 1))
     file.write_text('{"revision": "of others", "polynomial": [1, 0], "ratios": [1.0, 0.9]}', encoding="utf-8")
     assert module._coefficients() == (None, None, None)

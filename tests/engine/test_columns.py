@@ -1,4 +1,6 @@
-"""The column site: exact where all columns run, closer the more of them do, and bit-equal where a step is computed."""
+"""The column site: exact where all columns run, closer the more of them do, and bit-equal where a step is
+computed.
+"""
 
 from __future__ import annotations
 
@@ -41,19 +43,25 @@ def test_all_columns_are_the_dense_model(name: str, models: dict[str, nn.Module]
 
 
 @fitting
-def test_a_computed_step_is_bit_equal_though_it_chooses_for_the_next(name: str, models: dict[str, nn.Module]) -> None:
+def test_a_computed_step_is_bit_equal_though_it_chooses_for_the_next(
+    name: str, models: dict[str, nn.Module]
+) -> None:
     plain, _ = outputs(name, models[name])
     found, session = outputs(name, models[name], columns(0.2, 0.3))
     modes = [call.mode for call in session.trace]
     assert modes == list("CpppCppp")
-    assert [torch.equal(one, other) for one, other in zip(found, plain, strict=True)] == [mode == "C" for mode in modes]
+    assert [torch.equal(one, other) for one, other in zip(found, plain, strict=True)] == [
+        mode == "C" for mode in modes
+    ]
     always, _ = outputs(name, models[name], METHODS["chipmunk"](interval=1))
     assert all(map(torch.equal, always, plain))
 
 
 @fitting
 @pytest.mark.parametrize("kept", ["keys", "neurons", "both"])
-def test_the_error_falls_with_the_share_that_is_kept(name: str, kept: str, models: dict[str, nn.Module]) -> None:
+def test_the_error_falls_with_the_share_that_is_kept(
+    name: str, kept: str, models: dict[str, nn.Module]
+) -> None:
     plain, _ = outputs(name, models[name])
     errors = []
     for share in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
@@ -66,7 +74,10 @@ def test_the_error_falls_with_the_share_that_is_kept(name: str, kept: str, model
 def test_blocks_in_front_run_whole(models: dict[str, nn.Module]) -> None:
     name = FITTING[0]
     plain, _ = outputs(name, models[name])
-    errors = [error(outputs(name, models[name], columns(0.2, 0.2, dense_blocks=dense))[0], plain) for dense in (4, 2, 0)]
+    errors = [
+        error(outputs(name, models[name], columns(0.2, 0.2, dense_blocks=dense))[0], plain)
+        for dense in (4, 2, 0)
+    ]
     assert errors[0] == 0
     assert errors[1] < errors[2]
 
@@ -80,7 +91,9 @@ def test_a_group_attends_to_the_keys_that_get_most_of_it(masked: bool) -> None:
     keys = chosen_keys(meeting, Columns(0.4, 1.0, queries=4))
     logits = torch.einsum("bhqc,bhkc->bhqk", query, key) * 0.5
     logits = logits if mask is None else logits.masked_fill(~mask, -torch.inf)
-    mass = torch.stack([torch.softmax(logits, -1)[:, :, rows].sum(2) for rows in (slice(0, 4), slice(4, 8), slice(8, 11))], 2)
+    mass = torch.stack(
+        [torch.softmax(logits, -1)[:, :, rows].sum(2) for rows in (slice(0, 4), slice(4, 8), slice(8, 11))], 2
+    )
     assert torch.equal(keys, mass.topk(4, dim=-1).indices)
     alone = torch.full((2, 3, 3, 11), -torch.inf).scatter(3, keys, 0.0).repeat_interleave(4, dim=2)[:, :, :11]
     expected = torch.softmax(logits + alone, -1) @ value
@@ -108,13 +121,19 @@ def test_a_share_is_at_least_one_column(share: float, columns_run: int) -> None:
 
 def test_layers_that_are_not_plain_are_refused() -> None:
     model = tiny(FITTING[0])
-    model.single_transformer_blocks[1].proj_mlp.weight.requires_grad_(False).data = (
-        model.single_transformer_blocks[1].proj_mlp.weight.data.to(torch.int8))
-    with pytest.raises(EngineError, match=r"^the feed-forward's layers are Linear with other than plain weights, "):
+    model.single_transformer_blocks[1].proj_mlp.weight.requires_grad_(
+        False
+    ).data = model.single_transformer_blocks[1].proj_mlp.weight.data.to(torch.int8)
+    with pytest.raises(
+        EngineError, match=r"^the feed-forward's layers are Linear with other than plain weights, "
+    ):
         outputs(FITTING[0], model, METHODS["chipmunk"]())
 
 
 @pytest.mark.parametrize("name", ["Flux2Transformer2DModel", "SD3Transformer2DModel"])
 def test_other_models_are_refused_in_one_sentence(name: str) -> None:
-    with pytest.raises(EngineError, match=r"^chipmunk: where attention sits in this model's blocks is not described, [^.]+\.$"):
+    with pytest.raises(
+        EngineError,
+        match=r"^chipmunk: where attention sits in this model's blocks is not described, [^.]+\.$",
+    ):
         outputs(name, tiny(name), METHODS["chipmunk"]())

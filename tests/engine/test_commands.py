@@ -17,8 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def said(*arguments: str, encoding: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "cache_engine", *arguments], cwd=ROOT, capture_output=True, check=False,
-                          env=os.environ | {"PYTHONIOENCODING": encoding})
+    return subprocess.run(
+        [sys.executable, "-m", "cache_engine", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
@@ -36,17 +41,29 @@ def test_text_loses_letters_that_a_console_lacks_and_nothing_else(arguments: lis
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999"])
-def test_what_is_no_finite_number_is_refused_as_it_was_typed(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_finite_number_is_refused_as_it_was_typed(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert real(text) == number(text) == text
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a big panda on a pink background\n", encoding="utf-8")
-    for arguments in (["check", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), f"--min-psnr={text}"],
-                      ["check", "--prompts", str(prompts), "--min-psnr=30", f"--percentile={text}"],
-                      ["tune", "--prompt", "a fox", f"--min-psnr={text}", "--out", str(tmp_path / "out")],
-                      ["tune", "--prompt", "a fox", "--min-psnr=30", f"--minutes={text}", "--out", str(tmp_path / "out")],
-                      ["flops", "--method", "dbcache", f"--computed-steps={text}"],
-                      ["compare", "--prompt", "a fox", f"--guidance={text}", "--out", str(tmp_path / "out")],
-                      ["compare", "--prompt", "a fox", "--set", f"residual_diff_threshold={text}", "--out", str(tmp_path / "out")]):
+    for arguments in (
+        ["check", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), f"--min-psnr={text}"],
+        ["check", "--prompts", str(prompts), "--min-psnr=30", f"--percentile={text}"],
+        ["tune", "--prompt", "a fox", f"--min-psnr={text}", "--out", str(tmp_path / "out")],
+        ["tune", "--prompt", "a fox", "--min-psnr=30", f"--minutes={text}", "--out", str(tmp_path / "out")],
+        ["flops", "--method", "dbcache", f"--computed-steps={text}"],
+        ["compare", "--prompt", "a fox", f"--guidance={text}", "--out", str(tmp_path / "out")],
+        [
+            "compare",
+            "--prompt",
+            "a fox",
+            "--set",
+            f"residual_diff_threshold={text}",
+            "--out",
+            str(tmp_path / "out"),
+        ],
+    ):
         assert main(arguments) == 2
         told = capsys.readouterr()
         assert "not valid" in told.err

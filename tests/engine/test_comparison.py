@@ -1,4 +1,6 @@
-"""The baseline is remembered under exactly what was asked and what ran it; a comparison's events come in order."""
+"""The baseline is remembered under exactly what was asked and what ran it; a comparison's events come in
+order.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,30 @@ from cache_engine.records import Engine, Event, Lora, Picture, Progress, RunResu
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
 SETTING = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=0)
 OTHER_REQUEST = {
-    "model": "flux-dev", "prompt": "a large red apple on a blue background", "negative_prompt": "a cat", "true_cfg_scale": 1.5,
-    "guidance": 4.0, "seed": 8, "steps": 4, "width": 144, "height": 144, "max_sequence_length": 8,
-    "loras": (Lora(file="a.safetensors", sha256="0" * 64),), "image": Picture(file="a.png", sha256="0" * 64),
+    "model": "flux-dev",
+    "prompt": "a large red apple on a blue background",
+    "negative_prompt": "a cat",
+    "true_cfg_scale": 1.5,
+    "guidance": 4.0,
+    "seed": 8,
+    "steps": 4,
+    "width": 144,
+    "height": 144,
+    "max_sequence_length": 8,
+    "loras": (Lora(file="a.safetensors", sha256="0" * 64),),
+    "image": Picture(file="a.png", sha256="0" * 64),
 }
 OTHER_ENGINE = {
-    "model": "flux-dev", "revision": "another", "dtype": "bfloat16", "quantisation": "int8", "placement": "offload",
-    "attention": "flash", "compiled": True, "device": "another", "threads": 99, "versions": "another",
+    "model": "flux-dev",
+    "revision": "another",
+    "dtype": "bfloat16",
+    "quantisation": "int8",
+    "placement": "offload",
+    "attention": "flash",
+    "compiled": True,
+    "device": "another",
+    "threads": 99,
+    "versions": "another",
 }
 
 
@@ -64,7 +83,9 @@ def test_every_field_has_a_case() -> None:
 
 @pytest.mark.parametrize("field", OTHER_REQUEST)
 def test_another_request_is_another_baseline(first: Comparison, field: str) -> None:
-    """The resolved request is the key; ``model_copy`` is used here alone, to reach values that the tiny model refuses."""
+    """The resolved request is the key; ``model_copy`` is used here alone, to reach values that the tiny
+    model refuses.
+    """
     request = first.baseline.request.model_copy(update={field: OTHER_REQUEST[field]})
     assert kept(first).get(first.baseline.request, first.baseline.engine) is first.baseline
     assert kept(first).get(request, first.baseline.engine) is None
@@ -76,7 +97,9 @@ def test_another_engine_is_another_baseline(first: Comparison, field: str) -> No
     assert kept(first).get(first.baseline.request, engine) is None
 
 
-@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "true_cfg_scale", "seed", "steps", "max_sequence_length"])
+@pytest.mark.parametrize(
+    "field", ["prompt", "negative_prompt", "true_cfg_scale", "seed", "steps", "max_sequence_length"]
+)
 def test_it_is_seen_to_run_again(first: Comparison, field: str) -> None:
     baselines, sides = kept(first), list[str]()
 
@@ -92,14 +115,22 @@ def test_it_is_seen_to_run_again(first: Comparison, field: str) -> None:
 
 
 def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: Comparison) -> None:
-    """The remembered baseline's time was taken at another moment: it is measured anew; its picture and survey stay."""
+    """The remembered baseline's time was taken at another moment: it is measured anew; its picture and
+    survey stay.
+    """
     events: list[Event] = []
     marked = first.baseline._replace(survey="a survey", timed=(1.0, 2.0))
     baselines = Baselines()
     baselines.put(marked)
     one = compared(APPLE, SETTING, baselines=baselines, emit=events.append, repeats=3)
     assert [event.side for event in events if isinstance(event, Progress) and event.stage == "timing"] == [
-        "baseline", "accelerated", "accelerated", "baseline", "baseline", "accelerated"]
+        "baseline",
+        "accelerated",
+        "accelerated",
+        "baseline",
+        "baseline",
+        "accelerated",
+    ]
     assert not one.baseline_reused
     assert one.baseline.image is marked.image
     assert one.baseline.survey == "a survey"
@@ -135,7 +166,11 @@ def test_the_memory_is_bounded(first: Comparison) -> None:
     results = [first.baseline._replace(request=resolve(APPLE.replaced(seed=seed))) for seed in range(3)]
     for result in results:
         baselines.put(result)
-    assert [baselines.get(result.request, result.engine) is not None for result in results] == [False, True, True]
+    assert [baselines.get(result.request, result.engine) is not None for result in results] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_events_in_order() -> None:
@@ -143,7 +178,11 @@ def test_events_in_order() -> None:
     sides = [event.side for event in events if isinstance(event, SideDone)]
     assert sides == ["baseline", "accelerated"]
     for side in sides:
-        done = [event.done for event in events if isinstance(event, Progress) and event.side == side and event.call]
+        done = [
+            event.done
+            for event in events
+            if isinstance(event, Progress) and event.side == side and event.call
+        ]
         assert done == sorted(done)
         assert done[-1] == 3
     result = events[-1]
@@ -184,13 +223,16 @@ def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
     assert result.accelerated.schedule == "CCC"
 
 
-@pytest.mark.parametrize(("make", "said"), [
-    (lambda: (APPLE, METHODS["dbcache"](Fn_compute_blocks=12)), "Fn_compute_blocks"),
-    (lambda: (APPLE, METHODS["dbcache"](max_warmup_steps=4)), "max_warmup_steps"),
-    (lambda: (APPLE.replaced(width=256), SETTING), "width"),
-    (lambda: (APPLE.replaced(guidance=3.0), SETTING), "guidance"),
-    (lambda: (APPLE.replaced(model="flux-dev"), SETTING), "gated"),
-])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: (APPLE, METHODS["dbcache"](Fn_compute_blocks=12)), "Fn_compute_blocks"),
+        (lambda: (APPLE, METHODS["dbcache"](max_warmup_steps=4)), "max_warmup_steps"),
+        (lambda: (APPLE.replaced(width=256), SETTING), "width"),
+        (lambda: (APPLE.replaced(guidance=3.0), SETTING), "guidance"),
+        (lambda: (APPLE.replaced(model="flux-dev"), SETTING), "gated"),
+    ],
+)
 def test_what_does_not_fit_is_refused_before_anything_runs(make: Callable[[], tuple], said: str) -> None:
     events: list[Event] = []
     with pytest.raises(EngineError, match=said):
@@ -225,7 +267,9 @@ def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_nothing_is_counted_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The TFLOPs of a new setting are counted before the prompt is read: in the loop they would pass for the model's time."""
+    """The TFLOPs of a new setting are counted before the prompt is read: in the loop they would pass for the
+    model's time.
+    """
     from cache_engine import flops
 
     stages, counted_in, real = list[tuple[str, str]](), list[tuple[str, str]](), flops.count

@@ -23,13 +23,28 @@ from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 STEPS = 12
 PUBLISHED = MODELS["flux-dev"].coefficients
 ALIKE = tuple(tuple(0.9 ** abs(one - other) for other in range(STEPS)) for one in range(STEPS))
-FACTS = ModelFacts(blocks=6, steps=STEPS, sections=(2, 4), modules=True, attention=True, polynomial=PUBLISHED.polynomial,
-                   ratios=PUBLISHED.ratios, alike=ALIKE)
+FACTS = ModelFacts(
+    blocks=6,
+    steps=STEPS,
+    sections=(2, 4),
+    modules=True,
+    attention=True,
+    polynomial=PUBLISHED.polynomial,
+    ratios=PUBLISHED.ratios,
+    alike=ALIKE,
+)
 every_method = pytest.mark.parametrize("name", METHODS)
-# TeaCache looks at the modulated input, which is described for FLUX.1 only; Delta-DiT's published rule is about single blocks.
+# TeaCache looks at the modulated input, which is described for FLUX.1 only; Delta-DiT's published rule is
+# about single blocks.
 FLUX_ALONE = ("teacache", "delta_dit")
-on_both_models = pytest.mark.parametrize(("name", "model"), [
-    *((name, "flux") for name in METHODS), *((name, "qwen-image") for name in METHODS if name not in FLUX_ALONE)], indirect=["model"])
+on_both_models = pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        *((name, "flux") for name in METHODS),
+        *((name, "qwen-image") for name in METHODS if name not in FLUX_ALONE),
+    ],
+    indirect=["model"],
+)
 Model = FluxTransformer2DModel | QwenImageTransformer2DModel
 
 
@@ -40,11 +55,14 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 def planned(method: Method) -> Callable[[ModelFacts], Plan]:
     """The method's plan for a random model, which lends itself the coefficients that FLUX.1-dev has."""
-    return lambda facts: method.plan(facts._replace(polynomial=PUBLISHED.polynomial, ratios=PUBLISHED.ratios, alike=ALIKE))
+    return lambda facts: method.plan(
+        facts._replace(polynomial=PUBLISHED.polynomial, ratios=PUBLISHED.ratios, alike=ALIKE)
+    )
 
 
-def under(model: nn.Module, method: Method, streams: tuple[str, ...] = ("cond",),
-          **more: Any) -> AbstractContextManager[Session]:
+def under(
+    model: nn.Module, method: Method, streams: tuple[str, ...] = ("cond",), **more: Any
+) -> AbstractContextManager[Session]:
     return attached(model, method, steps=STEPS, streams=streams, plan=planned(method), **more)
 
 
@@ -59,15 +77,24 @@ def modes(session: Session, stream: str = "cond") -> str:
 
 
 def path(stream: str, model: nn.Module | None = None) -> Iterator[dict[str, Any]]:
-    """One stream's calls along a path that does not depend on what the model answers; of a FLUX.1, unless it is another."""
+    """One stream's calls along a path that does not depend on what the model answers; of a FLUX.1, unless it
+    is another.
+    """
     generator = torch.Generator().manual_seed(len(stream))
     start, end = torch.randn((2, 1, 16, 4), generator=generator)
     text, pooled = torch.randn((1, 6, 32), generator=generator), torch.randn((1, 32), generator=generator)
     for step in range(STEPS):
         share = 0.05 * step / STEPS  # slow enough for every threshold's default
-        call = {"hidden_states": start + share * (end - start), "encoder_hidden_states": text, "timestep": torch.tensor([1 - share])}
-        yield call | ({"img_shapes": [[(1, 4, 4)]]} if isinstance(model, QwenImageTransformer2DModel) else
-                      {"pooled_projections": pooled, "img_ids": torch.zeros(16, 3), "txt_ids": torch.zeros(6, 3)})
+        call = {
+            "hidden_states": start + share * (end - start),
+            "encoder_hidden_states": text,
+            "timestep": torch.tensor([1 - share]),
+        }
+        yield call | (
+            {"img_shapes": [[(1, 4, 4)]]}
+            if isinstance(model, QwenImageTransformer2DModel)
+            else {"pooled_projections": pooled, "img_ids": torch.zeros(16, 3), "txt_ids": torch.zeros(6, 3)}
+        )
 
 
 @on_both_models
@@ -121,7 +148,11 @@ def test_streams_never_mix(name: str, model: Model) -> None:
     def answers(*streams: str) -> tuple[list[Tensor], str]:
         with under(model, method, streams) as session, torch.inference_mode():
             session.begin()
-            found = [model(**call, return_dict=False)[0] for calls in zip(*(path(one, model) for one in streams)) for call in calls]
+            found = [
+                model(**call, return_dict=False)[0]
+                for calls in zip(*(path(one, model) for one in streams))
+                for call in calls
+            ]
         return found[:: len(streams)], modes(session, streams[0])
 
     alone, schedule = answers("cond")
@@ -151,7 +182,11 @@ def others(knob: Knob) -> list[Any]:
     assert knob.low is not None
     assert knob.high is not None
     steps = (1, 2, 3, 4, 0.1, 0.5)
-    values = [knob.low, knob.high, *(value for value in steps if knob.type == "float" or isinstance(value, int))]
+    values = [
+        knob.low,
+        knob.high,
+        *(value for value in steps if knob.type == "float" or isinstance(value, int)),
+    ]
     return [value for value in values if knob.low <= value <= knob.high and value != knob.default]
 
 
@@ -163,13 +198,19 @@ def outcome(method: Method) -> object:
         return None
 
 
-@pytest.mark.parametrize(("name", "knob"), [(name, knob.name) for name, method in METHODS.items()
-                                            for knob in method.knobs()])
+@pytest.mark.parametrize(
+    ("name", "knob"), [(name, knob.name) for name, method in METHODS.items() for knob in method.knobs()]
+)
 def test_every_knob_changes_something(name: str, knob: str) -> None:
     knobs = {found.name: found for found in METHODS[name].knobs()}
-    elsewhere = [{}] + [{other.name: value} for other in knobs.values() if other.name != knob for value in others(other)]
-    assert any(outcome(METHODS[name](**{**rest, knob: value})) not in (None, outcome(METHODS[name](**rest)))
-               for rest in elsewhere for value in others(knobs[knob]))
+    elsewhere = [{}] + [
+        {other.name: value} for other in knobs.values() if other.name != knob for value in others(other)
+    ]
+    assert any(
+        outcome(METHODS[name](**{**rest, knob: value})) not in (None, outcome(METHODS[name](**rest)))
+        for rest in elsewhere
+        for value in others(knobs[knob])
+    )
 
 
 @every_method

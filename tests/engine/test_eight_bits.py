@@ -1,4 +1,6 @@
-"""8-bit weights through diffusers' own config: on the CPU the embedded model loads, runs and caches with them, LoRA included."""
+"""8-bit weights through diffusers' own config: on the CPU the embedded model loads, runs and caches with
+them, LoRA included.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ from tests.engine.test_loras import write
 
 INT8 = Placement("cpu", "bfloat16", "resident", "int8")
 ENGINE = Engine(model="tiny", revision="r", dtype="bfloat16", quantisation="int8", device="cpu", versions="v")
-COMPUTING = (METHODS["baseline"](), METHODS["dbcache"](residual_diff_threshold=0), METHODS["taylorseer"](interval=1),
-             METHODS["toca"](interval=1))
+COMPUTING = (
+    METHODS["baseline"](),
+    METHODS["dbcache"](residual_diff_threshold=0),
+    METHODS["taylorseer"](interval=1),
+    METHODS["toca"](interval=1),
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +41,16 @@ def pipe() -> Any:
 
 def draw(pipe: Any, method: Method | None = None) -> tuple[Tensor, str]:
     """The latents, and what each call did."""
+
     def latents() -> Tensor:
-        return pipe(prompt="a small red apple on a blue background", num_inference_steps=4, width=128, height=128,
-                    generator=torch.Generator().manual_seed(3), output_type="latent").images
+        return pipe(
+            prompt="a small red apple on a blue background",
+            num_inference_steps=4,
+            width=128,
+            height=128,
+            generator=torch.Generator().manual_seed(3),
+            output_type="latent",
+        ).images
 
     if method is None:
         return latents(), ""
@@ -58,7 +71,11 @@ def eight_bit(module: Any) -> float:
 
 
 def test_transformer_and_text_encoders_are_in_eight_bits(pipe: Any) -> None:
-    assert [eight_bit(part) > 0.5 for part in (pipe.transformer, pipe.text_encoder_2, pipe.vae)] == [True, True, False]
+    assert [eight_bit(part) > 0.5 for part in (pipe.transformer, pipe.text_encoder_2, pipe.vae)] == [
+        True,
+        True,
+        False,
+    ]
     assert eight_bit(pipe.transformer) > 0.95
 
 
@@ -75,8 +92,15 @@ def test_what_computes_every_step_is_bit_equal(pipe: Any, plain: Tensor, method:
     assert set(modes) == {"C"}
 
 
-@pytest.mark.parametrize("method", [METHODS["dbcache"](residual_diff_threshold=1, max_warmup_steps=1), METHODS["taylorseer"](interval=2),
-                                    METHODS["toca"](interval=2, first=1)], ids=lambda method: method.name)
+@pytest.mark.parametrize(
+    "method",
+    [
+        METHODS["dbcache"](residual_diff_threshold=1, max_warmup_steps=1),
+        METHODS["taylorseer"](interval=2),
+        METHODS["toca"](interval=2, first=1),
+    ],
+    ids=lambda method: method.name,
+)
 def test_it_caches_and_is_restored(pipe: Any, plain: Tensor, method: Method) -> None:
     found, modes = draw(pipe, method)
     assert set(modes) != {"C"}
@@ -85,7 +109,10 @@ def test_it_caches_and_is_restored(pipe: Any, plain: Tensor, method: Method) -> 
 
 
 def test_neurons_cannot_be_chosen_from_packed_weights(pipe: Any, plain: Tensor) -> None:
-    with pytest.raises(EngineError, match="other than plain weights, so their neurons cannot be run apart; use bfloat16 or float32"):
+    with pytest.raises(
+        EngineError,
+        match="other than plain weights, so their neurons cannot be run apart; use bfloat16 or float32",
+    ):
         draw(pipe, METHODS["chipmunk"](interval=2))
     assert torch.equal(draw(pipe)[0], plain)
 
@@ -101,16 +128,24 @@ def test_a_lora_lies_over_them_and_is_gone_afterwards(pipe: Any, plain: Tensor, 
 
 
 def test_a_single_file_has_the_same_weights(pipe: Any) -> None:
-    made = single_file.transformer(FOLDER / "transformer" / "diffusion_pytorch_model.safetensors", MODELS["tiny"], INT8)
+    made = single_file.transformer(
+        FOLDER / "transformer" / "diffusion_pytorch_model.safetensors", MODELS["tiny"], INT8
+    )
     assert eight_bit(made) == eight_bit(pipe.transformer)
-    for (name, one), (other, wanted) in zip(made.named_parameters(), pipe.transformer.named_parameters(), strict=True):
+    for (name, one), (other, wanted) in zip(
+        made.named_parameters(), pipe.transformer.named_parameters(), strict=True
+    ):
         assert name == other
         assert type(one) is type(wanted)
-        assert torch.equal(*(weight.dequantize() if isinstance(weight, Int8Tensor) else weight for weight in (one, wanted))), name
+        assert torch.equal(
+            *(weight.dequantize() if isinstance(weight, Int8Tensor) else weight for weight in (one, wanted))
+        ), name
 
 
 def test_a_lora_lies_over_a_single_files_weights(pipe: Any, plain: Tensor, tmp_path: Path) -> None:
-    made = single_file.transformer(FOLDER / "transformer" / "diffusion_pytorch_model.safetensors", MODELS["tiny"], INT8)
+    made = single_file.transformer(
+        FOLDER / "transformer" / "diffusion_pytorch_model.safetensors", MODELS["tiny"], INT8
+    )
     other = type(pipe)(**pipe.components | {"transformer": made})
     other.set_progress_bar_config(disable=True)
     assert torch.equal(draw(other)[0], plain)

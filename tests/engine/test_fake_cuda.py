@@ -1,7 +1,8 @@
-"""The CUDA path without CUDA: full width and size on a fake device, where nothing can be computed and no value read.
+"""The CUDA path without CUDA: full width and size on a fake device, where nothing can be computed and no
+value read.
 
-Tensors have a shape, a dtype and a device ("cuda") and no values: ``.item()``, ``bool()`` and copies to the host's memory
-raise or are seen, so a hidden synchronisation is a failure here.
+Tensors have a shape, a dtype and a device ("cuda") and no values: ``.item()``, ``bool()`` and copies to the
+host's memory raise or are seen, so a hidden synchronisation is a failure here.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ from cache_engine.sites.clock import Clock
 
 STEPS = 4
 STATIC = dict(max_warmup_steps=1, residual_diff_threshold=1)  # computed, then cached to the end
-METHOD = {"flux-dev": ("FluxPipeline", ("cond",)), "qwen-image": ("QwenImagePipeline", ("cond", "uncond")),
-          "flux2-klein-base-4b": ("Flux2KleinPipeline", ("cond", "uncond"))}
+METHOD = {
+    "flux-dev": ("FluxPipeline", ("cond",)),
+    "qwen-image": ("QwenImagePipeline", ("cond", "uncond")),
+    "flux2-klein-base-4b": ("Flux2KleinPipeline", ("cond", "uncond")),
+}
 
 
 class StandInClock(Clock):
@@ -78,20 +82,29 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 @contextmanager
 def pipeline(row: str, **config: int) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The stock pipeline around the row's transformer at full width on fake CUDA, and one call's arguments."""
+    """The stock pipeline around the row's transformer at full width on fake CUDA, and one call's
+    arguments.
+    """
     spec = MODELS[row]
     kind, streams = METHOD[row]
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("cuda"), default_dtype(torch.bfloat16):
             transformer = getattr(diffusers, spec.transformer)(**spec.config | config).eval()
-        parts: dict[str, Any] = dict.fromkeys(("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
+        parts: dict[str, Any] = dict.fromkeys(
+            ("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+        )
         if row == "flux2-klein-base-4b":  # it undoes the autoencoder's normalisation even of latents
             with torch.device("cuda"):
-                parts["vae"] = diffusers.AutoencoderKLFlux2(block_out_channels=(8, 8, 8, 8), norm_num_groups=4)
+                parts["vae"] = diffusers.AutoencoderKLFlux2(
+                    block_out_channels=(8, 8, 8, 8), norm_num_groups=4
+                )
         wanted = getattr(diffusers, kind).__init__.__annotations__
-        pipe = getattr(diffusers, kind)(scheduler=scheduler, transformer=transformer,
-                                        **{name: part for name, part in parts.items() if name in wanted})
+        pipe = getattr(diffusers, kind)(
+            scheduler=scheduler,
+            transformer=transformer,
+            **{name: part for name, part in parts.items() if name in wanted},
+        )
         pipe.set_progress_bar_config(disable=True)
 
         def text(*shape: int) -> Tensor:
@@ -107,15 +120,30 @@ def pipeline(row: str, **config: int) -> Iterator[tuple[Any, dict[str, Any]]]:
             yield pipe, given
 
 
-def draw(pipe: Any, given: dict[str, Any], method: Method, streams: tuple[str, ...]) -> tuple[Any, StandInClock, list[Tensor]]:
-    """A run at 1024 x 1024: its session's calls, what the clock was asked, and the tensors that the engine holds."""
+def draw(
+    pipe: Any, given: dict[str, Any], method: Method, streams: tuple[str, ...]
+) -> tuple[Any, StandInClock, list[Tensor]]:
+    """A run at 1024 x 1024: its session's calls, what the clock was asked, and the tensors that the engine
+    holds.
+    """
     clock = StandInClock()
     with attached(pipe, method, clock=clock, streams=streams) as session:
-        result = pipe(height=1024, width=1024, num_inference_steps=STEPS, output_type="latent",
-                      generator=torch.Generator("cpu"), **given).images
+        result = pipe(
+            height=1024,
+            width=1024,
+            num_inference_steps=STEPS,
+            output_type="latent",
+            generator=torch.Generator("cpu"),
+            **given,
+        ).images
         assert isinstance(result, FakeTensor)
         assert result.device.type == "cuda"
-        held = [tensor for one in session.memory.values() for history in one.histories.values() for tensor in history.tensors]
+        held = [
+            tensor
+            for one in session.memory.values()
+            for history in one.histories.values()
+            for tensor in history.tensors
+        ]
         held += [one.reference.signal for one in session.memory.values() if one.reference is not None]
         return list(session.calls), clock, held
 
@@ -134,15 +162,22 @@ def test_two_and_two_blocks_at_full_width_and_size(row: str) -> None:
         calls, _, held = draw(pipe, given, METHODS["baseline"](), streams)
         assert "".join(call.decision.mode for call in calls) == "C" * STEPS * len(streams)
         assert not held
-        for settings in (dict(taylorseer_order=0), dict(taylorseer_order=1), dict(max_continuous_cached_steps=1)):
+        for settings in (
+            dict(taylorseer_order=0),
+            dict(taylorseer_order=1),
+            dict(max_continuous_cached_steps=1),
+        ):
             calls, clock, held = draw(pipe, given, METHODS["dbcache"](**STATIC | settings), streams)
             modes = "".join(call.decision.mode for call in calls if call.stream == "cond")
             assert modes == ("CcCc" if "max_continuous_cached_steps" in settings else "Cccc")
             assert held
             assert {(type(tensor), tensor.device.type, tensor.dtype) for tensor in held} == {
-                (FakeTensor, "cuda", torch.bfloat16)}
+                (FakeTensor, "cuda", torch.bfloat16)
+            }
             if row != "qwen-image":  # its text is shorter than what the request pads it to
-                assert sum(tensor.numel() * tensor.element_size() for tensor in held) <= expected(row, settings)
+                assert sum(tensor.numel() * tensor.element_size() for tensor in held) <= expected(
+                    row, settings
+                )
             assert clock.asked.count("synchronise") == 2
             assert clock.asked.count("fetch") == STEPS
             assert clock.asked[-STEPS:] == ["fetch"] * STEPS
@@ -151,7 +186,9 @@ def test_two_and_two_blocks_at_full_width_and_size(row: str) -> None:
 
 @pytest.mark.parametrize("row", METHOD)
 def test_a_dynamic_decision_reads_one_value(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The change is the only value that a decision asks for: replaced by a number, the run needs no device."""
+    """The change is the only value that a decision asks for: replaced by a number, the run needs no
+    device.
+    """
     asked = []
 
     def change(self: memory.Reference, signal: Tensor) -> float:
@@ -165,14 +202,18 @@ def test_a_dynamic_decision_reads_one_value(row: str, monkeypatch: pytest.Monkey
     with pipeline(row, **{section.length: 2 for section in MODELS[row].sections}) as (pipe, given):
         given = {name: value for name, value in given.items() if not name.startswith("negative_")}
         given |= {"guidance_scale": 1.0} if row == "flux2-klein-base-4b" else {}
-        calls, _, _ = draw(pipe, given, METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=0.12), streams)
+        calls, _, _ = draw(
+            pipe, given, METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=0.12), streams
+        )
     assert "".join(call.decision.mode for call in calls) == "CcCc"
     assert len(asked) == STEPS - 1
     assert {tuple(shape) for shape in asked} == {(1, 4096, 3072)}
 
 
 def test_a_measured_change_raises_where_values_cannot_be_read() -> None:
-    """The other tests would see a read: with the real measurement a dynamic decision fails on the fake device."""
+    """The other tests would see a read: with the real measurement a dynamic decision fails on the fake
+    device.
+    """
     with pipeline("flux-dev", num_layers=2, num_single_layers=2) as (pipe, given):
         method = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=0.12)
         with pytest.raises(AssertionError, match="a value was read"):
@@ -181,7 +222,9 @@ def test_a_measured_change_raises_where_values_cannot_be_read() -> None:
 
 def test_flux_dev_once_at_full_depth() -> None:
     with pipeline("flux-dev") as (pipe, given):
-        calls, _, held = draw(pipe, given, METHODS["dbcache"](Fn_compute_blocks=8, **STATIC, taylorseer_order=1), ("cond",))
+        calls, _, held = draw(
+            pipe, given, METHODS["dbcache"](Fn_compute_blocks=8, **STATIC, taylorseer_order=1), ("cond",)
+        )
     assert [call.blocks_run for call in calls] == [57, 8, 8, 8]
     assert {(tensor.device.type, tensor.dtype) for tensor in held} == {("cuda", torch.bfloat16)}
     assert {tuple(tensor.shape) for tensor in held} == {(1, 4096, 3072), (1, 512, 3072)}
@@ -196,10 +239,17 @@ def test_videos_through_attached(name: str) -> None:
             model: Any = getattr(diffusers, name)(num_layers=2).eval()
         request = RunRequest(model="-", prompt="-", width=832, height=480, max_sequence_length=512)
         given = tensors(TRANSFORMERS[name].call(dict(model.config), request), "cuda", torch.empty)
-        with NothingLeaves(), attached(model, METHODS["dbcache"](**STATIC), steps=STEPS, streams=("cond",), clock=clock) as session:
+        with (
+            NothingLeaves(),
+            attached(
+                model, METHODS["dbcache"](**STATIC), steps=STEPS, streams=("cond",), clock=clock
+            ) as session,
+        ):
             session.begin()
             shapes = {model(**given, return_dict=False)[0].shape for _ in range(STEPS)}
-            held = [tensor for history in session.memory["cond"].histories.values() for tensor in history.tensors]
+            held = [
+                tensor for history in session.memory["cond"].histories.values() for tensor in history.tensors
+            ]
             assert [call.decision.mode for call in session.calls] == ["C", "c", "c", "c"]
     assert shapes == {given["hidden_states"].shape}
     assert {tensor.device.type for tensor in held} == {"cuda"}

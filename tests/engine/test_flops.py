@@ -1,4 +1,6 @@
-"""TFLOPs: the published figures of FLUX.1-dev, agreement with torch's own counter, and nothing left patched."""
+"""TFLOPs: the published figures of FLUX.1-dev, agreement with torch's own counter, and nothing left
+patched.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,47 @@ from tests.parity.loop import tiny_flux
 REQUEST = resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))
 ALWAYS = dict(residual_diff_threshold=1, taylorseer_order=0)
 PUBLISHED = [  # knobs, TFLOPs, computed steps
-    (dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=8), 651.90,
-     (0, 2, 4, 6, 15, 24, 33, 42)),
-    (dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=10), 578.69,
-     (0, 2, 4, 6, 17, 28, 39)),
-    (dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=4, max_continuous_cached_steps=10), 505.47,
-     (0, 4, 15, 26, 37, 48)),
-    (dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=4, max_continuous_cached_steps=10, streak_rule="before"),
-     505.47, (0, 4, 13, 24, 35, 46)),
-    (dict(Fn_compute_blocks=1, max_warmup_steps=4, max_continuous_cached_steps=2), 1457.25, (0, 1, 2, *range(3, 50, 3))),
-    (dict(Fn_compute_blocks=8, max_warmup_steps=8, max_continuous_cached_steps=2), 1933.17, (*range(8), *range(10, 50, 3))),
-    (dict(Fn_compute_blocks=1, max_warmup_steps=4, max_continuous_cached_steps=4), 1017.97, (0, 1, 2, *range(3, 50, 5))),
+    (
+        dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=8),
+        651.90,
+        (0, 2, 4, 6, 15, 24, 33, 42),
+    ),
+    (
+        dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=10),
+        578.69,
+        (0, 2, 4, 6, 17, 28, 39),
+    ),
+    (
+        dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=4, max_continuous_cached_steps=10),
+        505.47,
+        (0, 4, 15, 26, 37, 48),
+    ),
+    (
+        dict(
+            Fn_compute_blocks=1,
+            max_warmup_steps=8,
+            warmup_interval=4,
+            max_continuous_cached_steps=10,
+            streak_rule="before",
+        ),
+        505.47,
+        (0, 4, 13, 24, 35, 46),
+    ),
+    (
+        dict(Fn_compute_blocks=1, max_warmup_steps=4, max_continuous_cached_steps=2),
+        1457.25,
+        (0, 1, 2, *range(3, 50, 3)),
+    ),
+    (
+        dict(Fn_compute_blocks=8, max_warmup_steps=8, max_continuous_cached_steps=2),
+        1933.17,
+        (*range(8), *range(10, 50, 3)),
+    ),
+    (
+        dict(Fn_compute_blocks=1, max_warmup_steps=4, max_continuous_cached_steps=4),
+        1017.97,
+        (0, 1, 2, *range(3, 50, 5)),
+    ),
 ]
 
 
@@ -52,9 +84,14 @@ def test_the_published_static_settings(knobs: dict, tflops: float, computed: tup
 
 
 def inputs() -> dict[str, torch.Tensor]:
-    return {"hidden_states": torch.randn(1, 16, 4), "encoder_hidden_states": torch.randn(1, 6, 32),
-            "pooled_projections": torch.randn(1, 32), "timestep": torch.ones(1), "img_ids": torch.zeros(16, 3),
-            "txt_ids": torch.zeros(6, 3)}
+    return {
+        "hidden_states": torch.randn(1, 16, 4),
+        "encoder_hidden_states": torch.randn(1, 6, 32),
+        "pooled_projections": torch.randn(1, 32),
+        "timestep": torch.ones(1),
+        "img_ids": torch.zeros(16, 3),
+        "txt_ids": torch.zeros(6, 3),
+    }
 
 
 def test_agrees_with_torchs_counter() -> None:
@@ -68,8 +105,11 @@ def test_agrees_with_torchs_counter() -> None:
 
 
 def patched() -> list[object]:
-    return [*vars(F).values(), *(vars(torch).get(name) for name in ("matmul", "add", "mul", "addmm", "einsum", "baddbmm")),
-            *(getattr(torch.Tensor, name) for name in ("matmul", "add", "mul", "addmm", "baddbmm"))]
+    return [
+        *vars(F).values(),
+        *(vars(torch).get(name) for name in ("matmul", "add", "mul", "addmm", "einsum", "baddbmm")),
+        *(getattr(torch.Tensor, name) for name in ("matmul", "add", "mul", "addmm", "baddbmm")),
+    ]
 
 
 def test_torch_is_restored_also_after_an_error() -> None:
@@ -117,7 +157,9 @@ def test_a_plan_that_does_not_fit_is_refused() -> None:
         METHODS["dbcache"](Fn_compute_blocks=57).plan(MODELS["flux-dev"].facts(REQUEST))
 
 
-@pytest.mark.parametrize("knobs", [{}, {"Fn_compute_blocks": 3, "Bn_compute_blocks": 4, "taylorseer_order": 3}])
+@pytest.mark.parametrize(
+    "knobs", [{}, {"Fn_compute_blocks": 3, "Bn_compute_blocks": 4, "taylorseer_order": 3}]
+)
 def test_a_computed_call_beside_stacks_costs_what_the_plain_one_does(knobs: dict[str, Any]) -> None:
     """So it is counted once for all of them."""
     request = resolve(RunRequest(prompt="-"))

@@ -1,4 +1,6 @@
-"""What each forecast is in theory: where it is exact, how fast its error falls, and what its paper's equations say."""
+"""What each forecast is in theory: where it is exact, how fast its error falls, and what its paper's
+equations say.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,15 @@ UNEVEN = (17, 13, 12, 8, 3)  # computed steps, newest first
 Curve = Callable[[float], float]
 
 
-def predicted(predictor: Predictor, curve: Curve, steps: tuple[int, ...], step: int, *, scale: float = 1.0,
-              served: int | None = None) -> float:
+def predicted(
+    predictor: Predictor,
+    curve: Curve,
+    steps: tuple[int, ...],
+    step: int,
+    *,
+    scale: float = 1.0,
+    served: int | None = None,
+) -> float:
     """The forecast of curve(scale * step) from its values at ``steps``."""
     kept = steps[: predictor.keep]
     row = predictor.row(kept, step, 50, served, lambda: ())
@@ -26,8 +35,9 @@ def predicted(predictor: Predictor, curve: Curve, steps: tuple[int, ...], step: 
     return sum(weight * curve(scale * at) for weight, at in zip(row, known))
 
 
-@pytest.mark.parametrize("predictor", [Reuse(), Taylor(0), Taylor(1), Taylor(3), Newton(2), FoCa(), Hermite(1),
-                                       DMD()])
+@pytest.mark.parametrize(
+    "predictor", [Reuse(), Taylor(0), Taylor(1), Taylor(3), Newton(2), FoCa(), Hermite(1), DMD()]
+)
 def test_constants_are_predicted_exactly(predictor: Predictor) -> None:
     assert predicted(predictor, lambda _: 3.7, UNEVEN, 21) == pytest.approx(3.7)
 
@@ -54,17 +64,27 @@ def test_taylor_and_newton_are_one_below_order_two() -> None:
         assert Taylor(order).row(steps, 21) == pytest.approx(Newton(order).row(steps, 21))
 
 
-@pytest.mark.parametrize(("predictor", "order"), [
-    (Reuse(), 1), (Taylor(1), 2), (Newton(1), 2), (Newton(2), 3), (Newton(3), 4), (FoCa(), 2),
-    (Taylor(2), 2),  # its second difference is scaled as if all gaps were infinitely small
-    (Hermite(1), 1),  # half the slope
-])
+@pytest.mark.parametrize(
+    ("predictor", "order"),
+    [
+        (Reuse(), 1),
+        (Taylor(1), 2),
+        (Newton(1), 2),
+        (Newton(2), 3),
+        (Newton(3), 4),
+        (FoCa(), 2),
+        (Taylor(2), 2),  # its second difference is scaled as if all gaps were infinitely small
+        (Hermite(1), 1),  # half the slope
+    ],
+)
 def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, order: int) -> None:
     """Halving the distance between steps divides the error by 2 ** order."""
     served = 16 if predictor.served else None
 
     def error(scale: float) -> float:
-        found = predicted(predictor, lambda at: math.exp(at - 17 * scale), UNEVEN, 20, scale=scale, served=served)
+        found = predicted(
+            predictor, lambda at: math.exp(at - 17 * scale), UNEVEN, 20, scale=scale, served=served
+        )
         return abs(found - math.exp(3 * scale))
 
     coarse, fine = error(2e-3), error(1e-3)
@@ -72,7 +92,9 @@ def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, o
 
 
 def test_taylor_is_the_recursion_of_its_paper() -> None:
-    """Computed steps 0, 1, 2, 6, 10: D0 = F, D(i+1) = (D(i) - D(i) of the step before) / gap, from step 2 on."""
+    """Computed steps 0, 1, 2, 6, 10: D0 = F, D(i+1) = (D(i) - D(i) of the step before) / gap, from step 2
+    on.
+    """
     values = {step: math.sin(step / 3) for step in (0, 1, 2, 6, 10)}
     ladder: list[float] = []
     previous = None
@@ -83,7 +105,9 @@ def test_taylor_is_the_recursion_of_its_paper() -> None:
             now += [(now[1] - earlier) / (step - previous) for earlier in ladder[1:2]]
         ladder, previous = now, step
     for step in (11, 12, 13):
-        literal = sum(rung * (step - 10) ** power / math.factorial(power) for power, rung in enumerate(ladder))
+        literal = sum(
+            rung * (step - 10) ** power / math.factorial(power) for power, rung in enumerate(ladder)
+        )
         row = Taylor(2).row((10, 6, 2), step)
         ours = sum(weight * values[at] for weight, at in zip(row, (10, 6, 2), strict=True))
         assert len(ladder) == 3
@@ -97,7 +121,9 @@ def test_taylor_forms_no_difference_before_its_first_step() -> None:
 
 
 def test_foca_is_the_literal_recursion_of_its_equations() -> None:
-    """Eq. 6 to 8 on a random history: three computed steps with predictions in between, values in use throughout."""
+    """Eq. 6 to 8 on a random history: three computed steps with predictions in between, values in use
+    throughout.
+    """
     rng = np.random.default_rng(0)
     used: dict[int, float] = {0: rng.normal(), 1: rng.normal(), 2: rng.normal()}
     computed = [2, 1]
@@ -108,13 +134,17 @@ def test_foca_is_the_literal_recursion_of_its_equations() -> None:
             before = computed[0] - 1 if computed[0] - 1 not in computed else None
             row = FoCa().row((computed[0], computed[1]), step, 50, before)
             known = [*computed, *([] if before is None else [before])]
-            assert sum(w * used[at] for w, at in zip(row, known, strict=True)) == pytest.approx(used[step], abs=1e-12)
+            assert sum(w * used[at] for w, at in zip(row, known, strict=True)) == pytest.approx(
+                used[step], abs=1e-12
+            )
         used[newest] = rng.normal()
         computed = [newest, computed[0]]
 
 
 def literal_foca(used: dict[int, float], computed: list[int], step: int) -> float:
-    """Unit steps. 6: slope by BDF2; 7: its prediction; 8: the mean of the computed steps' slope and the predicted one."""
+    """Unit steps. 6: slope by BDF2; 7: its prediction; 8: the mean of the computed steps' slope and the
+    predicted one.
+    """
     newest, older = computed
     now, before = used[step - 1], used[step - 2]
     predicted_value = 4 / 3 * now - 1 / 3 * before + 2 / 3 * (now - before)
@@ -124,8 +154,13 @@ def literal_foca(used: dict[int, float], computed: list[int], step: int) -> floa
 
 @pytest.mark.parametrize("power", range(5))
 def test_hermite_uses_the_physicists_polynomials(power: int) -> None:
-    hermite = (lambda x: 1, lambda x: 2 * x, lambda x: 4 * x**2 - 2, lambda x: 8 * x**3 - 12 * x,
-               lambda x: 16 * x**4 - 48 * x**2 + 12)[power]
+    hermite = (
+        lambda x: 1,
+        lambda x: 2 * x,
+        lambda x: 4 * x**2 - 2,
+        lambda x: 8 * x**3 - 12 * x,
+        lambda x: 16 * x**4 - 48 * x**2 + 12,
+    )[power]
     assert Hermite(power, sigma=0.5)._term(power, 3) == pytest.approx(0.5**power * hermite(1.5))
 
 
@@ -135,6 +170,7 @@ def test_hermite_looks_ahead_and_halves_the_slope() -> None:
 
 def test_chebyshev_is_the_ridge_fit() -> None:
     steps, step, total = (26, 20, 15, 11, 8, 6, 4, 3, 2, 1, 0), 30, 50
+
     def basis(at: int) -> np.ndarray:
         return np.polynomial.chebyshev.chebvander(np.array([2 * at / total - 1]), 4)[0]
 
@@ -150,7 +186,8 @@ def test_chebyshev_without_ridge_is_exact_on_its_degree() -> None:
     steps = (20, 15, 11, 8, 6, 4, 2, 0)
     row = Chebyshev(ridge=1e-12, blend=1).row(steps, 24, 50)
     assert sum(w * np.polyval(curve, at / 50) for w, at in zip(row, steps, strict=True)) == pytest.approx(
-        np.polyval(curve, 24 / 50), rel=1e-6)
+        np.polyval(curve, 24 / 50), rel=1e-6
+    )
 
 
 def grams(values: np.ndarray) -> list[tuple[float, ...]]:
@@ -159,13 +196,15 @@ def grams(values: np.ndarray) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("ahead", [0.25, 1, 1.75])
 def test_dmd_is_exact_on_turning_and_decaying_modes(ahead: float) -> None:
-    """Two real modes and one complex pair, five evenly spaced values of 40 numbers: everything a linear map can do."""
+    """Two real modes and one complex pair, five evenly spaced values of 40 numbers: everything a linear map
+    can do.
+    """
     rng = np.random.default_rng(3)
     shapes = rng.normal(size=(4, 40))
 
     def state(at: float) -> np.ndarray:
         turn = 0.9**at * np.exp(0.5j * at)
-        return (0.8**at * shapes[0] + 1.02**at * shapes[1] + (turn * (shapes[2] + 1j * shapes[3])).real)
+        return 0.8**at * shapes[0] + 1.02**at * shapes[1] + (turn * (shapes[2] + 1j * shapes[3])).real
 
     newest_first = np.array([state(at) for at in (5, 4, 3, 2, 1, 0)])
     found = np.array(modes(grams(newest_first), ahead)) @ newest_first

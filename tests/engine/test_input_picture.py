@@ -36,7 +36,13 @@ def qwen_edit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asking(model: Path, **more: Any) -> RunRequest:
-    fields: dict[str, Any] = {"steps": 2, "width": 64, "height": 64, "max_sequence_length": 16, "true_cfg_scale": 1}
+    fields: dict[str, Any] = {
+        "steps": 2,
+        "width": 64,
+        "height": 64,
+        "max_sequence_length": 16,
+        "true_cfg_scale": 1,
+    }
     return RunRequest(model=str(model), prompt="a red fox", **fields | more)
 
 
@@ -44,7 +50,9 @@ def drawn(model: Path, **more: Any) -> tuple[RunResult, dict[str, Any]]:
     """A baseline run, and what the transformer was last given."""
     transformer = loaded(str(model)).pipe.transformer
     calls: list[dict[str, Any]] = []
-    hook = transformer.register_forward_pre_hook(lambda module, args, kwargs: calls.append(dict(kwargs)), with_kwargs=True)
+    hook = transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: calls.append(dict(kwargs)), with_kwargs=True
+    )
     try:
         return run(asking(model, **more), METHODS["baseline"]()), calls[-1]
     finally:
@@ -55,27 +63,62 @@ def test_without_a_picture_it_costs_what_it_costs(kontext: Path) -> None:
     found, given = drawn(kontext)
     assert given["hidden_states"].shape[1] == 16
     with torch.no_grad():
-        assert found.trace[0].tflops == pytest.approx(count(loaded(str(kontext)).pipe.transformer, given), rel=1e-6)
+        assert found.trace[0].tflops == pytest.approx(
+            count(loaded(str(kontext)).pipe.transformer, given), rel=1e-6
+        )
 
 
-def test_on_the_command_line_both_sides_get_it(kontext: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["compare", "--model", str(kontext), "--prompt", "a red fox", "--steps", "2", "--size", "64x64", "--text-tokens", "16",
-                 "--image", str(picture), "--true-cfg-scale", "1", "--set", "max_warmup_steps=1", "--set",
-                 "residual_diff_threshold=1", "--no-survey", "--out", str(tmp_path), "--json"])
+def test_on_the_command_line_both_sides_get_it(
+    kontext: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(
+        [
+            "compare",
+            "--model",
+            str(kontext),
+            "--prompt",
+            "a red fox",
+            "--steps",
+            "2",
+            "--size",
+            "64x64",
+            "--text-tokens",
+            "16",
+            "--image",
+            str(picture),
+            "--true-cfg-scale",
+            "1",
+            "--set",
+            "max_warmup_steps=1",
+            "--set",
+            "residual_diff_threshold=1",
+            "--no-survey",
+            "--out",
+            str(tmp_path),
+            "--json",
+        ]
+    )
     assert code == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["accelerated"]["schedule"] == "Cc"
     assert 1 < result["compute_ratio"] < 2
-    assert (result["request"]["image"]["file"], len(result["request"]["image"]["sha256"])) == (str(picture), 64)
+    assert (result["request"]["image"]["file"], len(result["request"]["image"]["sha256"])) == (
+        str(picture),
+        64,
+    )
 
 
 def test_a_model_that_takes_none_says_so(picture: Path) -> None:
-    with pytest.raises(EngineError, match=r"^image: tiny FLUX \(embedded\) takes no input picture; leave it out"):
+    with pytest.raises(
+        EngineError, match=r"^image: tiny FLUX \(embedded\) takes no input picture; leave it out"
+    ):
         resolve(RunRequest(prompt="-", image={"file": str(picture)}))
 
 
 @pytest.mark.parametrize("name", ["kontext", "qwen_edit"])
-def test_its_tokens_are_counted_as_the_transformer_gets_them(name: str, picture: Path, request: pytest.FixtureRequest) -> None:
+def test_its_tokens_are_counted_as_the_transformer_gets_them(
+    name: str, picture: Path, request: pytest.FixtureRequest
+) -> None:
     """16 tokens are the picture's own; the input is scaled to a million pixels, which is about 4096 more."""
     model = request.getfixturevalue(name)
     found, given = drawn(model, image={"file": str(picture)})
@@ -94,9 +137,13 @@ def test_a_model_that_needs_one_says_so(qwen_edit: Path, capsys: pytest.CaptureF
     assert (found["image"], found["streams"], found["blocks"]) == ("needed", ["cond", "uncond"], [2])
 
 
-@pytest.mark.parametrize(("content", "sentence"), [
-    (None, r"^file: .*fox\.png cannot be read"), (b"GIF89a, or so it says", r"^image: fox\.png is no picture, or is damaged"),
-])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, r"^file: .*fox\.png cannot be read"),
+        (b"GIF89a, or so it says", r"^image: fox\.png is no picture, or is damaged"),
+    ],
+)
 def test_a_wrong_file_is_one_sentence(content: bytes | None, sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "fox.png"
     if content is not None:

@@ -1,4 +1,6 @@
-"""The calibrated forecast: it misses least on what it was calibrated on, and makes good what earlier forecasts missed."""
+"""The calibrated forecast: it misses least on what it was calibrated on, and makes good what earlier
+forecasts missed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ Runs = np.ndarray  # (times, values)
 def runs(shapes: int, seed: int = 0) -> Runs:
     """Values that move along random sums of so many smooth functions of time."""
     chance, at = np.random.default_rng(seed), np.linspace(0, 1, TIMES)
-    curves = np.stack([np.exp(-at), np.sin(3 * at), at**2, np.cos(5 * at), np.sin(9 * at), at**5][:shapes], axis=1)
+    curves = np.stack(
+        [np.exp(-at), np.sin(3 * at), at**2, np.cos(5 * at), np.sin(9 * at), at**5][:shapes], axis=1
+    )
     return curves @ chance.normal(size=(shapes, 400))
 
 
@@ -62,14 +66,18 @@ def test_between_the_measured_times_the_line_is_straight() -> None:
 
 
 def test_settling_brings_the_sum_to_what_is_known_now() -> None:
-    """With all of it: what was handed out since step 7, and in the first step after 11, adds up to the forecasts from 11."""
+    """With all of it: what was handed out since step 7, and in the first step after 11, adds up to the
+    forecasts from 11.
+    """
     values = runs(6, seed=3)
     plain, settling = kriging(values), kriging(values, settle=1.0)
 
     def forecast(predictor: Kriging, known: tuple[int, ...], step: int) -> np.ndarray:
         return np.array(predictor.row(known, step, TIMES)) @ values[list(known)]
 
-    handed = sum(forecast(plain, (7, 4, 1), step) for step in (8, 9, 10)) + forecast(settling, (11, 7, 4, 1), 12)
+    handed = sum(forecast(plain, (7, 4, 1), step) for step in (8, 9, 10)) + forecast(
+        settling, (11, 7, 4, 1), 12
+    )
     known_now = sum(forecast(plain, (11, 7, 4, 1), step) for step in (8, 9, 10, 12))
     assert handed == pytest.approx(known_now, abs=1e-9)
     assert settling.row((11, 7, 4, 1), 13, TIMES) == plain.row((11, 7, 4, 1), 13, TIMES)  # once
@@ -86,7 +94,9 @@ def test_a_gap_behind_neighbours_is_settled_too() -> None:
 
 
 def test_a_calibration_measures_it() -> None:
-    """Symmetric, 1 on average; what it says of one step and the next agrees with MagCache's ratio of their sizes."""
+    """Symmetric, 1 on average; what it says of one step and the next agrees with MagCache's ratio of their
+    sizes.
+    """
     model = tiny_flux()
     found = calibrated(model, [lambda: denoise(model, 9)], steps=9)
     alike, ratios = np.array(found.alike), np.array(found.ratios)

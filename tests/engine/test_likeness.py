@@ -1,4 +1,6 @@
-"""From what predictions miss to dB: what errors do is the model's own answer; how far forecasts are off, only runs can tell."""
+"""From what predictions miss to dB: what errors do is the model's own answer; how far forecasts are off,
+only runs can tell.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,19 @@ def masked(mask: str, **knobs: Any) -> DBCache:
 
 
 @pytest.mark.parametrize(("front", "order"), [(1, 0), (3, 0), (3, 1), (5, 1), (5, 2)])
-def test_the_last_layer_answers_as_the_model_does(model: torch.nn.Module, survey: Survey, front: int, order: int) -> None:
-    """Along a path that does not depend on the answers, what a cached call answers less what the baseline does."""
-    method = DBCache(Fn_compute_blocks=front, residual_diff_threshold=1, max_warmup_steps=5, max_continuous_cached_steps=2,
-                     taylorseer_order=order)
+def test_the_last_layer_answers_as_the_model_does(
+    model: torch.nn.Module, survey: Survey, front: int, order: int
+) -> None:
+    """Along a path that does not depend on the answers, what a cached call answers less what the baseline
+    does.
+    """
+    method = DBCache(
+        Fn_compute_blocks=front,
+        residual_diff_threshold=1,
+        max_warmup_steps=5,
+        max_continuous_cached_steps=2,
+        taylorseer_order=order,
+    )
     plain, _, _ = followed(model, METHODS["baseline"]())
     cached, trace, _ = followed(model, method)
     answers = np.concatenate(mixed(survey, front, BLOCKS), axis=-1)
@@ -63,7 +74,9 @@ def test_the_last_layer_answers_as_the_model_does(model: torch.nn.Module, survey
         off = (cached[one.step * 2 + one.stream][0] - plain[one.step * 2 + one.stream][0])[0].numpy()
         real = mixtures_of(survey, off)
         found = sum(weight * answers[one.stream, one.step, then] for then, weight in one.terms)
-        assert np.linalg.norm(found - real) < 0.1 * np.linalg.norm(real)  # a small error is not an infinitely small one
+        assert np.linalg.norm(found - real) < 0.1 * np.linalg.norm(
+            real
+        )  # a small error is not an infinitely small one
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +89,24 @@ def loop(model: torch.nn.Module) -> tuple[torch.Tensor, Survey]:
 def tries() -> list[DBCache]:
     draw = random.Random(3)
     fronts = [draw.randint(1, 3) for _ in range(TRIES)]
-    return [masked("1111" + "".join(draw.choice("01") for _ in range(STEPS - 4)), Fn_compute_blocks=front,
-                   Bn_compute_blocks=place % 3, taylorseer_order=draw.randint(0, 2)) for place, front in enumerate(fronts)]
+    return [
+        masked(
+            "1111" + "".join(draw.choice("01") for _ in range(STEPS - 4)),
+            Fn_compute_blocks=front,
+            Bn_compute_blocks=place % 3,
+            taylorseer_order=draw.randint(0, 2),
+        )
+        for place, front in enumerate(fronts)
+    ]
 
 
 @pytest.mark.parametrize("place", range(TRIES))
-def test_errors_end_where_the_loop_takes_them(model: torch.nn.Module, loop: tuple[torch.Tensor, Survey], place: int) -> None:
-    """How far a real cached run ends along each direction, whatever blocks follow the skipped ones and whatever steps the cached."""
+def test_errors_end_where_the_loop_takes_them(
+    model: torch.nn.Module, loop: tuple[torch.Tensor, Survey], place: int
+) -> None:
+    """How far a real cached run ends along each direction, whatever blocks follow the skipped ones and
+    whatever steps the cached.
+    """
     plain, survey = loop
     method = tries()[place]
     off = (drawn(model, method)[0] - plain)[0].numpy()
@@ -91,14 +115,18 @@ def test_errors_end_where_the_loop_takes_them(model: torch.nn.Module, loop: tupl
         across = survey.mix[one.stream] * (survey.sigmas[one.step + 1] - survey.sigmas[one.step])
         answers = ended(survey, one.site.start, one.site.stop)[one.stream, one.step]
         found += across * sum(weight * answers[then] for then, weight in one.terms)
-    real = mixtures_of(survey, off)[-len(found):]
+    real = mixtures_of(survey, off)[-len(found) :]
     assert np.linalg.norm(found - real) < 0.1 * WHITE * np.sqrt(np.mean(np.square(off)))
 
 
 def test_expected_dB_are_those_of_the_run(model: torch.nn.Module, loop: tuple[torch.Tensor, Survey]) -> None:
     """With latents taken for the picture. Cached are the last steps alone: random weights mend nothing."""
     plain, survey = loop
-    for front, back, order, mask in ((1, 0, 0, "111111111100"), (2, 2, 1, "111111111100"), (3, 1, 0, "111111111101")):
+    for front, back, order, mask in (
+        (1, 0, 0, "111111111100"),
+        (2, 2, 1, "111111111100"),
+        (3, 1, 0, "111111111101"),
+    ):
         method = masked(mask, Fn_compute_blocks=front, Bn_compute_blocks=back, taylorseer_order=order)
         off = (drawn(model, method)[0] - plain)[0].numpy() * WHITE
         found = psnr_expected(survey, replay(survey, method.plan(survey.facts), survey.facts))
@@ -106,12 +134,18 @@ def test_expected_dB_are_those_of_the_run(model: torch.nn.Module, loop: tuple[to
 
 
 def test_directions_and_mixtures_are_as_large_as_the_picture(loop: tuple[torch.Tensor, Survey]) -> None:
-    """A difference along the directions has a mean square of its squares' sum, and mixtures have the mean square of their picture."""
+    """A difference along the directions has a mean square of its squares' sum, and mixtures have the mean
+    square of their picture.
+    """
     _, survey = loop
     each = survey.mixtures.shape[1] - len(survey.patterns)
     off = np.random.default_rng(3).normal(size=survey.mixtures.shape[::2])
-    assert np.mean(mixtures_of(survey, off)[:off.shape[0] * each] ** 2) == pytest.approx(np.mean((WHITE * off) ** 2), rel=0.3)
-    directions = survey.mixtures[:, each:].swapaxes(0, 1).reshape(len(survey.patterns), -1) * off.size / WHITE**2
+    assert np.mean(mixtures_of(survey, off)[: off.shape[0] * each] ** 2) == pytest.approx(
+        np.mean((WHITE * off) ** 2), rel=0.3
+    )
+    directions = (
+        survey.mixtures[:, each:].swapaxes(0, 1).reshape(len(survey.patterns), -1) * off.size / WHITE**2
+    )
     products = directions @ directions.T * WHITE**2 / off.size
     assert np.allclose(products, np.eye(len(directions)), atol=1e-3)
 
@@ -136,7 +170,9 @@ def test_a_survey_of_a_part_says_that_it_cannot_judge(model: torch.nn.Module) ->
 
 
 def made_of(survey: Survey, values: np.ndarray) -> Survey:
-    """The survey with what the blocks add replaced: values (t,) times one direction, the same for every block and stream."""
+    """The survey with what the blocks add replaced: values (t,) times one direction, the same for every
+    block and stream.
+    """
     draw = np.random.default_rng(1)
     direction = draw.normal(size=survey.entry.shape[-1]).astype(np.float32)
     ends = survey.residuals[-1:].astype(np.float32) * survey.scales[-1]
@@ -145,14 +181,34 @@ def made_of(survey: Survey, values: np.ndarray) -> Survey:
     residuals = np.concatenate([np.broadcast_to(made, (BLOCKS - 1, *ends.shape[1:])), ends])
     moved = np.broadcast_to(10 * draw.normal(size=survey.products.shape[1:4]), survey.products.shape[:4])
     products = moved[..., None, None] * values[:, None] * np.append(shares, 0.0)
-    return replace(survey, residuals=residuals.astype(np.float16), scales=np.ones(BLOCKS, np.float32), products=products, memo={})
+    return replace(
+        survey,
+        residuals=residuals.astype(np.float16),
+        scales=np.ones(BLOCKS, np.float32),
+        products=products,
+        memo={},
+    )
 
 
-@pytest.mark.parametrize(("values", "order", "right"), [
-    (np.ones(STEPS), 0, True), (np.arange(STEPS), 0, False), (np.arange(STEPS), 1, True), (np.arange(STEPS) ** 2, 1, False)])
-def test_nothing_is_expected_to_change_where_the_predictor_is_right(survey: Survey, values: np.ndarray, order: int, right: bool) -> None:
-    method = DBCache(residual_diff_threshold=1, max_warmup_steps=5, max_continuous_cached_steps=2, taylorseer_order=order,
-                     Bn_compute_blocks=1)
+@pytest.mark.parametrize(
+    ("values", "order", "right"),
+    [
+        (np.ones(STEPS), 0, True),
+        (np.arange(STEPS), 0, False),
+        (np.arange(STEPS), 1, True),
+        (np.arange(STEPS) ** 2, 1, False),
+    ],
+)
+def test_nothing_is_expected_to_change_where_the_predictor_is_right(
+    survey: Survey, values: np.ndarray, order: int, right: bool
+) -> None:
+    method = DBCache(
+        residual_diff_threshold=1,
+        max_warmup_steps=5,
+        max_continuous_cached_steps=2,
+        taylorseer_order=order,
+        Bn_compute_blocks=1,
+    )
     found = simulate(made_of(survey, values * 0.1), method, KNOWN)
     assert "c" in found.schedule
     assert found.psnr_db is not None
@@ -161,9 +217,13 @@ def test_nothing_is_expected_to_change_where_the_predictor_is_right(survey: Surv
 
 def test_opposite_errors_cancel_and_equal_ones_add_up(survey: Survey) -> None:
     """Reuse on a value that goes up and comes back: what is missed has both signs."""
+
     def of(values: list[float]) -> float:
-        found = simulate(made_of(survey, np.array(values)), masked("11111100" + "1" * (STEPS - 8), taylorseer_order=0,
-                                                                  Bn_compute_blocks=1), KNOWN)
+        found = simulate(
+            made_of(survey, np.array(values)),
+            masked("11111100" + "1" * (STEPS - 8), taylorseer_order=0, Bn_compute_blocks=1),
+            KNOWN,
+        )
         assert found.psnr_db is not None
         return found.psnr_db
 
@@ -208,8 +268,11 @@ def test_the_band_holds_nearly_all_and_is_never_too_wide_to_say_something() -> N
 
 def test_the_band_is_wider_where_forecasts_are_worse() -> None:
     draw = np.random.default_rng(2)
-    runs = [Judged(f"prompt {number % 8}", level, level + spread * draw.normal())
-            for level, spread in ((25.0, 2.0), (55.0, 0.5)) for number in range(400)]
+    runs = [
+        Judged(f"prompt {number % 8}", level, level + spread * draw.normal())
+        for level, spread in ((25.0, 2.0), (55.0, 0.5))
+        for number in range(400)
+    ]
     found = calibrated("tiny", "none", runs)
     assert found is not None
     assert found.off(25.0) == pytest.approx(4 * found.off(55.0), rel=0.15)

@@ -1,4 +1,6 @@
-"""What fits is decided before loading; whatever goes wrong while loading ends in one sentence with the remedy."""
+"""What fits is decided before loading; whatever goes wrong while loading ends in one sentence with the
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,17 @@ def card(free: int, bfloat16: bool = True) -> Device:
     return Device("cuda", "a card", free * GIB, 80 * GIB, bfloat16)
 
 
-@pytest.mark.parametrize(("free", "mode", "quantisation"), [
-    (80, "resident", "none"), (40, "resident", "none"), (36, "offload", "none"), (29, "offload", "none"),
-    (24, "resident", "int8"), (18, "offload", "int8")])
+@pytest.mark.parametrize(
+    ("free", "mode", "quantisation"),
+    [
+        (80, "resident", "none"),
+        (40, "resident", "none"),
+        (36, "offload", "none"),
+        (29, "offload", "none"),
+        (24, "resident", "int8"),
+        (18, "offload", "int8"),
+    ],
+)
 def test_flux_dev_is_placed_by_the_free_memory(free: int, mode: str, quantisation: str) -> None:
     placement = place(FLUX.title, FLUX.memory, card(free))
     assert (placement.mode, placement.quantisation, placement.dtype) == (mode, quantisation, "bfloat16")
@@ -41,14 +51,18 @@ def test_flux_dev_is_placed_by_the_free_memory(free: int, mode: str, quantisatio
 
 
 def test_what_fits_nowhere_is_refused_with_what_it_needs() -> None:
-    with pytest.raises(EngineError, match=r"^device: FLUX\.1-dev needs at least 17\.\d GiB on a card, which has 8\.0 GiB"):
+    with pytest.raises(
+        EngineError, match=r"^device: FLUX\.1-dev needs at least 17\.\d GiB on a card, which has 8\.0 GiB"
+    ):
         place(FLUX.title, FLUX.memory, card(8))
     with pytest.raises(EngineError, match="install torchao for 8-bit weights"):
         place(FLUX.title, FLUX.memory, card(20), quantiser=False)
 
 
 def test_float16_is_refused_where_there_is_nothing_better() -> None:
-    with pytest.raises(EngineError, match=r"has no bfloat16, and float16 makes FLUX\.1-dev draw black pictures"):
+    with pytest.raises(
+        EngineError, match=r"has no bfloat16, and float16 makes FLUX\.1-dev draw black pictures"
+    ):
         place(FLUX.title, FLUX.memory, card(16, bfloat16=False))
 
 
@@ -76,16 +90,24 @@ def wrapped(cause: Exception) -> Exception:
 
 
 FAULTS = {
-    "out of memory": (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 72.00 MiB"),
-                      "does not fit this device's memory"),
+    "out of memory": (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 72.00 MiB"),
+        "does not fit this device's memory",
+    ),
     "gated": (wrapped(GatedRepoError("403", response=response())), "is gated and this token may not read it"),
-    "no repository": (RepositoryNotFoundError("404", response=response()), "is not on the hub, or is private"),
+    "no repository": (
+        RepositoryNotFoundError("404", response=response()),
+        "is not on the hub, or is private",
+    ),
     "offline": (wrapped(LocalEntryNotFoundError("no")), "the hub cannot be reached"),
     "cut off": (http.client.IncompleteRead(b""), "was cut off .*it goes on where it stopped"),
     "timed out": (wrapped(httpx2.ReadTimeout("late")), "was cut off .*it goes on where it stopped"),
     "disk full": (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
     "damaged": (safetensors.SafetensorError("Error while deserializing header"), "is damaged or cut short"),
-    "anything else": (RuntimeError("size mismatch\nfor x"), r"cannot be loaded from \S+ \(RuntimeError: size mismatch\)"),
+    "anything else": (
+        RuntimeError("size mismatch\nfor x"),
+        r"cannot be loaded from \S+ \(RuntimeError: size mismatch\)",
+    ),
     "unsupported": (None, "Linear is not described"),
 }
 
@@ -98,7 +120,9 @@ def nothing_loaded() -> Any:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_load_is_one_sentence_and_leaves_nothing(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_load_is_one_sentence_and_leaves_nothing(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error, sentence = FAULTS[fault]
 
     def load(placement: Placement) -> Any:
@@ -122,17 +146,23 @@ def test_a_failed_load_is_one_sentence_and_leaves_nothing(fault: str, monkeypatc
 def test_a_gated_model_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "token", lambda: False)
     monkeypatch.delenv("FLUX_DIR", raising=False)
-    with pytest.raises(EngineError, match=r"FLUX\.1-dev is gated .*accept its licence on .*set HF_TOKEN or point FLUX_DIR"):
+    with pytest.raises(
+        EngineError, match=r"FLUX\.1-dev is gated .*accept its licence on .*set HF_TOKEN or point FLUX_DIR"
+    ):
         loading.loaded("flux-dev")
 
 
 def test_a_wrong_folder_names_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLUX_DIR", str(tmp_path))
-    with pytest.raises(EngineError, match=r"^model: FLUX_DIR: .* holds no model_index\.json; point it to the folder of "):
+    with pytest.raises(
+        EngineError, match=r"^model: FLUX_DIR: .* holds no model_index\.json; point it to the folder of "
+    ):
         loading.loaded("flux-dev")
 
 
-def test_lightning_wants_its_lora_beside_the_base_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_lightning_wants_its_lora_beside_the_base_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     base, lora = tmp_path / "base", tmp_path / "lora"
     base.mkdir()
     lora.mkdir()
@@ -147,7 +177,9 @@ def test_lightning_wants_its_lora_beside_the_base_model(monkeypatch: pytest.Monk
 
 
 # ---- any folder ----
-def folder(path: Path, pipeline: str = "FluxPipeline", transformer: str | None = "FluxTransformer2DModel") -> Path:
+def folder(
+    path: Path, pipeline: str = "FluxPipeline", transformer: str | None = "FluxTransformer2DModel"
+) -> Path:
     index = {"_class_name": pipeline} | ({"transformer": ["diffusers", transformer]} if transformer else {})
     (path / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     if transformer == "FluxTransformer2DModel":
@@ -158,14 +190,19 @@ def folder(path: Path, pipeline: str = "FluxPipeline", transformer: str | None =
 def test_a_folder_says_what_it_holds(tmp_path: Path) -> None:
     spec = spec_of(str(folder(tmp_path)))
     assert (spec.family, spec.transformer, spec.blocks) == ("FluxPipeline", "FluxTransformer2DModel", 4)
-    with pytest.raises(EngineError, match="is not known; choose one of"):  # what a visitor of the page may name
+    with pytest.raises(
+        EngineError, match="is not known; choose one of"
+    ):  # what a visitor of the page may name
         MODELS[str(tmp_path)]
 
 
-@pytest.mark.parametrize(("made", "sentence"), [
-    (dict(pipeline="StableDiffusionXLPipeline", transformer=None), "without a transformer"),
-    (dict(transformer="MochiTransformer3DModel"), "MochiTransformer3DModel, which is not described"),
-])
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (dict(pipeline="StableDiffusionXLPipeline", transformer=None), "without a transformer"),
+        (dict(transformer="MochiTransformer3DModel"), "MochiTransformer3DModel, which is not described"),
+    ],
+)
 def test_a_folder_that_cannot_be_cached_says_why(made: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=sentence):
         spec_of(str(folder(tmp_path, **made)))

@@ -1,4 +1,6 @@
-"""LoRA files that diffusers wrote: on both sides of a comparison, counted, and gone afterwards, whatever ended the run."""
+"""LoRA files that diffusers wrote: on both sides of a comparison, counted, and gone afterwards, whatever
+ended the run.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def write(folder: Path, seed: int, transformer: nn.Module | None = None) -> Path
     """A LoRA of random weights for the embedded model (or another), as diffusers saves it."""
     model: Any = transformer or FluxTransformer2DModel.from_config(loaded("tiny").pipe.transformer.config)
     torch.manual_seed(seed)
-    model.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights=False, target_modules=list(LAYERS)))
+    model.add_adapter(
+        LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights=False, target_modules=list(LAYERS))
+    )
     weights: Any = get_peft_model_state_dict(model)
     FluxPipeline.save_lora_weights(folder, transformer_lora_layers=weights, weight_name=f"{seed}.safetensors")
     return folder / f"{seed}.safetensors"
@@ -55,7 +59,10 @@ def unchanged(plain: bytes) -> Any:
     pipe = loaded("tiny").pipe
     before = footprint(pipe), [parameter.requires_grad for parameter in pipe.transformer.parameters()]
     yield
-    assert (footprint(pipe), [parameter.requires_grad for parameter in pipe.transformer.parameters()]) == before
+    assert (
+        footprint(pipe),
+        [parameter.requires_grad for parameter in pipe.transformer.parameters()],
+    ) == before
     assert run(APPLE, BASELINE).image.tobytes() == plain
 
 
@@ -90,7 +97,9 @@ def test_another_weight_or_another_content_is_another_baseline(file: Path, tmp_p
     copy.write_bytes(file.read_bytes())
 
     def reused(weight: float) -> bool:
-        return compared(with_loras(Lora(file=str(copy), weight=weight)), SETTING, baselines=baselines).baseline_reused
+        return compared(
+            with_loras(Lora(file=str(copy), weight=weight)), SETTING, baselines=baselines
+        ).baseline_reused
 
     assert [reused(1), reused(1), reused(0.5)] == [False, True, False]
     copy.write_bytes(write(tmp_path, 3).read_bytes())
@@ -102,8 +111,14 @@ def test_what_it_adds_is_counted(file: Path) -> None:
     with_it, without = run(with_loras(Lora(file=str(file))), BASELINE, survey=True), run(APPLE, BASELINE)
     transformer = loaded("tiny").pipe.transformer
     image, text = (without.effective.width or 0) ** 2 // 256, without.effective.max_sequence_length or 0
-    added = sum(2 * RANK * (layer.in_features + layer.out_features) * (image if name.startswith("transformer_blocks") else image + text)
-                for name, layer in transformer.named_modules() if name.endswith(LAYERS))
+    added = sum(
+        2
+        * RANK
+        * (layer.in_features + layer.out_features)
+        * (image if name.startswith("transformer_blocks") else image + text)
+        for name, layer in transformer.named_modules()
+        if name.endswith(LAYERS)
+    )
     calls = len(without.trace)
     assert with_it.tflops - without.tflops == pytest.approx(added * calls / 1e12, rel=1e-3)
     assert with_it.survey.call_tflops == pytest.approx(with_it.trace[0].tflops)
@@ -113,7 +128,9 @@ def test_a_stop_and_an_error_take_it_off_again(file: Path) -> None:
     request, stop = with_loras(Lora(file=str(file))), threading.Event()
 
     def at_step_1(act: Callable[[], object]) -> Callable[[Event], None]:
-        return lambda event: act() and None if isinstance(event, Progress) and event.call and event.call.step == 1 else None
+        return lambda event: (
+            act() and None if isinstance(event, Progress) and event.call and event.call.step == 1 else None
+        )
 
     with pytest.raises(Cancelled):
         run(request, SETTING, stop=stop, emit=at_step_1(stop.set))
@@ -137,19 +154,32 @@ def no_lora(folder: Path, file: Path) -> Path:
 
 
 def of_another_model(folder: Path, file: Path) -> Path:
-    return write(folder, 4, FluxTransformer2DModel(**dict(loaded("tiny").pipe.transformer.config) | {"num_single_layers": 20}))
+    return write(
+        folder,
+        4,
+        FluxTransformer2DModel(**dict(loaded("tiny").pipe.transformer.config) | {"num_single_layers": 20}),
+    )
 
 
 def of_another_width(folder: Path, file: Path) -> Path:
     return write(folder, 5, tiny("FluxTransformer2DModel"))
 
 
-@pytest.mark.parametrize(("make", "sentence"), [
-    (damaged, r"^loras: damaged\.safetensors is no LoRA, or is damaged"), (no_lora, r"was made for another model: none of its 0 layers"),
-    (of_another_model, r"^loras: 4\.safetensors was made for another model: \d+ of its \d+ layers are not in tiny FLUX"),
-    (of_another_width, r"^loras: 5\.safetensors does not fit tiny FLUX"),
-])
-def test_a_file_that_does_not_fit_is_one_sentence(make: Callable[[Path, Path], Path], sentence: str, file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (damaged, r"^loras: damaged\.safetensors is no LoRA, or is damaged"),
+        (no_lora, r"was made for another model: none of its 0 layers"),
+        (
+            of_another_model,
+            r"^loras: 4\.safetensors was made for another model: \d+ of its \d+ layers are not in tiny FLUX",
+        ),
+        (of_another_width, r"^loras: 5\.safetensors does not fit tiny FLUX"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_sentence(
+    make: Callable[[Path, Path], Path], sentence: str, file: Path, tmp_path: Path
+) -> None:
     with pytest.raises(EngineError, match=sentence) as caught:
         run(with_loras(Lora(file=str(make(tmp_path, file)))), SETTING)
     assert "\n" not in str(caught.value)
@@ -165,10 +195,17 @@ def test_a_file_that_changes_between_request_and_run(file: Path, tmp_path: Path)
         run(request, SETTING)
 
 
-@pytest.mark.parametrize(("fields", "sentence"), [
-    ({"file": "missing.safetensors"}, r"^file: missing\.safetensors cannot be read"), ({"file": "model.ckpt"}, r"no \.safetensors file"),
-    ({"weight": 9}, "weight: 9 is not valid; choose a number from -4 to 4"), ({"weight": True}, "weight: True"),
-    ({"colour": "red"}, "colour: unknown field"), ({"file": 3}, "file: 3")])
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"file": "missing.safetensors"}, r"^file: missing\.safetensors cannot be read"),
+        ({"file": "model.ckpt"}, r"no \.safetensors file"),
+        ({"weight": 9}, "weight: 9 is not valid; choose a number from -4 to 4"),
+        ({"weight": True}, "weight: True"),
+        ({"colour": "red"}, "colour: unknown field"),
+        ({"file": 3}, "file: 3"),
+    ],
+)
 def test_a_wrong_field_is_one_sentence(fields: dict[str, Any], sentence: str, file: Path) -> None:
     with pytest.raises(EngineError, match=sentence):
         RunRequest(prompt="-", loras=[{"file": str(file)} | fields])
@@ -181,8 +218,25 @@ def test_too_many(file: Path) -> None:
 
 def test_on_the_command_line(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def compare(lora: str) -> int:
-        return main(["compare", "--prompt", APPLE.prompt, "--steps", "2", "--true-cfg-scale", "1", "--set",
-                     "max_warmup_steps=1", "--lora", lora, "--out", str(tmp_path), "--no-survey", "--json"])
+        return main(
+            [
+                "compare",
+                "--prompt",
+                APPLE.prompt,
+                "--steps",
+                "2",
+                "--true-cfg-scale",
+                "1",
+                "--set",
+                "max_warmup_steps=1",
+                "--lora",
+                lora,
+                "--out",
+                str(tmp_path),
+                "--no-survey",
+                "--json",
+            ]
+        )
 
     assert compare(f"{file}:0.5") == 0
     loras = json.loads(capsys.readouterr().out.splitlines()[-1])["request"]["loras"]

@@ -1,4 +1,6 @@
-"""Predicted tensors: reuse to the bit, forecasts no coarser than the model's own rounding, and how much is remembered."""
+"""Predicted tensors: reuse to the bit, forecasts no coarser than the model's own rounding, and how much is
+remembered.
+"""
 
 from __future__ import annotations
 
@@ -57,4 +59,6 @@ def test_it_remembers_one_value_more_than_the_order_and_the_residual(order: int,
     with attached(model, DBCache(max_warmup_steps=8, taylorseer_order=order), steps=10) as session:
         session.begin()
         denoise(model, 10)
-        assert session.memory["cond"].bytes == 4 * 32 * (kept * (16 + 6) + 16)  # 16 image and 6 text tokens of 32
+        assert session.memory["cond"].bytes == 4 * 32 * (
+            kept * (16 + 6) + 16
+        )  # 16 image and 6 text tokens of 32

@@ -1,4 +1,6 @@
-"""One contract for every described transformer class of diffusers: the real classes, tiny, with random weights."""
+"""One contract for every described transformer class of diffusers: the real classes, tiny, with random
+weights.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,15 @@ from tests.engine.tiny_models import CONFIGS, Calls, sample, tiny, wide
 
 STEPS = 5
 NAMES = sorted(TRANSFORMERS)
-FIRST_BLOCK_CACHE = ("CogView4Transformer2DModel", "FluxTransformer2DModel", "HunyuanImageTransformer2DModel",
-                     "LTXVideoTransformer3DModel", "PixArtTransformer2DModel", "QwenImageTransformer2DModel",
-                     "WanTransformer3DModel")
+FIRST_BLOCK_CACHE = (
+    "CogView4Transformer2DModel",
+    "FluxTransformer2DModel",
+    "HunyuanImageTransformer2DModel",
+    "LTXVideoTransformer3DModel",
+    "PixArtTransformer2DModel",
+    "QwenImageTransformer2DModel",
+    "WanTransformer3DModel",
+)
 Outcome = tuple[dict[str, list[Tensor]], tuple[StepTrace, ...]]
 NO_FORECAST = dict(max_warmup_steps=0, taylorseer_order=0)
 STATIC = dict(NO_FORECAST, steps_computation_mask="11001", steps_computation_policy="static")
@@ -140,7 +148,9 @@ def test_two_streams_do_not_mix(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compute_is_counted_as_torch_counts_it(name: str) -> None:
-    """At full width, two blocks a list. torch counts products only; softmax, norms and activations come on top."""
+    """At full width, two blocks a list. torch counts products only; softmax, norms and activations come on
+    top.
+    """
     model, inputs = wide(name)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**inputs)
@@ -162,7 +172,10 @@ def theirs(name: str, threshold: float) -> list[Tensor]:
 
 @pytest.mark.parametrize("name", FIRST_BLOCK_CACHE)
 def test_equal_to_diffusers_first_block_cache(name: str) -> None:
-    """At a threshold that some steps pass and some do not: DBCache with one block in front, no warm-up, no forecast."""
+    """At a threshold that some steps pass and some do not: DBCache with one block in front, no warm-up, no
+    forecast.
+    """
+
     def method(threshold: float) -> Method:
         return METHODS["dbcache"](Fn_compute_blocks=1, residual_diff_threshold=threshold, **NO_FORECAST)
 
@@ -180,15 +193,25 @@ def test_diffusers_has_no_first_block_cache_for_the_others(name: str) -> None:
         theirs(name, 0.5)
 
 
-@pytest.mark.parametrize("name", ["CogView4Transformer2DModel", "FluxTransformer2DModel", "HunyuanImageTransformer2DModel",
-                                  "QwenImageTransformer2DModel", "SD3Transformer2DModel"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CogView4Transformer2DModel",
+        "FluxTransformer2DModel",
+        "HunyuanImageTransformer2DModel",
+        "QwenImageTransformer2DModel",
+        "SD3Transformer2DModel",
+    ],
+)
 def test_diffusers_own_registry_says_the_same(name: str) -> None:
     ours = {section.path: (section.takes, section.returns) for section in TRANSFORMERS[name].sections}
     found = registered(model_of(name)) or ()
     assert {section.path: (section.takes, section.returns) for section in found} == ours
 
 
-@pytest.mark.parametrize("name", sorted(name for name, one in TRANSFORMERS.items() if all(part.outputs for part in one.sections)))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, one in TRANSFORMERS.items() if all(part.outputs for part in one.sections))
+)
 @pytest.mark.parametrize("method", ["fora", "taylorseer"])
 def test_module_methods_where_the_modules_are_described(name: str, method: str) -> None:
     """The first call is computed and equal; a served one keeps this step's gates, so it differs from both."""
@@ -200,5 +223,7 @@ def test_module_methods_where_the_modules_are_described(name: str, method: str) 
 
 
 def test_a_class_that_nobody_describes_is_refused_in_one_sentence() -> None:
-    with pytest.raises(EngineError, match=r"^Linear is not described; known transformers are .*generic\.py adds one\.$"):
+    with pytest.raises(
+        EngineError, match=r"^Linear is not described; known transformers are .*generic\.py adds one\.$"
+    ):
         sections_of(nn.Linear(2, 2))

@@ -1,4 +1,6 @@
-"""Offloading part by part takes its hooks off and puts them on again at the end of every run: each run in a ``with`` is cached."""
+"""Offloading part by part takes its hooks off and puts them on again at the end of every run: each run in a
+``with`` is cached.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,19 @@ def offloaded() -> Pipe:
 
 
 def plain(pipe: Pipe) -> dict[str, Any]:
-    """What the instances carry, but for which wrapper of its own accelerate has put around the forwards of the two parts."""
-    return {name: (own, hooks) if name.endswith(" ") else (own, forward, hooks)
-            for name, (own, forward, _, hooks) in footprint(pipe).items()}
+    """What the instances carry, but for which wrapper of its own accelerate has put around the forwards of
+    the two parts.
+    """
+    return {
+        name: (own, hooks) if name.endswith(" ") else (own, forward, hooks)
+        for name, (own, forward, _, hooks) in footprint(pipe).items()
+    }
 
 
 @pytest.mark.parametrize("method", CACHING.values(), ids=CACHING)
-def test_every_run_is_cached_and_nothing_is_left(pipe: Pipe, bare: dict[bool, Tensor], method: Method) -> None:
+def test_every_run_is_cached_and_nothing_is_left(
+    pipe: Pipe, bare: dict[bool, Tensor], method: Method
+) -> None:
     expected, session = run(pipe, method)
     schedule, other = modes(session), offloaded()
     draw(other, steps=STEPS)
@@ -52,8 +60,13 @@ def test_computing_everything_is_bit_equal_in_every_run(bare: dict[bool, Tensor]
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("place", ["transformer_blocks.0", "proj_out"])
-def test_a_run_that_fails(pipe: Pipe, bare: dict[bool, Tensor], place: str, error: type[BaseException]) -> None:
-    """What fails is over; the next run in the same ``with`` is a good one, and the model is its own afterwards."""
+def test_a_run_that_fails(
+    pipe: Pipe, bare: dict[bool, Tensor], place: str, error: type[BaseException]
+) -> None:
+    """What fails is over; the next run in the same ``with`` is a good one, and the model is its own
+    afterwards.
+    """
+
     def burn(*_: Any) -> None:
         raise error("the kernel burns")
 
@@ -90,7 +103,12 @@ def test_offloading_that_comes_and_goes_within_the_with(pipe: Pipe, bare: dict[b
 
 def test_every_draw_of_a_calibration_counts() -> None:
     def fitted(pipe: Pipe, draws: int) -> Any:
-        return calibrated(pipe, [lambda seed=seed: draw(pipe, steps=8, generator=torch.Generator().manual_seed(seed))
-                                 for seed in range(draws)])
+        return calibrated(
+            pipe,
+            [
+                lambda seed=seed: draw(pipe, steps=8, generator=torch.Generator().manual_seed(seed))
+                for seed in range(draws)
+            ],
+        )
 
     assert fitted(offloaded(), 3) == fitted(tiny_pipeline(), 3) != fitted(offloaded(), 1)

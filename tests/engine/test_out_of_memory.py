@@ -1,4 +1,6 @@
-"""A device that is full in the middle of a run: one sentence, nothing held, and the next run is as if nothing had happened."""
+"""A device that is full in the middle of a run: one sentence, nothing held, and the next run is as if
+nothing had happened.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,14 @@ from cache_engine import METHODS, Baselines, EngineError, RunRequest, compared, 
 from cache_engine.loading import loaded
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4, true_cfg_scale=1)
-SETTING = METHODS["dbcache"](Fn_compute_blocks=1, max_warmup_steps=2, residual_diff_threshold=0.3, taylorseer_order=1)
-FULL = (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
+SETTING = METHODS["dbcache"](
+    Fn_compute_blocks=1, max_warmup_steps=2, residual_diff_threshold=0.3, taylorseer_order=1
+)
+FULL = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+)
 
 
 class Full:
@@ -36,16 +42,25 @@ def test_in_the_middle_of_a_run(error: Exception) -> None:
     before = run(APPLE, SETTING)
     baselines = Baselines()
     full = Full(error, call=2)  # in the third of four steps
-    hook = loaded("tiny").pipe.transformer.transformer_blocks[1].register_forward_pre_hook(full, with_kwargs=True)
+    hook = (
+        loaded("tiny")
+        .pipe.transformer.transformer_blocks[1]
+        .register_forward_pre_hook(full, with_kwargs=True)
+    )
     try:
-        with pytest.raises(EngineError, match=r"^model: tiny FLUX \(embedded\) does not fit this device's memory .*choose a smaller "
-                                              r"picture") as caught:
+        with pytest.raises(
+            EngineError,
+            match=r"^model: tiny FLUX \(embedded\) does not fit this device's memory .*choose a smaller "
+            r"picture",
+        ) as caught:
             compared(APPLE, SETTING, baselines=baselines)
     finally:
         hook.remove()
     assert str(caught.value).endswith(".")
     assert len(full.seen) >= 2
-    assert not any(one() is not None for one in full.seen)  # although the error, and its frames, are still here
+    assert not any(
+        one() is not None for one in full.seen
+    )  # although the error, and its frames, are still here
     assert baselines.get(before.request, before.engine) is None
     after = run(APPLE, SETTING)
     assert after.image.tobytes() == before.image.tobytes()

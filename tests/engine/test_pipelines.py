@@ -46,6 +46,7 @@ def test_two_pipelines_in_two_threads_step_by_step(pipe: Pipe, second: Method | 
             order.append(name)
             together.wait()
             return {}
+
         return callback
 
     def draw_one(pipe: Pipe, method: Method | None, name: str) -> Tensor:
@@ -54,9 +55,14 @@ def test_two_pipelines_in_two_threads_step_by_step(pipe: Pipe, second: Method | 
         return run(pipe, method, callback_on_step_end=take_turns(name))[0]
 
     with ThreadPoolExecutor(2) as threads:
-        results = [thread.result() for thread in (threads.submit(draw_one, pipe, CACHING["reuse"], "a"),
-                                                  threads.submit(draw_one, other, second, "b"))]
-    assert all(sorted(order[start:start + 2]) == ["a", "b"] for start in range(0, 2 * STEPS, 2))
+        results = [
+            thread.result()
+            for thread in (
+                threads.submit(draw_one, pipe, CACHING["reuse"], "a"),
+                threads.submit(draw_one, other, second, "b"),
+            )
+        ]
+    assert all(sorted(order[start : start + 2]) == ["a", "b"] for start in range(0, 2 * STEPS, 2))
     assert torch.equal(results[0], alone[0])
     assert torch.equal(results[1], alone[1])
 
@@ -64,8 +70,10 @@ def test_two_pipelines_in_two_threads_step_by_step(pipe: Pipe, second: Method | 
 def test_attached_twice(pipe: Pipe) -> None:
     for again in (pipe, pipe.transformer):
         with attached(pipe, CACHING["reuse"]) as session:
-            with (pytest.raises(EngineError, match="FluxTransformer2DModel already runs under a method"),
-                  attached(again, Baseline(), steps=STEPS)):
+            with (
+                pytest.raises(EngineError, match="FluxTransformer2DModel already runs under a method"),
+                attached(again, Baseline(), steps=STEPS),
+            ):
                 pytest.fail("was attached")
             draw(pipe, steps=STEPS)
             assert modes(session) == "CCcccc"
@@ -74,27 +82,36 @@ def test_attached_twice(pipe: Pipe) -> None:
 def test_a_scheduler_that_two_pipelines_share(pipe: Pipe) -> None:
     other = tiny_pipeline(1)
     other.scheduler = pipe.scheduler
-    with (attached(pipe, CACHING["reuse"]), pytest.raises(EngineError, match="Scheduler already runs under a method"),
-          attached(other, CACHING["reuse"])):
+    with (
+        attached(pipe, CACHING["reuse"]),
+        pytest.raises(EngineError, match="Scheduler already runs under a method"),
+        attached(other, CACHING["reuse"]),
+    ):
         pytest.fail("was attached")
     assert "_cachelens" not in vars(other.transformer)
 
 
 def test_a_model_that_is_not_described() -> None:
-    with (pytest.raises(EngineError, match="Linear is not described; known transformers are"),
-          attached(torch.nn.Linear(2, 2), CACHING["reuse"], steps=4)):
+    with (
+        pytest.raises(EngineError, match="Linear is not described; known transformers are"),
+        attached(torch.nn.Linear(2, 2), CACHING["reuse"], steps=4),
+    ):
         pytest.fail("was attached")
 
 
 def test_a_pipeline_of_more_streams_than_named(pipe: Pipe) -> None:
-    with (attached(pipe, CACHING["reuse"], streams=("cond",)),
-          pytest.raises(EngineError, match="call 2 does not fit 6 steps of 1 calls")):
+    with (
+        attached(pipe, CACHING["reuse"], streams=("cond",)),
+        pytest.raises(EngineError, match="call 2 does not fit 6 steps of 1 calls"),
+    ):
         draw(pipe, steps=STEPS, guided=True)
 
 
 def test_a_pipeline_of_fewer_streams_than_named(pipe: Pipe) -> None:
-    with (attached(pipe, CACHING["reuse"], streams=("cond", "uncond")),
-          pytest.raises(EngineError, match="step 0: the model was called 1 times for 2 streams")):
+    with (
+        attached(pipe, CACHING["reuse"], streams=("cond", "uncond")),
+        pytest.raises(EngineError, match="step 0: the model was called 1 times for 2 streams"),
+    ):
         draw(pipe, steps=STEPS)
 
 
@@ -117,12 +134,15 @@ def test_forwards_that_instances_had_before_come_back(pipe: Pipe) -> None:
     hooked, _ = run(other, CACHING["reuse"])
     assert torch.equal(hooked, expected)
     assert seen.count("FluxTransformer2DModel") == STEPS
-    assert seen.count("FluxTransformerBlock") == STEPS + 2  # the first in all steps, the second in the two computed ones
+    assert (
+        seen.count("FluxTransformerBlock") == STEPS + 2
+    )  # the first in all steps, the second in the two computed ones
     assert footprint(other) == before
 
 
 def test_a_pipeline_of_numbers_that_are_none(pipe: Pipe) -> None:
     """Under a cache the change tells, without one the picture does; either way the step is named."""
+
     def broken(pipe: Pipe, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         return {"latents": tensors["latents"] * torch.nan} if step == 2 else {}
 

@@ -49,16 +49,22 @@ def test_reuse_is_the_last_value_to_the_bit() -> None:
 
 
 def test_a_parabola_is_under_extrapolated() -> None:
-    """As in the paper's code: k**2 / 2 is not the parabola through three anchors (that is Newton's k (k + N) / 2)."""
+    """As in the paper's code: k**2 / 2 is not the parabola through three anchors (that is Newton's k (k + N)
+    / 2).
+    """
     steps, step = (12, 7, 2), 16
-    assert value(Taylor(2).row(steps, step), steps, lambda at: at**2) == pytest.approx(12**2 + 4 * 19 + 16 / 2 * 2)
+    assert value(Taylor(2).row(steps, step), steps, lambda at: at**2) == pytest.approx(
+        12**2 + 4 * 19 + 16 / 2 * 2
+    )
     assert value(Taylor(2).row((12, 7, 2), 16), steps, lambda at: at**2) < 16**2
 
 
 @pytest.mark.parametrize(("order", "power"), [(0, 1), (1, 2), (2, 2), (3, 2)])
 def test_order_of_convergence_on_a_smooth_function(order: int, power: int) -> None:
-    """Halving the spacing divides the error by 2 ** power. Backward differences are derivatives to first order only, so
-    no order of the series beats 2."""
+    """Halving the spacing divides the error by 2 ** power. Backward differences are derivatives to first
+    order only, so no order of the series beats 2.
+    """
+
     def error(spacing: float) -> float:
         steps = tuple(range(20, 20 - 5 * (order + 1), -5))
         smooth = lambda step: math.sin(1 + spacing * (step - 20))
@@ -69,7 +75,9 @@ def test_order_of_convergence_on_a_smooth_function(order: int, power: int) -> No
 
 
 class Ladder:
-    """The differences kept and updated step by step, as cache-dit keeps them: another road to the same numbers."""
+    """The differences kept and updated step by step, as cache-dit keeps them: another road to the same
+    numbers.
+    """
 
     def __init__(self, order: int, first: int) -> None:
         self.order, self.first, self.step = order, first, 0
@@ -83,7 +91,9 @@ class Ladder:
         self.rungs, self.step = rungs, step
 
     def forecast(self, step: int) -> float:
-        return sum(rung * (step - self.step) ** power / factorial(power) for power, rung in enumerate(self.rungs))
+        return sum(
+            rung * (step - self.step) ** power / factorial(power) for power, rung in enumerate(self.rungs)
+        )
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
@@ -116,18 +126,23 @@ def active_orders(modes: str, predictor: Taylor) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("modes", "order", "cache_dit", "paper"), [
-    ("CCcc", 1, [0, 0], [0, 0]),
-    ("CCCc", 1, [0], [1]),
-    ("CCCCcc", 1, [1, 1], [1, 1]),
-    ("CCCCc", 2, [1], [2]),
-    ("CCCCCc", 2, [2], [2]),
-    ("CCCCCc", 3, [2], [3]),
-    ("CCCCCCc", 3, [3], [3]),
-    ("CcCcCcCcc", 1, [0, 0, 1, 1, 1], [0, 1, 1, 1, 1]),
-    ("CCcCc", 1, [0, 1], [0, 1]),
-])
-def test_when_a_difference_first_takes_part(modes: str, order: int, cache_dit: list[int], paper: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("modes", "order", "cache_dit", "paper"),
+    [
+        ("CCcc", 1, [0, 0], [0, 0]),
+        ("CCCc", 1, [0], [1]),
+        ("CCCCcc", 1, [1, 1], [1, 1]),
+        ("CCCCc", 2, [1], [2]),
+        ("CCCCCc", 2, [2], [2]),
+        ("CCCCCc", 3, [2], [3]),
+        ("CCCCCCc", 3, [3], [3]),
+        ("CcCcCcCcc", 1, [0, 0, 1, 1, 1], [0, 1, 1, 1, 1]),
+        ("CCcCc", 1, [0, 1], [0, 1]),
+    ],
+)
+def test_when_a_difference_first_takes_part(
+    modes: str, order: int, cache_dit: list[int], paper: list[int]
+) -> None:
     """cache-dit forms none before step 3, the paper's code none before step 2."""
     assert active_orders(modes, Taylor(order, first_difference=3)) == cache_dit
     assert active_orders(modes, Taylor(order)) == paper

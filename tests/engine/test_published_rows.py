@@ -1,4 +1,5 @@
-"""The rivals' rows of the published table: our count for each, as a ratio to the plain 50 steps, against theirs.
+"""The rivals' rows of the published table: our count for each, as a ratio to the plain 50 steps, against
+theirs.
 
 Each mode of each kind of plan is counted once on a meta copy of FLUX.1-dev, then remembered.
 """
@@ -24,15 +25,26 @@ def test_the_ratio_to_the_plain_model_is_the_published_one(row: Row) -> None:
     assert found.ratio == pytest.approx(PLAIN / expected, rel=0.003)
 
 
-@pytest.mark.parametrize(("name", "knobs", "cost_of_a_cached_step"), [
-    ("fora", {}, 0.0227),  # the embedders and every modulation
-    ("fora", {"before_projection": True}, 1.675),  # and the output projections of the double blocks' attention
-    ("magcache", {}, 0.0162),  # the embedders and the last layer
-    ("teacache", {}, 0.0163),  # and the first block's norm, for the signal
-    ("delta_dit", {}, 24.81),  # all double blocks
-])
-def test_a_cached_step_costs_what_still_runs(name: str, knobs: dict[str, Any], cost_of_a_cached_step: float) -> None:
-    """Expected: torch's own flop counter, which leaves out what is done element by element (0.006 at most)."""
+@pytest.mark.parametrize(
+    ("name", "knobs", "cost_of_a_cached_step"),
+    [
+        ("fora", {}, 0.0227),  # the embedders and every modulation
+        (
+            "fora",
+            {"before_projection": True},
+            1.675,
+        ),  # and the output projections of the double blocks' attention
+        ("magcache", {}, 0.0162),  # the embedders and the last layer
+        ("teacache", {}, 0.0163),  # and the first block's norm, for the signal
+        ("delta_dit", {}, 24.81),  # all double blocks
+    ],
+)
+def test_a_cached_step_costs_what_still_runs(
+    name: str, knobs: dict[str, Any], cost_of_a_cached_step: float
+) -> None:
+    """Expected: torch's own flop counter, which leaves out what is done element by element (0.006 at
+    most).
+    """
     row = MODELS["flux-dev"]
     request = row.resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))
     cost = costs(request, method_from({"name": name, **knobs}).plan(row.facts(request)))

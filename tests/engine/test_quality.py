@@ -13,7 +13,9 @@ from cache_engine.records import EngineError
 
 def picture(seed: int, noise: int = 0) -> Image.Image:
     base = np.random.default_rng(seed).integers(20, 230, (48, 64, 3))
-    return Image.fromarray(np.clip(base + noise * np.random.default_rng(9).integers(-1, 2, base.shape), 0, 255).astype(np.uint8))
+    return Image.fromarray(
+        np.clip(base + noise * np.random.default_rng(9).integers(-1, 2, base.shape), 0, 255).astype(np.uint8)
+    )
 
 
 @pytest.mark.parametrize("noise", [1, 8, 64])

@@ -1,4 +1,6 @@
-"""The field's shorthand: every published name is read, recipes come back as they were, bad ones say what is wrong."""
+"""The field's shorthand: every published name is read, recipes come back as they were, bad ones say what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,14 @@ with TABLE.open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))
 NAMES = list(dict.fromkeys(row["config"] for row in ROWS))
 RECIPES = [name for name in NAMES if is_recipe(name) and name != BASELINE]
-COLUMNS = {"F": "Fn_compute_blocks", "B": "Bn_compute_blocks", "W": "max_warmup_steps", "I": "warmup_interval",
-           "MC": "max_continuous_cached_steps", "R": "residual_diff_threshold"}
+COLUMNS = {
+    "F": "Fn_compute_blocks",
+    "B": "Bn_compute_blocks",
+    "W": "max_warmup_steps",
+    "I": "warmup_interval",
+    "MC": "max_continuous_cached_steps",
+    "R": "residual_diff_threshold",
+}
 
 
 def test_the_tables_are_complete() -> None:
@@ -33,7 +41,9 @@ def test_every_published_name_is_read(name: str) -> None:
         METHODS[setting["name"]](**{key: value for key, value in setting.items() if key != "name"})
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if is_recipe(row["config"]) and row["F"]], ids=lambda row: row["config"])
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if is_recipe(row["config"]) and row["F"]], ids=lambda row: row["config"]
+)
 def test_a_recipe_means_what_the_table_says(row: dict[str, str]) -> None:
     knobs = read_name(row["config"])
     for column, knob in COLUMNS.items():
@@ -72,11 +82,20 @@ def test_a_mask_travels() -> None:
     assert parse_recipe(format_recipe(method)) == method
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("", "recipe"), ("F8B0_X3", "'X3'"), ("F8F4", "F stands twice"), ("W2.5", "W2.5 is not a whole number"),
-    ("F0B0", "Fn_compute_blocks: 0"), ("R1.5", "residual_diff_threshold: 1.5"), ("O7", "taylorseer_order: 7"),
-    ("the fox", "recipe"), ("R0.1é", "recipe"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "recipe"),
+        ("F8B0_X3", "'X3'"),
+        ("F8F4", "F stands twice"),
+        ("W2.5", "W2.5 is not a whole number"),
+        ("F0B0", "Fn_compute_blocks: 0"),
+        ("R1.5", "residual_diff_threshold: 1.5"),
+        ("O7", "taylorseer_order: 7"),
+        ("the fox", "recipe"),
+        ("R0.1é", "recipe"),
+    ],
+)
 def test_a_bad_recipe_is_one_sentence(text: str, said: str) -> None:
     with pytest.raises(EngineError, match=r"[.;]") as error:
         parse_recipe(text)
@@ -86,20 +105,32 @@ def test_a_bad_recipe_is_one_sentence(text: str, said: str) -> None:
 
 def test_zero_means_no_limit_and_t0_means_no_forecast() -> None:
     knobs = parse_recipe("F1B0_W4M0MC0_T0O1_R0.08").model_dump()
-    assert (knobs["max_cached_steps"], knobs["max_continuous_cached_steps"], knobs["taylorseer_order"]) == (-1, -1, 0)
+    assert (knobs["max_cached_steps"], knobs["max_continuous_cached_steps"], knobs["taylorseer_order"]) == (
+        -1,
+        -1,
+        0,
+    )
 
 
 def test_the_streak_rule_goes_along() -> None:
     """Two settings that decide otherwise are two recipes."""
-    before, now = (METHODS["dbcache"](max_continuous_cached_steps=4, streak_rule=rule) for rule in ("before", "1.5.3"))
+    before, now = (
+        METHODS["dbcache"](max_continuous_cached_steps=4, streak_rule=rule) for rule in ("before", "1.5.3")
+    )
     assert format_recipe(before) == f"{format_recipe(now)}_before"
     assert parse_recipe(format_recipe(before)) == before
     assert parse_recipe(format_recipe(now)) == now
 
 
-@pytest.mark.parametrize(("name", "values", "written"), [
-    ("teacache", (0.1, 1.0, 1.0001, 1.0004), ("0.1", "1", "1.0001", "1.0004")),
-    ("magcache", (0.06, 0.1 + 0.2, 0.3), ("0.06", "0.30000000000000004", "0.3"))])
-def test_other_methods_that_differ_are_written_otherwise(name: str, values: tuple[float, ...], written: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "values", "written"),
+    [
+        ("teacache", (0.1, 1.0, 1.0001, 1.0004), ("0.1", "1", "1.0001", "1.0004")),
+        ("magcache", (0.06, 0.1 + 0.2, 0.3), ("0.06", "0.30000000000000004", "0.3")),
+    ],
+)
+def test_other_methods_that_differ_are_written_otherwise(
+    name: str, values: tuple[float, ...], written: tuple[str, ...]
+) -> None:
     texts = [format_recipe(METHODS[name](threshold=value)) for value in values]
     assert [text.split("threshold=")[1].split(",")[0].rstrip(")") for text in texts] == list(written)

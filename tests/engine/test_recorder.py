@@ -1,4 +1,6 @@
-"""The recorder on transformers that join image and text in some of their blocks, each in an order of its own."""
+"""The recorder on transformers that join image and text in some of their blocks, each in an order of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,39 @@ from tests.engine.tiny_models import CONFIGS, Calls, tiny
 
 STEPS = 14
 SIGMAS = [1 - step / STEPS for step in range(STEPS + 1)]
-JOINED = ("AuraFlowTransformer2DModel", "BriaFiboTransformer2DModel", "ChromaTransformer2DModel", "Flux2Transformer2DModel",
-          "HiDreamImageTransformer2DModel")
-HEARD = ("BriaTransformer2DModel", "BriaFiboTransformer2DModel", "Flux2Transformer2DModel", "FluxTransformer2DModel",
-         "LongCatImageTransformer2DModel", "OvisImageTransformer2DModel", "QwenImageTransformer2DModel")
+JOINED = (
+    "AuraFlowTransformer2DModel",
+    "BriaFiboTransformer2DModel",
+    "ChromaTransformer2DModel",
+    "Flux2Transformer2DModel",
+    "HiDreamImageTransformer2DModel",
+)
+HEARD = (
+    "BriaTransformer2DModel",
+    "BriaFiboTransformer2DModel",
+    "Flux2Transformer2DModel",
+    "FluxTransformer2DModel",
+    "LongCatImageTransformer2DModel",
+    "OvisImageTransformer2DModel",
+    "QwenImageTransformer2DModel",
+)
 
 
 def one_token(call: dict[str, Any]) -> dict[str, Any]:
     """The call with one token of text."""
-    return call | {"encoder_hidden_states": call["encoder_hidden_states"][:, :1], "txt_ids": call["txt_ids"][:1]}
+    return call | {
+        "encoder_hidden_states": call["encoder_hidden_states"][:, :1],
+        "txt_ids": call["txt_ids"][:1],
+    }
 
 
 @torch.no_grad()
 def watched(model: nn.Module, calls: list[dict[str, Any]]) -> Recorder:
     clock = Clock(torch.device("cpu"))
-    with (attached(model, METHODS["baseline"](), steps=len(calls), clock=clock) as session,
-          recorded(model, session, clock, lambda size: size) as recorder):
+    with (
+        attached(model, METHODS["baseline"](), steps=len(calls), clock=clock) as session,
+        recorded(model, session, clock, lambda size: size) as recorder,
+    ):
         session.begin()
         for call in calls:
             model(**call, return_dict=False)
@@ -43,15 +62,20 @@ def watched(model: nn.Module, calls: list[dict[str, Any]]) -> Recorder:
 
 @pytest.mark.parametrize("name", JOINED)
 def test_what_is_kept_of_joined_blocks_is_the_image(name: str) -> None:
-    """Which of a joined block's tokens are the image is seen from the model: those that its answer depends on."""
+    """Which of a joined block's tokens are the image is seen from the model: those that its answer depends
+    on.
+    """
     model, calls = tiny(name), Calls(name)
     blocks = numbered(model, sections_of(model))
     seen: dict[int, Tensor] = {}
 
     def keep(index: int) -> Any:
         def hook(module: nn.Module, args: Any, result: Any) -> None:
-            seen[index] = result if isinstance(result, Tensor) else blocks[index].outputs(result)["hidden_states"]
+            seen[index] = (
+                result if isinstance(result, Tensor) else blocks[index].outputs(result)["hidden_states"]
+            )
             seen[index].retain_grad()
+
         return hook
 
     for parameter in model.parameters():
@@ -72,17 +96,21 @@ def test_what_is_kept_of_joined_blocks_is_the_image(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Flux2Transformer2DModel", "BriaFiboTransformer2DModel"])
 def test_what_blocks_hand_on_is_in_one_order(name: str) -> None:
-    """A gradient behind the last block is one of the image's, which comes first; so do both in what is heard of all blocks."""
+    """A gradient behind the last block is one of the image's, which comes first; so do both in what is heard
+    of all blocks.
+    """
     model, calls = tiny(name), Calls(name)
     recorder = watched(model, [calls.at(step) for step in range(STEPS)])
     heard = recorder.heard()
     assert heard is not None
     image = torch.from_numpy(recorder.fetched().values)
-    assert all(torch.equal(one[:, :image.shape[2]], kept) for one, kept in zip(heard.passed, image))
+    assert all(torch.equal(one[:, : image.shape[2]], kept) for one, kept in zip(heard.passed, image))
     loop = _Loop(model, heard, SIGMAS, (1.0,), None)
-    _, behind = loop.gradients(0, 0, torch.randn(2, *heard.answers[0].shape[1:], generator=torch.Generator().manual_seed(0)))
-    assert behind[-1, :, :image.shape[2]].any()
-    assert not behind[-1, :, image.shape[2]:].any()
+    _, behind = loop.gradients(
+        0, 0, torch.randn(2, *heard.answers[0].shape[1:], generator=torch.Generator().manual_seed(0))
+    )
+    assert behind[-1, :, : image.shape[2]].any()
+    assert not behind[-1, :, image.shape[2] :].any()
 
 
 @pytest.mark.parametrize("name", HEARD)
@@ -108,7 +136,10 @@ def test_echoes_of_one_token_of_text_and_of_image(image: int) -> None:
     name = "FluxTransformer2DModel"
     model, calls = tiny(name), Calls(name)
     given = [one_token(calls.at(step)) for step in range(STEPS)]
-    given = [call | {"hidden_states": call["hidden_states"][:, :image], "img_ids": call["img_ids"][:image]} for call in given]
+    given = [
+        call | {"hidden_states": call["hidden_states"][:, :image], "img_ids": call["img_ids"][:image]}
+        for call in given
+    ]
     heard = watched(model, given).heard()
     assert last_of(model) is not None
     assert heard is not None

@@ -32,8 +32,13 @@ def sequential(model: Any) -> None:
 
 
 def grouped(model: Any) -> None:
-    apply_group_offloading(model, onload_device=torch.device("cpu"), offload_device=torch.device("cpu"),
-                           offload_type="block_level", num_blocks_per_group=1)
+    apply_group_offloading(
+        model,
+        onload_device=torch.device("cpu"),
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+    )
 
 
 def elsewhere(model: Any) -> None:
@@ -44,12 +49,21 @@ def parallel(model: Any) -> None:
     model._parallel_config = SimpleNamespace()
 
 
-@pytest.mark.parametrize(("made", "sentence"), [
-    (sequential, "sequential offload, or a device map"), (grouped, "group offloading"),
-    (elsewhere, r"on 2 devices \(cpu, meta\)"), (lambda model: model.compile(backend="eager"), "compiled as a whole"),
-    (parallel, "context parallelism"),
-    (lambda model: apply_first_block_cache(model, FirstBlockCacheConfig()), "disable the model's other cache"),
-], ids=["sequential", "group", "devices", "compiled", "parallel", "other cache"])
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (sequential, "sequential offload, or a device map"),
+        (grouped, "group offloading"),
+        (elsewhere, r"on 2 devices \(cpu, meta\)"),
+        (lambda model: model.compile(backend="eager"), "compiled as a whole"),
+        (parallel, "context parallelism"),
+        (
+            lambda model: apply_first_block_cache(model, FirstBlockCacheConfig()),
+            "disable the model's other cache",
+        ),
+    ],
+    ids=["sequential", "group", "devices", "compiled", "parallel", "other cache"],
+)
 def test_refused_before_anything_runs(made: Callable[[Any], None], sentence: str) -> None:
     model = tiny(NAME)
     made(model)
@@ -57,10 +71,16 @@ def test_refused_before_anything_runs(made: Callable[[Any], None], sentence: str
         pytest.fail("attached")
 
 
-@pytest.mark.parametrize(("name", "argument", "value"), [
-    (NAME, "controlnet_block_samples", [torch.zeros(1)]), (NAME, "controlnet_single_block_samples", [torch.zeros(1)]),
-    ("SD3Transformer2DModel", "block_controlnet_hidden_states", [torch.zeros(1)]), ("SD3Transformer2DModel", "skip_layers", [1]),
-    ("Flux2Transformer2DModel", "kv_cache", object())])
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        (NAME, "controlnet_block_samples", [torch.zeros(1)]),
+        (NAME, "controlnet_single_block_samples", [torch.zeros(1)]),
+        ("SD3Transformer2DModel", "block_controlnet_hidden_states", [torch.zeros(1)]),
+        ("SD3Transformer2DModel", "skip_layers", [1]),
+        ("Flux2Transformer2DModel", "kv_cache", object()),
+    ],
+)
 def test_arguments_that_act_between_blocks_are_refused(name: str, argument: str, value: Any) -> None:
     model, calls = tiny(name), Calls(name)
     with attached(model, METHOD, steps=3) as session, torch.inference_mode():
@@ -119,7 +139,10 @@ def test_a_batch_is_decided_as_one_and_costs_as_many(first: str) -> None:
         session.begin()
         for step in range(2):
             call = CALLS.at(step)
-            batch = {name: torch.cat([value, value]) if not name.endswith("ids") else value for name, value in call.items()}
+            batch = {
+                name: torch.cat([value, value]) if not name.endswith("ids") else value
+                for name, value in call.items()
+            }
             model(**{first: batch.pop(first)}, **batch)
     assert [call.tflops for call in session.trace] == [3.0, 3.0]
     assert [call.mode for call in session.trace] == ["C", "c"]

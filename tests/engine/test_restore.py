@@ -1,4 +1,6 @@
-"""A method leaves nothing behind, whatever ends the run, and computing everything through it is the bare pipeline."""
+"""A method leaves nothing behind, whatever ends the run, and computing everything through it is the bare
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def burn() -> None:
 
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("method", COMPUTING.values(), ids=COMPUTING)
-def test_computing_everything_is_bit_equal(pipe: Pipe, bare: dict[bool, Tensor], method: Method, guided: bool) -> None:
+def test_computing_everything_is_bit_equal(
+    pipe: Pipe, bare: dict[bool, Tensor], method: Method, guided: bool
+) -> None:
     latents, session = run(pipe, method, guided=guided)
     assert torch.equal(latents, bare[guided])
     assert modes(session) == "C" * STEPS
@@ -44,7 +48,8 @@ def test_threshold_0_draws_the_same_picture(pipe: Pipe) -> None:
 @pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("method", CACHING.values(), ids=CACHING)
 def test_a_cached_run_differs_repeats_and_leaves_nothing(
-        pipe: Pipe, bare: dict[bool, Tensor], method: Method, guided: bool) -> None:
+    pipe: Pipe, bare: dict[bool, Tensor], method: Method, guided: bool
+) -> None:
     first, session = run(pipe, method, guided=guided)
     assert "c" in modes(session)
     assert not torch.equal(first, bare[guided])
@@ -85,16 +90,21 @@ def test_cancel_before_the_first_step(pipe: Pipe) -> None:
     assert session.trace == ()
 
 
-@pytest.mark.parametrize("place", ["transformer_blocks.0", "single_transformer_blocks.3", "proj_out", "x_embedder"])
+@pytest.mark.parametrize(
+    "place", ["transformer_blocks.0", "single_transformer_blocks.3", "proj_out", "x_embedder"]
+)
 @pytest.mark.parametrize("index", range(STEPS))
 @pytest.mark.parametrize("method", [CACHING["forecast"], Baseline()], ids=["forecast", "baseline"])
 def test_exception_in_the_model_at_each_step(pipe: Pipe, method: Method, index: int, place: str) -> None:
-    """The modules named run in every step, cached or not. In the same ``with``, the next run is a good one."""
+    """The modules named run in every step, cached or not. In the same ``with``, the next run is a good
+    one.
+    """
     expected, _ = run(pipe, method)
     entries = iter(range(STEPS))
     with attached(pipe, method) as session:
         hook = pipe.transformer.get_submodule(place).register_forward_pre_hook(
-            lambda *_: burn() if next(entries) == index else None)
+            lambda *_: burn() if next(entries) == index else None
+        )
         with pytest.raises(RuntimeError, match="burns"):
             draw(pipe, steps=STEPS)
         hook.remove()
@@ -113,8 +123,10 @@ def test_exception_outside_of_the_model_at_each_step(pipe: Pipe, index: int) -> 
 
 @pytest.mark.parametrize("index", range(STEPS))
 def test_exception_in_a_listener_at_each_step(pipe: Pipe, index: int) -> None:
-    with (pytest.raises(RuntimeError, match="burns"),
-          attached(pipe, CACHING["reuse"], on_call=lambda call: burn() if call.step == index else None)):
+    with (
+        pytest.raises(RuntimeError, match="burns"),
+        attached(pipe, CACHING["reuse"], on_call=lambda call: burn() if call.step == index else None),
+    ):
         draw(pipe, steps=STEPS)
 
 

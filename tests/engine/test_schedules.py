@@ -1,4 +1,6 @@
-"""When to compute: DBCache's rule at its borders, its reasons, and the schedules behind the published tables."""
+"""When to compute: DBCache's rule at its borders, its reasons, and the schedules behind the published
+tables.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ STEP = 74.5375  # TFLOPs of a full step of FLUX.1-dev at 1024 x 1024, and of a c
 CACHED = {1: 1.3238, 4: 5.2464, 8: 10.4766}
 
 
-def walked(schedule: Schedule, total: int, change: Callable[[Call], float] | float = 0.5,
-           streams: tuple[str, ...] = ("cond",)) -> Session:
+def walked(
+    schedule: Schedule,
+    total: int,
+    change: Callable[[Call], float] | float = 0.5,
+    streams: tuple[str, ...] = ("cond",),
+) -> Session:
     plan = Plan(schedule, Reuse(), ())
     return walk(plan, total, streams, change if callable(change) else lambda call: change)
 
@@ -50,30 +56,41 @@ def computed(modes: str) -> list[int]:
 
 # The published static schedules
 
-@pytest.mark.parametrize(("front", "knobs", "steps", "tflops"), [  # W, I, MC
-    (1, (8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42], 651.90),
-    (1, (8, 2, 10), [0, 2, 4, 6, 17, 28, 39], 578.69),
-    (1, (8, 4, 10), [0, 4, 15, 26, 37, 48], 505.47),
-    (1, (16, 4, 8), [0, 4, 8, 12, 21, 30, 39, 48], 651.90),
-    (1, (4, 1, 2), [0, 1, 2, *range(3, 50, 3)], 1457.25),
-    (8, (8, 1, 2), [*range(7), *range(7, 50, 3)], 1933.17),
-    (1, (4, 1, 4), [0, 1, 2, *range(3, 50, 5)], 1017.97),
-])
-def test_published_schedules(front: int, knobs: tuple[int, int, int], steps: list[int], tflops: float) -> None:
+
+@pytest.mark.parametrize(
+    ("front", "knobs", "steps", "tflops"),
+    [  # W, I, MC
+        (1, (8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42], 651.90),
+        (1, (8, 2, 10), [0, 2, 4, 6, 17, 28, 39], 578.69),
+        (1, (8, 4, 10), [0, 4, 15, 26, 37, 48], 505.47),
+        (1, (16, 4, 8), [0, 4, 8, 12, 21, 30, 39, 48], 651.90),
+        (1, (4, 1, 2), [0, 1, 2, *range(3, 50, 3)], 1457.25),
+        (8, (8, 1, 2), [*range(7), *range(7, 50, 3)], 1933.17),
+        (1, (4, 1, 4), [0, 1, 2, *range(3, 50, 5)], 1017.97),
+    ],
+)
+def test_published_schedules(
+    front: int, knobs: tuple[int, int, int], steps: list[int], tflops: float
+) -> None:
     assert computed(similar(50, Fn_compute_blocks=front, **limited_by(*knobs))) == steps
     assert len(steps) * STEP + (50 - len(steps)) * CACHED[front] == pytest.approx(tflops, abs=0.02)
 
 
-@pytest.mark.parametrize(("knobs", "steps"), [
-    ((8, 4, 10), [0, 4, 13, 24, 35, 46]),
-    ((8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42]),
-    ((8, 2, 10), [0, 2, 4, 6, 17, 28, 39]),
-    ((16, 4, 8), [0, 4, 8, 12, 15, 24, 33, 42]),
-    ((4, 1, 2), [0, 1, 2, *range(3, 50, 3)]),
-    ((4, 1, 4), [0, 1, 2, *range(3, 50, 5)]),
-    ((8, 1, 2), [*range(7), *range(7, 50, 3)]),
-])
-def test_published_schedules_under_the_rule_they_were_made_with(knobs: tuple[int, int, int], steps: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("knobs", "steps"),
+    [
+        ((8, 4, 10), [0, 4, 13, 24, 35, 46]),
+        ((8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42]),
+        ((8, 2, 10), [0, 2, 4, 6, 17, 28, 39]),
+        ((16, 4, 8), [0, 4, 8, 12, 15, 24, 33, 42]),
+        ((4, 1, 2), [0, 1, 2, *range(3, 50, 3)]),
+        ((4, 1, 4), [0, 1, 2, *range(3, 50, 5)]),
+        ((8, 1, 2), [*range(7), *range(7, 50, 3)]),
+    ],
+)
+def test_published_schedules_under_the_rule_they_were_made_with(
+    knobs: tuple[int, int, int], steps: list[int]
+) -> None:
     assert computed(similar(50, streak_rule="before", **limited_by(*knobs))) == steps
 
 
@@ -87,7 +104,9 @@ def test_the_old_rule_caches_pairs_where_the_limit_is_one() -> None:
 def test_the_old_rule_does_not_see_a_step_that_the_threshold_computed() -> None:
     """Cached 1 and 2, computed 3 for its change, cached 4 and 5: the old rule counts 1, 2 and 5."""
     change = lambda call: 0.9 if call.step == 3 else 0.1
-    new, old = (walked(Drift(1, 1, 0.5, max_in_a_row=3, streak_rule=rule), 8, change) for rule in ("1.5.3", "before"))
+    new, old = (
+        walked(Drift(1, 1, 0.5, max_in_a_row=3, streak_rule=rule), 8, change) for rule in ("1.5.3", "before")
+    )
     assert letters(new) == "CccCcccC"
     assert letters(old) == "CccCccCc"
     assert reasons(old)[6] == reasons(new)[7] == "max in a row"
@@ -95,22 +114,26 @@ def test_the_old_rule_does_not_see_a_step_that_the_threshold_computed() -> None:
 
 # The rule at its borders
 
-@pytest.mark.parametrize(("steps", "knobs", "expected"), [
-    (8, dict(max_warmup_steps=0), "Cccccccc"),
-    (8, dict(max_warmup_steps=1), "Cccccccc"),
-    (8, dict(max_warmup_steps=8), "CCCCCCCC"),
-    (8, dict(max_warmup_steps=7), "CCCCCCCc"),
-    (1, dict(max_warmup_steps=0), "C"),
-    (8, dict(max_warmup_steps=8, warmup_interval=2), "CcCcCcCc"),
-    (8, dict(max_warmup_steps=7, warmup_interval=3), "CccCccCc"),
-    (8, dict(max_warmup_steps=4, warmup_interval=50), "Cccccccc"),
-    (8, dict(max_warmup_steps=2, max_cached_steps=1), "CCcCCCCC"),
-    (8, dict(max_warmup_steps=2, max_cached_steps=3, max_continuous_cached_steps=2), "CCccCcCC"),
-    (8, dict(max_warmup_steps=1, max_continuous_cached_steps=1), "CcCcCcCc"),
-    (8, dict(max_warmup_steps=1, max_continuous_cached_steps=7), "Cccccccc"),
-    (8, dict(max_warmup_steps=4, max_continuous_cached_steps=2), "CCCCccCc"),
-    (4, dict(max_warmup_steps=2, max_continuous_cached_steps=1), "CCcC"),
-])
+
+@pytest.mark.parametrize(
+    ("steps", "knobs", "expected"),
+    [
+        (8, dict(max_warmup_steps=0), "Cccccccc"),
+        (8, dict(max_warmup_steps=1), "Cccccccc"),
+        (8, dict(max_warmup_steps=8), "CCCCCCCC"),
+        (8, dict(max_warmup_steps=7), "CCCCCCCc"),
+        (1, dict(max_warmup_steps=0), "C"),
+        (8, dict(max_warmup_steps=8, warmup_interval=2), "CcCcCcCc"),
+        (8, dict(max_warmup_steps=7, warmup_interval=3), "CccCccCc"),
+        (8, dict(max_warmup_steps=4, warmup_interval=50), "Cccccccc"),
+        (8, dict(max_warmup_steps=2, max_cached_steps=1), "CCcCCCCC"),
+        (8, dict(max_warmup_steps=2, max_cached_steps=3, max_continuous_cached_steps=2), "CCccCcCC"),
+        (8, dict(max_warmup_steps=1, max_continuous_cached_steps=1), "CcCcCcCc"),
+        (8, dict(max_warmup_steps=1, max_continuous_cached_steps=7), "Cccccccc"),
+        (8, dict(max_warmup_steps=4, max_continuous_cached_steps=2), "CCCCccCc"),
+        (4, dict(max_warmup_steps=2, max_continuous_cached_steps=1), "CCcC"),
+    ],
+)
 def test_warm_up_and_limits(steps: int, knobs: dict[str, int], expected: str) -> None:
     assert similar(steps, **knobs) == expected
 
@@ -142,14 +165,17 @@ def walked_without_trace(schedule: Schedule, change: Callable[[Call], float]) ->
     return session
 
 
-@pytest.mark.parametrize(("mask", "static", "warmup", "expected"), [
-    ("11010010", False, 8, "CCcCccCc"),  # the warm-up is cut to the leading ones
-    ("11110000", False, 2, "CCCCcccc"),  # and never reaches further than they do
-    ("01000001", False, 8, "CCcccccC"),  # nothing to reuse at 0
-    ("11111111", False, 0, "CCCCCCCC"),
-    ("10000000", True, 0, "Cccccccc"),
-    ("11001001", True, 8, "CCccCccC"),
-])
+@pytest.mark.parametrize(
+    ("mask", "static", "warmup", "expected"),
+    [
+        ("11010010", False, 8, "CCcCccCc"),  # the warm-up is cut to the leading ones
+        ("11110000", False, 2, "CCCCcccc"),  # and never reaches further than they do
+        ("01000001", False, 8, "CCcccccC"),  # nothing to reuse at 0
+        ("11111111", False, 0, "CCCCCCCC"),
+        ("10000000", True, 0, "Cccccccc"),
+        ("11001001", True, 8, "CCccCccC"),
+    ],
+)
 def test_masks(mask: str, static: bool, warmup: int, expected: str) -> None:
     assert letters(walked(Drift(warmup, 1, 1.0, mask=mask, static=static), 8)) == expected
 
@@ -167,18 +193,36 @@ def test_mask_and_interval_together() -> None:
     """Only every second of the leading ones is warm-up; the mask computes the others all the same."""
     session = walked(Drift(8, 2, 1.0, mask="11110010"), 8)
     assert letters(session) == "CCCCccCc"
-    assert reasons(session) == ["warm-up", "mask", "warm-up", "mask", "threshold 1", "threshold 1", "mask", "threshold 1"]
+    assert reasons(session) == [
+        "warm-up",
+        "mask",
+        "warm-up",
+        "mask",
+        "threshold 1",
+        "threshold 1",
+        "mask",
+        "threshold 1",
+    ]
 
 
 # Reasons
+
 
 def test_every_reason_is_given_where_it_decides() -> None:
     assert reasons(walked(Always(), 2)) == ["always"] * 2
     assert reasons(walked(Fixed("Cpc"), 3)) == ["fixed"] * 3
     assert reasons(walked(Drift(0, 1, 0.5), 2, 0.25)) == ["first", "change 0.25 < 0.5"]
     assert reasons(walked(Drift(1, 1, 0.5), 2, 0.75)) == ["warm-up", "change 0.75 >= 0.5"]
-    assert reasons(walked(Drift(1, 1, 0.5, max_in_a_row=1), 3, 0.25)) == ["warm-up", "change 0.25 < 0.5", "max in a row"]
-    assert reasons(walked(Drift(1, 1, 0.5, max_cached=1), 3, 0.25)) == ["warm-up", "change 0.25 < 0.5", "max in all"]
+    assert reasons(walked(Drift(1, 1, 0.5, max_in_a_row=1), 3, 0.25)) == [
+        "warm-up",
+        "change 0.25 < 0.5",
+        "max in a row",
+    ]
+    assert reasons(walked(Drift(1, 1, 0.5, max_cached=1), 3, 0.25)) == [
+        "warm-up",
+        "change 0.25 < 0.5",
+        "max in all",
+    ]
     assert reasons(walked(Drift(1, 1, 0.0), 2)) == ["warm-up", "threshold 0"]
     assert reasons(walked(Drift(1, 1, 1.0), 2)) == ["warm-up", "threshold 1"]
     assert reasons(walked(Drift(0, 1, 0.5, mask="10", static=True), 2)) == ["mask", "mask"]
@@ -189,15 +233,18 @@ def test_the_limit_is_given_with_the_reason() -> None:
     assert [call.limit for call in session.trace] == [None, 0.5, None]
 
 
-@pytest.mark.parametrize(("change", "limit", "sentence"), [
-    (0.0613, 0.12, "change 0.0613 < 0.12"),
-    (0.12, 0.12, "change 0.12 >= 0.12"),
-    (0.119999, 0.12, "change 0.119999 < 0.12"),
-    (0.12000001, 0.12, "change 0.12 >= 0.12"),
-    (0.2999999523162842, 0.3, "change 0.29999995 < 0.3"),
-    (5e-324, 0.12, "change 4.941e-324 < 0.12"),
-    (0.1234567, 0.12345678, "change 0.1234567 < 0.12345678"),
-])
+@pytest.mark.parametrize(
+    ("change", "limit", "sentence"),
+    [
+        (0.0613, 0.12, "change 0.0613 < 0.12"),
+        (0.12, 0.12, "change 0.12 >= 0.12"),
+        (0.119999, 0.12, "change 0.119999 < 0.12"),
+        (0.12000001, 0.12, "change 0.12 >= 0.12"),
+        (0.2999999523162842, 0.3, "change 0.29999995 < 0.3"),
+        (5e-324, 0.12, "change 4.941e-324 < 0.12"),
+        (0.1234567, 0.12345678, "change 0.1234567 < 0.12345678"),
+    ],
+)
 def test_the_sentence_about_a_change_is_true(change: float, limit: float, sentence: str) -> None:
     assert reasons(walked(Drift(1, 1, limit), 2, change))[1] == sentence
     left, sign, right = sentence.removeprefix("change ").split()
@@ -206,13 +253,21 @@ def test_the_sentence_about_a_change_is_true(change: float, limit: float, senten
 
 # Any knobs at all
 
+
 @pytest.mark.parametrize("seed", range(200))
 def test_whatever_the_knobs_every_limit_holds(seed: int) -> None:
     chance = random.Random(seed)
     total = chance.randint(1, 60)
     mask = "".join(chance.choice("01") for _ in range(total)) if chance.random() < 0.4 else ""
-    rule = Drift(chance.randint(0, total), chance.randint(1, 6), chance.choice([0.0, 0.3, 0.6, 1.0]),
-                 chance.choice([-1, 1, 4, 20]), chance.choice([-1, 1, 2, 5]), mask, static=chance.random() < 0.3)
+    rule = Drift(
+        chance.randint(0, total),
+        chance.randint(1, 6),
+        chance.choice([0.0, 0.3, 0.6, 1.0]),
+        chance.choice([-1, 1, 4, 20]),
+        chance.choice([-1, 1, 2, 5]),
+        mask,
+        static=chance.random() < 0.3,
+    )
     changes = {(stream, step): chance.random() for stream in ("cond", "uncond") for step in range(total)}
     session = walked(rule, total, lambda call: changes[call.stream, call.step], ("cond", "uncond"))
     static = bool(mask) and rule.static
@@ -230,7 +285,9 @@ def test_whatever_the_knobs_every_limit_holds(seed: int) -> None:
         runs = [len(list(run)) for mode, run in itertools.groupby(modes) if mode == "c"]
         assert rule.max_in_a_row == -1 or max(runs, default=0) <= rule.max_in_a_row
         assert rule.max_cached == -1 or modes.count("c") <= rule.max_cached
-        alike = [step for step in range(1, total) if rule.threshold >= 1 or changes[stream, step] < rule.threshold]
+        alike = [
+            step for step in range(1, total) if rule.threshold >= 1 or changes[stream, step] < rule.threshold
+        ]
         assert all(step in alike for step, mode in enumerate(modes) if mode == "c")
         forced = range(0, min(rule.warmup, leading), rule.interval)
         for step in (step for step in alike if step not in forced and (not mask or mask[step] == "0")):
@@ -242,4 +299,8 @@ def test_whatever_the_knobs_every_limit_holds(seed: int) -> None:
 def test_a_schedule_may_begin_many_times() -> None:
     """Its state belongs to the run: the same object decides the same again."""
     rule = Drift(8, 4, 1.0, max_in_a_row=10, streak_rule="before")
-    assert letters(walked(rule, 50)) == letters(walked(rule, 50)) == letters(walked(rule, 50, streams=("a", "cond")))
+    assert (
+        letters(walked(rule, 50))
+        == letters(walked(rule, 50))
+        == letters(walked(rule, 50, streams=("a", "cond")))
+    )

@@ -1,4 +1,6 @@
-"""One run's decisions: steps and streams are counted right, every call is decided once with a reason, and traced."""
+"""One run's decisions: steps and streams are counted right, every call is decided once with a reason, and
+traced.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +47,7 @@ class OnDevice:
 
 # Steps, calls, streams
 
+
 @pytest.mark.parametrize("total", [0, 4])
 def test_a_call_before_the_run_begins(total: int) -> None:
     with pytest.raises(EngineError, match="has not begun"):
@@ -54,7 +57,11 @@ def test_a_call_before_the_run_begins(total: int) -> None:
 def test_named_streams_make_the_steps() -> None:
     session = begun(total=2, streams=("cond", "uncond"))
     assert [(call.step, call.number, call.stream) for call in (decide(session) for _ in range(4))] == [
-        (0, 0, "cond"), (0, 1, "uncond"), (1, 2, "cond"), (1, 3, "uncond")]
+        (0, 0, "cond"),
+        (0, 1, "uncond"),
+        (1, 2, "cond"),
+        (1, 3, "uncond"),
+    ]
     with pytest.raises(EngineError, match="call 5 does not fit 2 steps of 2 calls"):
         session.open()
 
@@ -68,7 +75,11 @@ def test_the_scheduler_makes_the_steps() -> None:
         for _ in range(steps):
             session.next_step()
     assert [(call.step, call.stream) for call in session.calls] == [
-        (0, "cond"), (0, "uncond"), (1, "cond"), (2, "cond")]
+        (0, "cond"),
+        (0, "uncond"),
+        (1, "cond"),
+        (2, "cond"),
+    ]
 
 
 def test_more_calls_in_a_step_than_there_are_names() -> None:
@@ -88,7 +99,9 @@ def test_more_steps_than_announced() -> None:
 def test_a_step_that_lacks_a_named_stream() -> None:
     session = begun(streams=("cond", "uncond"), stepped=True)
     decide(session)
-    with pytest.raises(EngineError, match=r"step 0: the model was called 1 times for 2 streams \(cond, uncond\)"):
+    with pytest.raises(
+        EngineError, match=r"step 0: the model was called 1 times for 2 streams \(cond, uncond\)"
+    ):
         session.next_step()
 
 
@@ -96,11 +109,14 @@ def test_streams_count_for_themselves() -> None:
     changes = {"cond": 0.1, "uncond": 0.9}
     plan = Plan(Drift(1, 1, 0.5, max_in_a_row=2), Reuse(), ())
     session = walk(plan, 6, ("cond", "uncond"), lambda call: changes[call.stream])
-    by_stream = {name: "".join(call.mode for call in session.trace if call.stream == name) for name in changes}
+    by_stream = {
+        name: "".join(call.mode for call in session.trace if call.stream == name) for name in changes
+    }
     assert by_stream == {"cond": "CccCcc", "uncond": "CCCCCC"}
 
 
 # Runs
+
 
 def test_begin_starts_afresh() -> None:
     session = begun(Drift(1, 1, 1.0, max_cached=2), total=4)
@@ -156,6 +172,7 @@ def test_forget_lets_a_stream_start_again() -> None:
 
 # What a schedule is told
 
+
 def test_ready_streak_and_cached() -> None:
     session = begun(Fixed("CcpCcc"), total=6)
     told = [(call.ready, call.streak, call.cached) for call in (decide(session) for _ in range(6))]
@@ -165,18 +182,24 @@ def test_ready_streak_and_cached() -> None:
 def test_a_schedule_that_needs_a_change_where_none_is_measured() -> None:
     session = begun(Drift(0, 1, 0.5))
     decide(session)
-    with pytest.raises(EngineError, match="step 1: this method's schedule needs a change, but its plan measures none"):
+    with pytest.raises(
+        EngineError, match="step 1: this method's schedule needs a change, but its plan measures none"
+    ):
         session.decide(session.open())
 
 
 # The change
+
 
 def test_the_change_is_recorded_whatever_decides() -> None:
     session = begun(Drift(3, 1, 0.5, max_in_a_row=1), total=6)
     for step in range(6):
         decide(session, 0.1 * step)
     assert "".join(call.mode for call in session.trace) == "CCCcCC"
-    assert [call.change for call in session.trace] == [None, *(pytest.approx(0.1 * step) for step in range(1, 6))]
+    assert [call.change for call in session.trace] == [
+        None,
+        *(pytest.approx(0.1 * step) for step in range(1, 6)),
+    ]
 
 
 def test_it_is_measured_once_and_only_where_something_is_remembered() -> None:
@@ -188,8 +211,16 @@ def test_it_is_measured_once_and_only_where_something_is_remembered() -> None:
     assert measured == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("schedule", "fetches"), [
-    (Drift(0, 1, 0.5), 1), (Drift(4, 1, 0.5), 0), (Drift(0, 1, 1.0), 0), (Drift(0, 1, 0.0), 0), (Always(), 0)])
+@pytest.mark.parametrize(
+    ("schedule", "fetches"),
+    [
+        (Drift(0, 1, 0.5), 1),
+        (Drift(4, 1, 0.5), 0),
+        (Drift(0, 1, 1.0), 0),
+        (Drift(0, 1, 0.0), 0),
+        (Always(), 0),
+    ],
+)
 def test_a_change_on_the_device_is_fetched_only_if_asked(schedule: Any, fetches: int) -> None:
     session = begun(schedule)
     decide(session)
@@ -205,7 +236,9 @@ def test_a_change_on_the_device_is_fetched_only_if_asked(schedule: Any, fetches:
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-@pytest.mark.parametrize("schedule", [Drift(0, 1, 0.5), Drift(4, 1, 0.5), Drift(0, 1, 1.0), Drift(0, 1, 0.0), Always()])
+@pytest.mark.parametrize(
+    "schedule", [Drift(0, 1, 0.5), Drift(4, 1, 0.5), Drift(0, 1, 1.0), Drift(0, 1, 0.0), Always()]
+)
 def test_a_broken_change_names_the_step(schedule: Any, broken: float) -> None:
     session = begun(schedule)
     decide(session)
@@ -228,6 +261,7 @@ def test_a_broken_change_on_the_device_is_found_in_the_end(schedule: Any) -> Non
 
 # The trace
 
+
 def test_the_trace_has_what_each_call_was() -> None:
     session = begun(Fixed("Cc"), total=2, costs=lambda mode, step: 74.5 if mode == "C" else 1.3)
     for blocks, seconds in ((6, 2.0), (1, 0.5)):
@@ -235,7 +269,8 @@ def test_the_trace_has_what_each_call_was() -> None:
         call.blocks_run, call.seconds = blocks, lambda seconds=seconds: seconds
     assert [tuple(call) for call in session.trace] == [
         (0, 0, "cond", "C", "fixed", None, None, 6, 6, 74.5, 2.0),
-        (1, 1, "cond", "c", "fixed", 0.5, None, 1, 6, 1.3, 0.5)]
+        (1, 1, "cond", "c", "fixed", 0.5, None, 1, 6, 1.3, 0.5),
+    ]
 
 
 def test_a_schedule_decides_each_call_once() -> None:

@@ -1,4 +1,6 @@
-"""The simulation: equal to a run wherever caching cannot move the path, sound at its borders, honest where it cannot judge."""
+"""The simulation: equal to a run wherever caching cannot move the path, sound at its borders, honest where
+it cannot judge.
+"""
 
 from __future__ import annotations
 
@@ -53,20 +55,33 @@ def drawn_survey(model: torch.nn.Module) -> Survey:
 
 def settings(count: int) -> list[Method]:
     draw = random.Random(5)
-    return [DBCache(
-        Fn_compute_blocks=draw.randint(1, 3), Bn_compute_blocks=draw.randint(0, 2), max_warmup_steps=draw.randint(0, 5),
-        warmup_interval=draw.randint(1, 3), max_cached_steps=draw.choice((-1, 5)), taylorseer_order=draw.randint(0, 2),
-        max_continuous_cached_steps=draw.choice((-1, 1, 2, 3)), residual_diff_threshold=draw.uniform(0.12, 0.3),
-        streak_rule=draw.choice(("1.5.3", "before"))) for _ in range(count)]
+    return [
+        DBCache(
+            Fn_compute_blocks=draw.randint(1, 3),
+            Bn_compute_blocks=draw.randint(0, 2),
+            max_warmup_steps=draw.randint(0, 5),
+            warmup_interval=draw.randint(1, 3),
+            max_cached_steps=draw.choice((-1, 5)),
+            taylorseer_order=draw.randint(0, 2),
+            max_continuous_cached_steps=draw.choice((-1, 1, 2, 3)),
+            residual_diff_threshold=draw.uniform(0.12, 0.3),
+            streak_rule=draw.choice(("1.5.3", "before")),
+        )
+        for _ in range(count)
+    ]
 
 
 def same(forecast: list[tuple[str, str]], trace: list[tuple[str, str]]) -> bool:
     """Modes and reasons, which end in the same words whatever the last digit of a change."""
-    return [(mode, reason.split()[0]) for mode, reason in forecast] == [(mode, reason.split()[0]) for mode, reason in trace]
+    return [(mode, reason.split()[0]) for mode, reason in forecast] == [
+        (mode, reason.split()[0]) for mode, reason in trace
+    ]
 
 
 @pytest.mark.parametrize("place", range(24))
-def test_on_a_path_that_caching_cannot_move_it_is_the_run(model: torch.nn.Module, survey: Survey, place: int) -> None:
+def test_on_a_path_that_caching_cannot_move_it_is_the_run(
+    model: torch.nn.Module, survey: Survey, place: int
+) -> None:
     method = settings(24)[place]
     _, trace, _ = followed(model, method)
     found = simulate(survey, method)
@@ -83,7 +98,9 @@ def test_these_settings_tell_something_apart(survey: Survey) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_is_simulated_or_refused_as_a_run_would(model: torch.nn.Module, survey: Survey, name: str) -> None:
+def test_every_method_is_simulated_or_refused_as_a_run_would(
+    model: torch.nn.Module, survey: Survey, name: str
+) -> None:
     method = METHODS[name]()
     found = simulate(survey, method)
     if name == "fewer_steps":
@@ -107,7 +124,9 @@ def guide(found: Any) -> float:
 
 
 def test_plain_fewer_steps_miss_what_a_held_residual_would(drawn_survey: Survey) -> None:
-    """Half the steps hold each answer for two of the baseline's, as a mask with every other step computed does."""
+    """Half the steps hold each answer for two of the baseline's, as a mask with every other step computed
+    does.
+    """
     held = simulate(drawn_survey, METHODS["fixed_mask"](steps_computation_mask="10" * (STEPS // 2), order=0))
     assert guide(simulate(drawn_survey, FewerSteps(fraction=0.5))) == pytest.approx(guide(held))
 
@@ -141,7 +160,9 @@ def test_where_all_is_computed_it_is_the_baseline(survey: Survey, knobs: dict) -
 
 def test_a_static_mask_is_followed_to_the_letter(survey: Survey) -> None:
     mask = "110010001011"
-    found = simulate(survey, DBCache(steps_computation_mask=mask, steps_computation_policy="static", max_warmup_steps=0))
+    found = simulate(
+        survey, DBCache(steps_computation_mask=mask, steps_computation_policy="static", max_warmup_steps=0)
+    )
     assert found.schedule == mask.replace("1", "C").replace("0", "c")
 
 
@@ -164,10 +185,15 @@ def test_other_weights_than_the_calibrated_get_no_estimate(survey: Survey) -> No
 
 
 def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) -> None:
-    """Even calls of 1 s with half of it in the blocks, one of them held up: half of what is skipped is saved all the same."""
+    """Even calls of 1 s with half of it in the blocks, one of them held up: half of what is skipped is saved
+    all the same.
+    """
     calls, blocks = np.ones((2, STEPS)), np.full((BLOCKS, 2, STEPS), 0.5 / BLOCKS)
     calls[0, 3] = 25.0
-    timed = Survey(**vars(survey) | {"call_seconds": calls, "block_seconds": blocks, "loop_seconds": float(calls.sum()), "memo": {}})
+    timed = Survey(
+        **vars(survey)
+        | {"call_seconds": calls, "block_seconds": blocks, "loop_seconds": float(calls.sum()), "memo": {}}
+    )
     found = simulate(timed, DBCache(residual_diff_threshold=1, max_warmup_steps=4))
     saved = 0.5 * (BLOCKS - 1) / BLOCKS * (STEPS - 4) / STEPS
     assert found.seconds == pytest.approx(timed.loop_seconds * (1 - saved), rel=0.03)
@@ -178,13 +204,27 @@ def test_tflops_are_those_that_a_run_counts() -> None:
     full, blocks = counted(partial(costs, request), MODELS["tiny"].facts(request))
     for front, back in ((1, 0), (3, 2), (5, 1)):
         plan = DBCache(Fn_compute_blocks=front, Bn_compute_blocks=back).plan(MODELS["tiny"].facts(request))
-        cached = full - blocks[front:len(blocks) - back].sum()
+        cached = full - blocks[front : len(blocks) - back].sum()
         assert cached == pytest.approx(costs(request, plan)("c", 9), rel=2e-3)
 
 
-def test_the_command_says_what_the_library_says(survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_the_library_says(
+    survey: Survey, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     survey.save(tmp_path / "survey.npz")
-    assert main(["simulate", "--survey", str(tmp_path / "survey.npz"), "--set", "residual_diff_threshold=0.2", "--json"]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "--survey",
+                str(tmp_path / "survey.npz"),
+                "--set",
+                "residual_diff_threshold=0.2",
+                "--json",
+            ]
+        )
+        == 0
+    )
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     found = simulate(survey, DBCache(residual_diff_threshold=0.2))
     assert said["schedules"] == found.schedules
@@ -194,7 +234,9 @@ def test_the_command_says_what_the_library_says(survey: Survey, tmp_path: Path, 
 
 def test_a_comparison_says_what_its_survey_expected() -> None:
     method = DBCache(max_warmup_steps=2, residual_diff_threshold=1, taylorseer_order=0)
-    result = compared(RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4), method, survey=True)
+    result = compared(
+        RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4), method, survey=True
+    )
     said = described(result)["survey"]
     assert said["sampling_error"] < 2e-3
     assert said["schedule"] == result.accelerated.schedule == "CCcc"
@@ -210,10 +252,17 @@ def test_the_likeness_is_that_of_real_runs() -> None:
     survey = baseline.survey
     assert survey is not None
     for front, back, order in ((1, 0, 0), (4, 3, 1)):
-        method = DBCache(Fn_compute_blocks=front, Bn_compute_blocks=back, taylorseer_order=order,
-                         steps_computation_mask="111101101101", steps_computation_policy="static")
+        method = DBCache(
+            Fn_compute_blocks=front,
+            Bn_compute_blocks=back,
+            taylorseer_order=order,
+            steps_computation_mask="111101101101",
+            steps_computation_policy="static",
+        )
         found = simulate(survey, method, likeness_of(survey))
-        assert found.psnr_db == pytest.approx(measure(baseline.image, run(request, method).image).psnr_db, abs=2.5)
+        assert found.psnr_db == pytest.approx(
+            measure(baseline.image, run(request, method).image).psnr_db, abs=2.5
+        )
 
 
 def test_facts_survive_the_file(survey: Survey) -> None:

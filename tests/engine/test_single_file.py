@@ -1,4 +1,6 @@
-"""A single .safetensors file as a model: recognised by its header, loaded by diffusers, or refused in one sentence."""
+"""A single .safetensors file as a model: recognised by its header, loaded by diffusers, or refused in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,11 @@ def weights() -> Weights:
 def test_it_draws_what_its_weights_draw(weights: Weights, tmp_path: Path) -> None:
     """In a file that holds more than the transformer, as interfaces write them."""
     path = tmp_path / "fine_tuned.safetensors"
-    save_file({single_file.PREFIX + name: value for name, value in weights.items()} | {"vae.decoder.x": torch.zeros(3)}, path)
+    save_file(
+        {single_file.PREFIX + name: value for name, value in weights.items()}
+        | {"vae.decoder.x": torch.zeros(3)},
+        path,
+    )
     row = run(APPLE, METHODS["baseline"]())
     own = run(APPLE.replaced(model=str(path)), METHODS["baseline"]())
     assert own.image.tobytes() == row.image.tobytes()
@@ -45,7 +51,9 @@ def test_it_draws_what_its_weights_draw(weights: Weights, tmp_path: Path) -> Non
     assert own.engine.revision.startswith(f"fine_tuned.safetensors ({path.stat().st_size} bytes")
 
 
-def test_the_command_line_says_what_it_found(weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_says_what_it_found(
+    weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "x.safetensors"
     save_file(weights, path)
     assert main(["models", "--model", str(path), "--json"]) == 0
@@ -68,44 +76,73 @@ def shapes_of(row: str) -> single_file.Shapes:
 
 def flux_as_published(guided: bool) -> single_file.Shapes:
     """Black Forest Labs' names, as far as they are looked at."""
-    shapes: single_file.Shapes = {"img_in.weight": (3072, 64), "txt_in.weight": (3072, 4096), "vector_in.in_layer.weight": (3072, 768)}
+    shapes: single_file.Shapes = {
+        "img_in.weight": (3072, 64),
+        "txt_in.weight": (3072, 4096),
+        "vector_in.in_layer.weight": (3072, 768),
+    }
     shapes |= {f"double_blocks.{block}.img_attn.qkv.weight": (9216, 3072) for block in range(19)}
     shapes |= {f"single_blocks.{block}.linear1.weight": (21504, 3072) for block in range(38)}
     return shapes | ({"guidance_in.in_layer.weight": (3072, 256)} if guided else {})
 
 
 def klein_as_published() -> single_file.Shapes:
-    shapes: single_file.Shapes = {"img_in.weight": (3072, 128), "txt_in.weight": (3072, 7680),
-                                  "double_stream_modulation_img.lin.weight": (18432, 3072)}
+    shapes: single_file.Shapes = {
+        "img_in.weight": (3072, 128),
+        "txt_in.weight": (3072, 7680),
+        "double_stream_modulation_img.lin.weight": (18432, 3072),
+    }
     shapes |= {f"double_blocks.{block}.img_attn.qkv.weight": (9216, 3072) for block in range(5)}
     return shapes | {f"single_blocks.{block}.linear1.weight": (27648, 3072) for block in range(20)}
 
 
-@pytest.mark.parametrize(("shapes", "row"), [
-    *((lambda row=row: shapes_of(row), row) for row in ("flux-dev", "flux-schnell", "flux2-klein-base-4b", "qwen-image", "tiny")),
-    (lambda: flux_as_published(True), "flux-dev"), (lambda: flux_as_published(False), "flux-schnell"),
-    (klein_as_published, "flux2-klein-base-4b")])
+@pytest.mark.parametrize(
+    ("shapes", "row"),
+    [
+        *(
+            (lambda row=row: shapes_of(row), row)
+            for row in ("flux-dev", "flux-schnell", "flux2-klein-base-4b", "qwen-image", "tiny")
+        ),
+        (lambda: flux_as_published(True), "flux-dev"),
+        (lambda: flux_as_published(False), "flux-schnell"),
+        (klein_as_published, "flux2-klein-base-4b"),
+    ],
+)
 def test_each_row_is_recognised(shapes: Callable[[], single_file.Shapes], row: str) -> None:
     assert single_file.matching("x", shapes()).name == row
 
 
 # ---- FLUX.2 in Black Forest Labs' own layout ----
 OWN_NAMES = (
-    (r"^x_embedder", "img_in"), (r"^context_embedder", "txt_in"), (r"^proj_out", "final_layer.linear"),
-    (r"^norm_out\.linear", "final_layer.adaLN_modulation.1"), (r"_modulation(_img|_txt)?\.linear", r"_modulation\1.lin"),
+    (r"^x_embedder", "img_in"),
+    (r"^context_embedder", "txt_in"),
+    (r"^proj_out", "final_layer.linear"),
+    (r"^norm_out\.linear", "final_layer.adaLN_modulation.1"),
+    (r"_modulation(_img|_txt)?\.linear", r"_modulation\1.lin"),
     (r"^time_guidance_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
     (r"^time_guidance_embed\.timestep_embedder\.linear_2", "time_in.out_layer"),
-    (r"^single_transformer_blocks", "single_blocks"), (r"^transformer_blocks", "double_blocks"),
-    (r"attn\.to_qkv_mlp_proj", "linear1"), (r"(single_blocks\.\d+)\.attn\.to_out", r"\1.linear2"),
+    (r"^single_transformer_blocks", "single_blocks"),
+    (r"^transformer_blocks", "double_blocks"),
+    (r"attn\.to_qkv_mlp_proj", "linear1"),
+    (r"(single_blocks\.\d+)\.attn\.to_out", r"\1.linear2"),
     (r"(single_blocks\.\d+)\.attn\.norm_([qk])\.weight", r"\1.norm.\2_norm.scale"),
-    (r"attn\.norm_added_([qk])\.weight", r"txt_attn.norm.\1_norm.scale"), (r"attn\.norm_([qk])\.weight", r"img_attn.norm.\1_norm.scale"),
-    (r"attn\.to_out\.0", "img_attn.proj"), (r"attn\.to_add_out", "txt_attn.proj"), (r"ff\.linear_in", "img_mlp.0"),
-    (r"ff\.linear_out", "img_mlp.2"), (r"ff_context\.linear_in", "txt_mlp.0"), (r"ff_context\.linear_out", "txt_mlp.2"),
-    (r"norm\.q_norm", "norm.query_norm"), (r"norm\.k_norm", "norm.key_norm"))
+    (r"attn\.norm_added_([qk])\.weight", r"txt_attn.norm.\1_norm.scale"),
+    (r"attn\.norm_([qk])\.weight", r"img_attn.norm.\1_norm.scale"),
+    (r"attn\.to_out\.0", "img_attn.proj"),
+    (r"attn\.to_add_out", "txt_attn.proj"),
+    (r"ff\.linear_in", "img_mlp.0"),
+    (r"ff\.linear_out", "img_mlp.2"),
+    (r"ff_context\.linear_in", "txt_mlp.0"),
+    (r"ff_context\.linear_out", "txt_mlp.2"),
+    (r"norm\.q_norm", "norm.query_norm"),
+    (r"norm\.k_norm", "norm.key_norm"),
+)
 
 
 def as_published(weights: Weights) -> Weights:
-    """diffusers' names and tensors as Black Forest Labs publishes them: q, k, v in one; shift before scale at the end."""
+    """diffusers' names and tensors as Black Forest Labs publishes them: q, k, v in one; shift before scale
+    at the end.
+    """
     found: Weights = {}
     for name, value in weights.items():
         if re.search(r"(to_[kv]|add_[kv]_proj)\.weight", name):
@@ -147,6 +184,7 @@ def of_bytes(content: bytes, name: str = "x.safetensors") -> Callable[[Path, Wei
     def make(folder: Path, weights: Weights) -> Path:
         (folder / name).write_bytes(content)
         return folder / name
+
     return make
 
 
@@ -154,26 +192,49 @@ def of_weights(change: Callable[[Weights], Weights]) -> Callable[[Path, Weights]
     def make(folder: Path, weights: Weights) -> Path:
         save_file(change(weights), folder / "x.safetensors")
         return folder / "x.safetensors"
+
     return make
 
 
 REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
     "pickled": (of_bytes(b"PK", "x.ckpt"), r"x\.ckpt is no \.safetensors file; other kinds can run code"),
-    "no header": (of_bytes(b"<html>404</html>"), "is no .safetensors file, or its beginning is damaged; download it again"),
+    "no header": (
+        of_bytes(b"<html>404</html>"),
+        "is no .safetensors file, or its beginning is damaged; download it again",
+    ),
     "empty": (of_bytes(b""), "or its beginning is damaged"),
     "cut short": (cut_short, r"is cut short \(\d+ of \d+ bytes\); download it again"),
-    "LoRA": (of_weights(lambda own: {"transformer.x.lora_A.weight": torch.zeros(2, 2)}), "is a LoRA, not a model"),
-    "autoencoder": (of_weights(lambda own: {"decoder.conv_in.weight": torch.zeros(2, 2)}), "not recognised by its weights"),
-    "scaled": (of_weights(lambda own: own | {"x_embedder.scale_weight": torch.zeros(1)}), "scaled 8-bit weights"),
-    "other size": (of_weights(lambda own: {name: one for name, one in own.items() if not name.startswith("transformer_blocks.1.")}),
-                   r"is a FluxTransformer2DModel of \d+ \+ \d+ blocks, \d+ wide, which is none of .*FLUX\.1-dev"),
-    "incomplete": (of_weights(lambda own: {name: one for name, one in own.items() if not name.startswith("proj_out")}),
-                   r"lacks weights of tiny FLUX \(embedded\) \("),
+    "LoRA": (
+        of_weights(lambda own: {"transformer.x.lora_A.weight": torch.zeros(2, 2)}),
+        "is a LoRA, not a model",
+    ),
+    "autoencoder": (
+        of_weights(lambda own: {"decoder.conv_in.weight": torch.zeros(2, 2)}),
+        "not recognised by its weights",
+    ),
+    "scaled": (
+        of_weights(lambda own: own | {"x_embedder.scale_weight": torch.zeros(1)}),
+        "scaled 8-bit weights",
+    ),
+    "other size": (
+        of_weights(
+            lambda own: {
+                name: one for name, one in own.items() if not name.startswith("transformer_blocks.1.")
+            }
+        ),
+        r"is a FluxTransformer2DModel of \d+ \+ \d+ blocks, \d+ wide, which is none of .*FLUX\.1-dev",
+    ),
+    "incomplete": (
+        of_weights(lambda own: {name: one for name, one in own.items() if not name.startswith("proj_out")}),
+        r"lacks weights of tiny FLUX \(embedded\) \(",
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_wrong_file_is_one_sentence_and_the_next_run_works(fault: str, weights: Weights, tmp_path: Path) -> None:
+def test_a_wrong_file_is_one_sentence_and_the_next_run_works(
+    fault: str, weights: Weights, tmp_path: Path
+) -> None:
     make, sentence = REFUSED[fault]
     path = make(tmp_path, weights)
     with pytest.raises(EngineError, match=sentence) as caught:

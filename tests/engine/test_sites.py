@@ -39,10 +39,16 @@ def run(model: FluxTransformer2DModel, plan: Plan, steps: int, **more: Any) -> t
 
 def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTransformer2DModel) -> None:
     ran: list[str] = []
-    hooks = [module.register_forward_hook(lambda *_, name=name: ran.append(name))
-             for name, module in model.named_modules() if name.endswith(("to_q", "net.2", "to_out.0", "to_add_out", "norm1"))]
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+        for name, module in model.named_modules()
+        if name.endswith(("to_q", "net.2", "to_out.0", "to_add_out", "norm1"))
+    ]
     run(model, Plan(Mask("10"), Reuse(), (Modules(),)), 2)
-    norms, rest = [name for name in ran if name.endswith("norm1")], [name for name in ran if not name.endswith("norm1")]
+    norms, rest = (
+        [name for name in ran if name.endswith("norm1")],
+        [name for name in ran if not name.endswith("norm1")],
+    )
     assert len(norms) == 2 * len(set(norms)) == 4  # the gates are this step's own
     assert len(rest) == len(set(rest)) == 6 + 4 + 4  # once each: in the computed call
     ran.clear()
@@ -55,21 +61,30 @@ def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTr
 
 @torch.inference_mode()
 def test_what_an_ip_adapter_adds_is_served_too() -> None:
-    """Reused before the last projections or behind them, the same is added, of the adapter's third result too."""
+    """Reused before the last projections or behind them, the same is added, of the adapter's third result
+    too.
+    """
     model: Any = tiny("FluxTransformer2DModel")
-    calls, picture = Calls("FluxTransformer2DModel"), torch.randn(1, 1, 4, 32, generator=torch.Generator().manual_seed(0))
+    calls, picture = (
+        Calls("FluxTransformer2DModel"),
+        torch.randn(1, 1, 4, 32, generator=torch.Generator().manual_seed(0)),
+    )
 
     def answers(before_projection: bool) -> list[Tensor]:
         plan = Plan(Mask("100"), Reuse(), (Modules(before_projection=before_projection),))
         with attached(model, None, steps=3, plan=lambda facts: plan) as session:
             session.begin()
-            return [sample(model(**calls.at(step), joint_attention_kwargs=dict(adapted))) for step in range(3)]
+            return [
+                sample(model(**calls.at(step), joint_attention_kwargs=dict(adapted))) for step in range(3)
+            ]
 
     adapted: dict[str, Any] = {}
     plain = answers(False)
     assert all(map(torch.equal, plain, answers(True)))
     for block in model.transformer_blocks:
-        block.attn.set_processor(FluxIPAdapterAttnProcessor(hidden_size=32, cross_attention_dim=32, num_tokens=(4,), scale=[5.0]))
+        block.attn.set_processor(
+            FluxIPAdapterAttnProcessor(hidden_size=32, cross_attention_dim=32, num_tokens=(4,), scale=[5.0])
+        )
     adapted["ip_hidden_states"] = [picture]
     found = answers(False)
     assert not any(map(torch.equal, found, plain))
@@ -77,15 +92,21 @@ def test_what_an_ip_adapter_adds_is_served_too() -> None:
 
 
 def test_modules_are_left_alone_by_plans_that_do_not_serve_them(model: FluxTransformer2DModel) -> None:
-    with attached(model, None, steps=2, plan=lambda facts: Plan(Mask("10"), Reuse(), (Stack(0, 6),))) as session:
+    with attached(
+        model, None, steps=2, plan=lambda facts: Plan(Mask("10"), Reuse(), (Stack(0, 6),))
+    ) as session:
         session.begin()
         denoise(model, 2)
         patched = [name for name, module in model.named_modules() if "forward" in vars(module)]
-    assert patched == [*(f"transformer_blocks.{n}" for n in range(2)),
-                       *(f"single_transformer_blocks.{n}" for n in range(4))]
+    assert patched == [
+        *(f"transformer_blocks.{n}" for n in range(2)),
+        *(f"single_transformer_blocks.{n}" for n in range(4)),
+    ]
 
 
-def test_a_stage_begins_with_a_computed_step_and_forgets_the_stage_before(model: FluxTransformer2DModel) -> None:
+def test_a_stage_begins_with_a_computed_step_and_forgets_the_stage_before(
+    model: FluxTransformer2DModel,
+) -> None:
     plan = Plan(Interval(4), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 12))))
     _, session, held = run(model, plan, 12)
     assert "".join(call.mode for call in session.trace) == "CcccCcCcccCc"
@@ -96,13 +117,18 @@ def test_a_stage_begins_with_a_computed_step_and_forgets_the_stage_before(model:
 
 
 def test_a_staged_run_is_two_runs_joined(model: FluxTransformer2DModel) -> None:
-    """Nothing of the first stage reaches the second: with its cache off, the second stage gives the same answers."""
+    """Nothing of the first stage reaches the second: with its cache off, the second stage gives the same
+    answers.
+    """
     both = Plan(Mask("1010101010"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 10))))
     expected, _, _ = run(model, both, 10)
     early = Plan(Mask("1010101111"), Reuse(), (Stack(2, 6),))
     assert not torch.equal(run(model, early, 10)[0], expected)
-    whole = Plan(Mask("1010101010"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 8)),
-                                                Stack(0, 3, steps=(8, 10))))
+    whole = Plan(
+        Mask("1010101010"),
+        Reuse(),
+        (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 8)), Stack(0, 3, steps=(8, 10))),
+    )
     assert torch.equal(run(model, whole, 10)[0], expected)
 
 
@@ -120,7 +146,9 @@ def test_teacache_measures_the_modulated_input_from_step_to_step(model: FluxTran
     seen: list[Tensor] = []
     block = model.transformer_blocks[0]
     hook = block.register_forward_pre_hook(
-        lambda _, args, given: seen.append(block.norm1(given["hidden_states"], emb=given["temb"])[0]), with_kwargs=True)
+        lambda _, args, given: seen.append(block.norm1(given["hidden_states"], emb=given["temb"])[0]),
+        with_kwargs=True,
+    )
     plan = Plan(Accumulated(1e9, (1.0, 0.0)), Reuse(), (Stack(0, 6),), Signal("modulated_input", "previous"))
     _, session, _ = run(model, plan, 5)
     hook.remove()
@@ -133,8 +161,14 @@ def test_foca_remembers_what_was_served_before_a_computed_step(model: FluxTransf
     rows: list[tuple[tuple[int, ...], int, int | None]] = []
 
     class Watched(FoCa):
-        def row(self, steps: tuple[int, ...], step: int, total: int = 0, served: int | None = None,
-                gram: Any = None) -> tuple[float, ...]:
+        def row(
+            self,
+            steps: tuple[int, ...],
+            step: int,
+            total: int = 0,
+            served: int | None = None,
+            gram: Any = None,
+        ) -> tuple[float, ...]:
             rows.append((steps, step, served))
             return super().row(steps, step, total, served)
 
@@ -143,35 +177,55 @@ def test_foca_remembers_what_was_served_before_a_computed_step(model: FluxTransf
 
 
 @pytest.mark.parametrize("predictor", [Reuse(), Taylor(2), FoCa(), Chebyshev(), DMD()])
-@pytest.mark.parametrize(("site", "signal"), [
-    (Modules(), None), (Modules(before_projection=True), None), (Stack(0, 6), None),
-    (Stack(1, 6), Signal("front_residual", "computed"))])
-def test_the_memory_foretold_is_the_memory_held(model: FluxTransformer2DModel, predictor: Predictor, site: Site,
-                                                signal: Signal | None) -> None:
-    digits = "1110101010010100"  # ends as a cache is at its fullest: a prediction in use, and one from before kept
+@pytest.mark.parametrize(
+    ("site", "signal"),
+    [
+        (Modules(), None),
+        (Modules(before_projection=True), None),
+        (Stack(0, 6), None),
+        (Stack(1, 6), Signal("front_residual", "computed")),
+    ],
+)
+def test_the_memory_foretold_is_the_memory_held(
+    model: FluxTransformer2DModel, predictor: Predictor, site: Site, signal: Signal | None
+) -> None:
+    digits = (
+        "1110101010010100"  # ends as a cache is at its fullest: a prediction in use, and one from before kept
+    )
     plan = Plan(Mask(digits), predictor, (site,), signal)
     _, _, held = run(model, plan, len(digits))
     assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), digits.count("1")) * CHANNELS * 4
 
 
 @pytest.mark.parametrize("described", [{"name": "toca"}, {"name": "duca"}, {"name": "chipmunk"}])
-def test_the_memory_foretold_of_a_finer_grain_is_the_memory_held(model: FluxTransformer2DModel, described: dict[str, Any]) -> None:
-    plan = method_from({"interval": 3} | described).plan(ModelFacts(6, 8, sections=(2, 4), modules=True, attention=True))
+def test_the_memory_foretold_of_a_finer_grain_is_the_memory_held(
+    model: FluxTransformer2DModel, described: dict[str, Any]
+) -> None:
+    plan = method_from({"interval": 3} | described).plan(
+        ModelFacts(6, 8, sections=(2, 4), modules=True, attention=True)
+    )
     _, _, held = run(model, plan, 8)
-    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), 4) * CHANNELS * 4 + marks(plan, (2, 4), (IMAGE, TEXT), 2)
+    assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), 4) * CHANNELS * 4 + marks(
+        plan, (2, 4), (IMAGE, TEXT), 2
+    )
 
 
-@pytest.mark.parametrize(("described", "gigabytes"), [
-    ({"name": "taylorseer", "order": 2}, 6.46),  # 76 tensors of 28.3 MB, three times
-    ({"name": "taylorseer", "order": 2, "site": "stack"}, 0.085),
-    ({"name": "fora"}, 2.15),
-    ({"name": "toca"}, 3.23),
-    ({"name": "duca"}, 3.26),
-    ({"name": "chipmunk"}, 10.29),
-    ({"name": "dbcache", "taylorseer_order": 0}, 0.0535),
-    ({"name": "fewer_steps"}, 0),
-])
+@pytest.mark.parametrize(
+    ("described", "gigabytes"),
+    [
+        ({"name": "taylorseer", "order": 2}, 6.46),  # 76 tensors of 28.3 MB, three times
+        ({"name": "taylorseer", "order": 2, "site": "stack"}, 0.085),
+        ({"name": "fora"}, 2.15),
+        ({"name": "toca"}, 3.23),
+        ({"name": "duca"}, 3.26),
+        ({"name": "chipmunk"}, 10.29),
+        ({"name": "dbcache", "taylorseer_order": 0}, 0.0535),
+        ({"name": "fewer_steps"}, 0),
+    ],
+)
 def test_what_a_cache_takes_on_flux(described: dict[str, Any], gigabytes: float) -> None:
     row = MODELS["flux-dev"]
     request = row.resolve(RunRequest(model="flux-dev", prompt="-", steps=50))
-    assert cache_bytes(request, method_from(described).plan(row.facts(request))) / 1e9 == pytest.approx(gigabytes, rel=0.01)
+    assert cache_bytes(request, method_from(described).plan(row.facts(request))) / 1e9 == pytest.approx(
+        gigabytes, rel=0.01
+    )

@@ -1,4 +1,6 @@
-"""Pipelines that start from a picture leave out the first of their timesteps: a run's steps are those of its loop."""
+"""Pipelines that start from a picture leave out the first of their timesteps: a run's steps are those of its
+loop.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, FluxImg2ImgPipeline
+from diffusers import (
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    FluxImg2ImgPipeline,
+)
 from torch import Tensor
 
 from cache_engine.method import METHODS
@@ -32,9 +39,17 @@ def from_picture() -> Pipe:
 
 def redraw(pipe: Pipe, strength: float, steps: int = 10) -> Tensor:
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    return pipe(image=picture, strength=strength, prompt_embeds=noise(1, 1, 6, 32), pooled_prompt_embeds=noise(2, 1, 32),
-                num_inference_steps=steps, height=32, width=32, generator=torch.Generator().manual_seed(5),
-                output_type="latent").images
+    return pipe(
+        image=picture,
+        strength=strength,
+        prompt_embeds=noise(1, 1, 6, 32),
+        pooled_prompt_embeds=noise(2, 1, 32),
+        num_inference_steps=steps,
+        height=32,
+        width=32,
+        generator=torch.Generator().manual_seed(5),
+        output_type="latent",
+    ).images
 
 
 @pytest.mark.parametrize(("strength", "steps"), [(1.0, 10), (0.5, 5), (0.1, 1)])
@@ -54,27 +69,41 @@ def test_a_mask_has_a_digit_for_each_step_that_is_made() -> None:
     with attached(pipe, MASK(steps_computation_mask="11010")) as session:
         redraw(pipe, 0.5)
     assert modes(session) == "CCcCc"
-    with (attached(pipe, MASK(steps_computation_mask="1101011111")),
-          pytest.raises(EngineError, match="has 10 digits for 5 steps")):
+    with (
+        attached(pipe, MASK(steps_computation_mask="1101011111")),
+        pytest.raises(EngineError, match="has 10 digits for 5 steps"),
+    ):
         redraw(pipe, 0.5)
 
 
 def test_a_pipeline_that_tells_its_scheduler_nothing() -> None:
     """Wan's of a video: it only says how many timesteps its loop has."""
     no_parts: dict[str, Any] = dict.fromkeys(("tokenizer", "text_encoder", "vae"))
-    pipe = diffusers.WanVideoToVideoPipeline(transformer=tiny("WanTransformer3DModel"), scheduler=FlowMatchEulerDiscreteScheduler(),
-                                             **no_parts)
+    pipe = diffusers.WanVideoToVideoPipeline(
+        transformer=tiny("WanTransformer3DModel"), scheduler=FlowMatchEulerDiscreteScheduler(), **no_parts
+    )
     pipe.set_progress_bar_config(disable=True)
     with attached(pipe, MASK(steps_computation_mask="1010")) as session:
-        pipe(prompt_embeds=noise(1, 1, 6, 32), latents=noise(2, 1, 4, 1, 8, 8), strength=0.5, num_inference_steps=8,
-             guidance_scale=1.0, height=64, width=64, output_type="latent")
+        pipe(
+            prompt_embeds=noise(1, 1, 6, 32),
+            latents=noise(2, 1, 4, 1, 8, 8),
+            strength=0.5,
+            num_inference_steps=8,
+            guidance_scale=1.0,
+            height=64,
+            width=64,
+            output_type="latent",
+        )
         assert session.step == session.total == 4
     assert modes(session) == "CcCc"
 
 
 def looped(scheduler: Any, start: int, tell: bool = False) -> None:
     """Whoever writes the loop themselves, with ten steps but without the first ``start`` timesteps."""
-    pipe, calls = SimpleNamespace(transformer=tiny("FluxTransformer2DModel"), scheduler=scheduler), Calls("FluxTransformer2DModel")
+    pipe, calls = (
+        SimpleNamespace(transformer=tiny("FluxTransformer2DModel"), scheduler=scheduler),
+        Calls("FluxTransformer2DModel"),
+    )
     with attached(pipe, METHODS["fora"](interval=2)) as session, torch.inference_mode():
         scheduler.set_timesteps(10)
         if tell:
@@ -82,7 +111,9 @@ def looped(scheduler: Any, start: int, tell: bool = False) -> None:
         given = calls.at(0)
         for step, time in enumerate(scheduler.timesteps[start:]):
             given |= {"timestep": time.reshape(1) / 1000}
-            given["hidden_states"] = scheduler.step(pipe.transformer(**given)[0], time, given["hidden_states"]).prev_sample
+            given["hidden_states"] = scheduler.step(
+                pipe.transformer(**given)[0], time, given["hidden_states"]
+            ).prev_sample
             assert session.step == step + 1
         assert session.step == session.total
 
@@ -105,7 +136,10 @@ def test_a_loop_that_nobody_was_told_of_is_refused_at_its_first_step() -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_where_the_scheduler_does_not_know_either_it_is_refused_in_the_end(again: bool) -> None:
-    pipe, calls = SimpleNamespace(transformer=tiny("FluxTransformer2DModel"), scheduler=DDIMScheduler()), Calls("FluxTransformer2DModel")
+    pipe, calls = (
+        SimpleNamespace(transformer=tiny("FluxTransformer2DModel"), scheduler=DDIMScheduler()),
+        Calls("FluxTransformer2DModel"),
+    )
 
     def short() -> None:
         with attached(pipe, METHODS["fora"](interval=2)), torch.inference_mode():

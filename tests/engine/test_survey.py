@@ -44,9 +44,13 @@ def test_it_changes_nothing(model: torch.nn.Module, streams: tuple[str, ...], bu
 
 
 @pytest.mark.parametrize("front", range(1, BLOCKS))
-def test_the_changes_are_those_that_a_run_measures(model: torch.nn.Module, survey: Survey, front: int) -> None:
+def test_the_changes_are_those_that_a_run_measures(
+    model: torch.nn.Module, survey: Survey, front: int
+) -> None:
     """With a threshold of 0 every step is computed, and its change from the step before measured."""
-    _, trace, _ = followed(model, DBCache(Fn_compute_blocks=front, residual_diff_threshold=0, max_warmup_steps=1))
+    _, trace, _ = followed(
+        model, DBCache(Fn_compute_blocks=front, residual_diff_threshold=0, max_warmup_steps=1)
+    )
     changes = survey.changes(FRONT, front)
     assert changes is not None
     measured = {(call.stream, call.step): call.change for call in trace if call.change is not None}
@@ -60,7 +64,9 @@ def test_teacaches_signal_is_there_too(model: torch.nn.Module, survey: Survey) -
     changes = survey.changes(Signal("modulated_input", "previous"), 0)
     assert changes is not None
     for call in trace[2:]:
-        assert changes[GUIDED.index(call.stream)][call.step - 1][call.step] == pytest.approx(call.change, rel=3e-3)  # float16 rounds
+        assert changes[GUIDED.index(call.stream)][call.step - 1][call.step] == pytest.approx(
+            call.change, rel=3e-3
+        )  # float16 rounds
 
 
 def test_a_run_says_how_far_its_sample_is_off(model: torch.nn.Module, survey: Survey) -> None:
@@ -83,9 +89,11 @@ def giants(channels: int, seed: int) -> tuple[torch.Tensor, torch.Generator]:
 
 
 def relative_errors(moving: bool) -> tuple[list[float], list[float]]:
-    """Of the change, over ten draws: sampled as surveys are, and from 2,048 uniform positions. 1,024 tokens, 3,072 channels.
+    """Of the change, over ten draws: sampled as surveys are, and from 2,048 uniform positions. 1,024 tokens,
+    3,072 channels.
 
-    moving: also the giants' own change differs from token to token and from the rest's, as it would in a picture.
+    moving: also the giants' own change differs from token to token and from the rest's, as it would in a
+    picture.
     """
     ours, uniform = [], []
     for seed in range(10):
@@ -141,7 +149,11 @@ def test_saved_and_loaded_it_is_the_same(survey: Survey, tmp_path: Path) -> None
         assert not found.memo
         assert found.facts == survey.facts
         for name, value in vars(survey).items():
-            same = np.array_equal(value, vars(found)[name], equal_nan=True) if isinstance(value, np.ndarray) else value == vars(found)[name]
+            same = (
+                np.array_equal(value, vars(found)[name], equal_nan=True)
+                if isinstance(value, np.ndarray)
+                else value == vars(found)[name]
+            )
             assert same or name == "memo", name
 
 
@@ -161,6 +173,6 @@ def test_a_survey_cut_short_is_refused_in_one_sentence(survey: Survey, tmp_path:
     path = tmp_path / "survey.npz"
     survey.save(path)
     whole = path.read_bytes()
-    path.write_bytes(whole[:int(share * len(whole))])
+    path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(EngineError, match="is not a survey, or damaged"):
         load(path)

@@ -33,7 +33,9 @@ def models() -> dict[str, nn.Module]:
 
 
 @torch.inference_mode()
-def outputs(name: str, model: nn.Module, method: Method | Plan | None = None) -> tuple[list[Tensor], Session | None]:
+def outputs(
+    name: str, model: nn.Module, method: Method | Plan | None = None
+) -> tuple[list[Tensor], Session | None]:
     """What the model answers at every step, on a path that does not depend on its answers."""
     calls = Calls(name)
 
@@ -75,8 +77,11 @@ def attention_served(model: nn.Module, name: str) -> Iterator[Callable[[bool], N
             held[module] = original(*args, **kwargs)
         return held[module]
 
-    modules = [block.get_submodule("attn") for section in TRANSFORMERS[name].sections
-               for block in model.get_submodule(section.path).children()]
+    modules = [
+        block.get_submodule("attn")
+        for section in TRANSFORMERS[name].sections
+        for block in model.get_submodule(section.path).children()
+    ]
     for module in modules:
         module.forward = partial(forward, module, module.forward)
     yield lambda run: state.update(run=run)
@@ -85,7 +90,9 @@ def attention_served(model: nn.Module, name: str) -> Iterator[Callable[[bool], N
 
 
 @fitting
-def test_all_tokens_refreshed_is_the_model_with_its_attention_held(name: str, models: dict[str, nn.Module]) -> None:
+def test_all_tokens_refreshed_is_the_model_with_its_attention_held(
+    name: str, models: dict[str, nn.Module]
+) -> None:
     found, _ = outputs(name, models[name], tokens(ratio=100.0))
     calls, expected = Calls(name), []
     with attention_served(models[name], name) as let_run, torch.inference_mode():
@@ -99,21 +106,36 @@ def test_all_tokens_refreshed_is_the_model_with_its_attention_held(name: str, mo
 @fitting
 def test_more_tokens_are_closer_to_the_baseline(name: str, models: dict[str, nn.Module]) -> None:
     plain, _ = outputs(name, models[name])
-    errors = [error(outputs(name, models[name], tokens(ratio=ratio))[0], plain) for ratio in (0.0, 0.3, 0.6, 1.0, 100.0)]
+    errors = [
+        error(outputs(name, models[name], tokens(ratio=ratio))[0], plain)
+        for ratio in (0.0, 0.3, 0.6, 1.0, 100.0)
+    ]
     assert errors == sorted(errors, reverse=True)
 
 
 @fitting
 @pytest.mark.parametrize("score", ["v_norm", "low_v_norm", "k_norm", "attention", "age"])
-def test_the_chosen_tokens_are_those_of_the_highest_score(name: str, score: Score, models: dict[str, nn.Module]) -> None:
-    """Seen from outside: which of the first block's image tokens enter its feed-forward in the first partial step."""
+def test_the_chosen_tokens_are_those_of_the_highest_score(
+    name: str, score: Score, models: dict[str, nn.Module]
+) -> None:
+    """Seen from outside: which of the first block's image tokens enter its feed-forward in the first partial
+    step.
+    """
     block, calls = models[name].transformer_blocks[0], Calls(name)
     part = "ff" if "Flux" in name else "img_mlp"
     seen: dict[str, list[Tensor]] = {"entered": [], "key": [], "value": []}
     layers = {"entered": block.get_submodule(part).net[0], "key": block.attn.to_k, "value": block.attn.to_v}
-    hooks = [layer.register_forward_hook(lambda _, given, result, place=place: seen[place].append(
-        given[0] if place == "entered" else result)) for place, layer in layers.items()]
-    with attached(models[name], None, steps=STEPS, plan=lambda facts: tokens(ratio=0.5, score=score)) as session:
+    hooks = [
+        layer.register_forward_hook(
+            lambda _, given, result, place=place: seen[place].append(
+                given[0] if place == "entered" else result
+            )
+        )
+        for place, layer in layers.items()
+    ]
+    with attached(
+        models[name], None, steps=STEPS, plan=lambda facts: tokens(ratio=0.5, score=score)
+    ) as session:
         session.begin()
         with torch.inference_mode():
             for step in range(2):
@@ -123,18 +145,27 @@ def test_the_chosen_tokens_are_those_of_the_highest_score(name: str, score: Scor
         hook.remove()
     whole, chosen = seen["entered"]
     both = name == "FluxTransformer2DModel"
-    assert chosen.shape[1] == int(share(0.5, 0, 2 if both else 3, joint=False, both=both) * whole.shape[1]) > 0
+    assert (
+        chosen.shape[1] == int(share(0.5, 0, 2 if both else 3, joint=False, both=both) * whole.shape[1]) > 0
+    )
     assert (fresh == 1).sum() == chosen.shape[1]
-    lengths = {place: seen[place][0].unflatten(-1, (2, -1)).norm(dim=-1).mean(dim=-1) for place in ("key", "value")}
+    lengths = {
+        place: seen[place][0].unflatten(-1, (2, -1)).norm(dim=-1).mean(dim=-1) for place in ("key", "value")
+    }
     if score in ("v_norm", "low_v_norm", "k_norm"):
         found = lengths["key" if score == "k_norm" else "value"] * (-1 if score == "low_v_norm" else 1)
-        assert (fresh[0] == 1).nonzero().flatten().tolist() == sorted(found[0].topk(chosen.shape[1]).indices.tolist())
+        assert (fresh[0] == 1).nonzero().flatten().tolist() == sorted(
+            found[0].topk(chosen.shape[1]).indices.tolist()
+        )
     assert scored[fresh == 1].min() >= scored[fresh == 0].max()
 
 
 def test_by_age_every_token_gets_its_turn(models: dict[str, nn.Module]) -> None:
     plan = tokens(ratio=0.5, score="age", aging=1.0)._replace(schedule=Interval(STEPS, between=("p",)))
-    with attached(models[FITTING[0]], None, steps=STEPS, plan=lambda facts: plan) as session, torch.inference_mode():
+    with (
+        attached(models[FITTING[0]], None, steps=STEPS, plan=lambda facts: plan) as session,
+        torch.inference_mode(),
+    ):
         session.begin()
         calls = Calls(FITTING[0])
         for step in range(5):  # 4 of 16 tokens a step
@@ -150,7 +181,9 @@ def test_attention_received_is_the_mean_of_the_whole_map(masked: bool) -> None:
     mask = (torch.rand((2, 1, 1, ROWS + 9), generator=generator) < 0.7) if masked else None
     found = Meeting(query, key, key, mask, 0.3).received()
     logits = torch.einsum("bhqc,bhkc->bhqk", query, key) * 0.3
-    expected = torch.softmax(logits if mask is None else logits.masked_fill(~mask, -torch.inf), dim=-1).mean(dim=(1, 2))
+    expected = torch.softmax(logits if mask is None else logits.masked_fill(~mask, -torch.inf), dim=-1).mean(
+        dim=(1, 2)
+    )
     assert torch.allclose(found, expected, atol=1e-6)
     assert found.sum(dim=1).tolist() == pytest.approx([1, 1])
 
@@ -166,7 +199,8 @@ def test_duca_skips_all_blocks_and_refreshes_tokens_in_turn(name: str, models: d
     blocks = session.blocks
     assert [call.blocks_run for call in session.trace] == [blocks, 0, blocks, 0, blocks, blocks, 0, blocks]
     assert [torch.equal(handed[step], handed[step - 1]) for step in range(1, STEPS)] == [
-        call.mode == "c" for call in session.trace[1:]]
+        call.mode == "c" for call in session.trace[1:]
+    ]
 
 
 def test_the_share_of_tokens_is_the_published_one_on_flux() -> None:
@@ -184,7 +218,10 @@ def test_fused_projections_are_refused_where_they_hide_the_score(name: str) -> N
     model.fuse_qkv_projections()
     fused = "Flux" in name  # Qwen-Image's attention runs its own layers all the same
     if fused:
-        with pytest.raises(EngineError, match=r"^score: the projections of the attention are fused, so v_norm cannot be taken; "):
+        with pytest.raises(
+            EngineError,
+            match=r"^score: the projections of the attention are fused, so v_norm cannot be taken; ",
+        ):
             outputs(name, model, METHODS["toca"]())
     outputs(name, model, METHODS["toca"](score="attention"))
 
@@ -192,5 +229,8 @@ def test_fused_projections_are_refused_where_they_hide_the_score(name: str) -> N
 @pytest.mark.parametrize("name", ["Flux2Transformer2DModel", "SD3Transformer2DModel"])
 @pytest.mark.parametrize("method", ["toca", "duca"])
 def test_other_models_are_refused_in_one_sentence(name: str, method: str) -> None:
-    with pytest.raises(EngineError, match=rf"^{method}: where attention sits in this model's blocks is not described, [^.]+\.$"):
+    with pytest.raises(
+        EngineError,
+        match=rf"^{method}: where attention sits in this model's blocks is not described, [^.]+\.$",
+    ):
         outputs(name, tiny(name), METHODS[method]())

@@ -28,7 +28,9 @@ def test_nothing_of_the_grid_beats_it(survey: Survey) -> None:
     assert len(set(errors)) == len(errors)
     for method in settings(survey):
         one = simulate(survey, method)
-        assert not any(one.speedup > speed and (one.error or 0.0) < error for speed, error in zip(speeds, errors))
+        assert not any(
+            one.speedup > speed and (one.error or 0.0) < error for speed, error in zip(speeds, errors)
+        )
 
 
 def test_it_begins_with_the_baselines_own_picture_and_is_made_once(survey: Survey) -> None:

@@ -22,10 +22,20 @@ REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 
 def task(**more: Any) -> TuneTask:
     fields: dict[str, Any] = dict(
-        request=REQUEST, prompts=(REQUEST.prompt, "a small fox on a blue background"), acceptance=("a tiny owl on a red background",),
-        goal=Goal(value=28), most=3, vary={"dbcache": {
-            "residual_diff_threshold": "0.1, 0.3, 1", "max_warmup_steps": "1, 2", "taylorseer_order": "0, 1",
-            "max_continuous_cached_steps": "1, 3, -1"}})
+        request=REQUEST,
+        prompts=(REQUEST.prompt, "a small fox on a blue background"),
+        acceptance=("a tiny owl on a red background",),
+        goal=Goal(value=28),
+        most=3,
+        vary={
+            "dbcache": {
+                "residual_diff_threshold": "0.1, 0.3, 1",
+                "max_warmup_steps": "1, 2",
+                "taylorseer_order": "0, 1",
+                "max_continuous_cached_steps": "1, 3, -1",
+            }
+        },
+    )
     return TuneTask(**fields | more)
 
 
@@ -44,16 +54,24 @@ def test_the_best_is_measured_and_reaches_the_goal(tuned: tuple[Path, list[Stand
     assert verified.whole
     assert min(run.closeness for run in verified.runs) >= 28
     assert all(run.picture.is_file() for run in verified.runs)
-    cheaper = [one for one in last.verified if one.held >= 28 and one.runs[0].tflops < verified.runs[0].tflops * (1 - 1e-6)]
+    cheaper = [
+        one
+        for one in last.verified
+        if one.held >= 28 and one.runs[0].tflops < verified.runs[0].tflops * (1 - 1e-6)
+    ]
     assert not cheaper
 
 
 def test_between_two_values_at_most_one_picture_is_drawn(tuned: tuple[Path, list[Standing]]) -> None:
     made = [standing.made for standing in tuned[1]]
-    assert all(later - earlier <= 2 for earlier, later in itertools.pairwise(made))  # an acceptance prompt's baseline goes with it
+    assert all(
+        later - earlier <= 2 for earlier, later in itertools.pairwise(made)
+    )  # an acceptance prompt's baseline goes with it
 
 
-def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(tuned: tuple[Path, list[Standing]], tmp_path: Path) -> None:
+def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(
+    tuned: tuple[Path, list[Standing]], tmp_path: Path
+) -> None:
     folder, whole = tuned
     halves = tune(task(), tmp_path)
     drawn = 0
@@ -66,7 +84,10 @@ def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(tuned: tuple[Path, 
     table.write_bytes(table.read_bytes() + b'{"prompt": 0, "set')  # as a kill leaves it
     again = list(tune(task(), tmp_path))
     assert drawn + again[-1].made == whole[-1].made
-    keys = [(row["prompt"], row["setting"]) for row in map(json.loads, table.read_text(encoding="utf-8").splitlines())]
+    keys = [
+        (row["prompt"], row["setting"])
+        for row in map(json.loads, table.read_text(encoding="utf-8").splitlines())
+    ]
     assert len(keys) == len(set(keys))
     assert again[-1].best == whole[-1].best
     assert list(tune(task(), folder))[-1].made == 0
@@ -77,7 +98,9 @@ def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[Stand
         list(tune(task(goal=Goal(value=31)), tuned[0]))
 
 
-def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(tuned: tuple[Path, list[Standing]], tmp_path: Path) -> None:
+def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
+    tuned: tuple[Path, list[Standing]], tmp_path: Path
+) -> None:
     """Tuned on the easier of two prompts, for a goal that its best misses on the other."""
     whole = next(one for one in tuned[1][-1].verified if one.whole)
     by_prompt = {task().prompts[int(run.picture.stem)]: run.closeness for run in whole.runs}
@@ -92,10 +115,16 @@ def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(tuned:
 
 
 def test_what_lies_beside_fewer_steps_is_told_in_steps(tmp_path: Path) -> None:
-    *_, last = tuned_as_told(task(vary={"dbcache": {"residual_diff_threshold": "0.01"}}, goal=Goal(value=15), acceptance=()), tmp_path)
+    *_, last = tuned_as_told(
+        task(vary={"dbcache": {"residual_diff_threshold": "0.01"}}, goal=Goal(value=15), acceptance=()),
+        tmp_path,
+    )
     assert last["best"]["method"]["name"] == "fewer_steps"
     steps = len(last["best"]["schedule"])
-    assert {(one["knob"], one["value"]) for one in last["best"]["neighbours"]} <= {("steps", steps - 1), ("steps", steps + 1)}
+    assert {(one["knob"], one["value"]) for one in last["best"]["neighbours"]} <= {
+        ("steps", steps - 1),
+        ("steps", steps + 1),
+    }
     assert last["best"]["neighbours"]
 
 
@@ -103,7 +132,9 @@ def test_two_at_once_are_refused(tuned: tuple[Path, list[Standing]]) -> None:
     folder, _ = tuned
     first = tune(task(), folder)
     next(first)
-    with pytest.raises(EngineError, match=f"something else is writing to {re.escape(str(folder))}; wait for it"):
+    with pytest.raises(
+        EngineError, match=f"something else is writing to {re.escape(str(folder))}; wait for it"
+    ):
         next(tune(task(), folder))
     first.close()
     assert next(tune(task(), folder)).stage == "baselines"
@@ -111,10 +142,35 @@ def test_two_at_once_are_refused(tuned: tuple[Path, list[Standing]]) -> None:
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    vary = ["--vary", "residual_diff_threshold=0.2,1", "--vary", "max_continuous_cached_steps=1,3", "--vary", "fraction=0.5,1",
-            "--vary", "teacache.threshold=0.2,0.4"]
-    code = main(["tune", "--model", "tiny", "--steps", "8", "--prompt", REQUEST.prompt, "--min-psnr", "28", "--most", "2", *vary,
-                 "--out", str(out), "--json"])
+    vary = [
+        "--vary",
+        "residual_diff_threshold=0.2,1",
+        "--vary",
+        "max_continuous_cached_steps=1,3",
+        "--vary",
+        "fraction=0.5,1",
+        "--vary",
+        "teacache.threshold=0.2,0.4",
+    ]
+    code = main(
+        [
+            "tune",
+            "--model",
+            "tiny",
+            "--steps",
+            "8",
+            "--prompt",
+            REQUEST.prompt,
+            "--min-psnr",
+            "28",
+            "--most",
+            "2",
+            *vary,
+            "--out",
+            str(out),
+            "--json",
+        ]
+    )
     assert code == 0
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["best"]["measured"]["psnr_db"] >= 28
@@ -124,11 +180,23 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert set(vary_kept) == {"dbcache", "teacache"}
 
 
-def test_runs_of_another_request_are_not_taken_for_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_another_request_are_not_taken_for_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a big panda on a pink background\n", encoding="utf-8")
     out = str(tmp_path / "out")
-    arguments = ["check", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), "--min-psnr", "1", "--out", out]
+    arguments = [
+        "check",
+        "--recipe",
+        "F1B0_W2I1M0MC2_R1_T1O1",
+        "--prompts",
+        str(prompts),
+        "--min-psnr",
+        "1",
+        "--out",
+        out,
+    ]
     assert main([*arguments, "--steps", "4"]) == 0
     assert main([*arguments, "--steps", "5"]) == 2
     assert "holds another request's runs" in capsys.readouterr().err
@@ -139,10 +207,25 @@ def test_runs_of_another_request_are_not_taken_for_its_own(tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize(("floor", "code"), [("10", 0), ("99", 3)])
-def test_check_ends_with_3_where_a_setting_falls_short(floor: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_ends_with_3_where_a_setting_falls_short(
+    floor: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("a big panda on a pink background\na small fox on a blue background\n", encoding="utf-8")
-    arguments = ["check", "--steps", "6", "--recipe", "F1B0_W2I1M0MC2_R1_T1O1", "--prompts", str(prompts), "--min-psnr", floor, "--json"]
+    prompts.write_text(
+        "a big panda on a pink background\na small fox on a blue background\n", encoding="utf-8"
+    )
+    arguments = [
+        "check",
+        "--steps",
+        "6",
+        "--recipe",
+        "F1B0_W2I1M0MC2_R1_T1O1",
+        "--prompts",
+        str(prompts),
+        "--min-psnr",
+        floor,
+        "--json",
+    ]
     assert main(arguments) == code
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["holds"] == (code == 0)
@@ -155,7 +238,9 @@ def test_a_budget_that_is_spent_still_has_one_setting_run(tmp_path: Path) -> Non
     assert len(last.verified) == 1
 
 
-def test_a_survey_that_cannot_be_read_is_recorded_anew(tuned: tuple[Path, list[Standing]], tmp_path: Path) -> None:
+def test_a_survey_that_cannot_be_read_is_recorded_anew(
+    tuned: tuple[Path, list[Standing]], tmp_path: Path
+) -> None:
     """An update of the program may have changed what a survey holds."""
     folder = tmp_path / "copy"
     shutil.copytree(tuned[0], folder, ignore=shutil.ignore_patterns(".lock"))

@@ -1,4 +1,6 @@
-"""What docs/tune.md counts: chance is counted right, and a run stands only for settings that would have been that run."""
+"""What docs/tune.md counts: chance is counted right, and a run stands only for settings that would have been
+that run.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def test_chance_is_that_of_all_ways_to_draw() -> None:
         ways = list(itertools.combinations(settings, runs))
         assert missed_by_chance(8, 2, runs) == pytest.approx(sum(min(way) > 1.03 for way in ways) / len(ways))
         assert found_by_chance(settings, runs) == statistics.median_low(min(way) for way in ways)
-    orders = [next(place for place, value in enumerate(order, 1) if value < 1.03) for order in itertools.permutations(settings)]
+    orders = [
+        next(place for place, value in enumerate(order, 1) if value < 1.03)
+        for order in itertools.permutations(settings)
+    ]
     assert needed_by_chance(8, 2) == statistics.median_low(orders)
 
 
@@ -35,7 +40,9 @@ def test_runs_are_counted_until_the_best_is_near_the_grids() -> None:
 
 
 def ran(method: DBCache) -> Ran:
-    """On changes that grow with the time since the last computed step, and are larger in the second stream."""
+    """On changes that grow with the time since the last computed step, and are larger in the second
+    stream.
+    """
     since: dict[str, int] = {}
 
     def change(call: Call) -> float:
@@ -58,8 +65,12 @@ def test_a_run_stands_for_settings_that_decide_every_call_alike() -> None:
     assert run.schedules == {"cond": "CCcccCcc", "uncond": "CCcccCcc"}
     assert run.stands_for(METHOD.replaced(residual_diff_threshold=0.17), FACTS)
     assert run.stands_for(METHOD.replaced(residual_diff_threshold=1), FACTS)
-    assert not run.stands_for(METHOD.replaced(residual_diff_threshold=0.16), FACTS)  # the second stream has 0.165
+    assert not run.stands_for(
+        METHOD.replaced(residual_diff_threshold=0.16), FACTS
+    )  # the second stream has 0.165
     assert not run.stands_for(METHOD.replaced(max_continuous_cached_steps=2), FACTS)
-    assert not run.stands_for(METHOD.replaced(taylorseer_order=2), FACTS)  # the same decisions, another prediction
+    assert not run.stands_for(
+        METHOD.replaced(taylorseer_order=2), FACTS
+    )  # the same decisions, another prediction
     assert not run.stands_for(METHOD.replaced(Fn_compute_blocks=2), FACTS)
     assert not run.stands_for(FewerSteps(fraction=0.5), FACTS)

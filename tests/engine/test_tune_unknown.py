@@ -1,4 +1,6 @@
-"""Tunes of a model whose surveys do not say how close settings come: what is not known is no figure, and the goal is still reached."""
+"""Tunes of a model whose surveys do not say how close settings come: what is not known is no figure, and the
+goal is still reached.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def told(standings: list[Standing]) -> list[dict[str, Any]]:
     return [described(TASK, one) for one in standings]
 
 
-def test_the_goal_is_reached_by_real_runs_within_the_usual_number(standings: list[Standing], told: list[dict[str, Any]]) -> None:
+def test_the_goal_is_reached_by_real_runs_within_the_usual_number(
+    standings: list[Standing], told: list[dict[str, Any]]
+) -> None:
     last = told[-1]
     assert not [one for one in standings[-1].candidates if one.known and not one.forecasts[0].identical]
     assert 0 < len(last["verified"]) <= TASK.most
@@ -61,7 +65,9 @@ def test_the_goal_is_reached_by_real_runs_within_the_usual_number(standings: lis
 def test_what_is_not_known_has_no_decibels(standings: list[Standing], told: list[dict[str, Any]]) -> None:
     for standing, one in zip(standings, told, strict=True):
         told_of = {place for place in range(len(standing.candidates)) if standing.told(place)}
-        assert [row[2] is not None for row in one["cloud"]] == [place in told_of for place in range(len(one["cloud"]))]
+        assert [row[2] is not None for row in one["cloud"]] == [
+            place in told_of for place in range(len(one["cloud"]))
+        ]
         listed = [*one["frontier"], *one["fewer_steps"], *one["verified"]]
         assert all(each["expected"]["psnr_db"] is not None for each in [*one["frontier"], *one["verified"]])
         for each in listed:
@@ -85,7 +91,9 @@ def test_the_page_draws_it_without_a_figure(told: list[dict[str, Any]]) -> None:
         assert "no estimate" not in table(one)
 
 
-def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(standings: list[Standing]) -> None:
+def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
+    standings: list[Standing],
+) -> None:
     candidates = standings[-1].candidates
     survey = surveyed(standings)
     search = search_of(TASK.goal, candidates, [survey])
@@ -104,8 +112,12 @@ def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(st
 
 def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
     """What it skips is neither judged nor counted by a survey."""
-    task = TASK.replaced(request=TASK.request.replaced(steps=8), goal=Goal(value=25), fewer_steps=False,
-                         vary={"fora": {"interval": "2..5"}})
+    task = TASK.replaced(
+        request=TASK.request.replaced(steps=8),
+        goal=Goal(value=25),
+        fewer_steps=False,
+        vary={"fora": {"interval": "2..5"}},
+    )
     *_, last = tune(task, tmp_path)
     assert not any(one.known for one in last.candidates)
     assert last.verified
@@ -115,4 +127,8 @@ def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
 
 def surveyed(standings: list[Standing]) -> Survey:
     picture = standings[-1].verified[0].runs[0].picture
-    return load(next(next(parent for parent in picture.parents if (parent / "surveys").is_dir()).glob("surveys/*.npz")))
+    return load(
+        next(
+            next(parent for parent in picture.parents if (parent / "surveys").is_dir()).glob("surveys/*.npz")
+        )
+    )

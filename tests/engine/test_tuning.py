@@ -81,10 +81,18 @@ def search(goal: Goal) -> tuple[Search, np.ndarray, np.ndarray]:
     tflops = np.linspace(1, 10, 30)
     closeness = 15 + 3 * tflops
     costs = Costs(tflops, tflops / 10, 10.0, 1.0)
-    return Search(goal, Belief(closeness + 4, np.log(tflops)[:, None], np.full(30, 2.0)), costs), tflops, closeness
+    return (
+        Search(goal, Belief(closeness + 4, np.log(tflops)[:, None], np.full(30, 2.0)), costs),
+        tflops,
+        closeness,
+    )
 
 
-@pytest.mark.parametrize("goal", [Goal(value=30), Goal(kind="fast", value=2), Goal(kind="cheap", value=2)], ids=lambda goal: goal.kind)
+@pytest.mark.parametrize(
+    "goal",
+    [Goal(value=30), Goal(kind="fast", value=2), Goal(kind="cheap", value=2)],
+    ids=lambda goal: goal.kind,
+)
 def test_it_finds_the_best_of_thirty_within_six_runs(goal: Goal) -> None:
     one, tflops, closeness = search(goal)
     for _ in range(6):
@@ -107,7 +115,9 @@ def test_what_misses_the_goal_is_never_the_best() -> None:
 
 
 def test_expected_times_are_corrected_by_measured_ones() -> None:
-    """The machine turns out half as fast as expected: a goal in time is then out of reach for what seemed to reach it."""
+    """The machine turns out half as fast as expected: a goal in time is then out of reach for what seemed to
+    reach it.
+    """
     one, tflops, closeness = search(Goal(kind="fast", value=2))
     first = one.next()
     assert first is not None
@@ -118,20 +128,43 @@ def test_expected_times_are_corrected_by_measured_ones() -> None:
 
 
 # ---- space ----
-@pytest.mark.parametrize(("knob", "text", "found"), [
-    ("residual_diff_threshold", "0.04..0.20 /5", (0.04, 0.08, 0.12, 0.16, 0.2)), ("Fn_compute_blocks", "1, 4, 8", (1, 4, 8)),
-    ("max_warmup_steps", "2..5", (2, 3, 4, 5)), ("max_continuous_cached_steps", "2, 4, -1", (2, 4, -1)),
-    ("predictor", "taylor, dmd", ("taylor", "dmd")), ("taylorseer_order", "0..1, 1", (0, 1))])
+@pytest.mark.parametrize(
+    ("knob", "text", "found"),
+    [
+        ("residual_diff_threshold", "0.04..0.20 /5", (0.04, 0.08, 0.12, 0.16, 0.2)),
+        ("Fn_compute_blocks", "1, 4, 8", (1, 4, 8)),
+        ("max_warmup_steps", "2..5", (2, 3, 4, 5)),
+        ("max_continuous_cached_steps", "2, 4, -1", (2, 4, -1)),
+        ("predictor", "taylor, dmd", ("taylor", "dmd")),
+        ("taylorseer_order", "0..1, 1", (0, 1)),
+    ],
+)
 def test_ranges_are_read(knob: str, text: str, found: tuple[Any, ...]) -> None:
     assert space.values(KNOBS[knob], text) == found
 
 
-@pytest.mark.parametrize(("knob", "text", "sentence"), [
-    ("Fn_compute_blocks", "0..3", "0 is out of range; choose 1 to 100"), ("Fn_compute_blocks", "", "names no value"),
-    ("Fn_compute_blocks", "x", "'x' is not a whole number"), ("residual_diff_threshold", "0.1..0.4", "is no range"),
-    ("residual_diff_threshold", "0.1..", "cannot be read"), ("predictor", "magic", "'magic' is not valid"),
-    *((knob, text, "is too long; write") for knob in ("Fn_compute_blocks", "residual_diff_threshold") for text in (
-        f"1..3 /{'9' * 5000}", f"0..{'9' * 4000} /3", f"{'9' * 4000}..{'9' * 4001}", "9" * 5000, f"1, {'9' * 400}"))])
+@pytest.mark.parametrize(
+    ("knob", "text", "sentence"),
+    [
+        ("Fn_compute_blocks", "0..3", "0 is out of range; choose 1 to 100"),
+        ("Fn_compute_blocks", "", "names no value"),
+        ("Fn_compute_blocks", "x", "'x' is not a whole number"),
+        ("residual_diff_threshold", "0.1..0.4", "is no range"),
+        ("residual_diff_threshold", "0.1..", "cannot be read"),
+        ("predictor", "magic", "'magic' is not valid"),
+        *(
+            (knob, text, "is too long; write")
+            for knob in ("Fn_compute_blocks", "residual_diff_threshold")
+            for text in (
+                f"1..3 /{'9' * 5000}",
+                f"0..{'9' * 4000} /3",
+                f"{'9' * 4000}..{'9' * 4001}",
+                "9" * 5000,
+                f"1, {'9' * 400}",
+            )
+        ),
+    ],
+)
 def test_bad_ranges_are_one_sentence(knob: str, text: str, sentence: str) -> None:
     with pytest.raises(EngineError, match=sentence) as caught:
         space.values(KNOBS[knob], text)
@@ -146,7 +179,9 @@ def test_a_mask_may_be_as_long_as_a_run() -> None:
 @pytest.mark.parametrize("prompts", [("a fox", ""), ("a fox", "x" * 2001), ("a fox", 5)])
 @pytest.mark.parametrize("field", ["prompts", "acceptance"])
 def test_a_prompt_that_could_not_be_drawn_is_refused_at_once(field: str, prompts: Any) -> None:
-    with pytest.raises(EngineError, match=f"^{field}: .* is not valid; give a text of 1 to 2000 characters.$"):
+    with pytest.raises(
+        EngineError, match=f"^{field}: .* is not valid; give a text of 1 to 2000 characters.$"
+    ):
         TuneTask(**{"request": REQUEST, "prompts": ("an owl",), "goal": Goal(value=30), field: prompts})
 
 
@@ -159,8 +194,10 @@ def test_neighbours_are_one_step_of_one_knob_away() -> None:
     vary = space.ranges("dbcache", {"Fn_compute_blocks": "1,2,4", "max_continuous_cached_steps": "2,4,-1"})
     settings = space.grid("dbcache", vary, facts_of(REQUEST))
     near = space.neighbours(DBCache(Fn_compute_blocks=2, max_continuous_cached_steps=4), vary, settings)
-    assert {(one.model_dump()["Fn_compute_blocks"], one.model_dump()["max_continuous_cached_steps"]) for one in near} == {
-        (1, 4), (4, 4), (2, 2), (2, -1)}
+    assert {
+        (one.model_dump()["Fn_compute_blocks"], one.model_dump()["max_continuous_cached_steps"])
+        for one in near
+    } == {(1, 4), (4, 4), (2, 2), (2, -1)}
 
 
 def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
@@ -172,7 +209,9 @@ def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
 @pytest.mark.parametrize("steps", [7, 28, 50, 190])
 def test_shares_of_the_steps_are_short_and_give_every_number(steps: int) -> None:
     plain = space.fewer(facts_of(REQUEST.replaced(steps=steps)))
-    assert [one.effective(resolve(REQUEST.replaced(steps=steps))).steps for one in plain] == list(range(2, steps))
+    assert [one.effective(resolve(REQUEST.replaced(steps=steps))).steps for one in plain] == list(
+        range(2, steps)
+    )
     assert all(len(format_recipe(one)) <= len("fewer_steps(fraction=0.01234)") for one in plain)
 
 
@@ -190,21 +229,40 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
 
 
-@pytest.mark.parametrize("knobs", [{"streak_rule": "before"}, {"residual_diff_threshold": 0.123456789012345}, {"predictor": "dmd"},
-                                   {"residual_diff_threshold": 1e-7}, {"steps_computation_mask": "1" * 28}])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"streak_rule": "before"},
+        {"residual_diff_threshold": 0.123456789012345},
+        {"predictor": "dmd"},
+        {"residual_diff_threshold": 1e-7},
+        {"steps_computation_mask": "1" * 28},
+    ],
+)
 def test_every_knob_goes_along_into_fewer_steps(knobs: dict[str, Any]) -> None:
     made = space.setting("dbcache", {"fraction": 0.5, **knobs}, facts_of(REQUEST.replaced(steps=56)))
     assert space.opened(made) == space.Opened(METHODS["dbcache"](**knobs), 0.5)
 
 
 def test_several_methods_are_one_space() -> None:
-    task = TuneTask(request=REQUEST, prompts=("a fox",), goal=Goal(value=30),
-                    vary={"dbcache": {"max_warmup_steps": "2, 4"}, "teacache": {"threshold": "0.1, 0.2, 0.3"}})
+    task = TuneTask(
+        request=REQUEST,
+        prompts=("a fox",),
+        goal=Goal(value=30),
+        vary={"dbcache": {"max_warmup_steps": "2, 4"}, "teacache": {"threshold": "0.1, 0.2, 0.3"}},
+    )
     assert [one.name for one in task.settings] == ["dbcache"] * 2 + ["teacache"] * 3 + ["fewer_steps"] * 6
     assert set(task.ranges_of(task.settings[3])) == {"threshold"}
     assert task.ranges_of(task.settings[-1]) == {}
     with pytest.raises(EngineError, match="magic"):
-        _ = TuneTask(**{**task.model_dump(), "request": REQUEST, "goal": Goal(value=30), "vary": {"magic": {"threshold": "1"}}}).settings
+        _ = TuneTask(
+            **{
+                **task.model_dump(),
+                "request": REQUEST,
+                "goal": Goal(value=30),
+                "vary": {"magic": {"threshold": "1"}},
+            }
+        ).settings
 
 
 def test_too_many_settings_are_refused() -> None:

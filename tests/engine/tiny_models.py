@@ -15,74 +15,205 @@ from cache_engine.records import RunRequest
 
 REQUEST = RunRequest(model="-", prompt="-", width=64, height=64, max_sequence_length=6)
 DOUBLE_AND_SINGLE = dict(num_layers=2, num_single_layers=2, attention_head_dim=16, num_attention_heads=2)
-LIKE_FLUX = dict(patch_size=1, in_channels=4, joint_attention_dim=32, axes_dims_rope=(4, 4, 8), **DOUBLE_AND_SINGLE)
-COGVIEW = dict(in_channels=4, out_channels=4, num_layers=3, attention_head_dim=16, num_attention_heads=2, text_embed_dim=32,
-               time_embed_dim=32, condition_dim=8, sample_size=8)
+LIKE_FLUX = dict(
+    patch_size=1, in_channels=4, joint_attention_dim=32, axes_dims_rope=(4, 4, 8), **DOUBLE_AND_SINGLE
+)
+COGVIEW = dict(
+    in_channels=4,
+    out_channels=4,
+    num_layers=3,
+    attention_head_dim=16,
+    num_attention_heads=2,
+    text_embed_dim=32,
+    time_embed_dim=32,
+    condition_dim=8,
+    sample_size=8,
+)
 CONFIGS: dict[str, dict[str, Any]] = {
     "AuraFlowTransformer2DModel": dict(
-        sample_size=8, in_channels=4, num_mmdit_layers=2, num_single_dit_layers=2, attention_head_dim=16,
-        num_attention_heads=2, joint_attention_dim=32, caption_projection_dim=32, pos_embed_max_size=64),
+        sample_size=8,
+        in_channels=4,
+        num_mmdit_layers=2,
+        num_single_dit_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        pos_embed_max_size=64,
+    ),
     "BriaTransformer2DModel": LIKE_FLUX | dict(pooled_projection_dim=None),
     "BriaFiboTransformer2DModel": LIKE_FLUX | dict(text_encoder_dim=16),
-    "ChromaTransformer2DModel": LIKE_FLUX | dict(
-        approximator_num_channels=8, approximator_hidden_dim=32, approximator_layers=1),
+    "ChromaTransformer2DModel": LIKE_FLUX
+    | dict(approximator_num_channels=8, approximator_hidden_dim=32, approximator_layers=1),
     "CogView3PlusTransformer2DModel": COGVIEW | dict(pos_embed_max_size=16),
     "CogView4Transformer2DModel": COGVIEW | dict(rope_axes_dim=(16, 16)),
     "ErnieImageTransformer2DModel": dict(
-        hidden_size=32, num_attention_heads=2, num_layers=3, ffn_hidden_size=64, in_channels=4, out_channels=4, text_in_dim=32,
-        rope_axes_dim=(4, 4, 8)),
+        hidden_size=32,
+        num_attention_heads=2,
+        num_layers=3,
+        ffn_hidden_size=64,
+        in_channels=4,
+        out_channels=4,
+        text_in_dim=32,
+        rope_axes_dim=(4, 4, 8),
+    ),
     "Flux2Transformer2DModel": dict(
-        in_channels=4, joint_attention_dim=32, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4),
-        guidance_embeds=False, **DOUBLE_AND_SINGLE),
+        in_channels=4,
+        joint_attention_dim=32,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+        **DOUBLE_AND_SINGLE,
+    ),
     "FluxTransformer2DModel": LIKE_FLUX | dict(pooled_projection_dim=32, guidance_embeds=False),
     "HiDreamImageTransformer2DModel": dict(
-        patch_size=2, in_channels=4, out_channels=4, caption_channels=(32, 24), text_emb_dim=32, num_routed_experts=2,
-        num_activated_experts=1, axes_dims_rope=(8, 4, 4), max_resolution=(16, 16), llama_layers=(0, 1, 1, 0),
-        force_inference_output=True, **DOUBLE_AND_SINGLE),
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        caption_channels=(32, 24),
+        text_emb_dim=32,
+        num_routed_experts=2,
+        num_activated_experts=1,
+        axes_dims_rope=(8, 4, 4),
+        max_resolution=(16, 16),
+        llama_layers=(0, 1, 1, 0),
+        force_inference_output=True,
+        **DOUBLE_AND_SINGLE,
+    ),
     "HunyuanImageTransformer2DModel": dict(
-        in_channels=4, out_channels=4, num_refiner_layers=1, text_embed_dim=32, rope_axes_dim=(8, 8), **DOUBLE_AND_SINGLE),
+        in_channels=4,
+        out_channels=4,
+        num_refiner_layers=1,
+        text_embed_dim=32,
+        rope_axes_dim=(8, 8),
+        **DOUBLE_AND_SINGLE,
+    ),
     "Krea2Transformer2DModel": dict(
-        in_channels=4, num_layers=3, attention_head_dim=16, num_attention_heads=2, num_key_value_heads=1,
-        intermediate_size=64, timestep_embed_dim=16, text_hidden_dim=32, num_text_layers=2, text_num_attention_heads=2,
-        text_num_key_value_heads=2, text_intermediate_size=64, num_layerwise_text_blocks=1, num_refiner_text_blocks=1,
-        axes_dims_rope=(4, 4, 8)),
+        in_channels=4,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=64,
+        timestep_embed_dim=16,
+        text_hidden_dim=32,
+        num_text_layers=2,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=64,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 4, 8),
+    ),
     "LongCatImageTransformer2DModel": LIKE_FLUX | dict(pooled_projection_dim=32),
     "Lumina2Transformer2DModel": dict(
-        sample_size=8, in_channels=4, hidden_size=32, num_layers=3, num_refiner_layers=1, num_attention_heads=2,
-        num_kv_heads=1, multiple_of=8, axes_dim_rope=(4, 4, 8), axes_lens=(32, 32, 32), cap_feat_dim=32),
+        sample_size=8,
+        in_channels=4,
+        hidden_size=32,
+        num_layers=3,
+        num_refiner_layers=1,
+        num_attention_heads=2,
+        num_kv_heads=1,
+        multiple_of=8,
+        axes_dim_rope=(4, 4, 8),
+        axes_lens=(32, 32, 32),
+        cap_feat_dim=32,
+    ),
     "OmniGenTransformer2DModel": dict(
-        hidden_size=32, num_attention_heads=2, num_key_value_heads=2, intermediate_size=64, num_layers=3, vocab_size=64,
-        pad_token_id=0, pos_embed_max_size=16, time_step_dim=16,
-        rope_scaling=dict(long_factor=[1.0] * 8, short_factor=[1.0] * 8)),
+        hidden_size=32,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        num_layers=3,
+        vocab_size=64,
+        pad_token_id=0,
+        pos_embed_max_size=16,
+        time_step_dim=16,
+        rope_scaling=dict(long_factor=[1.0] * 8, short_factor=[1.0] * 8),
+    ),
     "OvisImageTransformer2DModel": LIKE_FLUX | dict(out_channels=4),
     "PRXTransformer2DModel": dict(
-        in_channels=4, context_in_dim=32, hidden_size=32, num_heads=2, depth=3, axes_dim=[8, 8]),
+        in_channels=4, context_in_dim=32, hidden_size=32, num_heads=2, depth=3, axes_dim=[8, 8]
+    ),
     "PixArtTransformer2DModel": dict(
-        sample_size=8, num_layers=3, attention_head_dim=16, num_attention_heads=2, cross_attention_dim=32,
-        caption_channels=32),
+        sample_size=8,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        cross_attention_dim=32,
+        caption_channels=32,
+    ),
     "QwenImageTransformer2DModel": dict(
-        in_channels=16, out_channels=4, num_layers=3, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=32,
-        axes_dims_rope=(4, 4, 8)),
+        in_channels=16,
+        out_channels=4,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        axes_dims_rope=(4, 4, 8),
+    ),
     "SD3Transformer2DModel": dict(
-        sample_size=8, in_channels=4, num_layers=3, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=32,
-        caption_projection_dim=32, pooled_projection_dim=32, out_channels=4, pos_embed_max_size=16),
+        sample_size=8,
+        in_channels=4,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        pooled_projection_dim=32,
+        out_channels=4,
+        pos_embed_max_size=16,
+    ),
     "SanaTransformer2DModel": dict(
-        in_channels=4, out_channels=4, num_layers=3, attention_head_dim=16, num_attention_heads=2, num_cross_attention_heads=2,
-        cross_attention_head_dim=16, cross_attention_dim=32, caption_channels=32, sample_size=8),
+        in_channels=4,
+        out_channels=4,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=16,
+        cross_attention_dim=32,
+        caption_channels=32,
+        sample_size=8,
+    ),
     "ZImageTransformer2DModel": dict(
-        in_channels=4, dim=32, n_layers=3, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=32,
-        axes_dims=[4, 4, 8], axes_lens=[64, 32, 32]),
+        in_channels=4,
+        dim=32,
+        n_layers=3,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=32,
+        axes_dims=[4, 4, 8],
+        axes_lens=[64, 32, 32],
+    ),
     "LTXVideoTransformer3DModel": dict(
-        in_channels=4, out_channels=4, num_layers=3, attention_head_dim=16, num_attention_heads=2, cross_attention_dim=32,
-        caption_channels=32),
+        in_channels=4,
+        out_channels=4,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        cross_attention_dim=32,
+        caption_channels=32,
+    ),
     "WanTransformer3DModel": dict(
-        num_layers=3, attention_head_dim=16, num_attention_heads=2, in_channels=4, out_channels=4, text_dim=32, freq_dim=32,
-        ffn_dim=64, rope_max_seq_len=32),
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        in_channels=4,
+        out_channels=4,
+        text_dim=32,
+        freq_dim=32,
+        ffn_dim=64,
+        rope_max_seq_len=32,
+    ),
 }
 
 
 def tiny(name: str) -> nn.Module:
-    """The class with random weights, the same ones every time. Adaptive norms that start at zero are filled too."""
+    """The class with random weights, the same ones every time. Adaptive norms that start at zero are filled
+    too.
+    """
     torch.manual_seed(0)
     model = getattr(diffusers, name)(**CONFIGS[name]).eval()
     for parameter in model.parameters():
@@ -125,18 +256,29 @@ def sample(result: Any) -> Tensor:
 
 WIDE: dict[str, dict[str, Any]] = {  # beside the defaults
     "HiDreamImageTransformer2DModel": dict(
-        patch_size=2, in_channels=16, out_channels=16, caption_channels=(512, 512), text_emb_dim=512, max_resolution=(32, 32),
-        axes_dims_rope=(64, 32, 32), llama_layers=(0, 1), force_inference_output=True),
+        patch_size=2,
+        in_channels=16,
+        out_channels=16,
+        caption_channels=(512, 512),
+        text_emb_dim=512,
+        max_resolution=(32, 32),
+        axes_dims_rope=(64, 32, 32),
+        llama_layers=(0, 1),
+        force_inference_output=True,
+    ),
     "Lumina2Transformer2DModel": dict(num_refiner_layers=1),
-    "OmniGenTransformer2DModel": dict(vocab_size=64, pad_token_id=0,
-                                      rope_scaling=dict(long_factor=[1.0] * 48, short_factor=[1.0] * 48)),
+    "OmniGenTransformer2DModel": dict(
+        vocab_size=64, pad_token_id=0, rope_scaling=dict(long_factor=[1.0] * 48, short_factor=[1.0] * 48)
+    ),
     "PixArtTransformer2DModel": dict(caption_channels=4096),
     "ZImageTransformer2DModel": dict(n_refiner_layers=1),
 }
 
 
 class NotFilled(TorchFunctionMode):
-    """Weights of zeros instead of random ones: nobody looks at the values, and drawing them takes half a minute."""
+    """Weights of zeros instead of random ones: nobody looks at the values, and drawing them takes half a
+    minute.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":
@@ -145,7 +287,9 @@ class NotFilled(TorchFunctionMode):
 
 
 def wide(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The class as wide as it is by default, with two blocks a list, and one call's arguments; on the meta device if it can."""
+    """The class as wide as it is by default, with two blocks a list, and one call's arguments; on the meta
+    device if it can.
+    """
     device, blocks = ("cpu", 1) if TRANSFORMERS[name].reads else ("meta", 2)
     lengths = {section.length: blocks for section in TRANSFORMERS[name].sections}
     with torch.device(device), NotFilled():

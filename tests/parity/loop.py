@@ -16,8 +16,17 @@ def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
     """2 double and 4 single blocks, 32 channels, random weights: the same ones every time."""
     torch.manual_seed(0)
     model: Any = FluxTransformer2DModel(
-        patch_size=1, in_channels=4, num_layers=2, num_single_layers=4, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=32, pooled_projection_dim=32, guidance_embeds=False, axes_dims_rope=(4, 4, 8))
+        patch_size=1,
+        in_channels=4,
+        num_layers=2,
+        num_single_layers=4,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        guidance_embeds=False,
+        axes_dims_rope=(4, 4, 8),
+    )
     return model.eval().to(dtype=dtype)
 
 
@@ -25,23 +34,40 @@ def tiny_qwen_image() -> QwenImageTransformer2DModel:
     """6 double blocks, 32 channels, random weights: the same ones every time."""
     torch.manual_seed(0)
     model: Any = QwenImageTransformer2DModel(
-        patch_size=1, in_channels=4, out_channels=4, num_layers=6, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=32, guidance_embeds=False, axes_dims_rope=(4, 4, 8))
+        patch_size=1,
+        in_channels=4,
+        out_channels=4,
+        num_layers=6,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        guidance_embeds=False,
+        axes_dims_rope=(4, 4, 8),
+    )
     return model.eval()
 
 
 def control_samples(side: int = 4) -> dict[str, Any]:
-    """What a ControlNet would add after each block: one (1, side**2, 32) for the double blocks, two for the single."""
+    """What a ControlNet would add after each block: one (1, side**2, 32) for the double blocks, two for the
+    single.
+    """
     generator = torch.Generator().manual_seed(2)
     first, *rest = (torch.randn(1, side * side, 32, generator=generator) for _ in range(3))
     return {"controlnet_block_samples": [first], "controlnet_single_block_samples": rest}
 
 
 @torch.inference_mode()
-def denoise(model: FluxTransformer2DModel | QwenImageTransformer2DModel, steps: int, streams: tuple[str, ...] = ("cond",),
-            side: int | Callable[[int], int] = 4, dtype: torch.dtype = torch.float32, broken_from: int | None = None,
-            **more: Any) -> Tensor:
-    """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1, side**2, 4).
+def denoise(
+    model: FluxTransformer2DModel | QwenImageTransformer2DModel,
+    steps: int,
+    streams: tuple[str, ...] = ("cond",),
+    side: int | Callable[[int], int] = 4,
+    dtype: torch.dtype = torch.float32,
+    broken_from: int | None = None,
+    **more: Any,
+) -> Tensor:
+    """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1,
+    side**2, 4).
 
     side: may be a function of the step, which then starts from fresh noise where it changes.
     broken_from: the step from which the latents are not a number.  more: goes to every call of the model.
@@ -62,19 +88,32 @@ def denoise(model: FluxTransformer2DModel | QwenImageTransformer2DModel, steps: 
         if step == broken_from:
             latents = latents * torch.nan
         sigma = torch.full((1,), 1 - step / steps, dtype=dtype)
-        found = [model(hidden_states=latents, timestep=sigma, return_dict=False, **_described(model, width, *texts[name]),
-                       **more)[0] for name in streams]
+        found = [
+            model(
+                hidden_states=latents,
+                timestep=sigma,
+                return_dict=False,
+                **_described(model, width, *texts[name]),
+                **more,
+            )[0]
+            for name in streams
+        ]
         velocity = found[0] if len(found) == 1 else found[1] + CFG_SCALE * (found[0] - found[1])
         latents = latents - velocity / steps
     return latents
 
 
-def _described(model: FluxTransformer2DModel | QwenImageTransformer2DModel, width: int, text: Tensor,
-               pooled: Tensor) -> dict[str, Any]:
+def _described(
+    model: FluxTransformer2DModel | QwenImageTransformer2DModel, width: int, text: Tensor, pooled: Tensor
+) -> dict[str, Any]:
     """How each model is told its text and the places of its tokens."""
     if isinstance(model, QwenImageTransformer2DModel):
         return {"encoder_hidden_states": text, "img_shapes": [[(1, width, width)]]}
     place = torch.arange(width**2)
     image_ids = torch.stack([torch.zeros_like(place), place // width, place % width], dim=1).to(text.dtype)
-    return {"encoder_hidden_states": text, "pooled_projections": pooled, "img_ids": image_ids,
-            "txt_ids": torch.zeros(text.shape[1], 3, dtype=text.dtype)}
+    return {
+        "encoder_hidden_states": text,
+        "pooled_projections": pooled,
+        "img_ids": image_ids,
+        "txt_ids": torch.zeros(text.shape[1], 3, dtype=text.dtype),
+    }

@@ -1,6 +1,6 @@
 """Runs every setting on cache-dit and writes what happened. A process of its own: cache-dit patches classes.
 
-    python -m tests.parity.reference OUT
+python -m tests.parity.reference OUT
 """
 
 from __future__ import annotations
@@ -18,20 +18,27 @@ from tests.parity.settings import BFLOAT16, FLOAT32, NAMES, Setting
 
 
 def run(setting: Setting) -> dict[str, Any]:
-    """``calls``: C or c for each, seen at the first middle block. ``changes``: cache-dit's own, by stream and step."""
+    """``calls``: C or c for each, seen at the first middle block. ``changes``: cache-dit's own, by stream
+    and step.
+    """
     model = tiny_qwen_image() if setting.model == "qwen-image" else tiny_flux(getattr(torch, setting.dtype))
     knobs: dict[str, Any] = {NAMES[key]: value for key, value in setting.knobs.items()}
     order, mask = knobs.pop("taylorseer_order", 0), knobs.pop("steps_computation_mask", None)
     knobs = {"Fn_compute_blocks": 1, "enable_separate_cfg": len(setting.streams) == 2} | knobs
-    config = cache_dit.DBCacheConfig(**knobs, steps_computation_mask=[int(digit) for digit in mask] if mask else None)
+    config = cache_dit.DBCacheConfig(
+        **knobs, steps_computation_mask=[int(digit) for digit in mask] if mask else None
+    )
     forecast = cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order) if order else None
     cache_dit.enable_cache(model, cache_config=config, calibrator_config=forecast)
 
     watch = traps.Watch(model, config.Fn_compute_blocks)
     latents = denoise(model, setting.steps, setting.streams, setting.side, getattr(torch, setting.dtype))
     stats, *_ = cache_dit.summary(model)  # of a single list it tells twice
-    return {"calls": watch.calls(), "latents": latents,
-            "changes": {"cond": stats.residual_diffs, "uncond": stats.cfg_residual_diffs}}
+    return {
+        "calls": watch.calls(),
+        "latents": latents,
+        "changes": {"cond": stats.residual_diffs, "uncond": stats.cfg_residual_diffs},
+    }
 
 
 def main(out: str) -> None:

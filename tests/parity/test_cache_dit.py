@@ -41,7 +41,9 @@ def test_it_is_version_1_5_3(reference: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("setting", FLOAT32, ids=str)
-def test_same_decisions_and_latents(setting: Setting, reference: dict[str, Any], models: dict[str, Model]) -> None:
+def test_same_decisions_and_latents(
+    setting: Setting, reference: dict[str, Any], models: dict[str, Model]
+) -> None:
     theirs = reference["runs"][str(setting)]
     calls, trace, latents = ours(models[setting.model], setting)
     assert calls == theirs["calls"]
@@ -79,9 +81,11 @@ class Following:
 
 @pytest.mark.parametrize("setting", BFLOAT16, ids=str)
 def test_bfloat16_differs_only_by_the_rounding_of_its_change(
-        setting: Setting, reference: dict[str, Any], models: dict[str, Model], capsys: pytest.CaptureFixture[str]) -> None:
-    """Led along cache-dit's decisions, every step starts from its state: latents are equal to the bit, and a decision
-    of ours may differ only where cache-dit's 8-bit change is on the other side of the threshold."""
+    setting: Setting, reference: dict[str, Any], models: dict[str, Model], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Led along cache-dit's decisions, every step starts from its state: latents are equal to the bit, and a
+    decision of ours may differ only where cache-dit's 8-bit change is on the other side of the threshold.
+    """
     theirs = reference["runs"][str(setting)]
 
     def led(facts: ModelFacts) -> Plan:
@@ -93,13 +97,19 @@ def test_bfloat16_differs_only_by_the_rounding_of_its_change(
     for call, change in known_to_both(trace, theirs):
         assert call.change == pytest.approx(change, rel=EIGHT_BITS), call
 
-    differing = [(call, theirs["changes"][call.stream].get(str(call.step))) for call in trace
-                 if call.reason[0] != call.mode]
+    differing = [
+        (call, theirs["changes"][call.stream].get(str(call.step)))
+        for call in trace
+        if call.reason[0] != call.mode
+    ]
     threshold = setting.knobs["R"]
     for call, change in differing:
         with capsys.disabled():  # listed, not hidden
-            print(f"\n{setting}: step {call.step} {call.stream}: float32 change {call.change:.6f} -> {call.reason[0]}, "
-                  f"8-bit change {change:.6f} -> {call.mode}")
+            print(
+                f"\n{setting}: step {call.step} {call.stream}: float32 change {call.change:.6f} -> "
+                f"{call.reason[0]}, "
+                f"8-bit change {change:.6f} -> {call.mode}"
+            )
         assert call.change is not None
         assert abs(call.change - threshold) <= EIGHT_BITS * threshold
         assert (change < threshold) == (call.mode == "c")
@@ -108,9 +118,12 @@ def test_bfloat16_differs_only_by_the_rounding_of_its_change(
     calls, _, _ = ours(models["bfloat16"], setting)
     first = min((call.call for call, _ in differing), default=len(calls))
     assert calls[:first] == theirs["calls"][:first]
-    assert calls[first:first + 1] != theirs["calls"][first:first + 1] or first == len(calls)
+    assert calls[first : first + 1] != theirs["calls"][first : first + 1] or first == len(calls)
 
 
 def test_some_bfloat16_decisions_do_differ(reference: dict[str, Any], models: dict[str, Model]) -> None:
     """Else the list above would be empty and prove nothing."""
-    assert any(ours(models["bfloat16"], setting)[0] != reference["runs"][str(setting)]["calls"] for setting in BFLOAT16)
+    assert any(
+        ours(models["bfloat16"], setting)[0] != reference["runs"][str(setting)]["calls"]
+        for setting in BFLOAT16
+    )

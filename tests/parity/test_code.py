@@ -1,4 +1,6 @@
-"""The code that the page gives away, run as pasted: each draws the accelerated picture of the comparison it was taken from."""
+"""The code that the page gives away, run as pasted: each draws the accelerated picture of the comparison it
+was taken from.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assets" / "tiny_flux"
 REQUEST = RunRequest(prompt="a small red apple on a blue background", seed=11, steps=10)
 BASELINES = Baselines()
-FORECAST = METHODS["dbcache"](max_warmup_steps=2, max_continuous_cached_steps=2, residual_diff_threshold=0.3, taylorseer_order=1)
+FORECAST = METHODS["dbcache"](
+    max_warmup_steps=2, max_continuous_cached_steps=2, residual_diff_threshold=0.3, taylorseer_order=1
+)
 FIRST_BLOCK = METHODS["dbcache"](max_warmup_steps=0, residual_diff_threshold=0.2, taylorseer_order=0)
 LOADS = f"""
 from diffusers import FluxPipeline
@@ -38,13 +42,22 @@ def drawn(method: Any) -> Comparison:
 def pipeline() -> Any:
     from diffusers import FluxPipeline
 
-    return FluxPipeline.from_pretrained(str(FOLDER), vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae")))
+    return FluxPipeline.from_pretrained(
+        str(FOLDER), vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae"))
+    )
 
 
-@pytest.mark.parametrize("method", [FORECAST, METHODS["taylorseer"](interval=3), METHODS["teacache"](threshold=0.3),
-                                    METHODS["fewer_steps"](fraction=0.5),
-                                    METHODS["fewer_steps"](fraction=0.8, cache="F1B0_W2I1M0MC2_R0.4_T1O1")],
-                         ids=lambda method: f"{method.name} {method.described().get('cache', '')}")
+@pytest.mark.parametrize(
+    "method",
+    [
+        FORECAST,
+        METHODS["taylorseer"](interval=3),
+        METHODS["teacache"](threshold=0.3),
+        METHODS["fewer_steps"](fraction=0.5),
+        METHODS["fewer_steps"](fraction=0.8, cache="F1B0_W2I1M0MC2_R0.4_T1O1"),
+    ],
+    ids=lambda method: f"{method.name} {method.described().get('cache', '')}",
+)
 def test_on_a_pipeline_of_ones_own(method: Any) -> None:
     one = drawn(method)
     names: dict[str, Any] = {"pipe": pipeline()}
@@ -61,10 +74,19 @@ def test_on_diffusers_alone() -> None:
 
 @pytest.mark.parametrize("method", [FORECAST, FIRST_BLOCK], ids=["forecast", "first block"])
 def test_on_cache_dit(method: Any, tmp_path: Path) -> None:
-    """A process of its own: cache-dit patches classes. Forecasts differ in the last bits, and so may a level of a pixel."""
+    """A process of its own: cache-dit patches classes. Forecasts differ in the last bits, and so may a level
+    of a pixel.
+    """
     one, out = drawn(method), tmp_path / "image.png"
     script = f"{LOADS}\n{code_of(one, 'cache-dit')}\nimage.save({str(out)!r})\n"
-    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     apart = np.abs(np.asarray(Image.open(out), int) - np.asarray(one.accelerated.image, int))
     cached = np.abs(np.asarray(one.baseline.image, int) - np.asarray(one.accelerated.image, int))
@@ -75,6 +97,8 @@ def test_in_a_shell(tmp_path: Path) -> None:
     one = drawn(FORECAST)
     text = code_of(one, "Command line").replace("python -m", f"{shlex.quote(sys.executable)} -m", 1)
     text = text.replace("--out out", f"--no-survey --out {shlex.quote(str(tmp_path))}")
-    ran = subprocess.run(["sh", "-c", text], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    ran = subprocess.run(
+        ["sh", "-c", text], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", errors="replace"
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert Image.open(tmp_path / "accelerated.png").tobytes() == one.accelerated.image.tobytes()

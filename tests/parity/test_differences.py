@@ -1,4 +1,6 @@
-"""Where this engine differs from cache-dit on purpose: what happens there (``traps.py``), and what happens here."""
+"""Where this engine differs from cache-dit on purpose: what happens there (``traps.py``), and what happens
+here.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def modes(session: Session, stream: str = "cond") -> str:
 def refused(model: Any, steps: int, **knobs: Any) -> str:
     """The sentence of the refusal, which comes before anything runs."""
     knobs = {"max_warmup_steps": 0} | knobs
-    with pytest.raises(EngineError) as error, attached(model, DBCache(**knobs), steps=steps, streams=("cond",)):
+    with (
+        pytest.raises(EngineError) as error,
+        attached(model, DBCache(**knobs), steps=steps, streams=("cond",)),
+    ):
         pytest.fail("was not refused")
     return str(error.value)
 
@@ -60,7 +65,9 @@ def test_a_warm_up_longer_than_the_run_would_never_cache(traps: Traps, model: An
 
 def test_a_static_mask_that_starts_with_0_has_nothing_to_reuse(traps: Traps, model: Any) -> None:
     assert traps["static from 0"].startswith("AssertionError")
-    assert "start it with 1" in refused(model, 4, steps_computation_mask="0110", steps_computation_policy="static")
+    assert "start it with 1" in refused(
+        model, 4, steps_computation_mask="0110", steps_computation_policy="static"
+    )
 
 
 def test_a_mask_of_another_length_would_be_read_as_zeros(traps: Traps, model: Any) -> None:

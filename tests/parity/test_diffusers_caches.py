@@ -1,4 +1,6 @@
-"""Against diffusers' own caches, on models of their own, and against TaylorSeer's recursion written out with hooks."""
+"""Against diffusers' own caches, on models of their own, and against TaylorSeer's recursion written out with
+hooks.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def made(name: str, **knobs: Any) -> Method:
     return method_from({"name": name, **knobs})
 
 
-def ours(method: Method, streams: tuple[str, ...], plan: Callable[[ModelFacts], Plan] | None = None) -> tuple[Tensor, str]:
+def ours(
+    method: Method, streams: tuple[str, ...], plan: Callable[[ModelFacts], Plan] | None = None
+) -> tuple[Tensor, str]:
     model = tiny_flux()
     with attached(model, method, steps=STEPS, streams=streams, plan=plan) as session:
         session.begin()
@@ -51,9 +55,17 @@ def theirs(config: Any, streams: tuple[str, ...]) -> Tensor:
 
 @pytest.mark.parametrize("streams", [("cond",), BOTH])
 @pytest.mark.parametrize("threshold", [0.05, 0.35, 0.6, 0.95])
-def test_dbcache_of_one_front_block_is_first_block_cache_bit_for_bit(threshold: float, streams: tuple[str, ...]) -> None:
-    method = made("dbcache", Fn_compute_blocks=1, Bn_compute_blocks=0, max_warmup_steps=0, taylorseer_order=0,
-                                residual_diff_threshold=threshold)
+def test_dbcache_of_one_front_block_is_first_block_cache_bit_for_bit(
+    threshold: float, streams: tuple[str, ...]
+) -> None:
+    method = made(
+        "dbcache",
+        Fn_compute_blocks=1,
+        Bn_compute_blocks=0,
+        max_warmup_steps=0,
+        taylorseer_order=0,
+        residual_diff_threshold=threshold,
+    )
     found, schedule = ours(method, streams)
     assert torch.equal(found, theirs(FirstBlockCacheConfig(threshold=threshold), streams))
     assert ("c" in schedule) == (threshold > 0.1)
@@ -61,12 +73,20 @@ def test_dbcache_of_one_front_block_is_first_block_cache_bit_for_bit(threshold: 
 
 @pytest.mark.parametrize("streams", [("cond",), BOTH])
 @pytest.mark.parametrize(("threshold", "longest", "start"), [(0.06, 3, 0.2), (0.24, 5, 0.1), (0.5, 2, 0.0)])
-def test_magcache_is_diffusers_magcache_on_the_same_ratios(threshold: float, longest: int, start: float,
-                                                           streams: tuple[str, ...]) -> None:
-    method = made("magcache", threshold=threshold, max_continuous_cached_steps=longest, fraction=start, landmark=-1)
+def test_magcache_is_diffusers_magcache_on_the_same_ratios(
+    threshold: float, longest: int, start: float, streams: tuple[str, ...]
+) -> None:
+    method = made(
+        "magcache", threshold=threshold, max_continuous_cached_steps=longest, fraction=start, landmark=-1
+    )
     found, schedule = ours(method, streams, lambda facts: method.plan(facts._replace(ratios=RATIOS)))
-    config = MagCacheConfig(threshold=threshold, max_skip_steps=longest, retention_ratio=start,
-                            num_inference_steps=STEPS, mag_ratios=list(RATIOS))
+    config = MagCacheConfig(
+        threshold=threshold,
+        max_skip_steps=longest,
+        retention_ratio=start,
+        num_inference_steps=STEPS,
+        mag_ratios=list(RATIOS),
+    )
     assert torch.equal(found, theirs(config, streams))
     assert "cc" in schedule
 
@@ -77,7 +97,9 @@ class Ladder:
     def __init__(self, order: int) -> None:
         self.order, self.rungs, self.at = order, [], -1
 
-    def hook(self, clock: dict[str, int], computed: set[int], module: nn.Module, args: Any, output: Any) -> Any:
+    def hook(
+        self, clock: dict[str, int], computed: set[int], module: nn.Module, args: Any, output: Any
+    ) -> Any:
         step = clock["step"]
         values = output if isinstance(output, tuple) else (output,)
         if step in computed:
@@ -87,8 +109,10 @@ class Ladder:
             self.rungs, self.at = fresh, step
             return output
         ahead = step - self.at
-        found = tuple(sum(rung * ahead**power / math.factorial(power) for power, rung in enumerate(rungs))
-                      for rungs in zip(*self.rungs))
+        found = tuple(
+            sum(rung * ahead**power / math.factorial(power) for power, rung in enumerate(rungs))
+            for rungs in zip(*self.rungs)
+        )
         return found if isinstance(output, tuple) else found[0]
 
 
@@ -98,7 +122,9 @@ def test_taylorseer_serves_the_recursion_of_its_paper_at_every_module(order: int
     model, clock = tiny_flux(), {"step": -1}
     computed = {step for step, mode in enumerate(schedule) if mode == "C"}
     model.register_forward_pre_hook(lambda *_: clock.update(step=clock["step"] + 1))
-    served: list[Any] = [module for block in model.transformer_blocks for module in (block.attn, block.ff, block.ff_context)]
+    served: list[Any] = [
+        module for block in model.transformer_blocks for module in (block.attn, block.ff, block.ff_context)
+    ]
     served += [block.proj_out for block in model.single_transformer_blocks]
     for module in served:
         ladder = Ladder(order)

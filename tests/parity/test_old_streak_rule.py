@@ -1,6 +1,8 @@
-"""streak_rule="before": the strings are what cache-dit 1.5.2 did (its last release with that rule), recorded from it.
+"""streak_rule="before": the strings are what cache-dit 1.5.2 did (its last release with that rule), recorded
+from it.
 
-These are the settings of the float32 table where it and 1.5.3 decide differently; elsewhere in the table they agree.
+These are the settings of the float32 table where it and 1.5.3 decide differently; elsewhere in the table they
+agree.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What cache-dit does where this engine differs on purpose. Runs beside the reference; never imported by a test."""
+"""What cache-dit does where this engine differs on purpose. Runs beside the reference; never imported by a
+test.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def control() -> tuple[float, float]:
 
 
 def sibling() -> tuple[str, str]:
-    """A cached pipeline alone, and with another, bare pipeline of its class called between its steps 6 and 7."""
+    """A cached pipeline alone, and with another, bare pipeline of its class called between its steps 6 and
+    7.
+    """
     pipe, bare = tiny_pipeline(), tiny_pipeline(1)
     watch = cached(pipe)
     draw(pipe, steps=12)
@@ -111,12 +115,17 @@ def fall_into_all() -> dict[str, Any]:
     static: dict[str, Any] = dict(steps_computation_policy="static", steps_computation_mask=[0, 1, 1, 0])
     return {
         "overlap": overlap(),
-        "no cached steps": calls(8, max_cached_steps=0), "none in a row": calls(8, max_continuous_cached_steps=0),
+        "no cached steps": calls(8, max_cached_steps=0),
+        "none in a row": calls(8, max_continuous_cached_steps=0),
         "long warm-up": calls(4, max_warmup_steps=8),
         "static from 0": failure(lambda: calls(4, max_warmup_steps=0, **static)),
         "short mask": calls(8, steps_computation_mask=[1, 1, 1]),
         "one stream for two": calls(4, ("cond", "uncond")),
         "unknown knob": failure(lambda: DBCacheConfig().update(max_continous_cached_steps=3)),
-        "late refresh": late_refresh(), "other shape": other_shape(), "not a number": not_a_number(),
-        "control": control(), "sibling": sibling(), "after disable": after_disable(),
+        "late refresh": late_refresh(),
+        "other shape": other_shape(),
+        "not a number": not_a_number(),
+        "control": control(),
+        "sibling": sibling(),
+        "after disable": after_disable(),
     }
