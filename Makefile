@@ -24,37 +24,37 @@ run: $(VENV)/.run
 	$(RUN) app.py
 
 test: lint
-	$(RUN) tests/browser.py --install
+	$(RUN) tools/browser.py --install
 	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) --durations=20
 	$(RUN) -m pytest tests/e2e --durations=20
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m basedpyright --pythonpath $(RUN)
-	$(RUN) tests/sizes.py
+	$(RUN) tools/sizes.py
 
 unit: $(VENV)/.dev
 	$(RUN) -m pytest --ignore=tests/parity --ignore=tests/e2e $(SIDE_BY_SIDE)
 
 bench: $(VENV)/.run
-	$(RUN) -m tests.bench
+	$(RUN) -m studies.bench
 
 # How many workers a benchmark can feed: writes docs/scale.md, a few minutes.
 scale: $(VENV)/.dev
-	$(RUN) -m tests.benchmark.scale
+	$(RUN) -m studies.scale
 
 gpu-check: $(VENV)/.run
-	$(RUN) -m tests.gpu_check --weights $(or $(WEIGHTS),real)
+	$(RUN) -m tools.gpu_check --weights $(or $(WEIGHTS),real)
 
 # Full size: 4,400 real runs, and 4,000 for what a tune is worth: about two hours each. Can be stopped and gone on with; more processes:
-# see tests/whatif.py.
+# see studies/whatif/__main__.py.
 what-if: $(VENV)/.run
-	$(RUN) -m tests.whatif $(WHAT_IF)
-	$(RUN) -m tests.tune $(TUNE)
+	$(RUN) -m studies.whatif.__main__ $(WHAT_IF)
+	$(RUN) -m studies.tune.__main__ $(TUNE)
 
 # Full size: about 100 settings x 50 prompts, an hour on two idle cores. Can be stopped and gone on with.
 quality: $(VENV)/.run
-	$(RUN) -m tests.quality $(QUALITY)
+	$(RUN) -m studies.quality.__main__ $(QUALITY)
 
 train-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)

@@ -17,7 +17,7 @@ def build_page() -> gr.Blocks:
 
 def prepare() -> None:
     """On a ZeroGPU Space: load its model. Elsewhere nothing."""
-    from .zerogpu import prepare as load
+    from .engine.zerogpu import prepare as load
 
     load()
 

@@ -17,12 +17,12 @@ import gradio as gr
 from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, repeats_of, simulate
 
 from . import form
-from .kinds import tune_from
-from .live import Live
-from .longjobs import ON_ITS_WAY
+from .engine.kinds import tune_from
+from .engine.live import Live
+from .engine.longjobs import ON_ITS_WAY
+from .engine.worker import Worker
 from .presets import presets
-from .tune_form import count, tune_title
-from .worker import Worker
+from .tune.form import count, tune_title
 
 EVENT = dict[str, Any]
 

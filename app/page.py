@@ -9,18 +9,21 @@ import gradio as gr
 
 from cache_engine import recorded
 
-from . import api, views
+from . import about, api, views
+from .compare import layout as compare
 from .components import header
 from .components.theme import css, theme
+from .engine.longjobs import LongJobs
+from .engine.store import Store, home
+from .engine.worker import Worker
+from .engine.zerogpu import comparer, on_zerogpu
+from .engine.zerogpu import model as lent_model
 from .form import default_model
-from .history import History, history_folder
-from .longjobs import LongJobs
-from .store import Store, home
-from .tabs import about, compare, history, published, tune
-from .tabs.tune_wiring import Tune
-from .worker import Worker
-from .zerogpu import comparer, on_zerogpu
-from .zerogpu import model as lent_model
+from .history import layout as history
+from .history.store import History, history_folder
+from .published import layout as published
+from .tune import layout as tune
+from .tune.wiring import Tune
 
 MOST_WAITING = 24
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cache_engine import EngineError, method_from
 
-from .store import home
+from .engine.store import home
 
 MOST_LETTERS = 60
 FOLDER = Path(__file__).resolve().parent.parent / "presets"

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .benchmark.outcome import Measured, Outcome, outcome_from
     from .comparison import Baselines, compare, compared, recorded, repeats_of
     from .footprint import cache_bytes
-    from .kept import keep_baseline, keep_comparison, kept_baseline, kept_comparison
-    from .likeness import Likeness, likeness_of
     from .loading import engine_of, preload, preload_model
     from .method import METHODS, Knob, Method, method_from
     from .model import MODELS, ModelSpec, facts_of, resolve
@@ -48,22 +46,24 @@ if TYPE_CHECKING:
     )
     from .report import described, foretold
     from .runner import run
-    from .simulation import Forecast, simulate
+    from .runs.run_folder import keep_baseline, keep_comparison, kept_baseline, kept_comparison
     from .sites.attach import attached
-    from .survey import Survey
-    from .tradeoff import frontier
     from .tuning.goal import Goal
     from .tuning.report import tuned
     from .tuning.space import USUAL, tunable
     from .tuning.sweep import SweepTask, swept
     from .tuning.tuner import TuneTask
+    from .whatif.expected_frontier import frontier
+    from .whatif.psnr_calibration import Likeness, likeness_of
+    from .whatif.simulation import Forecast, simulate
+    from .whatif.survey import Survey
 
 _HOME = {
     "benchmark.outcome": ("Measured", "Outcome", "outcome_from"),
     "comparison": ("Baselines", "compare", "compared", "recorded", "repeats_of"),
     "footprint": ("cache_bytes",),
-    "kept": ("keep_baseline", "keep_comparison", "kept_baseline", "kept_comparison"),
-    "likeness": ("Likeness", "likeness_of"),
+    "runs.run_folder": ("keep_baseline", "keep_comparison", "kept_baseline", "kept_comparison"),
+    "whatif.psnr_calibration": ("Likeness", "likeness_of"),
     "loading": ("engine_of", "preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
@@ -89,10 +89,10 @@ _HOME = {
     ),
     "report": ("described", "foretold"),
     "runner": ("run",),
-    "simulation": ("Forecast", "simulate"),
+    "whatif.simulation": ("Forecast", "simulate"),
     "sites.attach": ("attached",),
-    "survey": ("Survey",),
-    "tradeoff": ("frontier",),
+    "whatif.survey": ("Survey",),
+    "whatif.expected_frontier": ("frontier",),
     "tuning.goal": ("Goal",),
     "tuning.report": ("tuned",),
     "tuning.space": ("USUAL", "tunable"),

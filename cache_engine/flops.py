@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .asked import Adapters, Asked, adapters_of
+from .calls_seen import Adapters, Asked, adapters_of
 from .model import Given, ModelSpec, Whole, spec_of
 from .models.generic import TRANSFORMERS
 from .predictors import Reuse

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .likeness import likeness_of
 from .method import method_from
 from .records import Comparison, RunResult
-from .simulation import Forecast, simulate
+from .whatif.psnr_calibration import likeness_of
+from .whatif.simulation import Forecast, simulate
 
 
 def described(result: Comparison) -> dict[str, Any]:

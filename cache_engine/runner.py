@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from .asked import Asked, asked
+from .calls_seen import Asked, asked
 from .failures import Freed
 from .flops import costs
 from .loading import Loaded, loaded
 from .loras import adapted
 from .method import METHODS, Method
 from .recipe import format_recipe
-from .recording import counted, echoed, surveyed
 from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
+from .whatif.recording import counted, echoed, surveyed
 
 WARM_UP_STEPS = 2
 

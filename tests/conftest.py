@@ -11,7 +11,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import pytest
 
-from tests import browser
+from tools import browser
 
 LAST = ("tests/parity/", "tests/e2e/")
 

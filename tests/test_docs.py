@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from cache_engine.__main__ import parser
-from tests.readme import README, TABLES, written
+from tools.readme import README, TABLES, written
 
 REQUIREMENTS = README.with_name("requirements.txt")
 TEXT = README.read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ COMMANDS = re.findall(r"python -m cache_engine ((?:.*\\\n)*.*)", TEXT)
 
 def test_generated_tables_are_up_to_date() -> None:
     assert all(f"<!-- /{name} -->" in TEXT for name in TABLES)
-    assert written(TEXT) == TEXT, "run `python -m tests.readme`"
+    assert written(TEXT) == TEXT, "run `python -m tools.readme`"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -23,10 +23,9 @@ MODULES = {
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
 TORCH_FREE = (
-    "records method recipe quality schedules.* predictors.* session survey replay pixels likeness simulation "
-    "tradeoff "
-    "model section "
-    "methods.* models.*"
+    "records method recipe quality schedules.* predictors.* session model section methods.* models.* "
+    "whatif.survey whatif.replay whatif.expected_psnr whatif.psnr_calibration whatif.simulation "
+    "whatif.expected_frontier"
 )
 
 
@@ -50,26 +49,28 @@ RULES = [
     Rule("cache_engine.plans", ""),
     Rule("cache_engine.files", "strict", "pydantic", lazy="PIL"),
     Rule("cache_engine.records", "strict plans files", "pydantic PIL"),
-    Rule(
-        "cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"
-    ),  # eigenvalues, and only for who picks it
+    # dmd: eigenvalues, loaded only when the predictor is used
+    Rule("cache_engine.predictors.dmd", "records predictors.*", lazy="numpy"),
     Rule("cache_engine.schedules* cache_engine.predictors*", "records schedules.* predictors.*", "pydantic"),
     Rule("cache_engine.method", "records registry", "pydantic"),
     Rule("cache_engine.methods.fewer_steps", DOWNWARD + " recipe", "pydantic"),  # its cache is a recipe
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
     Rule("cache_engine.session", "records schedules.* predictors.*"),
-    Rule("cache_engine.sites*", "session model records predictors.* sites.*", "torch diffusers"),
     Rule(
-        "cache_engine.models.patch_autoencoder", "", "torch diffusers"
-    ),  # a part of a network: imported inside load()
+        "cache_engine.sites*",
+        "session model records predictors.* sites.* whatif.error_propagation",
+        "torch diffusers",
+    ),
+    # a part of a network: imported inside load()
+    Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),
     Rule("cache_engine.models*", "model placement records models.*", lazy=LOADERS),
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.section", "records"),
     Rule("cache_engine.model", "placement records registry section", "pydantic", lazy=LOADERS),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
     Rule(
-        "cache_engine.survey cache_engine.replay cache_engine.pixels cache_engine.likeness "
-        "cache_engine.simulation cache_engine.tradeoff",
+        "cache_engine.whatif.survey cache_engine.whatif.replay cache_engine.whatif.expected_psnr "
+        "cache_engine.whatif.psnr_calibration cache_engine.whatif.simulation cache_engine.whatif.expected_frontier",
         TORCH_FREE,
         "numpy",
     ),
@@ -82,9 +83,9 @@ RULES = [
     ),
     Rule(
         "cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder "
-        "cache_engine.benchmark.table "
+        "cache_engine.runs.table "
         "cache_engine.benchmark.settings cache_engine.benchmark.outcome",
-        TORCH_FREE + " benchmark.*",
+        TORCH_FREE + " benchmark.* runs.*",
         "pydantic",
     ),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage ray huggingface_hub tqdm"),
@@ -202,8 +203,8 @@ def run_fresh(code: str, folder: Path) -> str:
             HEAVY | {"gradio"},
         ),
         (
-            "import cache_engine.simulation"
-            if "cache_engine.simulation" in MODULES
+            "import cache_engine.whatif.simulation"
+            if "cache_engine.whatif.simulation" in MODULES
             else "import cache_engine.session",
             HEAVY,
         ),

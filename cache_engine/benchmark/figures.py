@@ -11,9 +11,9 @@ import numpy as np
 
 from ..metric import METRICS
 from ..records import Engine, EngineError
+from ..runs.table import Row
 from .job import Job, Setting
 from .settings import PublishedRow, published
-from .table import Row
 
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}
 RESAMPLED = 2000

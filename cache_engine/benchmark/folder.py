@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from ..records import Engine, EngineError
+from ..runs.table import TABLE, Row, Table, read_rows, read_text, replace, written
 from .job import Job, Key, job_from, key_of
-from .table import TABLE, Row, Table, read_rows, read_text, replace, written
 
 JOB, ENGINE = "job.json", "engine.json"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..records import EngineError
+from ..runs.table import Row
 from .folder import Folder, read, unlike
 from .job import key_of
-from .table import Row
 
 
 class Merged(NamedTuple):

@@ -15,9 +15,9 @@ from ..method import method_from
 from ..metric import Judged, opened, scores
 from ..records import Engine, RunResult
 from ..runner import run
+from ..runs.table import IMAGES
 from .board import Share
 from .job import Job, Setting
-from .table import IMAGES
 
 
 class Made(NamedTuple):

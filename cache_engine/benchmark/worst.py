@@ -10,10 +10,10 @@ from pathlib import Path
 from ..metric import METRICS
 from ..quality import difference
 from ..records import EngineError
+from ..runs.table import Row, replace, written
 from .folder import read
 from .job import key_of
 from .score import opened_picture
-from .table import Row, replace, written
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 "

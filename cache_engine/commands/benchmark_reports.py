@@ -46,8 +46,8 @@ def _score(options: argparse.Namespace) -> Answer:
     from ..benchmark.prompts import prompts
     from ..benchmark.score import score
     from ..benchmark.summary import scored_markdown
-    from ..benchmark.table import replace, written
     from ..metric import METRICS, available, opened
+    from ..runs.table import replace, written
 
     wanted = available(options.metrics)
     usable = tuple(
@@ -90,7 +90,7 @@ def _summary(options: argparse.Namespace) -> Answer:
     from ..benchmark.folder import read
     from ..benchmark.outcome import outcome
     from ..benchmark.summary import as_csv, markdown
-    from ..benchmark.table import replace, written
+    from ..runs.table import replace, written
 
     job, engine, rows = read(options.folder)
     found = lines(job, rows, _floors(options))
@@ -131,7 +131,7 @@ def _plot(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import lines
     from ..benchmark.folder import read
     from ..benchmark.plot import charts
-    from ..benchmark.table import replace, written
+    from ..runs.table import replace, written
 
     job, _, rows = read(options.folder)
     made = charts(lines(job, rows), job.metrics)

@@ -38,8 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..comparison import compared, repeats_of, unsurveyed  # torch
-    from ..kept import keep_comparison
     from ..quality import difference
+    from ..runs.run_folder import keep_comparison
 
     method = method_of(options)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}

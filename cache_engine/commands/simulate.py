@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .shared import Answer, Command, method_arguments, method_of
 
 if TYPE_CHECKING:
-    from ..simulation import Forecast  # numpy
+    from ..whatif.simulation import Forecast  # numpy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..likeness import likeness_of  # numpy
     from ..report import foretold
-    from ..simulation import simulate
-    from ..survey import load
+    from ..whatif.psnr_calibration import likeness_of  # numpy
+    from ..whatif.simulation import simulate
+    from ..whatif.survey import load
 
     survey = load(options.survey)
     found = simulate(survey, method_of(options), likeness_of(survey))

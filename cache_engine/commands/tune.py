@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..benchmark.table import replace, written
+    from ..runs.table import replace, written
     from ..tuning.report import tuned
 
     minutes = real(options.minutes)

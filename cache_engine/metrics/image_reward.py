@@ -4,7 +4,7 @@ architecture as published.
 A ViT-L/16 reads the picture (224 x 224), a BERT that attends to it reads the prompt (35 tokens), five linear
 layers turn its first position into a number, which is standardised. The first two are transformers' BLIP
 parts: only the names of the weights differ. Equality with the authors' package on random weights:
-tests/benchmark/image_reward_reference.py.
+studies/image_reward_reference.py.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from ..model import sections_of
 from ..session import Call, Session
-from .candidates import Candidates
+from ..whatif.error_propagation import Heard, handed, image_first
 from .clock import Clock
-from .echoes import Heard, handed, image_first
 from .loop import replaced
+from .sampling import Candidates
 from .stack import Block, image_of, numbered
 
 

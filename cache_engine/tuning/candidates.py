@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..likeness import likeness_of
 from ..method import Method
 from ..records import ModelFacts
-from ..simulation import Forecast, simulate
-from ..survey import Survey
+from ..whatif.psnr_calibration import likeness_of
+from ..whatif.simulation import Forecast, simulate
+from ..whatif.survey import Survey
 from .goal import Costs, Goal
 from .runs import IDENTICAL
 from .space import opened

@@ -16,12 +16,12 @@ from PIL import Image
 
 from ..benchmark.folder import accept
 from ..benchmark.job import Setting, setting_of
-from ..benchmark.table import Table, read_text, replace, written
 from ..loading import loaded
 from ..method import METHODS, Method
 from ..quality import measure
 from ..records import Emit, EngineError, RunRequest, RunResult, ignore
-from ..survey import Survey, load
+from ..runs.table import Table, read_text, replace, written
+from ..whatif.survey import Survey, load
 
 REQUEST, SURVEYS = "request.json", "surveys"
 

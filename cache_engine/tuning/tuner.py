@@ -18,7 +18,7 @@ from pydantic import Field
 from ..method import Method
 from ..model import facts_of, resolve
 from ..records import Emit, Prompt, RunRequest, Strict, Whole, ignore
-from ..survey import Survey
+from ..whatif.survey import Survey
 from . import space
 from .belief import Belief, Believed
 from .candidates import Candidate, costs, expected_of, features, judged, spread_of

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from app.longjobs import LongJobs
-from app.store import Store
+from app.engine.longjobs import LongJobs
+from app.engine.store import Store
 from cache_engine import EngineError, Goal, RunRequest, TuneTask
 
 REQUEST = RunRequest(prompt="a fox", steps=4)

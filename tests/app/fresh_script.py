@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from app import zerogpu
+from app.engine import zerogpu
 from app.page import build_page
 from cache_engine import MODELS, EngineError, engine_of, loading
 from cache_engine.models.hub import Weights, load_pipeline

@@ -9,7 +9,7 @@ import gradio as gr
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from app import published_notes, published_views, views
+from app import views
 from app.components import (
     chart,
     difference,
@@ -24,7 +24,9 @@ from app.components import (
     timeline,
     times,
 )
-from app.published import matching
+from app.published.rows import notes as published_notes
+from app.published.rows import views as published_views
+from app.published.rows.rows import matching
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
 

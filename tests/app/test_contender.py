@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app import contender, form
+from app import form
+from app.compare import contender
 from cache_engine import METHODS, Comparison, Quality, resolve
 from tests.app.made import QUALITY, dbcache, pair
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app import example
+from app.compare import example
 from cache_engine import MODELS, EngineError, described, kept_comparison
 
 SHIPPED = example.FOLDER / "tiny"

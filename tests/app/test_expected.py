@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from app import expected, views
+from app import views
+from app.compare import expected
 from cache_engine import Forecast, Method
 from tests.app.made import dbcache, pair, run
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.history import History
-from app.longjobs import LongJobs
-from app.tabs.compare_parts import Parts
-from app.tabs.history import PIN, UNPIN, HistoryParts, Tab
-from app.worker import Worker
+from app.compare.parts import Parts
+from app.engine.longjobs import LongJobs
+from app.engine.worker import Worker
+from app.history.store.layout import PIN, UNPIN, HistoryParts, Tab
+from app.history.store.store import History
 from cache_engine import EngineError
 from tests.app.past import Filled
 

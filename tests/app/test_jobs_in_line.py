@@ -18,12 +18,12 @@ import pytest
 from PIL import Image
 
 from app import api
-from app import worker as engine
-from app.job_views import jobs
-from app.kinds import sweep_from, tune_from
-from app.longjobs import MOST_IN_LINE, LongJobs
-from app.store import Store
-from app.worker import Worker
+from app.engine import worker as engine
+from app.engine.kinds import sweep_from, tune_from
+from app.engine.longjobs import MOST_IN_LINE, LongJobs
+from app.engine.store import Store
+from app.engine.worker import Worker
+from app.tune.job_views import jobs
 from cache_engine import METHODS, Comparison, EngineError, Goal, RunRequest, SweepTask, TuneTask
 from tests.app.drawing import REQUEST, TASK, Drawing, long, steps
 from tests.app.made import QUALITY, run

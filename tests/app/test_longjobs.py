@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.job_views import jobs, seconds_left
-from app.kinds import sweep_from, tune_from
-from app.longjobs import LongJobs
-from app.store import Kept, Store
-from app.worker import Worker
+from app.engine.kinds import sweep_from, tune_from
+from app.engine.longjobs import LongJobs
+from app.engine.store import Kept, Store
+from app.engine.worker import Worker
+from app.tune.job_views import jobs, seconds_left
 from cache_engine import METHODS, EngineError, SweepTask
 from tests.app.drawing import REQUEST, TASK, Drawing, long, steps
 from tests.app.made import pair

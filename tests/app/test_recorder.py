@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.recorder import MOST_DUE, Recorder
-from app.worker import Worker
+from app.engine.recorder import MOST_DUE, Recorder
+from app.engine.worker import Worker
 from cache_engine import METHODS, Baselines, Cancelled, Comparison, Progress, RunRequest, RunResult
 from tests.app.made import ENGINE, QUALITY, run
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from app import sweep_views, tune_facts, tune_form, tune_views
 from app.presets import own, presets_for, save
-from app.tune_chart import APART, Reading, drawn
+from app.tune import facts as tune_facts
+from app.tune import form as tune_form
+from app.tune import sweep_views
+from app.tune import views as tune_views
+from app.tune.chart import APART, Reading, drawn
 from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTask, tuned
 
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)

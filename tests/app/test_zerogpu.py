@@ -17,8 +17,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app import zerogpu
-from app.worker import Worker
+from app.engine import zerogpu
+from app.engine.worker import Worker
 from cache_engine import (
     METHODS,
     MODELS,
@@ -165,7 +165,7 @@ def test_what_the_platform_refuses_reaches_the_visitor(
 ) -> None:
     """And leaves no file behind, though no fork began."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("app.worker.preload", lambda: None)
+    monkeypatch.setattr("app.engine.worker.preload", lambda: None)
 
     def run(*_: Any) -> Any:
         raise gr.Error(message, title=title, print_exception=False)

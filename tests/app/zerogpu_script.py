@@ -10,8 +10,8 @@ import threading
 import time
 from typing import Any
 
-from app.worker import Worker
-from app.zerogpu import Forked, comparer, on_zerogpu, prepare
+from app.engine.worker import Worker
+from app.engine.zerogpu import Forked, comparer, on_zerogpu, prepare
 from cache_engine import (
     METHODS,
     Baselines,

@@ -12,9 +12,9 @@ from assets.train_tiny_flux.domain import held_out_pairs
 from assets.train_tiny_flux.evaluate import held_out
 from cache_engine import METHODS, MODELS
 from cache_engine.session import walk
-from tests.quality import Score, Store, key, looks_at_data
-from tests.quality_record import _Judge
-from tests.quality_settings import (
+from studies.quality.__main__ import Score, Store, key, looks_at_data
+from studies.quality.record import _Judge
+from studies.quality.settings import (
     BUDGETS,
     SCORED,
     SEARCHED,
@@ -25,7 +25,7 @@ from tests.quality_settings import (
     request,
     searches,
 )
-from tests.quality_table import IDENTICAL, rows, write
+from studies.quality.table import IDENTICAL, rows, write
 
 FACTS = MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0)))
 
@@ -61,7 +61,7 @@ def test_every_method_is_there_at_every_budget() -> None:
 def test_a_cut_line_does_not_count_and_the_rest_is_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.quality.BUILD", tmp_path)
+    monkeypatch.setattr("studies.quality.__main__.BUILD", tmp_path)
     store, plain = Store("0"), Contender("Fewer steps", 12, METHODS["fewer_steps"](fraction=0.24))
     for number, psnr in ((0, 10.0), (SEARCHED, 40.0), (SEARCHED + 1, None)):
         store.write(
@@ -83,7 +83,7 @@ def test_the_searched_recipes_are_compared_by_the_store(
     """Ours against each of the four that it has to beat: dB, TFLOPs and time follow from what was scored,
     and from nothing else.
     """
-    monkeypatch.setattr("tests.quality.BUILD", tmp_path)
+    monkeypatch.setattr("studies.quality.__main__.BUILD", tmp_path)
     near = [
         one
         for one in contenders()

@@ -9,10 +9,10 @@ from typing import Any
 from cache_engine.__main__ import main
 from cache_engine.benchmark.folder import read
 from cache_engine.benchmark.job import Job, baseline_first
-from cache_engine.benchmark.table import Row
 from cache_engine.model import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
+from cache_engine.runs.table import Row
 
 PROMPTS = (
     "a small red apple on a blue background",

@@ -50,7 +50,7 @@ def test_once_more_makes_nothing(plain: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_killed_and_gone_on_with_it_is_the_same(plain: Path, tmp_path: Path) -> None:
-    """Killed outright in the middle, then left to end. tests/benchmark/kill.py does it ten times at full
+    """Killed outright in the middle, then left to end. studies/kill.py does it ten times at full
     size.
     """
     out = tmp_path / "out"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cache_engine.metric import METRICS, Judged, Metric, available, opened, scores
 from cache_engine.records import EngineError
-from tests.benchmark import image_reward_reference
+from studies import image_reward_reference
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "tiny_flux" / "tokenizer"
 PROMPT = "a small red apple on a blue background"

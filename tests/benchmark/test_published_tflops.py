@@ -19,7 +19,7 @@ from cache_engine.model import MODELS, resolve
 from cache_engine.recipe import format_recipe
 from cache_engine.records import RunRequest
 from cache_engine.session import walk
-from tests.rows import ROWS
+from studies.published_rows import ROWS
 
 REQUEST = resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))
 FACTS = MODELS["flux-dev"].facts(REQUEST)

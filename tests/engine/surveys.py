@@ -11,12 +11,12 @@ from torch import nn
 
 from cache_engine.method import METHODS, Method
 from cache_engine.model import MODELS
-from cache_engine.recording import echoed, survey_of
 from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
 from cache_engine.sites.recorder import recorded
-from cache_engine.survey import Survey, most_positions
+from cache_engine.whatif.recording import echoed, survey_of
+from cache_engine.whatif.survey import Survey, most_positions
 from tests.engine.test_contract import ALIKE, path
 from tests.parity.loop import CFG_SCALE, denoise
 

@@ -23,9 +23,9 @@ from cache_engine.predictors import Reuse
 from cache_engine.records import EngineError, ModelFacts, Plan, RunRequest
 from cache_engine.schedules import Always
 from cache_engine.sites.attach import attached
+from studies.quality.settings import prompts
 from tests.engine.tiny_models import Calls, tiny
 from tests.parity.loop import denoise, tiny_flux
-from tests.quality_settings import prompts
 from tests.tiny_pipeline import draw, tiny_pipeline
 
 STEPS = 9

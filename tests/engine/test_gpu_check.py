@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import gpu_check
+from tools import gpu_check
 
 
 def test_it_prints_every_published_setting_beside_what_it_measured(

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from cache_engine.likeness import Judged, Likeness, calibrated
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.pixels import ended, mended, mixed, psnr_expected, psnr_of
 from cache_engine.records import Cancelled
-from cache_engine.replay import replay
-from cache_engine.simulation import simulate
-from cache_engine.survey import Survey
+from cache_engine.whatif.expected_psnr import ended, mended, mixed, psnr_expected, psnr_of
+from cache_engine.whatif.psnr_calibration import Judged, Likeness, calibrated
+from cache_engine.whatif.replay import replay
+from cache_engine.whatif.simulation import simulate
+from cache_engine.whatif.survey import Survey
 from tests.engine.surveys import BLOCKS, STEPS, drawn, followed, surveyed
 from tests.parity.loop import tiny_flux
 

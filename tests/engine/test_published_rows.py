@@ -14,7 +14,7 @@ from cache_engine.flops import costs
 from cache_engine.method import method_from
 from cache_engine.model import MODELS
 from cache_engine.records import RunRequest
-from tests.rows import PAGE, PLAIN, ROWS, Row, counted, page
+from studies.published_rows import PAGE, PLAIN, ROWS, Row, counted, page
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
@@ -53,4 +53,4 @@ def test_a_cached_step_costs_what_still_runs(
 
 
 def test_the_page_of_rows_says_what_is_counted() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.rows"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m studies.published_rows"

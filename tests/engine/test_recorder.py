@@ -14,9 +14,9 @@ from cache_engine.method import METHODS
 from cache_engine.model import sections_of
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
-from cache_engine.sites.echoes import _Loop, as_they_are, echoes
 from cache_engine.sites.recorder import Recorder, last_of, recorded
 from cache_engine.sites.stack import numbered
+from cache_engine.whatif.error_propagation import _Loop, as_they_are, echoes
 from tests.engine.tiny_models import CONFIGS, Calls, tiny
 
 STEPS = 14

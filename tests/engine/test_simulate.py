@@ -17,7 +17,6 @@ import torch
 from cache_engine.__main__ import main
 from cache_engine.comparison import compared
 from cache_engine.flops import costs
-from cache_engine.likeness import likeness_of
 from cache_engine.method import METHODS, Method
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
@@ -25,12 +24,13 @@ from cache_engine.methods.teacache import TeaCache
 from cache_engine.model import MODELS, resolve
 from cache_engine.plans import ModelFacts, Signal
 from cache_engine.quality import measure, pixels
-from cache_engine.recording import counted
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.report import described
 from cache_engine.runner import run
-from cache_engine.simulation import simulate
-from cache_engine.survey import Survey
+from cache_engine.whatif.psnr_calibration import likeness_of
+from cache_engine.whatif.recording import counted
+from cache_engine.whatif.simulation import simulate
+from cache_engine.whatif.survey import Survey
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, drawn, followed, letters, surveyed
 from tests.parity.loop import tiny_flux
 

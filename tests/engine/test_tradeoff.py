@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cache_engine.likeness import Likeness
-from cache_engine.simulation import simulate
-from cache_engine.survey import Survey
-from cache_engine.tradeoff import frontier, settings
+from cache_engine.whatif.expected_frontier import frontier, settings
+from cache_engine.whatif.psnr_calibration import Likeness
+from cache_engine.whatif.simulation import simulate
+from cache_engine.whatif.survey import Survey
 from tests.engine.surveys import surveyed
 from tests.parity.loop import tiny_flux
 

@@ -14,8 +14,8 @@ from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.records import ModelFacts, schedules_of
 from cache_engine.session import Call, Session
-from tests.tune_grid import Ran
-from tests.tune_replay import found_by_chance, missed_by_chance, needed, needed_by_chance
+from studies.tune.grid import Ran
+from studies.tune.replay import found_by_chance, missed_by_chance, needed, needed_by_chance
 
 FACTS = ModelFacts(12, 8, ("cond", "uncond"))
 METHOD = DBCache(max_warmup_steps=2, residual_diff_threshold=0.2, max_continuous_cached_steps=3)

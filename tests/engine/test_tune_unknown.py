@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.tune_chart import Reading, drawn
-from app.tune_facts import table
-from app.tune_views import card, sheet
+from app.tune.chart import Reading, drawn
+from app.tune.facts import table
+from app.tune.views import card, sheet
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.spectrum import Spectrum
 from cache_engine.records import RunRequest
-from cache_engine.survey import Survey, load
 from cache_engine.tuning.candidates import GUESSED, LEAST, MOST, judged
 from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.report import described
 from cache_engine.tuning.runs import IDENTICAL
 from cache_engine.tuning.tuner import Standing, TuneTask, search_of, tune
+from cache_engine.whatif.survey import Survey, load
 
 PROMPT = "a small red apple on a blue background"
 TASK = TuneTask(request=RunRequest(prompt=PROMPT, steps=12), prompts=(PROMPT,), goal=Goal(value=30))

@@ -1,0 +1,290 @@
+"""The engine's thread: comparisons wait in line, one runs at a time, its events go to whoever watches it.
+
+The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records
+them, and draws the long jobs' pictures. The page's generators only relay, because gradio moves them between
+threads. Nothing here imports torch: the engine does, on this thread, when it must.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from cache_engine import (
+    Baselines,
+    Cancelled,
+    Comparison,
+    EngineError,
+    Event,
+    Method,
+    RunRequest,
+    RunResult,
+    compared,
+    preload,
+    recorded,
+)
+
+from ..history.store import History
+from .compare_job import Costly, Job, Waiting
+from .longjobs import LongJobs
+from .recorder import Record, Recorder
+
+MOST_WAITING = 16
+MOST_KEPT = 64  # finished comparisons, so that a run can be shown again; about 6 MB each at 1024 x 1024
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One thread for one device, started by the first thing there is to do."""
+
+    def __init__(
+        self,
+        compared: Callable[..., Comparison] = compared,
+        record: Callable[..., RunResult] | None = recorded,
+        long: LongJobs | None = None,
+        history: History | None = None,
+    ) -> None:
+        self._compared = compared
+        self.history = history or History(None)
+        self.long = long or LongJobs(None)
+        self.long.heard = self._told_of_long
+        self.loaded = False  # torch and diffusers are imported
+        self._baselines = Baselines()
+        self._recorder = Recorder(self._baselines, record)
+        self._kept: OrderedDict[str, Comparison] = OrderedDict()
+        self._turn = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._warming = self._others = False
+        self._thread: threading.Thread | None = None
+
+    # ---- asked by the page ----
+    def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> Job:
+        """Hand in a comparison with so many timed runs a side. Raises EngineError when too many wait
+        already.
+        """
+        if repeats > 1 and self.costs:
+            raise EngineError("repeats: every run costs a visitor's GPU time here; choose 1.")
+        job = Job(request, method, repeats)
+        with self._turn:
+            if len(self._waiting) >= MOST_WAITING:
+                raise EngineError(
+                    f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute."
+                )
+            self._waiting.append(job)
+            self._recorder.interrupt()
+            self._wake()
+        return job
+
+    def watch(self, job: Job) -> Iterator[tuple[Event | Waiting, ...]]:
+        """What happened since the last look, at least every HEARTBEAT seconds; ends after the ``Comparison``.
+
+        Closing this generator (a tab was closed) stops the job. Raises EngineError or Cancelled as the job
+        did.
+        """
+        try:
+            yield (self._sign(job),)
+            while True:
+                events, error = job.drained()
+                yield (self._sign(job), *events)
+                if error is not None:
+                    raise error
+                if events and isinstance(events[-1], Comparison):
+                    return
+        finally:
+            self.cancel(job.key)
+
+    def cancel(self, key: str) -> bool:
+        """Stop a job within one step, or take it out of the line. False where no such job is on its way."""
+        with self._turn:
+            for job in self._waiting:
+                if job.key == key:
+                    self._waiting.remove(job)
+                    job.stop.set()
+                    job.events.put(Cancelled())
+                    return True
+            if self._running and self._running.key == key:
+                self._running.stop.set()
+                return True
+        return False
+
+    @property
+    def costs(self) -> bool:
+        """Whether a comparison costs a visitor's quota."""
+        return isinstance(self._compared, Costly)
+
+    def told(self, request: RunRequest, method: Method) -> str:
+        """What it will cost, where it costs anything."""
+        return self._compared.told(request, method) if isinstance(self._compared, Costly) else ""
+
+    def kept(self, key: str) -> Comparison | None:
+        """A finished comparison, while it is remembered."""
+        with self._turn:
+            return self._kept.get(key)
+
+    def reopened(self, key: str) -> Comparison | None:
+        """The same, or as it was kept on disk; remembered from then on. Reads pictures: for a click, not for
+        every look.
+        """
+        found = self.kept(key)
+        if found is None and (found := self.history.comparison(key)):
+            self._remember(key, found)
+        return found
+
+    def record(self, comparison: Comparison) -> Record:
+        """What other settings can be judged by on the comparison's baseline."""
+        return self._recorder.of(comparison.baseline)
+
+    def busy_with(self, key: str) -> bool:
+        """Whether this job waits or runs."""
+        with self._turn:
+            return any(job is not None and job.key == key for job in (self._running, *self._waiting))
+
+    def wait(self, seconds: float) -> None:
+        """Until something may have changed, or so many seconds."""
+        with self._turn:
+            self._turn.wait(seconds)
+
+    def warm(self) -> None:
+        """Begin to import torch and diffusers, beside the page. Returns at once."""
+        with self._turn:
+            self._warming = not self.loaded
+            self._wake()
+
+    def state(self) -> dict[str, object]:
+        """What ``/health`` tells and the header shows."""
+        with self._turn:
+            running = self._running.request.model if self._running else None
+            return {
+                "status": "ok",
+                "loaded": self.loaded,
+                "loading": self._warming,
+                "running": running,
+                "waiting": len(self._waiting),
+                "long": self.long.running,
+                "recording": self._recorder.recording,
+                "to_record": self._recorder.due + self._recorder.recording,
+            }
+
+    def _sign(self, job: Job) -> Waiting:
+        with self._turn:
+            running = self._running is job
+            ahead = self._waiting.index(job) + (self._running is not None) if job in self._waiting else 0
+        return Waiting(
+            job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since
+        )
+
+    # ---- the thread ----
+    def _wake(self) -> None:
+        """Start the thread, or tell it that there is something to do. Called with ``_turn`` held."""
+        if not self._thread:
+            self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+            self._thread.start()
+        self._turn.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(
+                    lambda: self._waiting or self._warming or self._recorder.due or self.long.due
+                )
+                work = self._next()
+            ended: Comparison | Exception | None = None
+            try:
+                self._preload()
+                ended = work()
+            except Exception as error:  # the thread must outlive any job
+                ended = self._explained(error)
+            with self._turn:
+                job, self._running, self._warming = self._running, None, False
+            if job and ended:  # told only now: who hears of the end may ask for the next at once
+                job.events.put(ended)
+                if isinstance(ended, Comparison):
+                    self.history.add(job.key, ended)
+            elif ended:  # only preloading fails outside a comparison
+                self.long.fail(str(ended))
+
+    def _next(self) -> Callable[[], Comparison | None]:
+        """Comparisons first, then records, then long jobs; but after each of the others a long job draws one
+        picture.
+        """
+        fair = self.long.due and self._others
+        self._others = not fair
+        if self._waiting and not fair:
+            self._running = self._waiting.popleft()
+            return partial(self._run, self._running)
+        due = None if fair else self._recorder.take()
+        if due:
+            return partial(self._recorder.make, due)
+        self._others = False
+        return self.long.step
+
+    def _told_of_long(self) -> None:
+        with self._turn:
+            self._wake()
+
+    def _preload(self) -> None:
+        if not self.loaded:
+            self._warming = True
+            try:
+                preload()
+            except Exception as error:
+                log.exception("preloading failed; the next job tries again")
+                raise EngineError(
+                    f"engine: torch and diffusers cannot be imported ({type(error).__name__}, more in the "
+                    f"log); install them "
+                    "anew with `pip install -r requirements.txt`, start again and try again."
+                ) from error
+            self.loaded, self._warming = True, False
+
+    def _run(self, job: Job) -> Comparison:
+        def emit(event: Event) -> None:
+            if not isinstance(
+                event, Comparison
+            ):  # it ends the watching, so it goes last, when it is kept and nothing runs any more
+                job.events.put(event)
+
+        if job.stop.is_set():
+            raise Cancelled
+        more = {"repeats": job.repeats} if job.repeats > 1 else {}
+        result = job.context.run(
+            self._compared,
+            job.request,
+            job.method,
+            baselines=self._baselines,
+            emit=emit,
+            stop=job.stop,
+            **more,
+        )
+        self._recorder.add(result.baseline)
+        result = result._replace(
+            baseline=result.baseline._replace(survey=None)
+        )  # Baselines alone keep surveys, and count them
+        self._remember(job.key, result)
+        return result
+
+    def _remember(self, key: str, result: Comparison) -> None:
+        with self._turn:
+            self._kept[key] = result
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+
+    @staticmethod
+    def _explained(error: Exception) -> Exception:
+        """EngineError and Cancelled as they are; anything else becomes a sentence, and its traceback goes to
+        the log.
+        """
+        if isinstance(error, EngineError | Cancelled):
+            return error
+        code = secrets.token_hex(3)
+        log.error("a job failed (%s)", code, exc_info=error)
+        return EngineError(
+            f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored, "
+            "try again or another setting."
+        )

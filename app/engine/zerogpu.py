@@ -1,0 +1,238 @@
+"""A comparison on a ZeroGPU Space: each runs in a forked process that holds a GPU for the seconds that were
+declared.
+
+What crosses the fork is pickled; what the fork changes is lost with it. So the parent keeps the baselines,
+hands the one that fits over, and gets events back as they come. Elsewhere nothing of this is used:
+``comparer()`` is ``compared``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from threading import Event as Flag
+from typing import NamedTuple
+
+import gradio as gr
+
+from cache_engine import (
+    Baselines,
+    Cancelled,
+    Comparison,
+    EngineError,
+    Event,
+    Method,
+    RunRequest,
+    RunResult,
+    compare,
+    compared,
+    engine_of,
+    facts_of,
+    keep_baseline,
+    kept_baseline,
+    preload_model,
+    resolve,
+)
+
+MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
+EXAMPLES = (
+    Path(__file__).resolve().parents[2] / "assets" / "example"
+)  # recorded comparisons that come with the code
+MOST_KEPT = 64  # baselines, in memory and in their folder
+# To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second
+# (bfloat16, attention included; on the safe side). Declared seconds that are not used are not charged, but a
+# run that takes longer is cut off.
+TFLOPS_A_CALL = {
+    "tiny": 0.01,
+    "flux2-klein-base-4b": 34.9,
+    "flux-dev": 74.6,
+    "flux-schnell": 69.7,
+    "qwen-image": 71.6,
+    "qwen-image-lightning-8": 71.6,
+    "qwen-image-lightning-4": 71.6,
+}
+TFLOPS_A_SECOND = 160
+OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
+MOST_SECONDS = 120
+NAMED = re.compile(r"-[0-9a-f]{8}$")  # a baseline that was kept here; others were put there by hand
+ABORTED = "ZeroGPU worker error"
+
+log = logging.getLogger(__name__)
+
+
+class Failed(NamedTuple):
+    """An EngineError on its way through the fork."""
+
+    sentence: str
+
+
+def on_zerogpu() -> bool:
+    """Whether this is a Space with ZeroGPU."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
+    """The duration to declare for a comparison. Takes the same arguments as the forked function, as `spaces`
+    demands.
+    """
+    del method, marker
+    request = resolve(request)
+    facts = facts_of(request)
+    size = (request.width or 0) * (request.height or 0) / 1024**2
+    call = TFLOPS_A_CALL.get(request.model, 75.0) * size / TFLOPS_A_SECOND
+    steps = facts.steps * (baseline is None) + 0.6 * facts.steps
+    return min(round(OVERHEAD + steps * len(facts.streams) * call), MOST_SECONDS)
+
+
+def forked(
+    request: RunRequest, method: Method, baseline: RunResult | None, marker: str
+) -> Generator[Event | Failed]:
+    """In the fork: a comparison's events. It ends early once the file ``marker`` is gone."""
+    events = compare(request, method, baseline=baseline)
+    try:
+        for event in events:
+            yield event
+            if not Path(marker).exists():
+                return
+    except EngineError as error:
+        yield Failed(str(error))
+    finally:
+        events.close()
+
+
+Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Failed]]
+
+
+class Forked:
+    """``compared`` with every comparison in a fork of its own.
+
+    run: the forked function as `spaces` wrapped it.  known: baselines that are there already.  folder: where
+    new ones are kept, so that they outlive a restart, or can be shipped.
+    """
+
+    def __init__(self, run: Run, known: Iterable[RunResult] = (), folder: Path | None = None) -> None:
+        self._run, self._folder = run, folder
+        self._kept: OrderedDict[RunRequest, RunResult] = OrderedDict((one.request, one) for one in known)
+
+    def told(self, request: RunRequest, method: Method) -> str:
+        """What a click will cost, for the page to say before it."""
+        return (
+            f"Uses up to {seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU "
+            f"time."
+        )
+
+    def __call__(
+        self,
+        request: RunRequest,
+        method: Method,
+        *,
+        baselines: Baselines,
+        emit: Callable[[Event], None],
+        stop: Flag,
+    ) -> Comparison:
+        """Raises EngineError or Cancelled, as ``compared`` does."""
+        request = resolve(request)
+        # The fork may run on after its generator is closed: it looks for this file at every event.
+        marker = Path(tempfile.gettempdir()) / f"cachelens-{secrets.token_hex(8)}"
+        marker.touch()
+        events = self._run(request, method, self._kept.get(request), str(marker))
+        try:
+            for event in events:
+                if isinstance(event, Failed):
+                    raise EngineError(event.sentence)
+                if stop.is_set():
+                    raise Cancelled
+                emit(event)
+                if isinstance(event, Comparison):
+                    self._keep(request, event.baseline)
+                    return event
+        except gr.Error as error:  # the platform's: a quota, a queue, a run that took too long
+            raise EngineError(_told(error)) from None
+        finally:
+            marker.unlink(missing_ok=True)
+            events.close()
+        raise EngineError(
+            "GPU: the Space ended the run before it was done; choose fewer steps, or try again."
+        )
+
+    def _keep(self, request: RunRequest, baseline: RunResult) -> None:
+        known = request in self._kept
+        self._kept[request] = baseline
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+        if self._folder and not known:
+            try:
+                keep_baseline(baseline, self._folder / f"{request.model}-{secrets.token_hex(4)}")
+                for old in sorted(
+                    filter(NAMED.search, map(str, self._folder.iterdir())), key=os.path.getmtime
+                )[:-MOST_KEPT]:
+                    shutil.rmtree(old, ignore_errors=True)
+            except (EngineError, OSError) as error:  # the comparison itself is whole
+                log.warning("%s", error)
+
+
+def _told(error: gr.Error) -> str:
+    """What the platform says to a visitor, as one plain text. Its links are HTML or Markdown."""
+    said = (
+        re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message)))
+        .strip()
+        .rstrip(".")
+    )
+    return f"{error.title}: {said}{'; choose fewer steps, or try again' if error.title == ABORTED else ''}."
+
+
+def comparer() -> Callable[..., Comparison]:
+    """What runs a comparison here: ``compared`` in this process, or in a fork where the Space lends GPUs."""
+    if not on_zerogpu():
+        return compared
+    import spaces  # pyright: ignore[reportMissingImports]
+
+    volume = os.environ.get("BASELINES_DIR")
+    folders = [EXAMPLES, *([Path(volume)] if volume else [])]
+    return Forked(
+        spaces.GPU(duration=seconds)(forked), remembered(model(), folders), Path(volume) if volume else None
+    )
+
+
+def model() -> str:
+    """The Space's model."""
+    return os.environ.get("MODEL") or MODEL
+
+
+def remembered(name: str, folders: Iterable[Path]) -> list[RunResult]:
+    """The baselines in these folders that a run here would repeat: of this model, on this very engine; the
+    newest of each folder last, and no more than are kept. A damaged one is logged.
+    """
+    found: list[RunResult] = []
+    for path in (
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True)
+    ):
+        if len(found) == MOST_KEPT:
+            break
+        try:
+            one = kept_baseline(path.parent)
+        except EngineError as error:
+            log.warning("%s", error)
+            continue
+        if one.request.model == name and one.engine == engine_of(name):
+            found.append(one)
+    return found[::-1]
+
+
+def prepare() -> None:
+    """On ZeroGPU a model has to be on its stand-in device before the first fork; what is not there is
+    downloaded. Elsewhere nothing.
+
+    Raises EngineError where the Space's model cannot be had or loaded.
+    """
+    if on_zerogpu():
+        preload_model(model())

@@ -1,0 +1,131 @@
+"""Runs in a folder, by the names that ``compare --out`` writes: result.json, baseline.png, accelerated.png;
+survey.npz if there is one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..method import METHODS, Method, method_from
+from ..quality import measure
+from ..recipe import format_recipe
+from ..records import Comparison, Engine, EngineError, RunRequest, RunResult, Seconds, Side, StepTrace
+from ..report import described, side
+from ..whatif.survey import Survey, load
+
+RESULT, SURVEY = "result.json", "survey.npz"
+
+
+def keep_baseline(baseline: RunResult, folder: Path) -> None:
+    """Make the folder. Raises EngineError where it cannot be written."""
+    data = {
+        "request": baseline.request.model_dump(),
+        "engine": baseline.engine.model_dump(),
+        "baseline": side(baseline),
+    }
+    _write(folder, data, {"baseline": baseline.image}, baseline.survey)
+
+
+def keep_comparison(
+    comparison: Comparison, folder: Path, *, difference: Image.Image | None = None, **more: Any
+) -> dict[str, Any]:
+    """Make the folder. What result.json then says, ``more`` among it. Raises EngineError where it cannot be
+    written.
+    """
+    pictures = {
+        "baseline": comparison.baseline.image,
+        "accelerated": comparison.accelerated.image,
+        "difference": difference,
+    }
+    data = described(comparison) | more
+    _write(
+        folder,
+        data,
+        {name: picture for name, picture in pictures.items() if picture is not None},
+        comparison.baseline.survey,
+    )
+    return data
+
+
+def _write(
+    folder: Path, data: dict[str, Any], pictures: dict[str, Image.Image], survey: Survey | None
+) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures.items():
+            picture.save(folder / f"{name}.png")
+        if survey is not None:
+            survey.save(folder / SURVEY)
+        (folder / RESULT).write_text(
+            json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8"
+        )  # last: it says that all is there
+    except OSError as error:
+        raise EngineError(
+            f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
+            f"folder, or "
+            "make room."
+        ) from error
+
+
+def kept_baseline(folder: Path) -> RunResult:
+    """The baseline of a folder that ``keep_baseline`` or ``compare --out`` made. Raises EngineError for one
+    that is damaged.
+    """
+    with _whole(folder):
+        data = _read(folder)
+        survey = load(folder / SURVEY) if (folder / SURVEY).is_file() else None
+        return _run(data, "baseline", METHODS["baseline"](), folder)._replace(survey=survey)
+
+
+def kept_comparison(folder: Path) -> Comparison:
+    """What ``compare --out`` wrote, without its survey; the likeness is measured anew. Raises EngineError
+    for one that is damaged.
+    """
+    with _whole(folder):
+        data = _read(folder)
+        before = _run(data, "baseline", METHODS["baseline"](), folder)
+        after = _run(data, "accelerated", method_from(data["method"]), folder)
+        return Comparison(before, after, measure(before.image, after.image), baseline_reused=False)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, EngineError) as error:
+        raise EngineError(
+            f"recorded: {folder.name} is not a recorded run, or damaged ({type(error).__name__}); record it "
+            f"anew, or "
+            "remove it."
+        ) from None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / RESULT).read_text(encoding="utf-8"))
+
+
+def _run(data: dict[str, Any], side: Side, method: Method, folder: Path) -> RunResult:
+    found = data[side]
+    with Image.open(folder / f"{side}.png") as picture:
+        image = picture.convert("RGB")
+    return RunResult(
+        request=RunRequest(**data["request"]),
+        effective=RunRequest(**found["effective"]),
+        method=method.described(),
+        recipe=format_recipe(method),
+        image=image,
+        engine=Engine(**data["engine"]),
+        trace=tuple(StepTrace(**call) for call in found["trace"]),
+        tflops=found["tflops"],
+        seconds=Seconds(**found["seconds"]),
+        peak_bytes=found["peak_bytes"],
+        cache_bytes=found["cache_bytes"],
+        finished=found["finished"],
+        timed=tuple(found.get("timed", ())),
+    )

@@ -1,0 +1,287 @@
+"""Echoes: what later steps make of a small error, found after a recorded run with some more calls of the
+model.
+
+Whatever goes wrong early, a picture's runs end up off in a few directions that are its own. They are found by
+pushing the run a little, as a prediction would, and following it to the end. How far along each of them any
+error ends, of any step and block, is then a gradient, carried from the end back to the start (the adjoint of
+the loop). Both follow the noise level in strides: on a stretch where it hardly moves, one call stands for
+all.
+
+Needs automatic differentiation, and memory for one call's gradients.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..model import sections_of
+from ..records import Cancelled
+from ..sites.stack import Block, numbered
+
+STRIDE = 0.08  # of the noise level at the start: at most that far apart are two calls, unless steps are
+EARLY = 0.75  # of it: down to here the run is pushed
+EACH = 3  # mixtures a token
+POSITIONS = ("img_ids", "txt_ids")  # of tokens: all samples share them
+FIRST = 3  # step from which it is pushed: before, methods warm up
+
+
+Shown = Callable[
+    [Tensor], Tensor
+]  # latents (batch, tokens, outputs) -> (batch, tokens, values), in levels of 8 bits
+
+
+class Heard(NamedTuple):
+    """A run's calls in their order, streams taking turns: what was asked, what was answered (1, tokens,
+    outputs), and everything that blocks were handed and handed on, as (1 + blocks, values).
+    """
+
+    asked: Sequence[Mapping[str, Any]]
+    answers: Sequence[Tensor]
+    passed: Sequence[Tensor]
+
+
+class Echoes(NamedTuple):
+    """As numpy arrays of float32. Directions d, blocks k, steps t, streams s; calls c along the run, the last
+    step's first.
+
+    The picture is looked at through ``EACH`` mixtures e of every token's values, as large as their
+    differences are (signs at random), in levels of 8 bits; directions are as long as a picture whose values
+    all differ by one level.
+
+    mixtures (tokens, e + d, outputs): what one unit of a token's output adds to its mixtures; and how far
+    along each direction that is. patterns (d, tokens * e): the mixtures of each direction. levels (c,): noise
+    levels after the calls' steps. products (c, s, k, d, t, k): an error behind the first block named moves
+    the end by its product with a gradient; for an error of what a stream had behind the second block at a
+    step, less what entered. In velocity: for one unit of noise level.
+    """
+
+    mixtures: Any
+    patterns: Any
+    levels: Any
+    products: Any
+
+
+@torch.inference_mode(False)
+def echoes(
+    transformer: nn.Module,
+    heard: Heard,
+    sigmas: Sequence[float],
+    mix: Sequence[float],
+    shown: Shown,
+    stop: threading.Event | None = None,
+) -> Echoes | None:
+    """``sigmas``: noise levels before each step and after the last.  mix: weight of each stream.
+
+    None where too few steps were made, or nothing moves. Raises Cancelled.
+    """
+    loop = _Loop(transformer, heard, sigmas, mix, stop)
+    pushes = loop.pushes()
+    if not pushes:
+        return None
+    end, off = loop.end(), loop.followed(pushes)
+    moved: Any = torch.autograd.functional.jvp(shown, end.expand_as(off).contiguous(), off)[1]
+    tokens, values = moved.shape[1:]
+    sizes = moved.flatten(1).norm(dim=1)
+    if not bool(torch.isfinite(sizes).all() and (sizes > 0).all()):
+        return None
+    directions = (
+        torch.linalg.qr((moved.flatten(1) / sizes[:, None]).mT).Q.mT.reshape(moved.shape)
+        * (tokens * values) ** 0.5
+    )
+    signs = (
+        torch.randint(2, (EACH, tokens, values), generator=torch.Generator().manual_seed(0)).to(moved) * 2 - 1
+    )
+    pulled = torch.cat([signs / values**0.5, directions / (tokens * values)])
+    latents = end.expand(len(pulled), -1, -1).clone().requires_grad_()
+    with torch.enable_grad():
+        mixtures = torch.autograd.grad(shown(latents), latents, pulled)[0]
+    patterns = torch.einsum("dkv,ekv->dke", directions, signs / values**0.5)
+    levels, products = zip(*loop.carried_back(mixtures[EACH:]))
+    found = mixtures.transpose(0, 1), patterns.flatten(1), torch.tensor(levels), torch.stack(products)
+    return Echoes(*(one.contiguous().cpu().numpy() for one in found))
+
+
+def as_they_are(latents: Tensor) -> Tensor:
+    """Latents taken for the picture: one unit is half of black to white."""
+    return 127.5 * latents
+
+
+class _Loop:
+    """The loop, to first order along the path of the run that was heard."""
+
+    def __init__(
+        self,
+        transformer: nn.Module,
+        heard: Heard,
+        sigmas: Sequence[float],
+        mix: Sequence[float],
+        stop: threading.Event | None,
+    ) -> None:
+        self.transformer, self.sigmas, self.mix, self.stop = transformer, sigmas, mix, stop
+        self.blocks = numbered(transformer, sections_of(transformer))
+        streams = len(mix)
+        self.asked = [{name: _plain(value) for name, value in one.items()} for one in heard.asked]
+        rows = range(0, len(heard.asked), streams)
+        self.latents = [[one["hidden_states"] for one in self.asked[row : row + streams]] for row in rows]
+        self.answers = [list(map(_plain, heard.answers[row : row + streams])) for row in rows]
+        passed = torch.stack([_plain(one) for one in heard.passed]).float()
+        added = passed[:, 1:] - passed[:, :1]
+        self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # (s, t, k, values)
+
+    def pushes(self) -> dict[int, Tensor]:
+        """By step, errors of the velocity (pushes, tokens, outputs): of each stream, what the step before
+        would have said in its place, and what a line through the two before would.
+        """
+        steps = [
+            step for step in range(FIRST, len(self.latents)) if self.sigmas[step] >= EARLY * self.sigmas[0]
+        ][::2]
+        found: dict[int, Tensor] = {}
+        for step in steps:
+            rows = []
+            for stream, weight in enumerate(self.mix):
+                now, then, before = (self.answers[step - back][stream] for back in range(3))
+                rows += [weight * (then - now), weight * (2 * then - before - now)]
+            found[step] = torch.cat(rows).float()
+        return found
+
+    def end(self) -> Tensor:
+        """The latents after the last step."""
+        last = self.latents[-1][0].float()
+        velocity = sum(weight * answer.float() for weight, answer in zip(self.mix, self.answers[-1]))
+        return last + (self.sigmas[-1] - self.sigmas[-2]) * velocity
+
+    def strides(self) -> list[tuple[int, int, int]]:
+        """First step, end, and the step that stands for them."""
+        found, begin, sigmas = [], 0, self.sigmas
+        while begin < len(self.latents):
+            end = begin + 1
+            while end < len(self.latents) and sigmas[begin] - sigmas[end + 1] <= STRIDE * sigmas[0]:
+                end += 1
+            middle = (sigmas[begin] + sigmas[end]) / 2
+            found.append((begin, end, min(range(begin, end), key=lambda step: abs(sigmas[step] - middle))))
+            begin = end
+        return found
+
+    @torch.no_grad()
+    def followed(self, pushes: Mapping[int, Tensor]) -> Tensor:
+        """How far each push has moved the latents in the end (pushes, tokens, outputs)."""
+        off = torch.zeros_like(next(iter(pushes.values())))
+        for begin, end, step in self.strides():
+            across = self.sigmas[end] - self.sigmas[begin]
+            before = off
+            for at in set(pushes) & set(range(begin, end)):
+                push = (self.sigmas[at + 1] - self.sigmas[at]) * pushes[at]
+                off = off + push
+                before = before + push * (self.sigmas[end] - self.sigmas[at + 1]) / across
+            if bool(before.any()):
+                for stream, weight in enumerate(self.mix):
+                    latents = self.latents[step][stream]
+                    moved = (
+                        self.answer(step, stream, (latents + before).to(latents.dtype))
+                        - self.answers[step][stream]
+                    )
+                    off = off + across * weight * moved
+        return off
+
+    def carried_back(self, gradient: Tensor) -> Iterator[tuple[float, Tensor]]:
+        """From the end on, for each stride: the noise level after its step, and the products of all
+        streams.
+        """
+        slope = torch.zeros_like(gradient)
+        for begin, end, step in reversed(self.strides()):
+            level = self.sigmas[step + 1]
+            here = gradient + (level - self.sigmas[end]) * slope
+            slope, products = torch.zeros_like(gradient), []
+            for stream, weight in enumerate(self.mix):
+                into, behind = self.gradients(step, stream, here)
+                slope = slope - weight * into
+                products.append(torch.einsum("kdn,tjn->kdtj", behind, self.added[stream]))
+            gradient = gradient - (self.sigmas[end] - self.sigmas[begin]) * slope
+            yield level, torch.stack(products)
+
+    def gradients(self, step: int, stream: int, answer: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a call: from its answer's (d, tokens, outputs) to its latents', and to (k, d, values) behind
+        every block.
+        """
+        with torch.enable_grad(), self.heard_blocks() as behind:
+            latents = self.latents[step][stream].expand(len(answer), -1, -1).clone().requires_grad_()
+            said = self.answer(step, stream, latents)
+            tensors = [tensor for block in behind for tensor in block]
+            into, *rest = torch.autograd.grad(
+                said, [latents, *tensors], answer.to(said.dtype), allow_unused=True
+            )
+        found = iter([torch.zeros_like(tensor) if one is None else one for one, tensor in zip(rest, tensors)])
+        tokens = behind[0][0].shape[1]
+        parts = [
+            image_first(block, [next(found) for _ in one], tokens) for block, one in zip(self.blocks, behind)
+        ]
+        return into.float(), torch.stack(
+            [torch.cat([part.flatten(1) for part in one], dim=1) for one in parts]
+        ).float()
+
+    @contextmanager
+    def heard_blocks(self) -> Iterator[list[list[Tensor]]]:
+        """What each block hands on, as it is made."""
+        found: list[list[Tensor]] = []
+
+        def hear(block: Block) -> Any:
+            return block.module.register_forward_hook(
+                lambda module, args, result: found.append(handed(block, block.outputs(result)))
+            )
+
+        hooks = [hear(block) for block in self.blocks]
+        try:
+            yield found
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def answer(self, step: int, stream: int, latents: Tensor) -> Tensor:
+        """What the model says of a batch of latents in place of the run's own."""
+        if self.stop is not None and self.stop.is_set():
+            raise Cancelled
+        asked = self.asked[step * len(self.mix) + stream]
+        batch = {
+            name: value if name in POSITIONS else _repeated(value, len(latents))
+            for name, value in asked.items()
+        }
+        return self.transformer(**batch | {"hidden_states": latents, "return_dict": False})[0]
+
+
+def handed(block: Block, values: Mapping[str, Tensor]) -> list[Tensor]:
+    """What a block is handed or hands on, in one order. A model's last block may hand on no text."""
+    return [values[name] for name in block.section.takes if values[name] is not None]
+
+
+def image_first(block: Block, tensors: list[Tensor], tokens: int) -> list[Tensor]:
+    """What ``handed`` gives, (batch, tokens, channels) each, as every block of the model is compared with
+    every other: the image's ``tokens`` before the text, where a block has both in one tensor too.
+    """
+    joint = tensors[0]
+    if len(tensors) > 1 or joint.shape[1] == tokens or not block.section.text_first:
+        return tensors
+    return [joint[:, -tokens:], joint[:, :-tokens]]
+
+
+def _plain(value: Any) -> Any:
+    """A tensor, or a list of some, that can be differentiated through, wherever it was made."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _repeated(value: Any, times: int) -> Any:
+    """An argument of one sample, for so many."""
+    if isinstance(value, list):
+        return [_repeated(one, times) for one in value]
+    return (
+        value.expand(times, *value.shape[1:])
+        if isinstance(value, Tensor) and value.shape[:1] == (1,)
+        else value
+    )

@@ -1,0 +1,75 @@
+"""What a survey expects of DBCache at every speed: a grid of its settings judged one by one, those that
+nothing beats kept.
+
+numpy, no torch. The grid is small enough to be judged in about a second, and its thresholds come from the
+changes recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from ..method import Method
+from ..methods.dbcache import DBCache
+from ..records import Signal
+from .psnr_calibration import Likeness
+from .simulation import Forecast, simulate
+from .survey import Survey
+
+WARM_UPS, IN_A_ROW, ORDERS = (2, 4, 8), (1, 2, 3, 5, -1), (0, 1, 2)
+THRESHOLDS = 10  # places within the recorded changes
+GAPS = (1, 2, 4, 6)  # steps between which a change is looked at
+STEP = 0.01  # of the threshold's slider
+
+
+def frontier(survey: Survey, likeness: Likeness | None = None) -> tuple[Forecast, ...]:
+    """Forecasts from the baseline's own speed to the fastest: no setting of the grid is both faster and
+    closer than one of them.
+
+    Made once for a survey and remembered with it.
+    """
+    key = ("frontier", likeness)
+    if key not in survey.memo:
+        survey.memo[key] = _unbeaten([simulate(survey, method, likeness) for method in settings(survey)])
+    return survey.memo[key]
+
+
+def settings(survey: Survey) -> Iterator[Method]:
+    """The grid, and the setting that computes everything."""
+    facts = survey.facts
+    yield DBCache(max_warmup_steps=min(4, facts.steps), residual_diff_threshold=0.0)
+    fronts = sorted({1, max(1, facts.blocks // 7)}) if facts.blocks > 1 else []
+    warm_ups = sorted({min(steps, max(1, facts.steps // 2)) for steps in WARM_UPS})
+    for front in fronts:
+        for threshold, warm_up, row, order in product(_thresholds(survey, front), warm_ups, IN_A_ROW, ORDERS):
+            yield DBCache(
+                Fn_compute_blocks=front,
+                max_warmup_steps=warm_up,
+                max_continuous_cached_steps=row,
+                residual_diff_threshold=threshold,
+                taylorseer_order=order,
+            )
+
+
+def _thresholds(survey: Survey, front: int) -> list[float]:
+    """Multiples of the slider's step that lie within the changes after ``front`` blocks."""
+    changes = survey.changes(Signal("front_residual", "computed"), front) or []
+    found = [
+        one[step - gap][step] for one in changes for gap in GAPS for step in range(gap, survey.facts.steps)
+    ]
+    if not found:
+        return []
+    places = np.quantile(found, np.linspace(0.05, 1, THRESHOLDS))
+    return sorted({min(0.99, round(float(np.ceil(place / STEP) * STEP), 2)) for place in places})
+
+
+def _unbeaten(forecasts: list[Forecast]) -> tuple[Forecast, ...]:
+    """From slow to fast; of two that are as fast, the closer."""
+    kept: list[Forecast] = []
+    for one in sorted(forecasts, key=lambda one: (-one.speedup, one.error or 0.0)):
+        if not kept or (one.error or 0.0) < (kept[-1].error or 0.0):
+            kept.append(one)
+    return tuple(reversed(kept))

@@ -1,0 +1,156 @@
+"""Takes a survey while a baseline runs: the recorder's tensors, the scheduler's noise levels and the counted
+compute, together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..flops import costs
+from ..loading import Loaded
+from ..plans import ModelFacts, Plan, Stack
+from ..predictors import Reuse
+from ..records import Costs, Engine, RunRequest
+from ..schedules import Always
+from ..session import Session
+from ..sites.clock import Clock
+from ..sites.recorder import Recording, recorded
+from .error_propagation import Heard, Shown, as_they_are, echoes
+from .survey import BUDGET, Survey, in_half, most_positions
+
+
+class Taking:
+    """A survey in the making; ``survey`` is there once the run is over, and what was ``heard`` where echoes
+    can be found of it.
+    """
+
+    def __init__(self) -> None:
+        self.survey: Survey | None = None
+        self.heard: Heard | None = None
+
+
+@contextmanager
+def surveyed(
+    model: Loaded,
+    session: Session,
+    clock: Clock,
+    request: RunRequest,
+    budget: int = BUDGET,
+    tflops: tuple[float, np.ndarray] | None = None,
+) -> Iterator[Taking]:
+    """Within ``attached``, around the pipeline's call. ``request`` is resolved. The picture is the same, bit
+    for bit.
+
+    tflops: as ``counted`` gives them, where they depend on more than the request.
+    """
+    spec, pipe = model.spec, model.pipe
+    facts = spec.facts(request)
+    tensors = (
+        facts.steps * len(facts.streams) * (facts.blocks + 2)
+    )  # before the first block, after each, and modulated
+    taking = Taking()
+    with recorded(
+        pipe.transformer, session, clock, lambda size: most_positions(size, tensors, budget)
+    ) as recorder:
+        yield taking
+    if (
+        clock.loop_begins is None
+        or clock.loop_ends is None
+        or len(recorder.calls) != facts.steps * len(facts.streams)
+    ):
+        return  # not the run that was asked for: nothing to judge others by
+    full, blocks = tflops or counted(partial(costs, request), facts)
+    batch = session.calls[
+        0
+    ].batch  # both answers of a guidance may be asked for in one call: counted is one of them
+    sigmas = getattr(pipe.scheduler, "sigmas", None)
+    taking.survey = survey_of(
+        recorder.fetched(),
+        facts,
+        request,
+        model.engine,
+        loop_seconds=clock.loop_ends - clock.loop_begins,
+        sigmas=() if sigmas is None else tuple(map(float, sigmas)),
+        tflops=(batch * full, batch * blocks),
+    )
+    taking.heard = recorder.heard()
+
+
+def survey_of(
+    found: Recording,
+    facts: ModelFacts,
+    request: RunRequest,
+    engine: Engine,
+    *,
+    loop_seconds: float,
+    sigmas: tuple[float, ...],
+    tflops: tuple[float, np.ndarray],
+) -> Survey:
+    """Calls in their order -> streams, steps; float32 -> float16."""
+    order = np.array(
+        [[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams]
+    )
+    entry, entry_scale = in_half(found.values[:, 0])
+    halves = [in_half(found.values[:, k] - found.values[:, 0]) for k in range(1, facts.blocks + 1)]
+    modulated, modulated_scale = in_half(found.modulated)
+    scale = request.true_cfg_scale or 1.0
+    return Survey(
+        facts=facts,
+        request=request.model_dump(mode="json"),
+        engine=engine.model_dump(),
+        mix=(scale, 1 - scale) if len(facts.streams) == 2 else (1.0,) * len(facts.streams),
+        sigmas=sigmas if len(sigmas) == facts.steps + 1 else (),
+        loop_seconds=loop_seconds,
+        call_tflops=tflops[0],
+        entry_scale=entry_scale,
+        modulated_scale=modulated_scale,
+        entry=entry[order],
+        residuals=np.stack([half[order] for half, _ in halves]),
+        scales=np.array([scale for _, scale in halves], np.float32),
+        modulated=modulated[order] if found.modulated.size else np.zeros(0, np.float16),
+        weights=found.weights,
+        last=found.last,
+        modulation=found.modulation[order] if found.last.size else found.modulation,
+        mean_abs=np.moveaxis(found.mean_abs[order], 2, 0),
+        exact=found.first_change[order],
+        call_seconds=found.seconds[order][..., 0],
+        block_seconds=np.moveaxis(found.seconds[order][..., 1:], 2, 0),
+        block_tflops=tflops[1],
+    )
+
+
+def echoed(
+    survey: Survey,
+    heard: Heard | None,
+    transformer: Any,
+    shown: Shown | None = None,
+    stop: threading.Event | None = None,
+) -> Survey:
+    """The survey with what later steps make of errors, where that can be found; outside ``attached``. Takes
+    as long as two to four runs.
+
+    shown: as a model's row has it; None: the latents are taken for the picture. Raises Cancelled.
+    """
+    if heard is None or not survey.sigmas:
+        return survey
+    found = echoes(transformer, heard, survey.sigmas, survey.mix, shown or as_they_are, stop)
+    return survey if found is None else replace(survey, memo={}, **found._asdict())
+
+
+def counted(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
+    """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike:
+    one is counted.
+    """
+    full = count(Plan(Always(), Reuse(), ()))("C", 0)
+    blocks: list[float] = []
+    for length in facts.sections:
+        first = Plan(Always(), Reuse(), (Stack(len(blocks), len(blocks) + 1),))
+        blocks += [full - count(first)("c", 0)] * length
+    return full, np.array(blocks)

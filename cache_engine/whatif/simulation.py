@@ -1,0 +1,208 @@
+"""simulate(): what a setting would do to a surveyed run, without running it. numpy, no torch.
+
+The decisions are made by the very Session and schedules of a real run; only the change is looked up in the
+survey, where a real run measures it. What they do not know is that caching itself moves the picture off the
+baseline's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..method import Method
+from ..records import (
+    Decision,
+    ModelFacts,
+    Plan,
+    RunRequest,
+    Site,
+    Stack,
+    StepTrace,
+    schedules_of,
+    serving_site,
+    worded,
+)
+from ..session import Call
+from .expected_psnr import psnr_expected
+from .psnr_calibration import WIDEST, Likeness
+from .replay import Replay, replay
+from .survey import Survey
+
+ALWAYS = Decision("C", "always")
+UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
+TOO_FAR = f"so far from the plain picture forecasts may be off by more than {WIDEST:g} dB"
+UNSEEN = "the survey does not say what later steps of this model make of an error"
+
+
+class Forecast(NamedTuple):
+    """What a survey says of one setting: expected, not measured. ``calls``: the fields of ``trace``, with a
+    decision's reason.
+
+    tflops: None where the survey cannot count it.  psnr_db: None where the survey cannot judge it, or where
+    ``identical`` says that the picture is the baseline's own.  band (low, high): also None where it would be
+    too wide to say anything.  ``note`` says why.
+    """
+
+    method: dict[str, Any]
+    calls: tuple[tuple[Any, ...], ...]  # plain tuples: thousands of forecasts are held, and few are looked at
+    seconds: float  # of the denoise loop
+    baseline_seconds: float
+    tflops: float | None
+    baseline_tflops: float
+    psnr_db: float | None
+    band: tuple[float, float] | None
+    identical: bool
+    error: (
+        float | None
+    )  # what the loop's result is off by; where no dB are known, it says no more than which setting is closer
+    note: str
+
+    @property
+    def trace(self) -> tuple[StepTrace, ...]:
+        """Like a run's, from the baseline's own times."""
+        calls = map(StepTrace._make, self.calls)
+        return tuple(
+            call._replace(reason=worded(call.reason, call.mode, call.change, call.limit)) for call in calls
+        )
+
+    @property
+    def schedules(self) -> dict[str, str]:
+        """A string of C, c and p for each stream."""
+        return schedules_of(map(StepTrace._make, self.calls))
+
+    @property
+    def schedule(self) -> str:
+        return next(iter(self.schedules.values()), "")
+
+    @property
+    def steps_computed(self) -> int:
+        return self.schedule.count("C")
+
+    @property
+    def speedup(self) -> float:
+        """Denoise loop, expected seconds over the baseline's."""
+        return self.baseline_seconds / self.seconds
+
+    @property
+    def compute_ratio(self) -> float | None:
+        return self.baseline_tflops / self.tflops if self.tflops else None
+
+
+def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -> Forecast:
+    """The forecast of ``method`` on the survey's run. ``likeness``: from error to dB; None: no estimate of
+    it.
+
+    Raises EngineError where the knobs do not fit the model, or the schedule needs a signal that was not
+    recorded.
+    """
+    facts = _facts(survey, method)
+    plan = method.plan(facts)
+    found = replay(survey, plan, facts)
+    prices = _prices(survey)
+    rows = tuple(_traced(found.session.calls, plan, prices, facts.blocks))
+    columns = dict(zip(StepTrace._fields, zip(*rows)))  # each field of all calls
+    identical = facts == survey.facts and set(columns["mode"]) == {"C"}
+    counted = all(isinstance(site, Stack) for site in plan.sites)
+    error, psnr_db, band, note = _judged(survey, found, likeness, identical)
+    return Forecast(
+        method=method.described(),
+        calls=rows,
+        baseline_seconds=survey.loop_seconds,
+        seconds=prices.step_seconds * facts.steps + sum(columns["seconds"]),
+        tflops=sum(columns["tflops"]) if counted else None,
+        baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),
+        psnr_db=psnr_db,
+        band=band,
+        identical=identical,
+        error=error,
+        note=note,
+    )
+
+
+def _judged(
+    survey: Survey, found: Replay, likeness: Likeness | None, identical: bool
+) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
+    """The error, and what it is in dB with its band, if that is known."""
+    if identical:
+        return 0.0, None, None, "every step is computed: the picture is the baseline's own"
+    if found.missed is None:
+        return None, None, None, found.note
+    psnr_db = psnr_expected(survey, found)
+    if psnr_db is None:
+        return None, None, None, UNSEEN
+    error = 10 ** (-psnr_db / 20)
+    if found.note or likeness is None:
+        return error, None, None, found.note or UNCALIBRATED
+    band = likeness.band(psnr_db)
+    return error, psnr_db, band, "" if band else TOO_FAR
+
+
+def _facts(survey: Survey, method: Method) -> ModelFacts:
+    """The facts of the run as the method would have it: it may take fewer steps."""
+    if type(method).effective is Method.effective:
+        return survey.facts
+    steps = method.effective(RunRequest(**survey.request)).steps
+    return survey.facts._replace(steps=steps or survey.facts.steps)
+
+
+class Prices(NamedTuple):
+    """What a run costs: the baseline's own times, and counted compute. By stream: a call, and its first k
+    blocks.
+
+    step_seconds: of a step beside its calls.
+    """
+
+    step_seconds: float
+    call_seconds: dict[str, float]
+    seconds: dict[str, list[float]]
+    full_tflops: float
+    tflops: list[float]
+
+
+def _prices(survey: Survey) -> Prices:
+    if "prices" not in survey.memo:
+        names, steps = survey.facts.streams, survey.facts.steps
+        calls = survey.call_seconds.mean(axis=1)
+        shares = (survey.block_seconds / survey.call_seconds).mean(
+            axis=2
+        )  # a stall weighs no more than any call
+        sums = np.concatenate([np.zeros((1, len(names))), shares.cumsum(axis=0) * calls])
+        survey.memo["prices"] = Prices(
+            survey.loop_seconds / steps - float(calls.sum()),
+            dict(zip(names, calls.tolist())),
+            {name: sums[:, place].tolist() for place, name in enumerate(names)},
+            survey.call_tflops,
+            [0.0, *survey.block_tflops.cumsum().tolist()],
+        )
+    return survey.memo["prices"]
+
+
+def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[tuple[Any, ...]]:
+    """The fields of each call's ``StepTrace``, in their order."""
+    full = {
+        name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()
+    }
+    served: dict[Site | None, Any] = {
+        site: _served(site, prices, blocks) for site in plan.sites if isinstance(site, Stack)
+    }
+    always = all(site.steps is None for site in plan.sites)
+    modes = {mode: served.get(serving_site(plan, 0, mode), full) for mode in ("C", "c", "p")}
+    for call in calls:
+        mode, reason, limit = call.decision or ALWAYS
+        cost = modes[mode] if always else served.get(serving_site(plan, call.step, mode), full)
+        yield call.step, call.number, call.stream, mode, reason, call.measured, limit, *cost[call.stream]
+
+
+def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:
+    """By stream, what a call without these blocks runs and costs: blocks run, blocks, TFLOPs, seconds."""
+    run, tflops = (
+        blocks - (site.stop - site.start),
+        prices.full_tflops - (prices.tflops[site.stop] - prices.tflops[site.start]),
+    )
+    return {
+        name: (run, blocks, tflops, prices.call_seconds[name] - (sums[site.stop] - sums[site.start]))
+        for name, sums in prices.seconds.items()
+    }

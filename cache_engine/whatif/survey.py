@@ -1,0 +1,225 @@
+"""Survey: what a baseline run records so that other settings can be judged without running them. numpy, no
+torch.
+
+The image stream's activations before the first block and after every block, at the same positions for every
+step and stream. Positions are drawn with a probability that follows the size of their channel and weighted by
+its inverse (Horvitz and Thompson 1952): large transformers have a few channels hundreds of times the rest,
+which a uniform draw would miss.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..records import EngineError, ModelFacts, Signal
+
+VERSION = 3
+BUDGET = 56_000_000  # bytes of activations in one survey: FLUX.1-dev over 50 steps gets 9,491 positions
+_HALF_TOP = 1024.0  # the largest stored value; far from float16's ends at both sides
+
+
+def most_positions(elements: int, tensors: int, budget: int = BUDGET) -> int:
+    """How many of a tensor's ``elements`` are kept where ``tensors`` of them share the budget: all, if they
+    fit.
+    """
+    return max(1, min(elements, budget // (2 * tensors)))
+
+
+def in_half(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """``values`` as float16 and the power of two that they have to be multiplied by."""
+    top = float(np.abs(values).max(initial=0.0))
+    scale = 2.0 ** np.ceil(np.log2(top / _HALF_TOP)) if top > 0 else 1.0
+    return (values / scale).astype(np.float16), scale
+
+
+def _nothing() -> np.ndarray:
+    return np.zeros(0, np.float32)
+
+
+@dataclass(eq=False)
+class Survey:
+    """One baseline run. Axes: s streams, t steps, k blocks, n positions.
+
+    facts: what plans depend on.  request, engine: what was run, by what.  mix: weight of each stream in the
+    velocity. sigmas: the scheduler's noise levels, one more than steps, or none. entry (s, t, n): before the
+    first block.  residuals (k, s, t, n): after each block, less the entry. modulated (s, t, n) or (0,):
+    TeaCache's signal.  All float16, to be multiplied by entry_scale, scales (k,), modulated_scale. last
+    (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies
+    by before it; (0,) both, unless that layer is known and the image stream was kept whole. mixtures (tokens,
+    e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): what later steps make
+    of an error, as in ``sites.echoes.Echoes``; (0,) where nobody followed errors to the end. weights (n,):
+    sum of weight times |value| is the mean over the whole image stream. mean_abs (k, s, t): of the residuals
+    over the whole image stream, exact. exact (s, t): the change of the first block's residual from the step
+    before over the whole image stream; NaN at step 0. call_seconds (s, t), block_seconds (k, s, t);
+    loop_seconds: the denoise loop's. call_tflops: of one full call.  block_tflops (k,).
+    """
+
+    facts: ModelFacts
+    request: dict[str, Any]
+    engine: dict[str, Any]
+    mix: tuple[float, ...]
+    sigmas: tuple[float, ...]
+    loop_seconds: float
+    call_tflops: float
+    entry_scale: float
+    modulated_scale: float
+    entry: np.ndarray
+    residuals: np.ndarray
+    modulated: np.ndarray
+    scales: np.ndarray
+    last: np.ndarray
+    modulation: np.ndarray
+    weights: np.ndarray
+    mean_abs: np.ndarray
+    exact: np.ndarray
+    call_seconds: np.ndarray
+    block_seconds: np.ndarray
+    block_tflops: np.ndarray
+    mixtures: np.ndarray = field(default_factory=_nothing)
+    patterns: np.ndarray = field(default_factory=_nothing)
+    levels: np.ndarray = field(default_factory=_nothing)
+    products: np.ndarray = field(default_factory=_nothing)
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "memo": {}}
+
+    @property
+    def nbytes(self) -> int:
+        return sum(getattr(self, name).nbytes for name in _ARRAYS)
+
+    def changes(self, signal: Signal, front: int) -> list[list[list[float]]] | None:
+        """[stream][reference step][step]: the signal's relative change mean|now - then| / mean|then|.
+
+        front: blocks whose residual is the signal, where it is one.  None: this run did not record the
+        signal.
+        """
+        if signal.kind == "modulated_input":
+            if not self.modulated.size:
+                return None
+            key, values, means = "modulated", self.modulated, None
+        elif front > 0:
+            key, values = front, self.residuals[front - 1]
+            means = self.mean_abs[front - 1] / self.scales[front - 1]
+        else:
+            return None
+        if key not in self.memo:
+            self.memo[key] = [
+                self._changes(values[s].astype(np.float32), None if means is None else means[s])
+                for s in range(len(values))
+            ]
+        return self.memo[key]
+
+    def _changes(self, values: np.ndarray, means: np.ndarray | None) -> list[list[float]]:
+        """values (t, n), means (t,) or None -> [reference][step], zero up to the reference."""
+        means = np.abs(values) @ self.weights if means is None else means
+        found = np.zeros((len(values), len(values)))
+        for then in range(len(values) - 1):
+            found[then, then + 1 :] = np.abs(values[then + 1 :] - values[then]) @ self.weights / means[then]
+        return found.tolist()
+
+    def added(self, start: int, stop: int) -> np.ndarray:
+        """(s, t, n) in float32: what the blocks ``start..stop-1`` add at every position."""
+        value = self.residuals[stop - 1].astype(np.float32) * self.scales[stop - 1]
+        if start > 0:
+            value -= self.residuals[start - 1].astype(np.float32) * self.scales[start - 1]
+        return value
+
+    def gram(self, start: int, stop: int) -> np.ndarray:
+        """Inner products (s * t, s * t) of what the blocks ``start..stop-1`` add, as means over the image
+        stream.
+        """
+        key = (start, stop)
+        if key not in self.memo:
+            flat = self.added(start, stop).reshape(-1, self.weights.size)
+            self.memo[key] = (flat * self.weights) @ flat.T
+        return self.memo[key]
+
+    @property
+    def sampling_error(self) -> float | None:
+        """Root mean square of sampled over exact change less one, first block, step to step. None: a single
+        step.
+        """
+        changes = self.changes(Signal("front_residual", "computed"), 1)
+        if changes is None or self.facts.steps < 2:
+            return None
+        sampled = np.array([[one[t - 1][t] for t in range(1, self.facts.steps)] for one in changes])
+        return float(np.sqrt(np.mean((sampled / self.exact[:, 1:] - 1) ** 2)))
+
+    def save(self, path: Path) -> None:
+        """Write one .npz file. Raises EngineError where it cannot be written."""
+        plain = {name: getattr(self, name) for name in _PLAIN} | {
+            "facts": self.facts._asdict(),
+            "version": VERSION,
+        }
+        try:
+            with path.open("wb") as file:
+                np.savez(file, facts=json.dumps(plain), **{name: getattr(self, name) for name in _ARRAYS})
+        except OSError as error:
+            raise EngineError(
+                f"survey: {path} cannot be written ({error.strerror or type(error).__name__}); choose "
+                f"another "
+                "folder, or make room."
+            ) from None
+
+
+_ARRAYS = (
+    "entry",
+    "residuals",
+    "modulated",
+    "scales",
+    "last",
+    "modulation",
+    "weights",
+    "mean_abs",
+    "exact",
+    "call_seconds",
+    "block_seconds",
+    "block_tflops",
+    "mixtures",
+    "patterns",
+    "levels",
+    "products",
+)
+_PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, "facts", "memo"))
+
+
+def load(path: Path) -> Survey:
+    """The inverse of ``Survey.save``. Raises EngineError for a file that is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            plain: dict[str, Any] = json.loads(str(file["facts"]))
+            if plain.pop("version") != VERSION:
+                raise EngineError(f"survey: {path} was written by another version; run the baseline again.")
+            facts = ModelFacts(**{name: _tuples(value) for name, value in plain.pop("facts").items()})
+            return Survey(
+                facts=facts,
+                **{name: _tuples(value) for name, value in plain.items()},
+                **{name: file[name] for name in _ARRAYS},
+            )
+    except FileNotFoundError:
+        raise EngineError(
+            f"survey: {path} does not exist; `compare --out DIR` writes DIR/survey.npz."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise EngineError(
+            f"survey: {path} is not a survey, or damaged; `compare --out DIR` writes DIR/survey.npz."
+        ) from None
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return (
+        tuple(map(_tuples, value))
+        if isinstance(value, list)
+        else dict(value)
+        if isinstance(value, Mapping)
+        else value
+    )
