@@ -17,7 +17,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 def methods() -> str:
     lines = ["| method | what it does | knobs | grain | source |", "| --- | --- | --- | --- | --- |"]
     for name, method in METHODS.items():
-        does = (method.__doc__ or "").strip().splitlines()[0]
+        does = " ".join((method.__doc__ or "").partition("\n\n")[0].split())
         knobs = ", ".join(f"`{knob.name}`" for knob in method.knobs()) or "none"
         lines.append(f"| `{name}` | {does} | {knobs} | {method.grain} | {method.paper or 'none'} |")
     return "\n".join(lines)
