@@ -24,9 +24,9 @@ from app.components import (
     timeline,
     times,
 )
-from app.published.rows import notes as published_notes
-from app.published.rows import views as published_views
-from app.published.rows.rows import matching
+from app.published import notes as published_notes
+from app.published import views as published_views
+from app.published.rows import matching
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.history.store.store import History
+from app.history.store import History
 from cache_engine import METHODS, Comparison
 from tests.app.made import QUALITY, run
 

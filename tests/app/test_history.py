@@ -10,8 +10,8 @@ import pytest
 
 from app.engine.longjobs import LongJobs
 from app.engine.worker import Worker
-from app.history.store import store as history_module
-from app.history.store.store import LONGEST, MOST, History, history_folder
+from app.history import store as history_module
+from app.history.store import LONGEST, MOST, History, history_folder
 from cache_engine import EngineError, keep_comparison, kept_comparison
 from tests.app.past import METHOD, Filled, keys, made
 

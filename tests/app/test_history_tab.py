@@ -11,8 +11,8 @@ from PIL import Image
 from app.compare.parts import Parts
 from app.engine.longjobs import LongJobs
 from app.engine.worker import Worker
-from app.history.store.layout import PIN, UNPIN, HistoryParts, Tab
-from app.history.store.store import History
+from app.history.layout import PIN, UNPIN, HistoryParts, Tab
+from app.history.store import History
 from cache_engine import EngineError
 from tests.app.past import Filled
 

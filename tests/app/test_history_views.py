@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from app.history.store.store import History
-from app.history.store.views import PINNED, card, found, held, rivals, sheet, table
+from app.history.store import History
+from app.history.views import PINNED, card, found, held, rivals, sheet, table
 from cache_engine import clock
 from tests.app.made import QUALITY
 from tests.app.past import Filled, made

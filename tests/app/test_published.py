@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from app.axes import Axis, around
-from app.published.rows.notes import FLUX, LIGHTNING, NOTES, read_with_care
-from app.published.rows.rows import (
+from app.published.notes import FLUX, LIGHTNING, NOTES, read_with_care
+from app.published.rows import (
     BASELINES,
     CITED,
     FAST,
@@ -26,7 +26,7 @@ from app.published.rows.rows import (
     knob_values,
     matching,
 )
-from app.published.rows.views import QUALITIES, SPEEDS, Reading, card, chart, sheet
+from app.published.views import QUALITIES, SPEEDS, Reading, card, chart, sheet
 
 with TABLE.open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))

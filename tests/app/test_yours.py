@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.published.rows import benchmark as yours
-from app.published.rows.csv_file import HEADS, as_csv
-from app.published.rows.notes import FLUX, LIGHTNING
-from app.published.rows.rows import FAMILIES, YOURS, Entry, entry, matching
-from app.published.rows.views import ANOTHER_MODEL, NOT_PRINTED, Reading, chart, sheet
+from app.published import benchmark as yours
+from app.published.csv_file import HEADS, as_csv
+from app.published.notes import FLUX, LIGHTNING
+from app.published.rows import FAMILIES, YOURS, Entry, entry, matching
+from app.published.views import ANOTHER_MODEL, NOT_PRINTED, Reading, chart, sheet
 from cache_engine import Engine, EngineError, Measured, Outcome, outcome_from, parse_recipe
 from cache_engine.benchmark.job import baseline_first
 from tests.app.gallery import HOSTILE
