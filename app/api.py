@@ -18,7 +18,7 @@ from cache_engine import Cancelled, EngineError, Progress, described, facts_of, 
 
 from . import form
 from .engine.kinds import tune_from
-from .engine.live import Live
+from .engine.live import LiveComparison
 from .engine.longjobs import ON_ITS_WAY
 from .engine.worker import Worker
 from .presets import presets
@@ -39,7 +39,7 @@ def build(worker: Worker) -> None:
                 )
             request = form.request_from(job.get("request"))
             method = form.method_of(job.get("method"), request)
-            live = Live(method, facts_of(method.effective(request)))
+            live = LiveComparison(method, facts_of(method.effective(request)))
             waiting = worker.submit(request, method, repeats_of(job.get("repeats", 1)))
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -73,12 +73,12 @@ def build(worker: Worker) -> None:
                 raise EngineError(
                     'simulate: not valid; give {"job": ..., "method": {"name": ..., knobs...}}.'
                 )
-            one = worker.kept(str(asked["job"]))
+            one = worker.comparison(str(asked["job"]))
             if one is None:
                 raise EngineError(
                     "job: no finished comparison has this key; take it from the first event of /compare."
                 )
-            record, method = worker.record(one), form.method_of(asked["method"], one.baseline.request)
+            record, method = worker.record_of(one), form.method_of(asked["method"], one.baseline.request)
             if record.survey is None:
                 raise EngineError(
                     "simulate: the baseline is not recorded yet; ask again in a moment."

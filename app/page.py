@@ -9,15 +9,14 @@ import gradio as gr
 
 from cache_engine import recorded
 
-from . import about, api, views
+from . import about, api, statuses
 from .compare import layout as compare
 from .components import header
 from .components.theme import css, theme
 from .engine.longjobs import LongJobs
-from .engine.store import Store, home
+from .engine.store import JobStore, user_folder
 from .engine.worker import Worker
-from .engine.zerogpu import comparer, on_zerogpu
-from .engine.zerogpu import model as lent_model
+from .engine.zerogpu import comparison_runner, on_zerogpu, space_model
 from .form import default_model
 from .history import layout as history
 from .history.store import History, history_folder
@@ -32,11 +31,14 @@ def build_page() -> gr.Blocks:
     """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
     lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
     worker = Worker(
-        comparer(), None if lent else recorded, LongJobs(None if lent else Store()), History(history_folder())
+        comparison_runner(),
+        None if lent else recorded,
+        LongJobs(None if lent else JobStore()),
+        History(history_folder()),
     )
-    model = default_model(lent_model() if lent else os.environ.get("MODEL", ""))
+    model = default_model(space_model() if lent else os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
-        badge = header(views.header((model,), "idle"), elem_id="header")
+        badge = header(statuses.header((model,), "idle"), elem_id="header")
         with gr.Tabs(elem_classes="cl-tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 parts, follow = compare.build(worker, model, page)
@@ -52,7 +54,7 @@ def build_page() -> gr.Blocks:
         Tune(tuned, parts, worker, tabs).wire(tuning, page)
         clock = gr.Timer(2)
         clock.tick(
-            lambda: views.header((model,), _state(worker)),
+            lambda: statuses.header((model,), _state(worker)),
             outputs=badge,
             queue=False,
             show_progress="hidden",
@@ -88,7 +90,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": "1gb",
-        "allowed_paths": [str(path) for path in (home() / "jobs", history_folder()) if path],
+        "allowed_paths": [str(path) for path in (user_folder() / "jobs", history_folder()) if path],
         "show_error": False,
         "footer_links": ["api"],
         "pwa": False,

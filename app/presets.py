@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cache_engine import EngineError, method_from
 
-from .engine.store import home
+from .engine.store import user_folder
 
 MOST_LETTERS = 60
 FOLDER = Path(__file__).resolve().parent.parent / "presets"
@@ -94,7 +94,7 @@ def presets(folder: Path = FOLDER) -> tuple[Preset, ...]:
 
 def own() -> Path:
     """Where this user's are kept."""
-    return home() / "presets"
+    return user_folder() / "presets"
 
 
 def save(title: str, description: str, model: str, steps: int, method: Mapping[str, Any]) -> Preset:

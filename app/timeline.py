@@ -23,7 +23,7 @@ LIMIT, MASK = (
 
 
 def timeline_of(comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()) -> View:
-    return timeline(
+    return timeline_value(
         comparison.baseline.trace,
         comparison.accelerated.trace,
         len(comparison.accelerated.schedule),
@@ -33,7 +33,7 @@ def timeline_of(comparison: Comparison, *, top: float | None = None, painted: Co
     )
 
 
-def timeline(
+def timeline_value(
     baseline: Sequence[StepTrace],
     accelerated: Sequence[StepTrace],
     steps: int,

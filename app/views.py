@@ -13,23 +13,10 @@ from typing import Any
 
 from cache_engine import Comparison, Quality, RunResult
 
-from .standing import (
-    SIDES,
-    failed,
-    finished,
-    header,
-    idle,
-    queued,
-    starting,
-    status,
-    stopped,
-    stopping,
-    unrun,
-)
-from .timeline import timeline, timeline_of
 from .words import (
     LIKENESS,
     SCALE,
+    SIDES,
     decibels,
     flops_unit,
     is_identical,
@@ -42,28 +29,6 @@ from .words import (
     structural,
     times_faster,
 )
-
-__all__ = [
-    "difference_facts",
-    "failed",
-    "finished",
-    "header",
-    "headline",
-    "idle",
-    "published_line",
-    "queued",
-    "recipe_parts",
-    "runs",
-    "scale",
-    "starting",
-    "status",
-    "stopped",
-    "stopping",
-    "timeline",
-    "timeline_of",
-    "times",
-    "unrun",
-]
 
 View = dict[str, Any]
 ABOUT = (

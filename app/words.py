@@ -15,6 +15,7 @@ LIKENESS: tuple[tuple[float, str], ...] = (
     (32, "very close"),
     (38, "nearly identical"),
 )
+SIDES = {"baseline": "Baseline", "accelerated": "Accelerated"}
 SCALE = (20.0, 45.0)  # dB at the two ends of the drawn scale
 ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 

@@ -89,7 +89,7 @@ RULES = [
         "pydantic",
     ),
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage ray huggingface_hub tqdm"),
-    Rule("app.views app.share", "", "PIL"),
+    Rule("app.views app.statuses app.share", "", "PIL"),
     Rule("app.py", "", "spaces"),
     Rule("app app.*", "", "gradio PIL spaces pydantic"),
 ]

@@ -12,14 +12,14 @@ import gradio as gr
 
 from cache_engine import METHODS, Cancelled, Comparison, EngineError, Method, facts_of
 
-from .. import views
-from ..engine.live import Live
+from .. import statuses, views
+from ..engine.live import LiveComparison
 from ..engine.worker import Worker
 from ..form import FRONT
 from ..presets import presets_for
 from . import contender
 from .parts import AT_ONCE, QUIET, Parts, Updates, buttons
-from .result import Evidence
+from .result import ResultPanel
 
 
 def choices() -> list[tuple[str, str]]:
@@ -32,11 +32,11 @@ def choices() -> list[tuple[str, str]]:
     ]
 
 
-class Against:
+class SecondContender:
     """Runs the contender where it was not run yet, and shows it on the left."""
 
-    def __init__(self, parts: Parts, worker: Worker, evidence: Evidence) -> None:
-        self.parts, self.worker, self.evidence = parts, worker, evidence
+    def __init__(self, parts: Parts, worker: Worker, result: ResultPanel) -> None:
+        self.parts, self.worker, self.result = parts, worker, result
         self.outputs = [
             parts.pair,
             parts.left,
@@ -63,9 +63,9 @@ class Against:
         """Show who was run already; of the others say what they are and remember, before the click that runs
         them.
         """
-        parts, one = self.parts, self.worker.kept(values[self.parts.shown])
+        parts, one = self.parts, self.worker.comparison(values[self.parts.shown])
         if one is None:
-            return {parts.against_note: views.idle("Generate first.")}
+            return {parts.against_note: statuses.idle("Generate first.")}
         try:
             if values[parts.against] == "baseline":
                 return self.shown(one, None)
@@ -74,10 +74,10 @@ class Against:
             return (
                 self.shown(one, found)
                 if found
-                else {parts.against_note: views.idle(contender.planned(one, method))}
+                else {parts.against_note: statuses.idle(contender.planned(one, method))}
             )
         except EngineError as error:
-            return {parts.against_note: views.failed(str(error))}
+            return {parts.against_note: statuses.failed(str(error))}
 
     def equal(self, values: Updates) -> Iterator[Updates]:
         """The plain model with as many steps as the accelerated side's compute pays for."""
@@ -86,11 +86,11 @@ class Against:
 
     def chosen(self, values: Updates) -> Iterator[Updates]:
         parts, name = self.parts, values[self.parts.against]
-        one = self.worker.kept(values[parts.shown])
+        one = self.worker.comparison(values[parts.shown])
         if one is None or self.worker.busy_with(values[parts.job]):
             yield {
                 parts.against: "baseline",
-                parts.status: views.idle("Generate first: there is nothing yet to hold against."),
+                parts.status: statuses.idle("Generate first: there is nothing yet to hold against."),
             }
             return
         if name == "baseline":
@@ -100,23 +100,23 @@ class Against:
             method = self._method(name, one)
             found = self._known(values, one, method)
             if found is None:
-                live = Live(method, facts_of(method.effective(one.baseline.request)))
+                live = LiveComparison(method, facts_of(method.effective(one.baseline.request)))
                 job = self.worker.submit(one.baseline.request, method)
                 yield {parts.job: job.key, parts.against: name, **buttons(parts, running=True)}
                 for events in self.worker.watch(job):
                     live.take(events)
                     yield {parts.status: live.status()}
-                found = self.worker.kept(job.key)
+                found = self.worker.comparison(job.key)
                 values[parts.done] = [*values[parts.done], job.key]
         except (EngineError, Cancelled) as error:
-            said = views.stopped() if isinstance(error, Cancelled) else views.failed(str(error))
+            said = statuses.stopped() if isinstance(error, Cancelled) else statuses.failed(str(error))
             yield (
                 buttons(parts, running=False)
                 | self.shown(one, None)
                 | {parts.against: "baseline", parts.status: said}
             )
             return
-        rows = self.evidence.rows(values[parts.done])
+        rows = self.result.runs_on_baseline(values[parts.done])
         at = next((index for index, (key, _) in enumerate(rows) if key == values[parts.shown]), None)
         yield (
             buttons(parts, running=False)
@@ -125,7 +125,7 @@ class Against:
                 parts.against: name,
                 parts.done: values[parts.done],
                 parts.runs: views.runs([run for _, run in rows], at),
-                parts.status: views.idle(contender.sentence(one, found)),
+                parts.status: statuses.idle(contender.sentence(one, found)),
             }
         )
 
@@ -138,9 +138,9 @@ class Against:
             parts.pair: (left, one.accelerated.image),
             parts.left: gr.Image(left, label=label),
             parts.stale: contender.captions(label, after),
-            parts.against_note: views.idle(contender.sentence(one, other)),
+            parts.against_note: statuses.idle(contender.sentence(one, other)),
             **(
-                {parts.equal: views.idle(contender.equal(one, other))}
+                {parts.equal: statuses.idle(contender.equal(one, other))}
                 if other is None or other.accelerated.method["name"] == "fewer_steps"
                 else {}
             ),
@@ -159,7 +159,7 @@ class Against:
 
     def _known(self, values: Updates, one: Comparison, method: Method) -> Comparison | None:
         """A run of it on this very baseline."""
-        found = [self.worker.kept(key) for key in reversed(values[self.parts.done])]
+        found = [self.worker.comparison(key) for key in reversed(values[self.parts.done])]
         return next(
             (
                 run

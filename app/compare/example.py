@@ -13,6 +13,7 @@ from typing import Any
 from cache_engine import MODELS, Comparison, EngineError, kept_comparison
 
 from .. import views
+from ..timeline import timeline_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "example"
 
@@ -44,7 +45,7 @@ def headline(one: Comparison | None) -> dict[str, Any]:
 
 def timeline(one: Comparison | None) -> dict[str, Any] | None:
     """To be read alone: nothing on this machine answers for it."""
-    return views.timeline_of(one) | {"drag": None, "paint": False, "fix": None} if one else None
+    return timeline_of(one) | {"drag": None, "paint": False, "fix": None} if one else None
 
 
 def said(one: Comparison | None) -> str:

@@ -10,11 +10,11 @@ import gradio as gr
 
 from cache_engine import MODELS, EngineError, RunRequest
 
-from .. import form, views
+from .. import form, statuses
 from ..components import status
 from ..engine.worker import Worker
 from .parts import AT_ONCE, Parts, Updates
-from .setting import Setting
+from .setting import SettingFields
 
 ANOTHER = (
     "Another picture than the one shown: Generate runs both sides; what is expected is of the baseline shown."
@@ -67,10 +67,10 @@ def request_of(parts: Parts, values: Updates) -> RunRequest:
 
 def cost(parts: Parts, worker: Worker) -> None:
     """Where a click costs a visitor's quota, a line for how much; elsewhere nothing."""
-    parts.cost = status(views.idle(), elem_id="cost", elem_classes="cl-slim") if worker.costs else None
+    parts.cost = status(statuses.idle(), elem_id="cost", elem_classes="cl-slim") if worker.metered else None
 
 
-def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: Any) -> None:
+def wire(parts: Parts, worker: Worker, setting: SettingFields, fields: set[Any], ran: Any) -> None:
     """``fields``: all that a request and a method are made of.  ran: the event of a finished comparison."""
     _wire_both(parts, worker)
     parts.model.input(
@@ -85,9 +85,9 @@ def wire(parts: Parts, worker: Worker, setting: Setting, fields: set[Any], ran: 
     def told(values: Updates) -> dict[str, Any]:
         try:
             request = request_of(parts, values)
-            return views.idle(worker.told(request, form.method_of(setting.meant(values), request)))
+            return statuses.idle(worker.cost_note(request, form.method_of(setting.meant(values), request)))
         except EngineError:  # said where it is looked for, when Generate is clicked
-            return views.idle()
+            return statuses.idle()
 
     gr.on(
         None, told, inputs=fields, outputs=[parts.cost], trigger_mode="always_last", **AT_ONCE
@@ -99,7 +99,7 @@ def _wire_both(parts: Parts, worker: Worker) -> None:
     """Whether the shown comparison's baseline will do for the next run, or why not."""
 
     def both(values: Updates) -> str:
-        one = worker.kept(values[parts.shown])
+        one = worker.comparison(values[parts.shown])
         if one is None:
             return ""
         try:
@@ -114,7 +114,7 @@ def _wire_both(parts: Parts, worker: Worker) -> None:
         now = both(values)
         if now == values[parts.both] or worker.busy_with(values[parts.job]):
             return {parts.both: now}
-        return {parts.both: now, parts.status: views.idle(now)}
+        return {parts.both: now, parts.status: statuses.idle(now)}
 
     fields = parts.request | {parts.repeats}
     inputs = {*fields, parts.shown, parts.both, parts.job}

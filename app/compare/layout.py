@@ -10,7 +10,7 @@ import gradio as gr
 from cache_engine import METHODS, MODELS, Comparison
 from cache_engine import difference as difference_picture
 
-from .. import form, views
+from .. import form, statuses, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..engine.worker import Worker
 from ..presets import presets_for
@@ -64,12 +64,12 @@ def _prompt(parts: Parts, model: str, worker: Worker) -> None:
                 gr.Button(text, size="sm", min_width=0, elem_classes=["cl-example"])
                 for text in row.examples[:4]
             ]
-        parts.unknown = status(views.idle(), elem_id="unknown", elem_classes="cl-slim")
+        parts.unknown = status(statuses.idle(), elem_id="unknown", elem_classes="cl-slim")
         with gr.Row(elem_classes="cl-go"):
             parts.generate = gr.Button("Generate", variant="primary", elem_id="generate")
             parts.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
         compare_files.cost(parts, worker)
-        parts.status = status(views.idle(f"The first run loads {row.title}."), elem_id="status")
+        parts.status = status(statuses.idle(f"The first run loads {row.title}."), elem_id="status")
 
 
 def _model(parts: Parts, model: str, worker: Worker) -> None:
@@ -120,7 +120,7 @@ def _model(parts: Parts, model: str, worker: Worker) -> None:
                 interactive=True,
                 min_width=80,
                 elem_id="repeats",
-                visible=not worker.costs,
+                visible=not worker.metered,
             )
         compare_files.build(parts, model)
 

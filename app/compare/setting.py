@@ -11,7 +11,7 @@ import gradio as gr
 
 from cache_engine import METHODS, MODELS, EngineError, Knob, Method, format_recipe, method_from, parse_recipe
 
-from .. import form, views
+from .. import form, statuses, views
 from ..presets import presets_for
 from .parts import Parts, Updates
 
@@ -25,12 +25,12 @@ def knobs_of(method: str) -> tuple[Knob, ...]:
 def note(described: dict[str, Any], model: str, steps: Any) -> dict[str, Any]:
     """What the method remembers, or why the model cannot take it."""
     try:
-        return views.idle(form.method_note(described, model, steps))
+        return statuses.idle(form.method_note(described, model, steps))
     except EngineError as error:
-        return views.failed(str(error))
+        return statuses.failed(str(error))
 
 
-class Setting:
+class SettingFields:
     """Method, preset, recipe and knobs: four ways to say one thing, kept in step."""
 
     def __init__(self, parts: Parts) -> None:
@@ -52,7 +52,7 @@ class Setting:
             *parts.groups.values(),
             *parts.knobs.values(),
         ]
-        self.opened_outputs = [
+        self.open_outputs = [
             parts.model,
             parts.size,
             parts.steps,
@@ -66,7 +66,7 @@ class Setting:
             *self.outputs,
         ]
 
-    def described(self, values: Updates) -> dict[str, Any]:
+    def raw_method(self, values: Updates) -> dict[str, Any]:
         """The chosen method with the values of its own knobs."""
         chosen = values[self.parts.chosen]
         return {"name": chosen} | {
@@ -82,7 +82,7 @@ class Setting:
         whatever moved.
         """
         text = values[self.parts.recipe_text].strip()
-        return self.described(values) if text == self._told(values) else self._typed(text).described()
+        return self.raw_method(values) if text == self._told(values) else self._typed(text).described()
 
     def is_told(self, values: Updates) -> bool:
         """Whether the recipe under the field is that of the knobs."""
@@ -111,7 +111,7 @@ class Setting:
             return None
         return preset.published.model_dump()
 
-    def to(self, model: str, steps: Any, described: dict[str, Any], origin: str) -> Updates:
+    def fill(self, model: str, steps: Any, described: dict[str, Any], origin: str) -> Updates:
         """Everything moved to one setting."""
         parts, method = self.parts, described["name"]
         facts = form.facts_for(model, steps)
@@ -129,7 +129,7 @@ class Setting:
                 parts.recipe: self._parts(described, model, origin),
             }
         except EngineError as error:  # a knob as it was left, when another method was chosen
-            updates |= {parts.status: views.failed(str(error))}
+            updates |= {parts.status: statuses.failed(str(error))}
         updates |= {group: gr.Column(visible=name == method) for name, group in parts.groups.items()}
         for knob in knobs_of(method):
             updates[parts.knobs[method, knob.name]] = form.knob_update(
@@ -137,7 +137,7 @@ class Setting:
             )
         return updates
 
-    def opened(self, model: str, request: Mapping[str, Any], method: dict[str, Any], said: str) -> Updates:
+    def open(self, model: str, request: Mapping[str, Any], method: dict[str, Any], said: str) -> Updates:
         """A whole comparison put in, where ``model`` was chosen: model, size, seed, steps, prompt, method
         and knobs.
         """
@@ -167,8 +167,8 @@ class Setting:
         ]
         return (
             moved
-            | self.to(target, request["steps"], method, same[0] if same else "")
-            | {parts.status: views.idle(said)}
+            | self.fill(target, request["steps"], method, same[0] if same else "")
+            | {parts.status: statuses.idle(said)}
         )
 
     def for_model(self, model: str) -> Updates:
@@ -179,7 +179,9 @@ class Setting:
             dict(preset.method) if preset else {"name": "dbcache", **METHODS["dbcache"]().model_dump()}
         )
         reason = row.unavailable()
-        said = views.failed(reason) if reason else views.idle(f"{row.title}: {row.licence}, {row.needs}.")
+        said = (
+            statuses.failed(reason) if reason else statuses.idle(f"{row.title}: {row.licence}, {row.needs}.")
+        )
         texts = [*row.examples[:4], *[""] * 4][: len(parts.chips)]
         chips = {
             chip: gr.Button(text, visible=bool(text)) for chip, text in zip(parts.chips, texts, strict=True)
@@ -191,12 +193,14 @@ class Setting:
             parts.cfg: gr.Number(row.true_cfg_scale, visible=form.takes_cfg(model)),
             parts.status: said,
             **chips,
-            **self.to(model, row.steps, described, title),
+            **self.fill(model, row.steps, described, title),
         }
 
     def from_preset(self, model: str, steps: Any, title: str) -> Updates:
         preset = presets_for(model).get(title)
-        return self.to(model, steps, dict(preset.method), title) if preset else {self.parts.preset: gr.skip()}
+        return (
+            self.fill(model, steps, dict(preset.method), title) if preset else {self.parts.preset: gr.skip()}
+        )
 
     def from_method(self, values: Updates) -> Updates:
         """Another method, with its knobs as they are; or the whole list of them."""
@@ -204,7 +208,7 @@ class Setting:
         if name == form.MORE:
             return {parts.method: gr.Dropdown(form.method_choices(True), value=values[parts.chosen])}
         values[parts.chosen] = name
-        return self.to(values[parts.model], values[parts.steps], self.described(values), "")
+        return self.fill(values[parts.model], values[parts.steps], self.raw_method(values), "")
 
     def from_recipe(self, values: Updates) -> Updates:
         """A typed recipe moves the knobs; one that cannot be read changes nothing."""
@@ -214,20 +218,20 @@ class Setting:
         try:
             method = self._typed(text)
         except EngineError as error:
-            return {parts.status: views.failed(str(error))}
-        return {parts.status: views.idle()} | self.to(
+            return {parts.status: statuses.failed(str(error))}
+        return {parts.status: statuses.idle()} | self.fill(
             values[parts.model], values[parts.steps], method.described(), values[parts.origin] or ""
         )
 
     def moved(self, values: Updates) -> Updates:
         """A knob has moved: the recipe follows, and a value that does not fit is named."""
-        return self.told(values, self.described(values))
+        return self.told(values, self.raw_method(values))
 
     def turned(self, values: Updates, changes: dict[str, Any]) -> tuple[dict[str, Any], Updates]:
         """Knobs of the chosen method moved by something else than themselves: the setting, and what becomes
         of the components.
         """
-        described = self.described(values) | changes
+        described = self.raw_method(values) | changes
         moved: Updates = {self.parts.knobs[described["name"], name]: value for name, value in changes.items()}
         return described, self.told(values, described) | moved
 
@@ -238,9 +242,9 @@ class Setting:
             text = self._text(described)
             form.checked(described, form.facts_for(model, values[parts.steps]))
         except EngineError as error:
-            return {parts.status: views.failed(str(error))}
+            return {parts.status: statuses.failed(str(error))}
         return {
-            parts.status: views.idle(),
+            parts.status: statuses.idle(),
             parts.recipe_text: text,
             parts.method_note: note(described, model, values[parts.steps]),
             parts.recipe: self._parts(described, model, values[parts.origin] or ""),
@@ -248,7 +252,7 @@ class Setting:
 
     def bounds(self, values: Updates) -> Updates:
         """Where sliders end that follow the model, the steps or each other."""
-        described = self.described(values)
+        described = self.raw_method(values)
         facts = form.facts_for(values[self.parts.model], values[self.parts.steps])
         return {
             self.parts.knobs[described["name"], knob.name]: form.knob_update(knob, facts, described)
@@ -259,7 +263,7 @@ class Setting:
     def _known(self, values: Updates) -> str | None:
         """The recipe of the knobs as they stand, where they have one."""
         try:
-            return self._text(self.described(values))
+            return self._text(self.raw_method(values))
         except EngineError:
             return None
 

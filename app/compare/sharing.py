@@ -11,12 +11,12 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from cache_engine import EngineError
 
-from .. import share, views
+from .. import share, statuses
 from ..code import KINDS, code_of
 from ..components import status
 from ..engine.worker import Worker
 from .parts import AT_ONCE, Parts, Updates
-from .setting import Setting
+from .setting import SettingFields
 
 LINK = "Link"
 # only the browser knows under which name it is served
@@ -28,9 +28,13 @@ SAVE = "() => document.querySelector('#archive').click()"
 def build(parts: Parts, *, keeps: bool) -> None:
     """``keeps``: whether runs are kept, so that one can be pinned."""
     with gr.Row(elem_classes="cl-foot"):
-        parts.shared = status(views.idle(), elem_id="shared", elem_classes="cl-slim")
+        parts.shared = status(statuses.idle(), elem_id="shared", elem_classes="cl-slim")
         parts.inside = gr.Checkbox(
-            True, label="Setting inside the pictures", interactive=True, container=False, elem_id="inside"
+            True,
+            label="SettingFields inside the pictures",
+            interactive=True,
+            container=False,
+            elem_id="inside",
         )
         parts.pack = gr.Button("Download PNGs", elem_id="pack")
         parts.archive = gr.DownloadButton("Archive", visible="hidden", elem_id="archive")
@@ -62,10 +66,10 @@ def build(parts: Parts, *, keeps: bool) -> None:
         )
 
 
-class Share:
+class Sharing:
     """``loaded``: the page's load event."""
 
-    def __init__(self, parts: Parts, worker: Worker, setting: Setting) -> None:
+    def __init__(self, parts: Parts, worker: Worker, setting: SettingFields) -> None:
         self.parts, self.worker, self.setting = parts, worker, setting
 
     def wire(self, page: gr.Blocks) -> None:
@@ -78,19 +82,19 @@ class Share:
             self.packed, inputs=[parts.shown, parts.inside], outputs=[parts.archive, parts.shared], **AT_ONCE
         ).success(None, js=SAVE, **AT_ONCE)
         parts.bring.upload(
-            self.brought, inputs=[parts.bring, parts.model], outputs=self.setting.opened_outputs, **AT_ONCE
+            self.brought, inputs=[parts.bring, parts.model], outputs=self.setting.open_outputs, **AT_ONCE
         )
-        page.load(self.linked, inputs=[parts.model], outputs=self.setting.opened_outputs, **AT_ONCE)
+        page.load(self.linked, inputs=[parts.model], outputs=self.setting.open_outputs, **AT_ONCE)
 
     def taken(self, key: str, kind: str, place: str) -> tuple[Any, Any, Any]:
         """The card opens."""
-        return gr.Column(visible=self.worker.kept(key) is not None), *self.followed(key, kind, place)
+        return gr.Column(visible=self.worker.comparison(key) is not None), *self.followed(key, kind, place)
 
     def followed(self, key: str, kind: str, place: str) -> tuple[Any, Any]:
         """Code or link of the run that is shown, and which run that is."""
-        one = self.worker.kept(key)
+        one = self.worker.comparison(key)
         if one is None:
-            return gr.skip(), views.idle(NOTHING)
+            return gr.skip(), statuses.idle(NOTHING)
         text = place + share.query_of(one) if kind == LINK else code_of(one, kind)
         label = (
             "A link that opens this page with the setting in it"
@@ -99,12 +103,12 @@ class Share:
         )
         classes = ["cl-mono", "cl-code", *["cl-wrap"] * (kind == LINK)]
         said = f"Run of {one.accelerated.clock} on the baseline of {one.baseline.clock}."
-        return gr.Textbox(text, label=label, elem_classes=classes), views.idle(said)
+        return gr.Textbox(text, label=label, elem_classes=classes), statuses.idle(said)
 
     def packed(self, key: str, inside: bool) -> tuple[Any, Any]:
-        one = self.worker.kept(key)
+        one = self.worker.comparison(key)
         if one is None:
-            return gr.skip(), views.idle(NOTHING)
+            return gr.skip(), statuses.idle(NOTHING)
         name = f"cachelens-{one.accelerated.request.model}-{one.accelerated.request.seed}-{key[:6]}.zip"
         return save_bytes_to_cache(
             share.archive(one, inside=inside), name, self.parts.archive.GRADIO_CACHE
@@ -115,7 +119,7 @@ class Share:
         try:
             return self._opened(share.from_file(path), model, "From the file")
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error))}
+            return {self.parts.status: statuses.failed(str(error))}
 
     def linked(self, model: str, asked: gr.Request) -> Updates:
         """The page's address may carry a setting; else nothing is touched."""
@@ -125,8 +129,8 @@ class Share:
         try:
             return self._opened(share.from_query(packed), model, "From the link")
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error))}
+            return {self.parts.status: statuses.failed(str(error))}
 
     def _opened(self, found: share.Carried, model: str, source: str) -> Updates:
         said = f"{source}: press Generate.{share.sentence(found.left)}"
-        return self.setting.opened(model, found.request.model_dump(), found.method.described(), said)
+        return self.setting.open(model, found.request.model_dump(), found.method.described(), said)

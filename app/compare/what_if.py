@@ -24,49 +24,49 @@ from cache_engine import (
     simulate,
 )
 
-from .. import views
-from ..engine.recorder import Record
+from .. import statuses, views
+from ..engine.recording_queue import BaselineRecord
 from ..engine.worker import Worker
-from ..timeline import LIMIT, MASK
-from . import expected
+from ..timeline import LIMIT, MASK, timeline_of
+from . import what_if_views
 from .parts import Parts, Updates
-from .result import Evidence
-from .setting import Setting
+from .result import ResultPanel
+from .setting import SettingFields
 
 STATIC = {"steps_computation_policy": "static"}
 
 
-class Expected:
+class WhatIf:
     """What a setting would do to the shown comparison's baseline."""
 
-    def __init__(self, parts: Parts, worker: Worker, setting: Setting, evidence: Evidence) -> None:
-        self.parts, self.worker, self.setting, self.evidence = parts, worker, setting, evidence
+    def __init__(self, parts: Parts, worker: Worker, setting: SettingFields, result: ResultPanel) -> None:
+        self.parts, self.worker, self.setting, self.result = parts, worker, setting, result
         self.drawn_outputs = [parts.headline, parts.timeline, parts.dial, parts.stale, parts.status]
 
     # ---- drawing ----
     def drawn(self, values: Updates, described: dict[str, Any], *, top: float | None = None) -> Updates:
-        """The evidence for a setting: measured where it is the shown run's own, expected where the record
+        """The result for a setting: measured where it is the shown run's own, expected where the record
         can tell, else as it is.
         """
         one = self._shown(values)
         if one is None:
             return {}
-        record = self.worker.record(one)
+        record = self.worker.record_of(one)
         try:
             method = method_from(described)
             if method.described() == one.accelerated.method:
                 return self._measured(values, one, record, top)
             if record.survey is None:
                 return {
-                    self.parts.status: views.unrun(
+                    self.parts.status: statuses.unrun(
                         "Not run yet.", None, alone=self._alone_runs(values, record)
                     )
                 }
             forecast = simulate(record.survey, method, record.likeness)
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error))}
+            return {self.parts.status: statuses.failed(str(error))}
         parts, cache = self.parts, self._cache(one, method, forecast)
-        view = expected.steps(
+        view = what_if_views.steps(
             forecast,
             one,
             top=top,
@@ -75,22 +75,22 @@ class Expected:
         )
         took = one.baseline.seconds.denoise / forecast.speedup if forecast.tflops is not None else None
         return {
-            parts.headline: expected.headline(forecast, one, cache=cache),
+            parts.headline: what_if_views.headline(forecast, one, cache=cache),
             parts.timeline: view,
-            parts.stale: expected.stale(one, True),
+            parts.stale: what_if_views.stale(one, True),
             parts.dial: self.dial(values, one, record, forecast),
-            parts.status: views.unrun("Expected, not run.", took, alone=self._alone_runs(values, record)),
+            parts.status: statuses.unrun("WhatIf, not run.", took, alone=self._alone_runs(values, record)),
         }
 
-    def _alone_runs(self, values: Updates, record: Record) -> bool:
+    def _alone_runs(self, values: Updates, record: BaselineRecord) -> bool:
         """Whether the next run finds its baseline."""
-        return bool(record.kept and values[self.parts.locked] and not values[self.parts.both])
+        return bool(record.reusable and values[self.parts.locked] and not values[self.parts.both])
 
     def _shown(self, values: Updates) -> Comparison | None:
         """The comparison that is shown, unless another is on its way or the fields ask for another kind of
         run.
         """
-        one = self.worker.kept(values[self.parts.shown])
+        one = self.worker.comparison(values[self.parts.shown])
         if one is None or self.worker.busy_with(values[self.parts.job]):
             return None
         request = one.baseline.request
@@ -100,30 +100,34 @@ class Expected:
             else None
         )
 
-    def _measured(self, values: Updates, one: Comparison, record: Record, top: float | None) -> Updates:
+    def _measured(
+        self, values: Updates, one: Comparison, record: BaselineRecord, top: float | None
+    ) -> Updates:
         parts = self.parts
-        view = views.timeline_of(one, top=top, painted=self._painted(values, one.accelerated.method))
+        view = timeline_of(one, top=top, painted=self._painted(values, one.accelerated.method))
         published = self.setting.published(values, one.accelerated.method)
         return {
             parts.headline: views.headline(one, published=published),
             parts.timeline: view,
-            parts.stale: expected.stale(one, False),
+            parts.stale: what_if_views.stale(one, False),
             parts.dial: self.dial(values, one, record, None),
         }
 
-    def dial(self, values: Updates, one: Comparison, record: Record, at: Forecast | None) -> dict[str, Any]:
+    def dial(
+        self, values: Updates, one: Comparison, record: BaselineRecord, at: Forecast | None
+    ) -> dict[str, Any]:
         """The dial with every run on this baseline; ``at``: where the knobs stand, None: where the shown run
         does.
         """
         if record.survey is None:
-            return expected.waiting(_told(record))
+            return what_if_views.waiting(_told(record))
         if at is None:
             at = self._stands(one, record)
-        runs = [run for _, run in self.evidence.rows(values[self.parts.done])]
-        return expected.dial(frontier(record.survey, record.likeness), runs, at)
+        runs = [run for _, run in self.result.runs_on_baseline(values[self.parts.done])]
+        return what_if_views.dial(frontier(record.survey, record.likeness), runs, at)
 
     @staticmethod
-    def _stands(one: Comparison, record: Record) -> Forecast | None:
+    def _stands(one: Comparison, record: BaselineRecord) -> Forecast | None:
         """The shown run's own forecast; None for a method that needs what was not recorded."""
         try:
             return (
@@ -139,7 +143,7 @@ class Expected:
         return steps if mask and mask == described.get(MASK) else []
 
     @staticmethod
-    def _warm_up(record: Record, method: Method, forecast: Forecast) -> int | None:
+    def _warm_up(record: BaselineRecord, method: Method, forecast: Forecast) -> int | None:
         """The longest warm-up with which something would be cached, where it is the warm-up alone that
         forbids it.
         """
@@ -166,7 +170,7 @@ class Expected:
     # ---- answers ----
     def moved(self, values: Updates) -> Updates:
         """A knob was moved."""
-        return self._answer(values, self.setting.moved(values), self.setting.described(values))
+        return self._answer(values, self.setting.moved(values), self.setting.raw_method(values))
 
     def typed(self, method: str, values: Updates) -> Updates:
         """A text of the method's knobs is another. It may have been put in, with the recipe that it belongs
@@ -192,14 +196,14 @@ class Expected:
     def _answer(
         self, values: Updates, told: Updates, described: dict[str, Any], *, top: float | None = None
     ) -> Updates:
-        """What the setting's own components become, and the evidence where the setting is whole."""
+        """What the setting's own components become, and the result where the setting is whole."""
         status = told.get(self.parts.status)
         if isinstance(status, dict) and status["kind"] == "error":
             return told
         return told | self.drawn(values, described, top=top)
 
     def _turned(self, values: Updates, changes: dict[str, Any], *, top: float | None = None) -> Updates:
-        if not set(changes) <= set(self.setting.described(values)):
+        if not set(changes) <= set(self.setting.raw_method(values)):
             return {self.parts.status: gr.skip()}  # the shown run's method is not the chosen one
         described, told = self.setting.turned(values, changes)
         return self._answer(values, told, described, top=top)
@@ -215,7 +219,7 @@ class Expected:
     def painted(self, values: Updates, event: gr.EventData) -> Updates:
         """Cells were forced: what is shown becomes a mask that decides alone."""
         mask, before = str(event.mask), values[self.parts.painted]
-        described = self.setting.described(values)
+        described = self.setting.raw_method(values)
         kept = before[1] if before[0] and before[0] == described.get(MASK) else []
         values[self.parts.painted] = marks = [mask, sorted({*kept, *map(int, event.painted)})]
         return self._turned(values, {MASK: mask} | self._alone(described, mask)) | {self.parts.painted: marks}
@@ -227,15 +231,15 @@ class Expected:
 
     def frozen(self, values: Updates) -> Updates:
         """The decisions of this setting's last runs as one mask, and the share of runs that it equals."""
-        described = self.setting.described(values)
+        described = self.setting.raw_method(values)
         one = self._shown(values)
         if one is None or MASK not in described:
             return {self.parts.status: gr.skip()}
         try:
             method = method_from(described).described()
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error))}
-        found = [self.worker.kept(key) for key in values[self.parts.done]]
+            return {self.parts.status: statuses.failed(str(error))}
+        found = [self.worker.comparison(key) for key in values[self.parts.done]]
         runs = [
             run.accelerated.schedules
             for run in found
@@ -244,36 +248,38 @@ class Expected:
             and (run.baseline.request.steps, run.baseline.engine)
             == (one.baseline.request.steps, one.baseline.engine)
         ]
-        if not runs and (survey := self.worker.record(one).survey) is None:
-            return {self.parts.status: views.idle("Nothing to freeze: this setting has not been run.")}
-        mask, said = expected.frozen(
+        if not runs and (survey := self.worker.record_of(one).survey) is None:
+            return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not been run.")}
+        mask, said = what_if_views.frozen(
             runs or [simulate(survey, method_from(described)).schedules], measured=bool(runs)
         )
         answer = self._turned(values, {MASK: mask} | self._alone(described, mask))
-        return answer | {self.parts.status: views.idle(said), self.parts.painted: ["", []]}
+        return answer | {self.parts.status: statuses.idle(said), self.parts.painted: ["", []]}
 
     def turn(self, values: Updates, event: gr.EventData) -> Updates:
         """The dial: the setting that meets the wish, and the knobs follow."""
         one = self._shown(values)
-        record = self.worker.record(one) if one else Record()
+        record = self.worker.record_of(one) if one else BaselineRecord()
         if one is None or record.survey is None:
             return {self.parts.status: gr.skip()}
-        found = expected.solved(frontier(record.survey, record.likeness), str(event.goal), float(event.value))
+        found = what_if_views.solved(
+            frontier(record.survey, record.likeness), str(event.goal), float(event.value)
+        )
         if found is None:
             return {self.parts.status: gr.skip()}
         origin = values[self.parts.origin] or ""
-        moved = self.setting.to(values[self.parts.model], values[self.parts.steps], found.method, origin)
+        moved = self.setting.fill(values[self.parts.model], values[self.parts.steps], found.method, origin)
         return moved | self.drawn(values, found.method)
 
     # ---- the record ----
     def watched(self, values: Updates) -> Iterator[Updates]:
         """After a comparison: what becomes of its record, until it is there or is not to be."""
-        one = self.worker.kept(values[self.parts.shown])
+        one = self.worker.comparison(values[self.parts.shown])
         before = None
         while one is not None:
-            record = self.worker.record(one)
+            record = self.worker.record_of(one)
             told = (
-                expected.waiting(_told(record))
+                what_if_views.waiting(_told(record))
                 if record.survey is None
                 else self.dial(values, one, record, None)
             )
@@ -293,10 +299,10 @@ class Expected:
         text = values.get(self.parts.recipe_text)
         if text is not None and not is_recipe(text.strip()):
             return {self.parts.stale: gr.skip()}
-        return self.drawn(values, self.setting.described(values)) or {self.parts.stale: gr.skip()}
+        return self.drawn(values, self.setting.raw_method(values)) or {self.parts.stale: gr.skip()}
 
 
-def _told(record: Record) -> str:
+def _told(record: BaselineRecord) -> str:
     """What the dial's place says while there is no record."""
     if not record.expected:
         return ""

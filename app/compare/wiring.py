@@ -13,17 +13,17 @@ import gradio as gr
 
 from cache_engine import MODELS, Cancelled, EngineError, facts_of, repeats_of
 
-from .. import form, views
-from ..engine.live import Live
+from .. import form, statuses
+from ..engine.live import LiveComparison
 from ..engine.worker import Worker
 from ..timeline import LIMIT, MASK
 from . import files as compare_files
-from .against import Against
+from .against import SecondContender
 from .parts import AT_ONCE, FLIP, QUIET, SIDES, Parts, Updates, buttons
-from .result import Evidence
-from .setting import Setting
-from .sharing import Share
-from .what_if import Expected
+from .result import ResultPanel
+from .setting import SettingFields
+from .sharing import Sharing
+from .what_if import WhatIf
 
 IN_TURN: dict[str, Any] = {
     "trigger_mode": "multiple",
@@ -34,9 +34,9 @@ IN_TURN: dict[str, Any] = {
 
 def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
     """Connect everything. What comes back has the expectation follow an event that put in another setting."""
-    evidence = Evidence(parts, worker)
-    setting = Setting(parts)
-    expected = Expected(parts, worker, setting, evidence)
+    result = ResultPanel(parts, worker)
+    setting = SettingFields(parts)
+    what_if = WhatIf(parts, worker, setting, result)
     request_fields = parts.request | {parts.locked, parts.repeats}
     knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
     everything = (
@@ -55,28 +55,28 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         try:
             request = compare_files.request_of(parts, values)
             method = form.method_of(setting.meant(values), request)
-            live = Live(method, facts_of(method.effective(request)))
+            live = LiveComparison(method, facts_of(method.effective(request)))
             job = worker.submit(request, method, repeats_of(values[parts.repeats]))
         except EngineError as error:
-            yield {parts.status: views.failed(str(error))}
+            yield {parts.status: statuses.failed(str(error))}
             return
         yield {parts.job: job.key, **buttons(parts, running=True)}
         try:
             for events in worker.watch(job):
                 live.take(events)
                 yield {parts.status: live.status()} | (
-                    {parts.timeline: live.timeline()} if live.due() else {}
+                    {parts.timeline: live.timeline()} if live.redraw_due() else {}
                 )
         except Cancelled:
-            yield evidence.last(values) | {parts.status: views.stopped(live.progress)}
+            yield result.restore_timeline(values) | {parts.status: statuses.stopped(live.progress)}
             return
         except EngineError as error:
-            yield evidence.last(values) | {parts.status: views.failed(str(error))}
+            yield result.restore_timeline(values) | {parts.status: statuses.failed(str(error))}
             return
         done = [*values[parts.done], job.key]
         yield (
             {parts.done: done, parts.status: live.status()}
-            | evidence.of(job.key, done, values[parts.gain], setting.published(values, method.described()))
+            | result.show(job.key, done, values[parts.gain], setting.published(values, method.described()))
         )
 
     outputs = [
@@ -87,7 +87,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         parts.stop,
         parts.status,
         parts.seed,
-        *evidence.outputs,
+        *result.outputs,
     ]
     ran = gr.on(
         [parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET
@@ -107,17 +107,17 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         event(answer, inputs=[parts.job], outputs=[parts.generate, parts.stop], **AT_ONCE)
 
     def again(done: list[str], gain: float, event: gr.EventData) -> Updates:
-        rows = evidence.rows(done)
+        rows = result.runs_on_baseline(done)
         index = int(event.index)
-        return evidence.of(rows[index][0], done, gain) if 0 <= index < len(rows) else {parts.shown: gr.skip()}
+        return result.show(rows[index][0], done, gain) if 0 <= index < len(rows) else {parts.shown: gr.skip()}
 
     # Queued: gradio tells of a State's change after queued events alone, and what is taken along follows the
     # shown run.
     chosen = parts.runs.choose(
-        again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *evidence.outputs], **IN_TURN
+        again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *result.outputs], **IN_TURN
     )
     parts.gain.change(
-        evidence.gained,
+        result.change_gain,
         inputs=[parts.shown, parts.gain],
         outputs=[parts.heat, parts.difference],
         trigger_mode="always_last",
@@ -145,19 +145,19 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
     judged = knobs | where
 
     def follow(event: Any) -> None:
-        event.then(expected.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
-            expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE
+        event.then(what_if.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
+            what_if.again, inputs=judged, outputs=what_if.drawn_outputs, **AT_ONCE
         )
 
     follow(ran)
     follow(chosen)
-    Against(parts, worker, evidence).wire()
-    Share(parts, worker, setting).wire(page)
+    SecondContender(parts, worker, result).wire()
+    Sharing(parts, worker, setting).wire(page)
     compare_files.wire(
         parts, worker, setting, request_fields | knobs | {parts.recipe_text, parts.recipe}, ran
     )
-    _wire_fields(parts, setting, expected, knobs, judged)
-    _wire_expected(parts, setting, expected, where)
+    _wire_fields(parts, setting, what_if, knobs, judged)
+    _wire_what_if(parts, setting, what_if, where)
     return follow
 
 
@@ -168,24 +168,24 @@ def views_of(view: str) -> tuple[gr.Column, gr.Column]:
     )
 
 
-def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: set[Any]) -> None:
+def _wire_what_if(parts: Parts, setting: SettingFields, what_if: WhatIf, where: set[Any]) -> None:
     """Whatever moves the setting is answered from the record.
 
     A method's events carry its own knobs alone, and write to nothing that they cannot change: each component
     costs the browser and the server a part of the time in which the timeline should have followed.
     """
-    told = [*dict.fromkeys([*setting.told_outputs, *expected.drawn_outputs])]
+    told = [*dict.fromkeys([*setting.told_outputs, *what_if.drawn_outputs])]
     for method in parts.groups:
         knobs = setting.knobs(method)
         inputs = {*where, *knobs.values()}
         # A text's input event is of letters, not of deleting.
         typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]
         moved = [knob.input for knob in knobs.values() if not isinstance(knob, gr.Textbox)]
-        gr.on(moved, expected.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
+        gr.on(moved, what_if.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
         if typed:
             gr.on(
                 typed,
-                partial(expected.typed, method),
+                partial(what_if.typed, method),
                 inputs={*inputs, parts.recipe},
                 outputs=told,
                 trigger_mode="always_last",
@@ -205,13 +205,13 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
     parts.steps.change(setting.bounds, outputs=setting.bounded, trigger_mode="always_last", **everything)
     kept = (parts.recipe_text, parts.recipe)
     parts.steps.input(
-        expected.stepped,
+        what_if.stepped,
         outputs=[part for part in told if part not in kept],
         trigger_mode="always_last",
         **everything,
     )
     parts.steps.change(
-        expected.again, outputs=expected.drawn_outputs, trigger_mode="always_last", **everything
+        what_if.again, outputs=what_if.drawn_outputs, trigger_mode="always_last", **everything
     )  # put in, not typed
     masks = [part for (_, name), part in parts.knobs.items() if name in (MASK, "steps_computation_policy")]
     own = [parts.knobs["dbcache", LIMIT], parts.knobs["dbcache", "max_warmup_steps"]]
@@ -219,15 +219,15 @@ def _wire_expected(parts: Parts, setting: Setting, expected: Expected, where: se
         "trigger_mode": "multiple",
         **everything,
     }  # the component itself asks one at a time
-    parts.timeline.limit(expected.limited, outputs=[*told, *own], **events)
-    parts.timeline.fix(expected.fixed, outputs=[*told, *own], **events)
-    parts.timeline.paint(expected.painted, outputs=[*told, *masks, parts.painted], **events)
-    parts.timeline.freeze(expected.frozen, outputs=[*told, *masks, parts.painted], **events)
-    parts.dial.turn(expected.turn, outputs=[*dict.fromkeys([*setting.outputs, *told])], **events)
+    parts.timeline.limit(what_if.limited, outputs=[*told, *own], **events)
+    parts.timeline.fix(what_if.fixed, outputs=[*told, *own], **events)
+    parts.timeline.paint(what_if.painted, outputs=[*told, *masks, parts.painted], **events)
+    parts.timeline.freeze(what_if.frozen, outputs=[*told, *masks, parts.painted], **events)
+    parts.dial.turn(what_if.turn, outputs=[*dict.fromkeys([*setting.outputs, *told])], **events)
 
 
 def _wire_fields(
-    parts: Parts, setting: Setting, expected: Expected, knobs: set[Any], judged: set[Any]
+    parts: Parts, setting: SettingFields, what_if: WhatIf, knobs: set[Any], judged: set[Any]
 ) -> None:
     """Prompt, seed, model and everything that is about the setting: answered at once, without the worker."""
     parts.dice.click(lambda: random.randrange(2**32), outputs=[parts.seed], **AT_ONCE)
@@ -281,12 +281,12 @@ def _wire_fields(
         ),
     )
     for leap in leaps[:2]:
-        leap.then(expected.again, inputs=judged, outputs=expected.drawn_outputs, **AT_ONCE)
+        leap.then(what_if.again, inputs=judged, outputs=what_if.drawn_outputs, **AT_ONCE)
     leaps[2].then(
-        expected.again, inputs={*judged, parts.recipe_text}, outputs=expected.drawn_outputs, **AT_ONCE
+        what_if.again, inputs={*judged, parts.recipe_text}, outputs=what_if.drawn_outputs, **AT_ONCE
     )
 
 
 def _unknown(model: str, prompt: str) -> dict[str, Any]:
     words = MODELS[model].unknown_words(prompt)
-    return views.idle(f"{MODELS[model].title} does not know: {', '.join(words)}" if words else "")
+    return statuses.idle(f"{MODELS[model].title} does not know: {', '.join(words)}" if words else "")

@@ -9,13 +9,13 @@ draw their own card.
 
 constructor   value (made by)                                            events
     selectors for tests
-header        views.header(engine | words, state)                        none; owns the dark switch
+header        statuses.header(engine | words, state)                        none; owns the dark switch
     .cl-engine[data-state]
 status        views.status | queued | stopped | failed | finished | idle none
     .cl-status[data-kind]
 headline      views.headline(comparison | None)                          none
     [data-card=speed] .num
-timeline      views.timeline(...) | timeline_of(comparison)              select {index} (a click pins)
+timeline      timeline(...) | timeline_of(comparison)              select {index} (a click pins)
     .cl-step[data-mode]
 times         views.times(comparison | None)                             none
     .cl-times [data-side]

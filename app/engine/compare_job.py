@@ -18,7 +18,7 @@ PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
 HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
 
 
-class Waiting(NamedTuple):
+class JobStatus(NamedTuple):
     """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed
     in.
     """
@@ -32,7 +32,7 @@ class Waiting(NamedTuple):
 
 
 @dataclass(eq=False)
-class Job:
+class ComparisonJob:
     """One comparison on its way. ``key`` cannot be guessed: who knows it may cancel it and see its result."""
 
     request: RunRequest
@@ -46,7 +46,7 @@ class Job:
         default_factory=copy_context
     )  # of the visitor's request: a Space's quota is theirs
 
-    def drained(self) -> tuple[list[Event], Exception | None]:
+    def next_events(self) -> tuple[list[Event], Exception | None]:
         """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it
         failed.
         """
@@ -66,7 +66,7 @@ class Job:
 
 
 @runtime_checkable
-class Costly(Protocol):
+class MeteredRunner(Protocol):
     """What runs comparisons for a quota, and tells before one what it will take of it."""
 
-    def told(self, request: RunRequest, method: Method) -> str: ...
+    def cost_note(self, request: RunRequest, method: Method) -> str: ...

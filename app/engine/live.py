@@ -8,26 +8,27 @@ from typing import Any
 
 from cache_engine import Comparison, Event, Method, ModelFacts, Progress, SideDone, StepTrace
 
-from .. import views
-from .compare_job import Waiting
+from .. import statuses
+from ..timeline import timeline_of, timeline_value
+from .compare_job import JobStatus
 
 DRAWING = 0.3  # seconds between two drawings of a usual timeline
 USUAL = 56  # cells: 28 steps, two calls each
 
 
-class Live:
+class LiveComparison:
     """What is known so far of one comparison."""
 
     def __init__(self, method: Method, facts: ModelFacts) -> None:
         self.method, self.facts = method, facts
         self.calls: dict[str, list[StepTrace]] = {"baseline": [], "accelerated": []}
         self.progress: Progress | None = None
-        self.waiting: Waiting | None = None
+        self.waiting: JobStatus | None = None
         self.kept = ""  # the clock of a baseline that is reused
         self.result: Comparison | None = None
         self._drawn = 0.0
 
-    def due(self) -> bool:
+    def redraw_due(self) -> bool:
         """Whether the timeline is to be drawn again. A long one keeps a browser busy, so that Stop would
         answer late.
         """
@@ -37,7 +38,7 @@ class Live:
         self._drawn = now
         return True
 
-    def take(self, events: Sequence[Event | Waiting]) -> None:
+    def take(self, events: Sequence[Event | JobStatus]) -> None:
         for event in events:
             if isinstance(event, Progress):
                 self.progress = event
@@ -53,22 +54,22 @@ class Live:
 
     def status(self) -> dict[str, Any]:
         if self.result:
-            return views.finished(self.result)
+            return statuses.finished(self.result)
         if self.waiting and not self.waiting.running:
-            return views.queued(self.waiting.ahead)
+            return statuses.queued(self.waiting.ahead)
         if self.waiting and self.waiting.loading:
-            return views.starting(self.waiting.seconds)
+            return statuses.starting(self.waiting.seconds)
         if self.waiting and self.waiting.stopping:
-            return views.stopping()
+            return statuses.stopping()
         if self.progress is None:
-            return views.queued(0)
-        return views.status(self.progress, self.calls[self.progress.side], self.kept)
+            return statuses.queued(0)
+        return statuses.status(self.progress, self.calls[self.progress.side], self.kept)
 
     def timeline(self) -> dict[str, Any]:
         if self.result:
-            return views.timeline_of(self.result)
+            return timeline_of(self.result)
         side = self.progress.side if self.progress else "baseline"
-        return views.timeline(
+        return timeline_value(
             self.calls["baseline"],
             self.calls["accelerated"],
             self.facts.steps,

@@ -16,7 +16,7 @@ from pathlib import Path
 from cache_engine import Cancelled, EngineError, SweepTask, TuneTask
 
 from .kinds import KINDS, Snapshot, Start, with_own_files
-from .store import Kept, Store
+from .store import JobStore, LongJob
 
 log = logging.getLogger(__name__)
 ON_ITS_WAY = ("waiting", "running", "stopping")
@@ -34,11 +34,11 @@ class LongJobs:
     GPUs by the second).
     """
 
-    def __init__(self, store: Store | None, kinds: Mapping[str, Start] = KINDS) -> None:
+    def __init__(self, store: JobStore | None, kinds: Mapping[str, Start] = KINDS) -> None:
         self._store, self._kinds = store, kinds
-        self._line: deque[Kept] = deque()
+        self._line: deque[LongJob] = deque()
         self._stop = threading.Event()
-        self._begun: Kept | None = None  # the one in front, from before its first picture on
+        self._begun: LongJob | None = None  # the one in front, from before its first picture on
         self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
         self._drawn = 0  # before the running one went on
@@ -46,36 +46,36 @@ class LongJobs:
             OrderedDict()
         )  # the newest of each job that was looked at
         self._lock = threading.Lock()
-        self.heard: Callable[[], None] = lambda: None  # called when there may be something to do
+        self.on_change: Callable[[], None] = lambda: None  # called when there may be something to do
 
     # ---- asked by the page ----
     def add(self, kind: str, title: str, task: TuneTask | SweepTask, minutes: float | None = None) -> str:
         """Hand in a job; its key. Raises EngineError."""
-        store = self._kept()
+        store = self._open_store()
         key = store.new_key()
         try:
-            own = with_own_files(task, partial(store.take, key))  # outside the lock: a LoRA may be large
+            own = with_own_files(task, partial(store.copy_file, key))  # outside the lock: a LoRA may be large
             with self._lock:
                 self._admit()
                 self._line.append(store.add(key, kind, title, own, None if minutes is None else 60 * minutes))
         except EngineError:
-            store.empty(key)
+            store.remove_files(key)
             raise
-        self.heard()
+        self.on_change()
         return key
 
     def resume(self, key: str) -> None:
         """Go on with one that ended before it was done, after those that wait. Raises EngineError."""
         with self._lock:
-            one = self.one(key)
+            one = self.job(key)
             if one.state not in ("stopped", "failed", "interrupted") or any(
                 job.key == key for job in self._line
             ):
                 return
             self._admit()
-            self._kept().update(key, state="waiting", said="")
+            self._open_store().update(key, state="waiting", said="")
             self._line.append(one._replace(state="waiting", said=""))
-        self.heard()
+        self.on_change()
 
     def stop(self, key: str) -> bool:
         """Within one step; what was drawn is kept. False where it is not on its way."""
@@ -85,38 +85,40 @@ class LongJobs:
                 return False
             if here is self._begun:
                 self._stop.set()
-                self._kept().update(key, state="stopping")
+                self._open_store().update(key, state="stopping")
             else:
                 self._line.remove(here)
-                self._kept().update(key, state="stopped", said="it had not begun" if not here.made else "")
-        self.heard()
+                self._open_store().update(
+                    key, state="stopped", said="it had not begun" if not here.made else ""
+                )
+        self.on_change()
         return True
 
     def remove(self, key: str) -> None:
         """With all its pictures; one that is on its way is left alone. Raises EngineError for a key that is
         no job's.
         """
-        self.one(key)  # a key from outside must not name another folder
+        self.job(key)  # a key from outside must not name another folder
         with self._lock:
             if not any(job.key == key for job in self._line):
                 self._snapshots.pop(key, None)
-                self._kept().remove(key)
+                self._open_store().remove(key)
 
-    def listed(self) -> list[Kept]:
+    def jobs(self) -> list[LongJob]:
         """All jobs, the newest first."""
         return self._store.jobs() if self._store else []
 
-    def one(self, key: str) -> Kept:
+    def job(self, key: str) -> LongJob:
         """Raises EngineError for a key that is no job's."""
-        found = next((job for job in self.listed() if job.key == key), None)
+        found = next((job for job in self.jobs() if job.key == key), None)
         if found is None:
             raise EngineError("job: no job has this key; choose one of the list.")
         return found
 
-    def watch(self, key: str) -> Iterator[Kept]:
+    def watch(self, key: str) -> Iterator[LongJob]:
         """The job every HEARTBEAT seconds until it has ended. Leaving it stops nothing."""
         while True:
-            one = self.one(key)
+            one = self.job(key)
             yield one
             if one.state not in ON_ITS_WAY:
                 return
@@ -137,7 +139,7 @@ class LongJobs:
             return self._snapshots.get(key)
 
     def folder(self, key: str) -> Path:
-        return self._kept().of(key)
+        return self._open_store().folder_of(key)
 
     @property
     def running(self) -> bool:
@@ -165,7 +167,7 @@ class LongJobs:
                     job.made,
                 )
         try:
-            self._drawn_on(job)
+            self._draw_next(job)
         except StopIteration:
             self._end(job, "done", "")
         except Cancelled:
@@ -189,13 +191,13 @@ class LongJobs:
         if job is not None:
             self._end(job, "failed", sentence)
 
-    def _drawn_on(self, job: Kept) -> None:
-        store, begun = self._kept(), time.monotonic()
+    def _draw_next(self, job: LongJob) -> None:
+        store, begun = self._open_store(), time.monotonic()
         if self._running is None:
             budget = job.budget
             self._running = self._kinds[job.kind](
                 job.task,
-                store.of(job.key),
+                store.folder_of(job.key),
                 stop=self._stop,
                 enough=lambda: budget is not None and self._spent >= budget,
             )
@@ -203,7 +205,7 @@ class LongJobs:
             raise Cancelled
         snapshot = next(self._running)
         self._spent += time.monotonic() - begun
-        store.keep(job.key, snapshot)
+        store.save_snapshot(job.key, snapshot)
         with self._lock:
             self._remember(job.key, snapshot)
             store.update(
@@ -215,14 +217,14 @@ class LongJobs:
                 spent=self._spent,
             )
 
-    def _end(self, job: Kept, state: str, said: str) -> None:
+    def _end(self, job: LongJob, state: str, said: str) -> None:
         with self._lock:
             running, self._running, self._begun = self._running, None, None
             self._line.remove(job)
         if running is not None:
             running.close()  # it holds its folder
         try:
-            self._kept().update(job.key, state=state, said=said)
+            self._open_store().update(job.key, state=state, said=said)
         except EngineError:
             log.exception("job %s: its end could not be noted", job.key)
 
@@ -238,7 +240,7 @@ class LongJobs:
                 f"jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one."
             )
 
-    def _kept(self) -> Store:
+    def _open_store(self) -> JobStore:
         if self._store is None:
             raise EngineError(NOT_HERE)
         return self._store

@@ -27,13 +27,13 @@ TABLE = """CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, kind TEXT NOT 
  spent REAL NOT NULL DEFAULT 0, created REAL NOT NULL)"""
 
 
-def home() -> Path:
+def user_folder() -> Path:
     """Where this user's things are kept."""
     given = os.environ.get("CACHELENS_DIR")
     return Path(given) if given else Path.home() / ".cachelens"
 
 
-class Kept(NamedTuple):
+class LongJob(NamedTuple):
     """A long job as the table has it. ``task``: JSON.  budget, spent: seconds.  made, left: pictures.  said:
     what it does, or why it ended.
 
@@ -54,14 +54,14 @@ class Kept(NamedTuple):
     created: float
 
 
-class Store:
+class JobStore:
     """Long jobs on disk. Any thread may ask.
 
     Every method raises EngineError where the folder cannot be written to, or is another server's.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = home() if folder is None else folder
+        self.folder = user_folder() if folder is None else folder
         self._lock = threading.Lock()
         self._held: sqlite3.Connection | None = None
 
@@ -69,21 +69,21 @@ class Store:
     def new_key() -> str:
         return secrets.token_urlsafe(9)
 
-    def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> Kept:
-        job = Kept(
+    def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> LongJob:
+        job = LongJob(
             key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time()
         )
         with self._table() as table:
             table.execute(
-                f"INSERT INTO jobs ({', '.join(Kept._fields)}) VALUES ({', '.join('?' * len(job))})", job
+                f"INSERT INTO jobs ({', '.join(LongJob._fields)}) VALUES ({', '.join('?' * len(job))})", job
             )
         return job
 
-    def take(self, key: str, file: Path) -> Path:
+    def copy_file(self, key: str, file: Path) -> Path:
         """A copy of the file, which is the job's own: an upload is deleted within a day. Not below ``jobs``,
         which the page serves.
         """
-        with _explained(self.folder):
+        with _as_engine_error(self.folder):
             with self._lock:
                 self._hold()
             files = self.folder / FILES / key
@@ -92,14 +92,16 @@ class Store:
             shutil.copyfile(file, place)
         return place
 
-    def jobs(self) -> list[Kept]:
+    def jobs(self) -> list[LongJob]:
         """The newest first."""
         if not self._path.is_file():  # nothing is made by looking
             return []
         with self._table() as table:
             return [
-                Kept(*row)
-                for row in table.execute(f"SELECT {', '.join(Kept._fields)} FROM jobs ORDER BY created DESC")
+                LongJob(*row)
+                for row in table.execute(
+                    f"SELECT {', '.join(LongJob._fields)} FROM jobs ORDER BY created DESC"
+                )
             ]
 
     def update(self, key: str, **fields: Any) -> None:
@@ -113,30 +115,30 @@ class Store:
         """The job, all its pictures and files."""
         with self._table() as table:
             table.execute("DELETE FROM jobs WHERE key = ?", (key,))
-            self.empty(key)
+            self.remove_files(key)
 
-    def empty(self, key: str) -> None:
+    def remove_files(self, key: str) -> None:
         """Its folder and its files are gone."""
-        for folder in (self.of(key), self.folder / FILES / key):
+        for folder in (self.folder_of(key), self.folder / FILES / key):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def of(self, key: str) -> Path:
+    def folder_of(self, key: str) -> Path:
         """A job's folder."""
         return self.folder / "jobs" / key
 
-    def keep(self, key: str, snapshot: dict[str, Any]) -> None:
+    def save_snapshot(self, key: str, snapshot: dict[str, Any]) -> None:
         """The newest standing of a job: the whole file or none of it."""
-        path = self.of(key) / RESULT
-        with _explained(self.folder):
+        path = self.folder_of(key) / RESULT
+        with _as_engine_error(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")
             part.write_text(json.dumps(snapshot, ensure_ascii=False), encoding="utf-8")
             os.replace(part, path)
 
     def snapshot(self, key: str) -> dict[str, Any] | None:
-        """What ``keep`` was given last."""
+        """What ``save_snapshot`` was given last."""
         try:
-            return json.loads((self.of(key) / RESULT).read_text(encoding="utf-8"))
+            return json.loads((self.folder_of(key) / RESULT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
@@ -146,7 +148,7 @@ class Store:
 
     @contextmanager
     def _table(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(self.folder):
+        with self._lock, _as_engine_error(self.folder):
             self._hold()
             with closing(sqlite3.connect(self._path, timeout=10)) as table, table:
                 yield table
@@ -180,7 +182,7 @@ class Store:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _as_engine_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:

@@ -30,9 +30,9 @@ from cache_engine import (
 )
 
 from ..history.store import History
-from .compare_job import Costly, Job, Waiting
+from .compare_job import ComparisonJob, JobStatus, MeteredRunner
 from .longjobs import LongJobs
-from .recorder import Record, Recorder
+from .recording_queue import BaselineRecord, RecordingQueue
 
 MOST_WAITING = 16
 MOST_KEPT = 64  # finished comparisons, so that a run can be shown again; about 6 MB each at 1024 x 1024
@@ -53,46 +53,46 @@ class Worker:
         self._compared = compared
         self.history = history or History(None)
         self.long = long or LongJobs(None)
-        self.long.heard = self._told_of_long
+        self.long.on_change = self._long_job_added
         self.loaded = False  # torch and diffusers are imported
         self._baselines = Baselines()
-        self._recorder = Recorder(self._baselines, record)
-        self._kept: OrderedDict[str, Comparison] = OrderedDict()
+        self._recordings = RecordingQueue(self._baselines, record)
+        self._comparisons: OrderedDict[str, Comparison] = OrderedDict()
         self._turn = threading.Condition()
-        self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._waiting: deque[ComparisonJob] = deque()
+        self._running: ComparisonJob | None = None
         self._warming = self._others = False
         self._thread: threading.Thread | None = None
 
     # ---- asked by the page ----
-    def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> Job:
+    def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> ComparisonJob:
         """Hand in a comparison with so many timed runs a side. Raises EngineError when too many wait
         already.
         """
-        if repeats > 1 and self.costs:
+        if repeats > 1 and self.metered:
             raise EngineError("repeats: every run costs a visitor's GPU time here; choose 1.")
-        job = Job(request, method, repeats)
+        job = ComparisonJob(request, method, repeats)
         with self._turn:
             if len(self._waiting) >= MOST_WAITING:
                 raise EngineError(
                     f"queue: {MOST_WAITING} comparisons are waiting already; try again in a minute."
                 )
             self._waiting.append(job)
-            self._recorder.interrupt()
+            self._recordings.interrupt()
             self._wake()
         return job
 
-    def watch(self, job: Job) -> Iterator[tuple[Event | Waiting, ...]]:
+    def watch(self, job: ComparisonJob) -> Iterator[tuple[Event | JobStatus, ...]]:
         """What happened since the last look, at least every HEARTBEAT seconds; ends after the ``Comparison``.
 
         Closing this generator (a tab was closed) stops the job. Raises EngineError or Cancelled as the job
         did.
         """
         try:
-            yield (self._sign(job),)
+            yield (self._status_of(job),)
             while True:
-                events, error = job.drained()
-                yield (self._sign(job), *events)
+                events, error = job.next_events()
+                yield (self._status_of(job), *events)
                 if error is not None:
                     raise error
                 if events and isinstance(events[-1], Comparison):
@@ -115,31 +115,31 @@ class Worker:
         return False
 
     @property
-    def costs(self) -> bool:
+    def metered(self) -> bool:
         """Whether a comparison costs a visitor's quota."""
-        return isinstance(self._compared, Costly)
+        return isinstance(self._compared, MeteredRunner)
 
-    def told(self, request: RunRequest, method: Method) -> str:
+    def cost_note(self, request: RunRequest, method: Method) -> str:
         """What it will cost, where it costs anything."""
-        return self._compared.told(request, method) if isinstance(self._compared, Costly) else ""
+        return self._compared.cost_note(request, method) if isinstance(self._compared, MeteredRunner) else ""
 
-    def kept(self, key: str) -> Comparison | None:
+    def comparison(self, key: str) -> Comparison | None:
         """A finished comparison, while it is remembered."""
         with self._turn:
-            return self._kept.get(key)
+            return self._comparisons.get(key)
 
-    def reopened(self, key: str) -> Comparison | None:
+    def reopen(self, key: str) -> Comparison | None:
         """The same, or as it was kept on disk; remembered from then on. Reads pictures: for a click, not for
         every look.
         """
-        found = self.kept(key)
+        found = self.comparison(key)
         if found is None and (found := self.history.comparison(key)):
             self._remember(key, found)
         return found
 
-    def record(self, comparison: Comparison) -> Record:
+    def record_of(self, comparison: Comparison) -> BaselineRecord:
         """What other settings can be judged by on the comparison's baseline."""
-        return self._recorder.of(comparison.baseline)
+        return self._recordings.record_of(comparison.baseline)
 
     def busy_with(self, key: str) -> bool:
         """Whether this job waits or runs."""
@@ -168,15 +168,15 @@ class Worker:
                 "running": running,
                 "waiting": len(self._waiting),
                 "long": self.long.running,
-                "recording": self._recorder.recording,
-                "to_record": self._recorder.due + self._recorder.recording,
+                "recording": self._recordings.recording,
+                "to_record": self._recordings.due + self._recordings.recording,
             }
 
-    def _sign(self, job: Job) -> Waiting:
+    def _status_of(self, job: ComparisonJob) -> JobStatus:
         with self._turn:
             running = self._running is job
             ahead = self._waiting.index(job) + (self._running is not None) if job in self._waiting else 0
-        return Waiting(
+        return JobStatus(
             job.key, ahead, running, self._warming, job.stop.is_set(), time.monotonic() - job.since
         )
 
@@ -192,7 +192,7 @@ class Worker:
         while True:
             with self._turn:
                 self._turn.wait_for(
-                    lambda: self._waiting or self._warming or self._recorder.due or self.long.due
+                    lambda: self._waiting or self._warming or self._recordings.due or self.long.due
                 )
                 work = self._next()
             ended: Comparison | Exception | None = None
@@ -200,7 +200,7 @@ class Worker:
                 self._preload()
                 ended = work()
             except Exception as error:  # the thread must outlive any job
-                ended = self._explained(error)
+                ended = self._as_sentence(error)
             with self._turn:
                 job, self._running, self._warming = self._running, None, False
             if job and ended:  # told only now: who hears of the end may ask for the next at once
@@ -219,13 +219,13 @@ class Worker:
         if self._waiting and not fair:
             self._running = self._waiting.popleft()
             return partial(self._run, self._running)
-        due = None if fair else self._recorder.take()
+        due = None if fair else self._recordings.take()
         if due:
-            return partial(self._recorder.make, due)
+            return partial(self._recordings.record, due)
         self._others = False
         return self.long.step
 
-    def _told_of_long(self) -> None:
+    def _long_job_added(self) -> None:
         with self._turn:
             self._wake()
 
@@ -243,7 +243,7 @@ class Worker:
                 ) from error
             self.loaded, self._warming = True, False
 
-    def _run(self, job: Job) -> Comparison:
+    def _run(self, job: ComparisonJob) -> Comparison:
         def emit(event: Event) -> None:
             if not isinstance(
                 event, Comparison
@@ -262,7 +262,7 @@ class Worker:
             stop=job.stop,
             **more,
         )
-        self._recorder.add(result.baseline)
+        self._recordings.add(result.baseline)
         result = result._replace(
             baseline=result.baseline._replace(survey=None)
         )  # Baselines alone keep surveys, and count them
@@ -271,12 +271,12 @@ class Worker:
 
     def _remember(self, key: str, result: Comparison) -> None:
         with self._turn:
-            self._kept[key] = result
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+            self._comparisons[key] = result
+            while len(self._comparisons) > MOST_KEPT:
+                self._comparisons.popitem(last=False)
 
     @staticmethod
-    def _explained(error: Exception) -> Exception:
+    def _as_sentence(error: Exception) -> Exception:
         """EngineError and Cancelled as they are; anything else becomes a sentence, and its traceback goes to
         the log.
         """

@@ -3,7 +3,7 @@ declared.
 
 What crosses the fork is pickled; what the fork changes is lost with it. So the parent keeps the baselines,
 hands the one that fits over, and gets events back as they come. Elsewhere nothing of this is used:
-``comparer()`` is ``compared``.
+``comparison_runner()`` is ``compared``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ ABORTED = "ZeroGPU worker error"
 log = logging.getLogger(__name__)
 
 
-class Failed(NamedTuple):
+class ForkError(NamedTuple):
     """An EngineError on its way through the fork."""
 
     sentence: str
@@ -78,7 +78,7 @@ def on_zerogpu() -> bool:
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
+def declared_seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
     """The duration to declare for a comparison. Takes the same arguments as the forked function, as `spaces`
     demands.
     """
@@ -91,9 +91,9 @@ def seconds(request: RunRequest, method: Method, baseline: object = None, marker
     return min(round(OVERHEAD + steps * len(facts.streams) * call), MOST_SECONDS)
 
 
-def forked(
+def compare_in_fork(
     request: RunRequest, method: Method, baseline: RunResult | None, marker: str
-) -> Generator[Event | Failed]:
+) -> Generator[Event | ForkError]:
     """In the fork: a comparison's events. It ends early once the file ``marker`` is gone."""
     events = compare(request, method, baseline=baseline)
     try:
@@ -102,15 +102,15 @@ def forked(
             if not Path(marker).exists():
                 return
     except EngineError as error:
-        yield Failed(str(error))
+        yield ForkError(str(error))
     finally:
         events.close()
 
 
-Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Failed]]
+Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | ForkError]]
 
 
-class Forked:
+class ForkedRunner:
     """``compared`` with every comparison in a fork of its own.
 
     run: the forked function as `spaces` wrapped it.  known: baselines that are there already.  folder: where
@@ -121,10 +121,10 @@ class Forked:
         self._run, self._folder = run, folder
         self._kept: OrderedDict[RunRequest, RunResult] = OrderedDict((one.request, one) for one in known)
 
-    def told(self, request: RunRequest, method: Method) -> str:
+    def cost_note(self, request: RunRequest, method: Method) -> str:
         """What a click will cost, for the page to say before it."""
         return (
-            f"Uses up to {seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU "
+            f"Uses up to {declared_seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU "
             f"time."
         )
 
@@ -145,16 +145,16 @@ class Forked:
         events = self._run(request, method, self._kept.get(request), str(marker))
         try:
             for event in events:
-                if isinstance(event, Failed):
+                if isinstance(event, ForkError):
                     raise EngineError(event.sentence)
                 if stop.is_set():
                     raise Cancelled
                 emit(event)
                 if isinstance(event, Comparison):
-                    self._keep(request, event.baseline)
+                    self._save(request, event.baseline)
                     return event
         except gr.Error as error:  # the platform's: a quota, a queue, a run that took too long
-            raise EngineError(_told(error)) from None
+            raise EngineError(_platform_sentence(error)) from None
         finally:
             marker.unlink(missing_ok=True)
             events.close()
@@ -162,7 +162,7 @@ class Forked:
             "GPU: the Space ended the run before it was done; choose fewer steps, or try again."
         )
 
-    def _keep(self, request: RunRequest, baseline: RunResult) -> None:
+    def _save(self, request: RunRequest, baseline: RunResult) -> None:
         known = request in self._kept
         self._kept[request] = baseline
         while len(self._kept) > MOST_KEPT:
@@ -178,7 +178,7 @@ class Forked:
                 log.warning("%s", error)
 
 
-def _told(error: gr.Error) -> str:
+def _platform_sentence(error: gr.Error) -> str:
     """What the platform says to a visitor, as one plain text. Its links are HTML or Markdown."""
     said = (
         re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message)))
@@ -188,7 +188,7 @@ def _told(error: gr.Error) -> str:
     return f"{error.title}: {said}{'; choose fewer steps, or try again' if error.title == ABORTED else ''}."
 
 
-def comparer() -> Callable[..., Comparison]:
+def comparison_runner() -> Callable[..., Comparison]:
     """What runs a comparison here: ``compared`` in this process, or in a fork where the Space lends GPUs."""
     if not on_zerogpu():
         return compared
@@ -196,17 +196,19 @@ def comparer() -> Callable[..., Comparison]:
 
     volume = os.environ.get("BASELINES_DIR")
     folders = [EXAMPLES, *([Path(volume)] if volume else [])]
-    return Forked(
-        spaces.GPU(duration=seconds)(forked), remembered(model(), folders), Path(volume) if volume else None
+    return ForkedRunner(
+        spaces.GPU(duration=declared_seconds)(compare_in_fork),
+        saved_baselines(space_model(), folders),
+        Path(volume) if volume else None,
     )
 
 
-def model() -> str:
+def space_model() -> str:
     """The Space's model."""
     return os.environ.get("MODEL") or MODEL
 
 
-def remembered(name: str, folders: Iterable[Path]) -> list[RunResult]:
+def saved_baselines(name: str, folders: Iterable[Path]) -> list[RunResult]:
     """The baselines in these folders that a run here would repeat: of this model, on this very engine; the
     newest of each folder last, and no more than are kept. A damaged one is logged.
     """
@@ -235,4 +237,4 @@ def prepare() -> None:
     Raises EngineError where the Space's model cannot be had or loaded.
     """
     if on_zerogpu():
-        preload_model(model())
+        preload_model(space_model())

@@ -14,10 +14,10 @@ from PIL import Image
 
 from cache_engine import MODELS, EngineError, clock, difference
 
-from .. import share, views
+from .. import share, statuses
 from ..compare.parts import AT_ONCE, QUIET, Parts, Updates
-from ..compare.result import Evidence
-from ..compare.setting import Setting
+from ..compare.result import ResultPanel
+from ..compare.setting import SettingFields
 from ..compare.sharing import NOTHING
 from ..components import setting, sheet, status
 from ..engine.worker import Worker
@@ -79,7 +79,7 @@ def build(tab: gr.Tab, tabs: gr.Tabs, compare: Parts, worker: Worker, follow: Ca
                     [ALL, PINNED], value=ALL, label="Which", elem_id="history-which", **SEGMENT
                 )
                 parts.clear = gr.Button("Remove all but pinned", size="md", scale=0, elem_id="history-clear")
-            parts.status = status(views.idle(), elem_id="history-status", elem_classes="cl-slim")
+            parts.status = status(statuses.idle(), elem_id="history-status", elem_classes="cl-slim")
             parts.sheet = sheet(history_views.sheet([], 0, "", ""), elem_id="history-sheet")
         with gr.Column(elem_classes="cl-tune-beside"), gr.Column(elem_classes=["cl-card", "cl-setting-card"]):
             parts.card = setting(history_views.card(None), elem_id="history-card")
@@ -137,7 +137,7 @@ class Tab:
         follow: Callable[[Any], None],
     ) -> None:
         self.parts, self.compare, self.worker, self.tabs, self.follow = parts, compare, worker, tabs, follow
-        self.setting, self.evidence = Setting(compare), Evidence(compare, worker)
+        self.setting, self.result = SettingFields(compare), ResultPanel(compare, worker)
         self.sure = gr.Checkbox(visible=False)  # what the browser's question was answered with
         self.listing = [parts.sheet, parts.status]
         self.shown = [
@@ -207,8 +207,8 @@ class Tab:
                     parts.status,
                     there.done,
                     there.shown,
-                    *self.evidence.outputs,
-                    *self.setting.opened_outputs,
+                    *self.result.outputs,
+                    *self.setting.open_outputs,
                 ],
                 **QUIET,
             )
@@ -223,7 +223,7 @@ class Tab:
             self.parts.sheet: history_views.sheet(
                 rows, len(every), values[self.parts.chosen], str(self.history.folder)
             ),
-            self.parts.status: views.failed(said) if said else views.idle(),
+            self.parts.status: statuses.failed(said) if said else statuses.idle(),
         }
 
     def drawn(self, values: Updates, said: str = "") -> Updates:
@@ -261,15 +261,15 @@ class Tab:
         """Another run of the same picture stands on the left."""
         one, rival = self.history.one(key), self.history.one(other)
         if one is None:
-            return gr.skip(), gr.skip(), views.idle()
+            return gr.skip(), gr.skip(), statuses.idle()
         left, right = self._pictures(key)
         if rival is None:
-            return gr.Image(left, label="baseline"), _heat(left, right), views.idle()
+            return gr.Image(left, label="baseline"), _heat(left, right), statuses.idle()
         left = self._pictures(other)[1]
         return (
             gr.Image(left, label=rival.name or "the other"),
             _heat(left, right),
-            views.idle(history_views.held(one, rival)),
+            statuses.idle(history_views.held(one, rival)),
         )
 
     # ---- what is done ----
@@ -302,12 +302,12 @@ class Tab:
         """The button does what stands on it, whatever another tab did meanwhile."""
         one = self.history.one(key)
         if one is None:
-            return gr.skip(), views.idle(
-                "This run is in History no longer." if self.worker.kept(key) else NOTHING
+            return gr.skip(), statuses.idle(
+                "This run is in History no longer." if self.worker.comparison(key) else NOTHING
             )
         said = _tried(lambda: self.history.note(key, pinned=label == PIN))
         told = f"Run of {clock(one.finished)}: {'stays in History' if label == PIN else 'no longer pinned'}."
-        return self.pin_of(key), views.failed(said) if said else views.idle(told)
+        return self.pin_of(key), statuses.failed(said) if said else statuses.idle(told)
 
     def removed(self, values: Updates) -> Updates:
         return self.drawn(
@@ -323,14 +323,14 @@ class Tab:
         there, key = self.compare, values[self.parts.chosen]
         if self.worker.busy_with(values[there.job]):
             return {
-                self.parts.status: views.failed(
+                self.parts.status: statuses.failed(
                     "compare: a run is on its way there; wait for it, or stop it."
                 )
             }
-        one = self.worker.reopened(key)
+        one = self.worker.reopen(key)
         if one is None:
             return {
-                self.parts.status: views.failed(
+                self.parts.status: statuses.failed(
                     "history: this run is gone, or its files are damaged; choose another."
                 )
             }
@@ -339,13 +339,13 @@ class Tab:
             said = (
                 f"model: {request.model!r} is not offered here; this run can be looked at in History alone."
             )
-            return {self.parts.status: views.failed(said)}
+            return {self.parts.status: statuses.failed(said)}
         said = f"Run of {one.accelerated.clock}.{share.sentence(beside(request))}"
         fields = request.model_dump() | {"loras": (), "image": None}  # their files may be gone
         done = [*(other for other in values[there.done] if other != key), key]
         return (
-            self.setting.opened(values[there.model], fields, one.accelerated.method, said)
-            | self.evidence.of(key, done, values[there.gain])
+            self.setting.open(values[there.model], fields, one.accelerated.method, said)
+            | self.result.show(key, done, values[there.gain])
             | {there.done: done, self.tabs: gr.Tabs(selected="compare")}
         )
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from cache_engine import Comparison, EngineError, RunRequest, keep_comparison, kept_comparison
 
-from ..engine.store import home
+from ..engine.store import user_folder
 
 MOST = 200  # runs that are not pinned: beyond them the oldest goes
 LONGEST = 80  # letters of a name
@@ -35,7 +35,7 @@ def history_folder() -> Path | None:
     by choice.
     """
     unwanted = os.environ.get("CACHELENS_HISTORY", "").lower() in ("0", "off", "no", "false")
-    return None if unwanted or "SPACE_ID" in os.environ else home() / "history"
+    return None if unwanted or "SPACE_ID" in os.environ else user_folder() / "history"
 
 
 class Entry(NamedTuple):

@@ -9,7 +9,7 @@ import gradio as gr
 
 from cache_engine import EngineError
 
-from .. import views
+from .. import statuses
 from ..compare.parts import Updates
 from ..components import status
 from . import benchmark as yours
@@ -43,7 +43,7 @@ class Yours:
         self.remove = gr.Button(
             "Remove", visible=False, elem_id="published-remove", elem_classes=["cl-quiet"]
         )
-        self.said = status(views.idle(), elem_id="published-laid", elem_classes="cl-slim")
+        self.said = status(statuses.idle(), elem_id="published-laid", elem_classes="cl-slim")
 
     def wire(self, tab: Tab, filters: set[Any], outputs: list[Any], **order: Any) -> None:
         mine = [self.entries, self.remove, self.said, tab.families, tab.quality, *outputs]
@@ -59,20 +59,20 @@ class Yours:
         try:
             found = yours.read(Path(values[self.file]))
         except EngineError as error:
-            return {self.said: views.failed(str(error)) | {"detail": ""}}
+            return {self.said: statuses.failed(str(error)) | {"detail": ""}}
         shown = found[min(1, len(found) - 1)]
         scored = [name for name in QUALITIES if any(name in one.printed for one in found)]
         quality = values[tab.quality] if values[tab.quality] in scored or not scored else scored[0]
         wanted = [*(one for one in values[tab.families] if one != YOURS), YOURS]
         return self._with(
             tab, values | {self.entries: found, tab.families: wanted, tab.quality: quality}, shown.key
-        ) | {self.said: views.idle(yours.told(found))}
+        ) | {self.said: statuses.idle(yours.told(found))}
 
     def removed(self, tab: Tab, values: Updates) -> Updates:
         left = [one for one in values[tab.families] if one != YOURS]
         return self._with(
             tab, values | {self.entries: (), tab.families: left}, tab.first(values[tab.model])
-        ) | {self.said: views.idle()}
+        ) | {self.said: statuses.idle()}
 
     def _with(self, tab: Tab, values: Updates, key: str) -> Updates:
         there = bool(values[self.entries])

@@ -10,9 +10,9 @@ import gradio as gr
 
 from cache_engine import MODELS, EngineError, method_from
 
-from .. import form, views
+from .. import form, statuses
 from ..compare.parts import Parts
-from ..compare.wiring import QUIET, Setting
+from ..compare.wiring import QUIET, SettingFields
 from ..components import chart, notes, setting, sheet, status
 from ..presets import presets_for
 from . import benchmark as yours
@@ -61,7 +61,7 @@ class Tab:
     """The components, and what they do together."""
 
     def __init__(self, compare: Parts, tabs: gr.Tabs) -> None:
-        self.compare, self.tabs, self.form = compare, tabs, Setting(compare)
+        self.compare, self.tabs, self.form = compare, tabs, SettingFields(compare)
         self.chosen = gr.State(START)
         self.knobs: dict[str, gr.CheckboxGroup] = {}
         gr.Markdown(INTRO, elem_classes=["cl-intro"])
@@ -74,7 +74,7 @@ class Tab:
                 with gr.Column(elem_classes=["cl-card", "cl-setting-card"]):
                     self.card = setting(published_views.card(entry(START)), elem_id="published-setting")
                     self.open = gr.Button("Open in Compare", variant="primary", elem_id="published-open")
-                    self.status = status(views.idle(), elem_id="published-status", elem_classes="cl-slim")
+                    self.status = status(statuses.idle(), elem_id="published-status", elem_classes="cl-slim")
                 self.notes = notes(read_with_care(FLUX, *Reading()), elem_id="published-notes")
         self._wire()
 
@@ -236,7 +236,7 @@ class Tab:
         return {
             self.chosen: key,
             self.card: card,
-            self.status: views.idle(),
+            self.status: statuses.idle(),
             self.open: gr.Button(interactive=one is not None and not one.refused),
         }
 
@@ -249,7 +249,7 @@ class Tab:
         """
         one = entry(key, own)
         if one is None or one.refused:
-            return {self.status: views.idle()}  # its card says why
+            return {self.status: statuses.idle()}  # its card says why
         row = yours.model_of(one)
         away = row not in MODELS or MODELS[row].unavailable() is not None
         target, steps = model if away else row, one.base.steps
@@ -259,7 +259,8 @@ class Tab:
             )
         except EngineError as error:
             return {
-                self.status: views.failed(f"It does not fit {MODELS[target].title}. {error}") | {"detail": ""}
+                self.status: statuses.failed(f"It does not fit {MODELS[target].title}. {error}")
+                | {"detail": ""}
             }
         same = [
             title
@@ -274,9 +275,13 @@ class Tab:
         moved = {} if target == model else self.form.for_model(target)
         return (
             moved
-            | {self.compare.steps: steps, self.status: views.idle(), self.tabs: gr.Tabs(selected="compare")}
-            | self.form.to(target, steps, one.method, same[0] if same else "")
-            | {self.compare.status: views.idle(said)}
+            | {
+                self.compare.steps: steps,
+                self.status: statuses.idle(),
+                self.tabs: gr.Tabs(selected="compare"),
+            }
+            | self.form.fill(target, steps, one.method, same[0] if same else "")
+            | {self.compare.status: statuses.idle(said)}
         )
 
 

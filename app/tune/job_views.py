@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..engine.store import Kept
+from ..engine.store import LongJob
 from ..words import plural, rough
 
 ACTS = {"waiting": ("stop",), "running": ("stop",), "stopping": (), "done": ("remove",)}
@@ -14,12 +14,12 @@ ENDED = ("resume", "remove")  # stopped, failed, interrupted
 EMPTY = "None yet. A tune or a sweep that you start is listed here, and stays until you remove it."
 
 
-def jobs(found: Sequence[Kept], chosen: str) -> dict[str, Any]:
+def jobs(found: Sequence[LongJob], chosen: str) -> dict[str, Any]:
     """All of them: those that are on their way are in line, and who has many ended ones removes them."""
     return {"jobs": [_row(job, chosen) for job in found], "empty": EMPTY}
 
 
-def _row(job: Kept, chosen: str) -> dict[str, Any]:
+def _row(job: LongJob, chosen: str) -> dict[str, Any]:
     left = seconds_left(job)
     whole = job.spent + (left or 0.0)
     share = 1.0 if job.state == "done" else job.spent / whole if whole else 0.0
@@ -42,7 +42,7 @@ def _row(job: Kept, chosen: str) -> dict[str, Any]:
     }
 
 
-def seconds_left(job: Kept) -> float | None:
+def seconds_left(job: LongJob) -> float | None:
     """At most, as far as its pictures so far tell; None before the first. A time budget ends the search,
     after which some are left.
     """
@@ -52,7 +52,7 @@ def seconds_left(job: Kept) -> float | None:
     return left if job.budget is None or job.spent >= job.budget else min(left, job.budget - job.spent)
 
 
-def _note(job: Kept, left: float | None) -> str:
+def _note(job: LongJob, left: float | None) -> str:
     drawn = plural(job.made, "picture")
     if job.state in ("running", "stopping"):
         more = "" if left is None else f" · at most {rough(left)} left"

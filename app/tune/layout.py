@@ -11,7 +11,7 @@ import gradio as gr
 
 from cache_engine import METHODS, tunable
 
-from .. import views
+from .. import statuses
 from ..components import cells, chart, jobs, setting, sheet, status, strips
 from . import form as tune_form
 from . import job_views, sweep_views
@@ -138,8 +138,8 @@ def _wish(parts: TuneParts, model: str) -> None:
                 )
                 parts.axes.append((knob, values))
         parts.start = gr.Button("Start", variant="primary", scale=0, min_width=90, elem_id="tune-start")
-    parts.said = status(views.idle(), elem_id="tune-said", elem_classes="cl-slim")
-    parts.status = status(views.idle(), elem_id="tune-status", elem_classes="cl-slim")
+    parts.said = status(statuses.idle(), elem_id="tune-said", elem_classes="cl-slim")
+    parts.status = status(statuses.idle(), elem_id="tune-status", elem_classes="cl-slim")
     with gr.Accordion("What may vary, and on which prompts", open=False, elem_id="tune-more") as parts.more:
         with gr.Row():
             with gr.Column(min_width=260):
@@ -239,5 +239,5 @@ def _beside(parts: TuneParts) -> None:
             parts.save = gr.Button(
                 "Save as preset", interactive=False, scale=0, min_width=120, elem_id="tune-save"
             )
-        parts.saved = status(views.idle(), elem_id="tune-saved", elem_classes="cl-slim")
+        parts.saved = status(statuses.idle(), elem_id="tune-saved", elem_classes="cl-slim")
     parts.jobs = jobs(job_views.jobs([], ""), elem_id="tune-jobs")

@@ -9,11 +9,11 @@ import gradio as gr
 
 from cache_engine import EngineError, method_from
 
-from .. import views
+from .. import statuses
 from ..compare.parts import Parts, Updates
-from ..compare.setting import Setting
+from ..compare.setting import SettingFields
 from ..engine.longjobs import LongJobs
-from ..engine.store import Kept
+from ..engine.store import LongJob
 from ..presets import presets_for, save
 from . import facts as tune_facts
 from . import sweep_views
@@ -29,12 +29,12 @@ class Opening:
             compare,
             long,
             tabs,
-            Setting(compare),
+            SettingFields(compare),
         )
 
     def wire(self, options: dict[str, Any]) -> None:
         parts, there = self.parts, self.compare
-        opened = [self.tabs, parts.saved, *self.setting.opened_outputs]
+        opened = [self.tabs, parts.saved, *self.setting.open_outputs]
         for place in (parts.chart, parts.cells):
             place.open(self.opened_at, inputs={parts.job, there.model}, outputs=opened, **options)
         parts.open.click(
@@ -48,7 +48,7 @@ class Opening:
             **options,
         )
 
-    def _setting(self, job: str, key: str) -> tuple[Kept, dict[str, Any], str] | None:
+    def _setting(self, job: str, key: str) -> tuple[LongJob, dict[str, Any], str] | None:
         """The job, the method, and the prompt that is hardest for it."""
         snapshot = self.long.snapshot(job) if job else None
         if snapshot is None:
@@ -61,7 +61,7 @@ class Opening:
         return (
             None
             if one is None
-            else (self.long.one(job), dict(one["method"]), one.get("measured", {}).get("worst_prompt", ""))
+            else (self.long.job(job), dict(one["method"]), one.get("measured", {}).get("worst_prompt", ""))
         )
 
     def opened_at(self, values: Updates, event: gr.EventData) -> Updates:
@@ -71,14 +71,14 @@ class Opening:
         """Its whole comparison into Compare."""
         found = self._setting(values[self.parts.job], values[self.parts.chosen])
         if found is None:
-            return {self.parts.saved: views.idle()}
+            return {self.parts.saved: statuses.idle()}
         job, method, prompt = found
         request = json.loads(job.task)["request"]
         request["prompt"] = prompt or request["prompt"]
         said = (
             f"From “{job.title}”, on the prompt that is hardest for it." if prompt else f"From “{job.title}”."
         )
-        return self.setting.opened(values[self.compare.model], request, method, said) | {
+        return self.setting.open(values[self.compare.model], request, method, said) | {
             self.tabs: gr.Tabs(selected="compare")
         }
 
@@ -86,17 +86,17 @@ class Opening:
         """The chosen setting as a preset of this user's."""
         found = self._setting(values[self.parts.job], values[self.parts.chosen])
         if found is None:
-            return {self.parts.saved: views.idle()}
+            return {self.parts.saved: statuses.idle()}
         job, method, _ = found
         request = json.loads(job.task)["request"]
         try:
             name = str(values[self.parts.name] or "").strip()
             preset = save(name, f"Found by “{job.title}”.", request["model"], request["steps"], method)
         except EngineError as error:
-            return {self.parts.saved: views.failed(str(error)) | {"detail": ""}}
+            return {self.parts.saved: statuses.failed(str(error)) | {"detail": ""}}
         known = list(presets_for(values[self.compare.model], values[self.compare.chosen]))
         return {
-            self.parts.saved: views.idle(
+            self.parts.saved: statuses.idle(
                 f"Saved: “{preset.title}” is among the presets of {method_from(method).title}."
             ),
             self.parts.name: "",

@@ -12,11 +12,11 @@ from PIL import Image
 
 from cache_engine import EngineError, RunRequest, SweepTask, TuneTask, difference
 
-from .. import views
+from .. import statuses
 from ..compare import files as compare_files
 from ..compare.parts import QUIET, Parts, Updates
-from ..compare.setting import Setting
-from ..engine.store import Kept
+from ..compare.setting import SettingFields
+from ..engine.store import LongJob
 from ..engine.worker import Worker
 from ..words import plural
 from . import chart as tune_chart
@@ -41,7 +41,12 @@ class Tune:
     """``compare``: where the request comes from, and where a setting is opened, on ``tabs``."""
 
     def __init__(self, parts: TuneParts, compare: Parts, worker: Worker, tabs: gr.Tabs) -> None:
-        self.parts, self.compare, self.long, self.setting = parts, compare, worker.long, Setting(compare)
+        self.parts, self.compare, self.long, self.setting = (
+            parts,
+            compare,
+            worker.long,
+            SettingFields(compare),
+        )
         self.opening = Opening(parts, compare, worker.long, tabs)
         self.drawn_outputs = [
             parts.job,
@@ -160,7 +165,7 @@ class Tune:
         if values[parts.mode] != FIND:
             return tune_form.sweep_task(
                 request,
-                self.setting.described(values)
+                self.setting.raw_method(values)
                 if values[self.compare.chosen] == "dbcache"
                 else {"name": "dbcache"},
                 [(values[knob], values[text]) for knob, text in parts.axes],
@@ -193,15 +198,15 @@ class Tune:
                     f"then held against "
                     f"{plural(len(task.acceptance), 'other prompt')}"
                 )
-            return {self.parts.said: views.idle(f"{said}. {tune_form.request_words(task.request)}.")}
+            return {self.parts.said: statuses.idle(f"{said}. {tune_form.request_words(task.request)}.")}
         except EngineError as error:
-            return {self.parts.said: views.failed(str(error)) | {"detail": ""}}
+            return {self.parts.said: statuses.failed(str(error)) | {"detail": ""}}
 
     def _cost(self, task: SweepTask, count: int) -> str:
         """From what this model's jobs took so far, else in runs alone."""
         pace = [
             job.spent / job.made
-            for job in self.long.listed()
+            for job in self.long.jobs()
             if job.made and json.loads(job.task)["request"]["model"] == task.request.model
         ]
         return (
@@ -221,8 +226,8 @@ class Tune:
             else:
                 key = self.long.add("sweep", tune_form.sweep_title(task), task)
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error)) | {"detail": ""}}
-        return {self.parts.status: views.idle()} | self.drawn(values, job=key, chosen="")
+            return {self.parts.status: statuses.failed(str(error)) | {"detail": ""}}
+        return {self.parts.status: statuses.idle()} | self.drawn(values, job=key, chosen="")
 
     # ---- jobs ----
     def attached(self, values: Updates) -> Updates:
@@ -245,17 +250,17 @@ class Tune:
                 str(event.key)
             )
         except EngineError as error:
-            return {self.parts.status: views.failed(str(error)) | {"detail": ""}} | self.drawn(values)
-        return {self.parts.status: views.idle()} | self.drawn(values)
+            return {self.parts.status: statuses.failed(str(error)) | {"detail": ""}} | self.drawn(values)
+        return {self.parts.status: statuses.idle()} | self.drawn(values)
 
-    def _listed(self) -> list[Kept]:
+    def _listed(self) -> list[LongJob]:
         try:
-            return self.long.listed()
+            return self.long.jobs()
         except EngineError:  # another server has them
             return []
 
     @staticmethod
-    def _state(listed: list[Kept]) -> str:
+    def _state(listed: list[LongJob]) -> str:
         """Changes whenever there is something new to draw: a job's row is written after its snapshot."""
         return json.dumps([(one.key, one.state, one.said, one.made) for one in listed])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.engine.longjobs import LongJobs
-from app.engine.store import Store
+from app.engine.store import JobStore
 from cache_engine import EngineError, Goal, RunRequest, TuneTask
 
 REQUEST = RunRequest(prompt="a fox", steps=4)
@@ -42,7 +42,7 @@ class Drawing:
 
 
 def long(folder: Path, drawing: Drawing) -> LongJobs:
-    return LongJobs(Store(folder), {"tune": drawing})
+    return LongJobs(JobStore(folder), {"tune": drawing})
 
 
 def steps(jobs: LongJobs, count: int = 100) -> None:

@@ -9,7 +9,7 @@ import gradio as gr
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from app import views
+from app import statuses, views
 from app.components import (
     chart,
     difference,
@@ -27,6 +27,7 @@ from app.components import (
 from app.published import notes as published_notes
 from app.published import views as published_views
 from app.published.rows import matching
+from app.timeline import timeline_of, timeline_value
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
 
@@ -68,10 +69,10 @@ def hostile() -> dict[str, dict[str, Any]]:
     comparison = comparison._replace(accelerated=comparison.accelerated._replace(engine=engine))
     part = {"code": HOSTILE, "word": HOSTILE, "title": HOSTILE, "changed": True}
     return {
-        "header": views.header((HOSTILE,)),
-        "status": views.failed(HOSTILE),
+        "header": statuses.header((HOSTILE,)),
+        "status": statuses.failed(HOSTILE),
         "headline": views.headline(comparison, published={"tflops": 1, "source": HOSTILE}),
-        "timeline": views.timeline_of(comparison),
+        "timeline": timeline_of(comparison),
         "runs": views.runs([comparison], 0),
         "recipe": {"parts": [part]},
         "times": views.times(comparison) | {"note": HOSTILE},
@@ -115,10 +116,10 @@ def hostile() -> dict[str, dict[str, Any]]:
 def plain() -> dict[str, dict[str, Any]]:
     code = f"F1B0_W4I1M0MC3_R0.12_T1O1_SCM{MASK}_dynamic"
     return {
-        "header": views.header(("tiny FLUX", "float32", "cpu")),
-        "status": views.status(Progress("baseline", "denoise", "", 7, 28)),
+        "header": statuses.header(("tiny FLUX", "float32", "cpu")),
+        "status": statuses.status(Progress("baseline", "denoise", "", 7, 28)),
         "headline": views.headline(PLAIN, published={"tflops": 871.39, "source": "a table"}),
-        "timeline": views.timeline_of(PLAIN),
+        "timeline": timeline_of(PLAIN),
         "runs": views.runs([PLAIN, pair(dbcache(), recipe=code)], 0),
         "recipe": views.recipe_parts(code),
         "times": views.times(PLAIN),
@@ -133,7 +134,7 @@ def plain() -> dict[str, dict[str, Any]]:
 def stages() -> Iterator[dict[str, Any]]:
     whole = PLAIN.accelerated
     for done in (0, 5, 17):
-        yield views.timeline(
+        yield timeline_value(
             PLAIN.baseline.trace, whole.trace[:done], 28, whole.method, running="accelerated"
         )
 
@@ -180,7 +181,7 @@ def page_of_components() -> gr.Blocks:
             )
         for name, made in {"nothing": NOTHING, "guided": GUIDED}.items():
             gr.Button(name).click(
-                lambda made=made: views.timeline_of(made), outputs=drawn["timeline"], show_progress="hidden"
+                lambda made=made: timeline_of(made), outputs=drawn["timeline"], show_progress="hidden"
             )
         wide = Image.new("RGB", (96, 48), "red")
         gr.Button("wide").click(

@@ -129,7 +129,7 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
     list(worker.watch(job))
     other = worker.submit(made().baseline.request, METHOD)  # the engine's thread goes on
     list(worker.watch(other))
-    assert worker.kept(job.key) is not None
+    assert worker.comparison(job.key) is not None
     assert history.said == "history: the last run could not be kept (Not a directory)."
     assert history.listed() == []
     kept = Filled(tmp_path / "more").history
@@ -140,13 +140,13 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
 
 def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
     worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), History(filled.folder))
-    assert worker.kept("a") is None  # asked with every move of a knob: no disk is read for it
-    kept = worker.reopened("a")
+    assert worker.comparison("a") is None  # asked with every move of a knob: no disk is read for it
+    kept = worker.reopen("a")
     assert kept is not None
     assert kept.baseline.request.prompt == "a red fox"
-    assert worker.kept("a") is worker.reopened("a") is kept
-    assert worker.reopened("nobody") is None
-    assert Worker(lambda *_, **__: pytest.fail("compared"), None).reopened("a") is None
+    assert worker.comparison("a") is worker.reopen("a") is kept
+    assert worker.reopen("nobody") is None
+    assert Worker(lambda *_, **__: pytest.fail("compared"), None).reopen("a") is None
 
 
 def test_whatever_hinders_keeping_the_engines_thread_goes_on(

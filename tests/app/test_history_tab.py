@@ -96,12 +96,12 @@ def test_a_run_is_not_opened_over_one_that_is_on_its_way(tab: Tab, monkeypatch: 
 def test_a_run_of_a_model_that_is_not_offered_is_refused_in_a_sentence(
     tab: Tab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = tab.worker.reopened("a")
+    one = tab.worker.reopen("a")
     assert one is not None
     strange = one._replace(
         baseline=one.baseline._replace(request=one.baseline.request.replaced(model="somebody/model"))
     )
-    monkeypatch.setattr(tab.worker, "reopened", lambda key: strange)
+    monkeypatch.setattr(tab.worker, "reopen", lambda key: strange)
     assert "'somebody/model' is not offered here" in str(tab.opened(values(chosen="a")))
 
 

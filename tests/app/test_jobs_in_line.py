@@ -21,7 +21,7 @@ from app import api
 from app.engine import worker as engine
 from app.engine.kinds import sweep_from, tune_from
 from app.engine.longjobs import MOST_IN_LINE, LongJobs
-from app.engine.store import Store
+from app.engine.store import JobStore
 from app.engine.worker import Worker
 from app.tune.job_views import jobs
 from cache_engine import METHODS, Comparison, EngineError, Goal, RunRequest, SweepTask, TuneTask
@@ -42,10 +42,10 @@ def test_no_more_than_may_be_in_line_and_what_is_refused_leaves_nothing(tmp_path
         ):
             more()
     assert found.due == MOST_IN_LINE
-    assert found.one(stopped).state == "stopped"
-    assert "One more" not in [one.title for one in found.listed()]
+    assert found.job(stopped).state == "stopped"
+    assert "One more" not in [one.title for one in found.jobs()]
     found.step()
-    found.stop(found.listed()[0].key)
+    found.stop(found.jobs()[0].key)
     found.resume(stopped)
     found.resume(stopped)  # a second click
     assert found.due == MOST_IN_LINE
@@ -56,7 +56,7 @@ def test_every_job_that_ended_can_be_reached(tmp_path: Path) -> None:
     keys = [found.add("tune", f"Tune {place}", TASK) for place in range(MOST_IN_LINE)]
     for key in keys:
         found.stop(key)
-    assert [row["key"] for row in jobs(found.listed(), "")["jobs"]] == keys[::-1]
+    assert [row["key"] for row in jobs(found.jobs(), "")["jobs"]] == keys[::-1]
 
 
 def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
@@ -72,20 +72,20 @@ def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
             {"doing": folder.name, "made": place, "left": 1 - place, "stage": "running"} for place in range(2)
         )
 
-    found = LongJobs(Store(tmp_path), {"tune": kind})
+    found = LongJobs(JobStore(tmp_path), {"tune": kind})
     first, second = (found.add("tune", f"Tune {place}", TASK) for place in range(2))
     drawing = threading.Thread(target=found.step)
     drawing.start()
     begun.wait(20)
     assert found.running
     assert found.stop(first)
-    assert found.one(first).state == "stopping"
+    assert found.job(first).state == "stopping"
     go.set()
     drawing.join()
-    assert found.one(first).state == "stopped"
+    assert found.job(first).state == "stopped"
     assert found.snapshot(first) is None
     steps(found)
-    assert found.one(second).state == "done"
+    assert found.job(second).state == "done"
     assert (found.snapshot(second) or {})["doing"] == second
 
 
@@ -126,7 +126,7 @@ def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(
     monkeypatch.setattr(engine, "preload", broken)
     drawing = Drawing()
     worker = Worker(
-        lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": drawing})
+        lambda *_, **__: pytest.fail("compared"), None, LongJobs(JobStore(tmp_path), {"tune": drawing})
     )
     key = worker.long.add("tune", "Tune", TASK)
     ended = list(worker.long.watch(key))[-1]
@@ -149,7 +149,7 @@ def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(
 ) -> None:
     monkeypatch.setattr(engine, "preload", lambda: threading.Event().wait(20))  # it never begins
     worker = Worker(
-        lambda *_, **__: pytest.fail("compared"), None, LongJobs(Store(tmp_path), {"tune": Drawing()})
+        lambda *_, **__: pytest.fail("compared"), None, LongJobs(JobStore(tmp_path), {"tune": Drawing()})
     )
     with gr.Blocks() as page:
         api.build(worker)
@@ -188,12 +188,12 @@ def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
     )
     tune = TuneTask(request=request, prompts=("a fox",), goal=Goal(value=30))
     sweep = SweepTask(request=request, axes=(("Fn_compute_blocks", "1, 2"), ("taylorseer_order", "0..1")))
-    found = LongJobs(Store(tmp_path / "kept"), {"tune": Drawing(), "sweep": Drawing()})
+    found = LongJobs(JobStore(tmp_path / "kept"), {"tune": Drawing(), "sweep": Drawing()})
     keys = found.add("tune", "Tune", tune), found.add("sweep", "Sweep", sweep)
     for path in (*tmp_path.glob("*/style.safetensors"), tmp_path / "sketch.png"):
         path.unlink()
     for key, read in zip(keys, (tune_from, sweep_from), strict=True):
-        kept = read(json.loads(found.one(key).task)).request
+        kept = read(json.loads(found.job(key).task)).request
         assert [(lora.unchanged().read_bytes(), lora.weight) for lora in kept.loras] == [
             (b"\0", 0.5),
             (b"\1", 0.5),
@@ -207,5 +207,5 @@ def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
         found.remove(key)
     with pytest.raises(EngineError, match=r"^file: .* cannot be read"):
         found.add("tune", "Tune", tune)
-    assert found.listed() == []
+    assert found.jobs() == []
     assert list((tmp_path / "kept" / "files").iterdir()) == []

@@ -13,7 +13,7 @@ import pytest
 
 from app.engine.kinds import sweep_from, tune_from
 from app.engine.longjobs import LongJobs
-from app.engine.store import Kept, Store
+from app.engine.store import JobStore, LongJob
 from app.engine.worker import Worker
 from app.tune.job_views import jobs, seconds_left
 from cache_engine import METHODS, EngineError, SweepTask
@@ -26,18 +26,18 @@ def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path
     before = long(tmp_path, first)
     key = before.add("tune", "Tune", TASK)
     steps(before, 3)
-    assert before.one(key).state == "running"
+    assert before.job(key).state == "running"
     assert before._store is not None
     before._store._held.close()  # pyright: ignore  # as the end of its process does
     second = Drawing()
     after = long(tmp_path, second)
-    assert after.one(key).state == "interrupted"
+    assert after.job(key).state == "interrupted"
     assert not after.due  # what may have brought the server down is not begun by itself
     after.resume(key)
     steps(after)
-    assert after.one(key).state == "done"
+    assert after.job(key).state == "done"
     assert (len(first.log), len(second.log)) == (2, 2)
-    assert after.one(key).made == 4
+    assert after.job(key).made == 4
     assert after.snapshot(key) == {"doing": "done", "made": 2, "left": 0, "stage": "done"}
 
 
@@ -47,13 +47,13 @@ def test_first_come_first_served_and_each_ends_for_itself(tmp_path: Path) -> Non
     one, other, third = (found.add("tune", f"Tune {place}", TASK) for place in range(3))
     assert found.stop(third)
     steps(found)
-    assert [found.one(key).state for key in (one, other, third)] == ["failed", "done", "stopped"]
-    assert found.one(one).said == "out: the disk is full; make room."
+    assert [found.job(key).state for key in (one, other, third)] == ["failed", "done", "stopped"]
+    assert found.job(one).said == "out: the disk is full; make room."
     assert drawing.log == [one] * 2 + [other] * 4
     found.resume(one)
     found.resume(other)  # done: nothing to resume
     steps(found)
-    assert found.one(one).state == "done"
+    assert found.job(one).state == "done"
     assert drawing.log[6:] == [one] * 2
 
 
@@ -63,14 +63,14 @@ def test_stop_ends_it_before_the_next_picture_and_keeps_what_there_is(tmp_path: 
     key = found.add("tune", "Tune", TASK)
     steps(found, 2)
     assert found.stop(key)
-    assert found.one(key).state == "stopping"
+    assert found.job(key).state == "stopping"
     steps(found)
-    assert found.one(key).state == "stopped"
+    assert found.job(key).state == "stopped"
     assert len(drawing.log) == 1
     assert not found.stop(key)
     assert (tmp_path / "jobs" / key / "0").exists()
     found.remove(key)
-    assert found.listed() == []
+    assert found.jobs() == []
     assert not (tmp_path / "jobs" / key).exists()
 
 
@@ -79,7 +79,7 @@ def test_a_job_on_its_way_is_not_removed(tmp_path: Path) -> None:
     key = found.add("tune", "Tune", TASK)
     steps(found, 2)
     found.remove(key)
-    assert found.one(key).state == "running"
+    assert found.job(key).state == "running"
 
 
 def test_a_key_from_outside_removes_no_other_folder(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Pa
             asked.append(enough())
             yield {"doing": "", "made": place, "left": 0, "stage": "running"}
 
-    store = Store(tmp_path)
+    store = JobStore(tmp_path)
     found = LongJobs(store, {"tune": kind})
     key = found.add("tune", "Tune", TASK, minutes=1)
     store.update(key, spent=61.0)  # as an earlier server left it
@@ -112,7 +112,7 @@ def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Pa
     found.resume(key)
     steps(found)
     assert asked == [True] * 3
-    assert found.one(key).spent >= 61
+    assert found.job(key).spent >= 61
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_looking_makes_nothing(tmp_path: Path) -> None:
-    assert LongJobs(Store(tmp_path / "none")).listed() == []
+    assert LongJobs(JobStore(tmp_path / "none")).jobs() == []
     assert not (tmp_path / "none").exists()
 
 
@@ -151,7 +151,7 @@ def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: P
         order.append("comparison")
         return pair(METHODS["dbcache"]())
 
-    worker = Worker(compared, None, LongJobs(Store(tmp_path), {"tune": Told()}))
+    worker = Worker(compared, None, LongJobs(JobStore(tmp_path), {"tune": Told()}))
     key = worker.long.add("tune", "Tune", TASK)
     jobs = [worker.submit(REQUEST, METHODS["dbcache"]()) for _ in range(3)]
     handed_in.set()
@@ -163,7 +163,7 @@ def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: P
     places = [place for place, who in enumerate(order) if who == "comparison"]
     assert places[0] <= 3
     assert [later - earlier for earlier, later in itertools.pairwise(places)] == [2, 2]
-    assert worker.long.one(key).state == "done"
+    assert worker.long.job(key).state == "done"
 
 
 def test_tasks_come_back_from_json_as_they_were() -> None:
@@ -179,7 +179,7 @@ def test_tasks_come_back_from_json_as_they_were() -> None:
 
 
 def test_a_job_in_words() -> None:
-    one = Kept(
+    one = LongJob(
         "k", "tune", "Tune, 30 dB", "{}", 180.0, "running", "setting 2, prompt 1 of 8", 20, 100, 40.0, 0.0
     )
     assert seconds_left(one) == 140  # the budget ends it first

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app import views
+from app import statuses, views
 from cache_engine import METHODS, Progress, Quality
 from tests.app.made import QUALITY, dbcache, pair, run
 
@@ -167,33 +167,33 @@ def test_recipe_parts_off_the_preset_are_marked() -> None:
 
 def test_status_tells_pace_and_rest() -> None:
     calls = run(dbcache()).trace[:4]  # all computed, 0.3 s each
-    view = views.status(Progress("accelerated", "denoise", "", 4, 28), calls, "10:42")
+    view = statuses.status(Progress("accelerated", "denoise", "", 4, 28), calls, "10:42")
     assert view == {
         "kind": "running",
         "title": "Accelerated, step 4 of 28",
         "detail": "0.30 s a step, 7.2 s left; baseline of 10:42 is kept",
         "share": 4 / 28,
     }
-    assert views.status(Progress("baseline", "denoise", "", 0, 28))["detail"] == ""
-    assert views.status(Progress("baseline", "load", "Loading the model"))["title"] == "Loading the model"
-    assert views.status(Progress("baseline", "decode", "decoding"))["title"] == "Baseline: decoding"
+    assert statuses.status(Progress("baseline", "denoise", "", 0, 28))["detail"] == ""
+    assert statuses.status(Progress("baseline", "load", "Loading the model"))["title"] == "Loading the model"
+    assert statuses.status(Progress("baseline", "decode", "decoding"))["title"] == "Baseline: decoding"
 
 
 def test_other_states_say_what_stays() -> None:
-    assert views.stopped(Progress("accelerated", "denoise", "", 14, 28))["title"] == "Stopped at step 14."
-    assert views.stopped()["title"] == "Stopped."
-    assert views.failed("steps: 0 is not valid.")["kind"] == "error"
-    assert views.queued(2, 20) == {
+    assert statuses.stopped(Progress("accelerated", "denoise", "", 14, 28))["title"] == "Stopped at step 14."
+    assert statuses.stopped()["title"] == "Stopped."
+    assert statuses.failed("steps: 0 is not valid.")["kind"] == "error"
+    assert statuses.queued(2, 20) == {
         "kind": "queued",
         "title": "2 ahead",
         "detail": "about 20 s",
         "share": None,
     }
-    assert views.queued(0)["title"] == "Next in line"
-    reused, fresh = views.finished(pair(dbcache())), views.finished(pair(dbcache(), reused=False))
+    assert statuses.queued(0)["title"] == "Next in line"
+    reused, fresh = statuses.finished(pair(dbcache())), statuses.finished(pair(dbcache(), reused=False))
     assert "Reused the baseline of" in reused["detail"]
     assert "is kept" in fresh["detail"]
-    assert views.header(("tiny", "cpu"), "busy") == {"engine": "tiny · cpu · busy", "state": "busy"}
+    assert statuses.header(("tiny", "cpu"), "busy") == {"engine": "tiny · cpu · busy", "state": "busy"}
 
 
 @pytest.mark.parametrize(

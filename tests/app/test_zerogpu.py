@@ -171,7 +171,7 @@ def test_what_the_platform_refuses_reaches_the_visitor(
         raise gr.Error(message, title=title, print_exception=False)
         yield
 
-    worker = Worker(zerogpu.Forked(run), None)
+    worker = Worker(zerogpu.ForkedRunner(run), None)
     with pytest.raises(EngineError) as caught:
         list(worker.watch(worker.submit(RunRequest(prompt="-"), SETTING)))
     assert str(caught.value) == told
@@ -182,11 +182,11 @@ def test_without_a_space_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     monkeypatch.setattr(zerogpu, "preload_model", lambda name: pytest.fail("loaded"))
     zerogpu.prepare()
-    assert zerogpu.comparer() is compared
+    assert zerogpu.comparison_runner() is compared
 
 
 def test_what_crosses_the_fork_pickles() -> None:
-    for item in (KLEIN, SETTING, zerogpu.Failed("a sentence.")):
+    for item in (KLEIN, SETTING, zerogpu.ForkError("a sentence.")):
         assert pickle.loads(pickle.dumps(item)) == item
 
 
@@ -197,11 +197,14 @@ def test_the_spaces_model_needs_no_licence_and_no_token() -> None:
 
 
 def test_a_click_with_its_baseline_there_declares_25_seconds_at_most() -> None:
-    assert zerogpu.seconds(KLEIN, SETTING, baseline=object()) <= 25
-    assert zerogpu.seconds(KLEIN, SETTING) > zerogpu.seconds(KLEIN, SETTING, baseline=object())
-    assert zerogpu.seconds(KLEIN.replaced(steps=200), SETTING) == zerogpu.MOST_SECONDS
+    assert zerogpu.declared_seconds(KLEIN, SETTING, baseline=object()) <= 25
+    assert zerogpu.declared_seconds(KLEIN, SETTING) > zerogpu.declared_seconds(
+        KLEIN, SETTING, baseline=object()
+    )
+    assert zerogpu.declared_seconds(KLEIN.replaced(steps=200), SETTING) == zerogpu.MOST_SECONDS
     assert (
-        zerogpu.seconds(RunRequest(model=zerogpu.MODEL, prompt="-"), SETTING, baseline=object()) <= 25
+        zerogpu.declared_seconds(RunRequest(model=zerogpu.MODEL, prompt="-"), SETTING, baseline=object())
+        <= 25
     )  # as its row is called
 
 
@@ -212,9 +215,9 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
 
     def run(request: RunRequest, method: Any, baseline: RunResult | None, marker: str) -> Any:
         handed.append(baseline)
-        return zerogpu.forked(request, method, baseline, marker)
+        return zerogpu.compare_in_fork(request, method, baseline, marker)
 
-    def click(forked: zerogpu.Forked) -> Comparison:
+    def click(forked: zerogpu.ForkedRunner) -> Comparison:
         return forked(
             request,
             METHODS["dbcache"](max_warmup_steps=1),
@@ -223,24 +226,24 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
             stop=Event(),
         )
 
-    first = zerogpu.Forked(run, folder=tmp_path)
-    before, made = first.told(request, SETTING), click(first).baseline
+    first = zerogpu.ForkedRunner(run, folder=tmp_path)
+    before, made = first.cost_note(request, SETTING), click(first).baseline
     (folder,) = tmp_path.iterdir()
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "result.json").write_text("{", encoding="utf-8")
-    (known,) = zerogpu.remembered("tiny", [tmp_path, tmp_path / "none"])
+    (known,) = zerogpu.saved_baselines("tiny", [tmp_path, tmp_path / "none"])
     assert known._replace(image=made.image) == made
     assert known.image.tobytes() == made.image.tobytes()
-    second = zerogpu.Forked(run, [known])
+    second = zerogpu.ForkedRunner(run, [known])
     assert click(second).baseline_reused
     assert handed == [None, known]
-    said = f"Uses up to {zerogpu.seconds(request, SETTING, known)} s of your daily GPU time."
-    assert (second.told(request, SETTING), first.told(request, SETTING)) == (said, said)
-    assert before == f"Uses up to {zerogpu.seconds(request, SETTING)} s of your daily GPU time."
+    said = f"Uses up to {zerogpu.declared_seconds(request, SETTING, known)} s of your daily GPU time."
+    assert (second.cost_note(request, SETTING), first.cost_note(request, SETTING)) == (said, said)
+    assert before == f"Uses up to {zerogpu.declared_seconds(request, SETTING)} s of your daily GPU time."
     data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     data["engine"]["device"] = "another"
     (folder / "result.json").write_text(json.dumps(data), encoding="utf-8")
-    assert zerogpu.remembered("tiny", [tmp_path]) == []
+    assert zerogpu.saved_baselines("tiny", [tmp_path]) == []
 
 
 def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,9 +253,9 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
     asked = [baseline.request.replaced(seed=seed) for seed in range(4)]
     kept = [baseline._replace(request=one) for one in asked]
     keep_baseline(kept[3], tmp_path / "by hand")
-    forked = zerogpu.Forked(lambda *_: pytest.fail("run"), folder=tmp_path)
+    forked = zerogpu.ForkedRunner(lambda *_: pytest.fail("run"), folder=tmp_path)
     for place, one in enumerate(kept[:3]):
-        forked._keep(one.request, one)  # pyright: ignore[reportPrivateUsage]
+        forked._save(one.request, one)  # pyright: ignore[reportPrivateUsage]
         for folder in tmp_path.glob(f"*-{'[0-9a-f]' * 8}"):
             if folder.stat().st_mtime > 1000:  # just made
                 for path in (folder / "result.json", folder):
@@ -262,7 +265,7 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
         for path in tmp_path.glob("*/result.json")
     }
     assert seeds == {1, 2, 3}
-    assert [one.request.seed for one in zerogpu.remembered("tiny", [tmp_path])] == [
+    assert [one.request.seed for one in zerogpu.saved_baselines("tiny", [tmp_path])] == [
         2,
         3,
     ]  # by hand: the newest

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from app.engine.worker import Worker
-from app.engine.zerogpu import Forked, comparer, on_zerogpu, prepare
+from app.engine.zerogpu import ForkedRunner, comparison_runner, on_zerogpu, prepare
 from cache_engine import (
     METHODS,
     Baselines,
@@ -36,9 +36,9 @@ def main() -> dict[str, Any]:
         "cpu", "a stand-in"
     )  # the real package lends a stand-in card; here it is the CPU
     prepare()
-    run = comparer()
+    run = comparison_runner()
     assert on_zerogpu()
-    assert isinstance(run, Forked)
+    assert isinstance(run, ForkedRunner)
     worker, found = Worker(run, None), {}  # as the page does where a record would cost a visitor
     events = [event for batch in worker.watch(worker.submit(APPLE, SETTING)) for event in batch]
     result = events[-1]

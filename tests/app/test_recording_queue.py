@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.engine.recorder import MOST_DUE, Recorder
+from app.engine.recording_queue import MOST_DUE, RecordingQueue
 from app.engine.worker import Worker
 from cache_engine import METHODS, Baselines, Cancelled, Comparison, Progress, RunRequest, RunResult
 from tests.app.made import ENGINE, QUALITY, run
@@ -30,42 +30,42 @@ def eventually(true: Callable[[], Any]) -> Any:
 
 
 def test_the_newest_is_recorded_first_and_another_models_are_let_go() -> None:
-    recorder = Recorder(Baselines(), record=lambda baseline, **_: baseline)
+    recordings = RecordingQueue(Baselines(), with_survey=lambda baseline, **_: baseline)
     for seed in (1, 2, 1):
-        recorder.add(of(seed))
+        recordings.add(of(seed))
     taken = []
-    while due := recorder.take():
+    while due := recordings.take():
         taken.append(due.request.seed)
-        recorder.make(due)
+        recordings.record(due)
     assert taken == [1, 2]
-    recorder.add(of(1))
-    recorder.add(of(5, model="flux-dev"))
-    assert not recorder.of(of(1)).expected
-    assert recorder.of(of(5, model="flux-dev")).expected
+    recordings.add(of(1))
+    recordings.add(of(5, model="flux-dev"))
+    assert not recordings.record_of(of(1)).expected
+    assert recordings.record_of(of(5, model="flux-dev")).expected
     for seed in range(20):
-        recorder.add(of(seed))
-    assert sum(recorder.of(of(seed)).expected for seed in range(20)) == MOST_DUE
+        recordings.add(of(seed))
+    assert sum(recordings.record_of(of(seed)).expected for seed in range(20)) == MOST_DUE
 
 
 def test_where_nothing_can_be_recorded_nothing_is_expected() -> None:
-    recorder = Recorder(Baselines(), record=None)
-    recorder.add(of(1))
-    assert recorder.take() is None
-    assert not recorder.of(of(1)).expected
+    recordings = RecordingQueue(Baselines(), with_survey=None)
+    recordings.add(of(1))
+    assert recordings.take() is None
+    assert not recordings.record_of(of(1)).expected
 
 
 def test_a_record_that_fails_is_not_waited_for() -> None:
     def record(baseline: RunResult, **_: Any) -> RunResult:
         raise ValueError(baseline.request.prompt)
 
-    recorder = Recorder(Baselines(), record)
-    recorder.add(of(1))
-    due = recorder.take()
+    recordings = RecordingQueue(Baselines(), record)
+    recordings.add(of(1))
+    due = recordings.take()
     assert due is not None
-    assert recorder.recording
-    recorder.make(due)
-    assert not recorder.recording
-    assert not recorder.of(of(1)).expected
+    assert recordings.recording
+    recordings.record(due)
+    assert not recordings.recording
+    assert not recordings.record_of(of(1)).expected
 
 
 def test_a_comparison_stops_the_recording_which_is_begun_anew() -> None:
@@ -89,9 +89,9 @@ def test_a_comparison_stops_the_recording_which_is_begun_anew() -> None:
 
     worker = Worker(compared, record)
     job = worker.submit(BASELINE.request.replaced(seed=1), METHODS["baseline"]())
-    assert eventually(lambda: worker.kept(job.key))
+    assert eventually(lambda: worker.comparison(job.key))
     assert begun.wait(PATIENCE)
-    state = worker.record(Comparison(of(1), of(1), QUALITY, False))
+    state = worker.record_of(Comparison(of(1), of(1), QUALITY, False))
     assert (state.expected, state.step, state.steps) == (True, 3, 28)
     assert worker.state()["recording"]
     second = worker.submit(BASELINE.request.replaced(seed=2), METHODS["baseline"]())

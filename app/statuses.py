@@ -7,10 +7,9 @@ from typing import Any
 
 from cache_engine import Comparison, Progress, StepTrace
 
-from .words import rough, seconds
+from .words import SIDES, rough, seconds
 
 View = dict[str, Any]
-SIDES = {"baseline": "Baseline", "accelerated": "Accelerated"}
 
 
 def _status(kind: str, title: str, detail: str = "", share: float | None = None) -> View:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cache_engine import Comparison, Forecast
 
-from ..timeline import remedy, timeline
+from ..timeline import remedy, timeline_value
 from ..views import ABOUT, card, less_compute, place, scale
 from ..words import decibels, flops_unit, likeness, memory, number, plural, seconds, significant, times_faster
 
@@ -157,7 +157,7 @@ def steps(
     """The timeline. ``warm_up``: the longest one that would let something be cached, where the warm-up is
     what forbids it.
     """
-    view = timeline(
+    view = timeline_value(
         last.baseline.trace,
         forecast.trace,
         len(forecast.schedule),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app import views
-from app.compare import expected
+from app.compare import what_if_views
 from cache_engine import Forecast, Method
 from tests.app.made import dbcache, pair, run
 
@@ -40,7 +40,7 @@ def forecast(
 
 
 def cards(found: Forecast) -> dict[str, dict[str, Any]]:
-    return {card["name"]: card for card in expected.headline(found, LAST, cache=210_000_000)["cards"]}
+    return {card["name"]: card for card in what_if_views.headline(found, LAST, cache=210_000_000)["cards"]}
 
 
 def test_a_likeness_too_far_off_for_a_band_has_none_and_says_why() -> None:
@@ -49,7 +49,7 @@ def test_a_likeness_too_far_off_for_a_band_has_none_and_says_why() -> None:
     assert shown["num"] == "24 dB"  # the card itself marks what is expected with a sign
     assert "so far off" in shown["notes"]
     assert "band" not in shown["scale"]
-    assert expected.banded(found._replace(band=None)) == "≈ 24 dB"
+    assert what_if_views.banded(found._replace(band=None)) == "≈ 24 dB"
 
 
 def test_expected_figures_stand_beside_the_last_runs() -> None:
@@ -73,7 +73,7 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     assert {card["num"] for card in shown.values()} == {"no estimate"}
     assert {card["kind"] for card in shown.values()} == {"unknown"}
     assert "only a run can tell" in shown["psnr"]["notes"]
-    cells = expected.steps(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
+    cells = what_if_views.steps(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
     assert {
         (cell["cost"], "counted when it runs" in cell["facts"]) for cell in cells if cell["mode"] == "cached"
     } == {(0, True)}
@@ -85,7 +85,7 @@ def test_all_computed_is_identical_and_no_estimate_is_needed() -> None:
 
 
 def test_the_timeline_says_what_it_is_expected_from_and_what_was_painted() -> None:
-    view = expected.steps(forecast(dbcache()), LAST, top=0.5, painted=[3, 9])
+    view = what_if_views.steps(forecast(dbcache()), LAST, top=0.5, painted=[3, 9])
     assert view["expected"] == f"expected from the baseline run of {LAST.baseline.clock}"
     assert (view["top"], view["limit"]["place"]) == (0.5, 0.24)
     assert [step for step, cell in enumerate(view["rows"][0]["cells"]) if cell.get("painted")] == [3, 9]
@@ -95,25 +95,25 @@ def test_the_timeline_says_what_it_is_expected_from_and_what_was_painted() -> No
 
 def test_a_static_mask_leaves_no_line_to_drag() -> None:
     masked = dbcache(steps_computation_mask="10" * 14, steps_computation_policy="static")
-    view = expected.steps(forecast(masked), LAST)
+    view = what_if_views.steps(forecast(masked), LAST)
     assert (view["limit"], view["drag"], view["masked"], view["paint"]) == (None, None, True, True)
     assert all(cell["change"] is not None for cell in view["rows"][0]["cells"][1:])
 
 
 def test_the_banners_button_turns_the_knob_that_helps() -> None:
-    view = expected.steps(forecast(dbcache(residual_diff_threshold=0.02)), LAST)
+    view = what_if_views.steps(forecast(dbcache(residual_diff_threshold=0.02)), LAST)
     assert view["fix"] == {"knob": "residual_diff_threshold", "value": 0.03, "text": "Set 0.03"}
     assert view["banner"].startswith("0 of 28 steps cached")
-    shorter = expected.steps(forecast(dbcache(max_warmup_steps=28)), LAST, warm_up=27)
+    shorter = what_if_views.steps(forecast(dbcache(max_warmup_steps=28)), LAST, warm_up=27)
     assert shorter["fix"] == {"knob": "max_warmup_steps", "value": 27, "text": "Set 27"}
-    assert expected.steps(forecast(dbcache()), LAST)["fix"] is None
+    assert what_if_views.steps(forecast(dbcache()), LAST)["fix"] is None
 
 
 def test_pictures_are_called_stale_only_while_they_are() -> None:
-    assert expected.stale(LAST, True) == {
+    assert what_if_views.stale(LAST, True) == {
         "text": f"Pictures are of the last run: {LAST.speedup:.2f}×, 33.6 dB"
     }
-    assert expected.stale(LAST, False) == expected.stale(None, True) == {"text": ""}
+    assert what_if_views.stale(LAST, False) == what_if_views.stale(None, True) == {"text": ""}
 
 
 def frontier(known: bool = True) -> list[Forecast]:
@@ -142,13 +142,13 @@ def frontier(known: bool = True) -> list[Forecast]:
 def test_the_dial_is_solved_by_the_forecasts(goal: str, value: float, place: int) -> None:
     known = frontier()
     assert [one.speedup for one in known] == sorted(one.speedup for one in known)
-    assert expected.solved(known, goal, value) is known[place]
-    assert expected.solved([], goal, value) is None
+    assert what_if_views.solved(known, goal, value) is known[place]
+    assert what_if_views.solved([], goal, value) is None
 
 
 def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
     known = frontier()
-    view = expected.dial(known, [LAST], known[2])
+    view = what_if_views.dial(known, [LAST], known[2])
     assert view["db"] == [20.0, 45.0]
     assert [point["y"] for point in view["points"]] == [
         1.0,
@@ -157,10 +157,15 @@ def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
         pytest.approx(4 / 25),
     ]
     assert view["points"][2]["band"] == [pytest.approx(11 / 25), pytest.approx(15 / 25)]
-    assert view["runs"] == [{"x": expected.across(LAST.speedup), "y": pytest.approx(13.6123 / 25)}]
+    assert view["runs"] == [{"x": what_if_views.across(LAST.speedup), "y": pytest.approx(13.6123 / 25)}]
     assert (view["at"]["told"], view["at"]["likeness"]) == (f"{known[2].speedup:.2f}×", "33 ± 2 dB")
     assert [mark["text"] for mark in view["speeds"]] == ["1×", "1.5×", "2×", "3×", "4×"]
-    assert (expected.across(0.5), expected.across(1), expected.across(2), expected.across(8)) == (
+    assert (
+        what_if_views.across(0.5),
+        what_if_views.across(1),
+        what_if_views.across(2),
+        what_if_views.across(8),
+    ) == (
         0,
         0,
         0.5,
@@ -170,7 +175,7 @@ def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
 
 
 def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
-    view = expected.dial(frontier(known=False), [LAST], None)
+    view = what_if_views.dial(frontier(known=False), [LAST], None)
     heights = [point["y"] for point in view["points"]]
     assert heights == sorted(heights, reverse=True)
     assert (view["db"], view["levels"], view["runs"], view["at"]) == (None, [], [], None)
@@ -179,17 +184,17 @@ def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
 
 def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
     runs = [{"cond": "CCcC"}, {"cond": "CCcC"}, {"cond": "CCCc"}]
-    assert expected.frozen(runs, measured=True) == (
+    assert what_if_views.frozen(runs, measured=True) == (
         "1101",
         "Frozen: the mask equals 2 of the last 3 runs of this setting.",
     )
     assert (
-        expected.frozen(runs[:1], measured=True)[1]
+        what_if_views.frozen(runs[:1], measured=True)[1]
         == "Frozen: the mask equals 1 of the one run of this setting."
     )
     apart = [{"cond": "CCcc", "uncond": "CcCc"}]
-    mask, said = expected.frozen(apart, measured=True)
+    mask, said = what_if_views.frozen(apart, measured=True)
     assert mask == "1110"
     assert said.startswith("Frozen: the mask equals 0 of the one run")
     assert said.endswith("what one computed, all compute now.")
-    assert "was not run" in expected.frozen(runs[:1], measured=False)[1]
+    assert "was not run" in what_if_views.frozen(runs[:1], measured=False)[1]

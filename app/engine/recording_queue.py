@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 Key = tuple[RunRequest, Engine]
 
 
-class Record(NamedTuple):
+class BaselineRecord(NamedTuple):
     """What there is of a baseline's record. ``survey``: once it is made; until then ``step`` of ``steps``, 0
     while it waits.
 
-    expected: whether there is one to wait for.  kept: whether the baseline itself is remembered, and need not
+    expected: whether there is one to wait for.  reusable: whether the baseline itself is remembered, and need not
     run again.
     """
 
@@ -46,16 +46,16 @@ class Record(NamedTuple):
     expected: bool = False
     step: int = 0
     steps: int = 0
-    kept: bool = False
+    reusable: bool = False
 
 
-class Recorder:
-    """Which baselines are due, and the one on its way. ``record``: None where nothing can be recorded (a
+class RecordingQueue:
+    """Which baselines are due, and the one on its way. ``with_survey``: None where nothing can be recorded (a
     ZeroGPU Space).
     """
 
-    def __init__(self, baselines: Baselines, record: Callable[..., RunResult] | None = recorded) -> None:
-        self._baselines, self._record = baselines, record
+    def __init__(self, baselines: Baselines, with_survey: Callable[..., RunResult] | None = recorded) -> None:
+        self._baselines, self._with_survey = baselines, with_survey
         self._due: list[RunResult] = []
         self._current: Key | None = None
         self._step = 0
@@ -77,7 +77,7 @@ class Recorder:
         """Record it when there is time. Those of another model are let go: it would have to be loaded for
         them.
         """
-        if self._record is None:
+        if self._with_survey is None:
             return
         with self._lock:
             self._due = [
@@ -90,24 +90,24 @@ class Recorder:
         """Somebody waits for the engine."""
         self._stop.set()
 
-    def of(self, baseline: RunResult) -> Record:
+    def record_of(self, baseline: RunResult) -> BaselineRecord:
         """What there is for a baseline."""
         key = (baseline.request, baseline.engine)
         kept = self._baselines.get(*key)
         if kept is not None and kept.survey is not None:
-            return Record(kept.survey, likeness_of(kept.survey), kept=True)
+            return BaselineRecord(kept.survey, likeness_of(kept.survey), reusable=True)
         with self._lock:
             waits = any((one.request, one.engine) == key for one in self._due)
             now = self._current == key
-            return Record(
+            return BaselineRecord(
                 expected=waits or now,
                 step=self._step if now else 0,
                 steps=baseline.request.steps or 0,
-                kept=kept is not None,
+                reusable=kept is not None,
             )
 
     def take(self) -> RunResult | None:
-        """The newest that is due, for ``make``. From here on ``interrupt`` reaches it."""
+        """The newest that is due, for ``record``. From here on ``interrupt`` reaches it."""
         with self._lock:
             if not self._due:
                 return None
@@ -115,11 +115,11 @@ class Recorder:
             self._current, self._step, self._stop = (baseline.request, baseline.engine), 0, threading.Event()
             return baseline
 
-    def make(self, baseline: RunResult) -> None:
+    def record(self, baseline: RunResult) -> None:
         """Record it; on the engine's thread. Never raises: a record is a convenience."""
-        assert self._record is not None
+        assert self._with_survey is not None
         try:
-            done = self._record(baseline, emit=self._heard, stop=self._stop)
+            done = self._with_survey(baseline, emit=self._note_step, stop=self._stop)
             if done.survey is not None:
                 frontier(done.survey, likeness_of(done.survey))  # the dial's answer, before anyone turns it
                 self._baselines.put(done)
@@ -132,6 +132,6 @@ class Recorder:
             with self._lock:
                 self._current = None
 
-    def _heard(self, event: Event) -> None:
+    def _note_step(self, event: Event) -> None:
         if isinstance(event, Progress) and event.stage == "denoise":
             self._step = event.done
