@@ -19,7 +19,7 @@ from .engine.worker import Worker
 from .engine.zerogpu import comparison_runner, on_zerogpu, space_model
 from .form import default_model
 from .history import layout as history
-from .history.store import History, history_folder
+from .history.store import HistoryStore, history_folder
 from .published import layout as published
 from .tune import layout as tune
 from .tune.wiring import Tune
@@ -34,7 +34,7 @@ def build_page() -> gr.Blocks:
         comparison_runner(),
         None if lent else recorded,
         LongJobs(None if lent else JobStore()),
-        History(history_folder()),
+        HistoryStore(history_folder()),
     )
     model = default_model(space_model() if lent else os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:

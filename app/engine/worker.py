@@ -29,7 +29,7 @@ from cache_engine import (
     recorded,
 )
 
-from ..history.store import History
+from ..history.store import HistoryStore
 from .compare_job import ComparisonJob, JobStatus, MeteredRunner
 from .longjobs import LongJobs
 from .recording_queue import BaselineRecord, RecordingQueue
@@ -48,10 +48,10 @@ class Worker:
         compared: Callable[..., Comparison] = compared,
         record: Callable[..., RunResult] | None = recorded,
         long: LongJobs | None = None,
-        history: History | None = None,
+        history: HistoryStore | None = None,
     ) -> None:
         self._compared = compared
-        self.history = history or History(None)
+        self.history = history or HistoryStore(None)
         self.long = long or LongJobs(None)
         self.long.on_change = self._long_job_added
         self.loaded = False  # torch and diffusers are imported

@@ -24,7 +24,7 @@ from ..engine.worker import Worker
 from ..tune.layout import GAIN, SEGMENT
 from ..words import beside
 from . import views as history_views
-from .store import Entry, History
+from .store import HistoryEntry, HistoryStore
 from .views import ALL, PINNED, PLAIN
 
 # the answer stands for the last input, which is nothing but that
@@ -155,7 +155,7 @@ class Tab:
         ]
 
     @property
-    def history(self) -> History:
+    def history(self) -> HistoryStore:
         return self.worker.history
 
     def wire(self, tab: gr.Tab) -> None:
@@ -217,7 +217,7 @@ class Tab:
     # ---- what is shown ----
     def listed(self, values: Updates, said: str = "") -> Updates:
         """The rows, and what went wrong, also with keeping the last run."""
-        every, said = self.history.listed(), said or self.history.said
+        every, said = self.history.entries(), said or self.history.last_failure
         rows = history_views.found(every, str(values[self.parts.words] or ""), values[self.parts.which])
         return {
             self.parts.sheet: history_views.sheet(
@@ -229,14 +229,14 @@ class Tab:
     def drawn(self, values: Updates, said: str = "") -> Updates:
         """Rows and the chosen run; the newest where none is chosen, or it is gone."""
         parts = self.parts
-        one = self.history.one(values[parts.chosen]) or next(iter(self.history.listed()), None)
+        one = self.history.entry(values[parts.chosen]) or next(iter(self.history.entries()), None)
         values[parts.chosen] = one.key if one else ""
         return self.listed(values, said) | self._card(one) | {parts.chosen: values[parts.chosen]}
 
     def picked(self, values: Updates, event: gr.EventData) -> Updates:
         return self.drawn(values | {self.parts.chosen: str(event.id)})
 
-    def _card(self, one: Entry | None) -> Updates:
+    def _card(self, one: HistoryEntry | None) -> Updates:
         parts = self.parts
         if one is None:
             return {parts.card: history_views.card(None), parts.pair: gr.Column(visible=False)}
@@ -250,7 +250,7 @@ class Tab:
             parts.name: one.name,
             parts.named: one.name,
             parts.pin: gr.Button(UNPIN if one.pinned else PIN),
-            parts.against: gr.Dropdown(history_views.rivals(self.history.listed(), one), value=""),
+            parts.against: gr.Dropdown(history_views.rivals(self.history.entries(), one), value=""),
         }
 
     def _pictures(self, key: str) -> list[Picture]:
@@ -259,7 +259,7 @@ class Tab:
 
     def held(self, key: str, other: str) -> tuple[Any, Any, dict[str, Any]]:
         """Another run of the same picture stands on the left."""
-        one, rival = self.history.one(key), self.history.one(other)
+        one, rival = self.history.entry(key), self.history.entry(other)
         if one is None:
             return gr.skip(), gr.skip(), statuses.idle()
         left, right = self._pictures(key)
@@ -284,10 +284,10 @@ class Tab:
         time.
         """
         parts, typed = self.parts, values[self.parts.name]
-        if self.history.one(values[parts.chosen]) is None or (typed or "") == values[parts.named]:
+        if self.history.entry(values[parts.chosen]) is None or (typed or "") == values[parts.named]:
             return {parts.named: gr.skip()}
         said = _tried(lambda: self.history.note(values[parts.chosen], name=typed))
-        one = self.history.one(values[parts.chosen])
+        one = self.history.entry(values[parts.chosen])
         return self.listed(values, said) | {
             parts.card: history_views.card(one),
             parts.named: one.name if one else "",
@@ -295,12 +295,12 @@ class Tab:
 
     def pin_of(self, key: str) -> Any:
         """The button under the run that Compare shows."""
-        one = self.history.one(key)
+        one = self.history.entry(key)
         return gr.Button(UNPIN if one and one.pinned else PIN)
 
     def pin_shown(self, key: str, label: str) -> tuple[Any, dict[str, Any]]:
         """The button does what stands on it, whatever another tab did meanwhile."""
-        one = self.history.one(key)
+        one = self.history.entry(key)
         if one is None:
             return gr.skip(), statuses.idle(
                 "This run is in History no longer." if self.worker.comparison(key) else NOTHING

@@ -38,7 +38,7 @@ def history_folder() -> Path | None:
     return None if unwanted or "SPACE_ID" in os.environ else user_folder() / "history"
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """A kept comparison in short.  tflops, seconds (of the denoise loop): baseline, accelerated.  timed: runs
     of a side that were timed.
 
@@ -64,16 +64,16 @@ class Entry(NamedTuple):
     pinned: bool = False
 
 
-class History:
+class HistoryStore:
     """``folder`` None: nothing is kept. Any thread may ask. What is changed here raises EngineError where it
     cannot be written.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self.said = ""  # why the last comparison could not be kept
+        self.last_failure = ""  # why the last comparison could not be kept
         self._lock = threading.RLock()
-        self._read: dict[str, Entry] | None = None
+        self._read: dict[str, HistoryEntry] | None = None
 
     def add(self, key: str, comparison: Comparison) -> None:
         """Raises nothing: it is seen and can be taken along although it could not be kept."""
@@ -88,23 +88,23 @@ class History:
                 small.thumbnail((SIDE, SIDE))
                 small.save(part / SMALL)
                 part.rename(self.folder / key)  # whole, or not at all
-                if one := _entry(self.folder / key):
+                if one := _read_entry(self.folder / key):
                     known[key] = one
-                for old in [one for one in self.listed() if not one.pinned][MOST:]:
+                for old in [one for one in self.entries() if not one.pinned][MOST:]:
                     self.remove(old.key)
-                self.said = ""
+                self.last_failure = ""
             except Exception as error:  # whatever it is, the engine's thread goes on
                 log.exception("a run could not be kept")
                 reason = getattr(error.__cause__ or error, "strerror", None) or type(error).__name__
-                self.said = f"history: the last run could not be kept ({reason})."
+                self.last_failure = f"history: the last run could not be kept ({reason})."
                 shutil.rmtree(part, ignore_errors=True)
 
-    def listed(self) -> list[Entry]:
+    def entries(self) -> list[HistoryEntry]:
         """The newest first."""
         with self._lock:
             return sorted(self._known().values(), key=lambda one: one.finished, reverse=True)
 
-    def one(self, key: str) -> Entry | None:
+    def entry(self, key: str) -> HistoryEntry | None:
         with self._lock:
             return self._known().get(key)
 
@@ -119,7 +119,7 @@ class History:
 
     def comparison(self, key: str) -> Comparison | None:
         """The whole of it, read from the disk. None where there is none, or its files are damaged."""
-        if self.one(key) is None:
+        if self.entry(key) is None:
             return None
         try:
             return kept_comparison(self._at(key))
@@ -172,7 +172,7 @@ class History:
 
     def clear(self) -> None:
         """All but the pinned ones."""
-        for one in self.listed():
+        for one in self.entries():
             if not one.pinned:
                 self.remove(one.key)
 
@@ -180,15 +180,15 @@ class History:
         assert self.folder is not None
         return self.folder / key
 
-    def _known(self) -> dict[str, Entry]:
+    def _known(self) -> dict[str, HistoryEntry]:
         """Read once: what another server keeps there is listed after the next start."""
         if self._read is None:
             folders = sorted(self.folder.iterdir()) if self.folder and self.folder.is_dir() else ()
-            self._read = {one.key: one for one in map(_entry, folders) if one is not None}
+            self._read = {one.key: one for one in map(_read_entry, folders) if one is not None}
         return self._read
 
 
-def _entry(folder: Path) -> Entry | None:
+def _read_entry(folder: Path) -> HistoryEntry | None:
     """None for what is no whole comparison; what was being written, or removed, when a server ended is taken
     away.
     """
@@ -200,7 +200,7 @@ def _entry(folder: Path) -> Entry | None:
         data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
         before, after = data["baseline"], data["accelerated"]
-        found = Entry(
+        found = HistoryEntry(
             folder.name,
             RunRequest(**data["request"]),
             str(data["method"]["name"]),

@@ -11,7 +11,7 @@ from cache_engine import MODELS, clock
 from ..csv_text import csv_text
 from ..tune.facts import bars, served
 from ..words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
-from .store import Entry
+from .store import HistoryEntry
 
 View = dict[str, Any]
 ALL, PINNED = "all", "pinned"
@@ -24,7 +24,7 @@ NONE = (
 )
 
 
-def found(entries: Iterable[Entry], words: str, which: str = ALL) -> list[Entry]:
+def found(entries: Iterable[HistoryEntry], words: str, which: str = ALL) -> list[HistoryEntry]:
     """Those with every one of the words in prompt, setting, name or model."""
     wanted = words.casefold().split()
     return [
@@ -34,7 +34,7 @@ def found(entries: Iterable[Entry], words: str, which: str = ALL) -> list[Entry]
     ]
 
 
-def _searched(one: Entry) -> str:
+def _searched(one: HistoryEntry) -> str:
     return " ".join(
         (
             one.name,
@@ -52,7 +52,7 @@ def title(model: str) -> str:
     return MODELS[model].title if model in MODELS else model
 
 
-def sheet(entries: Sequence[Entry], kept: int, chosen: str, folder: str) -> View:
+def sheet(entries: Sequence[HistoryEntry], kept: int, chosen: str, folder: str) -> View:
     """``entries``: those that were looked for, of all ``kept``.  folder: of their pictures."""
     columns = [
         {"text": "Setting", "kind": "name"},
@@ -77,7 +77,7 @@ def sheet(entries: Sequence[Entry], kept: int, chosen: str, folder: str) -> View
     }
 
 
-def _row(one: Entry, folder: str) -> View:
+def _row(one: HistoryEntry, folder: str) -> View:
     return {
         "id": one.key,
         "mark": "pinned" if one.pinned else "",
@@ -96,7 +96,7 @@ def _row(one: Entry, folder: str) -> View:
     }
 
 
-def card(one: Entry | None) -> View:
+def card(one: HistoryEntry | None) -> View:
     """Everything that is known of one run."""
     if one is None:
         return {
@@ -132,11 +132,11 @@ def card(one: Entry | None) -> View:
     }
 
 
-def name(one: Entry) -> str:
+def name(one: HistoryEntry) -> str:
     return one.name or one.recipe
 
 
-def held(one: Entry, rival: Entry) -> str:
+def held(one: HistoryEntry, rival: HistoryEntry) -> str:
     """Two runs of the same picture, each with its likeness to its own baseline: that of one to the other
     says nothing of either.
     """
@@ -150,7 +150,7 @@ def held(one: Entry, rival: Entry) -> str:
     )
 
 
-def rivals(entries: Iterable[Entry], one: Entry | None) -> list[tuple[str, str]]:
+def rivals(entries: Iterable[HistoryEntry], one: HistoryEntry | None) -> list[tuple[str, str]]:
     """What a run can be held against: its baseline, and the other runs of the same picture, each with its
     key.
     """
@@ -164,7 +164,7 @@ def rivals(entries: Iterable[Entry], one: Entry | None) -> list[tuple[str, str]]
     ]
 
 
-def table(entries: Iterable[Entry]) -> str:
+def table(entries: Iterable[HistoryEntry]) -> str:
     """As CSV. Text is made harmless: a spreadsheet would run what begins like a formula."""
     heads = (
         "finished",

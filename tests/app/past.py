@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.history.store import History
+from app.history.store import HistoryStore
 from cache_engine import METHODS, Comparison
 from tests.app.made import QUALITY, run
 
@@ -26,10 +26,10 @@ class Filled:
     folder: Path
 
     def __post_init__(self) -> None:
-        self.history = History(self.folder)
+        self.history = HistoryStore(self.folder)
         for place, (key, prompt) in enumerate((("a", "a red fox"), ("b", "an owl"), ("c", "a red fox"))):
             self.history.add(key, made(1_000.0 + place, prompt=prompt))
 
 
-def keys(history: History) -> list[str]:
-    return [one.key for one in history.listed()]
+def keys(history: HistoryStore) -> list[str]:
+    return [one.key for one in history.entries()]

@@ -11,24 +11,24 @@ import pytest
 from app.engine.longjobs import LongJobs
 from app.engine.worker import Worker
 from app.history import store as history_module
-from app.history.store import LONGEST, MOST, History, history_folder
+from app.history.store import LONGEST, MOST, HistoryStore, history_folder
 from cache_engine import EngineError, keep_comparison, kept_comparison
 from tests.app.past import METHOD, Filled, keys, made
 
 
 def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> None:
     filled.history.note("a", name="  the\n first ", pinned=True)
-    again = History(filled.folder)
+    again = HistoryStore(filled.folder)
     assert keys(again) == keys(filled.history) == ["c", "b", "a"]
-    assert again.listed() == filled.history.listed()
-    first = again.one("a")
+    assert again.entries() == filled.history.entries()
+    first = again.entry("a")
     assert first is not None
     assert (first.name, first.pinned) == ("the first", True)
     kept, fresh = again.comparison("a"), made(1_000.0, prompt="a red fox")
     assert kept is not None
     assert kept.accelerated._replace(image=fresh.accelerated.image) == fresh.accelerated
     again.note("a", name="x" * 500)
-    assert len((again.one("a") or pytest.fail("gone")).name) == LONGEST
+    assert len((again.entry("a") or pytest.fail("gone")).name) == LONGEST
 
 
 def test_a_kept_comparison_is_what_was_measured(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
         (filled.folder / name).mkdir()
     os.utime(filled.folder / ".old.part", (0, 0))
     (filled.folder / "a file").write_text("?", encoding="utf-8")
-    again = History(filled.folder)
+    again = HistoryStore(filled.folder)
     assert keys(again) == ["c", "a"]
     assert again.comparison("c") is None
     assert again.comparison("../a") is None
@@ -66,7 +66,7 @@ def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
     assert not (filled.folder / ".old.part").exists()
     assert (filled.folder / ".young.part").exists()
     (filled.folder / "a" / "note.json").write_text('{"pinned": "yes", "name": 3}', encoding="utf-8")
-    assert keys(History(filled.folder)) == ["c", "a"]
+    assert keys(HistoryStore(filled.folder)) == ["c", "a"]
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_an_odd_result_is_passed_over_and_no_more(
     if value is None:
         del place[path[-1]]
     file.write_text(json.dumps(data), encoding="utf-8")
-    again = History(filled.folder)
+    again = HistoryStore(filled.folder)
     assert keys(again) == ["c", "a"]
     again.add("d", made(2_000.0))
     assert keys(again) == ["d", "c", "a"]
 
 
 def test_the_oldest_goes_that_is_not_pinned(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = HistoryStore(tmp_path)
     for place in range(3):
         history.add(f"old{place}", made(place + 1.0))
     history.note("old0", pinned=True)
@@ -123,15 +123,15 @@ def test_the_oldest_goes_that_is_not_pinned(tmp_path: Path) -> None:
 
 def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "history").write_text("in the way", encoding="utf-8")
-    history = History(tmp_path / "history")
+    history = HistoryStore(tmp_path / "history")
     worker = Worker(lambda *_, **__: made(), None, LongJobs(None), history)
     job = worker.submit(made().baseline.request, METHOD)
     list(worker.watch(job))
     other = worker.submit(made().baseline.request, METHOD)  # the engine's thread goes on
     list(worker.watch(other))
     assert worker.comparison(job.key) is not None
-    assert history.said == "history: the last run could not be kept (Not a directory)."
-    assert history.listed() == []
+    assert history.last_failure == "history: the last run could not be kept (Not a directory)."
+    assert history.entries() == []
     kept = Filled(tmp_path / "more").history
     (tmp_path / "more" / "a" / ".note.json").mkdir()
     with pytest.raises(EngineError, match=r"^history: .* cannot be written to \(Is a directory\); "):
@@ -139,7 +139,9 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
 
 
 def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
-    worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), History(filled.folder))
+    worker = Worker(
+        lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), HistoryStore(filled.folder)
+    )
     assert worker.comparison("a") is None  # asked with every move of a knob: no disk is read for it
     kept = worker.reopen("a")
     assert kept is not None
@@ -160,7 +162,7 @@ def test_whatever_hinders_keeping_the_engines_thread_goes_on(
     worker = Worker(lambda *_, **__: made(), None, LongJobs(None), filled.history)
     for _ in range(2):
         list(worker.watch(worker.submit(made().baseline.request, METHOD)))
-    assert "could not be kept (ValueError)" in filled.history.said
+    assert "could not be kept (ValueError)" in filled.history.last_failure
     assert keys(filled.history) == ["c", "b", "a"]
 
 
@@ -179,7 +181,7 @@ def test_a_run_that_cannot_be_removed_stays_and_says_so(
     (filled.folder / "b").rename(filled.folder / "elsewhere" / "b")
     (filled.folder / "b").symlink_to(filled.folder / "elsewhere" / "b")
     filled.history.remove("b")
-    assert keys(History(filled.folder)) == ["c", "a"]
+    assert keys(HistoryStore(filled.folder)) == ["c", "a"]
     assert (
         filled.folder / "elsewhere" / "b" / "result.json"
     ).is_file()  # a link was removed, not what it leads to
@@ -196,7 +198,7 @@ def test_none_is_kept_on_a_space_or_by_choice(monkeypatch: pytest.MonkeyPatch, t
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
             assert history_folder() is None
-    nothing = History(None)
+    nothing = HistoryStore(None)
     nothing.add("a", made())
-    assert (nothing.listed(), nothing.comparison("a"), nothing.pictures("a")) == ([], None, None)
+    assert (nothing.entries(), nothing.comparison("a"), nothing.pictures("a")) == ([], None, None)
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from app.compare.parts import Parts
 from app.engine.longjobs import LongJobs
 from app.engine.worker import Worker
 from app.history.layout import PIN, UNPIN, HistoryParts, Tab
-from app.history.store import History
+from app.history.store import HistoryStore
 from cache_engine import EngineError
 from tests.app.past import Filled
 
@@ -28,7 +28,9 @@ THERE = Parts(
 
 @pytest.fixture
 def tab(filled: Filled) -> Tab:
-    worker = Worker(lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), History(filled.folder))
+    worker = Worker(
+        lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), HistoryStore(filled.folder)
+    )
     return Tab(MADE, THERE, worker, None, lambda event: None)  # type: ignore[arg-type]
 
 
@@ -65,17 +67,17 @@ def test_the_newest_is_shown_and_a_picture_that_is_damaged_or_gone_hinders_nothi
 def test_the_button_does_what_stands_on_it(tab: Tab) -> None:
     for _ in range(2):  # the second time from a page that was drawn before the first
         tab.pinned(values(chosen="a", pin=PIN))
-        assert (tab.history.one("a") or pytest.fail("gone")).pinned
+        assert (tab.history.entry("a") or pytest.fail("gone")).pinned
     tab.pin_shown("a", UNPIN)
     tab.pin_shown("a", UNPIN)
-    assert not (tab.history.one("a") or pytest.fail("gone")).pinned
+    assert not (tab.history.entry("a") or pytest.fail("gone")).pinned
     assert "Generate first" in str(tab.pin_shown("nobody", PIN)[1])
 
 
 def test_a_name_that_was_not_touched_is_not_written(tab: Tab) -> None:
     tab.history.note("a", name="Best of all")  # by another page, after this one was drawn
     assert list(tab.named(values(chosen="a", name="", named=""))) == [MADE.named]
-    assert (tab.history.one("a") or pytest.fail("gone")).name == "Best of all"
+    assert (tab.history.entry("a") or pytest.fail("gone")).name == "Best of all"
     answered = tab.named(values(chosen="a", name="mine", named=""))
     assert answered[MADE.named] == "mine"
     assert set(answered) == {
@@ -110,7 +112,7 @@ def test_what_cannot_be_removed_is_told_and_nothing_is_removed_unasked(
 ) -> None:
     tab.removed(values(chosen="a") | {tab.sure: False})
     tab.cleared(values() | {tab.sure: False})
-    assert len(tab.history.listed()) == 3
+    assert len(tab.history.entries()) == 3
 
     def refuse(key: str) -> None:
         raise EngineError("history: it is in use.")
@@ -119,4 +121,4 @@ def test_what_cannot_be_removed_is_told_and_nothing_is_removed_unasked(
         patch.setattr(tab.history, "remove", refuse)
         assert "in use" in str(tab.removed(values(chosen="a") | {tab.sure: True})[MADE.status])
     tab.cleared(values() | {tab.sure: True})
-    assert tab.history.listed() == []
+    assert tab.history.entries() == []

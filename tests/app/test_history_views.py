@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from app.history.store import History
+from app.history.store import HistoryStore
 from app.history.views import PINNED, card, found, held, rivals, sheet, table
 from cache_engine import clock
 from tests.app.made import QUALITY
@@ -15,7 +15,7 @@ from tests.app.past import Filled, made
 
 def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -> None:
     filled.history.note("b", name="Keeper", pinned=True)
-    every = filled.history.listed()
+    every = filled.history.entries()
     for words, wanted in (
         ("", "cba"),
         ("FOX red", "ca"),
@@ -32,7 +32,7 @@ def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -
 
 def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
     filled.history.note("a", name="first", pinned=True)
-    every = filled.history.listed()
+    every = filled.history.entries()
     view = sheet(every[:2], len(every), "a", "/kept")
     assert view["count"] == "2 of 3 runs"
     row = sheet(every, len(every), "a", "/kept")["rows"][2]
@@ -59,7 +59,7 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
 
 
 def test_a_run_is_held_against_others_of_the_same_picture_alone(filled: Filled) -> None:
-    every = filled.history.listed()
+    every = filled.history.entries()
     newest, owl, oldest = every
     assert [key for _, key in rivals(every, newest)] == ["", "a"]
     assert [key for _, key in rivals(every, owl)] == [""]
@@ -68,10 +68,10 @@ def test_a_run_is_held_against_others_of_the_same_picture_alone(filled: Filled) 
 
 
 def test_a_spreadsheet_runs_nothing(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    history = HistoryStore(tmp_path)
     history.add("a", made(prompt="=HYPERLINK(1)"))
     history.note("a", name="@me")
-    line = next(csv.DictReader(io.StringIO(table(history.listed()))))
+    line = next(csv.DictReader(io.StringIO(table(history.entries()))))
     assert (line["prompt"], line["name"], line["pinned"]) == ("'=HYPERLINK(1)", "'@me", "0")
     assert float(line["psnr_db"]) == QUALITY.psnr_db
 
