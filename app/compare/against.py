@@ -13,12 +13,13 @@ import gradio as gr
 from cache_engine import METHODS, Cancelled, Comparison, EngineError, Method, facts_of
 
 from .. import statuses, views
+from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.live import LiveComparison
 from ..engine.worker import Worker
 from ..form import FRONT
 from ..presets import presets_for
 from . import contender
-from .parts import AT_ONCE, QUIET, Parts, Updates, buttons
+from .parts import Parts, buttons
 from .result import ResultPanel
 
 

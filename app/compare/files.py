@@ -12,8 +12,9 @@ from cache_engine import MODELS, EngineError, RunRequest
 
 from .. import form, statuses
 from ..components import status
+from ..controls import AT_ONCE, Updates
 from ..engine.worker import Worker
-from .parts import AT_ONCE, Parts, Updates
+from .parts import Parts
 from .setting import SettingFields
 
 ANOTHER = (

@@ -7,11 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from ..controls import Updates
+
 SIDES, FLIP = "Side by side", "Flip"
 VIEWS = ("Slider", SIDES, FLIP)
-Updates = dict[Any, Any]  # component -> what it becomes
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
 
 
 @dataclass

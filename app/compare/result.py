@@ -9,10 +9,11 @@ import gradio as gr
 from cache_engine import Comparison, difference
 
 from .. import statuses, views
+from ..controls import Updates
 from ..engine.worker import Worker
 from ..timeline import timeline_of
 from . import contender, example
-from .parts import Parts, Updates
+from .parts import Parts
 
 
 class ResultPanel:

@@ -12,8 +12,9 @@ import gradio as gr
 from cache_engine import METHODS, MODELS, EngineError, Knob, Method, format_recipe, method_from, parse_recipe
 
 from .. import form, statuses, views
+from ..controls import Updates
 from ..presets import presets_for
-from .parts import Parts, Updates
+from .parts import Parts
 
 
 @lru_cache

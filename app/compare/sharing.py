@@ -14,8 +14,9 @@ from cache_engine import EngineError
 from .. import share, statuses
 from ..code import KINDS, code_of
 from ..components import status
+from ..controls import AT_ONCE, Updates
 from ..engine.worker import Worker
-from .parts import AT_ONCE, Parts, Updates
+from .parts import Parts
 from .setting import SettingFields
 
 LINK = "Link"

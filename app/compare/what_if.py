@@ -25,11 +25,12 @@ from cache_engine import (
 )
 
 from .. import statuses, views
+from ..controls import Updates
 from ..engine.recording_queue import BaselineRecord
 from ..engine.worker import Worker
 from ..timeline import LIMIT, MASK, timeline_of
 from . import what_if_views
-from .parts import Parts, Updates
+from .parts import Parts
 from .result import ResultPanel
 from .setting import SettingFields
 

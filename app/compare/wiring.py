@@ -14,12 +14,13 @@ import gradio as gr
 from cache_engine import MODELS, Cancelled, EngineError, facts_of, repeats_of
 
 from .. import form, statuses
+from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.live import LiveComparison
 from ..engine.worker import Worker
 from ..timeline import LIMIT, MASK
 from . import files as compare_files
 from .against import SecondContender
-from .parts import AT_ONCE, FLIP, QUIET, SIDES, Parts, Updates, buttons
+from .parts import FLIP, SIDES, Parts, buttons
 from .result import ResultPanel
 from .setting import SettingFields
 from .sharing import Sharing

@@ -15,11 +15,12 @@ from PIL import Image
 from cache_engine import MODELS, EngineError, clock, difference
 
 from .. import share, statuses
-from ..compare.parts import AT_ONCE, QUIET, Parts, Updates
+from ..compare.parts import Parts
 from ..compare.result import ResultPanel
 from ..compare.setting import SettingFields
 from ..compare.sharing import NOTHING
 from ..components import setting, sheet, status
+from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.worker import Worker
 from ..tune.layout import GAIN, SEGMENT
 from ..words import beside

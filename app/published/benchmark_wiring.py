@@ -10,8 +10,8 @@ import gradio as gr
 from cache_engine import EngineError
 
 from .. import statuses
-from ..compare.parts import Updates
 from ..components import status
+from ..controls import Updates
 from . import benchmark as yours
 from .rows import FAMILIES, YOURS
 from .views import QUALITIES

@@ -12,8 +12,9 @@ from cache_engine import MODELS, EngineError, method_from
 
 from .. import form, statuses
 from ..compare.parts import Parts
-from ..compare.wiring import QUIET, SettingFields
+from ..compare.setting import SettingFields
 from ..components import chart, notes, setting, sheet, status
+from ..controls import QUIET
 from ..presets import presets_for
 from . import benchmark as yours
 from . import views as published_views

@@ -10,8 +10,9 @@ import gradio as gr
 from cache_engine import EngineError, method_from
 
 from .. import statuses
-from ..compare.parts import Parts, Updates
+from ..compare.parts import Parts
 from ..compare.setting import SettingFields
+from ..controls import Updates
 from ..engine.longjobs import LongJobs
 from ..engine.store import LongJob
 from ..presets import presets_for, save

@@ -14,8 +14,9 @@ from cache_engine import EngineError, RunRequest, SweepTask, TuneTask, differenc
 
 from .. import statuses
 from ..compare import files as compare_files
-from ..compare.parts import QUIET, Parts, Updates
+from ..compare.parts import Parts
 from ..compare.setting import SettingFields
+from ..controls import QUIET, Updates
 from ..engine.store import LongJob
 from ..engine.worker import Worker
 from ..words import plural

@@ -1,0 +1,57 @@
+"""What the layouts and handlers of several tabs share: event options, and controls that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.blocks import Block
+
+from cache_engine import EngineError
+
+from . import statuses
+from .components import status
+
+Updates = dict[Block, Any]  # component -> its new value, or a new component with the changed properties
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
+DIFFERENCE_GAIN = 8  # brightness of a difference picture: how often each difference is multiplied
+
+
+def segmented(choices: Sequence[str | tuple[str, Any]], value: Any, label: str, elem_id: str) -> gr.Radio:
+    """Build a radio that looks like one bar of buttons. Screen readers alone get the label."""
+    return gr.Radio(
+        choices,
+        value=value,
+        label=label,
+        show_label=False,
+        container=False,
+        interactive=True,
+        elem_classes="cl-seg",
+        elem_id=elem_id,
+    )
+
+
+def small_picture(label: str, elem_id: str) -> gr.Image:
+    """Build a picture for a row of three, without the upload."""
+    return gr.Image(
+        None,
+        label=label,
+        format="png",
+        interactive=False,
+        buttons=["fullscreen"],
+        elem_classes=["cl-fit"],
+        min_width=80,
+        elem_id=elem_id,
+    )
+
+
+def slim_status(elem_id: str) -> gr.HTML:
+    """Build a status line that takes no room while it is empty."""
+    return status(statuses.idle(), elem_id=elem_id, elem_classes="cl-slim")
+
+
+def error_line(error: EngineError | str) -> dict[str, Any]:
+    """Return an error for a slim status line: the sentence alone."""
+    return statuses.failed(str(error)) | {"detail": ""}
