@@ -26,13 +26,14 @@ from cache_engine.benchmark.cluster import Actor, Cluster
 from cache_engine.benchmark.crew import Crew, CrewEvent, Free, Produced, Ready
 from cache_engine.benchmark.drive import drive
 from cache_engine.benchmark.folder import Folder, read
-from cache_engine.benchmark.job import Job, Setting, baseline_first
+from cache_engine.benchmark.job import Job, baseline_first
 from cache_engine.benchmark.processes import Processes
-from cache_engine.benchmark.work import Made, png_of
+from cache_engine.benchmark.work import Made
 from cache_engine.model import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
-from cache_engine.runs.table import Row
+from cache_engine.runs.row import Row, png_of
+from cache_engine.runs.setting import Setting
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "scale.md"
 RECIPES = ("F1B0_W4MC3_R0.3_T1O1", "F1B0_W4MC6_R0.32_T1O1", "F1B0_W8I2MC8_R0.8")

@@ -81,9 +81,16 @@ RULES = [
         "numpy",
         lazy=LOADERS + " torchvision torchmetrics",
     ),
+    # the store that benchmark and tuning share: it knows neither
+    Rule("cache_engine.runs*", TORCH_FREE + " report strict plans files runs.*", "PIL"),
+    # real runs load the model when they are made; nothing of benchmark
+    Rule(
+        "cache_engine.tuning*",
+        TORCH_FREE + " strict plans files loading runner runs.* tuning.*",
+        "numpy PIL pydantic",
+    ),
     Rule(
         "cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder "
-        "cache_engine.runs.table "
         "cache_engine.benchmark.settings cache_engine.benchmark.outcome",
         TORCH_FREE + " benchmark.* runs.*",
         "pydantic",

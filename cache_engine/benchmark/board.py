@@ -9,7 +9,9 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from ..records import EngineError
-from .job import Job, Key, Setting
+from ..runs.row import Key
+from ..runs.setting import Setting
+from .job import Job
 
 MOST_LOSSES = 3  # of one prompt: then it is the prompt, not the worker
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from ..runs.row import key_of
 from .board import Board
 from .crew import Crew, Free, Lost, Produced, Ready
 from .folder import Folder
-from .job import key_of
 
 
 class Outcome(NamedTuple):

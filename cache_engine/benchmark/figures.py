@@ -11,8 +11,9 @@ import numpy as np
 
 from ..metric import METRICS
 from ..records import Engine, EngineError
-from ..runs.table import Row
-from .job import Job, Setting
+from ..runs.row import Row
+from ..runs.setting import Setting
+from .job import Job
 from .settings import PublishedRow, published
 
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}

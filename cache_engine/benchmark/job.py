@@ -4,49 +4,15 @@ same job goes on there.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from typing import Any
 
 from pydantic import Field
 
 from ..method import Method, method_from
-from ..recipe import format_recipe, is_recipe, parse_recipe
 from ..records import EngineError, RunRequest, Strict
-
-
-class Setting(Strict):
-    """One method with its knobs. ``key`` is unique among all settings there can be, and reads well."""
-
-    key: str
-    method: dict[str, Any]
-
-    @property
-    def folder(self) -> str:
-        """A folder's name on any system."""
-        plain = re.sub(r"[^\w.=+-]+", "_", self.key).strip("_")
-        return plain if plain == self.key and len(plain) <= 100 else f"{plain[:90]}-{_digest(self.key)}"
-
-
-def setting_of(method: Method) -> Setting:
-    """Named by its recipe, and by more where the recipe does not say everything."""
-    recipe = format_recipe(method)
-    complete = not is_recipe(recipe) or parse_recipe(recipe) == method
-    return Setting(
-        key=recipe if complete else f"{recipe}_{_digest(repr(method.described()))}", method=method.described()
-    )
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:6]
-
-
-Key = tuple[int, str]  # the prompt's number, the setting's key
-
-
-def key_of(row: dict[str, Any]) -> Key:
-    return row["prompt"], row["setting"]
+from ..runs.row import Key
+from ..runs.setting import Setting, setting_of
 
 
 class Job(Strict):

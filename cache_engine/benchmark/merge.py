@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..records import EngineError
-from ..runs.table import Row
-from .folder import Folder, read, unlike
-from .job import key_of
+from ..runs.engine_note import engine_difference
+from ..runs.row import Row, key_of
+from .folder import Folder, read
 
 
 class Merged(NamedTuple):
@@ -31,7 +31,11 @@ def merge(folders: list[Path], out: Path) -> Merged:
                 f"merge: {folders[0]} was made with {difference}, as {path} was; only shards of one job can "
                 f"be merged."
             )
-        if engine is not None and its_engine is not None and (difference := unlike(engine, its_engine)):
+        if (
+            engine is not None
+            and its_engine is not None
+            and (difference := engine_difference(engine, its_engine))
+        ):
             raise EngineError(
                 f"merge: {folders[0]} was made on another engine than {path} ({difference}); their times "
                 f"cannot stand in one "

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from ..method import method_from
 from ..records import Engine, EngineError, Strict, Whole
-from .job import Job, Setting, setting_of
+from ..runs.setting import Setting, setting_of
+from .job import Job
 
 if TYPE_CHECKING:
     from .figures import Line

@@ -6,24 +6,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
 
 from ..loading import loaded
 from ..method import method_from
 from ..metric import Judged, opened, scores
-from ..records import Engine, RunResult
+from ..records import Engine
 from ..runner import run
-from ..runs.table import IMAGES
+from ..runs.row import Row, png_of, row_of
 from .board import Share
-from .job import Job, Setting
+from .job import Job
 
 
 class Made(NamedTuple):
     """A row of the table, and the picture as PNG."""
 
-    row: dict[str, Any]
+    row: Row
     png: bytes
 
 
@@ -49,26 +49,3 @@ class Hands:
             )
             if setting.key == self._job.settings[0].key:
                 reference = judged.picture
-
-
-def row_of(number: int, setting: Setting, result: RunResult) -> dict[str, Any]:
-    return {
-        "prompt": number,
-        "setting": setting.key,
-        "text": result.request.prompt,
-        "seed": result.request.seed,
-        "steps": result.effective.steps,
-        "computed": result.schedule.count("C"),
-        "schedules": result.schedules,
-        "tflops": result.tflops,
-        "seconds": result.seconds._asdict(),
-        "peak_bytes": result.peak_bytes,
-        "cache_bytes": result.cache_bytes,
-        "picture": f"{IMAGES}/{setting.folder}/{number:05d}.png",
-    }
-
-
-def png_of(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, format="PNG")
-    return file.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 from ..metric import METRICS
 from ..quality import difference
 from ..records import EngineError
-from ..runs.table import Row, replace, written
+from ..runs.disk import write_whole, writing
+from ..runs.row import Row, key_of, png_of
 from .folder import read
-from .job import key_of
 from .score import opened_picture
 
 STYLE = (
@@ -48,15 +47,12 @@ def worst(path: Path, metric: str, most: int) -> list[Row]:
         (row, known[row["prompt"], job.settings[0].key], f"worst/{metric}-{place:02d}.png")
         for place, row in enumerate(pairs, 1)
     ]
-    with written(path):
+    with writing(path):
         (path / "worst").mkdir(exist_ok=True)
         for row, plain, name in shown:
-            file = io.BytesIO()
-            difference(opened_picture(path / plain["picture"]), opened_picture(path / row["picture"])).save(
-                file, format="PNG"
-            )
-            replace(path / name, file.getvalue())
-        replace(path / f"worst-{metric}.html", "\n".join(_page(metric, shown)).encode())
+            pair = opened_picture(path / plain["picture"]), opened_picture(path / row["picture"])
+            write_whole(path / name, png_of(difference(*pair)))
+        write_whole(path / f"worst-{metric}.html", "\n".join(_page(metric, shown)).encode())
     return pairs
 
 

@@ -47,7 +47,7 @@ def _score(options: argparse.Namespace) -> Answer:
     from ..benchmark.score import score
     from ..benchmark.summary import scored_markdown
     from ..metric import METRICS, available, opened
-    from ..runs.table import replace, written
+    from ..runs.disk import write_whole, writing
 
     wanted = available(options.metrics)
     usable = tuple(
@@ -60,8 +60,10 @@ def _score(options: argparse.Namespace) -> Answer:
     floors = _floors(options)
     if options.out:
         rows = [{"folder": one.name, **row} for one in found for row in one.rows]
-        with written(options.out):
-            replace(options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
+        with writing(options.out):
+            write_whole(
+                options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
+            )
     data = {
         one.name: {name: spread and spread._asdict() for name, spread in one.spreads(floors).items()}
         for one in found
@@ -90,15 +92,15 @@ def _summary(options: argparse.Namespace) -> Answer:
     from ..benchmark.folder import read
     from ..benchmark.outcome import outcome
     from ..benchmark.summary import as_csv, markdown
-    from ..runs.table import replace, written
+    from ..runs.disk import write_whole, writing
 
     job, engine, rows = read(options.folder)
     found = lines(job, rows, _floors(options))
     page, table = markdown(job, engine, found), as_csv(job, found)
-    with written(options.folder):
-        replace(options.folder / "summary.md", page.encode())
-        replace(options.folder / "summary.csv", table.encode())
-        replace(
+    with writing(options.folder):
+        write_whole(options.folder / "summary.md", page.encode())
+        write_whole(options.folder / "summary.csv", table.encode())
+        write_whole(
             options.folder / "summary.json", outcome(job, engine, found).model_dump_json(indent=1).encode()
         )
     data = {
@@ -131,14 +133,14 @@ def _plot(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import lines
     from ..benchmark.folder import read
     from ..benchmark.plot import charts
-    from ..runs.table import replace, written
+    from ..runs.disk import write_whole, writing
 
     job, _, rows = read(options.folder)
     made = charts(lines(job, rows), job.metrics)
-    with written(options.folder):
+    with writing(options.folder):
         (options.folder / "plots").mkdir(exist_ok=True)
         for name, svg in made.items():
-            replace(options.folder / "plots" / name, svg.encode())
+            write_whole(options.folder / "plots" / name, svg.encode())
     paths = [str(options.folder / "plots" / name) for name in made]
     return Answer({"files": paths}, "\n".join(paths) or "no setting has a figure yet: nothing to draw")
 

@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..runs.table import replace, written
+    from ..runs.disk import write_whole, writing
     from ..tuning.report import tuned
 
     minutes = real(options.minutes)
@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> Answer:
     data: dict[str, Any] = {}
     for data in tuned(task_of(options), options.out, enough=lambda: time.monotonic() > ends):
         print(f"{data['stage']}: {data['doing']}", file=sys.stderr) if sys.stderr.isatty() else None
-    with written(options.out):
-        replace(options.out / "result.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
+    with writing(options.out):
+        write_whole(options.out / "result.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
     return Answer(data, f"{text(data)}\n{options.out}")
 
 

@@ -10,22 +10,19 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from ..benchmark.job import Key, key_of
 from ..records import EngineError
+from .disk import write_whole
+from .row import Key, Row, key_of
 
-TABLE, IMAGES, LOCK = "table.jsonl", "images", ".lock"
-Row = dict[str, Any]
+TABLE, LOCK = "table.jsonl", ".lock"
 
 
 class Table:
     """``table.jsonl`` of a folder, open for writing until it is closed, and the pictures beside it.
 
-    Raises EngineError where it is open elsewhere, and what the system raises: see ``written``.
+    Raises EngineError where it is open elsewhere, and what the system raises: see ``disk.writing``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +48,7 @@ class Table:
         """The picture, then its row."""
         picture = self.folder / row["picture"]
         picture.parent.mkdir(parents=True, exist_ok=True)
-        replace(picture, png)
+        write_whole(picture, png)
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         try:
             rest = memoryview(line)
@@ -122,40 +119,3 @@ def read_rows(path: Path) -> tuple[list[Row], int]:
         rows.append(row)
         good += len(line)
     return rows, good
-
-
-def read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(
-            f"out: {path} cannot be read ({type(error).__name__}); restore it, or choose another folder."
-        ) from None
-
-
-def replace(path: Path, data: bytes) -> None:
-    """The whole file or none of it."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """What the system says of a folder that cannot be written to, as one sentence."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise EngineError(
-            f"out: {folder} cannot be written to ({reason}); make room or choose another folder: rows "
-            f"written so far are "
-            "kept, and the same command goes on after them."
-        ) from None

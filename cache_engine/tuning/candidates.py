@@ -16,7 +16,7 @@ from ..whatif.psnr_calibration import likeness_of
 from ..whatif.simulation import Forecast, simulate
 from ..whatif.survey import Survey
 from .goal import Costs, Goal
-from .runs import IDENTICAL
+from .measurements import IDENTICAL
 from .space import opened
 
 UNKNOWN = 8.0  # dB: how far off forecasts may be of a model whose likeness was never calibrated

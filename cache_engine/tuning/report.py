@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..benchmark.job import setting_of
 from ..method import Method
 from ..methods.fewer_steps import FewerSteps
 from ..model import resolve
 from ..recipe import format_recipe
 from ..records import Emit, ignore
-from .runs import Measured
+from ..runs.setting import setting_of
+from .measurements import Measured
 from .space import FRACTION, opened
 from .tuner import EDGE, Accepted, Standing, TuneTask, tune
 

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from ..benchmark.job import setting_of
 from ..method import METHODS, Method
 from ..model import facts_of, resolve
 from ..recipe import format_recipe
 from ..records import Emit, EngineError, RunRequest, Strict, ignore
+from ..runs.setting import setting_of
 from . import space
-from .runs import Measured, Runs, claim
+from .measurements import Measured, Runs, claim
 
 SWEEP = "sweep.json"
 MOST = 1000

@@ -23,7 +23,7 @@ from . import space
 from .belief import Belief, Believed
 from .candidates import Candidate, costs, expected_of, features, judged, spread_of
 from .goal import Costs, Goal, Search
-from .runs import Measured, Runs, claim
+from .measurements import Measured, Runs, claim
 
 EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
 CHECKED, HARDEST = (

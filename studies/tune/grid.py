@@ -25,7 +25,7 @@ from cache_engine.records import ModelFacts, StepTrace, schedules_of
 from cache_engine.session import walk
 from cache_engine.tuning import space
 from cache_engine.tuning.candidates import prediction
-from cache_engine.tuning.runs import IDENTICAL
+from cache_engine.tuning.measurements import IDENTICAL
 from cache_engine.whatif.survey import Survey, load
 from studies.tune.prompts import GRID
 from studies.whatif.__main__ import drawn

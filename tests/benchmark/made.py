@@ -12,7 +12,7 @@ from cache_engine.benchmark.job import Job, baseline_first
 from cache_engine.model import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
-from cache_engine.runs.table import Row
+from cache_engine.runs.row import Row
 
 PROMPTS = (
     "a small red apple on a blue background",

@@ -14,7 +14,7 @@ from cache_engine.__main__ import main
 from cache_engine.benchmark.cluster import Cluster
 from cache_engine.benchmark.drive import drive
 from cache_engine.benchmark.folder import Folder, read
-from cache_engine.runs.table import Row
+from cache_engine.runs.row import Row
 from tests.benchmark.made import pictures, run, untimed
 
 

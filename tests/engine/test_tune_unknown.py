@@ -20,8 +20,8 @@ from cache_engine.methods.spectrum import Spectrum
 from cache_engine.records import RunRequest
 from cache_engine.tuning.candidates import GUESSED, LEAST, MOST, judged
 from cache_engine.tuning.goal import Goal
+from cache_engine.tuning.measurements import IDENTICAL
 from cache_engine.tuning.report import described
-from cache_engine.tuning.runs import IDENTICAL
 from cache_engine.tuning.tuner import Standing, TuneTask, search_of, tune
 from cache_engine.whatif.survey import Survey, load
 

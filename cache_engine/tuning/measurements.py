@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ..benchmark.folder import accept
-from ..benchmark.job import Setting, setting_of
 from ..loading import loaded
 from ..method import METHODS, Method
 from ..quality import measure
 from ..records import Emit, EngineError, RunRequest, RunResult, ignore
-from ..runs.table import Table, read_text, replace, written
+from ..runs.disk import read_text, write_whole, writing
+from ..runs.engine_note import note_engine
+from ..runs.row import png_of, row_of
+from ..runs.setting import Setting, setting_of
+from ..runs.table import Table
 from ..whatif.survey import Survey, load
 
 REQUEST, SURVEYS = "request.json", "surveys"
@@ -72,7 +74,7 @@ class Runs:
         self._folder, self._request, self._prompts = folder, request, prompts
         self._how: dict[str, Any] = {"emit": emit, "stop": stop}
         self.made = 0
-        with written(folder):
+        with writing(folder):
             (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
             self._table = Table(folder)
         try:
@@ -81,8 +83,8 @@ class Runs:
                 {"request": request.model_dump(mode="json"), "prompts": list(prompts)},
                 "runs",
             )
-            accept(folder, loaded(request.model).engine)
-            with written(folder):
+            note_engine(folder, loaded(request.model).engine)
+            with writing(folder):
                 self._table.load()
         except BaseException:
             self.__exit__()
@@ -141,7 +143,7 @@ class Runs:
     def _recorded(self, number: int, path: Path) -> Survey:
         recorded = self._run(number, METHODS["baseline"](), side="baseline", survey=True).survey
         assert recorded is not None
-        with written(self._folder):
+        with writing(self._folder):
             part = path.with_name(f"part-{path.name}")
             recorded.save(part)
             os.replace(part, path)
@@ -154,14 +156,12 @@ class Runs:
         return run(self._request.replaced(prompt=self._prompts[number]), method, **how, **self._how)
 
     def _made(self, number: int, setting: Setting, result: RunResult) -> Measured:
-        from ..benchmark.work import png_of, row_of  # torch
-
         picture = result.image.convert("RGB")
         quality = measure(
             self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture
         )
         row = row_of(number, setting, result) | {"psnr_db": quality.psnr_db, "ssim": quality.ssim}
-        with written(self._folder):
+        with writing(self._folder):
             self._table.add(row, png_of(picture))
         self.made += 1
         found = self.known(number, setting)
@@ -183,5 +183,5 @@ def claim(path: Path, wanted: dict[str, Any], what: str) -> None:
                 f"another folder."
             )
         return
-    with written(path.parent):
-        replace(path, json.dumps(wanted, indent=1).encode())
+    with writing(path.parent):
+        write_whole(path, json.dumps(wanted, indent=1).encode())

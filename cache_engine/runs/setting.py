@@ -1,0 +1,37 @@
+"""A setting: one method with all its knobs, under a key that tables, folders and pages name it by."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from ..method import Method
+from ..recipe import format_recipe, is_recipe, parse_recipe
+from ..records import Strict
+
+
+class Setting(Strict):
+    """One method with its knobs, as plain values. ``key`` is readable, and no two settings share one."""
+
+    key: str
+    method: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """The key as a folder name that every operating system accepts."""
+        plain = re.sub(r"[^\w.=+-]+", "_", self.key).strip("_")
+        return plain if plain == self.key and len(plain) <= 100 else f"{plain[:90]}-{_digest(self.key)}"
+
+
+def setting_of(method: Method) -> Setting:
+    """Name a method by its recipe; add a digest of the knobs where the recipe leaves some out."""
+    recipe = format_recipe(method)
+    complete = not is_recipe(recipe) or parse_recipe(recipe) == method
+    return Setting(
+        key=recipe if complete else f"{recipe}_{_digest(repr(method.described()))}", method=method.described()
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
