@@ -85,7 +85,7 @@ def build(worker: Worker) -> None:
                     if record.expected
                     else "simulate: the baseline has no record; compare again to have one made."
                 )
-            return foretold(simulate(record.survey, method, record.likeness))
+            return foretold(simulate(record.survey, method, record.psnr_calibration))
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

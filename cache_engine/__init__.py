@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from .tuning.sweep import SweepTask, swept
     from .tuning.tuner import TuneTask
     from .whatif.expected_frontier import frontier
-    from .whatif.psnr_calibration import Likeness, likeness_of
+    from .whatif.psnr_calibration import PsnrCalibration, psnr_calibration_of
     from .whatif.simulation import Forecast, simulate
     from .whatif.survey import Survey
 
@@ -63,7 +63,7 @@ _HOME = {
     "comparison": ("Baselines", "compare", "compared", "recorded", "repeats_of"),
     "footprint": ("cache_bytes",),
     "runs.run_folder": ("keep_baseline", "keep_comparison", "kept_baseline", "kept_comparison"),
-    "whatif.psnr_calibration": ("Likeness", "likeness_of"),
+    "whatif.psnr_calibration": ("PsnrCalibration", "psnr_calibration_of"),
     "loading": ("engine_of", "preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
     "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
@@ -112,7 +112,6 @@ __all__ = [
     "Forecast",
     "Goal",
     "Knob",
-    "Likeness",
     "METHODS",
     "MODELS",
     "Measured",
@@ -122,6 +121,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Progress",
+    "PsnrCalibration",
     "Quality",
     "RunRequest",
     "RunResult",
@@ -149,12 +149,12 @@ __all__ = [
     "keep_comparison",
     "kept_baseline",
     "kept_comparison",
-    "likeness_of",
     "method_from",
     "outcome_from",
     "parse_recipe",
     "preload",
     "preload_model",
+    "psnr_calibration_of",
     "read_name",
     "recorded",
     "repeats_of",

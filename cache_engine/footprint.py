@@ -33,7 +33,7 @@ def numbers(
     if not plan.sites:
         return 0
     kept = (
-        min(plan.predictor.keep, computed) + 2 * plan.predictor.served
+        min(plan.predictor.keep, computed) + 2 * plan.predictor.uses_last_prediction
     )  # the value in use now, and one from before
     turns = {site.steps[0] if site.steps else 0 for site in plan.sites}
     held = max(

@@ -62,7 +62,7 @@ class ModelSpec:
     memory: Memory | None = None
     text_tokens: Callable[[Any, RunRequest], int] | None = None
     shown: Callable[[Any, Any], Any] | None = None
-    likeness: Path | None = None  # how far its forecasts of likeness are off, where that was measured
+    psnr_calibration: Path | None = None  # how far its forecasts of likeness are off, where that was measured
     examples: tuple[str, ...] = ()
     image: Literal["none", "optional", "needed"] = "none"  # an input picture
     # its guidance may ask for a second answer in every step, to a negative prompt: in a second call or in one

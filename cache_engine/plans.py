@@ -165,7 +165,7 @@ Gram = Callable[[], tuple[tuple[float, ...], ...]]
 
 
 class Predictor(Protocol):
-    """``served``: also wants the value in use one step before the last computed one. ``measures``: asks for
+    """``uses_last_prediction``: also wants the value in use one step before the last computed one. ``needs_inner_products``: asks for
     ``gram``.
     """
 
@@ -175,18 +175,18 @@ class Predictor(Protocol):
         ...
 
     @property
-    def served(self) -> bool: ...
+    def uses_last_prediction(self) -> bool: ...
 
     @property
-    def measures(self) -> bool: ...
+    def needs_inner_products(self) -> bool: ...
 
     def row(
-        self, steps: tuple[int, ...], step: int, total: int, served: int | None, gram: Gram
+        self, steps: tuple[int, ...], step: int, total: int, last_prediction: int | None, gram: Gram
     ) -> tuple[float, ...]:
         """Weights over the values computed at ``steps`` (newest first) that predict the value at ``step`` of
         ``total``.
 
-        served: the step of the value that was predicted right before ``steps[0]``, or None; it comes last in
+        last_prediction: the step of the value that was predicted right before ``steps[0]``, or None; it comes last in
         the row. gram: inner products of the values at ``steps``, in their order; one device synchronisation.
         """
         ...

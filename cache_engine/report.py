@@ -6,7 +6,7 @@ from typing import Any
 
 from .method import method_from
 from .records import Comparison, RunResult
-from .whatif.psnr_calibration import likeness_of
+from .whatif.psnr_calibration import psnr_calibration_of
 from .whatif.simulation import Forecast, simulate
 
 
@@ -37,7 +37,7 @@ def _survey(result: Comparison) -> dict[str, Any] | None:
     survey = result.baseline.survey
     if survey is None:
         return None
-    expected = simulate(survey, method_from(result.accelerated.method), likeness_of(survey))
+    expected = simulate(survey, method_from(result.accelerated.method), psnr_calibration_of(survey))
     return {
         "sampling_error": survey.sampling_error,
         "positions": survey.entry.shape[-1],

@@ -20,7 +20,7 @@ from .recipe import format_recipe
 from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
-from .whatif.recording import counted, echoed, surveyed
+from .whatif.recording import recording_survey, tflops_of_blocks, with_error_propagation
 
 WARM_UP_STEPS = 2
 
@@ -69,7 +69,7 @@ def _run(
         as_counted = _as_counted(model, effective)
     emit(Progress(side, "count", "Counting the compute"))
     count = partial(costs, as_counted, transformer=model.pipe.transformer, calls=calls)
-    cost, blocks = count(plan), counted(count, facts) if survey else None
+    cost, blocks = count(plan), tflops_of_blocks(count, facts) if survey else None
     _warm_up(model, effective, side, emit, stop)
 
     steps = effective.steps or 0
@@ -102,19 +102,21 @@ def _run(
         attached(
             model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan
         ) as session,
-        surveyed(model, session, clock, effective, tflops=blocks) if survey else nullcontext() as taking,
+        recording_survey(model, session, clock, effective, tflops=blocks)
+        if survey
+        else nullcontext() as taken,
     ):
         image = draw(model, effective)
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
-    found = taking.survey if taking else None
+    found = taken.survey if taken else None
     if survey and found is None and (why := model.spec.unsurveyed(effective, len(trace), steps)):
         raise EngineError(why)
     if (
-        found and taking and not model.engine.compiled and model.engine.quantisation == "none"
+        found and taken and not model.engine.compiled and model.engine.quantisation == "none"
     ):  # gradients are wanted
         shown = partial(model.spec.shown, model.pipe) if model.spec.shown else None
-        found = echoed(found, taking.heard, transformer, shown, stop)
+        found = with_error_propagation(found, taken.recorded_calls, transformer, shown, stop)
     if clock.loop_begins is None or clock.loop_ends is None:
         raise EngineError(
             f"model: {model.spec.title} never finished its {steps} steps; choose another number of steps."

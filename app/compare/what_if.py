@@ -63,7 +63,7 @@ class WhatIf:
                         "Not run yet.", None, alone=self._alone_runs(values, record)
                     )
                 }
-            forecast = simulate(record.survey, method, record.likeness)
+            forecast = simulate(record.survey, method, record.psnr_calibration)
         except EngineError as error:
             return {self.parts.status: statuses.failed(str(error))}
         parts, cache = self.parts, self._cache(one, method, forecast)
@@ -125,14 +125,14 @@ class WhatIf:
         if at is None:
             at = self._stands(one, record)
         runs = [run for _, run in self.result.runs_on_baseline(values[self.parts.done])]
-        return what_if_views.dial(frontier(record.survey, record.likeness), runs, at)
+        return what_if_views.dial(frontier(record.survey, record.psnr_calibration), runs, at)
 
     @staticmethod
     def _stands(one: Comparison, record: BaselineRecord) -> Forecast | None:
         """The shown run's own forecast; None for a method that needs what was not recorded."""
         try:
             return (
-                simulate(record.survey, method_from(one.accelerated.method), record.likeness)
+                simulate(record.survey, method_from(one.accelerated.method), record.psnr_calibration)
                 if record.survey
                 else None
             )
@@ -264,7 +264,7 @@ class WhatIf:
         if one is None or record.survey is None:
             return {self.parts.status: gr.skip()}
         found = what_if_views.solved(
-            frontier(record.survey, record.likeness), str(event.goal), float(event.value)
+            frontier(record.survey, record.psnr_calibration), str(event.goal), float(event.value)
         )
         if found is None:
             return {self.parts.status: gr.skip()}

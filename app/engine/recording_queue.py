@@ -17,13 +17,13 @@ from cache_engine import (
     Cancelled,
     Engine,
     Event,
-    Likeness,
     Progress,
+    PsnrCalibration,
     RunRequest,
     RunResult,
     Survey,
     frontier,
-    likeness_of,
+    psnr_calibration_of,
     recorded,
 )
 
@@ -42,7 +42,7 @@ class BaselineRecord(NamedTuple):
     """
 
     survey: Survey | None = None
-    likeness: Likeness | None = None
+    psnr_calibration: PsnrCalibration | None = None
     expected: bool = False
     step: int = 0
     steps: int = 0
@@ -95,7 +95,7 @@ class RecordingQueue:
         key = (baseline.request, baseline.engine)
         kept = self._baselines.get(*key)
         if kept is not None and kept.survey is not None:
-            return BaselineRecord(kept.survey, likeness_of(kept.survey), reusable=True)
+            return BaselineRecord(kept.survey, psnr_calibration_of(kept.survey), reusable=True)
         with self._lock:
             waits = any((one.request, one.engine) == key for one in self._due)
             now = self._current == key
@@ -121,7 +121,9 @@ class RecordingQueue:
         try:
             done = self._with_survey(baseline, emit=self._note_step, stop=self._stop)
             if done.survey is not None:
-                frontier(done.survey, likeness_of(done.survey))  # the dial's answer, before anyone turns it
+                frontier(
+                    done.survey, psnr_calibration_of(done.survey)
+                )  # the dial's answer, before anyone turns it
                 self._baselines.put(done)
         except Cancelled:
             with self._lock:

@@ -21,12 +21,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..report import foretold
-    from ..whatif.psnr_calibration import likeness_of  # numpy
+    from ..whatif.psnr_calibration import psnr_calibration_of  # numpy
     from ..whatif.simulation import simulate
     from ..whatif.survey import load
 
     survey = load(options.survey)
-    found = simulate(survey, method_of(options), likeness_of(survey))
+    found = simulate(survey, method_of(options), psnr_calibration_of(survey))
     return Answer(foretold(found), text(found))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, fits_mask, fits_steps, knob, mask_knob
-from ..predictors import Forecast, forecast
+from ..predictors import PredictorName, predictor_named
 from ..records import EngineError, ModelFacts, Plan, Signal, Stack, Whole
 from ..schedules import Drift, StreakRule
 
@@ -57,7 +57,7 @@ class DBCache(Method):
     taylorseer_order: Whole = knob(
         1, "Taylor order", "How a skipped step is predicted. 0 repeats the last.", low=0, high=3, step=1
     )
-    predictor: Forecast = knob(
+    predictor: PredictorName = knob(
         "taylor", "Forecast", "What predicts a skipped step where the order is 1 or more."
     )
     steps_computation_mask: str = mask_knob()
@@ -86,7 +86,7 @@ class DBCache(Method):
             static=self.steps_computation_policy == "static",
             streak_rule=self.streak_rule,
         )
-        predictor = forecast(self.predictor, self.taylorseer_order, first_difference=3)
+        predictor = predictor_named(self.predictor, self.taylorseer_order, first_difference=3)
         return Plan(schedule, predictor, (Stack(front, stop),), Signal("front_residual", "computed"))
 
     def _fits(self, facts: ModelFacts) -> None:

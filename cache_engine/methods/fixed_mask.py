@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, fits_mask, has_modules, knob, mask_knob, order_knob
-from ..predictors import Forecast, forecast
+from ..predictors import PredictorName, predictor_named
 from ..records import EngineError, ModelFacts, Modules, Plan, Stack, Whole
 from ..schedules import Mask
 
@@ -39,7 +39,7 @@ class FixedMask(Method):
         "Which published mask, by its number of computed steps in 50. every step: bit-equal.",
     )
     steps_computation_mask: str = mask_knob()
-    predictor: Forecast = knob(
+    predictor: PredictorName = knob(
         "taylor", "Forecast", "What predicts a skipped step where the order is 1 or more."
     )
     order: Whole = order_knob(0)
@@ -59,7 +59,9 @@ class FixedMask(Method):
         if self.site == "modules":
             has_modules(self.name, facts)
         site = Modules() if self.site == "modules" else Stack(0, facts.blocks)
-        return Plan(Mask(own or self._digits(facts.steps)), forecast(self.predictor, self.order), (site,))
+        return Plan(
+            Mask(own or self._digits(facts.steps)), predictor_named(self.predictor, self.order), (site,)
+        )
 
     def _digits(self, steps: int) -> str:
         """The searched mask for a run of ``steps`` steps, ends on ends."""

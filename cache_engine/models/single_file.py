@@ -103,7 +103,7 @@ def row(source: str) -> ModelSpec:
         title=f"{path.stem} ({base.title})",
         load=load,
         coefficients=Coefficients(),
-        likeness=None,
+        psnr_calibration=None,
         licence="as its source says",
         unavailable=base.unavailable,
         revision=lambda: f"{path.name} ({stat.st_size} bytes, {stat.st_mtime_ns}) on {base.revision()}",

@@ -112,7 +112,7 @@ def _row() -> tuple[ModelSpec, ...]:
             coefficients=_coefficients(),
             true_cfg_scale=domain["true_cfg_scale"],
             shown=_shown,
-            likeness=FOLDER / "likeness.json",
+            psnr_calibration=FOLDER / "psnr_calibration.json",
             examples=tuple(domain["examples"]),
             unknown_words=_unknown_words,
         ),

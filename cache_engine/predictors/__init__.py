@@ -13,10 +13,10 @@ from .dmd import DMD
 
 __all__ = ["Chebyshev", "DMD", "FoCa", "Forecast", "Hermite", "Newton", "Reuse", "Taylor", "forecast"]
 
-Forecast = Literal["taylor", "newton", "foca", "hermite", "chebyshev", "dmd"]
+PredictorName = Literal["taylor", "newton", "foca", "hermite", "chebyshev", "dmd"]
 
 
-def forecast(name: Forecast, order: int, first_difference: int = 2) -> Predictor:
+def predictor_named(name: PredictorName, order: int, first_difference: int = 2) -> Predictor:
     """A predictor by its name. An order of 0 is reuse, whatever the name; foca and chebyshev have an order of
     their own.
 

@@ -23,14 +23,14 @@ class Chebyshev:
     ridge: float = 0.1
     blend: float = 0.5
     keep: int = 200
-    served = measures = False
+    uses_last_prediction = needs_inner_products = False
 
     def row(
         self,
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         basis = [self._basis(2 * at / total - 1) for at in steps]

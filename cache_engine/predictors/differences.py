@@ -18,14 +18,14 @@ class Reuse:
     """The last computed value, as it is."""
 
     keep: int = 1
-    served = measures = False
+    uses_last_prediction = needs_inner_products = False
 
     def row(
         self,
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         return (1.0,)
@@ -43,7 +43,7 @@ class Taylor:
 
     order: int
     first_difference: int = 2
-    served = measures = False
+    uses_last_prediction = needs_inner_products = False
 
     @property
     def keep(self) -> int:
@@ -54,7 +54,7 @@ class Taylor:
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         weights = [0.0] * len(steps)
@@ -101,7 +101,7 @@ class Newton:
     """The polynomial through the last ``order + 1`` computed values, however they are spaced."""
 
     order: int
-    served = measures = False
+    uses_last_prediction = needs_inner_products = False
 
     @property
     def keep(self) -> int:
@@ -112,7 +112,7 @@ class Newton:
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         weights = [1.0] * len(steps)
@@ -135,22 +135,22 @@ class FoCa:
     """
 
     keep: int = 2
-    served, measures = True, False
+    uses_last_prediction, needs_inner_products = True, False
 
     def row(
         self,
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         if len(steps) < 2:
-            return (1.0,) if served is None else (1.0, 0.0)
+            return (1.0,) if last_prediction is None else (1.0, 0.0)
         gap, ahead = steps[0] - steps[1], step - steps[0]
         blend = (
-            0.0 if served is None else 1 - 0.5**ahead
+            0.0 if last_prediction is None else 1 - 0.5**ahead
         )  # nothing was served in between: local and full are one slope
         along = (ahead - blend) / gap
         weights = (1 + along + blend, -along)
-        return weights if served is None else (*weights, -blend)
+        return weights if last_prediction is None else (*weights, -blend)

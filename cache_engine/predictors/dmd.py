@@ -23,14 +23,14 @@ class DMD:
 
     fallback: Taylor = field(default=Taylor(1, first_difference=3))
     keep: int = 6
-    served, measures = False, True
+    uses_last_prediction, needs_inner_products = False, True
 
     def row(
         self,
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         even = self._evenly_spaced(steps)

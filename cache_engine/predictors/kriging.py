@@ -35,14 +35,14 @@ class Kriging:
     )  # hashing it would cost more than a forecast
     settle: float = 0.75
     keep: int = POINTS + 2
-    served = measures = False
+    uses_last_prediction = needs_inner_products = False
 
     def row(
         self,
         steps: tuple[int, ...],
         step: int,
         total: int = 0,
-        served: int | None = None,
+        last_prediction: int | None = None,
         gram: Gram = ungrammed,
     ) -> tuple[float, ...]:
         weights = dict.fromkeys(steps, 0.0) | self._best(steps, step, total)

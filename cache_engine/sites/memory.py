@@ -58,16 +58,16 @@ class History:
             combine(self._row(predictor, step, total, place), [found.values[place] for found in remembered])
             for place in range(len(self.computed[0].values))
         )
-        if predictor.served:
+        if predictor.uses_last_prediction:
             self.handed = Computed(step, values)
         return values
 
     def _row(self, predictor: Predictor, step: int, total: int, place: int) -> tuple[float, ...]:
         steps = tuple(found.step for found in self.computed)
-        served = self.before.step if self.before is not None else None
-        if predictor.measures:
-            return predictor.row(steps, step, total, served, partial(self._gram, place))
-        return row(predictor, steps, step, total, served)
+        last_prediction = self.before.step if self.before is not None else None
+        if predictor.needs_inner_products:
+            return predictor.row(steps, step, total, last_prediction, partial(self._gram, place))
+        return row(predictor, steps, step, total, last_prediction)
 
     def _gram(self, place: int) -> tuple[tuple[float, ...], ...]:
         if place not in self._products:
@@ -111,10 +111,10 @@ class Memory:
 
 @lru_cache(maxsize=1024)
 def row(
-    predictor: Predictor, steps: tuple[int, ...], step: int, total: int, served: int | None
+    predictor: Predictor, steps: tuple[int, ...], step: int, total: int, last_prediction: int | None
 ) -> tuple[float, ...]:
     """A row that follows from step numbers alone: every module of every block asks for the same one."""
-    return predictor.row(steps, step, total, served, ungrammed)
+    return predictor.row(steps, step, total, last_prediction, ungrammed)
 
 
 def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:

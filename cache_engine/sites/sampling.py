@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MOST_CANDIDATES = (
+MOST_TOKENS = (
     1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
 )
 EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at first may grow
 
 
-class Candidates:
+class SampledPositions:
     """Which positions are kept. During the first call, rows of tokens spread over the picture, whole; then
     the draw among them.
 
@@ -26,7 +26,7 @@ class Candidates:
         self.weights = torch.full((self.most,), 1 / self.most, device=image.device)
         if self.open:
             host = torch.Generator().manual_seed(0)  # apart from the generators that draw pictures
-            count = min(tokens, MOST_CANDIDATES)
+            count = min(tokens, MOST_TOKENS)
             spread = (torch.arange(count) + torch.rand(count, generator=host)) * tokens / count
             self.tokens = (
                 spread.long().clamp_(max=tokens - 1)[torch.randperm(count, generator=host)].to(image.device)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..method import Method
 from ..records import ModelFacts
-from ..whatif.psnr_calibration import likeness_of
+from ..whatif.psnr_calibration import psnr_calibration_of
 from ..whatif.simulation import Forecast, simulate
 from ..whatif.survey import Survey
 from .goal import Costs, Goal
@@ -61,9 +61,9 @@ def judged(methods: Sequence[Method], surveys: Sequence[Survey]) -> Iterator[tup
     """
     found: list[list[Forecast]] = [[] for _ in methods]
     for count, survey in enumerate(surveys, 1):
-        likeness = likeness_of(survey)
+        calibration = psnr_calibration_of(survey)
         for method, forecasts in zip(methods, found, strict=True):
-            forecasts.append(simulate(survey, method, likeness))
+            forecasts.append(simulate(survey, method, calibration))
         yield count, _without_twins(methods, found)
 
 
@@ -168,9 +168,9 @@ def spread_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Se
     """(n,) in dB, one standard deviation of each expectation: as the model's calibration states it (its bands
     hold nine of ten), or a guess's.
     """
-    likeness = likeness_of(surveys[0])
+    calibration = psnr_calibration_of(surveys[0])
     found = np.array(
-        [UNKNOWN if likeness is None else likeness.off(level) / 1.645 for level in expected.tolist()]
+        [UNKNOWN if calibration is None else calibration.off(level) / 1.645 for level in expected.tolist()]
     )
     found = np.where([candidate.stated for candidate in candidates], found, np.maximum(found, GUIDED))
     return np.where([candidate.known for candidate in candidates], found, GUESSED)

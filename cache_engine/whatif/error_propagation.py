@@ -1,4 +1,4 @@
-"""Echoes: what later steps make of a small error, found after a recorded run with some more calls of the
+"""Error propagation: what later steps make of a small error, found after a recorded run with some more calls of the
 model.
 
 Whatever goes wrong early, a picture's runs end up off in a few directions that are its own. They are found by
@@ -36,17 +36,17 @@ Shown = Callable[
 ]  # latents (batch, tokens, outputs) -> (batch, tokens, values), in levels of 8 bits
 
 
-class Heard(NamedTuple):
+class RecordedCalls(NamedTuple):
     """A run's calls in their order, streams taking turns: what was asked, what was answered (1, tokens,
     outputs), and everything that blocks were handed and handed on, as (1 + blocks, values).
     """
 
-    asked: Sequence[Mapping[str, Any]]
+    arguments: Sequence[Mapping[str, Any]]
     answers: Sequence[Tensor]
-    passed: Sequence[Tensor]
+    block_tensors: Sequence[Tensor]
 
 
-class Echoes(NamedTuple):
+class ErrorPropagation(NamedTuple):
     """As numpy arrays of float32. Directions d, blocks k, steps t, streams s; calls c along the run, the last
     step's first.
 
@@ -68,19 +68,19 @@ class Echoes(NamedTuple):
 
 
 @torch.inference_mode(False)
-def echoes(
+def propagate_errors(
     transformer: nn.Module,
-    heard: Heard,
+    calls: RecordedCalls,
     sigmas: Sequence[float],
     mix: Sequence[float],
     shown: Shown,
     stop: threading.Event | None = None,
-) -> Echoes | None:
+) -> ErrorPropagation | None:
     """``sigmas``: noise levels before each step and after the last.  mix: weight of each stream.
 
     None where too few steps were made, or nothing moves. Raises Cancelled.
     """
-    loop = _Loop(transformer, heard, sigmas, mix, stop)
+    loop = _Loop(transformer, calls, sigmas, mix, stop)
     pushes = loop.pushes()
     if not pushes:
         return None
@@ -104,7 +104,7 @@ def echoes(
     patterns = torch.einsum("dkv,ekv->dke", directions, signs / values**0.5)
     levels, products = zip(*loop.carried_back(mixtures[EACH:]))
     found = mixtures.transpose(0, 1), patterns.flatten(1), torch.tensor(levels), torch.stack(products)
-    return Echoes(*(one.contiguous().cpu().numpy() for one in found))
+    return ErrorPropagation(*(one.contiguous().cpu().numpy() for one in found))
 
 
 def as_they_are(latents: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class _Loop:
     def __init__(
         self,
         transformer: nn.Module,
-        heard: Heard,
+        calls: RecordedCalls,
         sigmas: Sequence[float],
         mix: Sequence[float],
         stop: threading.Event | None,
@@ -126,12 +126,12 @@ class _Loop:
         self.transformer, self.sigmas, self.mix, self.stop = transformer, sigmas, mix, stop
         self.blocks = numbered(transformer, sections_of(transformer))
         streams = len(mix)
-        self.asked = [{name: _plain(value) for name, value in one.items()} for one in heard.asked]
-        rows = range(0, len(heard.asked), streams)
-        self.latents = [[one["hidden_states"] for one in self.asked[row : row + streams]] for row in rows]
-        self.answers = [list(map(_plain, heard.answers[row : row + streams])) for row in rows]
-        passed = torch.stack([_plain(one) for one in heard.passed]).float()
-        added = passed[:, 1:] - passed[:, :1]
+        self.arguments = [{name: _plain(value) for name, value in one.items()} for one in calls.arguments]
+        rows = range(0, len(calls.arguments), streams)
+        self.latents = [[one["hidden_states"] for one in self.arguments[row : row + streams]] for row in rows]
+        self.answers = [list(map(_plain, calls.answers[row : row + streams])) for row in rows]
+        block_tensors = torch.stack([_plain(one) for one in calls.block_tensors]).float()
+        added = block_tensors[:, 1:] - block_tensors[:, :1]
         self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # (s, t, k, values)
 
     def pushes(self) -> dict[int, Tensor]:
@@ -246,10 +246,10 @@ class _Loop:
         """What the model says of a batch of latents in place of the run's own."""
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
-        asked = self.asked[step * len(self.mix) + stream]
+        arguments = self.arguments[step * len(self.mix) + stream]
         batch = {
             name: value if name in POSITIONS else _repeated(value, len(latents))
-            for name, value in asked.items()
+            for name, value in arguments.items()
         }
         return self.transformer(**batch | {"hidden_states": latents, "return_dict": False})[0]
 

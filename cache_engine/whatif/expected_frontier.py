@@ -15,7 +15,7 @@ import numpy as np
 from ..method import Method
 from ..methods.dbcache import DBCache
 from ..records import Signal
-from .psnr_calibration import Likeness
+from .psnr_calibration import PsnrCalibration
 from .simulation import Forecast, simulate
 from .survey import Survey
 
@@ -25,15 +25,15 @@ GAPS = (1, 2, 4, 6)  # steps between which a change is looked at
 STEP = 0.01  # of the threshold's slider
 
 
-def frontier(survey: Survey, likeness: Likeness | None = None) -> tuple[Forecast, ...]:
+def frontier(survey: Survey, calibration: PsnrCalibration | None = None) -> tuple[Forecast, ...]:
     """Forecasts from the baseline's own speed to the fastest: no setting of the grid is both faster and
     closer than one of them.
 
     Made once for a survey and remembered with it.
     """
-    key = ("frontier", likeness)
+    key = ("frontier", calibration)
     if key not in survey.memo:
-        survey.memo[key] = _unbeaten([simulate(survey, method, likeness) for method in settings(survey)])
+        survey.memo[key] = _unbeaten([simulate(survey, method, calibration) for method in settings(survey)])
     return survey.memo[key]
 
 

@@ -2,7 +2,7 @@
 
 Every cached call moves the latents by (noise level after - before) x what the model's answer is off by.
 Errors of all calls add up with their signs, as they do in the latents; a norm of each would lose that. What
-later steps make of them was measured on the baseline (sites/echoes.py) for the few directions in which its
+later steps make of them was measured on the baseline (error_propagation.py) for the few directions in which its
 runs end up off: how far an error ends along each is known, whatever it is. The rest of an error, across these
 directions, is taken to be what the last layer makes of it, less what a model mends of such at its noise level
 (``mended``).

@@ -1,6 +1,6 @@
 """How close a setting's picture is expected to be to the baseline's, with its band. numpy, no torch.
 
-What is expected follows from the baseline's record alone (pixels.py). The band says how far such forecasts
+What is expected follows from the baseline's record alone (expected_psnr.py). The band says how far such forecasts
 were off on real runs of this model; nothing is known of that until runs have been made.
 """
 
@@ -27,7 +27,7 @@ REACH = 5.0  # dB: runs that are expected nearer than about this to a level tell
 FEWEST = 12  # runs to tell from, in all and at a level
 
 
-class Likeness(NamedTuple):
+class PsnrCalibration(NamedTuple):
     """How far one model's forecasts were off. ``revision``: of the weights that it was measured on; for
     others it says nothing.
 
@@ -60,22 +60,24 @@ class Likeness(NamedTuple):
         path.write_text(json.dumps(self._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
-def likeness_of(survey: Survey) -> Likeness | None:
+def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
     """What was measured for the survey's model and weights, if anything was."""
     own = survey.engine["model"] in MODELS and not survey.request.get("loras")
-    path = MODELS[survey.engine["model"]].likeness if own else None
+    path = MODELS[survey.engine["model"]].psnr_calibration if own else None
     if path is None or not path.is_file():
         return None
     try:
         read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         read |= {name: tuple(read[name]) for name in ("levels", "promised", "cautious")}
-        found = Likeness(**read)
+        found = PsnrCalibration(**read)
     except (OSError, ValueError, TypeError, KeyError):
-        raise EngineError(f"likeness: {path.name} cannot be read; restore it from the repository.") from None
+        raise EngineError(
+            f"psnr_calibration: {path.name} cannot be read; restore it from the repository."
+        ) from None
     return found if found.revision == survey.engine["revision"] else None
 
 
-class Judged(NamedTuple):
+class CheckedForecast(NamedTuple):
     """A forecast and the run that was made of it."""
 
     prompt: str
@@ -83,24 +85,26 @@ class Judged(NamedTuple):
     measured_db: float
 
 
-def calibrated(model: str, revision: str, runs: Sequence[Judged]) -> Likeness | None:
+def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecast]) -> PsnrCalibration | None:
     """None: too few runs."""
     prompts = sorted({run.prompt for run in runs})
     if len(runs) < FEWEST or len(prompts) < 2:
         return None
     held: list[bool] = []
     for prompt in prompts:
-        others = Likeness(model, revision, *_bands([run for run in runs if run.prompt != prompt]), 0.0, 0, 0)
+        others = PsnrCalibration(
+            model, revision, *_bands([run for run in runs if run.prompt != prompt]), 0.0, 0, 0
+        )
         bands = [
             (run, band) for run in runs if run.prompt == prompt and (band := others.band(run.expected_db))
         ]
         held += [low <= run.measured_db <= high for run, (low, high) in bands]
-    return Likeness(
+    return PsnrCalibration(
         model, revision, *_bands(runs), float(np.mean(held)) if held else 0.0, len(runs), len(prompts)
     )
 
 
-def _bands(runs: Sequence[Judged]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+def _bands(runs: Sequence[CheckedForecast]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Levels, and the quantiles of how far the runs near each were off. (Nearness: a Gaussian kernel.)"""
     expected = np.array([run.expected_db for run in runs])
     off = np.array([abs(run.measured_db - run.expected_db) for run in runs])

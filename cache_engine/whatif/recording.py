@@ -20,31 +20,31 @@ from ..predictors import Reuse
 from ..records import Costs, Engine, RunRequest
 from ..schedules import Always
 from ..session import Session
+from ..sites.activation_recorder import RecordedActivations, recording_activations
 from ..sites.clock import Clock
-from ..sites.recorder import Recording, recorded
-from .error_propagation import Heard, Shown, as_they_are, echoes
+from .error_propagation import RecordedCalls, Shown, as_they_are, propagate_errors
 from .survey import BUDGET, Survey, in_half, most_positions
 
 
-class Taking:
-    """A survey in the making; ``survey`` is there once the run is over, and what was ``heard`` where echoes
+class SurveyTaken:
+    """A survey in the making; ``survey`` is there once the run is over, and the ``recorded_calls`` where error propagation
     can be found of it.
     """
 
     def __init__(self) -> None:
         self.survey: Survey | None = None
-        self.heard: Heard | None = None
+        self.recorded_calls: RecordedCalls | None = None
 
 
 @contextmanager
-def surveyed(
+def recording_survey(
     model: Loaded,
     session: Session,
     clock: Clock,
     request: RunRequest,
     budget: int = BUDGET,
     tflops: tuple[float, np.ndarray] | None = None,
-) -> Iterator[Taking]:
+) -> Iterator[SurveyTaken]:
     """Within ``attached``, around the pipeline's call. ``request`` is resolved. The picture is the same, bit
     for bit.
 
@@ -55,23 +55,23 @@ def surveyed(
     tensors = (
         facts.steps * len(facts.streams) * (facts.blocks + 2)
     )  # before the first block, after each, and modulated
-    taking = Taking()
-    with recorded(
+    taken = SurveyTaken()
+    with recording_activations(
         pipe.transformer, session, clock, lambda size: most_positions(size, tensors, budget)
     ) as recorder:
-        yield taking
+        yield taken
     if (
         clock.loop_begins is None
         or clock.loop_ends is None
         or len(recorder.calls) != facts.steps * len(facts.streams)
     ):
         return  # not the run that was asked for: nothing to judge others by
-    full, blocks = tflops or counted(partial(costs, request), facts)
+    full, blocks = tflops or tflops_of_blocks(partial(costs, request), facts)
     batch = session.calls[
         0
     ].batch  # both answers of a guidance may be asked for in one call: counted is one of them
     sigmas = getattr(pipe.scheduler, "sigmas", None)
-    taking.survey = survey_of(
+    taken.survey = survey_of(
         recorder.fetched(),
         facts,
         request,
@@ -80,11 +80,11 @@ def surveyed(
         sigmas=() if sigmas is None else tuple(map(float, sigmas)),
         tflops=(batch * full, batch * blocks),
     )
-    taking.heard = recorder.heard()
+    taken.recorded_calls = recorder.recorded_calls()
 
 
 def survey_of(
-    found: Recording,
+    found: RecordedActivations,
     facts: ModelFacts,
     request: RunRequest,
     engine: Engine,
@@ -126,9 +126,9 @@ def survey_of(
     )
 
 
-def echoed(
+def with_error_propagation(
     survey: Survey,
-    heard: Heard | None,
+    recorded_calls: RecordedCalls | None,
     transformer: Any,
     shown: Shown | None = None,
     stop: threading.Event | None = None,
@@ -138,13 +138,15 @@ def echoed(
 
     shown: as a model's row has it; None: the latents are taken for the picture. Raises Cancelled.
     """
-    if heard is None or not survey.sigmas:
+    if recorded_calls is None or not survey.sigmas:
         return survey
-    found = echoes(transformer, heard, survey.sigmas, survey.mix, shown or as_they_are, stop)
+    found = propagate_errors(
+        transformer, recorded_calls, survey.sigmas, survey.mix, shown or as_they_are, stop
+    )
     return survey if found is None else replace(survey, memo={}, **found._asdict())
 
 
-def counted(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
+def tflops_of_blocks(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
     """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike:
     one is counted.
     """

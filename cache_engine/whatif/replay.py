@@ -174,7 +174,7 @@ class _History:
     def missed(
         self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int
     ) -> Terms:
-        if predictor.measures or predictor.served:
+        if predictor.needs_inner_products or predictor.uses_last_prediction:
             return (*self._predicted(predictor, step, total, survey, stack, stream), (step, -1.0))
         found = self.known.get((self.computed, step))  # these follow from the steps alone
         if found is None:
@@ -187,17 +187,17 @@ class _History:
     def _predicted(
         self, predictor: Predictor, step: int, total: int, survey: Survey, stack: Stack, stream: int
     ) -> Terms:
-        served = self.before.step if self.before is not None else None
+        last_prediction = self.before.step if self.before is not None else None
         gram = (
             partial(_gram, survey, stack, stream, [self.places[one] for one in self.computed])
-            if predictor.measures
+            if predictor.needs_inner_products
             else _unasked
         )
-        weights = predictor.row(self.computed, step, total, served, gram)
+        weights = predictor.row(self.computed, step, total, last_prediction, gram)
         found = tuple(zip(self.computed, weights))
         if self.before is not None:
             found += tuple((then, weights[-1] * weight) for then, weight in self.before.terms)
-        if predictor.served:
+        if predictor.uses_last_prediction:
             self.handed = _Handed(step, found)
         return found
 

@@ -27,7 +27,7 @@ from ..records import (
 )
 from ..session import Call
 from .expected_psnr import psnr_expected
-from .psnr_calibration import WIDEST, Likeness
+from .psnr_calibration import WIDEST, PsnrCalibration
 from .replay import Replay, replay
 from .survey import Survey
 
@@ -91,7 +91,7 @@ class Forecast(NamedTuple):
         return self.baseline_tflops / self.tflops if self.tflops else None
 
 
-def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -> Forecast:
+def simulate(survey: Survey, method: Method, calibration: PsnrCalibration | None = None) -> Forecast:
     """The forecast of ``method`` on the survey's run. ``likeness``: from error to dB; None: no estimate of
     it.
 
@@ -106,7 +106,7 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
     columns = dict(zip(StepTrace._fields, zip(*rows)))  # each field of all calls
     identical = facts == survey.facts and set(columns["mode"]) == {"C"}
     counted = all(isinstance(site, Stack) for site in plan.sites)
-    error, psnr_db, band, note = _judged(survey, found, likeness, identical)
+    error, psnr_db, band, note = _judged(survey, found, calibration, identical)
     return Forecast(
         method=method.described(),
         calls=rows,
@@ -123,7 +123,7 @@ def simulate(survey: Survey, method: Method, likeness: Likeness | None = None) -
 
 
 def _judged(
-    survey: Survey, found: Replay, likeness: Likeness | None, identical: bool
+    survey: Survey, found: Replay, calibration: PsnrCalibration | None, identical: bool
 ) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
     """The error, and what it is in dB with its band, if that is known."""
     if identical:
@@ -134,9 +134,9 @@ def _judged(
     if psnr_db is None:
         return None, None, None, UNSEEN
     error = 10 ** (-psnr_db / 20)
-    if found.note or likeness is None:
+    if found.note or calibration is None:
         return error, None, None, found.note or UNCALIBRATED
-    band = likeness.band(psnr_db)
+    band = calibration.band(psnr_db)
     return error, psnr_db, band, "" if band else TOO_FAR
 
 

@@ -54,7 +54,7 @@ class Survey:
     (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies
     by before it; (0,) both, unless that layer is known and the image stream was kept whole. mixtures (tokens,
     e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): what later steps make
-    of an error, as in ``sites.echoes.Echoes``; (0,) where nobody followed errors to the end. weights (n,):
+    of an error, as in ``error_propagation.ErrorPropagation``; (0,) where nobody followed errors to the end. weights (n,):
     sum of weight times |value| is the mean over the whole image stream. mean_abs (k, s, t): of the residuals
     over the whole image stream, exact. exact (s, t): the change of the first block's residual from the step
     before over the whole image stream; NaN at step 0. call_seconds (s, t), block_seconds (k, s, t);

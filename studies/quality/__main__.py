@@ -116,7 +116,7 @@ def looks_at_data(method: Method) -> bool:
     """Whether what a picture shows decides how it is drawn: then it is drawn alone."""
     plan = method.plan(MODELS["tiny"].facts(method.effective(MODELS["tiny"].resolve(request(0)))))
     static = plan.signal is None or (isinstance(plan.schedule, Drift) and plan.schedule.static)
-    return plan.predictor.measures or not static
+    return plan.predictor.needs_inner_products or not static
 
 
 def drawn(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image], int, float]:

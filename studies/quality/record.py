@@ -102,7 +102,7 @@ def _judged(predictor: Predictor) -> Predictor:
     """One whose weights follow from step numbers: dmd's look at the data, so what it falls back to stands in
     for it.
     """
-    return Taylor(1, first_difference=3) if predictor.measures else predictor
+    return Taylor(1, first_difference=3) if predictor.needs_inner_products else predictor
 
 
 class _Judge:

@@ -29,7 +29,7 @@ from cache_engine.records import StepTrace, schedules_of
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.tuning.space import FRACTION, USUAL, ranges
 from cache_engine.whatif.expected_psnr import psnr_expected
-from cache_engine.whatif.psnr_calibration import Judged, Likeness, calibrated
+from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibration, calibrate_forecasts
 from cache_engine.whatif.replay import replay
 from cache_engine.whatif.survey import Survey, load
 
@@ -221,20 +221,20 @@ def gather(name: str, wanted: list[Case], part: tuple[int, int]) -> Store:
     return store
 
 
-def calibrate(store: Store) -> Likeness | None:
+def calibrate(store: Store) -> PsnrCalibration | None:
     """The likeness of the runs so far, kept beside the weights."""
-    runs: list[Judged] = []
+    runs: list[CheckedForecast] = []
     for case, line, survey in store.surveyed():
         expected = psnr_expected(
             survey, replay(survey, method_from(line["method"]).plan(survey.facts), survey.facts)
         )
         if line["psnr_db"] is not None and expected is not None:
-            runs.append(Judged(case.prompt, expected, line["psnr_db"]))
-    likeness = calibrated("tiny", store.revision, runs)
-    path = MODELS["tiny"].likeness
-    if likeness is not None and path is not None:
-        likeness.save(path)
-    return likeness
+            runs.append(CheckedForecast(case.prompt, expected, line["psnr_db"]))
+    calibration = calibrate_forecasts("tiny", store.revision, runs)
+    path = MODELS["tiny"].psnr_calibration
+    if calibration is not None and path is not None:
+        calibration.save(path)
+    return calibration
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from cache_engine.loading import loaded
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.sites.attach import attached, device_of
 from cache_engine.sites.clock import Clock
-from cache_engine.whatif.psnr_calibration import WIDEST, Likeness, likeness_of
-from cache_engine.whatif.recording import surveyed
+from cache_engine.whatif.psnr_calibration import WIDEST, PsnrCalibration, psnr_calibration_of
+from cache_engine.whatif.recording import recording_survey
 from cache_engine.whatif.simulation import Forecast, simulate
 from cache_engine.whatif.survey import Survey
 from studies.whatif.__main__ import SCORED, Case, Store, setting
@@ -52,11 +52,11 @@ def paired(store: Store) -> list[Pair]:
     return [
         Pair(
             case,
-            simulate(survey, method_from(line["method"]), likeness_of(survey)),
+            simulate(survey, method_from(line["method"]), psnr_calibration_of(survey)),
             line["schedules"],
             line["psnr_db"],
         )
-        for case, line, survey in store.surveyed()
+        for case, line, survey in store.recording_survey()
     ]
 
 
@@ -125,7 +125,7 @@ LINES = (
 )
 
 
-def per_second(survey: Survey, likeness: Likeness | None) -> float:
+def per_second(survey: Survey, calibration: PsnrCalibration | None) -> float:
     """Settings a second of one core's own time, after each front was asked for once."""
     changes = random.Random(1)
     settings: list[Method] = [
@@ -133,10 +133,10 @@ def per_second(survey: Survey, likeness: Likeness | None) -> float:
         for _ in range(1000)
     ]
     for method in settings:
-        simulate(survey, method, likeness)
+        simulate(survey, method, calibration)
     begin = time.process_time()
     for method in settings:
-        simulate(survey, method, likeness)
+        simulate(survey, method, calibration)
     return len(settings) / (time.process_time() - begin)
 
 
@@ -155,7 +155,7 @@ def recording_shares(case: Case) -> list[float]:
             if not survey:
                 draw(model, request)
                 return time.process_time() - begin
-            with surveyed(model, session, clock, request):
+            with recording_survey(model, session, clock, request):
                 draw(model, request)
                 return time.process_time() - begin
 
@@ -163,9 +163,9 @@ def recording_shares(case: Case) -> list[float]:
     return sorted(seconds(True) / seconds(False) - 1 for _ in range(PAIRS))
 
 
-def _bands(likeness: Likeness) -> str:
+def _bands(calibration: PsnrCalibration) -> str:
     """By what is expected."""
-    bands = [(level, likeness.band(level)) for level in likeness.levels]
+    bands = [(level, calibration.band(level)) for level in calibration.levels]
     stated = ", ".join(f"±{(band[1] - band[0]) / 2:.1f} dB at {level:.0f}" for level, band in bands if band)
     return f"{stated} (none is stated where ±{WIDEST:g} dB did not hold nine of ten)"
 
@@ -176,14 +176,14 @@ def write(path: Path, store: Store, calibration: Store) -> None:
     columns = [row(pairs, steps) for steps in (28, 50)]
     first = next(iter(store.done))
     survey = store.survey(first)[0]
-    likeness = likeness_of(survey)
+    calibration = psnr_calibration_of(survey)
     errors = [
         store.survey(pair.case)[0].sampling_error or 0.0
         for pair in pairs
         if pair.case.number == 0 and pair.case.kind == "random"
     ]
     speeds = {
-        steps: per_second(store.survey(case)[0], likeness)
+        steps: per_second(store.survey(case)[0], calibration)
         for steps in (28, 50)
         for case in [next(one for one in store.done if one.steps == steps)]
     }
@@ -191,10 +191,10 @@ def write(path: Path, store: Store, calibration: Store) -> None:
         f"| {name} | {goal} | {one} | {other} |" for (name, goal), one, other in zip(LINES, *columns)
     )
     band = (
-        f"from {likeness.runs} runs on {likeness.prompts} prompts; it held {likeness.held:.0%} of those it "
+        f"from {calibration.runs} runs on {calibration.prompts} prompts; it held {calibration.held:.0%} of those it "
         f"is stated for when their "
-        f"prompt was left out. It depends on what is expected: {_bands(likeness)}"
-        if likeness
+        f"prompt was left out. It depends on what is expected: {_bands(calibration)}"
+        if calibration
         else "none"
     )
     shares = recording_shares(first)

@@ -12,10 +12,10 @@ from torch import nn
 from cache_engine.method import METHODS, Method
 from cache_engine.model import MODELS
 from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
+from cache_engine.sites.activation_recorder import recording_activations
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
-from cache_engine.sites.recorder import recorded
-from cache_engine.whatif.recording import echoed, survey_of
+from cache_engine.whatif.recording import survey_of, with_error_propagation
 from cache_engine.whatif.survey import Survey, most_positions
 from tests.engine.test_contract import ALIKE, path
 from tests.parity.loop import CFG_SCALE, denoise
@@ -59,7 +59,9 @@ def followed(
         if budget is None:
             return [model(**one) for step in calls for one in step], session.trace, None
         tensors = STEPS * len(streams) * (BLOCKS + 2)
-        with recorded(model, session, clock, lambda size: most_positions(size, tensors, budget)) as recorder:
+        with recording_activations(
+            model, session, clock, lambda size: most_positions(size, tensors, budget)
+        ) as recorder:
             answers = [model(**one) for step in calls for one in step]
     guided = 3.0 if len(streams) == 2 else None
     request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=guided)
@@ -72,7 +74,7 @@ def followed(
         sigmas=SIGMAS,
         tflops=(6.5, np.ones(BLOCKS)),
     )
-    return answers, session.trace, echoed(survey, recorder.heard(), model)
+    return answers, session.trace, with_error_propagation(survey, recorder.recorded_calls(), model)
 
 
 @torch.inference_mode()
@@ -87,7 +89,7 @@ def drawn(
         session.begin()
         if not survey:
             return denoise(model, STEPS, GUIDED), None
-        with recorded(model, session, clock, lambda size: size) as recorder:
+        with recording_activations(model, session, clock, lambda size: size) as recorder:
             found = denoise(model, STEPS, GUIDED)
     request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=CFG_SCALE)
     made = survey_of(
@@ -99,7 +101,7 @@ def drawn(
         sigmas=SIGMAS,
         tflops=(6.5, np.ones(BLOCKS)),
     )
-    return found, echoed(made, recorder.heard(), model, stop=stop)
+    return found, with_error_propagation(made, recorder.recorded_calls(), model, stop=stop)
 
 
 def surveyed(model: nn.Module, streams: tuple[str, ...] = GUIDED, budget: int = 10**9) -> Survey:

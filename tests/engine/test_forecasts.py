@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cache_engine.predictors import DMD, Chebyshev, FoCa, Hermite, Newton, Reuse, Taylor, forecast
+from cache_engine.predictors import DMD, Chebyshev, FoCa, Hermite, Newton, Reuse, Taylor, predictor_named
 from cache_engine.predictors.dmd import modes
 from cache_engine.records import Predictor
 
@@ -25,12 +25,12 @@ def predicted(
     step: int,
     *,
     scale: float = 1.0,
-    served: int | None = None,
+    last_prediction: int | None = None,
 ) -> float:
     """The forecast of curve(scale * step) from its values at ``steps``."""
     kept = steps[: predictor.keep]
-    row = predictor.row(kept, step, 50, served, lambda: ())
-    known = [*kept, *([] if served is None else [served])]
+    row = predictor.row(kept, step, 50, last_prediction, lambda: ())
+    known = [*kept, *([] if last_prediction is None else [last_prediction])]
     assert len(row) <= len(known)
     return sum(weight * curve(scale * at) for weight, at in zip(row, known))
 
@@ -44,8 +44,10 @@ def test_constants_are_predicted_exactly(predictor: Predictor) -> None:
 
 @pytest.mark.parametrize("predictor", [Taylor(1), Newton(1), FoCa(), Hermite(1, sigma=math.sqrt(0.5)), DMD()])
 def test_lines_are_predicted_exactly(predictor: Predictor) -> None:
-    served = 16 if predictor.served else None
-    assert predicted(predictor, lambda at: 2 * at - 5, UNEVEN, 23, served=served) == pytest.approx(41)
+    last_prediction = 16 if predictor.uses_last_prediction else None
+    assert predicted(
+        predictor, lambda at: 2 * at - 5, UNEVEN, 23, last_prediction=last_prediction
+    ) == pytest.approx(41)
 
 
 @pytest.mark.parametrize("degree", range(5))
@@ -79,11 +81,16 @@ def test_taylor_and_newton_are_one_below_order_two() -> None:
 )
 def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, order: int) -> None:
     """Halving the distance between steps divides the error by 2 ** order."""
-    served = 16 if predictor.served else None
+    last_prediction = 16 if predictor.uses_last_prediction else None
 
     def error(scale: float) -> float:
         found = predicted(
-            predictor, lambda at: math.exp(at - 17 * scale), UNEVEN, 20, scale=scale, served=served
+            predictor,
+            lambda at: math.exp(at - 17 * scale),
+            UNEVEN,
+            20,
+            scale=scale,
+            last_prediction=last_prediction,
         )
         return abs(found - math.exp(3 * scale))
 
@@ -227,5 +234,5 @@ def test_dmd_looks_at_the_evenly_spaced_end_of_its_history() -> None:
 
 def test_an_order_of_zero_is_reuse_whatever_the_name() -> None:
     for name in ("taylor", "newton", "foca", "hermite", "chebyshev", "dmd"):
-        assert forecast(name, 0) == Reuse()
-        assert forecast(name, 1) != Reuse()
+        assert predictor_named(name, 0) == Reuse()
+        assert predictor_named(name, 1) != Reuse()

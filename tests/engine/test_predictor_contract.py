@@ -8,14 +8,14 @@ from typing import get_args
 import pytest
 
 from cache_engine.plans import Gram, Predictor
-from cache_engine.predictors import Forecast, forecast
+from cache_engine.predictors import PredictorName, predictor_named
 
-NAMES = get_args(Forecast)
+NAMES = get_args(PredictorName)
 TOTAL = 50
 every_predictor = pytest.mark.parametrize(
     "predictor",
     [
-        pytest.param(forecast(name, order), id=f"{name} of order {order}")
+        pytest.param(predictor_named(name, order), id=f"{name} of order {order}")
         for name in NAMES
         for order in (1, 2, 3)
     ],
@@ -61,5 +61,5 @@ def test_the_same_question_has_the_same_answer(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_order_zero_is_reuse(name: Forecast) -> None:
-    assert forecast(name, 0).row((9, 6, 3), 11, TOTAL, None, inner_products(3.0, 2.0, 1.0)) == (1.0,)
+def test_order_zero_is_reuse(name: PredictorName) -> None:
+    assert predictor_named(name, 0).row((9, 6, 3), 11, TOTAL, None, inner_products(3.0, 2.0, 1.0)) == (1.0,)

@@ -27,8 +27,8 @@ from cache_engine.quality import measure, pixels
 from cache_engine.records import EngineError, RunRequest
 from cache_engine.report import described
 from cache_engine.runner import run
-from cache_engine.whatif.psnr_calibration import likeness_of
-from cache_engine.whatif.recording import counted
+from cache_engine.whatif.psnr_calibration import psnr_calibration_of
+from cache_engine.whatif.recording import tflops_of_blocks
 from cache_engine.whatif.simulation import simulate
 from cache_engine.whatif.survey import Survey
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, drawn, followed, letters, surveyed
@@ -178,7 +178,7 @@ def test_a_signal_that_was_not_recorded_is_not_made_up(survey: Survey) -> None:
 
 
 def test_other_weights_than_the_calibrated_get_no_estimate(survey: Survey) -> None:
-    assert likeness_of(survey) is None  # its engine's revision is "none"
+    assert psnr_calibration_of(survey) is None  # its engine's revision is "none"
     found = simulate(survey, DBCache(residual_diff_threshold=1))
     assert found.psnr_db is None
     assert found.note
@@ -201,7 +201,7 @@ def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) ->
 
 def test_tflops_are_those_that_a_run_counts() -> None:
     request = resolve(RunRequest(model="tiny", prompt="-"))
-    full, blocks = counted(partial(costs, request), MODELS["tiny"].facts(request))
+    full, blocks = tflops_of_blocks(partial(costs, request), MODELS["tiny"].facts(request))
     for front, back in ((1, 0), (3, 2), (5, 1)):
         plan = DBCache(Fn_compute_blocks=front, Bn_compute_blocks=back).plan(MODELS["tiny"].facts(request))
         cached = full - blocks[front : len(blocks) - back].sum()
@@ -259,7 +259,7 @@ def test_the_likeness_is_that_of_real_runs() -> None:
             steps_computation_mask="111101101101",
             steps_computation_policy="static",
         )
-        found = simulate(survey, method, likeness_of(survey))
+        found = simulate(survey, method, psnr_calibration_of(survey))
         assert found.psnr_db == pytest.approx(
             measure(baseline.image, run(request, method).image).psnr_db, abs=2.5
         )

@@ -166,11 +166,11 @@ def test_foca_remembers_what_was_served_before_a_computed_step(model: FluxTransf
             steps: tuple[int, ...],
             step: int,
             total: int = 0,
-            served: int | None = None,
+            last_prediction: int | None = None,
             gram: Any = None,
         ) -> tuple[float, ...]:
-            rows.append((steps, step, served))
-            return super().row(steps, step, total, served)
+            rows.append((steps, step, last_prediction))
+            return super().row(steps, step, total, last_prediction)
 
     run(model, Plan(Mask("11100101"), Watched(), (Stack(0, 6),)), 8)
     assert list(dict.fromkeys(rows)) == [((2, 1), 3, None), ((2, 1), 4, None), ((5, 2), 6, 4)]

@@ -13,7 +13,7 @@ from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.teacache import TeaCache
 from cache_engine.records import EngineError, Signal
-from cache_engine.sites.sampling import Candidates
+from cache_engine.sites.sampling import SampledPositions
 from cache_engine.whatif.survey import BUDGET, Survey, in_half, load, most_positions
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
 from tests.parity.loop import tiny_flux
@@ -104,7 +104,7 @@ def relative_errors(moving: bool) -> tuple[list[float], list[float]]:
         now = then + share * torch.randn(1, 1024, 3072, generator=generator) * sizes
         exact = float((now - then).abs().mean() / then.abs().mean())
         nothing = torch.zeros_like(then)
-        drawn = Candidates(nothing, most_positions(then.numel(), 50 * 59), 1)
+        drawn = SampledPositions(nothing, most_positions(then.numel(), 50 * 59), 1)
         into = then.new_empty(2, drawn.most)
         for place, image in enumerate((nothing, then)):
             drawn.take(place, image, into)

@@ -27,12 +27,12 @@ from cache_engine.whatif.survey import Survey, load
 
 PROMPT = "a small red apple on a blue background"
 TASK = TuneTask(request=RunRequest(prompt=PROMPT, steps=12), prompts=(PROMPT,), goal=Goal(value=30))
-ECHOES = ("products", "mixtures", "patterns", "levels")
+PROPAGATION = ("products", "mixtures", "patterns", "levels")
 
 
 def unheard(survey: Survey) -> Survey:
     """As of a model that is too large for its errors to be followed to the end."""
-    return replace(survey, memo={}, **{name: np.zeros(0, np.float32) for name in ECHOES})
+    return replace(survey, memo={}, **{name: np.zeros(0, np.float32) for name in PROPAGATION})
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from ..model import sections_of
 from ..session import Call, Session
-from ..whatif.error_propagation import Heard, handed, image_first
+from ..whatif.error_propagation import RecordedCalls, handed, image_first
 from .clock import Clock
 from .loop import replaced
-from .sampling import Candidates
+from .sampling import SampledPositions
 from .stack import Block, image_of, numbered
 
 
-class Recording(NamedTuple):
+class RecordedActivations(NamedTuple):
     """What ``fetched`` gives, as numpy arrays of float32; calls c in their order, blocks k, positions n.
 
     values (c, 1 + k, n): before the first block, then after each.  modulated (c, n) or (c, 0).  weights (n,),
@@ -48,7 +48,7 @@ class Recording(NamedTuple):
     seconds: Any
 
 
-class Recorder:
+class ActivationRecorder:
     """Keeps ``most`` positions of every tensor. ``most`` is asked for once the size of the image stream is
     known.
     """
@@ -65,18 +65,18 @@ class Recorder:
         self.session, self.clock, self.blocks, self.most, self.last = session, clock, blocks, most, last
         self.names = names
         self.calls: list[Call] = []
-        self.kept: list[Tensor] = []
+        self.samples: list[Tensor] = []
         self.modulated: list[Tensor] = []
         self.modulations: list[Tensor] = []
         self.norms: list[Tensor] = []
         self.changes: list[Tensor] = []
         self.marks: list[list[Any]] = []
-        self.asked: list[dict[str, Any]] = []
+        self.arguments: list[dict[str, Any]] = []
         self.answers: list[Tensor] = []
-        self.passed: list[
+        self.block_tensors: list[
             list[Tensor]
         ] = []  # by call: what blocks were handed and handed on, whole, while everything is kept
-        self.candidates: Candidates | None = None
+        self.positions: SampledPositions | None = None
         self.before: dict[
             str, tuple[Tensor, Tensor]
         ] = {}  # by stream: the first block's last residual, and its mean
@@ -96,10 +96,10 @@ class Recorder:
         return result
 
     def passes(self, block: Block, values: dict[str, Tensor]) -> None:
-        assert self.candidates is not None
-        if self.candidates.whole and self.last is not None:
+        assert self.positions is not None
+        if self.positions.whole and self.last is not None:
             parts = image_first(block, handed(block, values), self.entry.shape[1])
-            self.passed[-1].append(torch.cat([one.detach().flatten() for one in parts]))
+            self.block_tensors[-1].append(torch.cat([one.detach().flatten() for one in parts]))
 
     @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -107,36 +107,36 @@ class Recorder:
         self.calls.append(self.session.calls[-1])
         self.marks.append([])
         self.entry = image
-        if self.candidates is None:
-            self.candidates = Candidates(image, self.most(image.numel()), len(self.blocks))
-        kept = image.new_empty(1 + len(self.blocks), self.candidates.most)
-        self.kept.append(kept)
+        if self.positions is None:
+            self.positions = SampledPositions(image, self.most(image.numel()), len(self.blocks))
+        samples = image.new_empty(1 + len(self.blocks), self.positions.most)
+        self.samples.append(samples)
         self.norms.append(torch.zeros(len(self.blocks), device=image.device))
         self.look(0, image)
-        self.passed.append([])
+        self.block_tensors.append([])
         self.passes(block, block.inputs(args, kwargs))
         if block.section.modulated is not None:
             self.modulated.append(block.section.modulated(block.module, block.arguments(args, kwargs)))
             if (
-                not self.candidates.open
+                not self.positions.open
             ):  # in the first call the positions are not drawn yet: the tensor itself waits
-                self.modulated[-1] = self.candidates.of(self.modulated[-1])
+                self.modulated[-1] = self.positions.of(self.modulated[-1])
 
     @torch.no_grad()
     def look(self, place: int, image: Tensor) -> None:
         """Keep a sample of ``image``, which is the stream after ``place`` blocks."""
-        assert self.candidates is not None
-        if not self.candidates.whole and place > 0:
+        assert self.positions is not None
+        if not self.positions.whole and place > 0:
             residual = image - self.entry
             mean = torch.linalg.vector_norm(residual, 1, dtype=torch.float32) / residual.numel()
             self.norms[-1][place - 1] = mean
             if place == 1:
                 self.compare(residual, mean)
-        self.candidates.take(place, image, self.kept[-1])
+        self.positions.take(place, image, self.samples[-1])
         if place == len(self.blocks):
-            if self.candidates.open:
-                self.candidates.close(self.kept[-1])
-                self.modulated = [self.candidates.of(signal) for signal in self.modulated]
+            if self.positions.open:
+                self.positions.close(self.samples[-1])
+                self.modulated = [self.positions.of(signal) for signal in self.modulated]
             del self.entry
 
     def modulate(self, *args: Any, **kwargs: Any) -> Any:
@@ -148,22 +148,22 @@ class Recorder:
 
     def call(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """The transformer was called."""
-        if self.candidates is not None and self.candidates.whole and self.last is not None:
-            self.asked.append(dict(zip(self.names, args)) | kwargs)
+        if self.positions is not None and self.positions.whole and self.last is not None:
+            self.arguments.append(dict(zip(self.names, args)) | kwargs)
             self.answers.append(result[0])
 
-    def heard(self) -> Heard | None:
-        """What echoes are found from. None where not everything was kept, or calls are not of one sample in
+    def recorded_calls(self) -> RecordedCalls | None:
+        """What error propagation is found from. None where not everything was kept, or calls are not of one sample in
         tokens.
         """
-        lengths = {one.shape for call in self.passed for one in call}
+        lengths = {one.shape for call in self.block_tensors for one in call}
         if (
             len(lengths) != 1
             or len(self.modulations) != len(self.calls)
             or any(one.ndim != 3 or len(one) != 1 for one in self.answers)
         ):
             return None
-        return Heard(self.asked, self.answers, [torch.stack(call) for call in self.passed])
+        return RecordedCalls(self.arguments, self.answers, [torch.stack(call) for call in self.block_tensors])
 
     def compare(self, residual: Tensor, mean: Tensor) -> None:
         """The exact change from the step before, for ``survey.sampling_error``."""
@@ -177,19 +177,19 @@ class Recorder:
         self.changes.append(moved / (then[1] if then else mean))
         self.before[stream] = residual, mean
 
-    def fetched(self) -> Recording:
+    def fetched(self) -> RecordedActivations:
         """Everything that was kept, on the host. Synchronises."""
-        assert self.candidates is not None
-        values = torch.stack(self.kept).float().cpu()
-        weights = self.candidates.weights.float().cpu()
+        assert self.positions is not None
+        values = torch.stack(self.samples).float().cpu()
+        weights = self.positions.weights.float().cpu()
         means = torch.stack(self.norms).cpu()
-        if self.candidates.whole:
+        if self.positions.whole:
             means = (values[:, 1:] - values[:, :1]).abs().mean(dim=2)
         last = modulation = values.new_empty(0)
         if (
             self.last is not None
-            and self.candidates.whole
-            and self.last.weight.shape[1] == self.candidates.channels
+            and self.positions.whole
+            and self.last.weight.shape[1] == self.positions.channels
         ):
             found = torch.cat(self.modulations).float().cpu()
             if len(found) == len(values):  # one sample a call
@@ -201,7 +201,7 @@ class Recorder:
         seconds = torch.tensor(
             [[call.seconds(), *self.between(marks)] for call, marks in zip(self.calls, self.marks)]
         )
-        return Recording(
+        return RecordedActivations(
             tuple(call.step for call in self.calls),
             tuple(call.stream for call in self.calls),
             values.numpy(),
@@ -234,16 +234,18 @@ class Recorder:
 
 
 @contextmanager
-def recorded(
+def recording_activations(
     transformer: Any, session: Session, clock: Clock, most: Callable[[int], int]
-) -> Iterator[Recorder]:
+) -> Iterator[ActivationRecorder]:
     """Look at ``transformer``'s blocks for as long as the ``with`` lasts; enter it within ``attached``.
 
     most: elements of the image stream -> how many are kept.
     """
     blocks = numbered(transformer, sections_of(transformer))
     last = last_of(transformer)
-    recorder = Recorder(session, clock, blocks, most, last, tuple(signature(transformer.forward).parameters))
+    recorder = ActivationRecorder(
+        session, clock, blocks, most, last, tuple(signature(transformer.forward).parameters)
+    )
     with ExitStack() as exits:
         exits.callback(transformer.register_forward_hook(recorder.call, with_kwargs=True).remove)
         if last is not None:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from cache_engine.method import METHODS
 from cache_engine.model import sections_of
+from cache_engine.sites.activation_recorder import ActivationRecorder, last_of, recording_activations
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
-from cache_engine.sites.recorder import Recorder, last_of, recorded
 from cache_engine.sites.stack import numbered
-from cache_engine.whatif.error_propagation import _Loop, as_they_are, echoes
+from cache_engine.whatif.error_propagation import _Loop, as_they_are, propagate_errors
 from tests.engine.tiny_models import CONFIGS, Calls, tiny
 
 STEPS = 14
@@ -48,11 +48,11 @@ def one_token(call: dict[str, Any]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def watched(model: nn.Module, calls: list[dict[str, Any]]) -> Recorder:
+def watched(model: nn.Module, calls: list[dict[str, Any]]) -> ActivationRecorder:
     clock = Clock(torch.device("cpu"))
     with (
         attached(model, METHODS["baseline"](), steps=len(calls), clock=clock) as session,
-        recorded(model, session, clock, lambda size: size) as recorder,
+        recording_activations(model, session, clock, lambda size: size) as recorder,
     ):
         session.begin()
         for call in calls:
@@ -101,24 +101,27 @@ def test_what_blocks_hand_on_is_in_one_order(name: str) -> None:
     """
     model, calls = tiny(name), Calls(name)
     recorder = watched(model, [calls.at(step) for step in range(STEPS)])
-    heard = recorder.heard()
-    assert heard is not None
+    recorded_calls = recorder.recorded_calls()
+    assert recorded_calls is not None
     image = torch.from_numpy(recorder.fetched().values)
-    assert all(torch.equal(one[:, : image.shape[2]], kept) for one, kept in zip(heard.passed, image))
-    loop = _Loop(model, heard, SIGMAS, (1.0,), None)
+    assert all(
+        torch.equal(one[:, : image.shape[2]], samples)
+        for one, samples in zip(recorded_calls.block_tensors, image)
+    )
+    loop = _Loop(model, recorded_calls, SIGMAS, (1.0,), None)
     _, behind = loop.gradients(
-        0, 0, torch.randn(2, *heard.answers[0].shape[1:], generator=torch.Generator().manual_seed(0))
+        0, 0, torch.randn(2, *recorded_calls.answers[0].shape[1:], generator=torch.Generator().manual_seed(0))
     )
     assert behind[-1, :, : image.shape[2]].any()
     assert not behind[-1, :, image.shape[2] :].any()
 
 
 @pytest.mark.parametrize("name", HEARD)
-def test_echoes_of_every_transformer_that_is_heard(name: str) -> None:
+def test_error_propagation_of_every_transformer_that_is_heard(name: str) -> None:
     model, calls = tiny(name), Calls(name)
-    heard = watched(model, [calls.at(step) for step in range(STEPS)]).heard()
-    assert heard is not None
-    found = echoes(model, heard, SIGMAS, (1.0,), as_they_are)
+    recorded_calls = watched(model, [calls.at(step) for step in range(STEPS)]).recorded_calls()
+    assert recorded_calls is not None
+    found = propagate_errors(model, recorded_calls, SIGMAS, (1.0,), as_they_are)
     assert found is not None
 
 
@@ -127,11 +130,11 @@ def test_what_is_not_heard_is_recorded_all_the_same(name: str) -> None:
     model, calls = tiny(name), Calls(name)
     recorder = watched(model, [calls.at(step) for step in range(2)])
     assert recorder.fetched().values.any()
-    assert recorder.heard() is None
+    assert recorder.recorded_calls() is None
 
 
 @pytest.mark.parametrize("image", [1, 4])
-def test_echoes_of_one_token_of_text_and_of_image(image: int) -> None:
+def test_error_propagation_of_one_token_of_text_and_of_image(image: int) -> None:
     """One row of positions is no batch of one."""
     name = "FluxTransformer2DModel"
     model, calls = tiny(name), Calls(name)
@@ -140,7 +143,7 @@ def test_echoes_of_one_token_of_text_and_of_image(image: int) -> None:
         call | {"hidden_states": call["hidden_states"][:, :image], "img_ids": call["img_ids"][:image]}
         for call in given
     ]
-    heard = watched(model, given).heard()
+    recorded_calls = watched(model, given).recorded_calls()
     assert last_of(model) is not None
-    assert heard is not None
-    assert echoes(model, heard, SIGMAS, (1.0,), as_they_are) is not None
+    assert recorded_calls is not None
+    assert propagate_errors(model, recorded_calls, SIGMAS, (1.0,), as_they_are) is not None

@@ -17,14 +17,14 @@ from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.records import Cancelled
 from cache_engine.whatif.expected_psnr import ended, mended, mixed, psnr_expected, psnr_of
-from cache_engine.whatif.psnr_calibration import Judged, Likeness, calibrated
+from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibration, calibrate_forecasts
 from cache_engine.whatif.replay import replay
 from cache_engine.whatif.simulation import simulate
 from cache_engine.whatif.survey import Survey
 from tests.engine.surveys import BLOCKS, STEPS, drawn, followed, surveyed
 from tests.parity.loop import tiny_flux
 
-KNOWN = Likeness("tiny", "none", (20.0, 30.0), (4.0, 2.0), (5.0, 2.5), 0.9, 100, 5)
+KNOWN = PsnrCalibration("tiny", "none", (20.0, 30.0), (4.0, 2.0), (5.0, 2.5), 0.9, 100, 5)
 TRIES = 12
 WHITE = 127.5  # levels of a latent's unit, where latents are taken for the picture
 
@@ -247,33 +247,36 @@ def test_rounding_is_what_eight_bits_do() -> None:
 def test_the_band_holds_nearly_all_and_is_never_too_wide_to_say_something() -> None:
     draw = np.random.default_rng(2)
 
-    def runs(spread: float) -> list[Judged]:
-        return [Judged(f"prompt {number % 5}", 40.0, 40.0 + spread * draw.normal()) for number in range(800)]
+    def runs(spread: float) -> list[CheckedForecast]:
+        return [
+            CheckedForecast(f"prompt {number % 5}", 40.0, 40.0 + spread * draw.normal())
+            for number in range(800)
+        ]
 
-    found = calibrated("tiny", "none", runs(1.0))
+    found = calibrate_forecasts("tiny", "none", runs(1.0))
     assert found is not None
     assert found.off(40.0) == pytest.approx(1.645, abs=0.15)  # of a normal distribution
     low, high = found.band(40.0) or (0.0, 0.0)
     assert (high - low) / 2 == pytest.approx(1.96, abs=0.2)
     assert found.held == pytest.approx(0.95, abs=0.03)
-    near = calibrated("tiny", "none", runs(1.7))
+    near = calibrate_forecasts("tiny", "none", runs(1.7))
     assert near is not None
     assert near.band(40.0) == (37.0, 43.0)  # nine of ten, if not nineteen of twenty, fit in the widest
-    wild = calibrated("tiny", "none", runs(6.0))
+    wild = calibrate_forecasts("tiny", "none", runs(6.0))
     assert wild is not None
     assert wild.band(40.0) is None  # too wide to say anything
     assert wild.held == 0
-    assert calibrated("tiny", "none", runs(1.0)[:5]) is None
+    assert calibrate_forecasts("tiny", "none", runs(1.0)[:5]) is None
 
 
 def test_the_band_is_wider_where_forecasts_are_worse() -> None:
     draw = np.random.default_rng(2)
     runs = [
-        Judged(f"prompt {number % 8}", level, level + spread * draw.normal())
+        CheckedForecast(f"prompt {number % 8}", level, level + spread * draw.normal())
         for level, spread in ((25.0, 2.0), (55.0, 0.5))
         for number in range(400)
     ]
-    found = calibrated("tiny", "none", runs)
+    found = calibrate_forecasts("tiny", "none", runs)
     assert found is not None
     assert found.off(25.0) == pytest.approx(4 * found.off(55.0), rel=0.15)
     assert found.band(25.0) is None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from cache_engine.whatif.expected_frontier import frontier, settings
-from cache_engine.whatif.psnr_calibration import Likeness
+from cache_engine.whatif.psnr_calibration import PsnrCalibration
 from cache_engine.whatif.simulation import simulate
 from cache_engine.whatif.survey import Survey
 from tests.engine.surveys import surveyed
 from tests.parity.loop import tiny_flux
 
-KNOWN = Likeness("tiny", "none", (30.0,), (3.0,), (3.0,), 0.9, 100, 5)
+KNOWN = PsnrCalibration("tiny", "none", (30.0,), (3.0,), (3.0,), 0.9, 100, 5)
 
 
 @pytest.fixture(scope="module")
