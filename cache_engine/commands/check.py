@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     from ..benchmark.prompts import from_file
     from ..model import resolve
-    from ..tuning.runs import Runs
+    from ..tuning.measurements import Runs
 
     prompts, method = from_file(options.prompts), method_of(options)
     floor, percentile = real(options.min_psnr), real(options.percentile)
