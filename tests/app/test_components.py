@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,8 +158,15 @@ def test_no_sideways_scroll(view: Page, width: int) -> None:
         assert view.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, what
 
 
-def test_every_constructor_is_documented() -> None:
-    names = set(plain())
-    assert all(
-        callable(getattr(components, name)) and f"\n{name} " in (components.__doc__ or "") for name in names
-    )
+def test_every_component_has_a_folder_that_states_its_value_and_its_events() -> None:
+    assert set(plain()) <= set(components.__all__)
+    for name in components.__all__:
+        module = importlib.import_module(f"app.components.{name}")
+        value = getattr(module, f"{name.capitalize()}Value")
+        assert getattr(components, name).__annotations__["value"] == f"{value.__name__} | None"
+        assert value.__annotations__
+        folder = Path(module.__file__ or "").parent
+        assert (folder / f"{name}.css").is_file()
+        script = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.js"))
+        events = set(re.findall(r"(?:trigger|asking)\((?:trigger, )?'(\w+)'", script))
+        assert events == set(re.findall(r"``(\w+) \{", module.__doc__ or "")), name

@@ -1,0 +1,59 @@
+"""Make a gr.HTML component whose template, styles and script are constants."""
+
+from __future__ import annotations
+
+import json
+from abc import ABCMeta
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+FOLDER = Path(__file__).resolve().parents[1]
+
+
+@lru_cache
+def _text(file: str) -> str:
+    return (FOLDER / file).read_text(encoding="utf-8")
+
+
+@lru_cache
+def _drawn_class() -> type[gr.HTML]:
+    """gr.HTML that sends its value as one JSON text.
+
+    gradio compares and wraps every part of any other value, several times an update. The class is not made by
+    a class statement: gradio would write a stub file beside it. gradio is imported here, so that the shapes
+    of the values can be imported without it.
+    """
+    import gradio as gr
+
+    def postprocess(component: gr.HTML, value: Mapping[str, object] | None) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    own = {"postprocess": postprocess, "__module__": __name__}
+    return ABCMeta.__new__(type(gr.HTML), "Drawn", (gr.HTML,), own)
+
+
+def drawn(
+    name: str, value: Mapping[str, object] | None, parts: tuple[str, ...] = (), **options: Any
+) -> gr.HTML:
+    """Make the component of the folder ``name``. ``parts``: scripts that its own script needs before it.
+
+    Template, styles and script hold constants alone: gradio runs templates, so a value in one would be
+    executed. The script puts the styles into the document once. With a ``css_template`` gradio would compile
+    the styles and restyle the whole page at every value.
+    """
+    script = f"const styles = {json.dumps(_text(f'{name}/{name}.css'))};\n" + "".join(
+        _text(part) for part in ("base/dom.js", *parts, f"{name}/{name}.js")
+    )
+    return _drawn_class()(
+        value,
+        html_template=f'<div class="cl-{name}"></div>',
+        css_template="",
+        js_on_load=script,
+        apply_default_css=False,
+        **options,
+    )

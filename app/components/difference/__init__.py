@@ -1,0 +1,23 @@
+"""Colour scale and figures of the difference picture. It fires no event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from ..base.drawn import drawn
+from ..base.shapes import NamedText
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+class DifferenceValue(TypedDict):
+    """In tests: ``.cl-difference dd``."""
+
+    rows: list[NamedText]
+    top: str  # the difference that is drawn white: "32 and more"
+
+
+def difference(value: DifferenceValue | None = None, **options: Any) -> gr.HTML:
+    """Make the colour scale. None draws it without figures."""
+    return drawn("difference", value, **options)

@@ -1,0 +1,25 @@
+"""The page's head: name, engine badge, dark switch and the list of keys. It fires no event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from ..base.drawn import drawn
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+EngineState = Literal["idle", "busy", "loading", "recording", "error"]
+
+
+class HeaderValue(TypedDict):
+    """The engine badge. In tests: ``.cl-engine[data-state]``."""
+
+    engine: str  # "tiny FLUX · float32 · cpu · idle"
+    state: EngineState
+
+
+def header(value: HeaderValue | None = None, **options: Any) -> gr.HTML:
+    """Make the page's head. None hides the badge."""
+    return drawn("header", value, ("header/keys.js",), **options)

@@ -1,0 +1,41 @@
+"""All runs on the present baseline. Event: ``choose {index}``, the run's place in the list.
+
+In Python listen with ``runs(...).choose(handler)``; the handler's ``event: gr.EventData`` has
+``event.index``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from ..base.drawn import drawn
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+
+class RunRow(TypedDict):
+    """One run. In tests: ``.cl-runs [data-index]``."""
+
+    index: int | None  # None for the baseline
+    recipe: str
+    modes: str  # its schedule, such as "CCCcccC"
+    faster: str
+    flops: str
+    psnr: str
+    word: str  # the likeness in words
+    when: str
+
+
+class RunsValue(TypedDict):
+    """The runs in the order of the list, and their baseline."""
+
+    steps: int
+    unit: str  # of ``flops``
+    chosen: int | None
+    rows: list[RunRow]
+    baseline: RunRow | None
+
+
+def runs(value: RunsValue | None = None, **options: Any) -> gr.HTML:
+    """Make the table of runs. None draws the empty table."""
+    return drawn("runs", value, ("base/strip.js",), **options)
