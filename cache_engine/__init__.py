@@ -23,18 +23,15 @@ if TYPE_CHECKING:
     from .footprint import cache_bytes
     from .loading import engine_of, preload, preload_model
     from .method import METHODS, Knob, Method, method_from
-    from .model import MODELS, ModelSpec, facts_of, resolve
+    from .model import ModelSpec
+    from .models.catalog import MODELS, facts_of, resolve
+    from .plans import Decision, ModelFacts, Plan
     from .quality import difference
     from .recipe import BASELINE, format_recipe, is_recipe, parse_recipe, read_name
     from .records import (
-        Cancelled,
         Comparison,
-        Decision,
         Engine,
-        EngineError,
         Event,
-        ModelFacts,
-        Plan,
         Progress,
         Quality,
         RunRequest,
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
     from .runner import run
     from .runs.run_folder import keep_baseline, keep_comparison, kept_baseline, kept_comparison
     from .sites.attach import attached
+    from .strict import Cancelled, EngineError
     from .tuning.goal import Goal
     from .tuning.report import tuned
     from .tuning.space import USUAL, tunable
@@ -66,18 +64,16 @@ _HOME = {
     "whatif.psnr_calibration": ("PsnrCalibration", "psnr_calibration_of"),
     "loading": ("engine_of", "preload", "preload_model"),
     "method": ("METHODS", "Knob", "Method", "method_from"),
-    "model": ("MODELS", "ModelSpec", "facts_of", "resolve"),
+    "model": ("ModelSpec",),
+    "models.catalog": ("MODELS", "facts_of", "resolve"),
+    "plans": ("Decision", "ModelFacts", "Plan"),
+    "strict": ("Cancelled", "EngineError"),
     "quality": ("difference",),
     "recipe": ("BASELINE", "format_recipe", "is_recipe", "parse_recipe", "read_name"),
     "records": (
-        "Cancelled",
         "Comparison",
-        "Decision",
         "Engine",
-        "EngineError",
         "Event",
-        "ModelFacts",
-        "Plan",
         "Progress",
         "Quality",
         "RunRequest",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .commands import COMMANDS
-from .records import EngineError
+from .strict import EngineError
 
 
 class Defaults(argparse.HelpFormatter):

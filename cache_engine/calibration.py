@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from .model import Coefficients
+from .plans import Plan, Signal, Stack
 from .predictors import Reuse
-from .records import EngineError, Plan, Signal, Stack, StepTrace
+from .records import StepTrace
 from .schedules import Always
 from .session import Session
 from .sites.attach import attached
+from .strict import EngineError
 
 DEGREE = 4  # of TeaCache's polynomial
 SAMPLED = 200_000  # values of a residual that are enough to say how alike two are

@@ -14,22 +14,10 @@ from collections.abc import Generator
 
 from .loading import loaded
 from .method import METHODS, Method, method_from
-from .model import spec_of
+from .models.catalog import spec_of
 from .quality import measure
-from .records import (
-    Comparison,
-    Emit,
-    Engine,
-    EngineError,
-    Event,
-    Progress,
-    RunRequest,
-    RunResult,
-    Side,
-    SideDone,
-    ignore,
-)
-from .strict import shown
+from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, Side, SideDone, ignore
+from .strict import EngineError, shown
 
 MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
 MOST_SURVEYS = 500_000_000  # bytes of surveys among them

@@ -7,7 +7,7 @@ import traceback
 from types import TracebackType
 
 from .model import ModelSpec
-from .records import EngineError
+from .strict import EngineError
 
 ON_DISK = "No space left on device"
 OUT_OF_MEMORY = (

@@ -22,12 +22,15 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from .calls_seen import Adapters, Asked, adapters_of
-from .model import Given, ModelSpec, Whole, spec_of
+from .model import Given, IntegerTensor, ModelSpec
+from .models.catalog import spec_of
 from .models.generic import TRANSFORMERS
+from .plans import Costs, Mode, Plan, Site, Stack, Tokens, active_sites
 from .predictors import Reuse
-from .records import Costs, EngineError, Mode, Plan, RunRequest, Site, Stack, Tokens, active_sites
+from .records import RunRequest
 from .schedules import Always, Fixed
 from .sites.attach import attached
+from .strict import EngineError
 
 SOFTMAX = 5  # FLOPs an element
 _LOCK = threading.RLock()
@@ -153,7 +156,7 @@ def tensors(described: Any, device: str = "meta", make: Callable[..., torch.Tens
         return [tensors(one, device, make) for one in described]
     if isinstance(described, Given):
         return described.value
-    if isinstance(described, Whole):
+    if isinstance(described, IntegerTensor):
         return torch.full(described.shape, described.value, dtype=torch.long, device=device)
     return make(described, device=device)
 

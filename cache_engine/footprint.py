@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil
 
-from .model import Section, spec_of
-from .records import Columns, Plan, RunRequest, Site, Stack, Tokens, active_sites
+from .model import Section
+from .models.catalog import spec_of
+from .plans import Columns, Plan, Site, Stack, Tokens, active_sites
+from .records import RunRequest
 
 
 def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from .devices import device, installed
 from .failures import explained
-from .model import ModelSpec, sections_of, spec_of
+from .model import ModelSpec
+from .models.catalog import sections_of, spec_of
 from .placement import Device, Placement, place
-from .records import Engine, EngineError
+from .records import Engine
+from .strict import EngineError
 
 _LOCK = threading.RLock()
 _LOADED: dict[str, Loaded] = {}

@@ -19,7 +19,8 @@ from .devices import installed
 from .failures import explained
 from .files import Lora
 from .loading import Loaded
-from .records import EngineError, RunRequest
+from .records import RunRequest
+from .strict import EngineError
 
 LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
 

@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from .records import DIGITS, EngineError, ModelFacts, Plan, RunRequest, Strict
+from .plans import ModelFacts, Plan
+from .records import RunRequest
 from .registry import Registry, subclasses
+from .strict import DIGITS, EngineError, Strict
 
 Kind = Literal["int", "float", "text", "choice", "bool"]
 

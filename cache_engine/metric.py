@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from .records import EngineError
 from .registry import Registry, subclasses
+from .strict import EngineError
 
 
 class Judged(NamedTuple):

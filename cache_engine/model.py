@@ -1,26 +1,93 @@
-"""ModelSpec: one row a model, and the registry of rows. Torch and diffusers are imported inside load()
-only.
-"""
+"""Frozen descriptions of a model: its row in the registry, its block lists, the arguments of its calls."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .placement import Memory
-from .records import EngineError, ModelFacts, RunRequest
-from .registry import Registry, modules_of
-from .section import Coefficients as Coefficients
-from .section import Given as Given
-from .section import Neurons as Neurons
-from .section import Section as Section
-from .section import Source as Source
-from .section import Whole as Whole
-from .section import model_facts as model_facts
+from .plans import ModelFacts
+from .records import RunRequest
+from .strict import EngineError
+
+
+class Source(NamedTuple):
+    """Where the attention gets its keys and values of a module's tokens: two layers of the block.
+
+    text: they are the first of the tokens that meet there; otherwise the last, or all.
+    """
+
+    key: str
+    value: str
+    text: bool = False
+
+
+class Neurons(NamedTuple):
+    """A feed-forward, two layers of the block and (block) -> what is between them, done to each neuron alone.
+
+    What the last layer takes beside the neurons stands before them.  width: neurons for each channel.
+    """
+
+    first: str
+    last: str
+    between: Callable[[Any], Callable[[Any], Any]]
+    width: int = 4
+
+
+class Section(NamedTuple):
+    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the
+    block's order.
+
+    length: the config's name for how many blocks it has.  modulated: (block, its arguments) -> TeaCache's
+    signal. outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads
+    while the outputs are served.  projections: the last layers within an output module, in the order of its
+    results. attention: the module in which tokens meet.  tokenwise: the outputs to which every token goes
+    alone, each with its source. neurons: of those, the ones on the image's side whose neurons can be run
+    apart. streams: how many tensors as long as image and text together a block's outputs make up. text_first:
+    where image and text are one tensor, which of them comes first.
+    """
+
+    path: str
+    takes: tuple[str, ...]
+    returns: tuple[str, ...]
+    length: str = ""
+    modulated: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    outputs: tuple[str, ...] = ()
+    muted: tuple[str, ...] = ()
+    projections: Mapping[str, tuple[str, ...]] = {}
+    attention: str = ""
+    tokenwise: Mapping[str, Source] = {}
+    neurons: Mapping[str, Neurons] = {}
+    streams: int = 0
+    text_first: bool = False
+
+    @property
+    def joint(self) -> bool:
+        """Whether attention and feed-forward meet in one output, as in FLUX's single blocks."""
+        return bool(self.attention) and self.attention in self.muted
+
+
+class Coefficients(NamedTuple):
+    """What was fitted on one model's activations and holds for no other; meaning as in ModelFacts."""
+
+    polynomial: tuple[float, ...] | None = None
+    ratios: tuple[float, ...] | None = None
+    alike: tuple[tuple[float, ...], ...] | None = None
+
+
+class Given(NamedTuple):
+    """An argument of the transformer that is no tensor of floats."""
+
+    value: Any
+
+
+class IntegerTensor(NamedTuple):
+    """A tensor of one whole number: token ids, a mask in which every token counts, a size in pixels."""
+
+    shape: tuple[int, ...]
+    value: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,71 +207,22 @@ class ModelSpec:
         )
 
 
-def _rows() -> dict[str, ModelSpec]:
-    """Of the files of ``models/``: each has ``ROWS``."""
-    rows = [row for module in modules_of("cache_engine.models") for row in getattr(module, "ROWS", ())]
-    return {row.name: row for row in sorted(rows, key=lambda row: row.blocks)}
-
-
-MODELS: Registry[ModelSpec] = Registry(_rows, "model")  # MODELS["tiny"] -> its row
-
-
-@cache
-def _found(source: str) -> ModelSpec:
-    return importlib.import_module("cache_engine.models.folder").row(source)
-
-
-def spec_of(name: str) -> ModelSpec:
-    """A row, or else what the folder or hub id of this name holds. The page asks ``MODELS`` alone: a visitor
-    names rows.
-
-    Raises EngineError where it is neither, or holds what cannot be cached.
-    """
-    if name in MODELS:
-        return MODELS[name]
-    if not importlib.import_module("cache_engine.models.folder").is_source(name):
-        raise EngineError(
-            f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers folder or "
-            "a hub id, or a .safetensors file."
-        )
-    return _found(name)
-
-
-def resolve(request: RunRequest) -> RunRequest:
-    """The request with every None filled from its model's row."""
-    return spec_of(request.model).resolve(request)
-
-
-def facts_of(request: RunRequest) -> ModelFacts:
-    """Blocks, steps and streams of the run that this request asks for."""
-    return spec_of(request.model).facts(resolve(request))
-
-
-def sections_of(transformer: Any) -> tuple[Section, ...]:
-    """The block lists of a transformer, from its class or its blocks' classes."""
-    generic = importlib.import_module("cache_engine.models.generic")
-    found = generic.described(transformer)
-    if found is None:
-        raise EngineError(
-            f"{type(transformer).__name__} is not described; known transformers are "
-            f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds "
-            f"one."
-        )
-    return found
-
-
-def coefficients_of(transformer: str, config: Mapping[str, Any]) -> Coefficients:
-    """What is known of the row that has this very config; nothing for a model that is only of a known
-    class.
-    """
-
-    def alike(row: ModelSpec) -> bool:
-        return row.transformer == transformer and all(
-            _plain(config.get(name)) == _plain(value) for name, value in row.config.items()
-        )
-
-    return next((row.coefficients for row in MODELS.values() if alike(row)), Coefficients())
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def model_facts(
+    sections: tuple[Section, ...],
+    lengths: tuple[int, ...],
+    steps: int,
+    streams: tuple[str, ...],
+    known: Coefficients,
+) -> ModelFacts:
+    """What a plan may depend on, from a model's description."""
+    return ModelFacts(
+        sum(lengths),
+        steps,
+        streams,
+        lengths,
+        all(section.outputs for section in sections),
+        known.polynomial if sections[0].modulated else None,
+        known.ratios,
+        all(section.tokenwise and section.neurons for section in sections),
+        known.alike,
+    )

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .records import EngineError, Quality
+from .records import Quality
+from .strict import EngineError
 
 # Black, purple, red, yellow, white: lightness rises evenly, so that it also reads in grey.
 HEAT = np.array([(0, 0, 0), (74, 12, 107), (187, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64)

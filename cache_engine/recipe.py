@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from .method import METHODS, Method
-from .records import EngineError
+from .strict import EngineError
 
 PARTS = {
     "F": "Fn_compute_blocks",

@@ -13,35 +13,8 @@ from PIL.Image import Image
 from pydantic import Field
 
 from .files import MOST_LORAS, Input, Loras
-from .files import Lora as Lora
-from .files import Picture as Picture
-from .plans import CHANGE as CHANGE
-from .plans import Columns as Columns
-from .plans import Costs as Costs
-from .plans import Decide as Decide
-from .plans import Decision as Decision
-from .plans import Gram as Gram
-from .plans import Mode as Mode
-from .plans import ModelFacts as ModelFacts
-from .plans import Modules as Modules
-from .plans import Plan as Plan
-from .plans import Predictor as Predictor
-from .plans import Probe as Probe
-from .plans import Schedule as Schedule
-from .plans import Score as Score
-from .plans import Signal as Signal
-from .plans import Site as Site
-from .plans import Stack as Stack
-from .plans import Tokens as Tokens
-from .plans import active_sites as active_sites
-from .plans import compared as compared
-from .plans import serving_site as serving_site
-from .plans import worded as worded
-from .strict import DIGITS as DIGITS
-from .strict import Cancelled as Cancelled
-from .strict import EngineError as EngineError
-from .strict import Strict as Strict
-from .strict import Whole as Whole
+from .plans import Mode
+from .strict import Strict, Whole
 
 Side = Literal["baseline", "accelerated"]
 Prompt = Annotated[str, Field(min_length=1, max_length=2000)]

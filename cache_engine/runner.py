@@ -17,9 +17,10 @@ from .loading import Loaded, loaded
 from .loras import adapted
 from .method import METHODS, Method
 from .recipe import format_recipe
-from .records import Emit, EngineError, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
+from .records import Emit, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
+from .strict import EngineError
 from .whatif.recording import recording_survey, tflops_of_blocks, with_error_propagation
 
 WARM_UP_STEPS = 2

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
-from .records import CHANGE, Costs, Decide, Decision, EngineError, Plan, StepTrace, worded
+from .plans import CHANGE, Costs, Decide, Decision, Plan, worded
+from .records import StepTrace
+from .strict import EngineError
 
 STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 

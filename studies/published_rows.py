@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from cache_engine.flops import costs
 from cache_engine.method import method_from
-from cache_engine.model import MODELS
-from cache_engine.records import Mode, RunRequest
+from cache_engine.models.catalog import MODELS
+from cache_engine.plans import Mode
+from cache_engine.records import RunRequest
 from cache_engine.session import walk
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "published-rows.md"

@@ -29,7 +29,7 @@ from cache_engine.benchmark.folder import Folder, read
 from cache_engine.benchmark.job import Job, baseline_first
 from cache_engine.benchmark.processes import Processes
 from cache_engine.benchmark.work import Made
-from cache_engine.model import resolve
+from cache_engine.models.catalog import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
 from cache_engine.runs.row import Row, png_of

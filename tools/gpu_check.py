@@ -26,10 +26,11 @@ from cache_engine.__main__ import main as command
 from cache_engine.devices import device, wrong_torch
 from cache_engine.flops import costs
 from cache_engine.method import METHODS, Method, method_from
-from cache_engine.model import MODELS, resolve
-from cache_engine.records import EngineError, RunRequest
+from cache_engine.models.catalog import MODELS, resolve
+from cache_engine.records import RunRequest
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
+from cache_engine.strict import EngineError
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 50

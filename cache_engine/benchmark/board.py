@@ -8,9 +8,9 @@ import math
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ..records import EngineError
 from ..runs.row import Key
 from ..runs.setting import Setting
+from ..strict import EngineError
 from .job import Job
 
 MOST_LOSSES = 3  # of one prompt: then it is the prompt, not the worker

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..records import EngineError
+from ..strict import EngineError
 from .board import Share
 from .crew import CrewEvent, Free, Lost, Produced, Ready
 from .job import Job, job_from

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..metric import METRICS
-from ..records import Engine, EngineError
+from ..records import Engine
 from ..runs.row import Row
 from ..runs.setting import Setting
+from ..strict import EngineError
 from .job import Job
 from .settings import PublishedRow, published
 

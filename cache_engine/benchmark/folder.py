@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..records import Engine, EngineError
+from ..records import Engine
 from ..runs.disk import read_text, write_whole, writing
 from ..runs.engine_note import note_engine, read_engine
 from ..runs.row import Key, Row, key_of
 from ..runs.table import TABLE, Table, read_rows
+from ..strict import EngineError
 from .job import Job, job_from
 
 JOB = "job.json"

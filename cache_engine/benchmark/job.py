@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import Field
 
 from ..method import Method, method_from
-from ..records import EngineError, RunRequest, Strict
+from ..records import RunRequest
 from ..runs.row import Key
 from ..runs.setting import Setting, setting_of
+from ..strict import EngineError, Strict
 
 
 class Job(Strict):

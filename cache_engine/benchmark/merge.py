@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from ..records import EngineError
 from ..runs.engine_note import engine_difference
 from ..runs.row import Row, key_of
+from ..strict import EngineError
 from .folder import Folder, read
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ..method import method_from
-from ..records import Engine, EngineError, Strict, Whole
+from ..records import Engine
 from ..runs.setting import Setting, setting_of
+from ..strict import EngineError, Strict, Whole
 from .job import Job
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
-from ..records import EngineError
+from ..strict import EngineError
 from .board import Share
 from .crew import CrewEvent, Free, Lost, Produced, Ready
 from .job import Job, job_from

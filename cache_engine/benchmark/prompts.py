@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..records import EngineError
+from ..strict import EngineError
 
 DRAWBENCH = "sayakpaul/drawbench"  # a data set of the hub: a CSV file with a column "Prompts"
 COLUMN = "Prompts"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from ..metric import METRICS, Judged, Metric, scores
-from ..records import EngineError
+from ..strict import EngineError
 from .figures import Spread, spread
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from ..method import METHODS, Method, method_from
 from ..model import ModelSpec
 from ..recipe import is_recipe, parse_recipe, read_name
-from ..records import EngineError, RunRequest
+from ..records import RunRequest
+from ..strict import EngineError
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 PUBLISHED = PRESETS / "published.csv"

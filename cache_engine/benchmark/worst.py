@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..metric import METRICS
 from ..quality import difference
-from ..records import EngineError
 from ..runs.disk import write_whole, writing
 from ..runs.row import Row, key_of, png_of
+from ..strict import EngineError
 from .folder import read
 from .score import opened_picture
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmark.settings import SETS
-from ..model import spec_of
-from ..records import EngineError
+from ..models.catalog import spec_of
+from ..strict import EngineError
 from .benchmark_reports import REPORTS
 from .shared import Answer, Command, number, real, request_arguments, request_of
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ..records import EngineError
+from ..strict import EngineError
 from .shared import Answer, Command, number, pairs, real
 
 

@@ -7,8 +7,8 @@ import json
 from functools import partial
 from pathlib import Path
 
-from ..model import spec_of
-from ..records import EngineError
+from ..models.catalog import spec_of
+from ..strict import EngineError
 from .shared import Answer, Command, number, request_arguments, request_of
 
 

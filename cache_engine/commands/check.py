@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..records import EngineError
+from ..strict import EngineError
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
 SHORT = 3
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..benchmark.prompts import from_file
-    from ..model import resolve
+    from ..models.catalog import resolve
     from ..tuning.measurements import Runs
 
     prompts, method = from_file(options.prompts), method_of(options)

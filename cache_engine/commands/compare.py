@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..records import EngineError, Event, Lora, Picture, Progress, SideDone
+from ..files import Lora, Picture
+from ..records import Event, Progress, SideDone
+from ..strict import EngineError
 from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
 
 

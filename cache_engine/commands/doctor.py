@@ -10,9 +10,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from ..devices import device, installed, wrong_torch
-from ..model import MODELS
+from ..models.catalog import MODELS
 from ..placement import GIB, Device, place, shown
-from ..records import EngineError
+from ..strict import EngineError
 from .shared import Answer, Command, table
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "calflops", "gradio", "peft", "torchao")

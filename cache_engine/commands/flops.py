@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..model import spec_of
-from ..records import Costs, EngineError, Mode, ModelFacts, Plan
+from ..models.catalog import spec_of
+from ..plans import Costs, Mode, ModelFacts, Plan
 from ..session import Call, walk
+from ..strict import EngineError
 from .shared import Answer, Command, method_arguments, method_of, real, request_arguments, request_of
 
 

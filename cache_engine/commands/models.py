@@ -7,9 +7,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..files import Picture
 from ..method import METHODS
-from ..model import MODELS, ModelSpec, spec_of
-from ..records import EngineError, Picture, RunRequest
+from ..model import ModelSpec
+from ..models.catalog import MODELS, spec_of
+from ..records import RunRequest
+from ..strict import EngineError
 from .shared import Answer, Command, table
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from ..method import METHODS, Method
 from ..recipe import parse_recipe
-from ..records import EngineError, RunRequest
+from ..records import RunRequest
+from ..strict import EngineError
 
 
 class Answer(NamedTuple):

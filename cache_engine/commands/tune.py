@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..records import EngineError
+from ..strict import EngineError
 from .shared import Answer, Command, number, pairs, real, request_arguments, request_of
 
 GOALS = {"min_psnr": "close", "min_speedup": "fast", "min_compute_ratio": "cheap"}

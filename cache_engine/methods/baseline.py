@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method
+from ..plans import ModelFacts, Plan
 from ..predictors import Reuse
-from ..records import ModelFacts, Plan
 from ..schedules import Always
 
 

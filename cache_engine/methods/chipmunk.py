@@ -22,9 +22,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_steps, has_attention, interval_knob, knob
+from ..plans import Columns, ModelFacts, Plan
 from ..predictors import Reuse
-from ..records import Columns, EngineError, ModelFacts, Plan, Whole
 from ..schedules import Interval
+from ..strict import EngineError, Whole
 
 
 class Chipmunk(Method):

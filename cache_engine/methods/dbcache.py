@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, fits_mask, fits_steps, knob, mask_knob
+from ..plans import ModelFacts, Plan, Signal, Stack
 from ..predictors import PredictorName, predictor_named
-from ..records import EngineError, ModelFacts, Plan, Signal, Stack, Whole
 from ..schedules import Drift, StreakRule
+from ..strict import EngineError, Whole
 
 
 class DBCache(Method):

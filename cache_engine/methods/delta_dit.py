@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, interval_knob, knob
+from ..plans import ModelFacts, Plan, Stack
 from ..predictors import Reuse
-from ..records import EngineError, ModelFacts, Plan, Stack, Whole
 from ..schedules import Interval
+from ..strict import EngineError, Whole
 
 
 class DeltaDiT(Method):

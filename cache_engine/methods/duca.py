@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_steps, has_attention, interval_knob
+from ..plans import ModelFacts, Plan, Score, Stack
 from ..predictors import Reuse
-from ..records import ModelFacts, Plan, Score, Stack, Whole
 from ..schedules import Interval
+from ..strict import Whole
 from .toca import age_knob, ratio_knob, score_knob, token_site
 
 

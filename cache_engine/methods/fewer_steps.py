@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from ..method import Method, knob
+from ..plans import ModelFacts, Plan
 from ..predictors import Reuse
 from ..recipe import parse_recipe
-from ..records import ModelFacts, Plan, RunRequest
+from ..records import RunRequest
 from ..schedules import Always
 
 _parsed = lru_cache(maxsize=4096)(parse_recipe)  # a tune asks for thousands, again and again

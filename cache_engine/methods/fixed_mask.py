@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, fits_mask, has_modules, knob, mask_knob, order_knob
+from ..plans import ModelFacts, Modules, Plan, Stack
 from ..predictors import PredictorName, predictor_named
-from ..records import EngineError, ModelFacts, Modules, Plan, Stack, Whole
 from ..schedules import Mask
+from ..strict import EngineError, Whole
 
 SEARCHED_FOR = 50  # steps
 SEARCHED = {

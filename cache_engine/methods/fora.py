@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob
+from ..plans import ModelFacts, Modules, Plan
 from ..predictors import Reuse
-from ..records import ModelFacts, Modules, Plan, Whole
 from ..schedules import Interval
+from ..strict import Whole
 
 
 class FORA(Method):

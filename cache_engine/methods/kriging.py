@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_mask, fits_steps, interval_knob, knob, mask_knob
+from ..plans import ModelFacts, Plan, Stack
 from ..predictors.kriging import Kriging as Best
-from ..records import EngineError, ModelFacts, Plan, Stack, Whole
 from ..schedules import Interval, Mask
+from ..strict import EngineError, Whole
 
 
 class Kriging(Method):

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, knob
+from ..plans import ModelFacts, Plan, Stack
 from ..predictors import Reuse
-from ..records import EngineError, ModelFacts, Plan, Stack, Whole
 from ..schedules import Magnitude
+from ..strict import EngineError, Whole
 
 
 class MagCache(Method):

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_steps, knob
+from ..plans import ModelFacts, Plan, Stack
 from ..predictors import Chebyshev
-from ..records import ModelFacts, Plan, Stack, Whole
 from ..schedules import Widening
+from ..strict import Whole
 
 
 class Spectrum(Method):

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob, order_knob
+from ..plans import ModelFacts, Modules, Plan, Stack
 from ..predictors import Taylor
-from ..records import ModelFacts, Modules, Plan, Stack, Whole
 from ..schedules import Interval
+from ..strict import Whole
 
 
 class TaylorSeer(Method):

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, knob
+from ..plans import ModelFacts, Plan, Signal, Stack
 from ..predictors import Reuse
-from ..records import EngineError, ModelFacts, Plan, Signal, Stack
 from ..schedules import Accumulated
+from ..strict import EngineError
 
 
 class TeaCache(Method):

@@ -21,9 +21,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ..method import Method, first_knob, fits_steps, has_attention, interval_knob, knob
+from ..plans import ModelFacts, Plan, Score, Tokens
 from ..predictors import Reuse
-from ..records import ModelFacts, Plan, Score, Tokens, Whole
 from ..schedules import Interval
+from ..strict import Whole
 
 
 def ratio_knob() -> Any:

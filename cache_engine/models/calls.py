@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..model import Given, Whole
+from ..model import Given, IntegerTensor
 from ..records import RunRequest
 
 Config = Mapping[str, Any]
@@ -62,9 +62,9 @@ def width(name: str) -> Callable[[Config, RunRequest], tuple[int, ...]]:
     return lambda config, request: (1, config[name])
 
 
-def mask(config: Config, request: RunRequest) -> Whole:
+def mask(config: Config, request: RunRequest) -> IntegerTensor:
     """Every token of the text counts."""
-    return Whole((1, _text(request)), 1)
+    return IntegerTensor((1, _text(request)), 1)
 
 
 def pixels(config: Config, request: RunRequest) -> tuple[int, ...]:
@@ -100,11 +100,11 @@ def omnigen(config: Config, request: RunRequest) -> dict[str, Any]:
     return {
         "hidden_states": (1, config["in_channels"], *_grid(request, 8)),
         "timestep": (1,),
-        "input_ids": Whole((1, _text(request))),
+        "input_ids": IntegerTensor((1, _text(request))),
         "input_img_latents": Given([]),
         "input_image_sizes": Given({}),
-        "attention_mask": Whole((1, tokens, tokens), 1),
-        "position_ids": Whole((1, tokens)),
+        "attention_mask": IntegerTensor((1, tokens, tokens), 1),
+        "position_ids": IntegerTensor((1, tokens)),
     }
 
 
@@ -135,7 +135,7 @@ def ernie(config: Config, request: RunRequest) -> dict[str, Any]:
         "hidden_states": (1, config["in_channels"], *_grid(request, 16)),
         "timestep": (1,),
         "text_bth": (1, _text(request), config["text_in_dim"]),
-        "text_lens": Whole((1,), _text(request)),
+        "text_lens": IntegerTensor((1,), _text(request)),
     }
 
 
@@ -152,7 +152,7 @@ def krea2(config: Config, request: RunRequest) -> dict[str, Any]:
 def glm(config: Config, request: RunRequest) -> dict[str, Any]:
     rows, columns = _grid(request, 8 * config["patch_size"])
     return latent("text_embed_dim", target_size=pixels, crop_coords=pixels)(config, request) | {
-        "prior_token_id": Whole((1, rows * columns)),
+        "prior_token_id": IntegerTensor((1, rows * columns)),
         "prior_token_drop": Given(False),
     }
 

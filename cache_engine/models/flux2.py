@@ -10,7 +10,8 @@ from typing import Any
 
 from ..model import ModelSpec, Section
 from ..placement import Memory
-from ..records import EngineError, RunRequest
+from ..records import RunRequest
+from ..strict import EngineError
 from .flux import EXAMPLES
 from .hub import GB, Weights, load_pipeline
 

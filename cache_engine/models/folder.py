@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..model import ModelSpec
-from ..records import EngineError, RunRequest
+from ..records import RunRequest
+from ..strict import EngineError
 from . import single_file
 from .generic import TRANSFORMERS
 from .hub import Weights, load_pipeline
@@ -24,13 +25,13 @@ def is_source(name: str) -> bool:
     return "/" in name or "\\" in name or Path(name).exists()
 
 
-def row(source: str) -> ModelSpec:
+def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
     """What the folder's (or repository's) config files say, as a row.
 
     Raises EngineError where they are missing, or name a pipeline or transformer that cannot be cached.
     """
     if Path(source).is_file():
-        return single_file.row(source)
+        return single_file.row(source, rows)
     index = read(source, "model_index.json")
     pipeline, part = str(index.get("_class_name")), index.get("transformer")
     if not part or not part[1]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..placement import Placement
-from ..records import EngineError
+from ..strict import EngineError
 
 GB = 10**9
 

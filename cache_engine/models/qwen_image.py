@@ -13,7 +13,8 @@ from typing import Any
 
 from ..model import Given, ModelSpec, Neurons, Section
 from ..placement import Memory, Placement
-from ..records import EngineError, RunRequest
+from ..records import RunRequest
+from ..strict import EngineError
 from .flux import IMAGE, TEXT
 from .hub import GB, Weights, load_pipeline
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..model import MODELS, Coefficients, ModelSpec
+from ..model import Coefficients, ModelSpec
 from ..placement import Placement
-from ..records import EngineError
+from ..strict import EngineError
 
 PREFIX = "model.diffusion_model."  # of files that hold text encoders and autoencoder too
 MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
@@ -84,14 +84,14 @@ LAYOUTS = (
 )
 
 
-def row(source: str) -> ModelSpec:
+def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
     """What the file holds, as the row that it fits, with its own weights.
 
     Raises EngineError where it is damaged, no checkpoint of a transformer, or one that no row describes.
     """
     path = Path(source)
     shapes = header(path)
-    base = matching(path.name, shapes)
+    base = matching(path.name, shapes, rows)
     stat = path.stat()
 
     def load(placement: Placement) -> Any:
@@ -144,7 +144,7 @@ def header(path: Path) -> Shapes:
     return within or shapes
 
 
-def matching(name: str, shapes: Shapes) -> ModelSpec:
+def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
     """The row whose config has these shapes. Raises EngineError where none has."""
     if any(".lora" in key or "lora_" in key for key in shapes):
         raise EngineError(f"model: {name} is a LoRA, not a model; name its model, and the file with --lora.")
@@ -157,15 +157,15 @@ def matching(name: str, shapes: Shapes) -> ModelSpec:
             "for another class name the folder of its pipeline."
         )
     found = facts(layout, shapes)
-    rows = [one for one in MODELS.values() if one.transformer == layout.transformer]
-    for one in rows:
+    same_class = [row for row in rows if row.transformer == layout.transformer]
+    for one in same_class:
         if facts_of(layout, one.config) == found:
             return one
     blocks = " + ".join(str(found[length]) for length in layout.lengths)
     raise EngineError(
         f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none "
         f"of "
-        f"{', '.join(one.title for one in rows)}; name the folder of its pipeline instead."
+        f"{', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
     )
 
 

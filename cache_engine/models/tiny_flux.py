@@ -13,7 +13,7 @@ from typing import Any
 
 from ..model import Coefficients, ModelSpec
 from ..placement import Placement
-from ..records import EngineError
+from ..strict import EngineError
 from .flux import SECTIONS, arguments, shapes
 from .hub import load_pipeline
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..records import Predictor
+from ..plans import Predictor
 from .chebyshev import Chebyshev
 from .differences import FoCa, Hermite, Newton, Reuse, Taylor
 from .dmd import DMD

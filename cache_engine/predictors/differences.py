@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import factorial
 
-from ..records import Gram
+from ..plans import Gram
 
 
 def ungrammed() -> tuple[tuple[float, ...], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..records import Gram
+from ..plans import Gram
 from .differences import Taylor, ungrammed
 
 

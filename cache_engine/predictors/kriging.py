@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..records import Gram
+from ..plans import Gram
 from .chebyshev import solved
 from .differences import ungrammed
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..records import EngineError
+from ..strict import EngineError
 
 
 def read_text(path: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..records import Engine, EngineError
+from ..records import Engine
+from ..strict import EngineError
 from .disk import read_text, write_whole, writing
 
 ENGINE = "engine.json"

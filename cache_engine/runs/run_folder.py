@@ -15,8 +15,9 @@ from PIL import Image
 from ..method import METHODS, Method, method_from
 from ..quality import measure
 from ..recipe import format_recipe
-from ..records import Comparison, Engine, EngineError, RunRequest, RunResult, Seconds, Side, StepTrace
+from ..records import Comparison, Engine, RunRequest, RunResult, Seconds, Side, StepTrace
 from ..report import described, side
+from ..strict import EngineError
 from ..whatif.survey import Survey, load
 
 RESULT, SURVEY = "result.json", "survey.npz"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..method import Method
 from ..recipe import format_recipe, is_recipe, parse_recipe
-from ..records import Strict
+from ..strict import Strict
 
 
 class Setting(Strict):

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ..records import EngineError
+from ..strict import EngineError
 from .disk import write_whole
 from .row import Key, Row, key_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..records import CHANGE, Decide, Decision, Probe, compared
+from ..plans import CHANGE, Decide, Decision, Probe, compared
 
 StreakRule = Literal["1.5.3", "before"]
 WARM_UP, FIRST, MASKED, SERVED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..records import Decide, Decision, Mode, Probe, compared
+from ..plans import Decide, Decision, Mode, Probe, compared
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..model import sections_of
+from ..models.catalog import sections_of
 from ..session import Call, Session
 from ..whatif.error_propagation import RecordedCalls, handed, image_first
 from .clock import Clock

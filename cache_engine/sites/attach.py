@@ -14,21 +14,12 @@ from typing import Any
 
 import torch
 
-from ..model import coefficients_of, model_facts, sections_of
-from ..records import (
-    Cancelled,
-    Columns,
-    Costs,
-    EngineError,
-    ModelFacts,
-    Modules,
-    Plan,
-    Site,
-    Stack,
-    StepTrace,
-    Tokens,
-)
+from ..model import model_facts
+from ..models.catalog import coefficients_of, sections_of
+from ..plans import Columns, Costs, ModelFacts, Modules, Plan, Site, Stack, Tokens
+from ..records import StepTrace
 from ..session import Session
+from ..strict import Cancelled, EngineError
 from .clock import Clock
 from .columns import ColumnSite
 from .loop import Loop, replaced

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..model import Neurons
-from ..records import Columns, EngineError
+from ..plans import Columns
 from ..session import Call
+from ..strict import EngineError
 from .attention import Meeting, met
 from .memory import History
 from .stack import Block, StackSite

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from ..records import Cancelled, EngineError
 from ..session import Session
+from ..strict import Cancelled, EngineError
 from .clock import Clock
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..plans import Predictor
 from ..predictors.differences import ungrammed
-from ..records import Predictor
 
 
 class Computed(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..records import Modules
+from ..plans import Modules
 from ..session import Call
 from .memory import History
 from .stack import Block, StackSite

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from ..records import EngineError
+from ..strict import EngineError
 
 CONTROL = ("controlnet_block_samples", "controlnet_single_block_samples", "block_controlnet_hidden_states")
 KEPT_KEYS = ("kv_cache", "kv_caches")

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, SupportsFloat
 from torch import Tensor, nn
 
 from ..model import Section
-from ..records import EngineError, Site, Stack, active_sites
+from ..plans import Site, Stack, active_sites
 from ..session import Call, Session
+from ..strict import EngineError
 from .memory import Memory, Reference
 
 

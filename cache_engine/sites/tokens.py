@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..model import Section, Source
-from ..records import EngineError, Tokens
+from ..plans import Tokens
 from ..session import Call
+from ..strict import EngineError
 from .attention import Meeting, met
 from .memory import History
 from .stack import Block, StackSite

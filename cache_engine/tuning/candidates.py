@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..method import Method
-from ..records import ModelFacts
+from ..plans import ModelFacts
 from ..whatif.psnr_calibration import psnr_calibration_of
 from ..whatif.simulation import Forecast, simulate
 from ..whatif.survey import Survey

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ..records import Strict
+from ..strict import Strict
 from .belief import Belief, Believed
 
 SAME = 1e-9

@@ -17,12 +17,13 @@ from PIL import Image
 from ..loading import loaded
 from ..method import METHODS, Method
 from ..quality import measure
-from ..records import Emit, EngineError, RunRequest, RunResult, ignore
+from ..records import Emit, RunRequest, RunResult, ignore
 from ..runs.disk import read_text, write_whole, writing
 from ..runs.engine_note import note_engine
 from ..runs.row import png_of, row_of
 from ..runs.setting import Setting, setting_of
 from ..runs.table import Table
+from ..strict import EngineError
 from ..whatif.survey import Survey, load
 
 REQUEST, SURVEYS = "request.json", "surveys"

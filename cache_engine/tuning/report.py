@@ -11,7 +11,7 @@ import numpy as np
 
 from ..method import Method
 from ..methods.fewer_steps import FewerSteps
-from ..model import resolve
+from ..models.catalog import resolve
 from ..recipe import format_recipe
 from ..records import Emit, ignore
 from ..runs.setting import setting_of

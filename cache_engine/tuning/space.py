@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from ..method import METHODS, Knob, Method
 from ..methods.fewer_steps import FewerSteps
+from ..plans import ModelFacts
 from ..recipe import format_recipe
-from ..records import EngineError, ModelFacts
-from ..strict import shown
+from ..strict import EngineError, shown
 
 Ranges = Mapping[str, tuple[Any, ...]]
 FRACTION = "fraction"  # of the steps: may vary beside DBCache's own knobs

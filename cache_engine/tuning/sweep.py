@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from ..method import METHODS, Method
-from ..model import facts_of, resolve
+from ..models.catalog import facts_of, resolve
 from ..recipe import format_recipe
-from ..records import Emit, EngineError, RunRequest, Strict, ignore
+from ..records import Emit, RunRequest, ignore
 from ..runs.setting import setting_of
+from ..strict import EngineError, Strict
 from . import space
 from .measurements import Measured, Runs, claim
 

@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import Field
 
 from ..method import Method
-from ..model import facts_of, resolve
-from ..records import Emit, Prompt, RunRequest, Strict, Whole, ignore
+from ..models.catalog import facts_of, resolve
+from ..records import Emit, Prompt, RunRequest, ignore
+from ..strict import Strict, Whole
 from ..whatif.survey import Survey
 from . import space
 from .belief import Belief, Believed

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..model import sections_of
-from ..records import Cancelled
+from ..models.catalog import sections_of
 from ..sites.stack import Block, numbered
+from ..strict import Cancelled
 
 STRIDE = 0.08  # of the noise level at the start: at most that far apart are two calls, unless steps are
 EARLY = 0.75  # of it: down to here the run is pushed

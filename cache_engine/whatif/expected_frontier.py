@@ -14,7 +14,7 @@ import numpy as np
 
 from ..method import Method
 from ..methods.dbcache import DBCache
-from ..records import Signal
+from ..plans import Signal
 from .psnr_calibration import PsnrCalibration
 from .simulation import Forecast, simulate
 from .survey import Survey

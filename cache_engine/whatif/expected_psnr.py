@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..records import Stack
+from ..plans import Stack
 from .replay import Replay
 from .survey import Survey
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..model import MODELS
-from ..records import EngineError
+from ..models.catalog import MODELS
+from ..strict import EngineError
 from .survey import Survey
 
 WIDEST = 3.0  # dB to either side: a wider band would say nothing

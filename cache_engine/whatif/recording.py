@@ -15,9 +15,9 @@ import numpy as np
 
 from ..flops import costs
 from ..loading import Loaded
-from ..plans import ModelFacts, Plan, Stack
+from ..plans import Costs, ModelFacts, Plan, Stack
 from ..predictors import Reuse
-from ..records import Costs, Engine, RunRequest
+from ..records import Engine, RunRequest
 from ..schedules import Always
 from ..session import Session
 from ..sites.activation_recorder import RecordedActivations, recording_activations

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..records import ModelFacts, Plan, Predictor, Stack, active_sites
+from ..plans import ModelFacts, Plan, Predictor, Stack, active_sites
 from ..session import Session
 from .survey import Survey
 

@@ -13,18 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..method import Method
-from ..records import (
-    Decision,
-    ModelFacts,
-    Plan,
-    RunRequest,
-    Site,
-    Stack,
-    StepTrace,
-    schedules_of,
-    serving_site,
-    worded,
-)
+from ..plans import Decision, ModelFacts, Plan, Site, Stack, serving_site, worded
+from ..records import RunRequest, StepTrace, schedules_of
 from ..session import Call
 from .expected_psnr import psnr_expected
 from .psnr_calibration import WIDEST, PsnrCalibration

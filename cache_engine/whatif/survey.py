@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..records import EngineError, ModelFacts, Signal
+from ..plans import ModelFacts, Signal
+from ..strict import EngineError
 
 VERSION = 3
 BUDGET = 56_000_000  # bytes of activations in one survey: FLUX.1-dev over 50 steps gets 9,491 positions

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from cache_engine import METHODS, MODELS, Method, RunRequest, method_from, run
-from cache_engine.model import facts_of
+from cache_engine.models.catalog import facts_of
+from cache_engine.plans import ModelFacts
 from cache_engine.quality import measure
-from cache_engine.records import ModelFacts, StepTrace, schedules_of
+from cache_engine.records import StepTrace, schedules_of
 from cache_engine.session import walk
 from cache_engine.tuning import space
 from cache_engine.tuning.candidates import prediction

@@ -9,7 +9,7 @@ from typing import Any
 from cache_engine.__main__ import main
 from cache_engine.benchmark.folder import read
 from cache_engine.benchmark.job import Job, baseline_first
-from cache_engine.model import resolve
+from cache_engine.models.catalog import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
 from cache_engine.runs.row import Row

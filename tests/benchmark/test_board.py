@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from cache_engine.benchmark.board import MOST_LOSSES, Board
-from cache_engine.records import EngineError
 from cache_engine.runs.row import Key
+from cache_engine.strict import EngineError
 from tests.benchmark.made import job
 
 BASELINE = "C0_Q0_NONE"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cache_engine.benchmark.folder import Folder, read
-from cache_engine.records import EngineError
+from cache_engine.strict import EngineError
 from tests.benchmark.made import ENGINE, job, row
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from cache_engine.metric import METRICS, Judged, Metric, available, opened, scores
-from cache_engine.records import EngineError
+from cache_engine.strict import EngineError
 from studies import image_reward_reference
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "tiny_flux" / "tokenizer"

@@ -16,8 +16,8 @@ from cache_engine.benchmark.job import Job, baseline_first
 from cache_engine.benchmark.outcome import MOST_BYTES, outcome, outcome_from
 from cache_engine.method import METHODS, Method
 from cache_engine.recipe import parse_recipe
-from cache_engine.records import EngineError
 from cache_engine.runs.row import Row
+from cache_engine.strict import EngineError
 from tests.benchmark.made import PROMPTS, RECIPES, STEPS, job
 
 

@@ -15,7 +15,7 @@ import pytest
 from cache_engine.benchmark.settings import PublishedRow, published
 from cache_engine.flops import costs
 from cache_engine.method import METHODS, Method, method_from
-from cache_engine.model import MODELS, resolve
+from cache_engine.models.catalog import MODELS, resolve
 from cache_engine.recipe import format_recipe
 from cache_engine.records import RunRequest
 from cache_engine.session import walk

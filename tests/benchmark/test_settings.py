@@ -13,10 +13,11 @@ from cache_engine.benchmark.job import baseline_first
 from cache_engine.benchmark.prompts import prompts
 from cache_engine.benchmark.settings import SETS, chosen, published
 from cache_engine.method import METHODS, method_from
-from cache_engine.model import MODELS, resolve
+from cache_engine.models.catalog import MODELS, resolve
 from cache_engine.recipe import format_recipe, parse_recipe
-from cache_engine.records import EngineError, RunRequest
+from cache_engine.records import RunRequest
 from cache_engine.runs.setting import setting_of
+from cache_engine.strict import EngineError
 from tests.benchmark.made import job
 
 

@@ -19,8 +19,8 @@ from torch import nn
 
 from app import build_page, launch_options
 from cache_engine import loading
-from cache_engine.model import MODELS
 from cache_engine.models import hub
+from cache_engine.models.catalog import MODELS
 from tests.engine.test_loading import FAULTS
 
 ROW = "flux-schnell"

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from app import build_page
 from app.page import launch_options
 from cache_engine import MODELS, loading
-from cache_engine.model import spec_of
+from cache_engine.models.catalog import spec_of
 from tests.engine import editing
 
 RUN = 240_000  # ms

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from cache_engine.method import METHODS, Method
-from cache_engine.model import MODELS
-from cache_engine.records import Engine, ModelFacts, Plan, RunRequest, StepTrace
+from cache_engine.models.catalog import MODELS
+from cache_engine.plans import ModelFacts, Plan
+from cache_engine.records import Engine, RunRequest, StepTrace
 from cache_engine.sites.activation_recorder import recording_activations
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cache_engine.method import METHODS
-from cache_engine.model import sections_of
+from cache_engine.models.catalog import sections_of
 from cache_engine.sites.activation_recorder import ActivationRecorder, last_of, recording_activations
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock

@@ -11,9 +11,10 @@ import torch
 
 from cache_engine.methods.baseline import Baseline
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.records import EngineError, StepTrace
+from cache_engine.records import StepTrace
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
+from cache_engine.strict import EngineError
 from tests.parity.loop import control_samples, denoise, tiny_flux
 
 TWO = ("cond", "uncond")

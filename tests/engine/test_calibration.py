@@ -17,12 +17,14 @@ from diffusers.hooks.mag_cache import MagCacheConfig
 from cache_engine.__main__ import main
 from cache_engine.calibration import _Watch, calibrated
 from cache_engine.method import METHODS
-from cache_engine.model import MODELS
+from cache_engine.models.catalog import MODELS
 from cache_engine.models.tiny_flux import FOLDER
+from cache_engine.plans import ModelFacts, Plan
 from cache_engine.predictors import Reuse
-from cache_engine.records import EngineError, ModelFacts, Plan, RunRequest
+from cache_engine.records import RunRequest
 from cache_engine.schedules import Always
 from cache_engine.sites.attach import attached
+from cache_engine.strict import EngineError
 from studies.quality.settings import prompts
 from tests.engine.tiny_models import Calls, tiny
 from tests.parity.loop import denoise, tiny_flux

@@ -23,7 +23,8 @@ from cache_engine import (
     run,
 )
 from cache_engine.comparison import repeats_of
-from cache_engine.records import Engine, Event, Lora, Picture, Progress, RunResult, SideDone
+from cache_engine.files import Lora, Picture
+from cache_engine.records import Engine, Event, Progress, RunResult, SideDone
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
 SETTING = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=1, taylorseer_order=0)

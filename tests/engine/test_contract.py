@@ -14,10 +14,12 @@ from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel
 from torch import Tensor, nn
 
 from cache_engine.method import METHODS, Knob, Method
-from cache_engine.model import MODELS
-from cache_engine.records import Cancelled, EngineError, ModelFacts, Plan, RunRequest
+from cache_engine.models.catalog import MODELS
+from cache_engine.plans import ModelFacts, Plan
+from cache_engine.records import RunRequest
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
+from cache_engine.strict import Cancelled, EngineError
 from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 
 STEPS = 12

@@ -17,8 +17,8 @@ from cache_engine.files import Lora
 from cache_engine.loading import Loaded
 from cache_engine.loras import adapted
 from cache_engine.method import Method
-from cache_engine.model import MODELS
 from cache_engine.models import single_file
+from cache_engine.models.catalog import MODELS
 from cache_engine.models.tiny_flux import FOLDER
 from cache_engine.placement import Placement
 from cache_engine.records import Engine

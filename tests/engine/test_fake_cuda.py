@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cache_engine.flops import tensors
 from cache_engine.footprint import cache_bytes
 from cache_engine.method import METHODS, Method
-from cache_engine.model import MODELS
+from cache_engine.models.catalog import MODELS
 from cache_engine.models.generic import TRANSFORMERS
 from cache_engine.records import RunRequest
 from cache_engine.sites import memory

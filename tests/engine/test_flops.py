@@ -15,10 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cache_engine import flops
 from cache_engine.method import METHODS
-from cache_engine.model import MODELS, facts_of, resolve
-from cache_engine.records import EngineError, RunRequest
+from cache_engine.models.catalog import MODELS, facts_of, resolve
+from cache_engine.records import RunRequest
 from cache_engine.schedules import Always
 from cache_engine.session import walk
+from cache_engine.strict import EngineError
 from tests.parity.loop import tiny_flux
 
 REQUEST = resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from cache_engine.plans import Predictor
 from cache_engine.predictors import DMD, Chebyshev, FoCa, Hermite, Newton, Reuse, Taylor, predictor_named
 from cache_engine.predictors.dmd import modes
-from cache_engine.records import Predictor
 
 UNEVEN = (17, 13, 12, 8, 3)  # computed steps, newest first
 Curve = Callable[[float], float]

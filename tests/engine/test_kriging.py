@@ -9,10 +9,12 @@ import pytest
 
 from cache_engine.calibration import calibrated
 from cache_engine.methods.kriging import Kriging as Method
-from cache_engine.model import MODELS
+from cache_engine.models.catalog import MODELS
+from cache_engine.plans import ModelFacts
 from cache_engine.predictors.kriging import Kriging
-from cache_engine.records import EngineError, ModelFacts, RunRequest
+from cache_engine.records import RunRequest
 from cache_engine.schedules import Interval, Mask
+from cache_engine.strict import EngineError
 from tests.parity.loop import denoise, tiny_flux
 
 TIMES = 20

@@ -20,10 +20,10 @@ from torch import nn
 
 from cache_engine import devices, loading
 from cache_engine.commands import doctor
-from cache_engine.model import MODELS, spec_of
 from cache_engine.models import hub
+from cache_engine.models.catalog import MODELS, spec_of
 from cache_engine.placement import GIB, Device, Placement, place
-from cache_engine.records import EngineError
+from cache_engine.strict import EngineError
 from tests.engine.tiny_models import tiny
 
 FLUX, QWEN = MODELS["flux-dev"], MODELS["qwen-image"]

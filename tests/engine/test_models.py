@@ -16,10 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cache_engine import flops
 from cache_engine.method import METHODS, Method
-from cache_engine.model import sections_of
+from cache_engine.models.catalog import sections_of
 from cache_engine.models.generic import TRANSFORMERS, registered
-from cache_engine.records import Cancelled, EngineError, StepTrace
+from cache_engine.records import StepTrace
 from cache_engine.sites.attach import attached
+from cache_engine.strict import Cancelled, EngineError
 from tests.engine.tiny_models import CONFIGS, Calls, sample, tiny, wide
 
 STEPS = 5

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from cache_engine.method import Method
 from cache_engine.methods.baseline import Baseline
-from cache_engine.records import EngineError
 from cache_engine.sites.attach import attached
+from cache_engine.strict import EngineError
 from tests.engine.runs import CACHING, STEPS, Pipe, footprint, modes, run
 from tests.tiny_pipeline import draw, tiny_pipeline
 

@@ -12,7 +12,7 @@ import pytest
 
 from cache_engine.flops import costs
 from cache_engine.method import method_from
-from cache_engine.model import MODELS
+from cache_engine.models.catalog import MODELS
 from cache_engine.records import RunRequest
 from studies.published_rows import PAGE, PLAIN, ROWS, Row, counted, page
 

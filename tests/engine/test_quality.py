@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from cache_engine.quality import HEAT, difference, measure
-from cache_engine.records import EngineError
+from cache_engine.strict import EngineError
 
 
 def picture(seed: int, noise: int = 0) -> Image.Image:

@@ -12,7 +12,7 @@ import pytest
 
 from cache_engine.method import METHODS
 from cache_engine.recipe import BASELINE, format_recipe, is_recipe, parse_recipe, read_name
-from cache_engine.records import EngineError
+from cache_engine.strict import EngineError
 
 TABLE = Path(__file__).resolve().parents[2] / "presets" / "published.csv"
 with TABLE.open(encoding="utf-8") as file:

@@ -13,8 +13,8 @@ from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache, appl
 from torch import nn
 
 from cache_engine.method import METHODS
-from cache_engine.records import EngineError
 from cache_engine.sites.attach import attached
+from cache_engine.strict import EngineError
 from tests.engine.tiny_models import Calls, sample, tiny
 
 NAME = "FluxTransformer2DModel"

@@ -16,8 +16,8 @@ from torch import Tensor
 from cache_engine.method import Method
 from cache_engine.methods.baseline import Baseline
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.records import Cancelled, EngineError
 from cache_engine.sites.attach import attached
+from cache_engine.strict import Cancelled, EngineError
 from tests.engine.runs import CACHING, COMPUTING, STEPS, Pipe, at_step, modes, run
 from tests.tiny_pipeline import draw
 

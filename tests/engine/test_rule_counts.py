@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from cache_engine.method import method_from
-from cache_engine.model import MODELS
-from cache_engine.records import EngineError, ModelFacts, RunRequest, Stack
+from cache_engine.models.catalog import MODELS
+from cache_engine.plans import ModelFacts, Stack
+from cache_engine.records import RunRequest
 from cache_engine.schedules import Accumulated, Magnitude
 from cache_engine.session import walk
+from cache_engine.strict import EngineError
 
 FLUX = MODELS["flux-dev"].facts(
     MODELS["flux-dev"].resolve(RunRequest(model="flux-dev", prompt="-", steps=50))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cache_engine.methods.dbcache import DBCache
+from cache_engine.plans import ModelFacts, Plan, Schedule
 from cache_engine.predictors import Reuse
-from cache_engine.records import ModelFacts, Plan, Schedule
 from cache_engine.schedules import Always, Drift, Fixed
 from cache_engine.session import Call, Session, walk
 

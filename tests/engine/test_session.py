@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from cache_engine.plans import Decide, Decision, Plan
 from cache_engine.predictors import Reuse
-from cache_engine.records import Decide, Decision, EngineError, Plan
 from cache_engine.schedules import Always, Drift, Fixed
 from cache_engine.session import STREAM_NAMES, Call, Session, walk
+from cache_engine.strict import EngineError
 
 
 def session_of(schedule: Any, **more: Any) -> Session:

@@ -21,12 +21,13 @@ from cache_engine.method import METHODS, Method
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.methods.teacache import TeaCache
-from cache_engine.model import MODELS, resolve
+from cache_engine.models.catalog import MODELS, resolve
 from cache_engine.plans import ModelFacts, Signal
 from cache_engine.quality import measure, pixels
-from cache_engine.records import EngineError, RunRequest
+from cache_engine.records import RunRequest
 from cache_engine.report import described
 from cache_engine.runner import run
+from cache_engine.strict import EngineError
 from cache_engine.whatif.psnr_calibration import psnr_calibration_of
 from cache_engine.whatif.recording import tflops_of_blocks
 from cache_engine.whatif.simulation import simulate

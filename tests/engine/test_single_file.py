@@ -19,8 +19,8 @@ from torch import Tensor
 from cache_engine import METHODS, EngineError, RunRequest, run
 from cache_engine.__main__ import main
 from cache_engine.loading import loaded
-from cache_engine.model import MODELS, spec_of
 from cache_engine.models import single_file
+from cache_engine.models.catalog import MODELS, spec_of
 from cache_engine.placement import Placement
 from tests.engine.tiny_models import CONFIGS, tiny
 
@@ -109,7 +109,7 @@ def klein_as_published() -> single_file.Shapes:
     ],
 )
 def test_each_row_is_recognised(shapes: Callable[[], single_file.Shapes], row: str) -> None:
-    assert single_file.matching("x", shapes()).name == row
+    assert single_file.matching("x", shapes(), tuple(MODELS.values())).name == row
 
 
 # ---- FLUX.2 in Black Forest Labs' own layout ----

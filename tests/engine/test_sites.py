@@ -12,10 +12,11 @@ from torch import Tensor
 
 from cache_engine.footprint import cache_bytes, marks, numbers
 from cache_engine.method import method_from
-from cache_engine.model import MODELS
+from cache_engine.models.catalog import MODELS
 from cache_engine.models.flux import SECTIONS
+from cache_engine.plans import ModelFacts, Modules, Plan, Predictor, Signal, Site, Stack
 from cache_engine.predictors import DMD, Chebyshev, FoCa, Reuse, Taylor
-from cache_engine.records import ModelFacts, Modules, Plan, Predictor, RunRequest, Signal, Site, Stack
+from cache_engine.records import RunRequest
 from cache_engine.schedules import Accumulated, Interval, Mask
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached

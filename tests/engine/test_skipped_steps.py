@@ -19,9 +19,9 @@ from diffusers import (
 from torch import Tensor
 
 from cache_engine.method import METHODS
-from cache_engine.records import EngineError
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
+from cache_engine.strict import EngineError
 from tests.engine.runs import Pipe, modes
 from tests.engine.tiny_models import Calls, tiny
 from tests.tiny_pipeline import noise, tiny_pipeline

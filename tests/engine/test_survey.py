@@ -12,8 +12,9 @@ import torch
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.teacache import TeaCache
-from cache_engine.records import EngineError, Signal
+from cache_engine.plans import Signal
 from cache_engine.sites.sampling import SampledPositions
+from cache_engine.strict import EngineError
 from cache_engine.whatif.survey import BUDGET, Survey, in_half, load, most_positions
 from tests.engine.surveys import BLOCKS, GUIDED, STEPS, followed, letters, surveyed
 from tests.parity.loop import tiny_flux

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from cache_engine.method import METHODS, Method
 from cache_engine.models.generic import TRANSFORMERS
+from cache_engine.plans import Plan, Score, Tokens
 from cache_engine.predictors import Reuse
-from cache_engine.records import EngineError, Plan, Score, Tokens
 from cache_engine.schedules import Interval
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
 from cache_engine.sites.attention import ROWS, Meeting
 from cache_engine.sites.tokens import share
+from cache_engine.strict import EngineError
 from tests.engine.tiny_models import Calls, sample, tiny
 
 STEPS = 8

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cache_engine.__main__ import main
-from cache_engine.records import EngineError, RunRequest
+from cache_engine.records import RunRequest
+from cache_engine.strict import EngineError
 from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.report import tuned as tuned_as_told
 from cache_engine.tuning.tuner import Standing, TuneTask, tune

@@ -12,7 +12,8 @@ import pytest
 
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
-from cache_engine.records import ModelFacts, schedules_of
+from cache_engine.plans import ModelFacts
+from cache_engine.records import schedules_of
 from cache_engine.session import Call, Session
 from studies.tune.grid import Ran
 from studies.tune.replay import found_by_chance, missed_by_chance, needed, needed_by_chance

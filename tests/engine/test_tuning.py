@@ -10,9 +10,10 @@ import pytest
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.fewer_steps import FewerSteps
-from cache_engine.model import facts_of, resolve
+from cache_engine.models.catalog import facts_of, resolve
 from cache_engine.recipe import format_recipe
-from cache_engine.records import EngineError, RunRequest
+from cache_engine.records import RunRequest
+from cache_engine.strict import EngineError
 from cache_engine.tuning import space
 from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
 from cache_engine.tuning.goal import Costs, Goal, Search

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.records import Decide, Decision, ModelFacts, Plan, Probe, Schedule, StepTrace
+from cache_engine.plans import Decide, Decision, ModelFacts, Plan, Probe, Schedule
+from cache_engine.records import StepTrace
 from cache_engine.sites.attach import attached
 from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 from tests.parity.settings import BFLOAT16, FLOAT32, Setting

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.records import EngineError
 from cache_engine.session import Session
 from cache_engine.sites.attach import attached
+from cache_engine.strict import EngineError
 from tests.engine.runs import footprint
 from tests.parity.loop import control_samples, denoise, tiny_flux
 from tests.parity.settings import ALWAYS, FLOAT32

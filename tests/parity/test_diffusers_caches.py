@@ -15,7 +15,7 @@ from diffusers.hooks.mag_cache import MagCacheConfig
 from torch import Tensor, nn
 
 from cache_engine.method import Method, method_from
-from cache_engine.records import ModelFacts, Plan
+from cache_engine.plans import ModelFacts, Plan
 from cache_engine.sites.attach import attached
 from tests.parity.loop import denoise, tiny_flux
 

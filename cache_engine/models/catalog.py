@@ -1,0 +1,87 @@
+"""The models by name: the rows of this folder's files, and folders, files and hub ids beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from ..model import Coefficients, ModelSpec, Section
+from ..plans import ModelFacts
+from ..records import RunRequest
+from ..registry import Registry, modules_of
+from ..strict import EngineError
+from . import folder, generic
+
+
+def _rows() -> dict[str, ModelSpec]:
+    """Every row that a file of ``models/`` lists in its ``ROWS``; smaller models come first."""
+    rows = [row for module in modules_of("cache_engine.models") for row in getattr(module, "ROWS", ())]
+    return {row.name: row for row in sorted(rows, key=lambda row: row.blocks)}
+
+
+MODELS: Registry[ModelSpec] = Registry(_rows, "model")  # MODELS["tiny"] -> its row
+
+
+@cache
+def _spec_of_source(source: str) -> ModelSpec:
+    return folder.row(source, tuple(MODELS.values()))
+
+
+def spec_of(name: str) -> ModelSpec:
+    """Return a row of ``MODELS``, or the description of a diffusers folder, a hub id or a weight file.
+
+    The page must ask ``MODELS`` instead: its visitors may name rows only.
+    Raises EngineError for a name that is neither, and for a model that cannot be cached.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if not folder.is_source(name):
+        raise EngineError(
+            f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers folder or "
+            "a hub id, or a .safetensors file."
+        )
+    return _spec_of_source(name)
+
+
+def resolve(request: RunRequest) -> RunRequest:
+    """Return the request with every None replaced by its model's default."""
+    return spec_of(request.model).resolve(request)
+
+
+def facts_of(request: RunRequest) -> ModelFacts:
+    """Return the blocks, steps and streams of the run that the request describes."""
+    return spec_of(request.model).facts(resolve(request))
+
+
+def sections_of(transformer: Any) -> tuple[Section, ...]:
+    """Return the block lists of a transformer, known by its class or by its blocks' classes.
+
+    Raises EngineError for a class that is not described.
+    """
+    sections = generic.described(transformer)
+    if sections is None:
+        raise EngineError(
+            f"{type(transformer).__name__} is not described; known transformers are "
+            f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds "
+            f"one."
+        )
+    return sections
+
+
+def coefficients_of(transformer: str, config: Mapping[str, Any]) -> Coefficients:
+    """Return the fitted coefficients of the row that has this transformer class and this very config.
+
+    Coefficients hold for one model's weights, so another model of the same class gets empty ones.
+    """
+
+    def same_model(row: ModelSpec) -> bool:
+        return row.transformer == transformer and all(
+            _as_tuple(config.get(name)) == _as_tuple(value) for name, value in row.config.items()
+        )
+
+    return next((row.coefficients for row in MODELS.values() if same_model(row)), Coefficients())
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
