@@ -16,7 +16,7 @@ from .components.theme import css, theme
 from .engine.longjobs import LongJobs
 from .engine.store import JobStore, user_folder
 from .engine.worker import Worker
-from .engine.zerogpu import comparison_runner, on_zerogpu, space_model
+from .engine.zerogpu import comparison_runner, first_baselines, on_zerogpu, space_model
 from .form import default_model
 from .history import layout as history
 from .history.store import HistoryStore, history_folder
@@ -35,6 +35,7 @@ def build_page() -> gr.Blocks:
         None if lent else recorded,
         LongJobs(None if lent else JobStore()),
         HistoryStore(history_folder()),
+        first_baselines(),
     )
     model = default_model(space_model() if lent else os.environ.get("MODEL", ""))
     with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:

@@ -7,14 +7,14 @@ Published figures are carried along as printed by their source; none of them was
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cache_engine import EngineError, method_from
+from cache_engine import EngineError, Method, method_from
 
 from .engine.store import user_folder
 
@@ -58,6 +58,11 @@ class Preset(BaseModel):
     method: dict[str, Any]
     published: Published | None = None
 
+    @cached_property
+    def setting(self) -> Method:
+        """Its method, made once. Raises EngineError for a method that ``read`` would have refused."""
+        return method_from(self.method)
+
     def suits(self, model: str) -> bool:
         return self.models is None or model in self.models
 
@@ -80,7 +85,7 @@ def read(path: Path) -> Preset:
             f"{name}: cannot be read ({type(error).__name__}); correct the file or remove it."
         ) from None
     try:
-        method_from(preset.method)
+        _ = preset.setting
     except EngineError as error:
         raise EngineError(f"{name}: method.{error}") from None
     return preset
@@ -131,3 +136,8 @@ def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
         for preset in (*presets(), *presets(own()))
         if preset.suits(model) and method in (None, preset.method["name"])
     }
+
+
+def preset_title(model: str, method: Method) -> str:
+    """Title of the first preset that suits the model and sets exactly this method; "" where there is none."""
+    return next((title for title, preset in presets_for(model).items() if preset.setting == method), "")

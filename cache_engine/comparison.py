@@ -42,10 +42,15 @@ class Baselines:
                 self._kept.move_to_end((request, engine))
             return result
 
+    def newest(self, request: RunRequest) -> RunResult | None:
+        """The newest baseline of exactly this request, whatever engine ran it."""
+        with self._lock:
+            return next((kept for (of, _), kept in reversed(self._kept.items()) if of == request), None)
+
     def put(self, result: RunResult) -> None:
         with self._lock:
-            self._kept[(result.request, result.engine)] = result
-            self._kept.move_to_end((result.request, result.engine))
+            self._kept[result.baseline_key] = result
+            self._kept.move_to_end(result.baseline_key)
             while len(self._kept) > max(1, self._most) or (
                 len(self._kept) > 1 and self._surveys() > MOST_SURVEYS
             ):

@@ -127,6 +127,11 @@ class RunResult(NamedTuple):
     def clock(self) -> str:
         return clock(self.finished)
 
+    @property
+    def baseline_key(self) -> tuple[RunRequest, Engine]:
+        """Under what a baseline is remembered: another run with the same request and engine would repeat it."""
+        return self.request, self.engine
+
 
 class Quality(NamedTuple):
     """Likeness of two pictures. ``psnr_db`` is None when they are identical."""

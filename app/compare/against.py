@@ -154,9 +154,7 @@ class SecondContender:
         if name == "fewer_steps" and one is not None:
             return contender.same_compute(one)
         preset = next(iter(presets_for(one.baseline.request.model, name).values()), None) if one else None
-        return METHODS[name](
-            **{knob: value for knob, value in preset.method.items() if knob != "name"} if preset else {}
-        )
+        return preset.setting if preset else METHODS[name]()
 
     def _known(self, values: Updates, one: Comparison, method: Method) -> Comparison | None:
         """A run of it on this very baseline."""
@@ -167,7 +165,7 @@ class SecondContender:
                 for run in found
                 if run
                 and run.accelerated.method == method.described()
-                and (run.baseline.request, run.baseline.engine) == (one.baseline.request, one.baseline.engine)
+                and run.baseline.baseline_key == one.baseline.baseline_key
             ),
             None,
         )

@@ -43,10 +43,7 @@ class ResultPanel:
         """The runs on the newest run's baseline, newest first."""
         kept = [(key, found) for key in reversed(done) if (found := self.worker.comparison(key))]
         return [
-            (key, one)
-            for key, one in kept
-            if (one.baseline.request, one.baseline.engine)
-            == (kept[0][1].baseline.request, kept[0][1].baseline.engine)
+            (key, one) for key, one in kept if one.baseline.baseline_key == kept[0][1].baseline.baseline_key
         ]
 
     def show(

@@ -13,7 +13,7 @@ from cache_engine import METHODS, MODELS, EngineError, Knob, Method, format_reci
 
 from .. import form, statuses, views
 from ..controls import Updates
-from ..presets import presets_for
+from ..presets import preset_title, presets_for
 from .parts import Parts
 
 
@@ -108,7 +108,7 @@ class SettingFields:
     def published(self, values: Updates, ran: Mapping[str, Any]) -> dict[str, Any] | None:
         """Published figures of the preset, where the method that ran is its own."""
         preset = presets_for(values[self.parts.model]).get(values[self.parts.origin] or "")
-        if preset is None or preset.published is None or method_from(preset.method).described() != ran:
+        if preset is None or preset.published is None or preset.setting.described() != ran:
             return None
         return preset.published.model_dump()
 
@@ -161,15 +161,9 @@ class SettingFields:
             for part, name in ((parts.guidance, "guidance"), (parts.cfg, "true_cfg_scale"))
             if request[name] is not None
         }
-        same = [
-            title
-            for title, preset in presets_for(target).items()
-            if method_from(preset.method) == method_from(method)
-        ]
+        title = preset_title(target, method_from(method))
         return (
-            moved
-            | self.fill(target, request["steps"], method, same[0] if same else "")
-            | {parts.status: statuses.idle(said)}
+            moved | self.fill(target, request["steps"], method, title) | {parts.status: statuses.idle(said)}
         )
 
     def for_model(self, model: str) -> Updates:
@@ -273,4 +267,4 @@ class SettingFields:
 
     def _parts(self, described: dict[str, Any], model: str, origin: str) -> dict[str, Any]:
         preset = presets_for(model).get(origin)
-        return views.recipe_parts(self._text(described), self._text(preset.method) if preset else None)
+        return views.recipe_parts(self._text(described), format_recipe(preset.setting) if preset else None)

@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from cache_engine import Comparison, Event, Method, RunRequest
+from cache_engine import Baselines, Comparison, Event, Method, RunRequest
 
 PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
 HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
@@ -67,6 +67,6 @@ class ComparisonJob:
 
 @runtime_checkable
 class MeteredRunner(Protocol):
-    """What runs comparisons for a quota, and tells before one what it will take of it."""
+    """Runs comparisons at the cost of a visitor's quota, and says beforehand how much one will use."""
 
-    def cost_note(self, request: RunRequest, method: Method) -> str: ...
+    def cost_note(self, request: RunRequest, method: Method, baselines: Baselines) -> str: ...

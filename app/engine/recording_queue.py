@@ -92,12 +92,12 @@ class RecordingQueue:
 
     def record_of(self, baseline: RunResult) -> BaselineRecord:
         """What there is for a baseline."""
-        key = (baseline.request, baseline.engine)
+        key = baseline.baseline_key
         kept = self._baselines.get(*key)
         if kept is not None and kept.survey is not None:
             return BaselineRecord(kept.survey, psnr_calibration_of(kept.survey), reusable=True)
         with self._lock:
-            waits = any((one.request, one.engine) == key for one in self._due)
+            waits = any(due.baseline_key == key for due in self._due)
             now = self._current == key
             return BaselineRecord(
                 expected=waits or now,
@@ -112,7 +112,7 @@ class RecordingQueue:
             if not self._due:
                 return None
             baseline = self._due.pop()
-            self._current, self._step, self._stop = (baseline.request, baseline.engine), 0, threading.Event()
+            self._current, self._step, self._stop = baseline.baseline_key, 0, threading.Event()
             return baseline
 
     def record(self, baseline: RunResult) -> None:

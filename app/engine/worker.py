@@ -49,13 +49,14 @@ class Worker:
         record: Callable[..., RunResult] | None = recorded,
         long: LongJobs | None = None,
         history: HistoryStore | None = None,
+        baselines: Baselines | None = None,
     ) -> None:
         self._compared = compared
         self.history = history or HistoryStore(None)
         self.long = long or LongJobs(None)
         self.long.on_change = self._long_job_added
         self.loaded = False  # torch and diffusers are imported
-        self._baselines = Baselines()
+        self._baselines = Baselines() if baselines is None else baselines
         self._recordings = RecordingQueue(self._baselines, record)
         self._comparisons: OrderedDict[str, Comparison] = OrderedDict()
         self._turn = threading.Condition()
@@ -121,7 +122,9 @@ class Worker:
 
     def cost_note(self, request: RunRequest, method: Method) -> str:
         """What it will cost, where it costs anything."""
-        return self._compared.cost_note(request, method) if isinstance(self._compared, MeteredRunner) else ""
+        if not isinstance(self._compared, MeteredRunner):
+            return ""
+        return self._compared.cost_note(request, method, self._baselines)
 
     def comparison(self, key: str) -> Comparison | None:
         """A finished comparison, while it is remembered."""

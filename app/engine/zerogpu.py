@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from threading import Event as Flag
@@ -45,7 +44,7 @@ MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run 
 EXAMPLES = (
     Path(__file__).resolve().parents[2] / "assets" / "example"
 )  # recorded comparisons that come with the code
-MOST_KEPT = 64  # baselines, in memory and in their folder
+MOST_BASELINES = 64  # baselines, in memory and in their folder
 # To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second
 # (bfloat16, attention included; on the safe side). Declared seconds that are not used are not charged, but a
 # run that takes longer is cut off.
@@ -61,7 +60,7 @@ TFLOPS_A_CALL = {
 TFLOPS_A_SECOND = 160
 OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
 MOST_SECONDS = 120
-NAMED = re.compile(r"-[0-9a-f]{8}$")  # a baseline that was kept here; others were put there by hand
+SAVED_NAME = re.compile(r"-[0-9a-f]{8}$")  # a baseline that was kept here; others were put there by hand
 ABORTED = "ZeroGPU worker error"
 
 log = logging.getLogger(__name__)
@@ -111,22 +110,19 @@ Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Fo
 
 
 class ForkedRunner:
-    """``compared`` with every comparison in a fork of its own.
+    """Runs every comparison in a fork of its own, with the arguments of ``compared``.
 
-    run: the forked function as `spaces` wrapped it.  known: baselines that are there already.  folder: where
-    new ones are kept, so that they outlive a restart, or can be shipped.
+    run: ``compare_in_fork`` as `spaces` wrapped it.  folder: where new baselines are saved, so that they
+    outlive a restart or can be shipped.
     """
 
-    def __init__(self, run: Run, known: Iterable[RunResult] = (), folder: Path | None = None) -> None:
+    def __init__(self, run: Run, folder: Path | None = None) -> None:
         self._run, self._folder = run, folder
-        self._kept: OrderedDict[RunRequest, RunResult] = OrderedDict((one.request, one) for one in known)
 
-    def cost_note(self, request: RunRequest, method: Method) -> str:
-        """What a click will cost, for the page to say before it."""
-        return (
-            f"Uses up to {declared_seconds(request, method, self._kept.get(resolve(request)))} s of your daily GPU "
-            f"time."
-        )
+    def cost_note(self, request: RunRequest, method: Method, baselines: Baselines) -> str:
+        """A sentence for the page: how much GPU time a click may use."""
+        baseline = baselines.newest(resolve(request))
+        return f"Uses up to {declared_seconds(request, method, baseline)} s of your daily GPU time."
 
     def __call__(
         self,
@@ -137,12 +133,16 @@ class ForkedRunner:
         emit: Callable[[Event], None],
         stop: Flag,
     ) -> Comparison:
-        """Raises EngineError or Cancelled, as ``compared`` does."""
+        """Take the baseline from ``baselines`` if it is there, and put it there afterwards.
+
+        Raises EngineError or Cancelled, as ``compared`` does.
+        """
         request = resolve(request)
+        baseline = baselines.newest(request)
         # The fork may run on after its generator is closed: it looks for this file at every event.
         marker = Path(tempfile.gettempdir()) / f"cachelens-{secrets.token_hex(8)}"
         marker.touch()
-        events = self._run(request, method, self._kept.get(request), str(marker))
+        events = self._run(request, method, baseline, str(marker))
         try:
             for event in events:
                 if isinstance(event, ForkError):
@@ -151,7 +151,9 @@ class ForkedRunner:
                     raise Cancelled
                 emit(event)
                 if isinstance(event, Comparison):
-                    self._save(request, event.baseline)
+                    baselines.put(event.baseline)
+                    if baseline is None:
+                        self._save(event.baseline)
                     return event
         except gr.Error as error:  # the platform's: a quota, a queue, a run that took too long
             raise EngineError(_platform_sentence(error)) from None
@@ -162,20 +164,17 @@ class ForkedRunner:
             "GPU: the Space ended the run before it was done; choose fewer steps, or try again."
         )
 
-    def _save(self, request: RunRequest, baseline: RunResult) -> None:
-        known = request in self._kept
-        self._kept[request] = baseline
-        while len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
-        if self._folder and not known:
-            try:
-                keep_baseline(baseline, self._folder / f"{request.model}-{secrets.token_hex(4)}")
-                for old in sorted(
-                    filter(NAMED.search, map(str, self._folder.iterdir())), key=os.path.getmtime
-                )[:-MOST_KEPT]:
-                    shutil.rmtree(old, ignore_errors=True)
-            except (EngineError, OSError) as error:  # the comparison itself is whole
-                log.warning("%s", error)
+    def _save(self, baseline: RunResult) -> None:
+        """Write a new baseline into the folder, and remove the oldest of those that were written here."""
+        if self._folder is None:
+            return
+        try:
+            keep_baseline(baseline, self._folder / f"{baseline.request.model}-{secrets.token_hex(4)}")
+            written = filter(SAVED_NAME.search, map(str, self._folder.iterdir()))
+            for old in sorted(written, key=os.path.getmtime)[:-MOST_BASELINES]:
+                shutil.rmtree(old, ignore_errors=True)
+        except (EngineError, OSError) as error:  # the comparison itself is whole
+            log.warning("%s", error)
 
 
 def _platform_sentence(error: gr.Error) -> str:
@@ -189,18 +188,27 @@ def _platform_sentence(error: gr.Error) -> str:
 
 
 def comparison_runner() -> Callable[..., Comparison]:
-    """What runs a comparison here: ``compared`` in this process, or in a fork where the Space lends GPUs."""
+    """The function that runs comparisons: ``compared`` in this process, or a fork on a ZeroGPU Space."""
     if not on_zerogpu():
         return compared
     import spaces  # pyright: ignore[reportMissingImports]
 
+    return ForkedRunner(spaces.GPU(duration=declared_seconds)(compare_in_fork), _volume())
+
+
+def first_baselines() -> Baselines:
+    """The baselines that need not run: on ZeroGPU those that were saved or shipped, elsewhere none."""
+    baselines = Baselines(MOST_BASELINES)
+    if on_zerogpu():
+        for baseline in saved_baselines(space_model(), filter(None, [EXAMPLES, _volume()])):
+            baselines.put(baseline)
+    return baselines
+
+
+def _volume() -> Path | None:
+    """The Space's folder that outlives a restart."""
     volume = os.environ.get("BASELINES_DIR")
-    folders = [EXAMPLES, *([Path(volume)] if volume else [])]
-    return ForkedRunner(
-        spaces.GPU(duration=declared_seconds)(compare_in_fork),
-        saved_baselines(space_model(), folders),
-        Path(volume) if volume else None,
-    )
+    return Path(volume) if volume else None
 
 
 def space_model() -> str:
@@ -218,7 +226,7 @@ def saved_baselines(name: str, folders: Iterable[Path]) -> list[RunResult]:
         for folder in folders
         for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True)
     ):
-        if len(found) == MOST_KEPT:
+        if len(found) == MOST_BASELINES:
             break
         try:
             one = kept_baseline(path.parent)

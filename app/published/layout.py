@@ -15,7 +15,7 @@ from ..compare.parts import Parts
 from ..compare.setting import SettingFields
 from ..components import chart, notes, setting, sheet, status
 from ..controls import QUIET
-from ..presets import presets_for
+from ..presets import preset_title
 from . import benchmark as yours
 from . import views as published_views
 from .benchmark_wiring import Yours, families
@@ -263,11 +263,6 @@ class Tab:
                 self.status: statuses.failed(f"It does not fit {MODELS[target].title}. {error}")
                 | {"detail": ""}
             }
-        same = [
-            title
-            for title, preset in presets_for(target).items()
-            if method_from(preset.method) == method_from(one.method)
-        ]
         of = one.base.model if one.family != YOURS else yours.title_of(row)
         said = (
             f"{one.name}, {'measured on' if one.family == YOURS else 'published for'} {of} at {steps} steps"
@@ -281,7 +276,7 @@ class Tab:
                 self.status: statuses.idle(),
                 self.tabs: gr.Tabs(selected="compare"),
             }
-            | self.form.fill(target, steps, one.method, same[0] if same else "")
+            | self.form.fill(target, steps, one.method, preset_title(target, method_from(one.method)))
             | {self.compare.status: statuses.idle(said)}
         )
 

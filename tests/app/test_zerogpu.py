@@ -34,6 +34,7 @@ from cache_engine import (
 )
 from cache_engine.models.hub import Weights
 from tests.app.hub import served
+from tests.app.made import pair
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTING = METHODS["dbcache"]()
@@ -209,7 +210,7 @@ def test_a_click_with_its_baseline_there_declares_25_seconds_at_most() -> None:
 
 
 def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path) -> None:
-    """Kept in a folder, read again to the bit, and used if the engine is the same: then less is declared."""
+    """Saved in a folder, read again to the bit, and used if the engine is the same: then less is declared."""
     request = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=2, true_cfg_scale=1)
     handed: list[RunResult | None] = []
 
@@ -217,28 +218,30 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
         handed.append(baseline)
         return zerogpu.compare_in_fork(request, method, baseline, marker)
 
-    def click(forked: zerogpu.ForkedRunner) -> Comparison:
-        return forked(
+    def click(runner: zerogpu.ForkedRunner, baselines: Baselines) -> Comparison:
+        return runner(
             request,
             METHODS["dbcache"](max_warmup_steps=1),
-            baselines=Baselines(),
+            baselines=baselines,
             emit=lambda event: None,
             stop=Event(),
         )
 
-    first = zerogpu.ForkedRunner(run, folder=tmp_path)
-    before, made = first.cost_note(request, SETTING), click(first).baseline
+    first, filled = zerogpu.ForkedRunner(run, folder=tmp_path), Baselines()
+    before, made = first.cost_note(request, SETTING, filled), click(first, filled).baseline
     (folder,) = tmp_path.iterdir()
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "result.json").write_text("{", encoding="utf-8")
-    (known,) = zerogpu.saved_baselines("tiny", [tmp_path, tmp_path / "none"])
-    assert known._replace(image=made.image) == made
-    assert known.image.tobytes() == made.image.tobytes()
-    second = zerogpu.ForkedRunner(run, [known])
-    assert click(second).baseline_reused
-    assert handed == [None, known]
-    said = f"Uses up to {zerogpu.declared_seconds(request, SETTING, known)} s of your daily GPU time."
-    assert (second.cost_note(request, SETTING), first.cost_note(request, SETTING)) == (said, said)
+    (saved,) = zerogpu.saved_baselines("tiny", [tmp_path, tmp_path / "none"])
+    assert saved._replace(image=made.image) == made
+    assert saved.image.tobytes() == made.image.tobytes()
+    second, restarted = zerogpu.ForkedRunner(run), Baselines()
+    restarted.put(saved)
+    assert click(second, restarted).baseline_reused
+    assert handed == [None, saved]
+    note = f"Uses up to {zerogpu.declared_seconds(request, SETTING, saved)} s of your daily GPU time."
+    assert second.cost_note(request, SETTING, restarted) == note
+    assert first.cost_note(request, SETTING, filled) == note
     assert before == f"Uses up to {zerogpu.declared_seconds(request, SETTING)} s of your daily GPU time."
     data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     data["engine"]["device"] = "another"
@@ -246,16 +249,35 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
     assert zerogpu.saved_baselines("tiny", [tmp_path]) == []
 
 
+def test_the_page_and_the_price_know_the_same_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a knob moves, the page says that one side runs and the price is for one side."""
+    monkeypatch.setattr("app.engine.worker.preload", lambda: None)
+    request, made = resolve(KLEIN), pair(SETTING)
+    comparison = made._replace(baseline=made.baseline._replace(request=request))
+
+    def run(*_: Any) -> Any:
+        yield comparison
+
+    worker = Worker(zerogpu.ForkedRunner(run), None)
+    assert not worker.record_of(comparison).reusable
+    both_sides = worker.cost_note(request, SETTING)
+    list(worker.watch(worker.submit(request, SETTING)))
+    assert worker.record_of(comparison).reusable
+    one_side = f"Uses up to {zerogpu.declared_seconds(request, SETTING, comparison.baseline)} s"
+    assert worker.cost_note(request, SETTING).startswith(one_side)
+    assert not both_sides.startswith(one_side)
+
+
 def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest of its own goes; what was put there by hand stays, and no more are read than are kept."""
-    monkeypatch.setattr(zerogpu, "MOST_KEPT", 2)
+    monkeypatch.setattr(zerogpu, "MOST_BASELINES", 2)
     baseline = run(RunRequest(prompt="a fox", steps=1, true_cfg_scale=1), METHODS["baseline"]())
     asked = [baseline.request.replaced(seed=seed) for seed in range(4)]
     kept = [baseline._replace(request=one) for one in asked]
     keep_baseline(kept[3], tmp_path / "by hand")
-    forked = zerogpu.ForkedRunner(lambda *_: pytest.fail("run"), folder=tmp_path)
+    runner = zerogpu.ForkedRunner(lambda *_: pytest.fail("run"), folder=tmp_path)
     for place, one in enumerate(kept[:3]):
-        forked._save(one.request, one)  # pyright: ignore[reportPrivateUsage]
+        runner._save(one)  # pyright: ignore[reportPrivateUsage]
         for folder in tmp_path.glob(f"*-{'[0-9a-f]' * 8}"):
             if folder.stat().st_mtime > 1000:  # just made
                 for path in (folder / "result.json", folder):

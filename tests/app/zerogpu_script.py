@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from app.engine.worker import Worker
-from app.engine.zerogpu import ForkedRunner, comparison_runner, on_zerogpu, prepare
+from app.engine.zerogpu import ForkedRunner, comparison_runner, first_baselines, on_zerogpu, prepare
 from cache_engine import (
     METHODS,
     Baselines,
@@ -39,7 +39,11 @@ def main() -> dict[str, Any]:
     run = comparison_runner()
     assert on_zerogpu()
     assert isinstance(run, ForkedRunner)
-    worker, found = Worker(run, None), {}  # as the page does where a record would cost a visitor
+    baselines: Baselines = first_baselines()
+    worker, found = (
+        Worker(run, None, baselines=baselines),
+        {},
+    )  # as the page does where a record would cost a visitor
     events = [event for batch in worker.watch(worker.submit(APPLE, SETTING)) for event in batch]
     result = events[-1]
     assert isinstance(result, Comparison)
@@ -49,7 +53,7 @@ def main() -> dict[str, Any]:
     again = run(
         APPLE,
         METHODS["dbcache"](max_warmup_steps=1),
-        baselines=Baselines(),
+        baselines=baselines,
         emit=lambda event: None,
         stop=threading.Event(),
     )
