@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from .components.chart import ChartAxis
 
 ROOM = 0.06  # of the span, left free at both ends
 LOG_FROM = 1.6  # a log axis whose ends are nearer than this ratio reads best with even ticks
@@ -44,7 +46,7 @@ class Axis(NamedTuple):
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(number * step, 12) for number in range(first, last + 1)]
 
-    def drawn(self, name: str, shape: str, count: int = 5) -> dict[str, Any]:
+    def drawn(self, name: str, shape: str, count: int = 5) -> ChartAxis:
         """What the chart takes: ``shape`` formats a tick, as in ``"{:g}×"``."""
         return {
             "name": name,

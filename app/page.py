@@ -12,6 +12,7 @@ from cache_engine import recorded
 from . import about, api, statuses
 from .compare import layout as compare
 from .components import header
+from .components.header import EngineState
 from .components.theme import css, theme
 from .engine.longjobs import LongJobs
 from .engine.store import JobStore, user_folder
@@ -67,7 +68,7 @@ def build_page() -> gr.Blocks:
     return page
 
 
-def _state(worker: Worker) -> str:
+def _state(worker: Worker) -> EngineState:
     state = worker.state()
     return (
         "busy"

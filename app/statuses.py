@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from cache_engine import Comparison, Progress, StepTrace
 
+from .components.header import EngineState, HeaderValue
+from .components.status import StatusKind, StatusValue
 from .words import SIDES, rough, seconds
 
-View = dict[str, Any]
 
-
-def _status(kind: str, title: str, detail: str = "", share: float | None = None) -> View:
+def _status(kind: StatusKind, title: str, detail: str = "", share: float | None = None) -> StatusValue:
     return {"kind": kind, "title": title, "detail": detail, "share": share}
 
 
-def idle(sentence: str = "") -> View:
+def idle(sentence: str = "") -> StatusValue:
     return _status("idle", "", sentence)
 
 
-def queued(ahead: int, left: float | None = None) -> View:
+def queued(ahead: int, left: float | None = None) -> StatusValue:
     return _status(
         "queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else ""
     )
 
 
-def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> View:
+def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> StatusValue:
     """Where a run stands. ``calls``: this side's calls so far; ``kept``: the clock of a baseline that is
     reused.
     """
@@ -43,7 +42,7 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") 
     return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
 
 
-def unrun(title: str, denoise: float | None, *, alone: bool) -> View:
+def unrun(title: str, denoise: float | None, *, alone: bool) -> StatusValue:
     """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where
     that is known.
 
@@ -57,16 +56,16 @@ def unrun(title: str, denoise: float | None, *, alone: bool) -> View:
     )
 
 
-def stopped(progress: Progress | None = None) -> View:
+def stopped(progress: Progress | None = None) -> StatusValue:
     where = f" at step {progress.done}" if progress and progress.stage == "denoise" else ""
     return _status("stopped", f"Stopped{where}.", "The model is restored; the last whole result stays.")
 
 
-def failed(sentence: str) -> View:
+def failed(sentence: str) -> StatusValue:
     return _status("error", sentence, "The last whole result stays.")
 
 
-def finished(comparison: Comparison) -> View:
+def finished(comparison: Comparison) -> StatusValue:
     clock = comparison.baseline.clock
     said = (
         f"Reused the baseline of {clock}; only the accelerated side ran."
@@ -76,15 +75,15 @@ def finished(comparison: Comparison) -> View:
     return _status("done", f"Done at {comparison.accelerated.clock}.", said)
 
 
-def header(words: Sequence[str], state: str = "idle") -> View:
+def header(words: Sequence[str], state: EngineState = "idle") -> HeaderValue:
     """The engine badge: ("tiny FLUX", "float32", "cpu") and one of idle, busy, loading, error."""
     return {"engine": " · ".join([*words, state]), "state": state}
 
 
-def starting(since: float) -> View:
+def starting(since: float) -> StatusValue:
     """The engine's libraries are being imported, once for all."""
     return _status("running", "Starting the engine", f"once, about 20 s; {seconds(since)} so far")
 
 
-def stopping() -> View:
+def stopping() -> StatusValue:
     return _status("running", "Stopping", "at the end of this step")

@@ -11,10 +11,19 @@ from typing import Any
 
 from cache_engine import METHODS, Comparison, Knob, StepTrace
 
+from .components.base.shapes import Tick
+from .components.timeline import (
+    Remedy,
+    Side,
+    StepMode,
+    ThresholdDrag,
+    TimelineCell,
+    TimelineRow,
+    TimelineValue,
+)
 from .words import change_text, flops_unit, is_forced, milliseconds, number, plural, sentence, significant
 
-View = dict[str, Any]
-MODES = ("computed", "forced", "cached", "partial")
+MODES: tuple[StepMode, ...] = ("computed", "forced", "cached", "partial")
 SIGNAL = "change since last computed"
 LIMIT, MASK = (
     "residual_diff_threshold",
@@ -22,7 +31,9 @@ LIMIT, MASK = (
 )  # the knobs that the timeline itself can turn
 
 
-def timeline_of(comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()) -> View:
+def timeline_of(
+    comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()
+) -> TimelineValue:
     return timeline_value(
         comparison.baseline.trace,
         comparison.accelerated.trace,
@@ -39,12 +50,12 @@ def timeline_value(
     steps: int,
     method: Mapping[str, Any] | None = None,
     *,
-    running: str | None = None,
+    running: Side | None = None,
     streams: Sequence[str] = (),
     expected: str = "",
     top: float | None = None,
     painted: Collection[int] = (),
-) -> View:
+) -> TimelineValue:
     """Both sides' calls as columns, a column a step.
 
     ``running``: the side being run ("baseline", "accelerated"), or None for a finished pair. ``streams``: the
@@ -59,8 +70,9 @@ def timeline_value(
     shades = [cell["mode"] for row in rows for cell in row["cells"] if cell]
     line = _limit(accelerated, knobs)
     top = top or axis_top(line, [call.change for call in accelerated if call.change is not None])
-    for cell in (cell for row in rows for cell in row["cells"] if cell and cell["change"] is not None):
-        cell["y"] = round(cell["change"] / top, 4)
+    for cell in (cell for row in rows for cell in row["cells"] if cell):
+        if (change := cell["change"]) is not None:
+            cell["y"] = round(change / top, 4)
     for cell in (row["cells"][step] for row in rows for step in painted if step < steps):
         if cell:
             cell["painted"] = True
@@ -79,7 +91,7 @@ def timeline_value(
         "signal": SIGNAL,
         "limit": None if line is None else {"place": round(min(line / top, 1), 4), "text": number(line)},
         "top": top,
-        "ticks": [{"place": round(tick / top, 4), "text": number(tick)} for tick in _ticks(top)],
+        "ticks": [Tick(place=round(tick / top, 4), text=number(tick)) for tick in _ticks(top)],
         "at": _look_at(accelerated, max(done, default=0), running),
         "banner": nothing_cached(whole, steps, knobs) if whole else "",
         "fix": enough(whole, knobs) if whole else None,
@@ -90,11 +102,13 @@ def timeline_value(
     }
 
 
-def _drag(knobs: Mapping[str, Any], line: float | None) -> View | None:
+def _drag(knobs: Mapping[str, Any], line: float | None) -> ThresholdDrag | None:
     """The threshold's knob, where the line stands for it."""
     if line is None or LIMIT not in knobs or "name" not in knobs:
         return None
     knob = _knob(knobs["name"], LIMIT)
+    if knob.low is None or knob.high is None or knob.step is None:
+        return None
     return {"value": line, "low": knob.low, "high": knob.high, "step": knob.step}
 
 
@@ -110,8 +124,8 @@ def _row(
     calls: Sequence[StepTrace],
     full: Mapping[tuple[int, str], StepTrace],
     knobs: Mapping[str, Any],
-) -> View:
-    cells: list[View | None] = [None] * steps
+) -> TimelineRow:
+    cells: list[TimelineCell | None] = [None] * steps
     streak = 0
     for call in (call for call in calls if call.stream == name and call.step < steps):
         streak = streak + 1 if call.mode == "c" else streak
@@ -120,8 +134,12 @@ def _row(
     return {"label": f"Accelerated, {name}" if several else "Accelerated", "stream": name, "cells": cells}
 
 
-def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[str, Any]) -> View:
-    shade = {"C": "forced" if is_forced(call) else "computed", "c": "cached", "p": "partial"}[call.mode]
+def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[str, Any]) -> TimelineCell:
+    modes: dict[str, StepMode] = {
+        "C": "forced" if is_forced(call) else "computed",
+        "c": "cached",
+        "p": "partial",
+    }
     whole = full.tflops if full and full.tflops else 0
     ran = call.tflops / whole if whole and call.tflops else call.blocks_run / max(call.blocks, 1)
     facts = [f"{call.blocks_run} of {plural(call.blocks, 'block')}"]
@@ -133,7 +151,7 @@ def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[s
     elif call.seconds:
         facts.append(milliseconds(call.seconds))
     return {
-        "mode": shade,
+        "mode": modes[call.mode],
         "change": call.change,
         "y": None,
         "cost": round(min(ran, 1), 4),
@@ -225,7 +243,7 @@ def _above(change: float) -> float:
     return math.floor(change * 100 + 1) / 100
 
 
-def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> View | None:
+def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> Remedy | None:
     """The smallest threshold that would cache something, where nothing is and a threshold can help."""
     least = _least(calls)
     if (
@@ -238,6 +256,6 @@ def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> View | None:
     return remedy(LIMIT, _above(least))
 
 
-def remedy(knob: str, value: float) -> View:
+def remedy(knob: str, value: float) -> Remedy:
     """What the banner's button does."""
     return {"knob": knob, "value": value, "text": f"Set {number(value)}"}

@@ -2,17 +2,30 @@
 state.
 
 Figures leave here as text, ready to show, with their units; bare numbers are places and lengths (0..1, or
-0..100 for the scale). The shapes stand in ``app.components``.
+0..100 for the scale). Each component's folder states its value's shape.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from cache_engine import Comparison, Quality, RunResult
 
+from .components.base.shapes import NamedText
+from .components.difference import DifferenceValue
+from .components.headline import (
+    CardKind,
+    CardName,
+    HeadlineCard,
+    HeadlineValue,
+    LikenessScale,
+    PublishedFigures,
+)
+from .components.recipe import RecipeValue
+from .components.runs import RunRow, RunsValue
+from .components.times import TimesRow, TimesValue
 from .words import (
     LIKENESS,
     SCALE,
@@ -30,7 +43,12 @@ from .words import (
     times_faster,
 )
 
-View = dict[str, Any]
+NOT_MEASURED: tuple[tuple[CardName, CardKind, str], ...] = (
+    ("speed", "measured", "Denoise loop"),
+    ("flops", "counted", "Compute, counted"),
+    ("psnr", "measured", "Likeness to the baseline"),
+    ("ssim", "measured", "Structure"),
+)
 ABOUT = (
     "Denoise loop: from the start of the first transformer call to the end of the last step, synchronised "
     "there. Reading the "
@@ -46,20 +64,12 @@ ABOUT = (
 # ---- headline ----
 
 
-def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | None = None) -> View:
+def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | None = None) -> HeadlineValue:
     """Four cards. ``published``: a preset's published figures, with their source."""
     cards = (
         [_speed(comparison), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)]
         if comparison
-        else [
-            card(*names, "–", notes=["nothing measured yet"])
-            for names in (
-                ("speed", "measured", "Denoise loop"),
-                ("flops", "counted", "Compute, counted"),
-                ("psnr", "measured", "Likeness to the baseline"),
-                ("ssim", "measured", "Structure"),
-            )
-        ]
+        else [card(*names, "–", notes=["nothing measured yet"]) for names in NOT_MEASURED]
     )
     return {
         "state": "measured" if comparison else "empty",
@@ -69,20 +79,32 @@ def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | No
     }
 
 
-def card(name: str, kind: str, label: str, num: str, word: str = "", **more: Any) -> View:
+class CardDetails(TypedDict, total=False):
+    """What a card may carry beside its number; see HeadlineCard."""
+
+    before: str
+    strong: str
+    notes: list[str]
+    exact: str
+    scale: LikenessScale | None
+
+
+def card(
+    name: CardName, kind: CardKind, label: str, num: str, word: str = "", **details: Unpack[CardDetails]
+) -> HeadlineCard:
     """One number of the headline. ``kind``: measured, counted, expected, or unknown where there is none."""
     return {
         "name": name,
         "kind": kind,
         "label": label,
-        "before": "",
+        "before": details.get("before", ""),
         "num": num,
         "word": word,
-        "strong": "",
-        "notes": [],
-        "exact": "",
-        "scale": None,
-    } | more
+        "strong": details.get("strong", ""),
+        "notes": details.get("notes", []),
+        "exact": details.get("exact", ""),
+        "scale": details.get("scale"),
+    }
 
 
 def _engine(result: RunResult) -> str:
@@ -92,7 +114,7 @@ def _engine(result: RunResult) -> str:
     )
 
 
-def _speed(comparison: Comparison) -> View:
+def _speed(comparison: Comparison) -> HeadlineCard:
     before, after = comparison.baseline.seconds.denoise, comparison.accelerated.seconds.denoise
     num, word = times_faster(comparison.speedup)
     reused = [f"baseline of {comparison.baseline.clock}, reused"] * comparison.baseline_reused
@@ -115,7 +137,7 @@ def _runs(comparison: Comparison) -> str:
     return f"middle of {len(comparison.accelerated.timed)} runs a side in turn, {low:.2f}× to {high:.2f}×"
 
 
-def _compute(comparison: Comparison) -> View:
+def _compute(comparison: Comparison) -> HeadlineCard:
     full, spent = comparison.baseline.tflops, comparison.accelerated.tflops
     factor, unit = flops_unit(full)
     calls = comparison.accelerated.trace
@@ -153,7 +175,7 @@ def place(psnr_db: float | None) -> float:
     return round((min(max(high if psnr_db is None else psnr_db, low), high) - low) / (high - low) * 100, 2)
 
 
-def scale(psnr_db: float | None) -> View:
+def scale(psnr_db: float | None) -> LikenessScale:
     """The zones of likeness, and where a PSNR stands among them."""
     words = [name for _, name in LIKENESS]
     return {
@@ -164,7 +186,7 @@ def scale(psnr_db: float | None) -> View:
     }
 
 
-def _psnr(quality: Quality) -> View:
+def _psnr(quality: Quality) -> HeadlineCard:
     same, word = is_identical(quality.psnr_db), likeness(quality.psnr_db)
     return card(
         "psnr",
@@ -177,7 +199,7 @@ def _psnr(quality: Quality) -> View:
     )
 
 
-def _ssim(comparison: Comparison) -> View:
+def _ssim(comparison: Comparison) -> HeadlineCard:
     peak = comparison.accelerated.peak_bytes
     return card(
         "ssim",
@@ -192,7 +214,7 @@ def _ssim(comparison: Comparison) -> View:
     )
 
 
-def published_line(figures: Mapping[str, Any] | None) -> View | None:
+def published_line(figures: Mapping[str, Any] | None) -> PublishedFigures | None:
     """What a source printed about a setting (keys as in a preset's "published"); never mixed with what was
     measured here.
     """
@@ -218,7 +240,7 @@ def published_line(figures: Mapping[str, Any] | None) -> View | None:
 # ---- pictures and time ----
 
 
-def difference_facts(quality: Quality | None, gain: float) -> View:
+def difference_facts(quality: Quality | None, gain: float) -> DifferenceValue:
     """Numbers of the difference picture. The gain changes the picture and the end of its scale only."""
     end = f"{255 / gain:.0f}{' and more' if gain > 1 else ''}"
     if quality is None:
@@ -231,7 +253,7 @@ def difference_facts(quality: Quality | None, gain: float) -> View:
     return {"rows": [{"name": name, "text": text} for name, text in texts.items()], "top": end}
 
 
-def times(comparison: Comparison | None) -> View:
+def times(comparison: Comparison | None) -> TimesValue:
     """Encode, denoise and decode of both sides on one axis; the whole picture's ratio is apart from the
     denoise ratio.
     """
@@ -239,7 +261,7 @@ def times(comparison: Comparison | None) -> View:
         return {"rows": [], "legend": [], "note": ""}
     sides = {"baseline": comparison.baseline.seconds, "accelerated": comparison.accelerated.seconds}
     longest = max(side.total for side in sides.values())
-    rows = [
+    rows: list[TimesRow] = [
         {
             "side": name,
             "label": SIDES[name],
@@ -255,7 +277,9 @@ def times(comparison: Comparison | None) -> View:
         part: dict.fromkeys(seconds(getattr(side, part)) for side in sides.values())
         for part in ("encode", "decode")
     }
-    legend = [{"name": part, "text": f"{part} {', '.join(texts)}"} for part, texts in both.items()]
+    legend: list[NamedText] = [
+        {"name": part, "text": f"{part} {', '.join(texts)}"} for part, texts in both.items()
+    ]
     num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
     whole = "the same time" if word == "the same" else f"{num} {word}"
     return {"rows": rows, "legend": legend, "note": f"whole picture: {whole}"}
@@ -264,7 +288,7 @@ def times(comparison: Comparison | None) -> View:
 # ---- runs on one baseline ----
 
 
-def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> View:
+def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> RunsValue:
     """A row for each comparison, in the order given, and one for their baseline. ``index`` is the place in
     the list.
     """
@@ -273,34 +297,35 @@ def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> View:
     base = comparisons[0].baseline
     factor, unit = flops_unit(base.tflops)
     rows = [
-        _run(index, one.accelerated, factor)
-        | {
-            "faster": f"{one.speedup:.2f}×",
-            "psnr": decibels(one.quality.psnr_db),
-            "word": "" if one.quality.identical else likeness(one.quality.psnr_db),
-        }
+        _run(
+            index,
+            one.accelerated,
+            factor,
+            faster=f"{one.speedup:.2f}×",
+            psnr=decibels(one.quality.psnr_db),
+            word="" if one.quality.identical else likeness(one.quality.psnr_db),
+        )
         for index, one in enumerate(comparisons)
     ]
-    reference = _run(None, base, factor) | {
-        "recipe": f"Baseline, {plural(len(base.schedule), 'step')}",
-        "faster": "1.00×",
-        "psnr": "",
-        "word": "the reference",
-    }
+    reference = _run(None, base, factor, faster="1.00×", psnr="", word="the reference")
+    reference["recipe"] = f"Baseline, {plural(len(base.schedule), 'step')}"
     return {"steps": len(base.schedule), "unit": unit, "chosen": chosen, "rows": rows, "baseline": reference}
 
 
-def _run(index: int | None, result: RunResult, factor: float) -> View:
+def _run(index: int | None, result: RunResult, factor: float, *, faster: str, psnr: str, word: str) -> RunRow:
     return {
         "index": index,
         "recipe": result.recipe,
         "modes": result.schedule,
+        "faster": faster,
         "flops": significant(result.tflops * factor),
+        "psnr": psnr,
+        "word": word,
         "when": result.clock,
     }
 
 
-def recipe_parts(recipe: str, preset: str | None = None) -> View:
+def recipe_parts(recipe: str, preset: str | None = None) -> RecipeValue:
     """The recipe's parts with a word each; those that differ from the preset's recipe are marked."""
     names = {
         "F": ("first", "Fn_compute_blocks"),

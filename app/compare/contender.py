@@ -9,9 +9,8 @@ from typing import Any
 
 from cache_engine import METHODS, Comparison, Method, cache_bytes, facts_of, method_from
 
+from ..components.stale import StaleValue
 from ..words import decibels, memory, plural
-
-View = dict[str, Any]
 
 
 def same_compute(one: Comparison) -> Method:
@@ -26,7 +25,7 @@ def title(method: Mapping[str, Any]) -> str:
     return METHODS[method["name"]].title
 
 
-def captions(left: str, right: str, text: str = "") -> View:
+def captions(left: str, right: str, text: str = "") -> StaleValue:
     return {"left": left, "right": right, "text": text}
 
 

@@ -8,11 +8,12 @@ import logging
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from cache_engine import MODELS, Comparison, EngineError, kept_comparison
 
 from .. import views
+from ..components.headline import HeadlineValue
+from ..components.timeline import TimelineValue
 from ..timeline import timeline_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "example"
@@ -35,7 +36,7 @@ def example(folder: Path = FOLDER) -> Comparison | None:
     return min(found, key=lambda one: one.baseline.request.model == "tiny", default=None)
 
 
-def headline(one: Comparison | None) -> dict[str, Any]:
+def headline(one: Comparison | None) -> HeadlineValue:
     """The four cards, marked as recorded elsewhere."""
     view = views.headline(one)
     if one is not None:
@@ -43,9 +44,13 @@ def headline(one: Comparison | None) -> dict[str, Any]:
     return view
 
 
-def timeline(one: Comparison | None) -> dict[str, Any] | None:
+def timeline(one: Comparison | None) -> TimelineValue | None:
     """To be read alone: nothing on this machine answers for it."""
-    return timeline_of(one) | {"drag": None, "paint": False, "fix": None} if one else None
+    if one is None:
+        return None
+    view = timeline_of(one)
+    view["drag"], view["fix"], view["paint"] = None, None, False
+    return view
 
 
 def said(one: Comparison | None) -> str:

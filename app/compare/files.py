@@ -12,6 +12,7 @@ from cache_engine import MODELS, EngineError, RunRequest
 
 from .. import form, statuses
 from ..components import status
+from ..components.status import StatusValue
 from ..controls import AT_ONCE, Updates
 from ..engine.worker import Worker
 from .parts import Parts
@@ -83,7 +84,7 @@ def wire(parts: Parts, worker: Worker, setting: SettingFields, fields: set[Any],
     if parts.cost is None:
         return
 
-    def told(values: Updates) -> dict[str, Any]:
+    def told(values: Updates) -> StatusValue:
         try:
             request = request_of(parts, values)
             return statuses.idle(worker.cost_note(request, form.method_of(setting.meant(values), request)))

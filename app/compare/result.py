@@ -9,6 +9,7 @@ import gradio as gr
 from cache_engine import Comparison, difference
 
 from .. import statuses, views
+from ..components.difference import DifferenceValue
 from ..controls import Updates
 from ..engine.worker import Worker
 from ..timeline import timeline_of
@@ -84,7 +85,7 @@ class ResultPanel:
         one = self.worker.comparison(values[self.parts.shown])
         return {self.parts.timeline: timeline_of(one) if one else example.timeline(example.example())}
 
-    def change_gain(self, key: str, gain: float) -> tuple[Any, dict[str, Any]]:
+    def change_gain(self, key: str, gain: float) -> tuple[Any, DifferenceValue]:
         one = self.worker.comparison(key) if key else example.example()
         picture = difference(one.baseline.image, one.accelerated.image, gain) if one else gr.skip()
         return picture, views.difference_facts(one.quality if one else None, gain)

@@ -12,6 +12,8 @@ import gradio as gr
 from cache_engine import METHODS, MODELS, EngineError, Knob, Method, format_recipe, method_from, parse_recipe
 
 from .. import form, statuses, views
+from ..components.recipe import RecipeValue
+from ..components.status import StatusValue
 from ..controls import Updates
 from ..presets import preset_title, presets_for
 from .parts import Parts
@@ -23,7 +25,7 @@ def knobs_of(method: str) -> tuple[Knob, ...]:
     return METHODS[method].knobs()
 
 
-def note(described: dict[str, Any], model: str, steps: Any) -> dict[str, Any]:
+def note(described: dict[str, Any], model: str, steps: Any) -> StatusValue:
     """What the method remembers, or why the model cannot take it."""
     try:
         return statuses.idle(form.method_note(described, model, steps))
@@ -265,6 +267,6 @@ class SettingFields:
     def _text(self, described: dict[str, Any]) -> str:
         return form.recipe_text(described["name"], described)
 
-    def _parts(self, described: dict[str, Any], model: str, origin: str) -> dict[str, Any]:
+    def _parts(self, described: dict[str, Any], model: str, origin: str) -> RecipeValue:
         preset = presets_for(model).get(origin)
         return views.recipe_parts(self._text(described), format_recipe(preset.setting) if preset else None)

@@ -25,6 +25,7 @@ from cache_engine import (
 )
 
 from .. import statuses, views
+from ..components.dial import DialValue
 from ..controls import Updates
 from ..engine.recording_queue import BaselineRecord
 from ..engine.worker import Worker
@@ -116,7 +117,7 @@ class WhatIf:
 
     def dial(
         self, values: Updates, one: Comparison, record: BaselineRecord, at: Forecast | None
-    ) -> dict[str, Any]:
+    ) -> DialValue:
         """The dial with every run on this baseline; ``at``: where the knobs stand, None: where the shown run
         does.
         """

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from cache_engine import Comparison, Forecast
 
+from ..components.dial import DialPoint, DialRun, DialThumb, DialValue
+from ..components.headline import HeadlineCard, HeadlineValue
+from ..components.stale import StaleValue
+from ..components.timeline import TimelineValue
 from ..timeline import remedy, timeline_value
 from ..views import ABOUT, card, less_compute, place, scale
 from ..words import decibels, flops_unit, likeness, memory, number, plural, seconds, significant, times_faster
 
-View = dict[str, Any]
 NONE = "no estimate"
 FASTEST = 4.0  # the dial's end, times
 EXPECTED = (
@@ -29,7 +31,7 @@ EXPECTED = (
 )
 
 
-def headline(forecast: Forecast, last: Comparison, *, cache: int | None = None) -> View:
+def headline(forecast: Forecast, last: Comparison, *, cache: int | None = None) -> HeadlineValue:
     """Four cards beside the last run's figures. ``cache``: bytes that the setting's cache will hold."""
     return {
         "state": "expected",
@@ -44,7 +46,7 @@ def headline(forecast: Forecast, last: Comparison, *, cache: int | None = None) 
     }
 
 
-def _speed(forecast: Forecast, last: Comparison) -> View:
+def _speed(forecast: Forecast, last: Comparison) -> HeadlineCard:
     note = f"last run {last.speedup:.2f}×"
     if forecast.tflops is None:
         return card(
@@ -68,7 +70,7 @@ def _speed(forecast: Forecast, last: Comparison) -> View:
     )
 
 
-def _compute(forecast: Forecast, last: Comparison) -> View:
+def _compute(forecast: Forecast, last: Comparison) -> HeadlineCard:
     calls, full = forecast.trace, forecast.baseline_tflops
     what = "step" if len(forecast.schedules) < 2 else "call"
     computed = sum(call.mode == "C" for call in calls)
@@ -92,7 +94,7 @@ def _compute(forecast: Forecast, last: Comparison) -> View:
     )
 
 
-def _psnr(forecast: Forecast, last: Comparison) -> View:
+def _psnr(forecast: Forecast, last: Comparison) -> HeadlineCard:
     note = f"last run {decibels(last.quality.psnr_db)}"
     label = "Likeness to the baseline"
     if forecast.identical:
@@ -111,6 +113,8 @@ def _psnr(forecast: Forecast, last: Comparison) -> View:
             notes=[forecast.note, note],
             scale=scale(forecast.psnr_db),
         )
+    banded_scale = scale(forecast.psnr_db)
+    banded_scale["band"] = [place(end) for end in forecast.band]
     return card(
         "psnr",
         "expected",
@@ -118,12 +122,12 @@ def _psnr(forecast: Forecast, last: Comparison) -> View:
         banded(forecast),
         likeness(forecast.psnr_db),
         notes=[note],
-        scale=scale(forecast.psnr_db) | {"band": [place(end) for end in forecast.band]},
+        scale=banded_scale,
         exact=f"{forecast.band[0]:.1f} to {forecast.band[1]:.1f} dB holds nine of ten runs",
     )
 
 
-def _ssim(last: Comparison, cache: int | None) -> View:
+def _ssim(last: Comparison, cache: int | None) -> HeadlineCard:
     notes = [f"last run {last.quality.ssim:.3f}"]
     return card(
         "ssim",
@@ -153,7 +157,7 @@ def steps(
     top: float | None = None,
     painted: Collection[int] = (),
     warm_up: int | None = None,
-) -> View:
+) -> TimelineValue:
     """The timeline. ``warm_up``: the longest one that would let something be cached, where the warm-up is
     what forbids it.
     """
@@ -166,19 +170,17 @@ def steps(
         painted=painted,
         expected=f"expected from the baseline run of {last.baseline.clock}",
     )
-    for cell in (
-        cell
-        for row in view["rows"]
-        for cell in row["cells"]
-        if forecast.tflops is None and cell["mode"] == "cached"
-    ):
-        cell |= {"cost": 0, "facts": "inside the blocks: what it costs is counted when it runs"}
+    if forecast.tflops is None:
+        for cell in (cell for row in view["rows"] for cell in row["cells"]):
+            if cell and cell["mode"] == "cached":
+                cell["cost"] = 0
+                cell["facts"] = "inside the blocks: what it costs is counted when it runs"
     if warm_up is not None:
         view["fix"] = remedy("max_warmup_steps", warm_up)
     return view
 
 
-def stale(last: Comparison | None, shown: bool) -> View:
+def stale(last: Comparison | None, shown: bool) -> StaleValue:
     """What stands above the pictures while the numbers are of another setting."""
     if last is None or not shown:
         return {"text": ""}
@@ -188,7 +190,7 @@ def stale(last: Comparison | None, shown: bool) -> View:
 # ---- the dial ----
 
 
-def waiting(note: str = "") -> View:
+def waiting(note: str = "") -> DialValue:
     """The dial's place while there is no record."""
     return {
         "state": "waiting" if note else "none",
@@ -202,7 +204,7 @@ def waiting(note: str = "") -> View:
     }
 
 
-def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast | None) -> View:
+def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast | None) -> DialValue:
     """The best likeness expected at each speed, what was run, and where the knobs stand."""
     known = [one.psnr_db for one in frontier if one.psnr_db is not None]
     span = (
@@ -218,7 +220,7 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
         errors = [one.error or 0.0 for one in frontier]
         return 1 - (error or 0.0) / (max(errors, default=0.0) or 1.0)
 
-    points = [
+    points: list[DialPoint] = [
         {
             "x": across(one.speedup),
             "y": high(one.psnr_db, one.error),
@@ -226,13 +228,13 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
         }
         for one in frontier
     ]
-    dots = [{"x": across(run.speedup), "y": high(run.quality.psnr_db, None)} for run in runs] if span else []
+    dots = [DialRun(x=across(run.speedup), y=high(run.quality.psnr_db, None)) for run in runs if span]
     stands = (
         at is not None
         and at.tflops is not None
         and (at.identical or (at.psnr_db if span else at.error) is not None)
     )
-    thumb = (
+    thumb: DialThumb | None = (
         {
             "x": across(at.speedup),
             "y": high(at.psnr_db, at.error),

@@ -14,6 +14,7 @@ import gradio as gr
 from cache_engine import MODELS, Cancelled, EngineError, facts_of, repeats_of
 
 from .. import form, statuses
+from ..components.status import StatusValue
 from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.live import LiveComparison
 from ..engine.worker import Worker
@@ -288,6 +289,6 @@ def _wire_fields(
     )
 
 
-def _unknown(model: str, prompt: str) -> dict[str, Any]:
+def _unknown(model: str, prompt: str) -> StatusValue:
     words = MODELS[model].unknown_words(prompt)
     return statuses.idle(f"{MODELS[model].title} does not know: {', '.join(words)}" if words else "")

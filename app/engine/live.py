@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from cache_engine import Comparison, Event, Method, ModelFacts, Progress, SideDone, StepTrace
 
 from .. import statuses
+from ..components.status import StatusValue
+from ..components.timeline import TimelineValue
 from ..timeline import timeline_of, timeline_value
 from .compare_job import JobStatus
 
@@ -52,7 +53,7 @@ class LiveComparison:
             else:
                 self.waiting = event
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> StatusValue:
         if self.result:
             return statuses.finished(self.result)
         if self.waiting and not self.waiting.running:
@@ -65,7 +66,7 @@ class LiveComparison:
             return statuses.queued(0)
         return statuses.status(self.progress, self.calls[self.progress.side], self.kept)
 
-    def timeline(self) -> dict[str, Any]:
+    def timeline(self) -> TimelineValue:
         if self.result:
             return timeline_of(self.result)
         side = self.progress.side if self.progress else "baseline"

@@ -20,6 +20,7 @@ from ..compare.result import ResultPanel
 from ..compare.setting import SettingFields
 from ..compare.sharing import NOTHING
 from ..components import setting, sheet, status
+from ..components.status import StatusValue
 from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.worker import Worker
 from ..tune.layout import GAIN, SEGMENT
@@ -258,7 +259,7 @@ class Tab:
         """Baseline and accelerated; None for one that is gone, or damaged."""
         return [_opened(path) for path in self.history.pictures(key) or ()] or [None, None]
 
-    def held(self, key: str, other: str) -> tuple[Any, Any, dict[str, Any]]:
+    def held(self, key: str, other: str) -> tuple[Any, Any, StatusValue]:
         """Another run of the same picture stands on the left."""
         one, rival = self.history.entry(key), self.history.entry(other)
         if one is None:
@@ -299,7 +300,7 @@ class Tab:
         one = self.history.entry(key)
         return gr.Button(UNPIN if one and one.pinned else PIN)
 
-    def pin_shown(self, key: str, label: str) -> tuple[Any, dict[str, Any]]:
+    def pin_shown(self, key: str, label: str) -> tuple[Any, StatusValue]:
         """The button does what stands on it, whatever another tab did meanwhile."""
         one = self.history.entry(key)
         if one is None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from cache_engine import MODELS, clock
 
+from ..components.setting import SettingValue
+from ..components.sheet import SheetColumn, SheetRow, SheetValue
 from ..csv_text import csv_text
 from ..tune.facts import bars, served
 from ..words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
 from .store import HistoryEntry
 
-View = dict[str, Any]
 ALL, PINNED = "all", "pinned"
 PLAIN = "its baseline"  # what a run is held against at first
 HIGHEST = 1e9  # where identical pictures stand among the sorted
@@ -52,9 +52,9 @@ def title(model: str) -> str:
     return MODELS[model].title if model in MODELS else model
 
 
-def sheet(entries: Sequence[HistoryEntry], kept: int, chosen: str, folder: str) -> View:
+def sheet(entries: Sequence[HistoryEntry], kept: int, chosen: str, folder: str) -> SheetValue:
     """``entries``: those that were looked for, of all ``kept``.  folder: of their pictures."""
-    columns = [
+    columns: list[SheetColumn] = [
         {"text": "Setting", "kind": "name"},
         {"text": "Prompt", "kind": "prompt"},
         {"text": "Steps", "kind": "steps"},
@@ -77,7 +77,7 @@ def sheet(entries: Sequence[HistoryEntry], kept: int, chosen: str, folder: str) 
     }
 
 
-def _row(one: HistoryEntry, folder: str) -> View:
+def _row(one: HistoryEntry, folder: str) -> SheetRow:
     return {
         "id": one.key,
         "mark": "pinned" if one.pinned else "",
@@ -96,7 +96,7 @@ def _row(one: HistoryEntry, folder: str) -> View:
     }
 
 
-def card(one: HistoryEntry | None) -> View:
+def card(one: HistoryEntry | None) -> SettingValue:
     """Everything that is known of one run."""
     if one is None:
         return {

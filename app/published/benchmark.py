@@ -9,9 +9,11 @@ from pathlib import Path
 
 from cache_engine import MODELS, EngineError, Measured, Outcome, format_recipe, method_from, outcome_from
 
+from ..components.base.shapes import NamedText
+from ..components.setting import SettingValue
 from ..words import plural, significant
 from .rows import ROW_OF, YOURS, Baseline, Entry, entries
-from .views import QUALITIES, SPEEDS, View, bars, told_of
+from .views import QUALITIES, SPEEDS, bars, told_of
 
 MOST_BYTES = 2_000_000
 METRIC_OF = {"psnr": "psnr_wrapped"}  # their PSNR wraps: only ours that wraps too may stand on its axis
@@ -129,12 +131,12 @@ def _text(figure: str, value: float) -> str:
 # ---- card ----
 
 
-def card(one: Entry) -> View:
+def card(one: Entry) -> SettingValue:
     """Everything that was measured of one setting, and what others published of it."""
     theirs = published(one)
-    facts = [{"name": "PSNR", "text": one.about["PSNR"]}] if "PSNR" in one.about else []
+    facts: list[NamedText] = [{"name": "PSNR", "text": one.about["PSNR"]}] if "PSNR" in one.about else []
     facts += [
-        {"name": TITLES.get(name, figure.title), "text": _beside(one, name, theirs)}
+        NamedText(name=TITLES.get(name, figure.title), text=_beside(one, name, theirs))
         for name, figure in QUALITIES.items()
         if name in one.printed
     ]
@@ -144,7 +146,7 @@ def card(one: Entry) -> View:
         facts.append({"name": SPEEDS[name].title, "text": f"{one.printed[name]}{unit}{of}"})
         if theirs and (ratio := theirs.own(name)):
             facts.append({"name": f"{less}, published", "text": f"{ratio:.2f}×"})
-    facts += [{"name": name, "text": text} for name, text in one.about.items() if name != "PSNR"]
+    facts += [NamedText(name=name, text=text) for name, text in one.about.items() if name != "PSNR"]
     notes = (
         [f"Published: {theirs.base.model} at {theirs.base.steps} steps on {theirs.base.cards}."]
         if theirs

@@ -14,6 +14,7 @@ from .. import form, statuses
 from ..compare.parts import Parts
 from ..compare.setting import SettingFields
 from ..components import chart, notes, setting, sheet, status
+from ..components.sheet import SheetValue
 from ..controls import QUIET
 from ..presets import preset_title
 from . import benchmark as yours
@@ -285,5 +286,7 @@ def _choices(letter: str, values: list[Any]) -> list[tuple[str, Any]]:
     return [(UNLIMITED.get((letter, value), f"{value:g}"), value) for value in values]
 
 
-def _sheet(rows: list[Entry], reading: Reading, key: str) -> Updates:
-    return published_views.sheet(rows, reading, key) | {"file": {"name": NAME, "text": as_csv(rows)}}
+def _sheet(rows: list[Entry], reading: Reading, key: str) -> SheetValue:
+    view = published_views.sheet(rows, reading, key)
+    view["file"] = {"name": NAME, "text": as_csv(rows)}
+    return view

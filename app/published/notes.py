@@ -7,7 +7,9 @@ inferred says so.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from ..components.notes import NotesValue
 
 FLUX, LIGHTNING = "FLUX.1-dev", "Qwen-Image-Lightning"
 SCORES = ("image_reward", "clip_score")
@@ -104,7 +106,7 @@ NOTES = (
 )
 
 
-def read_with_care(model: str, quality: str, speed: str, own: bool = True) -> dict[str, Any]:
+def read_with_care(model: str, quality: str, speed: str, own: bool = True) -> NotesValue:
     """All that concern a model; lit are those about the two figures at hand, as they are looked at."""
     return {
         "title": "Read with care",

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..axes import Axis, around
+from ..components.base.shapes import NamedText
+from ..components.chart import ChartPoint, ChartValue, MarkShape
+from ..components.setting import SettingBar, SettingValue
+from ..components.sheet import SheetCell, SheetColumn, SheetRow, SheetValue
 from .rows import AGAINST_BASELINE, CITED, FAMILIES, FAST, FOUR_STEPS, SLOW, YOURS, Entry
 
-View = dict[str, Any]
 AS_PRINTED, OWN = "as printed", "of its own baseline"
 
 
@@ -34,7 +37,7 @@ SPEEDS = {
     "tflops": Figure("TFLOPs", "{:g}", "{:.2f}×", lower=True),
     "latency_s": Figure("Latency", "{:g} s", "{:.2f}×", lower=True),
 }
-MARKS = {
+MARKS: dict[str, MarkShape] = {
     "forecast": "diamond",
     "dbcache": "ring",
     "other": "triangle",
@@ -77,7 +80,7 @@ class Reading(NamedTuple):
 # ---- chart ----
 
 
-def chart(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
+def chart(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> ChartValue:
     """The entries that have both figures, each at its place; dotted: the best published at each speed.
 
     Figures of two models share no axis, but for those that are each against their own baseline.
@@ -132,7 +135,7 @@ def _nothing(entries: Sequence[Entry], quality: Figure, speed: Figure) -> str:
     )
 
 
-def _point(one: Entry, reading: Reading, across: Axis, up: Axis, at: tuple[float, float]) -> View:
+def _point(one: Entry, reading: Reading, across: Axis, up: Axis, at: tuple[float, float]) -> ChartPoint:
     speed = "compute" if reading.speed == "tflops" else "time"
     fast = reading.text(one, reading.speed)
     lines = [
@@ -184,7 +187,7 @@ def _best(found: Any, across: Axis, up: Axis) -> list[list[float]]:
 # ---- sheet ----
 
 
-def sheet(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
+def sheet(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> SheetValue:
     """Every entry as a row. Cells are text; ``sort`` is what a column sorts by, None stands last."""
     heads = {name: figure.title.removesuffix(" as printed") for name, figure in (SPEEDS | QUALITIES).items()}
     names = {
@@ -193,21 +196,21 @@ def sheet(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
         "clip_score": "CLIP",
         "psnr": "PSNR*",
     }
-    columns = [{"text": "Setting", "kind": "name"}] + [
-        {
-            "text": names.get(name, head),
-            "kind": "now" if name in (reading.quality, reading.speed) else "number",
-        }
+    columns = [SheetColumn(text="Setting", kind="name")] + [
+        SheetColumn(
+            text=names.get(name, head),
+            kind="now" if name in (reading.quality, reading.speed) else "number",
+        )
         for name, head in heads.items()
     ]
-    rows = [
+    rows: list[SheetRow] = [
         {
             "id": one.key,
             "mark": MARKS[one.family],
             "tag": "yours" if one.family == YOURS else _short(one.preset),
             "mono": one.method.get("name") == "dbcache",
-            "cells": [{"text": one.name, "sort": one.name}]
-            + [{"text": reading.text(one, name), "sort": reading.value(one, name)} for name in heads],
+            "cells": [SheetCell(text=one.name, sort=one.name)]
+            + [SheetCell(text=reading.text(one, name), sort=reading.value(one, name)) for name in heads],
         }
         for one in entries
     ]
@@ -226,7 +229,7 @@ def sheet(entries: Sequence[Entry], reading: Reading, chosen: str = "") -> View:
 # ---- card ----
 
 
-def card(one: Entry | None) -> View:
+def card(one: Entry | None) -> SettingValue:
     """Everything that the tables print of one setting, and what it stands against."""
     if one is None:
         return {
@@ -237,11 +240,11 @@ def card(one: Entry | None) -> View:
             "facts": [],
             "notes": ["Choose a point or a row."],
         }
-    facts = [{"name": figure.title, "text": told_of(one, name)} for name, figure in QUALITIES.items()]
+    facts = [NamedText(name=figure.title, text=told_of(one, name)) for name, figure in QUALITIES.items()]
     facts += [
-        {"name": "TFLOPs", "text": _of(one, "tflops", "")},
-        {"name": "Latency", "text": _of(one, "latency_s", " s")},
-        {"name": "Its own baseline", "text": one.base.title},
+        NamedText(name="TFLOPs", text=_of(one, "tflops", "")),
+        NamedText(name="Latency", text=_of(one, "latency_s", " s")),
+        NamedText(name="Its own baseline", text=one.base.title),
     ]
     kinds = FAMILIES | {"other": "Another method", "baseline": "Baseline"}
     title = f"Preset {one.preset}" if one.preset else kinds[one.family]
@@ -255,15 +258,15 @@ def card(one: Entry | None) -> View:
     }
 
 
-def bars(one: Entry) -> list[View]:
+def bars(one: Entry) -> list[SettingBar]:
     """Two ratios to its own baseline, compute and time, which are never mixed."""
     return [
-        {
-            "name": f"less {name}",
-            "share": min((ratio or 0) / 7.5, 1),
-            "text": f"{ratio:.2f}×" if ratio else "no figure",
-            "look": look,
-        }
+        SettingBar(
+            name=f"less {name}",
+            share=min((ratio or 0) / 7.5, 1),
+            text=f"{ratio:.2f}×" if ratio else "no figure",
+            look=look,
+        )
         for name, look, ratio in (
             ("compute", "computed", one.own("tflops")),
             ("time", "forced", one.own("latency_s")),

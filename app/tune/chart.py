@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..axes import Axis, around
+from ..components.chart import ChartLegend, ChartLimit, ChartPoint, ChartValue
 from ..words import decibels, plural
 from .facts import SPREAD, Setting, Snapshot, about, figures, mark, name, per_cent, plain, served, settings
 
-View = dict[str, Any]
 COMPUTE, TIME = "compute", "time"
 WHOLE, NEAR = "whole space", "near the goal"
 FAR = 5.0  # dB to either side of the goal that "near the goal" shows
@@ -22,7 +22,7 @@ RATIO = {COMPUTE: "compute_ratio", TIME: "speedup"}
 UNTOLD = (
     "The plain runs of this model do not say how close its settings come: each appears here once it was run."
 )
-LEGEND = [
+LEGEND: list[ChartLegend] = [
     {"mark": "dot", "text": "measured"},
     {"mark": "expected", "text": "expected, with its band"},
     {"mark": "running", "text": "being run"},
@@ -41,7 +41,7 @@ class Reading(NamedTuple):
         return figures(one)[RATIO[self.speed]]
 
 
-def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> View:
+def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> ChartValue:
     """The cloud of all settings, the frontier with its band, what was measured, and the plain model with
     fewer steps.
     """
@@ -95,7 +95,7 @@ def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> View
         snapshot,
         chosen,
     )
-    limit = (
+    limit: ChartLimit | None = (
         {"y": up.place(floor), "text": f"{floor:g} dB"}
         if floor is not None
         else {
@@ -154,11 +154,11 @@ def _thinned(
     return keep
 
 
-def _point(one: Setting, snapshot: Snapshot, reading: Reading, place: Any) -> View:
+def _point(one: Setting, snapshot: Snapshot, reading: Reading, place: Any) -> ChartPoint:
     known = figures(one)
     x, y = place(reading.at(one), known["psnr_db"])
     best = snapshot["best"] is not None and one["key"] == snapshot["best"]["key"]
-    point = {
+    point: ChartPoint = {
         "id": one["key"],
         "x": x,
         "y": y,
@@ -168,7 +168,9 @@ def _point(one: Setting, snapshot: Snapshot, reading: Reading, place: Any) -> Vi
         "label": ("best" if snapshot["stage"] == "done" else "best so far") if best else "",
         "strong": best,
     }
-    return point | ({"picture": served(known["worst_picture"])} if "worst_picture" in known else {})
+    if "worst_picture" in known:
+        point["picture"] = served(known["worst_picture"])
+    return point
 
 
 def _lines(one: Setting) -> list[str]:

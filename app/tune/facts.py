@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from ..components.chart import MarkShape
+from ..components.setting import SettingBar
 from ..csv_text import csv_text
 from ..words import plural
 
@@ -72,7 +74,7 @@ def served(path: str) -> str:
     return f"gradio_api/file={quote(path)}"
 
 
-def mark(one: Setting, snapshot: Snapshot) -> str:
+def mark(one: Setting, snapshot: Snapshot) -> MarkShape:
     """How chart and sheet mark a setting."""
     if one.get("on_the_edge"):
         return "edge"
@@ -125,13 +127,13 @@ def _row(one: Setting) -> list[Any]:
     ]
 
 
-def bars(known: Mapping[str, Any], about: str = "") -> list[dict[str, Any]]:
+def bars(known: Mapping[str, Any], about: str = "") -> list[SettingBar]:
     """Less compute and less time, as a card draws them. ``about``: put before a time that is only
     expected.
     """
     most = max(known["compute_ratio"], known["speedup"], 4)
     return [
-        {"name": name, "share": known[figure] / most, "text": f"{sign}{known[figure]:.2f}×", "look": look}
+        SettingBar(name=name, share=known[figure] / most, text=f"{sign}{known[figure]:.2f}×", look=look)
         for name, figure, sign, look in (
             ("less compute", "compute_ratio", "", "computed"),
             ("as fast", "speedup", about, "forced"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
+from ..components.jobs import JobsRow, JobsValue
 from ..engine.store import LongJob
 from ..words import plural, rough
 
@@ -14,12 +14,12 @@ ENDED = ("resume", "remove")  # stopped, failed, interrupted
 EMPTY = "None yet. A tune or a sweep that you start is listed here, and stays until you remove it."
 
 
-def jobs(found: Sequence[LongJob], chosen: str) -> dict[str, Any]:
+def jobs(found: Sequence[LongJob], chosen: str) -> JobsValue:
     """All of them: those that are on their way are in line, and who has many ended ones removes them."""
     return {"jobs": [_row(job, chosen) for job in found], "empty": EMPTY}
 
 
-def _row(job: LongJob, chosen: str) -> dict[str, Any]:
+def _row(job: LongJob, chosen: str) -> JobsRow:
     left = seconds_left(job)
     whole = job.spent + (left or 0.0)
     share = 1.0 if job.state == "done" else job.spent / whole if whole else 0.0

@@ -7,15 +7,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..components.cells import CellsValue, GridCell, GridTable
+from ..components.setting import SettingValue
 from ..csv_text import csv_text
 from ..words import decibels, structural
 from .facts import bars, served
 
-View = dict[str, Any]
 Snapshot = Mapping[str, Any]
 
 
-def cells(snapshot: Snapshot | None, order: Sequence[int], chosen: str = "") -> View:
+def cells(snapshot: Snapshot | None, order: Sequence[int], chosen: str = "") -> CellsValue:
     """``order``: which axis goes across, which down, and which (if there is a third) makes one grid each."""
     if snapshot is None:
         return {
@@ -28,13 +29,13 @@ def cells(snapshot: Snapshot | None, order: Sequence[int], chosen: str = "") -> 
     across, down, third = axes[order[0]], axes[order[1]], axes[order[2]] if len(order) > 2 else None
     found = {tuple(map(repr, cell["values"])): cell for cell in snapshot["cells"]}
 
-    def at(x: Any, y: Any, z: Any) -> View:
+    def at(x: Any, y: Any, z: Any) -> GridCell:
         values = [None] * len(axes)
         for axis, value in zip(order, (x, y, z)):
             values[axis] = value
         return _cell(found[tuple(map(repr, values))])
 
-    tables = [
+    tables: list[GridTable] = [
         {
             "title": "" if third is None else f"{_name(third)} {_text(z)}",
             "rows": [
@@ -74,7 +75,7 @@ def next_order(snapshot: Snapshot, order: Sequence[int]) -> list[int]:
 _ORDERS = [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)]
 
 
-def _cell(cell: Mapping[str, Any]) -> View:
+def _cell(cell: Mapping[str, Any]) -> GridCell:
     if "refused" in cell:
         return {"id": "", "picture": "", "lines": [cell["refused"]], "state": "refused"}
     if "picture" not in cell:
@@ -104,7 +105,7 @@ def chosen_of(snapshot: Snapshot | None, key: str) -> Mapping[str, Any] | None:
     )
 
 
-def card(snapshot: Snapshot | None, one: Mapping[str, Any] | None) -> View:
+def card(snapshot: Snapshot | None, one: Mapping[str, Any] | None) -> SettingValue:
     """All that was measured of one cell."""
     if snapshot is None or one is None:
         return {

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..axes import around
+from ..components.base.shapes import NamedText
+from ..components.setting import SettingValue
+from ..components.sheet import SheetColumn, SheetRow, SheetValue
+from ..components.strips import StripsDot, StripsLine, StripsRow, StripsTick, StripsValue
 from ..words import decibels, plural, seconds, share
 from .chart import HIGHEST
 from .facts import (
@@ -22,20 +26,17 @@ from .facts import (
     worst_neighbour,
 )
 
-View = dict[str, Any]
-
-
 # ---- sheet ----
 
 
-def sheet(snapshot: Snapshot | None, chosen: str = "", *, measured: bool = False) -> View:
+def sheet(snapshot: Snapshot | None, chosen: str = "", *, measured: bool = False) -> SheetValue:
     """Every setting that the chart knows by name; sorted by compute at first."""
     every = [
         one for one in (settings(snapshot).values() if snapshot else ()) if "measured" in one or not measured
     ]
     share_text = per_cent(snapshot["goal"]["share"]) if snapshot else "95 %"
     steps = max((len(one["schedule"]) for one in every), default=0)
-    columns = [
+    columns: list[SheetColumn] = [
         {"text": "Recipe", "kind": "name"},
         {"text": "Steps", "kind": "steps"},
         {"text": "Compute", "kind": "now"},
@@ -58,7 +59,7 @@ def sheet(snapshot: Snapshot | None, chosen: str = "", *, measured: bool = False
     }
 
 
-def _row(one: Setting, snapshot: Snapshot, steps: int) -> View:
+def _row(one: Setting, snapshot: Snapshot, steps: int) -> SheetRow:
     known, measured = figures(one), "measured" in one
     reached = decibels(known["psnr_db"]) if measured else about(one)
     above, beyond = known.get("share_above"), one.get("acceptance", {})
@@ -94,7 +95,7 @@ def _row(one: Setting, snapshot: Snapshot, steps: int) -> View:
 # ---- card ----
 
 
-def card(snapshot: Snapshot | None, one: Setting | None) -> View:
+def card(snapshot: Snapshot | None, one: Setting | None) -> SettingValue:
     """All that is known of one setting."""
     if snapshot is None or one is None:
         found = snapshot is not None and snapshot["stage"] == "done"
@@ -117,7 +118,7 @@ def card(snapshot: Snapshot | None, one: Setting | None) -> View:
     }
 
 
-def _facts(one: Setting, snapshot: Snapshot) -> Iterable[View]:
+def _facts(one: Setting, snapshot: Snapshot) -> Iterable[NamedText]:
     known = figures(one)
     if "measured" not in one:
         yield {"name": "PSNR", "text": about(one, 1)}
@@ -158,7 +159,7 @@ def _notes(one: Setting, snapshot: Snapshot) -> Iterable[str]:
 # ---- margins ----
 
 
-def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> View:
+def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> StripsValue:
     """The acceptance prompts, and what lies one step of one knob away, as dots against the floor."""
     if one is None or goal is None or "acceptance" not in one:
         return {"rows": []}
@@ -170,13 +171,13 @@ def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> View:
         return {"rows": []}
     axis = around([*values, *(value for value in (floor, edge) if value is not None)])
 
-    def dot(value: float) -> View:
+    def dot(value: float) -> StripsDot:
         return {
             "at": axis.place(min(value, HIGHEST)),
             "look": "below" if floor is not None and value < floor else "",
         }
 
-    rows = []
+    rows: list[StripsRow] = []
     if beyond:
         rows.append(
             {
@@ -197,11 +198,11 @@ def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> View:
             }
         )
     lines = [
-        {"at": axis.place(at), "kind": kind}
+        StripsLine(at=axis.place(at), kind=kind)
         for at, kind in ((floor, "floor"), (edge, "edge"))
         if at is not None
     ]
-    ticks = [{"at": axis.place(value), "text": f"{value:g}"} for value in axis.ticks(4)]
+    ticks: list[StripsTick] = [{"at": axis.place(value), "text": f"{value:g}"} for value in axis.ticks(4)]
     return {
         "title": "Margin",
         "note": "dB, on other prompts and one step of one knob away",

@@ -17,7 +17,7 @@ class SettingBar(TypedDict):
     name: str
     share: float
     text: str
-    look: Literal["computed", "forced"]
+    look: str  # its colour: "computed" or "forced"
 
 
 class SettingValue(TypedDict):

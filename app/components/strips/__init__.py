@@ -30,7 +30,7 @@ class StripsLine(TypedDict):
     """A line through all rows."""
 
     at: float
-    kind: Literal["floor", "edge"]
+    kind: str  # "floor" or "edge"
 
 
 class StripsTick(TypedDict):
