@@ -14,16 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import (
-    Cancelled,
-    EngineError,
-    Progress,
-    comparison_json,
-    facts_of,
-    forecast_json,
-    repeats_of,
-    simulate,
-)
+from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, repeats_of, simulate
 
 from . import form
 from .engine.kinds import tune_from
@@ -69,7 +60,7 @@ def build(worker: Worker) -> None:
         if live.result is not None:
             yield {
                 "event": "comparison",
-                **comparison_json(live.result),
+                **described(live.result),
                 "baseline_reused": live.result.baseline_reused,
             }
 
@@ -94,7 +85,7 @@ def build(worker: Worker) -> None:
                     if record.expected
                     else "simulate: the baseline has no record; compare again to have one made."
                 )
-            return forecast_json(simulate(record.survey, method, record.psnr_calibration))
+            return foretold(simulate(record.survey, method, record.psnr_calibration))
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

@@ -14,6 +14,7 @@ from . import statuses
 from .components import status
 
 Updates = dict[Block, Any]  # component -> its new value, or a new component with the changed properties
+Inputs = set[Any]  # components of an event; gradio's own hints for events and for gr.on exclude each other
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
 DIFFERENCE_GAIN = 8  # brightness of a difference picture: how often each difference is multiplied

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import with_survey
+from cache_engine import recorded
 
 from . import about, api, statuses
 from .compare import layout as compare
@@ -21,7 +21,7 @@ from .engine.zerogpu import comparison_runner, first_baselines, on_zerogpu, spac
 from .form import default_model
 from .history import layout as history
 from .history.store import HistoryStore, history_folder
-from .published import layout as published
+from .published.wiring import build_tab as build_published
 from .tune import layout as tune
 from .tune.wiring import Tune
 
@@ -33,7 +33,7 @@ def build_page() -> gr.Blocks:
     lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
     worker = Worker(
         comparison_runner(),
-        None if lent else with_survey,
+        None if lent else recorded,
         LongJobs(None if lent else JobStore()),
         HistoryStore(history_folder()),
         first_baselines(),
@@ -50,7 +50,7 @@ def build_page() -> gr.Blocks:
                 with gr.Tab("History", id="history") as past:
                     history.build(past, tabs, parts, worker, follow)
             with gr.Tab("Published", id="published"):
-                published.build(parts, tabs)
+                build_published(parts, tabs)
             with gr.Tab("About", id="about"):
                 about.build()
         Tune(tuned, parts, worker, tabs).wire(tuning, page)

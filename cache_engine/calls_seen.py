@@ -18,7 +18,7 @@ from .sites.refusals import batch_of
 
 
 @dataclass(frozen=True)
-class SeenCall:
+class Asked:
     """One call of the transformer as a pipeline made it, by name; tensors without data. Two are equal if
     their shapes are.
     """
@@ -29,11 +29,11 @@ class SeenCall:
 
 
 @contextmanager
-def record_calls(transformer: nn.Module) -> Iterator[list[SeenCall]]:
+def asked(transformer: nn.Module) -> Iterator[list[Asked]]:
     """What is asked of it within the ``with``. Nothing of the model is changed but for a hook, which is
     removed.
     """
-    found: list[SeenCall] = []
+    found: list[Asked] = []
     names = list(signature(transformer.forward).parameters)
     described = TRANSFORMERS.get(type(transformer).__name__)
     keep = described is not None and described.reads  # counted on the loaded model, on the very values
@@ -44,7 +44,7 @@ def record_calls(transformer: nn.Module) -> Iterator[list[SeenCall]]:
             (name, one.shape) for name, one in sorted(given.items()) if isinstance(one, torch.Tensor)
         )
         found.append(
-            SeenCall(
+            Asked(
                 shapes,
                 batch_of(given, names[0]),
                 given if keep else {name: _empty(one) for name, one in given.items()},

@@ -50,7 +50,9 @@ class Strict(BaseModel):
             return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
-        return f"{field}: {short_repr(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
+        return (
+            f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
+        )
 
     @classmethod
     def _wanted(cls, field: str, *, one: bool) -> str:
@@ -74,7 +76,7 @@ class Strict(BaseModel):
         return f"give a value of type {wanted.get('type', 'as documented')}."
 
 
-def short_repr(value: object) -> str:
+def shown(value: object) -> str:
     """A value as an error message shows it: short, on one line."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -74,7 +74,7 @@ class LiveComparison:
             self.calls["baseline"],
             self.calls["accelerated"],
             self.facts.steps,
-            self.method.to_dict(),
+            self.method.described(),
             running=side,
             streams=self.facts.streams,
         )

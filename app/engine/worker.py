@@ -24,9 +24,9 @@ from cache_engine import (
     Method,
     RunRequest,
     RunResult,
+    compared,
     preload,
-    run_comparison,
-    with_survey,
+    recorded,
 )
 
 from ..history.store import HistoryStore
@@ -45,8 +45,8 @@ class Worker:
 
     def __init__(
         self,
-        compared: Callable[..., Comparison] = run_comparison,
-        record: Callable[..., RunResult] | None = with_survey,
+        compared: Callable[..., Comparison] = compared,
+        record: Callable[..., RunResult] | None = recorded,
         long: LongJobs | None = None,
         history: HistoryStore | None = None,
         baselines: Baselines | None = None,

@@ -1,5 +1,5 @@
-"""The rows of the Published tab as a CSV file, each figure as printed or measured, and each row's ratios to
-its own baseline. Pure.
+"""The rows of tab *Published* as a CSV file: figures as printed or measured, and ratios to each row's own
+baseline. Pure.
 """
 
 from __future__ import annotations
@@ -7,32 +7,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..csv_text import csv_text
-from .rows import AGAINST_BASELINE, FAMILIES, FIGURES, YOURS, Entry
+from .tables import FAMILIES, FIGURES, OWN_FAMILY, SCORES, ListedSetting
 
 NAME = "cachelens-published.csv"
 RATIOS = {"tflops": "times_less_compute", "latency_s": "times_less_time"} | {
-    name: f"{name}_percent" for name in AGAINST_BASELINE
+    name: f"{name}_percent" for name in SCORES
 }
 HEADS = ("setting", "preset", "kind", "family", "model", "steps", "baseline", *FIGURES, *RATIOS.values())
 
 
-def as_csv(entries: Sequence[Entry]) -> str:
-    """One entry a line under ``HEADS``; empty where there is no figure. PSNR is the published tables', which
-    wraps.
+def as_csv(settings: Sequence[ListedSetting]) -> str:
+    """Write one line for each setting under ``HEADS``; a figure that is not known is left empty.
+
+    The PSNR is that of the published tables, which wraps around.
     """
-    return csv_text(HEADS, map(_row, entries))
+    return csv_text(HEADS, map(_row, settings))
 
 
-def _row(one: Entry) -> list[str | int]:
-    ratios = ("" if (ratio := one.own(figure)) is None else f"{ratio:.4f}" for figure in RATIOS)
+def _row(setting: ListedSetting) -> list[str | int]:
+    ratios = [setting.relative(figure) for figure in RATIOS]
     return [
-        one.name,
-        one.preset,
-        "measured" if one.family == YOURS else "published",
-        FAMILIES.get(one.family, "Your runs"),
-        one.base.model,
-        one.base.steps,
-        one.base.title,
-        *(one.printed.get(figure, "") for figure in FIGURES),
-        *ratios,
+        setting.name,
+        setting.preset,
+        "measured" if setting.family == OWN_FAMILY else "published",
+        FAMILIES.get(setting.family, "Your runs"),
+        setting.baseline.model,
+        setting.baseline.steps,
+        setting.baseline.title,
+        *(setting.printed.get(figure, "") for figure in FIGURES),
+        *("" if ratio is None else f"{ratio:.4f}" for ratio in ratios),
     ]

@@ -26,7 +26,8 @@ from app.components import (
 )
 from app.published import notes as published_notes
 from app.published import views as published_views
-from app.published.rows import matching
+from app.published.figures import FigureChoice
+from app.published.tables import select_settings
 from app.timeline import timeline_of, timeline_value
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
@@ -125,9 +126,9 @@ def plain() -> dict[str, dict[str, Any]]:
         "times": views.times(PLAIN),
         "difference": views.difference_facts(QUALITY, 8),
         "chart": FRONTIER,
-        "sheet": published_views.sheet(matching("FLUX.1-dev"), published_views.Reading()),
-        "setting": published_views.card(matching("FLUX.1-dev")[-1]),
-        "notes": published_notes.read_with_care("FLUX.1-dev", "psnr", "tflops"),
+        "sheet": published_views.sheet(select_settings("FLUX.1-dev"), FigureChoice()),
+        "setting": published_views.card(select_settings("FLUX.1-dev")[-1]),
+        "notes": published_notes.care_notes("FLUX.1-dev", FigureChoice("psnr", "tflops")),
     }
 
 

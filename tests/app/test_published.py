@@ -13,32 +13,34 @@ import numpy as np
 import pytest
 
 from app.axes import Axis, around
-from app.published.notes import FLUX, LIGHTNING, NOTES, read_with_care
-from app.published.rows import (
+from app.published.chart import chart
+from app.published.figures import QUALITIES, SPEEDS, FigureChoice
+from app.published.notes import FLUX, LIGHTNING, NOTES, care_notes
+from app.published.tables import (
     BASELINES,
     CITED,
     FAST,
     FOUR_STEPS,
     SLOW,
     TABLE,
-    Entry,
-    entries,
+    ListedSetting,
     knob_values,
-    matching,
+    published_settings,
+    select_settings,
 )
-from app.published.views import QUALITIES, SPEEDS, Reading, card, chart, sheet
+from app.published.views import card, sheet
 
 with TABLE.open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))
 MISPRINTED = {"FLUX.1-dev: 34% steps": (3.13, 2.94), "TaylorSeer(N=7,O=2)": (5.54, 5.55)}
 
 
-def named(name: str) -> Entry:
-    return next(one for one in entries() if name in (one.name, one.preset))
+def named(name: str) -> ListedSetting:
+    return next(one for one in published_settings() if name in (one.name, one.preset))
 
 
 def test_rows_of_many_tables_become_one_entry_a_setting() -> None:
-    kinds = Counter((one.base.model, one.family) for one in entries())
+    kinds = Counter((one.baseline.model, one.family) for one in published_settings())
     assert kinds == {
         (FLUX, "dbcache"): 43,
         (FLUX, "forecast"): 35,
@@ -48,7 +50,7 @@ def test_rows_of_many_tables_become_one_entry_a_setting() -> None:
         (LIGHTNING, "dbcache"): 5,
         (LIGHTNING, "baseline"): 1,
     }
-    assert len({one.key for one in entries()}) == len(entries())
+    assert len({one.key for one in published_settings()}) == len(published_settings())
 
 
 def test_no_printed_figure_is_lost() -> None:
@@ -56,7 +58,11 @@ def test_no_printed_figure_is_lost() -> None:
     printed = {
         (row["model"], row[column]) for row in ROWS for column in columns if row[column] not in ("", "inf")
     }
-    shown = {(one.base.model, one.printed.get(column, "")) for one in entries() for column in columns}
+    shown = {
+        (one.baseline.model, one.printed.get(column, ""))
+        for one in published_settings()
+        for column in columns
+    }
     # The summary cuts digits off and once takes another row's; the baselines' seconds beside TaylorSeer stand
     # with them.
     assert {text for _, text in printed - shown} == {
@@ -74,9 +80,9 @@ def test_no_printed_figure_is_lost() -> None:
 def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
     """Of 99 settings all but two; the two are known, and said."""
     wrong = {}
-    for one in entries():
+    for one in published_settings():
         for speed, column in (("tflops", "speedup_tflops"), ("latency_s", "speedup_latency")):
-            printed, own = one.value(column), one.own(speed)
+            printed, own = one.value(column), one.relative(speed)
             if printed is not None and (own is None or abs(printed - own) > 0.0051):
                 wrong[one.name] = (printed, round(own or 0, 2))
     assert wrong == MISPRINTED
@@ -86,37 +92,39 @@ def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
 
 @pytest.mark.parametrize("base", BASELINES, ids=lambda base: base.title)
 def test_the_baselines_are_rows_of_the_tables(base: object) -> None:
-    found = next(one for one in entries() if one.family == "baseline" and one.base == base)
+    found = next(one for one in published_settings() if one.family == "baseline" and one.baseline == base)
     rows = [
-        row for row in ROWS if row["model"] == found.base.model and row["speedup_tflops"] in ("1.00", "1.00×")
+        row
+        for row in ROWS
+        if row["model"] == found.baseline.model and row["speedup_tflops"] in ("1.00", "1.00×")
     ]
     for column in ("image_reward", "clip_score", "tflops", "latency_s"):
         if text := found.printed.get(column):
             assert float(text) in {float(row[column]) for row in rows if row[column]}
-    assert [found.own(figure) for figure in ("tflops", "image_reward", "clip_score")] == [1, 100, 100]
+    assert [found.relative(figure) for figure in ("tflops", "image_reward", "clip_score")] == [1, 100, 100]
 
 
 def test_whose_baseline_is_whose() -> None:
-    assert {one.base for one in matching(FLUX, ["other", "fewer"])} == {CITED}
-    assert {one.base for one in matching(FLUX, ["dbcache", "forecast"], {"R": [0.8]})} == {FAST}
+    assert {one.baseline for one in select_settings(FLUX, ["other", "fewer"])} == {CITED}
+    assert {one.baseline for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]})} == {FAST}
     assert {
-        one.base
-        for one in matching(FLUX, ["dbcache", "forecast"], {"R": [0.08, 0.12, 0.16, 0.2, 0.24, 0.32]})
+        one.baseline
+        for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.08, 0.12, 0.16, 0.2, 0.24, 0.32]})
     } == {SLOW}
-    assert {one.base for one in matching(LIGHTNING)} == {FOUR_STEPS}
-    assert named("FoCa(N=5)").own("image_reward") == pytest.approx(100 * 1.0029 / 0.9898)
-    assert named("Fast").own("image_reward") == pytest.approx(100 * 0.9271 / 1.0445)
-    assert named("Slow").own("image_reward") == pytest.approx(100 * 1.0065 / 1.0412)
-    assert named("Slow").own("psnr") == 31.5292  # likeness to the baseline already
+    assert {one.baseline for one in select_settings(LIGHTNING)} == {FOUR_STEPS}
+    assert named("FoCa(N=5)").relative("image_reward") == pytest.approx(100 * 1.0029 / 0.9898)
+    assert named("Fast").relative("image_reward") == pytest.approx(100 * 0.9271 / 1.0445)
+    assert named("Slow").relative("image_reward") == pytest.approx(100 * 1.0065 / 1.0412)
+    assert named("Slow").relative("psnr") == 31.5292  # likeness to the baseline already
 
 
 def test_filters() -> None:
-    assert len(matching(FLUX)) == 97
-    assert {one.knob("W") for one in matching(FLUX, ["forecast"], {"W": [16]})} == {16}
-    kept = matching(FLUX, knobs={"F": [4, 8], "MC": [0]})
+    assert len(select_settings(FLUX)) == 97
+    assert {one.knob("W") for one in select_settings(FLUX, ["forecast"], {"W": [16]})} == {16}
+    kept = select_settings(FLUX, knobs={"F": [4, 8], "MC": [0]})
     assert {one.knob("F") for one in kept} == {8, None}  # methods without the knob stay
-    assert [one.name for one in matching(FLUX, find="TS slow")] == []
-    assert [one.preset for one in matching(FLUX, find="SLOW taylor")] == ["Slow + TaylorSeer"]
+    assert [one.name for one in select_settings(FLUX, words="TS slow")] == []
+    assert [one.preset for one in select_settings(FLUX, words="SLOW taylor")] == ["Slow + TaylorSeer"]
     assert knob_values(LIGHTNING) == {
         "F": [1, 8, 12, 16, 24],
         "B": [0, 8, 12, 16, 24],
@@ -134,13 +142,13 @@ def test_filters() -> None:
 @pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("own", [True, False])
 def test_better_is_up_and_right_on_every_chart(quality: str, speed: str, own: bool) -> None:
-    reading = Reading(quality, speed, own)
-    rows = {one.key: one for one in matching(FLUX)}
-    drawn = chart(list(rows.values()), reading)
+    choice = FigureChoice(quality, speed, own)
+    rows = {one.key: one for one in select_settings(FLUX)}
+    drawn = chart(list(rows.values()), choice)
     figures = [
         key
         for key, one in rows.items()
-        if reading.value(one, quality) is not None and reading.value(one, speed) is not None
+        if choice.value(one, quality) is not None and choice.value(one, speed) is not None
     ]
     assert [one["id"] for one in drawn["points"]] == figures
     assert all(0 < one[axis] < 100 for one in drawn["points"] for axis in "xy")
@@ -149,7 +157,7 @@ def test_better_is_up_and_right_on_every_chart(quality: str, speed: str, own: bo
         ("y", quality, -1 if quality == "lpips" else 1),
     ):
         values = [
-            better * (reading.value(rows[one["id"]], figure) or 0)
+            better * (choice.value(rows[one["id"]], figure) or 0)
             for one in sorted(drawn["points"], key=lambda one: one[axis])
         ]
         assert values == sorted(values)
@@ -165,23 +173,23 @@ def test_better_is_up_and_right_on_every_chart(quality: str, speed: str, own: bo
 def test_the_sheet_shows_what_was_printed_or_its_share() -> None:
     row = {False: ["1153.05", "17.71 s"], True: ["3.23×", "2.42×"]}
     for own, texts in row.items():
-        drawn = sheet(matching(FLUX), Reading(own=own))
+        drawn = sheet(select_settings(FLUX), FigureChoice(relative=own))
         cells = next(one["cells"] for one in drawn["rows"] if one["tag"] == "Slow + TS")
         assert [cell["text"].strip(" s") for cell in cells[1:3]] == [text.strip(" s") for text in texts]
         assert len(drawn["columns"]) == len(cells)
 
 
 def test_nothing_to_draw_is_said() -> None:
-    assert chart([], Reading())["empty"].startswith("No row passes all filters.")
-    fast = matching(FLUX, ["dbcache"], {"R": [0.8]})
-    assert chart(fast, Reading("ssim"))["empty"] == "None of these 6 rows prints both SSIM and TFLOPs."
+    assert chart([], FigureChoice())["empty"].startswith("No row passes all filters.")
+    fast = select_settings(FLUX, ["dbcache"], {"R": [0.8]})
+    assert chart(fast, FigureChoice("ssim"))["empty"] == "None of these 6 rows prints both SSIM and TFLOPs."
 
 
 def test_a_setting_is_opened_with_the_rule_of_its_tables() -> None:
     assert named("Medium").method["streak_rule"] == "before"
     assert named("F8").method["streak_rule"] == "1.5.3"  # no limit: the rules are one
-    assert named("Baseline: 50 steps, the FoCa paper's").refused
-    assert not named("FoCa(N=8)").refused
+    assert named("Baseline: 50 steps, the FoCa paper's").why_not_openable
+    assert not named("FoCa(N=8)").why_not_openable
 
 
 @pytest.mark.parametrize(
@@ -223,15 +231,15 @@ def test_every_figure_in_the_notes_is_printed_or_follows_from_what_is() -> None:
         0.04,
         0.003,
     )
-    assert max(one.value("clip_score") or 0 for one in matching(FLUX)) == 33.0988
-    assert max(one.value("image_reward") or 0 for one in matching(FLUX)) == 1.0591
+    assert max(one.value("clip_score") or 0 for one in select_settings(FLUX)) == 33.0988
+    assert max(one.value("image_reward") or 0 for one in select_settings(FLUX)) == 1.0591
     assert named("F8").value("clip_score") is None  # F8B0_W8, unlimited: neither score stands in any table
     assert named("Fast").elsewhere == ("The summary table's “DBCache(Fast)” prints 32.552 for clip score.",)
 
 
 def test_fast_and_ultra_are_whole_numbers_of_computed_steps() -> None:
     full, cached = 3726.87 / 50, 1.3238  # TFLOPs of a step; with one block at the front
-    for one in matching(FLUX, ["dbcache", "forecast"], {"R": [0.8]}):
+    for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]}):
         computed = ((one.value("tflops") or 0) - 50 * cached) / (full - cached)
         assert computed == pytest.approx(round(computed), abs=0.001)
 
@@ -255,10 +263,14 @@ def test_what_eight_bits_make_of_psnr(true: float, reads: float) -> None:
 
 
 def test_notes_light_up_with_what_they_are_about() -> None:
-    def lit(*reading: object) -> list[str]:
-        return [note["title"].split(" ")[0] for note in read_with_care(FLUX, *reading)["notes"] if note["on"]]  # type: ignore[arg-type]
+    def lit(*choice: object) -> list[str]:
+        return [
+            note["title"].split(" ")[0]
+            for note in care_notes(FLUX, FigureChoice(*choice))["notes"]
+            if note["on"]
+        ]  # type: ignore[arg-type]
 
     assert lit("psnr", "latency_s", True) == ["PSNR"]
     assert lit("ssim", "tflops", True) == ["The", "Three"]
     assert lit("clip_score", "latency_s", False) == ["Four", "CLIP", "The", "DBCache(Fast)"]
-    assert len(read_with_care(LIGHTNING, *Reading())["notes"]) < len(NOTES)
+    assert len(care_notes(LIGHTNING, FigureChoice())["notes"]) < len(NOTES)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from app.published import benchmark as yours
+from app.published import own_benchmark
+from app.published.chart import ANOTHER_MODEL, chart
 from app.published.csv_file import HEADS, as_csv
+from app.published.figures import NOT_PRINTED, FigureChoice
 from app.published.notes import FLUX, LIGHTNING
-from app.published.rows import FAMILIES, YOURS, Entry, entry, matching
-from app.published.views import ANOTHER_MODEL, NOT_PRINTED, Reading, chart, sheet
+from app.published.tables import FAMILIES, OWN_FAMILY, ListedSetting, find_setting, select_settings
+from app.published.views import sheet
 from cache_engine import Engine, EngineError, Measured, Outcome, outcome_from, parse_recipe
 from cache_engine.benchmark.job import baseline_first
 from tests.app.gallery import HOSTILE
@@ -29,7 +31,7 @@ ENGINE = Engine(
     placement="offloaded",
     versions="torch 2",
 )
-ALL = [*FAMILIES, YOURS]
+ALL = [*FAMILIES, OWN_FAMILY]
 
 
 def outcome(model: str = "tiny", **metrics: float | None) -> Outcome:
@@ -68,22 +70,22 @@ def outcome(model: str = "tiny", **metrics: float | None) -> Outcome:
     )
 
 
-def laid(folder: Path, model: str = "tiny", **metrics: float | None) -> tuple[Entry, ...]:
+def laid(folder: Path, model: str = "tiny", **metrics: float | None) -> tuple[ListedSetting, ...]:
     path = folder / "summary.json"
     path.write_text(outcome(model, **metrics).model_dump_json(), encoding="utf-8")
-    return yours.read(path)
+    return own_benchmark.read_summary(path)
 
 
 def test_every_setting_stands_against_its_own_baseline(tmp_path: Path) -> None:
     plain, medium, free = laid(
         tmp_path, image_reward=0.9, clip_score=31.0, psnr=34.0, psnr_wrapped=35.0, ssim=0.95, lpips=0.1
     )
-    assert [one.own("tflops") for one in (plain, medium, free)] == [1, 2, 4]
-    assert [one.own("latency_s") for one in (plain, medium, free)] == [1, 2, 4]
-    assert [medium.own(figure) for figure in ("image_reward", "clip_score")] == pytest.approx(
+    assert [one.relative("tflops") for one in (plain, medium, free)] == [1, 2, 4]
+    assert [one.relative("latency_s") for one in (plain, medium, free)] == [1, 2, 4]
+    assert [medium.relative(figure) for figure in ("image_reward", "clip_score")] == pytest.approx(
         [90, 100 * 31 / 32]
     )
-    assert free.own("image_reward") is None  # its baseline's mean is over other prompts
+    assert free.relative("image_reward") is None  # its baseline's mean is over other prompts
     assert (medium.value("psnr"), medium.value("ssim"), medium.value("lpips")) == (35.0, 0.95, 0.1)
     assert (medium.name, medium.preset) == (MEDIUM, "")
 
@@ -95,14 +97,14 @@ def test_a_score_that_is_not_above_0_has_no_share(tmp_path: Path) -> None:
     path.write_text(
         whole.replaced(settings=(first, *whole.settings[1:]), engine=None).model_dump_json(), encoding="utf-8"
     )
-    _, medium, _ = yours.read(path)
-    assert (medium.value("image_reward"), medium.own("image_reward")) == (-0.5, None)
+    _, medium, _ = own_benchmark.read_summary(path)
+    assert (medium.value("image_reward"), medium.relative("image_reward")) == (-0.5, None)
 
 
 def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95)
     for model in (FLUX, LIGHTNING):
-        drawn = chart(matching(model, ALL, yours=own), Reading("ssim"))
+        drawn = chart(select_settings(model, ALL, own_settings=own), FigureChoice("ssim"))
         dots = [one for one in drawn["points"] if one["mark"] == "dot"]
         assert [one["id"] for one in dots] == [
             one.key for one in own[1:]
@@ -110,10 +112,10 @@ def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> No
         assert drawn["points"][-2:] == dots  # over the others
         assert dots[0]["lines"][:2] == ["yours, measured", "tiny FLUX (embedded), 12 steps, 128 × 96"]
         assert {one["mark"] for one in drawn["legend"]} >= {"dot"}
-    without = chart(matching(FLUX, FAMILIES, yours=own), Reading("ssim"))
+    without = chart(select_settings(FLUX, FAMILIES, own_settings=own), FigureChoice("ssim"))
     assert [one for one in without["points"] if one["mark"] == "dot"] == []
-    narrowed = matching(FLUX, ALL, {"MC": [6]}, "r0.24 t1", own)
-    assert [one.family for one in narrowed] == ["forecast", YOURS]
+    narrowed = select_settings(FLUX, ALL, {"MC": [6]}, "r0.24 t1", own)
+    assert [one.family for one in narrowed] == ["forecast", OWN_FAMILY]
 
 
 def test_metrics_that_were_not_scored_are_not_there(tmp_path: Path) -> None:
@@ -121,10 +123,10 @@ def test_metrics_that_were_not_scored_are_not_there(tmp_path: Path) -> None:
     for quality in ("image_reward", "clip_score", "psnr", "lpips"):
         assert [
             one
-            for one in chart(matching(FLUX, ALL, yours=own), Reading(quality))["points"]
+            for one in chart(select_settings(FLUX, ALL, own_settings=own), FigureChoice(quality))["points"]
             if one["mark"] == "dot"
         ] == []
-    card = yours.card(own[1])
+    card = own_benchmark.card(own[1])
     facts = {fact["name"]: fact["text"] for fact in card["facts"]}
     assert facts["PSNR"] == "34.00 dB"
     assert not {"ImageReward", "CLIP score", "LPIPS", "PSNR, wrapped"} & set(facts)
@@ -133,20 +135,20 @@ def test_metrics_that_were_not_scored_are_not_there(tmp_path: Path) -> None:
 
 
 def test_figures_of_two_models_share_no_axis(tmp_path: Path) -> None:
-    printed = Reading("ssim", own=False)
+    printed = FigureChoice("ssim", relative=False)
     for model, dots in (("tiny", 0), ("flux-dev", 2)):
-        drawn = chart(matching(FLUX, ALL, yours=laid(tmp_path, model, ssim=0.95)), printed)
+        drawn = chart(select_settings(FLUX, ALL, own_settings=laid(tmp_path, model, ssim=0.95)), printed)
         assert len([one for one in drawn["points"] if one["mark"] == "dot"]) == dots
         assert (ANOTHER_MODEL in drawn["note"]) == (not dots)
-    alone = chart(matching(FLUX, [YOURS], yours=laid(tmp_path, ssim=0.95)), printed)
+    alone = chart(select_settings(FLUX, [OWN_FAMILY], own_settings=laid(tmp_path, ssim=0.95)), printed)
     assert len(alone["points"]) == 2
     assert alone["lines"][0]["points"] == []
     assert alone["note"] == ""
 
 
 def test_the_dotted_line_is_of_published_rows_alone(tmp_path: Path) -> None:
-    rows = matching(FLUX, ALL, yours=laid(tmp_path, ssim=0.9999))
-    drawn = chart(rows, Reading("ssim"))
+    rows = select_settings(FLUX, ALL, own_settings=laid(tmp_path, ssim=0.9999))
+    drawn = chart(rows, FigureChoice("ssim"))
     best = max(drawn["points"], key=lambda one: one["y"])
     assert best["mark"] == "dot"
     assert [best["x"], best["y"]] not in drawn["lines"][0]["points"]
@@ -154,7 +156,7 @@ def test_the_dotted_line_is_of_published_rows_alone(tmp_path: Path) -> None:
 
 def test_the_card_says_what_was_measured_on_what_and_what_is_published(tmp_path: Path) -> None:
     own = laid(tmp_path, image_reward=0.9, clip_score=31.0, ssim=0.95, psnr=None, psnr_wrapped=None)
-    card = yours.card(own[1])
+    card = own_benchmark.card(own[1])
     facts = {fact["name"]: fact["text"] for fact in card["facts"]}
     assert (card["title"], card["kind"], card["code"]) == ("Your run", "measured", MEDIUM)
     assert [bar["text"] for bar in card["bars"]] == ["2.00×", "2.00×"]
@@ -170,17 +172,21 @@ def test_the_card_says_what_was_measured_on_what_and_what_is_published(tmp_path:
     )
     assert facts["Engine"] == "NVIDIA L4, bfloat16, offloaded, torch 2"
     assert card["notes"] == ["Published: FLUX.1-dev at 50 steps on one NVIDIA L20."]
-    other = yours.card(own[2])
+    other = own_benchmark.card(own[2])
     assert {fact["name"]: fact["text"] for fact in other["facts"]}["Prompts"] == "1 of 2 prompts"
     assert "published" not in str(other["facts"])
-    plain = yours.card(own[0])
-    assert (plain["title"], plain["bars"], own[0].refused) == ("Your baseline", [], plain["notes"][-1])
+    plain = own_benchmark.card(own[0])
+    assert (plain["title"], plain["bars"], own[0].why_not_openable) == (
+        "Your baseline",
+        [],
+        plain["notes"][-1],
+    )
 
 
 def test_rows_and_the_file_tell_yours_from_theirs(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95)
-    rows = matching(FLUX, ALL, yours=own)
-    assert [row["tag"] for row in sheet(rows, Reading())["rows"][-3:]] == ["yours"] * 3
+    rows = select_settings(FLUX, ALL, own_settings=own)
+    assert [row["tag"] for row in sheet(rows, FigureChoice())["rows"][-3:]] == ["yours"] * 3
     read = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert tuple(read[0]) == HEADS
     assert [one["setting"] for one in read] == [one.name for one in rows]
@@ -196,22 +202,22 @@ def test_rows_and_the_file_tell_yours_from_theirs(tmp_path: Path) -> None:
 
 def test_found_by_its_key_and_by_its_model(tmp_path: Path) -> None:
     own = laid(tmp_path, "flux-dev", ssim=0.95)
-    assert entry(own[1].key, own) == own[1]
-    assert entry(own[1].key) is None
-    assert (own[1].base.model, yours.model_of(own[1])) == (FLUX, "flux-dev")
-    assert yours.model_of(laid(tmp_path, ssim=0.9)[1]) == "tiny"
-    assert [yours.title_of(name) for name in ("C:\\models\\mine\\", "/models/mine", "someone/mine")] == [
-        "mine"
-    ] * 3
-    assert yours.told(own) == "3 settings of FLUX.1-dev, 12 steps, 128 × 96, 2 prompts."
+    assert find_setting(own[1].key, own) == own[1]
+    assert find_setting(own[1].key) is None
+    assert (own[1].baseline.model, own_benchmark.model_name(own[1])) == (FLUX, "flux-dev")
+    assert own_benchmark.model_name(laid(tmp_path, ssim=0.9)[1]) == "tiny"
+    assert [
+        own_benchmark.model_title(name) for name in ("C:\\models\\mine\\", "/models/mine", "someone/mine")
+    ] == ["mine"] * 3
+    assert own_benchmark.summary_line(own) == "3 settings of FLUX.1-dev, 12 steps, 128 × 96, 2 prompts."
 
 
 def test_names_from_a_file_are_text_alone(tmp_path: Path) -> None:
     own = laid(tmp_path, HOSTILE[:300], ssim=0.9)
-    assert any(HOSTILE.split("/")[-1] in fact["text"] for fact in yours.card(own[1])["facts"])
+    assert any(HOSTILE.split("/")[-1] in fact["text"] for fact in own_benchmark.card(own[1])["facts"])
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"^benchmark: the file cannot be read \(.*\); choose it again\.$"):
-        yours.read(tmp_path / "gone.json")
+        own_benchmark.read_summary(tmp_path / "gone.json")
     assert outcome_from(outcome(ssim=0.9).model_dump_json().encode()) == outcome(ssim=0.9)
