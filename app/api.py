@@ -14,7 +14,16 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import Cancelled, EngineError, Progress, described, facts_of, foretold, repeats_of, simulate
+from cache_engine import (
+    Cancelled,
+    EngineError,
+    Progress,
+    comparison_json,
+    facts_of,
+    forecast_json,
+    repeats_of,
+    simulate,
+)
 
 from . import form
 from .engine.kinds import tune_from
@@ -60,7 +69,7 @@ def build(worker: Worker) -> None:
         if live.result is not None:
             yield {
                 "event": "comparison",
-                **described(live.result),
+                **comparison_json(live.result),
                 "baseline_reused": live.result.baseline_reused,
             }
 
@@ -85,7 +94,7 @@ def build(worker: Worker) -> None:
                     if record.expected
                     else "simulate: the baseline has no record; compare again to have one made."
                 )
-            return foretold(simulate(record.survey, method, record.psnr_calibration))
+            return forecast_json(simulate(record.survey, method, record.psnr_calibration))
         except EngineError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

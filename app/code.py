@@ -70,7 +70,7 @@ def changed(method: Method) -> dict[str, Any]:
     return {
         knob.name: value
         for knob in METHODS[method.name].knobs()
-        if (value := method.described()[knob.name]) != knob.default
+        if (value := method.to_dict()[knob.name]) != knob.default
     }
 
 
@@ -120,7 +120,7 @@ def _here(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
 
 def _cache_dit(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
     """DBCache as cache-dit 1.5.3 is given it; tests/parity holds the two together."""
-    knobs = method.described()
+    knobs = method.to_dict()
     if method.name != "dbcache":
         raise Unsaid(f"cache-dit has no {method.title}.")
     if knobs["streak_rule"] != "1.5.3":
@@ -165,7 +165,7 @@ def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str
         "taylorseer_order": 0,
         "steps_computation_mask": "",
     }
-    knobs = method.described()
+    knobs = method.to_dict()
     if method.name != "dbcache" or any(knobs[name] != value for name, value in plain.items()):
         raise Unsaid(
             "diffusers alone cannot run this setting: of its caches First Block Cache is a DBCache, with a "

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import recorded
+from cache_engine import with_survey
 
 from . import about, api, statuses
 from .compare import layout as compare
@@ -33,7 +33,7 @@ def build_page() -> gr.Blocks:
     lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
     worker = Worker(
         comparison_runner(),
-        None if lent else recorded,
+        None if lent else with_survey,
         LongJobs(None if lent else JobStore()),
         HistoryStore(history_folder()),
         first_baselines(),

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from cache_engine import Comparison, EngineError, Method, RunRequest, described, difference
+from cache_engine import Comparison, EngineError, Method, RunRequest, comparison_json, difference
 
 from . import form
 from .words import beside
@@ -151,7 +151,7 @@ def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
     """The contents of result.json, with the names of its files in place of their paths on this machine."""
-    found = described(comparison)
+    found = comparison_json(comparison)
     for request in (found["request"], found["baseline"]["effective"], found["accelerated"]["effective"]):
         for file in (*request["loras"], *filter(None, [request["image"]])):
             file["file"] = Path(file["file"]).name

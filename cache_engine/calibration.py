@@ -24,7 +24,7 @@ DEGREE = 4  # of TeaCache's polynomial
 SAMPLED = 200_000  # values of a residual that are enough to say how alike two are
 
 
-def calibrated(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
+def calibrate(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
     """Run each of ``draws`` (they call ``target``, a pipeline, or a bare transformer with ``attach`` as in
     attached()).
 

@@ -18,7 +18,7 @@ from .sites.refusals import batch_of
 
 
 @dataclass(frozen=True)
-class Asked:
+class SeenCall:
     """One call of the transformer as a pipeline made it, by name; tensors without data. Two are equal if
     their shapes are.
     """
@@ -29,11 +29,11 @@ class Asked:
 
 
 @contextmanager
-def asked(transformer: nn.Module) -> Iterator[list[Asked]]:
+def record_calls(transformer: nn.Module) -> Iterator[list[SeenCall]]:
     """What is asked of it within the ``with``. Nothing of the model is changed but for a hook, which is
     removed.
     """
-    found: list[Asked] = []
+    found: list[SeenCall] = []
     names = list(signature(transformer.forward).parameters)
     described = TRANSFORMERS.get(type(transformer).__name__)
     keep = described is not None and described.reads  # counted on the loaded model, on the very values
@@ -44,7 +44,7 @@ def asked(transformer: nn.Module) -> Iterator[list[Asked]]:
             (name, one.shape) for name, one in sorted(given.items()) if isinstance(one, torch.Tensor)
         )
         found.append(
-            Asked(
+            SeenCall(
                 shapes,
                 batch_of(given, names[0]),
                 given if keep else {name: _empty(one) for name, one in given.items()},

@@ -12,12 +12,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator
 
-from .loading import loaded
+from .loading import load_model
 from .method import METHODS, Method, method_from
 from .models.catalog import spec_of
 from .quality import measure
 from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, Side, SideDone, ignore
-from .strict import EngineError, shown
+from .strict import EngineError, short_repr
 
 MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
 MOST_SURVEYS = 500_000_000  # bytes of surveys among them
@@ -60,7 +60,7 @@ class Baselines:
         return sum(kept.survey.nbytes for kept in self._kept.values() if kept.survey is not None)
 
 
-def compared(
+def run_comparison(
     request: RunRequest,
     method: Method,
     *,
@@ -80,7 +80,7 @@ def compared(
 
     baselines = Baselines() if baselines is None else baselines
     emit(Progress("baseline", "load", f"Loading {request.model}"))
-    model = loaded(request.model)
+    model = load_model(request.model)
     request = model.spec.resolve(request)
     method.plan(
         model.spec.facts(model.spec.resolve(method.effective(request)))
@@ -91,8 +91,8 @@ def compared(
         if kept
         else run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
     )
-    if survey and baseline.survey is None and not unsurveyed(baseline):
-        baseline = recorded(baseline, emit=emit, stop=stop)
+    if survey and baseline.survey is None and not why_no_survey(baseline):
+        baseline = with_survey(baseline, emit=emit, stop=stop)
     baselines.put(baseline)
     emit(SideDone("baseline", baseline, reused=kept is not None))
     accelerated = run(request, method, emit=emit, stop=stop)
@@ -114,7 +114,7 @@ def repeats_of(given: object) -> int:
         or given not in range(1, MOST_REPEATS + 1)
     ):
         raise EngineError(
-            f"repeats: {shown(given)} is not valid; choose a whole number from 1 to {MOST_REPEATS}."
+            f"repeats: {short_repr(given)} is not valid; choose a whole number from 1 to {MOST_REPEATS}."
         )
     return int(given)
 
@@ -156,14 +156,16 @@ def in_turn(
     return found[0], found[1]
 
 
-def unsurveyed(baseline: RunResult) -> str:
+def why_no_survey(baseline: RunResult) -> str:
     """Why no survey can be recorded of a baseline's run: one sentence, or nothing where it can."""
-    return spec_of(baseline.request.model).unsurveyed(
+    return spec_of(baseline.request.model).why_no_survey(
         baseline.request, len(baseline.trace), baseline.request.steps or 0
     )
 
 
-def recorded(baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None) -> RunResult:
+def with_survey(
+    baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None
+) -> RunResult:
     """The baseline with a survey, from a run of its own: recording takes time, which must not make the cache
     look faster.
 
@@ -189,7 +191,7 @@ def compare(request: RunRequest, method: Method, *, baseline: RunResult | None =
 
     def work() -> None:
         try:
-            compared(request, method, baselines=baselines, emit=events.put, stop=stop)
+            run_comparison(request, method, baselines=baselines, emit=events.put, stop=stop)
         except Exception as error:  # handed over to the caller's thread
             events.put(error)
 

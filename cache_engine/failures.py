@@ -17,7 +17,7 @@ OUT_OF_MEMORY = (
 )  # a card's, cuBLAS', a CPU's
 
 
-def explained(error: BaseException, spec: ModelSpec) -> EngineError:
+def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
     """The sentence for whatever torch, diffusers or the hub's client raised while loading or running
     ``spec``.
     """
@@ -37,7 +37,7 @@ def explained(error: BaseException, spec: ModelSpec) -> EngineError:
     )
 
 
-class Freed:
+class OutOfMemoryGuard:
     """Out of memory within the ``with`` becomes one sentence, and what the failed run held is let go: the
     next one finds it free.
     """
@@ -55,7 +55,7 @@ class Freed:
             return
         import torch
 
-        sentence = explained(error, self._spec)
+        sentence = as_engine_error(error, self._spec)
         while (
             error is not None
         ):  # whoever keeps the error would keep its frames, and with them every tensor of the run

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from .calls_seen import Adapters, Asked, adapters_of
+from .calls_seen import Adapters, SeenCall, adapters_of
 from .model import Given, IntegerTensor, ModelSpec
 from .models.catalog import spec_of
 from .models.generic import TRANSFORMERS
@@ -167,7 +167,11 @@ def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
 
 @lru_cache(maxsize=512)
 def _cost(
-    request: RunRequest, plan: Plan, mode: Mode, adapters: Adapters | None = None, call: Asked | None = None
+    request: RunRequest,
+    plan: Plan,
+    mode: Mode,
+    adapters: Adapters | None = None,
+    call: SeenCall | None = None,
 ) -> float:
     inputs = _inputs(spec_of(request.model), request) if call is None else call.arguments
     return _counted(_meta_copy(request.model, adapters), inputs, plan, mode)
@@ -192,7 +196,7 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
         return count(model, inputs)
 
 
-def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: Asked | None) -> Counted:
+def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: SeenCall | None) -> Counted:
     """For a class whose forward reads values: counted on the loaded model."""
     spec = spec_of(request.model)
     if transformer is None:
@@ -209,7 +213,7 @@ def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: Asked |
     return lambda plan, mode: _counted(transformer, made, plan, mode)
 
 
-def _on_meta(transformer: nn.Module | None, request: RunRequest, call: Asked | None) -> Counted:
+def _on_meta(transformer: nn.Module | None, request: RunRequest, call: SeenCall | None) -> Counted:
     """For all others: on the meta copy, remembered by size, LoRAs and plan."""
     adapters = adapters_of(transformer) if request.loras else None
     shape = RunRequest(
@@ -224,7 +228,7 @@ def _on_meta(transformer: nn.Module | None, request: RunRequest, call: Asked | N
 
 
 def costs(
-    request: RunRequest, plan: Plan, transformer: nn.Module | None = None, calls: Sequence[Asked] = ()
+    request: RunRequest, plan: Plan, transformer: nn.Module | None = None, calls: Sequence[SeenCall] = ()
 ) -> Costs:
     """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the
     clock.

@@ -7,7 +7,7 @@ import threading
 from typing import Any, NamedTuple
 
 from .devices import device, installed
-from .failures import explained
+from .failures import as_engine_error
 from .model import ModelSpec
 from .models.catalog import sections_of, spec_of
 from .placement import Device, Placement, place
@@ -15,10 +15,10 @@ from .records import Engine
 from .strict import EngineError
 
 _LOCK = threading.RLock()
-_LOADED: dict[str, Loaded] = {}
+_LOADED: dict[str, LoadedModel] = {}
 
 
-class Loaded(NamedTuple):
+class LoadedModel(NamedTuple):
     """A model that is ready to draw. ``warm``: shapes that have been run once, unrecorded, and the calls
     that they made.
     """
@@ -45,13 +45,13 @@ def preload_model(name: str) -> None:
     try:
         spec.fetch()
     except Exception as error:
-        raise explained(error, spec) from error
-    loaded(name)
+        raise as_engine_error(error, spec) from error
+    load_model(name)
 
 
 def engine_of(name: str) -> Engine:
     """What runs a row here. Loads it; raises EngineError, as ``loaded`` does."""
-    return loaded(name).engine
+    return load_model(name).engine
 
 
 def _quiet() -> None:
@@ -64,19 +64,19 @@ def _quiet() -> None:
         library.utils.logging.set_verbosity_error()
 
 
-def loaded(name: str) -> Loaded:
+def load_model(name: str) -> LoadedModel:
     """The row's pipeline, from memory or disk. Another model's is dropped first.
 
     Raises EngineError where the model is not to be had, its files are damaged, or it does not fit.
     """
     with _LOCK:
         if name not in _LOADED:
-            drop()
+            unload_model()
             _LOADED[name] = _load(spec_of(name))
         return _LOADED[name]
 
 
-def drop() -> None:
+def unload_model() -> None:
     """Let go of the loaded model and what it holds on the device."""
     import torch
 
@@ -86,7 +86,7 @@ def drop() -> None:
         torch.cuda.empty_cache()
 
 
-def _load(spec: ModelSpec) -> Loaded:
+def _load(spec: ModelSpec) -> LoadedModel:
     if reason := spec.unavailable():
         raise EngineError(f"model: {reason}")
     _quiet()
@@ -96,9 +96,9 @@ def _load(spec: ModelSpec) -> Loaded:
         pipe = spec.load(placement)
         sections_of(pipe.transformer)
     except Exception as error:
-        drop()
-        raise explained(error, spec) from error
-    return Loaded(spec, pipe, _engine(spec, found, placement), {})
+        unload_model()
+        raise as_engine_error(error, spec) from error
+    return LoadedModel(spec, pipe, _engine(spec, found, placement), {})
 
 
 def _engine(spec: ModelSpec, found: Device, placement: Placement) -> Engine:

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from .devices import installed
-from .failures import explained
+from .failures import as_engine_error
 from .files import Lora
-from .loading import Loaded
+from .loading import LoadedModel
 from .records import RunRequest
 from .strict import EngineError
 
@@ -26,7 +26,7 @@ LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
 
 
 @contextmanager
-def adapted(model: Loaded, request: RunRequest) -> Iterator[None]:
+def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
     """The pipeline with the request's LoRAs for as long as the ``with`` lasts; afterwards it has its own
     weights, bit for bit.
 
@@ -61,7 +61,7 @@ def adapted(model: Loaded, request: RunRequest) -> Iterator[None]:
                     _load(pipe, name, lora, spec.title)
                 pipe.set_adapters(names, [lora.weight for lora in request.loras])
         except Exception as error:
-            raise explained(error, spec) from error
+            raise as_engine_error(error, spec) from error
         yield
     finally:
         unload = pipe.unload_lora_weights

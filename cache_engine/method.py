@@ -136,7 +136,7 @@ class Method(Strict):
             f"{self.name}: has no plan."
         )  # every subclass has one; the contract test sees to it
 
-    def described(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """``{"name": ..., knobs...}``: what result files, presets and the API carry."""
         return {"name": self.name, **self.model_dump()}
 

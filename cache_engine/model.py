@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .placement import Memory
+from .placement import MemoryNeeds
 from .plans import ModelFacts
 from .records import RunRequest
 from .strict import EngineError
@@ -126,7 +126,7 @@ class ModelSpec:
     true_cfg_scale: float = 1.0
     gated: bool = False
     coefficients: Coefficients = field(default=Coefficients())
-    memory: Memory | None = None
+    memory: MemoryNeeds | None = None
     text_tokens: Callable[[Any, RunRequest], int] | None = None
     shown: Callable[[Any, Any], Any] | None = None
     psnr_calibration: Path | None = None  # how far its forecasts of likeness are off, where that was measured
@@ -191,7 +191,7 @@ class ModelSpec:
             self.coefficients,
         )
 
-    def unsurveyed(self, request: RunRequest, calls: int, steps: int) -> str:
+    def why_no_survey(self, request: RunRequest, calls: int, steps: int) -> str:
         """Why a baseline that made so many calls in so many steps leaves no survey: one sentence, or nothing
         where it leaves one.
         """

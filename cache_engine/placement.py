@@ -11,11 +11,11 @@ from .strict import EngineError
 GIB = 2**30
 SPARE = 2 * GIB  # CUDA's own context, cuDNN's and cuBLAS' workspaces, and what the allocator cannot reuse
 
-Mode = Literal["resident", "offload"]
+PlacementMode = Literal["resident", "offload"]
 Quantisation = Literal["none", "int8"]
 
 
-class Memory(NamedTuple):
+class MemoryNeeds(NamedTuple):
     """Bytes of a model's parts in bfloat16, and of its largest picture's activations (decoding included)."""
 
     transformer: int
@@ -27,7 +27,7 @@ class Memory(NamedTuple):
     def whole(self) -> int:
         return self.transformer + self.text + self.rest
 
-    def at(self, mode: Mode, quantisation: Quantisation) -> int:
+    def at(self, mode: PlacementMode, quantisation: Quantisation) -> int:
         """The most that is needed at once. Offloaded: the largest part alone. int8: weights of half the
         size.
         """
@@ -41,7 +41,7 @@ class Placement(NamedTuple):
 
     device: str
     dtype: str
-    mode: Mode = "resident"
+    mode: PlacementMode = "resident"
     quantisation: Quantisation = "none"
     tiled: bool = False  # the picture is decoded in tiles
     why: str = ""
@@ -57,7 +57,7 @@ class Device(NamedTuple):
     bfloat16: bool = True
 
 
-CHOICES: tuple[tuple[Mode, Quantisation], ...] = (
+CHOICES: tuple[tuple[PlacementMode, Quantisation], ...] = (
     ("resident", "none"),
     ("offload", "none"),
     ("resident", "int8"),
@@ -65,7 +65,7 @@ CHOICES: tuple[tuple[Mode, Quantisation], ...] = (
 )
 
 
-def place(title: str, memory: Memory | None, device: Device, *, quantiser: bool = True) -> Placement:
+def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: bool = True) -> Placement:
     """The first of: resident, offloaded part by part, 8-bit weights, both, that fits the device's free
     memory.
 
@@ -92,15 +92,15 @@ def place(title: str, memory: Memory | None, device: Device, *, quantiser: bool 
                 mode,
                 quantisation,
                 tiled=(mode, quantisation) != ("resident", "none"),
-                why=f"needs {shown(needed)} of {shown(device.free)} free",
+                why=f"needs {gibibytes(needed)} of {gibibytes(device.free)} free",
             )
     least = memory.at("offload", "int8" if quantiser else "none")
     remedy = "close what else uses the card" if quantiser else "install torchao for 8-bit weights"
     raise EngineError(
-        f"device: {title} needs at least {shown(least)} on {device.name}, which has {shown(device.free)} "
+        f"device: {title} needs at least {gibibytes(least)} on {device.name}, which has {gibibytes(device.free)} "
         f"free; {remedy}, or choose the embedded model (tiny)."
     )
 
 
-def shown(size: int) -> str:
+def gibibytes(size: int) -> str:
     return f"{size / GIB:.1f} GiB"

@@ -70,7 +70,7 @@ def read_name(name: str) -> dict[str, Any]:
     Raises EngineError for a name that is neither a recipe nor known.
     """
     setting = _NAMED.get(name.split(": arxiv")[0].strip(), name)
-    return parse_recipe(setting).described() if isinstance(setting, str) else dict(setting)
+    return parse_recipe(setting).to_dict() if isinstance(setting, str) else dict(setting)
 
 
 def is_recipe(text: str) -> bool:

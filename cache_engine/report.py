@@ -10,7 +10,7 @@ from .whatif.psnr_calibration import psnr_calibration_of
 from .whatif.simulation import Forecast, simulate
 
 
-def described(result: Comparison) -> dict[str, Any]:
+def comparison_json(result: Comparison) -> dict[str, Any]:
     """The contents of result.json. ``psnr_db`` is None where the pictures are identical."""
     quality = result.quality
     return {
@@ -18,8 +18,8 @@ def described(result: Comparison) -> dict[str, Any]:
         "method": result.accelerated.method,
         "recipe": result.accelerated.recipe,
         "engine": result.accelerated.engine.model_dump(),
-        "baseline": side(result.baseline),
-        "accelerated": side(result.accelerated),
+        "baseline": side_json(result.baseline),
+        "accelerated": side_json(result.accelerated),
         "speedup": result.speedup,
         "spread": result.spread,
         "compute_ratio": result.compute_ratio,
@@ -49,7 +49,7 @@ def _survey(result: Comparison) -> dict[str, Any] | None:
     }
 
 
-def side(one: RunResult) -> dict[str, Any]:
+def side_json(one: RunResult) -> dict[str, Any]:
     """One run: what ``kept.kept_baseline`` makes a result of, beside request, engine and picture."""
     return {
         "seconds": one.seconds._asdict(),
@@ -65,7 +65,7 @@ def side(one: RunResult) -> dict[str, Any]:
     }
 
 
-def foretold(found: Forecast) -> dict[str, object]:
+def forecast_json(found: Forecast) -> dict[str, object]:
     """A forecast as the command line and the endpoints give it."""
     return {
         "method": found.method,

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from .calls_seen import Asked, asked
-from .failures import Freed
+from .calls_seen import SeenCall, record_calls
+from .failures import OutOfMemoryGuard
 from .flops import costs
-from .loading import Loaded, loaded
-from .loras import adapted
+from .loading import LoadedModel, load_model
+from .loras import apply_loras
 from .method import METHODS, Method
 from .recipe import format_recipe
 from .records import Emit, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
@@ -43,15 +43,15 @@ def run(
     was.
     """
     emit(Progress(side, "load", f"Loading {request.model}"))
-    model = loaded(request.model)
+    model = load_model(request.model)
     request = model.spec.resolve(request)
     effective = model.spec.resolve(method.effective(request))
-    with Freed(model.spec), adapted(model, effective):
+    with OutOfMemoryGuard(model.spec), apply_loras(model, effective):
         return _run(model, request, effective, method, emit, stop, side, survey)
 
 
 def _run(
-    model: Loaded,
+    model: LoadedModel,
     request: RunRequest,
     effective: RunRequest,
     method: Method,
@@ -64,7 +64,7 @@ def _run(
     as_counted, calls = effective, ()
     if model.spec.as_called or effective.image is not None:
         calls = _warm_up(model, effective, side, emit, stop)
-        if survey and (why := model.spec.unsurveyed(effective, len(calls), WARM_UP_STEPS)):
+        if survey and (why := model.spec.why_no_survey(effective, len(calls), WARM_UP_STEPS)):
             raise EngineError(why)
     else:
         as_counted = _as_counted(model, effective)
@@ -111,7 +111,7 @@ def _run(
         end = clock.synchronise()
         trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
     found = taken.survey if taken else None
-    if survey and found is None and (why := model.spec.unsurveyed(effective, len(trace), steps)):
+    if survey and found is None and (why := model.spec.why_no_survey(effective, len(trace), steps)):
         raise EngineError(why)
     if (
         found and taken and not model.engine.compiled and model.engine.quantisation == "none"
@@ -125,7 +125,7 @@ def _run(
     return RunResult(
         request=request,
         effective=effective,
-        method=method.described(),
+        method=method.to_dict(),
         recipe=format_recipe(method),
         engine=model.engine,
         image=image,
@@ -141,7 +141,7 @@ def _run(
     )
 
 
-def draw(model: Loaded, request: RunRequest) -> Any:
+def draw(model: LoadedModel, request: RunRequest) -> Any:
     """The stock pipeline's picture."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
     picture = {} if request.image is None else {"image": request.image.opened()}
@@ -156,21 +156,21 @@ def draw(model: Loaded, request: RunRequest) -> Any:
     ).images[0]
 
 
-def _as_counted(model: Loaded, request: RunRequest) -> RunRequest:
+def _as_counted(model: LoadedModel, request: RunRequest) -> RunRequest:
     """The request with as many tokens of text as its calls have, where that depends on the prompt."""
     if model.spec.text_tokens is None:
         return request
     return request.replaced(max_sequence_length=model.spec.text_tokens(model.pipe, request))
 
 
-def fresh_scheduler(model: Loaded) -> None:
+def fresh_scheduler(model: LoadedModel) -> None:
     """A scheduler keeps state of its last run."""
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
 
 def _warm_up(
-    model: Loaded, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None
-) -> tuple[Asked, ...]:
+    model: LoadedModel, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None
+) -> tuple[SeenCall, ...]:
     """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded.
     What it asked of the transformer.
     """
@@ -188,7 +188,10 @@ def _warm_up(
     if shape not in model.warm:
         emit(Progress(side, "warm-up", "Warming up, not recorded"))
         fresh_scheduler(model)
-        with attached(model.pipe, METHODS["baseline"](), stop=stop), asked(model.pipe.transformer) as calls:
+        with (
+            attached(model.pipe, METHODS["baseline"](), stop=stop),
+            record_calls(model.pipe.transformer) as calls,
+        ):
             draw(model, request.replaced(steps=WARM_UP_STEPS))
         model.warm[shape] = tuple(calls)
     return model.warm[shape]

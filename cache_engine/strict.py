@@ -50,9 +50,7 @@ class Strict(BaseModel):
             return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
-        return (
-            f"{field}: {shown(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
-        )
+        return f"{field}: {short_repr(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
 
     @classmethod
     def _wanted(cls, field: str, *, one: bool) -> str:
@@ -76,7 +74,7 @@ class Strict(BaseModel):
         return f"give a value of type {wanted.get('type', 'as documented')}."
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as an error message shows it: short, on one line."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

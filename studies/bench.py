@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-from cache_engine import METHODS, RunRequest, compared, facts_of, resolve, run
+from cache_engine import METHODS, RunRequest, facts_of, resolve, run, run_comparison
 from cache_engine.commands.shared import table
 
 SETTINGS = {
@@ -40,7 +40,7 @@ def main() -> int:
 
     run(request, baseline)  # loads, counts and warms up
     begin = time.perf_counter()
-    compared(request, methods["one in three, forecast"])
+    run_comparison(request, methods["one in three, forecast"])
     whole = time.perf_counter() - begin
 
     seconds: dict[str, list[float]] = {name: [] for name in ("baseline", *methods)}

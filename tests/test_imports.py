@@ -80,7 +80,8 @@ RULES = [
         TORCH_FREE,
         "numpy",
     ),
-    Rule("cache_engine cache_engine.__main__", None, "pydantic PIL"),
+    Rule("cache_engine", "", "lazy_loader"),
+    Rule("cache_engine.__main__", None, "pydantic PIL"),
     Rule(
         "cache_engine.metrics* cache_engine.metric",
         TORCH_FREE + " metric metrics.* registry devices",

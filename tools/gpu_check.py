@@ -162,7 +162,7 @@ def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> Measure
 
 
 def fits(method: Method) -> bool:
-    return method.described().get("Fn_compute_blocks", 0) < 57
+    return method.to_dict().get("Fn_compute_blocks", 0) < 57
 
 
 def with_random_weights(tiny: bool) -> int:

@@ -164,7 +164,7 @@ class SecondContender:
                 run
                 for run in found
                 if run
-                and run.accelerated.method == method.described()
+                and run.accelerated.method == method.to_dict()
                 and run.baseline.baseline_key == one.baseline.baseline_key
             ),
             None,

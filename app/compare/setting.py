@@ -85,7 +85,7 @@ class SettingFields:
         whatever moved.
         """
         text = values[self.parts.recipe_text].strip()
-        return self.raw_method(values) if text == self._told(values) else self._typed(text).described()
+        return self.raw_method(values) if text == self._told(values) else self._typed(text).to_dict()
 
     def is_told(self, values: Updates) -> bool:
         """Whether the recipe under the field is that of the knobs."""
@@ -110,7 +110,7 @@ class SettingFields:
     def published(self, values: Updates, ran: Mapping[str, Any]) -> dict[str, Any] | None:
         """Published figures of the preset, where the method that ran is its own."""
         preset = presets_for(values[self.parts.model]).get(values[self.parts.origin] or "")
-        if preset is None or preset.published is None or preset.setting.described() != ran:
+        if preset is None or preset.published is None or preset.setting.to_dict() != ran:
             return None
         return preset.published.model_dump()
 
@@ -217,7 +217,7 @@ class SettingFields:
         except EngineError as error:
             return {parts.status: statuses.failed(str(error))}
         return {parts.status: statuses.idle()} | self.fill(
-            values[parts.model], values[parts.steps], method.described(), values[parts.origin] or ""
+            values[parts.model], values[parts.steps], method.to_dict(), values[parts.origin] or ""
         )
 
     def moved(self, values: Updates) -> Updates:

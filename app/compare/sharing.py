@@ -134,4 +134,4 @@ class Sharing:
 
     def _opened(self, found: share.Carried, model: str, source: str) -> Updates:
         said = f"{source}: press Generate.{share.sentence(found.left)}"
-        return self.setting.open(model, found.request.model_dump(), found.method.described(), said)
+        return self.setting.open(model, found.request.model_dump(), found.method.to_dict(), said)

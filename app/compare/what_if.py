@@ -56,7 +56,7 @@ class WhatIf:
         record = self.worker.record_of(one)
         try:
             method = method_from(described)
-            if method.described() == one.accelerated.method:
+            if method.to_dict() == one.accelerated.method:
                 return self._measured(values, one, record, top)
             if record.survey is None:
                 return {
@@ -149,7 +149,7 @@ class WhatIf:
         """The longest warm-up with which something would be cached, where it is the warm-up alone that
         forbids it.
         """
-        longest = method.described().get("max_warmup_steps")
+        longest = method.to_dict().get("max_warmup_steps")
         if longest is None or any(
             call.mode != "C" or call.reason not in ("warm-up", "first") for call in forecast.trace
         ):
@@ -238,7 +238,7 @@ class WhatIf:
         if one is None or MASK not in described:
             return {self.parts.status: gr.skip()}
         try:
-            method = method_from(described).described()
+            method = method_from(described).to_dict()
         except EngineError as error:
             return {self.parts.status: statuses.failed(str(error))}
         found = [self.worker.comparison(key) for key in values[self.parts.done]]

@@ -78,7 +78,7 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         done = [*values[parts.done], job.key]
         yield (
             {parts.done: done, parts.status: live.status()}
-            | result.show(job.key, done, values[parts.gain], setting.published(values, method.described()))
+            | result.show(job.key, done, values[parts.gain], setting.published(values, method.to_dict()))
         )
 
     outputs = [

@@ -74,7 +74,7 @@ class LiveComparison:
             self.calls["baseline"],
             self.calls["accelerated"],
             self.facts.steps,
-            self.method.described(),
+            self.method.to_dict(),
             running=side,
             streams=self.facts.streams,
         )

@@ -24,7 +24,7 @@ from cache_engine import (
     Survey,
     frontier,
     psnr_calibration_of,
-    recorded,
+    with_survey,
 )
 
 MOST_DUE = 8
@@ -54,7 +54,9 @@ class RecordingQueue:
     ZeroGPU Space).
     """
 
-    def __init__(self, baselines: Baselines, with_survey: Callable[..., RunResult] | None = recorded) -> None:
+    def __init__(
+        self, baselines: Baselines, with_survey: Callable[..., RunResult] | None = with_survey
+    ) -> None:
         self._baselines, self._with_survey = baselines, with_survey
         self._due: list[RunResult] = []
         self._current: Key | None = None

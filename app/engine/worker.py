@@ -24,9 +24,9 @@ from cache_engine import (
     Method,
     RunRequest,
     RunResult,
-    compared,
     preload,
-    recorded,
+    run_comparison,
+    with_survey,
 )
 
 from ..history.store import HistoryStore
@@ -45,8 +45,8 @@ class Worker:
 
     def __init__(
         self,
-        compared: Callable[..., Comparison] = compared,
-        record: Callable[..., RunResult] | None = recorded,
+        compared: Callable[..., Comparison] = run_comparison,
+        record: Callable[..., RunResult] | None = with_survey,
         long: LongJobs | None = None,
         history: HistoryStore | None = None,
         baselines: Baselines | None = None,

@@ -3,7 +3,7 @@ declared.
 
 What crosses the fork is pickled; what the fork changes is lost with it. So the parent keeps the baselines,
 hands the one that fits over, and gets events back as they come. Elsewhere nothing of this is used:
-``comparison_runner()`` is ``compared``.
+``comparison_runner()`` is ``run_comparison``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from cache_engine import (
     RunRequest,
     RunResult,
     compare,
-    compared,
     engine_of,
     facts_of,
     keep_baseline,
     kept_baseline,
     preload_model,
     resolve,
+    run_comparison,
 )
 
 MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
@@ -110,7 +110,7 @@ Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Fo
 
 
 class ForkedRunner:
-    """Runs every comparison in a fork of its own, with the arguments of ``compared``.
+    """Runs every comparison in a fork of its own, with the arguments of ``run_comparison``.
 
     run: ``compare_in_fork`` as `spaces` wrapped it.  folder: where new baselines are saved, so that they
     outlive a restart or can be shipped.
@@ -135,7 +135,7 @@ class ForkedRunner:
     ) -> Comparison:
         """Take the baseline from ``baselines`` if it is there, and put it there afterwards.
 
-        Raises EngineError or Cancelled, as ``compared`` does.
+        Raises EngineError or Cancelled, as ``run_comparison`` does.
         """
         request = resolve(request)
         baseline = baselines.newest(request)
@@ -188,9 +188,9 @@ def _platform_sentence(error: gr.Error) -> str:
 
 
 def comparison_runner() -> Callable[..., Comparison]:
-    """The function that runs comparisons: ``compared`` in this process, or a fork on a ZeroGPU Space."""
+    """The function that runs comparisons: ``run_comparison`` in this process, or a fork on a ZeroGPU Space."""
     if not on_zerogpu():
-        return compared
+        return run_comparison
     import spaces  # pyright: ignore[reportMissingImports]
 
     return ForkedRunner(spaces.GPU(duration=declared_seconds)(compare_in_fork), _volume())

@@ -134,13 +134,13 @@ class PublishedRow(NamedTuple):
     figures: dict[str, float]
 
     @property
-    def described(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """``{"name": method, knobs...}``, under the rule for runs that the tables were made with; all knobs
         of a method that we have.
         """
         described = read_name(self.config)
         if described["name"] in METHODS:
-            described = method_from(described).described()
+            described = method_from(described).to_dict()
         return described | {"streak_rule": "before"} if described["name"] == "dbcache" else described
 
 

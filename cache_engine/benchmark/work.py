@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from ..loading import loaded
+from ..loading import load_model
 from ..method import method_from
 from ..metric import Judged, opened, scores
 from ..records import Engine
@@ -34,7 +34,7 @@ class Hands:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self.engine: Engine = loaded(job.request.model).engine
+        self.engine: Engine = load_model(job.request.model).engine
         self._metrics = opened(job.metrics)
 
     def work(self, share: Share, baseline: bytes | None) -> Iterator[Made]:

@@ -13,7 +13,7 @@ from ..benchmark.settings import SETS
 from ..models.catalog import spec_of
 from ..strict import EngineError
 from .benchmark_reports import REPORTS
-from .shared import Answer, Command, number, real, request_arguments, request_of
+from .shared import Answer, Command, number, real, request_arguments, request_from_options
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +98,7 @@ def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
 
     spec = spec_of(options.model)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
-    request = spec.resolve(request_of(options, prompt="-", seed=number(options.seed), **guidance))
+    request = spec.resolve(request_from_options(options, prompt="-", seed=number(options.seed), **guidance))
     texts = prompts(options.prompts, _count(options, "limit", 1_000_000))
     methods = chosen(options.methods, spec, request)
     metrics = available(options.metrics)

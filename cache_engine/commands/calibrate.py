@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..models.catalog import spec_of
 from ..strict import EngineError
-from .shared import Answer, Command, number, request_arguments, request_of
+from .shared import Answer, Command, number, request_arguments, request_from_options
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +29,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..benchmark.prompts import from_file
-    from ..calibration import calibrated  # torch
-    from ..failures import Freed
-    from ..loading import loaded
+    from ..calibration import calibrate  # torch
+    from ..failures import OutOfMemoryGuard
+    from ..loading import load_model
     from ..runner import draw
 
     runs = number(options.runs)
@@ -44,12 +44,13 @@ def run(options: argparse.Namespace) -> Answer:
             f"prompts: {f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
             "give --prompts FILE, one a line."
         )
-    model = loaded(options.model)
+    model = load_model(options.model)
     requests = [
-        model.spec.resolve(request_of(options, prompt=prompts[n % len(prompts)], seed=n)) for n in range(runs)
+        model.spec.resolve(request_from_options(options, prompt=prompts[n % len(prompts)], seed=n))
+        for n in range(runs)
     ]
-    with Freed(model.spec):
-        found = calibrated(model.pipe, [partial(draw, model, request) for request in requests])
+    with OutOfMemoryGuard(model.spec):
+        found = calibrate(model.pipe, [partial(draw, model, request) for request in requests])
     data = {
         "model": options.model,
         "revision": model.spec.revision(),

@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from ..strict import EngineError
-from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
+from .shared import (
+    Answer,
+    Command,
+    method_arguments,
+    method_from_options,
+    number,
+    real,
+    request_arguments,
+    request_from_options,
+)
 
 SHORT = 3
 
@@ -38,13 +47,13 @@ def run(options: argparse.Namespace) -> Answer:
     from ..models.catalog import resolve
     from ..tuning.measurements import Runs
 
-    prompts, method = from_file(options.prompts), method_of(options)
+    prompts, method = from_file(options.prompts), method_from_options(options)
     floor, percentile = real(options.min_psnr), real(options.percentile)
     if not isinstance(floor, float) or not isinstance(percentile, float) or not 0 <= percentile <= 100:
         raise EngineError("min-psnr, percentile: not valid; give dB, and a number from 0 to 100.")
     if not prompts:
         raise EngineError(f"prompts: {options.prompts} holds none; write one a line.")
-    request = resolve(request_of(options, prompt=prompts[0], seed=number(options.seed)))
+    request = resolve(request_from_options(options, prompt=prompts[0], seed=number(options.seed)))
     closeness = []
     with (
         tempfile.TemporaryDirectory() as temporary,
@@ -55,7 +64,7 @@ def run(options: argparse.Namespace) -> Answer:
             closeness.append(runs.measured(place, method).closeness)
     reached, worst = float(np.percentile(closeness, percentile)), int(np.argmin(closeness))
     data = {
-        "method": method.described(),
+        "method": method.to_dict(),
         "prompts": len(prompts),
         "min_psnr": floor,
         "percentile": percentile,

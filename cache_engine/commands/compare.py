@@ -9,7 +9,16 @@ from pathlib import Path
 from ..files import Lora, Picture
 from ..records import Event, Progress, SideDone
 from ..strict import EngineError
-from .shared import Answer, Command, method_arguments, method_of, number, real, request_arguments, request_of
+from .shared import (
+    Answer,
+    Command,
+    method_arguments,
+    method_from_options,
+    number,
+    real,
+    request_arguments,
+    request_from_options,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +48,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..comparison import compared, repeats_of, unsurveyed  # torch
+    from ..comparison import repeats_of, run_comparison, why_no_survey  # torch
     from ..quality import difference
     from ..runs.run_folder import keep_comparison
 
-    method = method_of(options)
+    method = method_from_options(options)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
-    request = request_of(
+    request = request_from_options(
         options,
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
@@ -55,10 +64,10 @@ def run(options: argparse.Namespace) -> Answer:
         **guidance,
     )
     folder = writable(options.out)
-    result = compared(
+    result = run_comparison(
         request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats))
     )
-    why = "" if options.no_survey or result.baseline.survey is not None else unsurveyed(result.baseline)
+    why = "" if options.no_survey or result.baseline.survey is not None else why_no_survey(result.baseline)
     data = keep_comparison(
         result,
         folder,

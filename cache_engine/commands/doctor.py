@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ..devices import device, installed, wrong_torch
 from ..models.catalog import MODELS
-from ..placement import GIB, Device, place, shown
+from ..placement import GIB, Device, gibibytes, place
 from ..strict import EngineError
 from .shared import Answer, Command, table
 
@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> Answer:
             **{name: package_version(name) for name in PACKAGES},
         },
     }
-    memory = f", {shown(found.free)} free of {shown(found.total)}" if found.free and found.total else ""
+    memory = (
+        f", {gibibytes(found.free)} free of {gibibytes(found.total)}" if found.free and found.total else ""
+    )
     lines = [
         f"device    {found.kind}: {found.name}{memory}",
         f"token     {'set' if data['token'] else 'not set: gated models need HF_TOKEN'}",

@@ -8,7 +8,15 @@ from ..models.catalog import spec_of
 from ..plans import Costs, Mode, ModelFacts, Plan
 from ..session import Call, walk
 from ..strict import EngineError
-from .shared import Answer, Command, method_arguments, method_of, real, request_arguments, request_of
+from .shared import (
+    Answer,
+    Command,
+    method_arguments,
+    method_from_options,
+    real,
+    request_arguments,
+    request_from_options,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     from ..flops import costs  # torch
 
-    method = method_of(options)
+    method = method_from_options(options)
     spec = spec_of(options.model)
-    request = spec.resolve(request_of(options, prompt="-"))
+    request = spec.resolve(request_from_options(options, prompt="-"))
     effective = spec.resolve(method.effective(request))
     facts = spec.facts(effective)
     plan = method.plan(facts)

@@ -49,7 +49,7 @@ def method_arguments(parser: argparse.ArgumentParser, *, default: str) -> None:
     )
 
 
-def request_of(options: argparse.Namespace, **more: Any) -> RunRequest:
+def request_from_options(options: argparse.Namespace, **more: Any) -> RunRequest:
     """The arguments as a checked request; what was not given is left to the model's row."""
     fields: dict[str, Any] = {
         "model": options.model,
@@ -65,7 +65,7 @@ def request_of(options: argparse.Namespace, **more: Any) -> RunRequest:
     return RunRequest(**{name: value for name, value in fields.items() if value is not None}, **more)
 
 
-def method_of(options: argparse.Namespace) -> Method:
+def method_from_options(options: argparse.Namespace) -> Method:
     """--recipe, or --method with its --set knobs."""
     if options.recipe:
         if options.set:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .shared import Answer, Command, method_arguments, method_of
+from .shared import Answer, Command, method_arguments, method_from_options
 
 if TYPE_CHECKING:
     from ..whatif.simulation import Forecast  # numpy
@@ -20,14 +20,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..report import foretold
+    from ..report import forecast_json
     from ..whatif.psnr_calibration import psnr_calibration_of  # numpy
     from ..whatif.simulation import simulate
     from ..whatif.survey import load
 
     survey = load(options.survey)
-    found = simulate(survey, method_of(options), psnr_calibration_of(survey))
-    return Answer(foretold(found), text(found))
+    found = simulate(survey, method_from_options(options), psnr_calibration_of(survey))
+    return Answer(forecast_json(found), text(found))
 
 
 def text(found: Forecast) -> str:

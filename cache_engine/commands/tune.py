@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..strict import EngineError
-from .shared import Answer, Command, number, pairs, real, request_arguments, request_of
+from .shared import Answer, Command, number, pairs, real, request_arguments, request_from_options
 
 GOALS = {"min_psnr": "close", "min_speedup": "fast", "min_compute_ratio": "cheap"}
 
@@ -87,7 +87,7 @@ def task_of(options: argparse.Namespace) -> Any:
         raise EngineError("goal: give one of --min-psnr, --min-speedup and --min-compute-ratio.")
     goal = Goal(kind=GOALS[given[0]], value=real(getattr(options, given[0])), share=real(options.share))  # pyright: ignore
     return TuneTask(
-        request=request_of(options, prompt=prompts[0], seed=number(options.seed)),
+        request=request_from_options(options, prompt=prompts[0], seed=number(options.seed)),
         prompts=prompts,
         goal=goal,
         acceptance=from_file(options.accept) if options.accept else (),

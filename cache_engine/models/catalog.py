@@ -59,7 +59,7 @@ def sections_of(transformer: Any) -> tuple[Section, ...]:
 
     Raises EngineError for a class that is not described.
     """
-    sections = generic.described(transformer)
+    sections = generic.known_sections(transformer)
     if sections is None:
         raise EngineError(
             f"{type(transformer).__name__} is not described; known transformers are "

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..model import Coefficients, ModelSpec, Neurons, Section, Source
-from ..placement import Memory
+from ..placement import MemoryNeeds
 from ..records import RunRequest
 from .hub import GB, Weights, load_pipeline
 
@@ -133,7 +133,9 @@ def arguments(request: RunRequest) -> dict[str, Any]:
     return found
 
 
-MEMORY = Memory(transformer=23_803_000_000, text=9_770_000_000, rest=170_000_000, activations=4_500_000_000)
+MEMORY = MemoryNeeds(
+    transformer=23_803_000_000, text=9_770_000_000, rest=170_000_000, activations=4_500_000_000
+)
 
 
 def _row(

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..model import ModelSpec, Section
-from ..placement import Memory
+from ..placement import MemoryNeeds
 from ..records import RunRequest
 from ..strict import EngineError
 from .flux import EXAMPLES
@@ -51,7 +51,9 @@ KLEIN_4B: dict[str, Any] = dict(
     guidance_embeds=False,
 )
 BASE_4B = Weights("black-forest-labs/FLUX.2-klein-base-4B", "FLUX2_KLEIN_DIR", 16 * GB, "Apache-2.0")
-MEMORY = Memory(transformer=7_750_000_000, text=8_050_000_000, rest=170_000_000, activations=4_500_000_000)
+MEMORY = MemoryNeeds(
+    transformer=7_750_000_000, text=8_050_000_000, rest=170_000_000, activations=4_500_000_000
+)
 
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:

@@ -16,7 +16,7 @@ from .calls import Call, latent, mask, packed, pixels, width
 IMAGE, TEXT = "hidden_states", "encoder_hidden_states"
 
 
-class Described(NamedTuple):
+class TransformerDescription(NamedTuple):
     """A transformer class as the engine needs to know it. ``reads``: its forward reads values, so a copy
     without weights cannot run, and its compute is counted on the loaded model.
     """
@@ -51,56 +51,62 @@ def joined(
 
 LIKE_FLUX = (text_and_image(), text_and_image("single_transformer_blocks", "num_single_layers"))
 
-TRANSFORMERS: dict[str, Described] = {
-    "AuraFlowTransformer2DModel": Described(
+TRANSFORMERS: dict[str, TransformerDescription] = {
+    "AuraFlowTransformer2DModel": TransformerDescription(
         (
             text_and_image("joint_transformer_blocks", "num_mmdit_layers"),
             joined(length="num_single_dit_layers"),
         ),
         latent("joint_attention_dim"),
     ),
-    "BriaTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
-    "BriaFiboTransformer2DModel": Described((text_and_image(), joined()), calls.fibo),
-    "ChromaTransformer2DModel": Described((text_and_image(), joined()), packed("joint_attention_dim")),
-    "CogView3PlusTransformer2DModel": Described(
+    "BriaTransformer2DModel": TransformerDescription(LIKE_FLUX, packed("joint_attention_dim")),
+    "BriaFiboTransformer2DModel": TransformerDescription((text_and_image(), joined()), calls.fibo),
+    "ChromaTransformer2DModel": TransformerDescription(
+        (text_and_image(), joined()), packed("joint_attention_dim")
+    ),
+    "CogView3PlusTransformer2DModel": TransformerDescription(
         (image_and_text(),),
         latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels),
     ),
-    "CogView4Transformer2DModel": Described(
+    "CogView4Transformer2DModel": TransformerDescription(
         (image_and_text(),),
         latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels),
     ),
-    "ErnieImageTransformer2DModel": Described((one("layers", takes="x"),), calls.ernie, reads=True),
-    "Flux2Transformer2DModel": Described(flux2.SECTIONS, flux2.shapes),
-    "FluxTransformer2DModel": Described(flux.SECTIONS, flux.shapes),
-    "HiDreamImageTransformer2DModel": Described(
+    "ErnieImageTransformer2DModel": TransformerDescription(
+        (one("layers", takes="x"),), calls.ernie, reads=True
+    ),
+    "Flux2Transformer2DModel": TransformerDescription(flux2.SECTIONS, flux2.shapes),
+    "FluxTransformer2DModel": TransformerDescription(flux.SECTIONS, flux.shapes),
+    "HiDreamImageTransformer2DModel": TransformerDescription(
         (image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)),
         calls.hidream,
         reads=True,
     ),
-    "HunyuanImageTransformer2DModel": Described(
+    "HunyuanImageTransformer2DModel": TransformerDescription(
         (image_and_text(), image_and_text("single_transformer_blocks", "num_single_layers")),
         latent("text_embed_dim", pixels=32, encoder_attention_mask=mask),
     ),
-    "Krea2Transformer2DModel": Described((one(),), calls.krea2),
-    "LongCatImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
-    "Lumina2Transformer2DModel": Described((one("layers"),), calls.lumina2, reads=True),
-    "OmniGenTransformer2DModel": Described((one("layers"),), calls.omnigen, reads=True),
-    "OvisImageTransformer2DModel": Described(LIKE_FLUX, packed("joint_attention_dim")),
-    "PRXTransformer2DModel": Described((one("blocks", "depth"),), latent("context_in_dim")),
-    "PixArtTransformer2DModel": Described((one(),), calls.pixart),
-    "QwenImageTransformer2DModel": Described(qwen_image.SECTIONS, qwen_image.shapes),
-    "SD3Transformer2DModel": Described(
+    "Krea2Transformer2DModel": TransformerDescription((one(),), calls.krea2),
+    "LongCatImageTransformer2DModel": TransformerDescription(LIKE_FLUX, packed("joint_attention_dim")),
+    "Lumina2Transformer2DModel": TransformerDescription((one("layers"),), calls.lumina2, reads=True),
+    "OmniGenTransformer2DModel": TransformerDescription((one("layers"),), calls.omnigen, reads=True),
+    "OvisImageTransformer2DModel": TransformerDescription(LIKE_FLUX, packed("joint_attention_dim")),
+    "PRXTransformer2DModel": TransformerDescription((one("blocks", "depth"),), latent("context_in_dim")),
+    "PixArtTransformer2DModel": TransformerDescription((one(),), calls.pixart),
+    "QwenImageTransformer2DModel": TransformerDescription(qwen_image.SECTIONS, qwen_image.shapes),
+    "SD3Transformer2DModel": TransformerDescription(
         (text_and_image(),), latent("joint_attention_dim", pooled_projections=width("pooled_projection_dim"))
     ),
-    "SanaTransformer2DModel": Described((one(),), latent("caption_channels", pixels=32)),
-    "ZImageTransformer2DModel": Described((one("layers", "n_layers", takes="x"),), calls.z_image),
-    "LTXVideoTransformer3DModel": Described((one(),), calls.ltx, video=True),
-    "WanTransformer3DModel": Described((one("blocks"),), calls.wan, video=True),
+    "SanaTransformer2DModel": TransformerDescription((one(),), latent("caption_channels", pixels=32)),
+    "ZImageTransformer2DModel": TransformerDescription(
+        (one("layers", "n_layers", takes="x"),), calls.z_image
+    ),
+    "LTXVideoTransformer3DModel": TransformerDescription((one(),), calls.ltx, video=True),
+    "WanTransformer3DModel": TransformerDescription((one("blocks"),), calls.wan, video=True),
 }
 
 
-def described(transformer: Any) -> tuple[Section, ...] | None:
+def known_sections(transformer: Any) -> tuple[Section, ...] | None:
     """The block lists of this transformer (a module): from the table, else as diffusers' registry has its
     blocks.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model import Given, ModelSpec, Neurons, Section
-from ..placement import Memory, Placement
+from ..placement import MemoryNeeds, Placement
 from ..records import RunRequest
 from ..strict import EngineError
 from .flux import IMAGE, TEXT
@@ -46,7 +46,9 @@ CONFIG: dict[str, Any] = dict(
     axes_dims_rope=(16, 56, 56),
 )
 BASE = Weights("Qwen/Qwen-Image", "QWEN_IMAGE_DIR", 58 * GB, "Apache-2.0")
-MEMORY = Memory(transformer=40_900_000_000, text=16_600_000_000, rest=260_000_000, activations=5_000_000_000)
+MEMORY = MemoryNeeds(
+    transformer=40_900_000_000, text=16_600_000_000, rest=260_000_000, activations=5_000_000_000
+)
 SIZES = ((1024, 1024), (1328, 1328), (1664, 928), (928, 1664), (1472, 1104), (1104, 1472))
 EXAMPLES = (
     "a coffee shop entrance with a chalkboard sign that reads TODAY: FLAT WHITE, neon light beside it",

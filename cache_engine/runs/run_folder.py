@@ -16,7 +16,7 @@ from ..method import METHODS, Method, method_from
 from ..quality import measure
 from ..recipe import format_recipe
 from ..records import Comparison, Engine, RunRequest, RunResult, Seconds, Side, StepTrace
-from ..report import described, side
+from ..report import comparison_json, side_json
 from ..strict import EngineError
 from ..whatif.survey import Survey, load
 
@@ -28,7 +28,7 @@ def keep_baseline(baseline: RunResult, folder: Path) -> None:
     data = {
         "request": baseline.request.model_dump(),
         "engine": baseline.engine.model_dump(),
-        "baseline": side(baseline),
+        "baseline": side_json(baseline),
     }
     _write(folder, data, {"baseline": baseline.image}, baseline.survey)
 
@@ -44,7 +44,7 @@ def keep_comparison(
         "accelerated": comparison.accelerated.image,
         "difference": difference,
     }
-    data = described(comparison) | more
+    data = comparison_json(comparison) | more
     _write(
         folder,
         data,
@@ -118,7 +118,7 @@ def _run(data: dict[str, Any], side: Side, method: Method, folder: Path) -> RunR
     return RunResult(
         request=RunRequest(**data["request"]),
         effective=RunRequest(**found["effective"]),
-        method=method.described(),
+        method=method.to_dict(),
         recipe=format_recipe(method),
         image=image,
         engine=Engine(**data["engine"]),

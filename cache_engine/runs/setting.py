@@ -29,7 +29,7 @@ def setting_of(method: Method) -> Setting:
     recipe = format_recipe(method)
     complete = not is_recipe(recipe) or parse_recipe(recipe) == method
     return Setting(
-        key=recipe if complete else f"{recipe}_{_digest(repr(method.described()))}", method=method.described()
+        key=recipe if complete else f"{recipe}_{_digest(repr(method.to_dict()))}", method=method.to_dict()
     )
 
 

@@ -21,7 +21,7 @@ from ..models.catalog import sections_of
 from ..session import Call, Session
 from ..whatif.error_propagation import RecordedCalls, handed, image_first
 from .clock import Clock
-from .loop import replaced
+from .loop import set_temporarily
 from .sampling import SampledPositions
 from .stack import Block, image_of, numbered
 
@@ -249,14 +249,16 @@ def recording_activations(
     with ExitStack() as exits:
         exits.callback(transformer.register_forward_hook(recorder.call, with_kwargs=True).remove)
         if last is not None:
-            replaced(
+            set_temporarily(
                 exits,
                 transformer.norm_out.linear,
                 "forward",
                 wraps(last.modulation)(partial(recorder.modulate)),
             )
         for block in blocks:
-            replaced(exits, block.module, "forward", wraps(block.forward)(partial(recorder.block, block)))
+            set_temporarily(
+                exits, block.module, "forward", wraps(block.forward)(partial(recorder.block, block))
+            )
         yield recorder
 
 

@@ -22,7 +22,7 @@ from ..session import Session
 from ..strict import Cancelled, EngineError
 from .clock import Clock
 from .columns import ColumnSite
-from .loop import Loop, replaced
+from .loop import Loop, set_temporarily
 from .modules import ModuleSite
 from .refusals import batch_of, refuse_call, refuse_model
 from .stack import StackSite, compiled, numbered
@@ -105,7 +105,7 @@ def attached(
         if not placed:  # not before a plan asks for it: whoever compiles blocks wants nothing inside them
             placed.extend(inside(site, one, traced) for one in sites if not isinstance(one, Stack))
             for module, replacement in (pair for one in placed for pair in one.forwards()):
-                replaced(exits, module, "forward", replacement)
+                set_temporarily(exits, module, "forward", replacement)
         call.live = clock.live
         if call.number == 0:
             clock.loop_begins = clock.synchronise()
@@ -129,11 +129,11 @@ def attached(
     with ExitStack() as exits:
         exits.callback(session.end)
         exits.callback(site.leave)
-        replaced(exits, transformer, "_cachelens", True)
+        set_temporarily(exits, transformer, "_cachelens", True)
         for module, replacement in site.forwards():
-            replaced(exits, module, "forward", replacement)
+            set_temporarily(exits, module, "forward", replacement)
             if compiled(module) is not None:
-                replaced(exits, module, "_compiled_call_impl", None)
+                set_temporarily(exits, module, "_compiled_call_impl", None)
         # hooks, not a forward: a pipeline that offloads puts the transformer's own forward back at the end of
         # every run
         for hook in (
@@ -142,7 +142,7 @@ def attached(
         ):
             exits.callback(hook.remove)
         if loop is not None:
-            replaced(exits, loop.scheduler, "_cachelens", True)
+            set_temporarily(exits, loop.scheduler, "_cachelens", True)
             loop.attach(exits)
         yield session
         if loop is not None:

@@ -17,7 +17,7 @@ from ..strict import Cancelled, EngineError
 from .clock import Clock
 
 
-def replaced(exits: ExitStack, item: Any, name: str, value: Any) -> None:
+def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
     """Set an attribute of one instance; when the stack closes, the instance has what it had."""
     before = vars(item).get(name)
     own = name in vars(item)
@@ -44,7 +44,7 @@ class Loop:
     def attach(self, exits: ExitStack) -> None:
         for name, ours in (("set_timesteps", self.set_timesteps), ("step", self.step)):
             own = getattr(self.scheduler, name)
-            replaced(exits, self.scheduler, name, wraps(own)(partial(ours, own)))
+            set_temporarily(exits, self.scheduler, name, wraps(own)(partial(ours, own)))
 
     def set_timesteps(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self.close()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ..loading import loaded
+from ..loading import load_model
 from ..method import METHODS, Method
 from ..quality import measure
 from ..records import Emit, RunRequest, RunResult, ignore
@@ -84,7 +84,7 @@ class Runs:
                 {"request": request.model_dump(mode="json"), "prompts": list(prompts)},
                 "runs",
             )
-            note_engine(folder, loaded(request.model).engine)
+            note_engine(folder, load_model(request.model).engine)
             with writing(folder):
                 self._table.load()
         except BaseException:

@@ -100,7 +100,7 @@ class _Settings:
         known: dict[str, Any] = {
             "key": setting_of(candidate.method).key,
             "recipe": format_recipe(candidate.method),
-            "method": candidate.method.described(),
+            "method": candidate.method.to_dict(),
             "schedule": candidate.schedule,
             "twins": len(candidate.twins),
             "expected": {

@@ -11,7 +11,7 @@ from ..method import METHODS, Knob, Method
 from ..methods.fewer_steps import FewerSteps
 from ..plans import ModelFacts
 from ..recipe import format_recipe
-from ..strict import EngineError, shown
+from ..strict import EngineError, short_repr
 
 Ranges = Mapping[str, tuple[Any, ...]]
 FRACTION = "fraction"  # of the steps: may vary beside DBCache's own knobs
@@ -78,7 +78,7 @@ def values(knob: Knob, text: str) -> tuple[Any, ...]:
     found: list[Any] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         if len(part) > LONGEST and knob.type in ("int", "float"):
-            raise EngineError(f"{knob.name}: {shown(part)} is too long; write 1, 4, 8 or 0.04..0.20 /5.")
+            raise EngineError(f"{knob.name}: {short_repr(part)} is too long; write 1, 4, 8 or 0.04..0.20 /5.")
         found += _spread(knob, part) if ".." in part else [_one(knob, part)]
     for value in found:
         if isinstance(value, int | float) and not (knob.low or 0) <= value <= (
@@ -86,7 +86,7 @@ def values(knob: Knob, text: str) -> tuple[Any, ...]:
         ):
             raise EngineError(f"{knob.name}: {value} is out of range; choose {knob.low} to {knob.high}.")
     if not found:
-        raise EngineError(f"{knob.name}: {shown(text)} names no value; write 1, 4, 8 or 0.04..0.20 /5.")
+        raise EngineError(f"{knob.name}: {short_repr(text)} names no value; write 1, 4, 8 or 0.04..0.20 /5.")
     return tuple(dict.fromkeys(found))
 
 
@@ -94,7 +94,7 @@ def _one(knob: Knob, text: str) -> Any:
     if knob.type not in ("int", "float"):
         if knob.choices and text not in knob.choices:
             raise EngineError(
-                f"{knob.name}: {shown(text)} is not valid; choose of {', '.join(knob.choices)}."
+                f"{knob.name}: {short_repr(text)} is not valid; choose of {', '.join(knob.choices)}."
             )
         return text
     try:

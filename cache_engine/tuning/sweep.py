@@ -129,7 +129,7 @@ def _described(cell: Cell, found: Measured | None, plain: Measured | None) -> di
     told |= {
         "key": setting_of(cell.method).key,
         "recipe": format_recipe(cell.method),
-        "method": cell.method.described(),
+        "method": cell.method.to_dict(),
     }
     if found is None or plain is None:
         return told

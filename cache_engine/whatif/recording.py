@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..flops import costs
-from ..loading import Loaded
+from ..loading import LoadedModel
 from ..plans import Costs, ModelFacts, Plan, Stack
 from ..predictors import Reuse
 from ..records import Engine, RunRequest
@@ -38,7 +38,7 @@ class SurveyTaken:
 
 @contextmanager
 def recording_survey(
-    model: Loaded,
+    model: LoadedModel,
     session: Session,
     clock: Clock,
     request: RunRequest,

@@ -98,7 +98,7 @@ def simulate(survey: Survey, method: Method, calibration: PsnrCalibration | None
     counted = all(isinstance(site, Stack) for site in plan.sites)
     error, psnr_db, band, note = _judged(survey, found, calibration, identical)
     return Forecast(
-        method=method.described(),
+        method=method.to_dict(),
         calls=rows,
         baseline_seconds=survey.loop_seconds,
         seconds=prices.step_seconds * facts.steps + sum(columns["seconds"]),

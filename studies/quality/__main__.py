@@ -25,7 +25,7 @@ from PIL import Image
 
 from cache_engine import METHODS, MODELS, Method, RunRequest, run
 from cache_engine.flops import costs
-from cache_engine.loading import loaded
+from cache_engine.loading import load_model
 from cache_engine.quality import measure
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.schedules import Drift
@@ -53,7 +53,7 @@ class Score(NamedTuple):
 
 def key(method: Method) -> str:
     """What a run is remembered by: the method and all its knobs."""
-    return json.dumps(method.described(), sort_keys=True, ensure_ascii=False)
+    return json.dumps(method.to_dict(), sort_keys=True, ensure_ascii=False)
 
 
 class Store:
@@ -123,7 +123,7 @@ def drawn(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image]
     """Pictures, computed steps of the first stream and TFLOPs of each, all in one batch: as ``run`` draws
     them, 1.7 times as fast.
     """
-    model = loaded("tiny")
+    model = load_model("tiny")
     effective = [model.spec.resolve(method.effective(model.spec.resolve(one))) for one in requests]
     first = effective[0]
     plan = method.plan(model.spec.facts(first))
@@ -158,7 +158,7 @@ class ProcessorClock(Clock):
 
 def denoise_seconds(asked: RunRequest, method: Method) -> float:
     """Processor seconds of the denoise loop."""
-    model = loaded("tiny")
+    model = load_model("tiny")
     asked = model.spec.resolve(asked)
     effective = model.spec.resolve(method.effective(asked))
     plan = method.plan(model.spec.facts(effective))

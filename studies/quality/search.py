@@ -193,7 +193,7 @@ def main() -> None:
             search = Search(store, record, space, budget, options.evaluations, options.prompts)
             psnr, method = search.best()
             found[search.name] = {
-                "method": method.described(),
+                "method": method.to_dict(),
                 "psnr_db": round(psnr, 2),
                 "evaluations": len(search.seen),
                 "prompts": options.prompts,

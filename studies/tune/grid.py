@@ -137,7 +137,7 @@ class Grid:
             if known is not None:
                 twice += 1
                 if made.digest != known.digest or made.schedules != known.schedules:
-                    raise AssertionError(f"{method.described()} is not the run of {known.method.described()}")
+                    raise AssertionError(f"{method.to_dict()} is not the run of {known.method.to_dict()}")
 
     def _draw(self, method: Method) -> Ran:
         image, trace = drawn(self.request, method)
@@ -152,7 +152,7 @@ def _line(
     method: Method, psnr_db: float | None, trace: Sequence[StepTrace], image: Image.Image
 ) -> dict[str, Any]:
     return {
-        "method": method.described(),
+        "method": method.to_dict(),
         "psnr_db": psnr_db,
         "tflops": sum(call.tflops for call in trace),
         "schedules": schedules_of(trace),

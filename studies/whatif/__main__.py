@@ -21,7 +21,7 @@ from PIL import Image
 
 from cache_engine import METHODS, MODELS, Method, RunRequest, attached, method_from, run
 from cache_engine.flops import costs
-from cache_engine.loading import loaded
+from cache_engine.loading import load_model
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.plans import Signal
 from cache_engine.quality import measure
@@ -179,7 +179,7 @@ class Store:
         image, trace = drawn(case.request, method)
         line = {
             "case": list(case),
-            "method": method.described(),
+            "method": method.to_dict(),
             "schedules": schedules_of(trace),
             "psnr_db": measure(picture, image).psnr_db,
             "changes": [call.change for call in trace],
@@ -195,7 +195,7 @@ def _baseline(case: Case) -> tuple[str, int, int]:
 
 def drawn(request: RunRequest, method: Method) -> tuple[Any, tuple[StepTrace, ...]]:
     """As ``run`` draws it, less what is clocked: thousands of runs are wanted."""
-    model = loaded("tiny")
+    model = load_model("tiny")
     request = model.spec.resolve(method.effective(model.spec.resolve(request)))
     plan = method.plan(model.spec.facts(request))
     fresh_scheduler(model)

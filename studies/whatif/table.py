@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cache_engine import METHODS, Method, method_from
-from cache_engine.loading import loaded
+from cache_engine.loading import load_model
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.sites.attach import attached, device_of
 from cache_engine.sites.clock import Clock
@@ -144,7 +144,7 @@ def recording_shares(case: Case) -> list[float]:
     """Processor time of a baseline with a survey over one without, less one: of pairs taken in turn,
     sorted.
     """
-    model = loaded("tiny")
+    model = load_model("tiny")
     request = model.spec.resolve(case.request)
 
     def seconds(survey: bool) -> float:

@@ -21,7 +21,7 @@ def made(method: Any, **fields: Any) -> Comparison:
     return one._replace(
         baseline=one.baseline._replace(request=request),
         accelerated=one.accelerated._replace(
-            request=request, effective=method.effective(request), method=method.described()
+            request=request, effective=method.effective(request), method=method.to_dict()
         ),
     )
 
@@ -81,8 +81,8 @@ def test_two_streams_are_kept_apart_on_cache_dit() -> None:
 
 def test_the_command_says_the_same_request_and_method() -> None:
     from cache_engine.__main__ import parser
-    from cache_engine.commands.compare import request_of
-    from cache_engine.commands.shared import method_of, number
+    from cache_engine.commands.compare import request_from_options
+    from cache_engine.commands.shared import method_from_options, number
 
     method = dbcache(steps_computation_mask="1" * 28, residual_diff_threshold=0.075)
     one = made(
@@ -90,8 +90,8 @@ def test_the_command_says_the_same_request_and_method() -> None:
     )
     words = shlex.split(code_of(one, "Command line").replace("\\\n", ""))
     given = parser().parse_args(words[3:])
-    assert method_of(given) == method_from(one.accelerated.method)
-    request = request_of(
+    assert method_from_options(given) == method_from(one.accelerated.method)
+    request = request_from_options(
         given, prompt=given.prompt, negative_prompt=given.negative_prompt, seed=number(given.seed)
     )
     assert resolve(request) == one.baseline.request

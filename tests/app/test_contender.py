@@ -71,14 +71,14 @@ def test_what_a_contender_holds_is_said_before_it_runs() -> None:
     ],
 )
 def test_every_method_tells_its_grain_and_its_memory(method: str) -> None:
-    note = form.method_note(METHODS[method]().described(), "flux-dev", 50)
+    note = form.method_note(METHODS[method]().to_dict(), "flux-dev", 50)
     assert note.lower().startswith(form.GRAINS[METHODS[method].grain].lower())
     assert ("at most" in note) == (METHODS[method].grain != "none")
 
 
 def test_module_grain_holds_far_more_than_one_sum() -> None:
-    stack = form.method_note(METHODS["dbcache"]().described(), "flux-dev", 50)
-    module = form.method_note(METHODS["taylorseer"]().described(), "flux-dev", 50)
+    stack = form.method_note(METHODS["dbcache"]().to_dict(), "flux-dev", 50)
+    module = form.method_note(METHODS["taylorseer"]().to_dict(), "flux-dev", 50)
     assert "MB" in stack
     assert "GB" in module
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.compare import example
-from cache_engine import MODELS, EngineError, described, kept_comparison
+from cache_engine import MODELS, EngineError, comparison_json, kept_comparison
 
 SHIPPED = example.FOLDER / "tiny"
 
@@ -31,7 +31,7 @@ def test_what_is_shipped_is_of_the_shipped_weights() -> None:
 
 def test_it_comes_back_as_it_was_written() -> None:
     one, written = kept_comparison(SHIPPED), json.loads((SHIPPED / "result.json").read_text(encoding="utf-8"))
-    assert json.loads(json.dumps(described(one))) == written | {"survey": None}
+    assert json.loads(json.dumps(comparison_json(one))) == written | {"survey": None}
 
 
 def test_no_path_of_a_machine_is_in_it() -> None:

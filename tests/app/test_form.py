@@ -76,7 +76,7 @@ def test_every_knob_reaches_the_method(knob: Any) -> None:
         "choice": lambda: next(choice for choice in knob.choices if choice != knob.default),
     }[knob.type]()
     request = resolve(RunRequest(model="flux-dev", prompt="a fox", steps=28))
-    described = METHODS["dbcache"]().described() | {knob.name: other}
+    described = METHODS["dbcache"]().to_dict() | {knob.name: other}
     assert getattr(form.method_of(described, request), knob.name) == other
 
 
@@ -101,4 +101,4 @@ def test_a_setting_that_does_not_fit_is_refused_before_it_runs() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_moved_knob_of_any_method_fits_the_embedded_model(name: str) -> None:
     """The check that answers a knob knows as much of the model as a run does."""
-    form.checked(METHODS[name]().described(), form.facts_for("tiny", 28.0))
+    form.checked(METHODS[name]().to_dict(), form.facts_for("tiny", 28.0))

@@ -33,7 +33,7 @@ def comparison(prompt: str = PROMPTS[0], method: Any = METHOD_SET[0], **fields: 
     request = resolve(one.baseline.request.replaced(prompt=prompt, seed=2**32 - 1, **fields))
     return one._replace(
         baseline=one.baseline._replace(request=request, effective=request),
-        accelerated=one.accelerated._replace(request=request, effective=request, method=method.described()),
+        accelerated=one.accelerated._replace(request=request, effective=request, method=method.to_dict()),
     )
 
 

@@ -250,7 +250,7 @@ def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
-    method = METHODS["dbcache"](max_warmup_steps=3).described()
+    method = METHODS["dbcache"](max_warmup_steps=3).to_dict()
     save("Mine", "found", "tiny", 28, method)
     assert presets_for("tiny", "dbcache")["Mine"].method == method
     assert "Mine" not in presets_for("flux-dev")

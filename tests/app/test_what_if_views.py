@@ -25,7 +25,7 @@ def forecast(
     identical = all(call.mode == "C" for call in made.trace)
     known = psnr_db is not None and not identical
     return Forecast(
-        method=method.described(),
+        method=method.to_dict(),
         calls=made.trace,
         seconds=made.seconds.denoise,
         baseline_seconds=whole.seconds.denoise,

@@ -27,10 +27,10 @@ from cache_engine import (
     EngineError,
     RunRequest,
     RunResult,
-    compared,
     keep_baseline,
     resolve,
     run,
+    run_comparison,
 )
 from cache_engine.models.hub import Weights
 from tests.app.hub import served
@@ -183,7 +183,7 @@ def test_without_a_space_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     monkeypatch.setattr(zerogpu, "preload_model", lambda name: pytest.fail("loaded"))
     zerogpu.prepare()
-    assert zerogpu.comparison_runner() is compared
+    assert zerogpu.comparison_runner() is run_comparison
 
 
 def test_what_crosses_the_fork_pickles() -> None:

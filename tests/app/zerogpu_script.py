@@ -20,8 +20,8 @@ from cache_engine import (
     EngineError,
     Progress,
     RunRequest,
-    compared,
     loading,
+    run_comparison,
 )
 from cache_engine.placement import Device
 from tests.app import spaces
@@ -89,7 +89,7 @@ def main() -> dict[str, Any]:
         )
     except EngineError as error:
         found["late"] = str(error)
-    direct = compared(APPLE, SETTING)
+    direct = run_comparison(APPLE, SETTING)
     found["same_picture"] = direct.accelerated.image.tobytes() == result.accelerated.image.tobytes()
     return found
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cache_engine import RunRequest, compared
+from cache_engine import RunRequest, run_comparison
 from cache_engine.__main__ import main
 from cache_engine.benchmark.folder import read
 from cache_engine.recipe import parse_recipe
@@ -34,7 +34,7 @@ def test_every_prompt_has_its_baseline_and_every_setting(plain: Path) -> None:
 
 def test_a_row_says_what_a_comparison_says(plain: Path) -> None:
     row = read(plain)[2][-1]
-    result = compared(RunRequest(prompt=row["text"], steps=STEPS, seed=0), parse_recipe(RECIPES[-1]))
+    result = run_comparison(RunRequest(prompt=row["text"], steps=STEPS, seed=0), parse_recipe(RECIPES[-1]))
     assert row["metrics"] == {"psnr": result.quality.psnr_db, "ssim": result.quality.ssim}
     assert (row["tflops"], row["schedules"]) == (result.accelerated.tflops, result.accelerated.schedules)
     with Image.open(plain / row["picture"]) as picture:

@@ -138,7 +138,7 @@ def reason(row: PublishedRow) -> str | None:
     if name == "dbcache":
         return "computed steps"
     if any(
-        one.published == tflops and method_from({"name": one.name, **one.knobs}).described() == row.described
+        one.published == tflops and method_from({"name": one.name, **one.knobs}).to_dict() == row.described
         for one in ROWS
     ):
         return "as its method's schedule says: tests/engine/test_published_rows.py"

@@ -128,7 +128,7 @@ def test_a_key_says_everything() -> None:
 
 def test_settings_that_differ_a_little_are_both_run() -> None:
     near = [method_from({"name": "teacache", "threshold": threshold}) for threshold in (1.0001, 1.0004)]
-    assert [setting.method for setting in baseline_first(near)[1:]] == [method.described() for method in near]
+    assert [setting.method for setting in baseline_first(near)[1:]] == [method.to_dict() for method in near]
 
 
 @pytest.mark.parametrize("set_name", SETS)

@@ -51,7 +51,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         time.sleep(0.2)
     page.close(verbose=False)
     patch.undo()
-    loading.drop()
+    loading.unload_model()
 
 
 def said(client: Client, model: str) -> str:
@@ -103,7 +103,9 @@ def test_out_of_memory_in_mid_run(client: Client) -> None:
 
     assert works(client)
     hook = (
-        loading.loaded("tiny").pipe.transformer.single_transformer_blocks[0].register_forward_pre_hook(full)
+        loading.load_model("tiny")
+        .pipe.transformer.single_transformer_blocks[0]
+        .register_forward_pre_hook(full)
     )
     try:
         assert "does not fit this device's memory" in said(client, "tiny")

@@ -61,7 +61,7 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     context.close()
     served.close(verbose=False)
     patch.undo()
-    loading.drop()
+    loading.unload_model()
 
 
 def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(

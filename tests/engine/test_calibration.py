@@ -15,7 +15,7 @@ import torch
 from diffusers.hooks.mag_cache import MagCacheConfig
 
 from cache_engine.__main__ import main
-from cache_engine.calibration import _Watch, calibrated
+from cache_engine.calibration import _Watch, calibrate
 from cache_engine.method import METHODS
 from cache_engine.models.catalog import MODELS
 from cache_engine.models.tiny_flux import FOLDER
@@ -38,7 +38,7 @@ def test_ratios_are_those_that_diffusers_measures(capsys: pytest.CaptureFixture[
     with attached(model, None, steps=STEPS, plan=lambda facts: Plan(Always(), Reuse(), ())) as session:
         session.begin()
         plain = denoise(model, STEPS)
-    found = calibrated(model, [lambda: denoise(model, STEPS)], steps=STEPS)
+    found = calibrate(model, [lambda: denoise(model, STEPS)], steps=STEPS)
     assert np.array_equal(denoise(model, STEPS), plain)
     theirs = tiny_flux()
     theirs.enable_cache(MagCacheConfig(calibrate=True, num_inference_steps=STEPS))
@@ -56,7 +56,7 @@ def test_the_polynomial_finds_a_quartic_again() -> None:
 
 def test_runs_and_streams_of_a_pipeline_are_taken_together() -> None:
     pipe = tiny_pipeline()
-    found = calibrated(pipe, [lambda: draw(pipe, steps=STEPS, guided=True), lambda: draw(pipe, steps=STEPS)])
+    found = calibrate(pipe, [lambda: draw(pipe, steps=STEPS, guided=True), lambda: draw(pipe, steps=STEPS)])
     assert found.polynomial is not None
     assert found.ratios is not None
     assert (len(found.polynomial), len(found.ratios)) == (5, STEPS)
@@ -73,7 +73,7 @@ def test_a_model_without_teacaches_signal_is_calibrated_for_the_other_methods() 
         for step in range(STEPS):
             model(**calls.at(step))
 
-    found = calibrated(model, [one, one], steps=STEPS)
+    found = calibrate(model, [one, one], steps=STEPS)
     assert found.polynomial is None
     assert found.ratios is not None
     assert found.alike is not None
@@ -98,7 +98,7 @@ def test_the_command_says_which_prompts_are_missing_and_takes_them(
 def test_too_few_steps_are_refused() -> None:
     model = tiny_flux()
     with pytest.raises(EngineError, match="4 measured steps are too few"):
-        calibrated(model, [lambda: denoise(model, 5)], steps=5)
+        calibrate(model, [lambda: denoise(model, 5)], steps=5)
 
 
 def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(

@@ -17,10 +17,10 @@ from cache_engine import (
     EngineError,
     RunRequest,
     compare,
-    compared,
     format_recipe,
     resolve,
     run,
+    run_comparison,
 )
 from cache_engine.comparison import repeats_of
 from cache_engine.files import Lora, Picture
@@ -58,7 +58,7 @@ OTHER_ENGINE = {
 
 @pytest.fixture(scope="module")
 def first() -> Comparison:
-    return compared(APPLE, SETTING)
+    return run_comparison(APPLE, SETTING)
 
 
 def test_a_cache_within_fewer_steps_is_that_cache_in_a_run_of_so_many() -> None:
@@ -108,10 +108,12 @@ def test_it_is_seen_to_run_again(first: Comparison, field: str) -> None:
         if isinstance(event, Progress) and event.stage == "encode":
             sides.append(event.side)
 
-    again = compared(APPLE, SETTING, baselines=baselines, emit=emit)
+    again = run_comparison(APPLE, SETTING, baselines=baselines, emit=emit)
     assert (sides, again.baseline_reused) == (["accelerated"], True)
     sides.clear()
-    other = compared(APPLE.replaced(**{field: OTHER_REQUEST[field]}), SETTING, baselines=baselines, emit=emit)
+    other = run_comparison(
+        APPLE.replaced(**{field: OTHER_REQUEST[field]}), SETTING, baselines=baselines, emit=emit
+    )
     assert (sides, other.baseline_reused) == (["baseline", "accelerated"], False)
 
 
@@ -123,7 +125,7 @@ def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: 
     marked = first.baseline._replace(survey="a survey", timed=(1.0, 2.0))
     baselines = Baselines()
     baselines.put(marked)
-    one = compared(APPLE, SETTING, baselines=baselines, emit=events.append, repeats=3)
+    one = run_comparison(APPLE, SETTING, baselines=baselines, emit=events.append, repeats=3)
     assert [event.side for event in events if isinstance(event, Progress) and event.stage == "timing"] == [
         "baseline",
         "accelerated",
@@ -141,7 +143,7 @@ def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: 
         assert side.seconds.denoise == sorted(side.timed)[1]
         assert sum(call.seconds for call in side.trace) <= side.seconds.denoise
     assert one.accelerated.schedules == first.accelerated.schedules
-    again = compared(APPLE, SETTING, baselines=baselines)
+    again = run_comparison(APPLE, SETTING, baselines=baselines)
     assert (again.spread, again.baseline.timed) == (None, ())
 
 
@@ -153,7 +155,7 @@ def test_a_stop_reaches_the_timing(first: Comparison) -> None:
             stop.set()
 
     with pytest.raises(Cancelled):
-        compared(APPLE, SETTING, baselines=kept(first), emit=emit, stop=stop, repeats=3)
+        run_comparison(APPLE, SETTING, baselines=kept(first), emit=emit, stop=stop, repeats=3)
 
 
 @pytest.mark.parametrize("given", [0, 21, 1.5, True, "3", None, float("nan")])
@@ -213,13 +215,13 @@ def test_stop_leaves_nothing_behind(first: Comparison) -> None:
     baselines, stop = Baselines(), threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        compared(APPLE, SETTING, baselines=baselines, stop=stop)
+        run_comparison(APPLE, SETTING, baselines=baselines, stop=stop)
     assert baselines.get(first.baseline.request, first.baseline.engine) is None
-    assert compared(APPLE, SETTING).accelerated.image.tobytes() == first.accelerated.image.tobytes()
+    assert run_comparison(APPLE, SETTING).accelerated.image.tobytes() == first.accelerated.image.tobytes()
 
 
 def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
-    result = compared(APPLE, METHODS["dbcache"](residual_diff_threshold=0, max_warmup_steps=1))
+    result = run_comparison(APPLE, METHODS["dbcache"](residual_diff_threshold=0, max_warmup_steps=1))
     assert result.quality.identical
     assert result.accelerated.schedule == "CCC"
 
@@ -237,7 +239,7 @@ def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
 def test_what_does_not_fit_is_refused_before_anything_runs(make: Callable[[], tuple], said: str) -> None:
     events: list[Event] = []
     with pytest.raises(EngineError, match=said):
-        compared(*make(), emit=events.append)
+        run_comparison(*make(), emit=events.append)
     assert not any(isinstance(event, Progress) and event.stage == "encode" for event in events)
 
 
@@ -260,7 +262,7 @@ def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         return real(*args, **kwargs)
 
     monkeypatch.setattr(runner, "run", watched)
-    plain, surveyed = compared(APPLE, SETTING), compared(APPLE, SETTING, survey=True)
+    plain, surveyed = run_comparison(APPLE, SETTING), run_comparison(APPLE, SETTING, survey=True)
     assert recorded == [False, False, False, True, False]
     assert plain.baseline.survey is None
     assert surveyed.baseline.survey is not None
@@ -285,5 +287,5 @@ def test_nothing_is_counted_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(flops, "count", watched)
     flops._cost.cache_clear()
-    compared(APPLE, SETTING, emit=emit)
+    run_comparison(APPLE, SETTING, emit=emit)
     assert set(counted_in) == {("baseline", "count"), ("accelerated", "count")}

@@ -14,8 +14,8 @@ from torchao.quantization import Int8Tensor
 
 from cache_engine import METHODS, EngineError, RunRequest, attached
 from cache_engine.files import Lora
-from cache_engine.loading import Loaded
-from cache_engine.loras import adapted
+from cache_engine.loading import LoadedModel
+from cache_engine.loras import apply_loras
 from cache_engine.method import Method
 from cache_engine.models import single_file
 from cache_engine.models.catalog import MODELS
@@ -119,7 +119,7 @@ def test_neurons_cannot_be_chosen_from_packed_weights(pipe: Any, plain: Tensor) 
 
 def test_a_lora_lies_over_them_and_is_gone_afterwards(pipe: Any, plain: Tensor, tmp_path: Path) -> None:
     request = RunRequest(prompt="-", loras=(Lora(file=str(write(tmp_path, 1)), weight=0.8),))
-    with adapted(Loaded(MODELS["tiny"], pipe, ENGINE, {}), request):
+    with apply_loras(LoadedModel(MODELS["tiny"], pipe, ENGINE, {}), request):
         found = draw(pipe)[0]
         assert torch.equal(draw(pipe, COMPUTING[1])[0], found)
     assert not torch.equal(found, plain)
@@ -150,6 +150,6 @@ def test_a_lora_lies_over_a_single_files_weights(pipe: Any, plain: Tensor, tmp_p
     other.set_progress_bar_config(disable=True)
     assert torch.equal(draw(other)[0], plain)
     request = RunRequest(prompt="-", loras=(Lora(file=str(write(tmp_path, 1)), weight=0.8),))
-    with adapted(Loaded(MODELS["tiny"], other, ENGINE, {}), request):
+    with apply_loras(LoadedModel(MODELS["tiny"], other, ENGINE, {}), request):
         assert not torch.equal(draw(other)[0], plain)
     assert torch.equal(draw(other)[0], plain)

@@ -42,6 +42,6 @@ def test_it_begins_with_the_baselines_own_picture_and_is_made_once(survey: Surve
 
 
 def test_thresholds_are_places_of_the_slider_within_the_changes(survey: Survey) -> None:
-    limits = {method.described()["residual_diff_threshold"] for method in settings(survey)} - {0.0}
+    limits = {method.to_dict()["residual_diff_threshold"] for method in settings(survey)} - {0.0}
     assert len(limits) > 3
     assert all(abs(limit * 100 - round(limit * 100)) < 1e-9 and 0 < limit < 1 for limit in limits)

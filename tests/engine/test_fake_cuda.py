@@ -19,8 +19,8 @@ from torch import Tensor
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cache_engine.cache_size import cache_bytes
 from cache_engine.flops import tensors
-from cache_engine.footprint import cache_bytes
 from cache_engine.method import METHODS, Method
 from cache_engine.models.catalog import MODELS
 from cache_engine.models.generic import TRANSFORMERS

@@ -14,7 +14,7 @@ from cache_engine import METHODS, EngineError, RunRequest, RunResult, resolve, r
 from cache_engine.__main__ import main
 from cache_engine.files import Picture
 from cache_engine.flops import count
-from cache_engine.loading import loaded
+from cache_engine.loading import load_model
 from tests.engine import editing
 
 
@@ -48,7 +48,7 @@ def asking(model: Path, **more: Any) -> RunRequest:
 
 def drawn(model: Path, **more: Any) -> tuple[RunResult, dict[str, Any]]:
     """A baseline run, and what the transformer was last given."""
-    transformer = loaded(str(model)).pipe.transformer
+    transformer = load_model(str(model)).pipe.transformer
     calls: list[dict[str, Any]] = []
     hook = transformer.register_forward_pre_hook(
         lambda module, args, kwargs: calls.append(dict(kwargs)), with_kwargs=True
@@ -64,7 +64,7 @@ def test_without_a_picture_it_costs_what_it_costs(kontext: Path) -> None:
     assert given["hidden_states"].shape[1] == 16
     with torch.no_grad():
         assert found.trace[0].tflops == pytest.approx(
-            count(loaded(str(kontext)).pipe.transformer, given), rel=1e-6
+            count(load_model(str(kontext)).pipe.transformer, given), rel=1e-6
         )
 
 
@@ -125,7 +125,7 @@ def test_its_tokens_are_counted_as_the_transformer_gets_them(
     assert found.image.size == (64, 64)
     assert given["hidden_states"].shape[1] > 16 + 3900
     with torch.no_grad():
-        expected = count(loaded(str(model)).pipe.transformer, given)
+        expected = count(load_model(str(model)).pipe.transformer, given)
     assert [call.tflops for call in found.trace] == pytest.approx([expected] * 2, rel=1e-6)
 
 

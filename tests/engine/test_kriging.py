@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cache_engine.calibration import calibrated
+from cache_engine.calibration import calibrate
 from cache_engine.methods.kriging import Kriging as Method
 from cache_engine.models.catalog import MODELS
 from cache_engine.plans import ModelFacts
@@ -100,7 +100,7 @@ def test_a_calibration_measures_it() -> None:
     sizes.
     """
     model = tiny_flux()
-    found = calibrated(model, [lambda: denoise(model, 9)], steps=9)
+    found = calibrate(model, [lambda: denoise(model, 9)], steps=9)
     alike, ratios = np.array(found.alike), np.array(found.ratios)
     assert alike.shape == (9, 9)
     assert alike == pytest.approx(alike.T)

@@ -114,9 +114,9 @@ FAULTS = {
 
 @pytest.fixture(autouse=True)
 def nothing_loaded() -> Any:
-    loading.drop()
+    loading.unload_model()
     yield
-    loading.drop()
+    loading.unload_model()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -134,13 +134,13 @@ def test_a_failed_load_is_one_sentence_and_leaves_nothing(
     changed = type(spec)(**{**vars(spec), "load": load, "unavailable": lambda: None})
     monkeypatch.setitem(MODELS._filled(), "flux-schnell", changed)
     with pytest.raises(EngineError, match=sentence) as caught:
-        loading.loaded("flux-schnell")
+        loading.load_model("flux-schnell")
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
     assert not loading._LOADED
     monkeypatch.undo()
     with pytest.raises(EngineError, match="gated"):  # the next model is looked at as if nothing had happened
-        loading.loaded("flux-schnell")
+        loading.load_model("flux-schnell")
 
 
 def test_a_gated_model_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_gated_model_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(
         EngineError, match=r"FLUX\.1-dev is gated .*accept its licence on .*set HF_TOKEN or point FLUX_DIR"
     ):
-        loading.loaded("flux-dev")
+        loading.load_model("flux-dev")
 
 
 def test_a_wrong_folder_names_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_wrong_folder_names_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(
         EngineError, match=r"^model: FLUX_DIR: .* holds no model_index\.json; point it to the folder of "
     ):
-        loading.loaded("flux-dev")
+        loading.load_model("flux-dev")
 
 
 def test_lightning_wants_its_lora_beside_the_base_model(

@@ -17,10 +17,10 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import nn
 
-from cache_engine import METHODS, Baselines, Cancelled, EngineError, RunRequest, compared, run
+from cache_engine import METHODS, Baselines, Cancelled, EngineError, RunRequest, run, run_comparison
 from cache_engine.__main__ import main
 from cache_engine.files import Lora
-from cache_engine.loading import loaded
+from cache_engine.loading import load_model
 from cache_engine.records import Event, Progress
 from tests.engine.runs import footprint
 from tests.engine.tiny_models import tiny
@@ -34,7 +34,7 @@ LAYERS = ("attn.to_q", "ff.net.0.proj", "proj_mlp")
 
 def write(folder: Path, seed: int, transformer: nn.Module | None = None) -> Path:
     """A LoRA of random weights for the embedded model (or another), as diffusers saves it."""
-    model: Any = transformer or FluxTransformer2DModel.from_config(loaded("tiny").pipe.transformer.config)
+    model: Any = transformer or FluxTransformer2DModel.from_config(load_model("tiny").pipe.transformer.config)
     torch.manual_seed(seed)
     model.add_adapter(
         LoraConfig(r=RANK, lora_alpha=RANK, init_lora_weights=False, target_modules=list(LAYERS))
@@ -56,7 +56,7 @@ def plain() -> bytes:
 
 @pytest.fixture(autouse=True)
 def unchanged(plain: bytes) -> Any:
-    pipe = loaded("tiny").pipe
+    pipe = load_model("tiny").pipe
     before = footprint(pipe), [parameter.requires_grad for parameter in pipe.transformer.parameters()]
     yield
     assert (
@@ -71,10 +71,10 @@ def with_loras(*loras: Lora) -> RunRequest:
 
 
 def test_both_sides_have_it_and_the_picture_is_diffusers_own(file: Path, plain: bytes) -> None:
-    result = compared(with_loras(Lora(file=str(file), weight=0.8)), SETTING)
+    result = run_comparison(with_loras(Lora(file=str(file), weight=0.8)), SETTING)
     pictures = {side.image.tobytes() for side in (result.baseline, result.accelerated)}
     assert len(pictures | {plain, run(APPLE, SETTING).image.tobytes()}) == 4
-    pipe = loaded("tiny").pipe
+    pipe = load_model("tiny").pipe
     pipe.load_lora_weights(str(file), adapter_name="by hand")
     pipe.set_adapters(["by hand"], [0.8])
     try:
@@ -97,7 +97,7 @@ def test_another_weight_or_another_content_is_another_baseline(file: Path, tmp_p
     copy.write_bytes(file.read_bytes())
 
     def reused(weight: float) -> bool:
-        return compared(
+        return run_comparison(
             with_loras(Lora(file=str(copy), weight=weight)), SETTING, baselines=baselines
         ).baseline_reused
 
@@ -109,7 +109,7 @@ def test_another_weight_or_another_content_is_another_baseline(file: Path, tmp_p
 def test_what_it_adds_is_counted(file: Path) -> None:
     """2 FLOPs a multiply-add, down to RANK and up again, for every token that the layer sees."""
     with_it, without = run(with_loras(Lora(file=str(file))), BASELINE, survey=True), run(APPLE, BASELINE)
-    transformer = loaded("tiny").pipe.transformer
+    transformer = load_model("tiny").pipe.transformer
     image, text = (without.effective.width or 0) ** 2 // 256, without.effective.max_sequence_length or 0
     added = sum(
         2
@@ -149,7 +149,7 @@ def damaged(folder: Path, file: Path) -> Path:
 
 
 def no_lora(folder: Path, file: Path) -> Path:
-    loaded("tiny").pipe.transformer.save_pretrained(folder)
+    load_model("tiny").pipe.transformer.save_pretrained(folder)
     return next(folder.glob("*.safetensors"))
 
 
@@ -157,7 +157,9 @@ def of_another_model(folder: Path, file: Path) -> Path:
     return write(
         folder,
         4,
-        FluxTransformer2DModel(**dict(loaded("tiny").pipe.transformer.config) | {"num_single_layers": 20}),
+        FluxTransformer2DModel(
+            **dict(load_model("tiny").pipe.transformer.config) | {"num_single_layers": 20}
+        ),
     )
 
 

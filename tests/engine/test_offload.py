@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cache_engine.calibration import calibrated
+from cache_engine.calibration import calibrate
 from cache_engine.method import Method
 from cache_engine.sites.attach import attached
 from tests.engine.runs import CACHING, COMPUTING, STEPS, Pipe, footprint, modes, run
@@ -103,7 +103,7 @@ def test_offloading_that_comes_and_goes_within_the_with(pipe: Pipe, bare: dict[b
 
 def test_every_draw_of_a_calibration_counts() -> None:
     def fitted(pipe: Pipe, draws: int) -> Any:
-        return calibrated(
+        return calibrate(
             pipe,
             [
                 lambda seed=seed: draw(pipe, steps=8, generator=torch.Generator().manual_seed(seed))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from cache_engine import METHODS, Baselines, EngineError, RunRequest, compared, run
-from cache_engine.loading import loaded
+from cache_engine import METHODS, Baselines, EngineError, RunRequest, run, run_comparison
+from cache_engine.loading import load_model
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4, true_cfg_scale=1)
 SETTING = METHODS["dbcache"](
@@ -43,7 +43,7 @@ def test_in_the_middle_of_a_run(error: Exception) -> None:
     baselines = Baselines()
     full = Full(error, call=2)  # in the third of four steps
     hook = (
-        loaded("tiny")
+        load_model("tiny")
         .pipe.transformer.transformer_blocks[1]
         .register_forward_pre_hook(full, with_kwargs=True)
     )
@@ -53,7 +53,7 @@ def test_in_the_middle_of_a_run(error: Exception) -> None:
             match=r"^model: tiny FLUX \(embedded\) does not fit this device's memory .*choose a smaller "
             r"picture",
         ) as caught:
-            compared(APPLE, SETTING, baselines=baselines)
+            run_comparison(APPLE, SETTING, baselines=baselines)
     finally:
         hook.remove()
     assert str(caught.value).endswith(".")

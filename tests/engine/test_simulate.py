@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cache_engine.__main__ import main
-from cache_engine.comparison import compared
+from cache_engine.comparison import run_comparison
 from cache_engine.flops import costs
 from cache_engine.method import METHODS, Method
 from cache_engine.methods.dbcache import DBCache
@@ -25,7 +25,7 @@ from cache_engine.models.catalog import MODELS, resolve
 from cache_engine.plans import ModelFacts, Signal
 from cache_engine.quality import measure, pixels
 from cache_engine.records import RunRequest
-from cache_engine.report import described
+from cache_engine.report import comparison_json
 from cache_engine.runner import run
 from cache_engine.strict import EngineError
 from cache_engine.whatif.psnr_calibration import psnr_calibration_of
@@ -235,10 +235,10 @@ def test_the_command_says_what_the_library_says(
 
 def test_a_comparison_says_what_its_survey_expected() -> None:
     method = DBCache(max_warmup_steps=2, residual_diff_threshold=1, taylorseer_order=0)
-    result = compared(
+    result = run_comparison(
         RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4), method, survey=True
     )
-    said = described(result)["survey"]
+    said = comparison_json(result)["survey"]
     assert said["sampling_error"] < 2e-3
     assert said["schedule"] == result.accelerated.schedule == "CCcc"
     assert said["tflops"] == pytest.approx(result.accelerated.tflops, rel=2e-3)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cache_engine import METHODS, EngineError, RunRequest, run
 from cache_engine.__main__ import main
-from cache_engine.loading import loaded
+from cache_engine.loading import load_model
 from cache_engine.models import single_file
 from cache_engine.models.catalog import MODELS, spec_of
 from cache_engine.placement import Placement
@@ -32,7 +32,7 @@ Weights = dict[str, Tensor]
 @pytest.fixture(scope="module")
 def weights() -> Weights:
     """The embedded model's transformer."""
-    return {name: value.clone() for name, value in loaded("tiny").pipe.transformer.state_dict().items()}
+    return {name: value.clone() for name, value in load_model("tiny").pipe.transformer.state_dict().items()}
 
 
 def test_it_draws_what_its_weights_draw(weights: Weights, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_wrong_file_is_one_sentence_and_the_next_run_works(
     make, sentence = REFUSED[fault]
     path = make(tmp_path, weights)
     with pytest.raises(EngineError, match=sentence) as caught:
-        loaded(str(path))
+        load_model(str(path))
     assert str(caught.value).startswith("model: ")
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProcessor, FluxTransformer2DModel
 from torch import Tensor
 
-from cache_engine.footprint import cache_bytes, marks, numbers
+from cache_engine.cache_size import cache_bytes, marks, numbers
 from cache_engine.method import method_from
 from cache_engine.models.catalog import MODELS
 from cache_engine.models.flux import SECTIONS

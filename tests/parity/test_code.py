@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from app.code import code_of
-from cache_engine import METHODS, Baselines, Comparison, RunRequest, compared
+from cache_engine import METHODS, Baselines, Comparison, RunRequest, run_comparison
 from cache_engine.models.patch_autoencoder import PatchAutoencoder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ pipe = FluxPipeline.from_pretrained({str(FOLDER)!r}, vae=PatchAutoencoder.from_p
 
 
 def drawn(method: Any) -> Comparison:
-    one = compared(REQUEST, method, baselines=BASELINES)
+    one = run_comparison(REQUEST, method, baselines=BASELINES)
     assert "c" in one.accelerated.schedule or one.accelerated.effective.steps != REQUEST.steps
     return one
 
@@ -56,7 +56,7 @@ def pipeline() -> Any:
         METHODS["fewer_steps"](fraction=0.5),
         METHODS["fewer_steps"](fraction=0.8, cache="F1B0_W2I1M0MC2_R0.4_T1O1"),
     ],
-    ids=lambda method: f"{method.name} {method.described().get('cache', '')}",
+    ids=lambda method: f"{method.name} {method.to_dict().get('cache', '')}",
 )
 def test_on_a_pipeline_of_ones_own(method: Any) -> None:
     one = drawn(method)
