@@ -270,3 +270,16 @@ def test_nothing_heavy_and_nothing_written_on_import(code: str, unwanted: set[st
     assert not loaded & unwanted
     written = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert not written
+
+
+LIGHT_TESTS = (
+    "schedules session predictors predictor_contract methods recipe survey simulate expected_frontier".split()
+)
+
+
+def test_tests_without_a_model_import_no_torch(tmp_path: Path) -> None:
+    """Such a test file takes a fifth of the time: torch and diffusers take seconds to import."""
+    files = [str(ROOT / "tests" / "engine" / f"test_{name}.py") for name in LIGHT_TESTS]
+    collect = ["-q", "--collect-only", "-p", "no:cacheprovider", *files]
+    code = f"import pytest, sys\nassert pytest.main({collect}) == 0\nprint(*sys.modules)"
+    assert not set(run_fresh(code, tmp_path).split()) & HEAVY

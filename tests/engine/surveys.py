@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from cache_engine.method import METHODS, Method
-from cache_engine.models.catalog import MODELS
 from cache_engine.plans import ModelFacts, Plan
 from cache_engine.records import Engine, RunRequest, StepTrace
 from cache_engine.sites.activation_recorder import recording_activations
@@ -18,28 +17,12 @@ from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
 from cache_engine.whatif.recording import survey_of, with_error_propagation
 from cache_engine.whatif.survey import Survey, most_positions
-from tests.engine.test_contract import ALIKE, path
+from tests.engine.facts import BLOCKS, GUIDED, STEPS, facts
+from tests.engine.test_contract import path
 from tests.parity.loop import CFG_SCALE, denoise
 
-STEPS, BLOCKS = 12, 6  # of path(), and of tests.parity.loop.tiny_flux
-GUIDED = ("cond", "uncond")
 SIGMAS = tuple(np.linspace(1, 0, STEPS + 1).tolist())
-PUBLISHED = MODELS["flux-dev"].coefficients
 ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", versions="none")
-
-
-def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
-    return ModelFacts(
-        BLOCKS,
-        STEPS,
-        streams,
-        (2, 4),
-        True,
-        PUBLISHED.polynomial,
-        PUBLISHED.ratios,
-        attention=True,
-        alike=ALIKE,
-    )
 
 
 @torch.inference_mode()

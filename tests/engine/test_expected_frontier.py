@@ -8,15 +8,14 @@ from cache_engine.whatif.expected_frontier import frontier, settings
 from cache_engine.whatif.psnr_calibration import PsnrCalibration
 from cache_engine.whatif.simulation import simulate
 from cache_engine.whatif.survey import Survey
-from tests.engine.surveys import surveyed
-from tests.parity.loop import tiny_flux
+from tests.engine.random_survey import random_survey
 
 KNOWN = PsnrCalibration("tiny", "none", (30.0,), (3.0,), (3.0,), 0.9, 100, 5)
 
 
 @pytest.fixture(scope="module")
 def survey() -> Survey:
-    return surveyed(tiny_flux())
+    return random_survey()
 
 
 def test_nothing_of_the_grid_beats_it(survey: Survey) -> None:

@@ -21,7 +21,8 @@ from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibratio
 from cache_engine.whatif.replay import replay
 from cache_engine.whatif.simulation import simulate
 from cache_engine.whatif.survey import Survey
-from tests.engine.surveys import BLOCKS, STEPS, drawn, followed, surveyed
+from tests.engine.facts import BLOCKS, STEPS
+from tests.engine.surveys import drawn, followed, surveyed
 from tests.parity.loop import tiny_flux
 
 KNOWN = PsnrCalibration("tiny", "none", (20.0, 30.0), (4.0, 2.0), (5.0, 2.5), 0.9, 100, 5)

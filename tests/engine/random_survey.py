@@ -1,0 +1,56 @@
+"""A survey of random numbers, which needs no torch. tests/engine/surveys.py records real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cache_engine.records import RunRequest
+from cache_engine.whatif.survey import Survey, in_half
+from tests.engine.facts import BLOCKS, GUIDED, STEPS, facts
+
+TOKENS, CHANNELS, OUTPUTS = 16, 32, 4
+EACH, DIRECTIONS, LEVELS = 2, 2, 3  # mixtures of a token; directions; noise levels with known gradients
+
+
+def random_survey(seed: int = 0) -> Survey:
+    """A guided run of 12 steps through 6 blocks, whose activations move by about a tenth in a step."""
+    draw = np.random.default_rng(seed)
+    streams, values = len(GUIDED), TOKENS * CHANNELS
+    moves = draw.normal(size=(BLOCKS + 1, streams, STEPS, values)) * draw.uniform(0.02, 0.3, (1, 1, STEPS, 1))
+    start = draw.normal(size=(BLOCKS + 1, streams, 1, values))
+    added = start + np.cumsum(moves, axis=2)  # by the input, then by each block
+    entry, entry_scale = in_half(added[0])
+    residuals = np.cumsum(added[1:], axis=0)
+    halves = [in_half(block) for block in residuals]
+    modulated, modulated_scale = in_half(added[0] * 0.5)
+    weights = np.full(values, 1 / values, np.float32)
+    mean_abs = np.abs(residuals) @ weights
+    exact = np.full((streams, STEPS), np.nan)
+    exact[:, 1:] = np.abs(np.diff(residuals[0], axis=1)) @ weights / mean_abs[0, :, :-1]
+    return Survey(
+        facts=facts(),
+        request=RunRequest(prompt="-", steps=STEPS, true_cfg_scale=3.0).model_dump(mode="json"),
+        engine={"model": "tiny", "revision": "none", "dtype": "float32", "device": "cpu", "versions": "none"},
+        mix=(3.0, -2.0),
+        sigmas=tuple(np.linspace(1, 0, STEPS + 1).tolist()),
+        loop_seconds=1.0,
+        call_tflops=6.5,
+        entry_scale=float(entry_scale),
+        modulated_scale=float(modulated_scale),
+        entry=entry,
+        residuals=np.stack([half for half, _ in halves]),
+        modulated=modulated,
+        scales=np.array([scale for _, scale in halves], np.float32),
+        last=draw.normal(size=(OUTPUTS, CHANNELS)).astype(np.float32),
+        modulation=draw.normal(1, 0.1, (streams, STEPS, CHANNELS)).astype(np.float32),
+        weights=weights,
+        mean_abs=mean_abs.astype(np.float32),
+        exact=exact,
+        call_seconds=np.full((streams, STEPS), 1 / (streams * STEPS)),
+        block_seconds=np.full((BLOCKS, streams, STEPS), 0.9 / (BLOCKS * streams * STEPS)),
+        block_tflops=np.ones(BLOCKS),
+        mixtures=draw.normal(size=(TOKENS, EACH + DIRECTIONS, OUTPUTS)).astype(np.float32),
+        patterns=draw.normal(size=(DIRECTIONS, TOKENS * EACH)).astype(np.float32),
+        levels=np.linspace(0, 1, LEVELS).astype(np.float32),
+        products=draw.normal(size=(LEVELS, streams, BLOCKS, DIRECTIONS, STEPS, BLOCKS)).astype(np.float32),
+    )
