@@ -1,8 +1,8 @@
 """The names of the front door, each with the module that defines it. ``__init__.py`` reads this list."""
 
-from .benchmark.outcome import Measured as Measured
-from .benchmark.outcome import Outcome as Outcome
-from .benchmark.outcome import outcome_from as outcome_from
+from .benchmark.summary_file import BenchmarkSummary as BenchmarkSummary
+from .benchmark.summary_file import SettingSummary as SettingSummary
+from .benchmark.summary_file import benchmark_summary_from as benchmark_summary_from
 from .cache_size import cache_bytes as cache_bytes
 from .comparison import Baselines as Baselines
 from .comparison import compare as compare
@@ -43,19 +43,19 @@ from .records import clock as clock
 from .report import comparison_json as comparison_json
 from .report import forecast_json as forecast_json
 from .runner import run as run
-from .runs.run_folder import keep_baseline as keep_baseline
-from .runs.run_folder import keep_comparison as keep_comparison
-from .runs.run_folder import kept_baseline as kept_baseline
-from .runs.run_folder import kept_comparison as kept_comparison
+from .runs.run_folder import load_baseline as load_baseline
+from .runs.run_folder import load_comparison as load_comparison
+from .runs.run_folder import save_baseline as save_baseline
+from .runs.run_folder import save_comparison as save_comparison
 from .sites.attach import attached as attached
 from .strict import Cancelled as Cancelled
 from .strict import EngineError as EngineError
 from .tuning.goal import Goal as Goal
-from .tuning.report import tuned as tuned
-from .tuning.space import USUAL as USUAL
-from .tuning.space import tunable as tunable
+from .tuning.report import tune_json as tune_json
+from .tuning.space import USUAL_RANGES as USUAL_RANGES
+from .tuning.space import tunable_knobs as tunable_knobs
 from .tuning.sweep import SweepTask as SweepTask
-from .tuning.sweep import swept as swept
+from .tuning.sweep import sweep_json as sweep_json
 from .tuning.tuner import TuneTask as TuneTask
 from .whatif.expected_frontier import frontier as frontier
 from .whatif.psnr_calibration import PsnrCalibration as PsnrCalibration

@@ -15,7 +15,7 @@ from .registry import Registry, subclasses
 from .strict import EngineError
 
 
-class Judged(NamedTuple):
+class MetricInput(NamedTuple):
     """What a metric looks at. ``reference``: the baseline's picture of the same prompt and seed, where there
     is one.
     """
@@ -49,7 +49,7 @@ class Metric(ABC):
         return None
 
     @abstractmethod
-    def score(self, judged: Judged) -> float | None:
+    def score(self, judged: MetricInput) -> float | None:
         """The figure; None where the pictures are identical and the figure would be infinite."""
 
 
@@ -59,12 +59,12 @@ METRICS: Registry[type[Metric]] = Registry(
 )
 
 
-class Available(NamedTuple):
+class AvailableMetrics(NamedTuple):
     names: tuple[str, ...]
     skipped: dict[str, str]  # name -> the sentence that says why
 
 
-def available(wanted: str | None) -> Available:
+def available_metrics(wanted: str | None) -> AvailableMetrics:
     """The metrics of a list such as ``psnr,ssim`` (None: all there are) that can be made here, and why the
     others cannot.
 
@@ -78,13 +78,13 @@ def available(wanted: str | None) -> Available:
     if not names:
         raise EngineError(f"metrics: none was named; choose among {', '.join(METRICS)}.")
     reasons = {name: METRICS[name].unavailable() for name in names}
-    return Available(
+    return AvailableMetrics(
         tuple(name for name in names if reasons[name] is None),
         {name: reason for name, reason in reasons.items() if reason},
     )
 
 
-def opened(names: tuple[str, ...]) -> dict[str, Metric]:
+def load_metrics(names: tuple[str, ...]) -> dict[str, Metric]:
     """The metrics, loaded; on the accelerator where their networks fit beside the model.
 
     Raises EngineError where one cannot be had on this machine.
@@ -105,7 +105,7 @@ def _device(metric: type[Metric]) -> str:
     return "cuda" if roomy else "cpu"
 
 
-def scores(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, float | None]:
+def scores(metrics: Mapping[str, Metric], judged: MetricInput) -> dict[str, float | None]:
     """Every metric's figure; those that compare are left out where there is nothing to compare with."""
     return {
         name: metric.score(judged)
@@ -114,7 +114,7 @@ def scores(metrics: Mapping[str, Metric], judged: Judged) -> dict[str, float | N
     }
 
 
-class Files(NamedTuple):
+class WeightFiles(NamedTuple):
     """Weights in a local folder that a variable names, or in the hub's cache."""
 
     hub_id: str
@@ -157,7 +157,7 @@ class Files(NamedTuple):
         )
 
 
-def package(metric: str, name: str) -> str | None:
+def missing_package(metric: str, name: str) -> str | None:
     """A sentence where a Python package is not installed."""
     if importlib.util.find_spec(name) is not None:
         return None

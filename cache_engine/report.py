@@ -50,7 +50,7 @@ def _survey(result: Comparison) -> dict[str, Any] | None:
 
 
 def side_json(one: RunResult) -> dict[str, Any]:
-    """One run: what ``kept.kept_baseline`` makes a result of, beside request, engine and picture."""
+    """One run: what ``load_baseline`` makes a RunResult of, beside request, engine and picture."""
     return {
         "seconds": one.seconds._asdict(),
         "timed": list(one.timed),

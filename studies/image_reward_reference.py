@@ -171,7 +171,7 @@ def ours(
     """
     import torch
 
-    from cache_engine.metric import Judged
+    from cache_engine.metric import MetricInput
 
     torch.save(
         {name: torch.from_numpy(weight(name, shape)) for name, shape in shapes.items()},
@@ -181,7 +181,7 @@ def ours(
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     os.environ["IMAGEREWARD_MODEL_DIR"] = str(folder)
     metric = made()
-    return [metric.score(Judged(picture(seed), prompt)) for seed, prompt in enumerate(PROMPTS)]
+    return [metric.score(MetricInput(picture(seed), prompt)) for seed, prompt in enumerate(PROMPTS)]
 
 
 def check() -> int:

@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from cache_engine.benchmark.board import Share
+from cache_engine.benchmark.board import Assignment
 from cache_engine.benchmark.cluster import Actor, Cluster
 from cache_engine.benchmark.crew import Crew, CrewEvent, Free, Produced, Ready
 from cache_engine.benchmark.drive import drive
-from cache_engine.benchmark.folder import Folder, read
-from cache_engine.benchmark.job import Job, baseline_first
+from cache_engine.benchmark.folder import BenchmarkFolder, read
+from cache_engine.benchmark.job import BenchmarkJob, baseline_first
 from cache_engine.benchmark.processes import Processes
-from cache_engine.benchmark.work import Made
+from cache_engine.benchmark.work import DrawnRow
 from cache_engine.models.catalog import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
@@ -40,7 +40,7 @@ RECIPES = ("F1B0_W4MC3_R0.3_T1O1", "F1B0_W4MC6_R0.32_T1O1", "F1B0_W8I2MC8_R0.8")
 ENGINE = Engine(model="tiny", revision="-", dtype="float32", device="none", versions="-")
 
 
-def job(prompts: int, steps: int, settings: int | None = None) -> Job:
+def job(prompts: int, steps: int, settings: int | None = None) -> BenchmarkJob:
     texts = tuple(
         f"a {colour} apple on a {ground} background"
         for colour in ("red", "green", "yellow", "blue", "white")
@@ -51,7 +51,7 @@ def job(prompts: int, steps: int, settings: int | None = None) -> Job:
         if settings is None
         else tuple(f"F1B0_W4MC3_R{0.001 * place:.3f}" for place in range(1, settings))
     )
-    return Job(
+    return BenchmarkJob(
         request=resolve(RunRequest(prompt="-", steps=steps)),
         prompts=(texts * 8)[:prompts],
         settings=baseline_first(list(map(parse_recipe, recipes))),
@@ -59,9 +59,9 @@ def job(prompts: int, steps: int, settings: int | None = None) -> Job:
     )
 
 
-def rate(wanted: Job, workers: int) -> float:
+def rate(wanted: BenchmarkJob, workers: int) -> float:
     """Rows a second of so many processes of one thread."""
-    with tempfile.TemporaryDirectory() as place, Folder(Path(place) / "out", wanted) as folder:
+    with tempfile.TemporaryDirectory() as place, BenchmarkFolder(Path(place) / "out", wanted) as folder:
         crew, times, add = Processes(wanted, workers, 1), [], folder.add
         ready: set[int] = set()
         events = crew.events
@@ -95,9 +95,9 @@ def picture(seed: int) -> bytes:
 PNG = picture(0)
 
 
-def ready_made(share: Share) -> Iterator[Made]:
-    for setting in share.settings:
-        yield Made(row(share.number, setting), PNG)
+def ready_made(assignment: Assignment) -> Iterator[DrawnRow]:
+    for setting in assignment.settings:
+        yield DrawnRow(row(assignment.number, setting), PNG)
 
 
 def row(number: int, setting: Setting) -> Row:
@@ -125,16 +125,16 @@ class Instant:
     size = 8
 
     def __init__(self) -> None:
-        self._given: list[tuple[int, Share]] = []
+        self._given: list[tuple[int, Assignment]] = []
 
-    def give(self, worker: int, share: Share, baseline: bytes | None) -> None:
-        self._given.append((worker, share))
+    def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
+        self._given.append((worker, assignment))
 
     def events(self) -> Iterator[CrewEvent]:
         yield from (Ready(worker, ENGINE) for worker in range(self.size))
         while self._given:
-            worker, share = self._given.pop(0)
-            yield from (Produced(worker, made) for made in ready_made(share))
+            worker, assignment = self._given.pop(0)
+            yield from (Produced(worker, made) for made in ready_made(assignment))
             yield Free(worker)
 
     def close(self) -> None: ...
@@ -149,8 +149,8 @@ class InstantActor(Actor):
     def engine(self) -> Any:
         return ENGINE
 
-    def work(self, share: Share, baseline: bytes | None) -> Iterator[Made]:
-        yield from ready_made(share)
+    def work(self, assignment: Assignment, baseline: bytes | None) -> Iterator[DrawnRow]:
+        yield from ready_made(assignment)
 
 
 class Cost(NamedTuple):
@@ -158,8 +158,8 @@ class Cost(NamedTuple):
     processor: float  # of who drives alone
 
 
-def cost(crew: Crew, wanted: Job) -> Cost:
-    with tempfile.TemporaryDirectory() as place, Folder(Path(place) / "out", wanted) as folder:
+def cost(crew: Crew, wanted: BenchmarkJob) -> Cost:
+    with tempfile.TemporaryDirectory() as place, BenchmarkFolder(Path(place) / "out", wanted) as folder:
         times, add = [(time.perf_counter(), time.process_time())], folder.add
 
         def timed(row: Row, png: bytes) -> None:

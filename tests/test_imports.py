@@ -98,7 +98,7 @@ RULES = [
     ),
     Rule(
         "cache_engine.benchmark.job cache_engine.benchmark.board cache_engine.benchmark.folder "
-        "cache_engine.benchmark.settings cache_engine.benchmark.outcome",
+        "cache_engine.benchmark.settings cache_engine.benchmark.summary_file",
         TORCH_FREE + " benchmark.* runs.*",
         "pydantic",
     ),

@@ -9,7 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from cache_engine import MODELS, Comparison, EngineError, kept_comparison
+from cache_engine import MODELS, Comparison, EngineError, load_comparison
 
 from .. import views
 from ..components.headline import HeadlineValue
@@ -30,7 +30,7 @@ def example(folder: Path = FOLDER) -> Comparison | None:
     for path in sorted(folder.rglob("result.json")):
         if (path.parent / "accelerated.png").is_file():
             try:
-                found.append(kept_comparison(path.parent))
+                found.append(load_comparison(path.parent))
             except EngineError as error:  # the page opens without it
                 log.warning("%s", error)
     return min(found, key=lambda one: one.baseline.request.model == "tiny", default=None)

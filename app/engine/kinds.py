@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cache_engine import EngineError, Goal, RunRequest, SweepTask, TuneTask, swept, tuned
+from cache_engine import EngineError, Goal, RunRequest, SweepTask, TuneTask, sweep_json, tune_json
 
 Snapshot = dict[str, Any]
 
@@ -24,14 +24,14 @@ class Start(Protocol):
 def _tune(
     task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
 ) -> Generator[Snapshot]:
-    return tuned(tune_from(json.loads(task)), folder, stop=stop, enough=enough)
+    return tune_json(tune_from(json.loads(task)), folder, stop=stop, enough=enough)
 
 
 def _sweep(
     task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
 ) -> Generator[Snapshot]:
     del enough  # a sweep is as long as it is
-    return swept(sweep_from(json.loads(task)), folder, stop=stop)
+    return sweep_json(sweep_from(json.loads(task)), folder, stop=stop)
 
 
 def tune_from(fields: Mapping[str, Any]) -> TuneTask:

@@ -125,7 +125,7 @@ class LongJobs:
             time.sleep(HEARTBEAT)
 
     def snapshot(self, key: str) -> Snapshot | None:
-        """How far a job is, as ``tuned`` or ``swept`` say it; None before it began, and for a key that is no
+        """How far a job is, as ``tune_json`` or ``sweep_json`` say it; None before it began, and for a key that is no
         job's.
         """
         with self._lock:

@@ -33,11 +33,11 @@ from cache_engine import (
     compare,
     engine_of,
     facts_of,
-    keep_baseline,
-    kept_baseline,
+    load_baseline,
     preload_model,
     resolve,
     run_comparison,
+    save_baseline,
 )
 
 MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
@@ -169,7 +169,7 @@ class ForkedRunner:
         if self._folder is None:
             return
         try:
-            keep_baseline(baseline, self._folder / f"{baseline.request.model}-{secrets.token_hex(4)}")
+            save_baseline(baseline, self._folder / f"{baseline.request.model}-{secrets.token_hex(4)}")
             written = filter(SAVED_NAME.search, map(str, self._folder.iterdir()))
             for old in sorted(written, key=os.path.getmtime)[:-MOST_BASELINES]:
                 shutil.rmtree(old, ignore_errors=True)
@@ -229,7 +229,7 @@ def saved_baselines(name: str, folders: Iterable[Path]) -> list[RunResult]:
         if len(found) == MOST_BASELINES:
             break
         try:
-            one = kept_baseline(path.parent)
+            one = load_baseline(path.parent)
         except EngineError as error:
             log.warning("%s", error)
             continue

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cache_engine import Comparison, EngineError, RunRequest, keep_comparison, kept_comparison
+from cache_engine import Comparison, EngineError, RunRequest, load_comparison, save_comparison
 
 from ..engine.store import user_folder
 
@@ -83,7 +83,7 @@ class HistoryStore:
         with self._lock:
             try:
                 known = self._known()
-                keep_comparison(comparison, part)
+                save_comparison(comparison, part)
                 small = comparison.accelerated.image.copy()
                 small.thumbnail((SIDE, SIDE))
                 small.save(part / SMALL)
@@ -122,7 +122,7 @@ class HistoryStore:
         if self.entry(key) is None:
             return None
         try:
-            return kept_comparison(self._at(key))
+            return load_comparison(self._at(key))
         except EngineError as error:
             log.warning("%s", error)
             return None

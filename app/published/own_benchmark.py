@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cache_engine import MODELS, EngineError, Measured, Outcome, format_recipe, method_from, outcome_from
+from cache_engine import (
+    MODELS,
+    BenchmarkSummary,
+    EngineError,
+    SettingSummary,
+    benchmark_summary_from,
+    format_recipe,
+    method_from,
+)
 
 from ..components.base.shapes import NamedText
 from ..components.setting import SettingValue
@@ -28,12 +36,14 @@ def read_summary(path: Path) -> tuple[ListedSetting, ...]:
     """Read the settings of an uploaded ``summary.json``, the baseline first. Raises EngineError."""
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)  # outcome_from refuses more, so there is no need to read it
+            data = file.read(
+                MOST_BYTES + 1
+            )  # benchmark_summary_from refuses more, so there is no need to read it
     except OSError as error:
         raise EngineError(
             f"benchmark: the file cannot be read ({error.strerror}); choose it again."
         ) from None
-    outcome = outcome_from(data)
+    outcome = benchmark_summary_from(data)
     return tuple(_listed_setting(measured, outcome) for measured in outcome.settings)
 
 
@@ -53,7 +63,7 @@ def summary_line(settings: tuple[ListedSetting, ...]) -> str:
     return f"{plural(len(settings), 'setting')} of {about['Model']}, {about['Prompts']}."
 
 
-def _listed_setting(measured: Measured, outcome: Outcome) -> ListedSetting:
+def _listed_setting(measured: SettingSummary, outcome: BenchmarkSummary) -> ListedSetting:
     method = method_from(measured.setting.method)
     metrics = {figure: measured.metrics.get(METRIC_OF.get(figure, figure)) for figure in QUALITIES}
     figures = {figure: value for figure, value in metrics.items() if value is not None}
@@ -70,7 +80,7 @@ def _listed_setting(measured: Measured, outcome: Outcome) -> ListedSetting:
     )
 
 
-def _baseline_of(measured: Measured, outcome: Outcome) -> ListedBaseline:
+def _baseline_of(measured: SettingSummary, outcome: BenchmarkSummary) -> ListedBaseline:
     """Return the baseline over the same prompts. A score without such a mean, or of 0 or less, is left out:
     no percentage of it would make sense.
     """
@@ -89,7 +99,7 @@ def _baseline_of(measured: Measured, outcome: Outcome) -> ListedBaseline:
     )
 
 
-def _about(measured: Measured, outcome: Outcome) -> dict[str, str]:
+def _about(measured: SettingSummary, outcome: BenchmarkSummary) -> dict[str, str]:
     about = {}
     if "psnr" in measured.metrics:
         psnr = measured.metrics["psnr"]
@@ -106,7 +116,7 @@ def _about(measured: Measured, outcome: Outcome) -> dict[str, str]:
     }
 
 
-def _engine_text(outcome: Outcome) -> str:
+def _engine_text(outcome: BenchmarkSummary) -> str:
     engine = outcome.engine
     if engine is None:
         return "not recorded"

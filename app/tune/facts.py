@@ -1,4 +1,4 @@
-"""What a tune's snapshot (``tuned`` in the engine) knows of its settings: accessors that chart, sheet and
+"""What a tune's snapshot (``tune_json`` in the engine) knows of its settings: accessors that chart, sheet and
 card share. Pure.
 """
 

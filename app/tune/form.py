@@ -7,7 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cache_engine import METHODS, MODELS, USUAL, EngineError, Goal, RunRequest, SweepTask, TuneTask, tunable
+from cache_engine import (
+    METHODS,
+    MODELS,
+    USUAL_RANGES,
+    EngineError,
+    Goal,
+    RunRequest,
+    SweepTask,
+    TuneTask,
+    tunable_knobs,
+)
 
 from ..words import plural
 
@@ -51,7 +61,7 @@ def usual_ranges(methods: Sequence[str], text: str = "") -> str:
         kept = {
             method: texts
             for method, texts in ranges(text, methods).items()
-            if texts.keys() <= tunable(method).keys()
+            if texts.keys() <= tunable_knobs(method).keys()
         }
     except EngineError:
         kept = {}
@@ -71,7 +81,7 @@ def usual_ranges(methods: Sequence[str], text: str = "") -> str:
 def _usual(method: str) -> dict[str, str]:
     """For methods other than DBCache their numbers' whole bounds, in five values."""
     if method == "dbcache":
-        return dict(USUAL)
+        return dict(USUAL_RANGES)
     found = {}
     for knob in METHODS[method].knobs():
         if knob.type in ("int", "float") and knob.low is not None:

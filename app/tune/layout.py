@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import METHODS, tunable
+from cache_engine import METHODS, tunable_knobs
 
 from .. import statuses
 from ..components import cells, chart, jobs, setting, sheet, status, strips
@@ -117,7 +117,7 @@ def _wish(parts: TuneParts, model: str) -> None:
                 elem_id="tune-budget",
             )
         with gr.Row(elem_classes="cl-wish-in", visible=False) as parts.sweep:
-            knobs = [("none", ""), *((name, name) for name in tunable("dbcache"))]
+            knobs = [("none", ""), *((name, name) for name in tunable_knobs("dbcache"))]
             for place, (name, text) in enumerate(tune_form.AXES):
                 knob = gr.Dropdown(
                     knobs,

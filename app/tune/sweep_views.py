@@ -1,4 +1,4 @@
-"""A sweep's snapshot (``swept`` in the engine) as the grid of pictures that the page shows, and as CSV.
+"""A sweep's snapshot (``sweep_json`` in the engine) as the grid of pictures that the page shows, and as CSV.
 Pure.
 """
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from ..runs.row import Key
 from ..runs.setting import Setting
 from ..strict import EngineError
-from .job import Job
+from .job import BenchmarkJob
 
 MOST_LOSSES = 3  # of one prompt: then it is the prompt, not the worker
 
 
-class Share(NamedTuple):
+class Assignment(NamedTuple):
     """Settings of one prompt for one worker."""
 
     number: int
@@ -31,7 +31,7 @@ class Board:
     together.
     """
 
-    def __init__(self, job: Job, done: Collection[Key], workers: int = 1) -> None:
+    def __init__(self, job: BenchmarkJob, done: Collection[Key], workers: int = 1) -> None:
         self._baseline = job.settings[0].key
         self._workers = workers
         self._left = {
@@ -39,7 +39,7 @@ class Board:
             for number in job.numbers
         }
         self._made = {number for number in job.numbers if (number, self._baseline) in done}
-        self._held: dict[int, Share] = {}
+        self._held: dict[int, Assignment] = {}
         self._losses: dict[int, int] = {}
         self._barren = 0  # workers lost since the last row
 
@@ -47,7 +47,7 @@ class Board:
     def finished(self) -> bool:
         return not self._held and not any(self._left.values())
 
-    def take(self, worker: int) -> Share | None:
+    def take(self, worker: int) -> Assignment | None:
         """The worker's next share; None while there is nothing that it could do."""
         number = next((number for number, left in self._left.items() if left and self._may_go(number)), None)
         if number is None:
@@ -58,10 +58,10 @@ class Board:
             if self._workers == 1
             else math.ceil(sum(map(len, self._left.values())) / (2 * self._workers))
         )
-        share = Share(number, tuple(left[:most]))
+        assignment = Assignment(number, tuple(left[:most]))
         self._left[number] = left[most:]
-        self._held[worker] = share
-        return share
+        self._held[worker] = assignment
+        return assignment
 
     def _may_go(self, number: int) -> bool:
         return number in self._made or self._left[number][0].key == self._baseline
@@ -72,7 +72,9 @@ class Board:
         number, settings = self._held[worker]
         if key[1] == self._baseline:
             self._made.add(number)
-        self._held[worker] = Share(number, tuple(setting for setting in settings if setting.key != key[1]))
+        self._held[worker] = Assignment(
+            number, tuple(setting for setting in settings if setting.key != key[1])
+        )
 
     def free(self, worker: int) -> None:
         """The worker ended its share."""
@@ -89,14 +91,14 @@ class Board:
                 f"memory for "
                 f"{self._workers}?"
             )
-        share = self._held.pop(worker, None)
-        if share is None or not share.settings:
+        assignment = self._held.pop(worker, None)
+        if assignment is None or not assignment.settings:
             return
-        self._left[share.number] = [*share.settings, *self._left[share.number]]
-        self._losses[share.number] = self._losses.get(share.number, 0) + 1
-        if self._losses[share.number] >= MOST_LOSSES:
+        self._left[assignment.number] = [*assignment.settings, *self._left[assignment.number]]
+        self._losses[assignment.number] = self._losses.get(assignment.number, 0) + 1
+        if self._losses[assignment.number] >= MOST_LOSSES:
             raise EngineError(
-                f"workers: the worker of prompt {share.number} ended {MOST_LOSSES} times at "
-                f"{share.settings[0].key}; is "
+                f"workers: the worker of prompt {assignment.number} ended {MOST_LOSSES} times at "
+                f"{assignment.settings[0].key}; is "
                 "there enough memory for so many workers?"
             )

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..strict import EngineError
-from .board import Share
+from .board import Assignment
 from .crew import CrewEvent, Free, Lost, Produced, Ready
-from .job import Job, job_from
-from .work import Hands, Made
+from .job import BenchmarkJob, job_from
+from .work import DrawnRow, Runner
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = "local"
@@ -27,21 +27,21 @@ class Actor:
         import torch
 
         torch.set_num_threads(threads)
-        self._hands: Hands | EngineError
+        self._runner: Runner | EngineError
         try:
-            self._hands = Hands(job_from(job, "the job"))
+            self._runner = Runner(job_from(job, "the job"))
         except (
             EngineError
         ) as error:  # told when it is asked: an actor that cannot begin would be begun again and again
-            self._hands = error
+            self._runner = error
 
     def engine(self) -> Any:
-        return self._hands if isinstance(self._hands, EngineError) else self._hands.engine
+        return self._runner if isinstance(self._runner, EngineError) else self._runner.engine
 
-    def work(self, share: Share, baseline: bytes | None) -> Iterator[Made | EngineError]:
-        assert isinstance(self._hands, Hands)
+    def work(self, assignment: Assignment, baseline: bytes | None) -> Iterator[DrawnRow | EngineError]:
+        assert isinstance(self._runner, Runner)
         try:
-            yield from self._hands.work(share, baseline)
+            yield from self._runner.work(assignment, baseline)
         except EngineError as error:
             yield error
 
@@ -50,7 +50,12 @@ class Cluster:
     """Ray places the actors and says when one is lost; another takes its number."""
 
     def __init__(
-        self, job: Job, address: str, size: int | None, threads: int | None, actor: type[Actor] = Actor
+        self,
+        job: BenchmarkJob,
+        address: str,
+        size: int | None,
+        threads: int | None,
+        actor: type[Actor] = Actor,
     ) -> None:
         """address: of the cluster, or ``local``.  size: None: all its GPUs, or its cores by ``threads``."""
         try:
@@ -99,9 +104,9 @@ class Cluster:
             (worker, actor.engine.remote()) for worker, actor in self.actors.items()
         ]
 
-    def give(self, worker: int, share: Share, baseline: bytes | None) -> None:
+    def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
         self._waiting.append(
-            (worker, self.actors[worker].work.options(num_returns="streaming").remote(share, baseline))
+            (worker, self.actors[worker].work.options(num_returns="streaming").remote(assignment, baseline))
         )
 
     def events(self) -> Iterator[CrewEvent]:

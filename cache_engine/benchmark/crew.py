@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from ..records import Engine
-from .board import Share
-from .job import Job
-from .work import Hands, Made
+from .board import Assignment
+from .job import BenchmarkJob
+from .work import DrawnRow, Runner
 
 
 class Ready(NamedTuple):
@@ -22,7 +22,7 @@ class Ready(NamedTuple):
 
 class Produced(NamedTuple):
     worker: int
-    made: Made
+    made: DrawnRow
 
 
 class Free(NamedTuple):
@@ -43,7 +43,7 @@ CrewEvent = Ready | Produced | Free | Lost
 class Crew(Protocol):
     size: int
 
-    def give(self, worker: int, share: Share, baseline: bytes | None) -> None:
+    def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
         """For a worker that is Ready or Free."""
         ...
 
@@ -61,23 +61,23 @@ class Alone:
 
     size = 1
 
-    def __init__(self, job: Job, threads: int | None = None) -> None:
+    def __init__(self, job: BenchmarkJob, threads: int | None = None) -> None:
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
         self._job = job
-        self._given: tuple[Share, bytes | None] | None = None
+        self._given: tuple[Assignment, bytes | None] | None = None
 
-    def give(self, worker: int, share: Share, baseline: bytes | None) -> None:
-        self._given = share, baseline
+    def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
+        self._given = assignment, baseline
 
     def events(self) -> Iterator[CrewEvent]:
-        hands = Hands(self._job)
-        yield Ready(0, hands.engine)
+        runner = Runner(self._job)
+        yield Ready(0, runner.engine)
         while self._given:
             given, self._given = self._given, None
-            for made in hands.work(*given):
+            for made in runner.work(*given):
                 yield Produced(0, made)
             yield Free(0)
 

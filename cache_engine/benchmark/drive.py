@@ -10,15 +10,15 @@ from typing import NamedTuple
 from ..runs.row import key_of
 from .board import Board
 from .crew import Crew, Free, Lost, Produced, Ready
-from .folder import Folder
+from .folder import BenchmarkFolder
 
 
-class Outcome(NamedTuple):
+class RowCounts(NamedTuple):
     made: int  # rows now
     kept: int  # rows that were there
 
 
-def drive(folder: Folder, crew: Crew) -> Outcome:
+def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
     """Until every row of the folder's job is there. Raises EngineError; what is written stays."""
     from tqdm import tqdm
 
@@ -26,16 +26,16 @@ def drive(folder: Folder, crew: Crew) -> Outcome:
     board = Board(job, folder.rows.keys(), crew.size)
     idle: dict[int, None] = {}
     if board.finished:
-        return Outcome(0, kept)
+        return RowCounts(0, kept)
 
     def hand_out() -> None:
         for worker in list(idle):
-            share = board.take(worker)
-            if share is None:
+            assignment = board.take(worker)
+            if assignment is None:
                 return
             del idle[worker]
-            reference = (share.number, job.settings[0].key)
-            crew.give(worker, share, folder.picture(reference) if reference in folder.rows else None)
+            reference = (assignment.number, job.settings[0].key)
+            crew.give(worker, assignment, folder.picture(reference) if reference in folder.rows else None)
 
     bar = tqdm(
         total=len(job.keys),
@@ -70,4 +70,4 @@ def drive(folder: Folder, crew: Crew) -> Outcome:
                 hand_out()
         finally:
             crew.close()
-    return Outcome(len(folder.rows) - kept, kept)
+    return RowCounts(len(folder.rows) - kept, kept)

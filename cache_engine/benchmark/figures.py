@@ -14,8 +14,8 @@ from ..records import Engine
 from ..runs.row import Row
 from ..runs.setting import Setting
 from ..strict import EngineError
-from .job import Job
-from .settings import PublishedRow, published
+from .job import BenchmarkJob
+from .settings import PublishedRow, published_rows
 
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}
 RESAMPLED = 2000
@@ -29,7 +29,7 @@ BESIDE = {
 }
 
 
-class Spread(NamedTuple):
+class MetricStatistics(NamedTuple):
     """One metric over all prompts. ``low``, ``high``: where 95 of 100 means of as many prompts lie
     (bootstrap).
 
@@ -49,7 +49,9 @@ class Spread(NamedTuple):
     identical: int
 
 
-def spread(metric: str, values: Sequence[float | None], floor: float | None) -> Spread | None:
+def statistics_of(
+    metric: str, values: Sequence[float | None], floor: float | None
+) -> MetricStatistics | None:
     """None where every picture is identical. ``values``: one a prompt; None for an identical picture."""
     known = np.array([value for value in values if value is not None])
     if not len(known):
@@ -65,7 +67,7 @@ def spread(metric: str, values: Sequence[float | None], floor: float | None) -> 
     if len(known) > 1:
         means = known[np.random.default_rng(0).integers(0, len(known), (RESAMPLED, len(known)))].mean(axis=1)
         low, high = map(float, np.percentile(means, (2.5, 97.5)))
-    return Spread(
+    return MetricStatistics(
         float(known.mean()),
         low,
         high,
@@ -78,7 +80,7 @@ def spread(metric: str, values: Sequence[float | None], floor: float | None) -> 
     )
 
 
-class Line(NamedTuple):
+class SettingFigures(NamedTuple):
     """One setting over all prompts that it has rows for. Seconds and TFLOPs a picture; ratios over the
     baseline of the same prompts.
     """
@@ -92,13 +94,15 @@ class Line(NamedTuple):
     latency_ratio: float
     speedup: float  # of the denoise loop
     compute_ratio: float
-    metrics: dict[str, Spread | None]
+    metrics: dict[str, MetricStatistics | None]
     published: dict[
         str, float
     ]  # figures that the seed's tables print for this very setting, under their columns
 
 
-def lines(job: Job, rows: Sequence[Row], floors: Mapping[str, float] | None = None) -> list[Line]:
+def figures_of(
+    job: BenchmarkJob, rows: Sequence[Row], floors: Mapping[str, float] | None = None
+) -> list[SettingFigures]:
     """The settings that have rows, from most to least compute. Raises EngineError where there are none."""
     floors = FLOORS if floors is None else floors
     baseline = {row["prompt"]: row for row in rows if row["setting"] == job.settings[0].key}
@@ -112,7 +116,9 @@ def lines(job: Job, rows: Sequence[Row], floors: Mapping[str, float] | None = No
     return [found[0], *sorted(found[1:], key=lambda line: -line.tflops)]
 
 
-def _line(setting: Setting, rows: list[Row], plain: list[Row], job: Job, floors: Mapping[str, float]) -> Line:
+def _line(
+    setting: Setting, rows: list[Row], plain: list[Row], job: BenchmarkJob, floors: Mapping[str, float]
+) -> SettingFigures:
     def mean(of: list[Row], take: Any) -> float:
         return sum(map(take, of)) / len(of)
 
@@ -126,7 +132,7 @@ def _line(setting: Setting, rows: list[Row], plain: list[Row], job: Job, floors:
         return row["tflops"]
 
     judged = {name: [row["metrics"][name] for row in rows if name in row["metrics"]] for name in job.metrics}
-    return Line(
+    return SettingFigures(
         setting,
         len(rows),
         mean(rows, lambda row: row["computed"]),
@@ -136,7 +142,7 @@ def _line(setting: Setting, rows: list[Row], plain: list[Row], job: Job, floors:
         mean(plain, latency) / mean(rows, latency),
         mean(plain, denoise) / mean(rows, denoise),
         mean(plain, tflops) / mean(rows, tflops),
-        {name: spread(name, values, floors.get(name)) for name, values in judged.items() if values},
+        {name: statistics_of(name, values, floors.get(name)) for name, values in judged.items() if values},
         _published(setting),
     )
 
@@ -149,11 +155,13 @@ def _published(setting: Setting) -> dict[str, float]:
     """
     if setting.method["name"] == "baseline":
         return {}
-    return {name: value for row in published() if _same(row, setting) for name, value in row.figures.items()}
+    return {
+        name: value for row in published_rows() if _same(row, setting) for name, value in row.figures.items()
+    }
 
 
 def _same(row: PublishedRow, setting: Setting) -> bool:
-    return {**row.described, "streak_rule": None} == {**setting.method, "streak_rule": None}
+    return {**row.method, "streak_rule": None} == {**setting.method, "streak_rule": None}
 
 
 def engine_in_words(engine: Engine | None) -> str:

@@ -12,15 +12,15 @@ from ..runs.engine_note import note_engine, read_engine
 from ..runs.row import Key, Row, key_of
 from ..runs.table import TABLE, Table, read_rows
 from ..strict import EngineError
-from .job import Job, job_from
+from .job import BenchmarkJob, job_from
 
 JOB = "job.json"
 
 
-class Folder:
+class BenchmarkFolder:
     """Open for writing; one at a time. Use as a context manager."""
 
-    def __init__(self, path: Path, job: Job) -> None:
+    def __init__(self, path: Path, job: BenchmarkJob) -> None:
         """Make the folder, or go on with one of the same job. Raises EngineError: one sentence."""
         self.path, self.job = path, job
         with writing(path):
@@ -45,7 +45,7 @@ class Folder:
                 self.__exit__()
                 raise
 
-    def __enter__(self) -> Folder:
+    def __enter__(self) -> BenchmarkFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -69,7 +69,7 @@ class Folder:
         return self._table.picture(key)
 
 
-def read(path: Path) -> tuple[Job, Engine | None, list[Row]]:
+def read(path: Path) -> tuple[BenchmarkJob, Engine | None, list[Row]]:
     """A benchmark's folder, for who only reads it; its rows in the job's order. Raises EngineError where it
     is none.
     """

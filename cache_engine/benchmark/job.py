@@ -16,7 +16,7 @@ from ..runs.setting import Setting, setting_of
 from ..strict import EngineError, Strict
 
 
-class Job(Strict):
+class BenchmarkJob(Strict):
     """``request`` is resolved, and its prompt stands for all. ``settings`` begin with the baseline.
     ``shard``: (I, N), from 1.
     """
@@ -41,7 +41,7 @@ class Job(Strict):
         """Every row that this shard makes, in the order of one process."""
         return tuple((number, setting.key) for number in self.numbers for setting in self.settings)
 
-    def differs(self, other: Job) -> str | None:
+    def differs(self, other: BenchmarkJob) -> str | None:
         """Where another job is not the same: a field's name and both values."""
         ours, theirs = self._flat(), other._flat()
         return next(
@@ -63,11 +63,11 @@ class Job(Strict):
         }
 
 
-def job_from(text: str, name: str) -> Job:
+def job_from(text: str, name: str) -> BenchmarkJob:
     """The inverse of ``model_dump_json``. Raises EngineError that names the file."""
     try:
         data = json.loads(text)
-        return Job(
+        return BenchmarkJob(
             request=RunRequest(**data["request"]),
             prompts=tuple(data["prompts"]),
             metrics=tuple(data["metrics"]),

@@ -9,15 +9,15 @@ from typing import NamedTuple
 from ..runs.engine_note import engine_difference
 from ..runs.row import Row, key_of
 from ..strict import EngineError
-from .folder import Folder, read
+from .folder import BenchmarkFolder, read
 
 
-class Merged(NamedTuple):
+class MergeCounts(NamedTuple):
     rows: int
     missing: int  # of the whole job
 
 
-def merge(folders: list[Path], out: Path) -> Merged:
+def merge(folders: list[Path], out: Path) -> MergeCounts:
     """Rows and pictures of all folders, in the job's order. Going on with a merge that was cut off is fine.
 
     Raises EngineError where they are not of one job and one engine, or where a row is in two of them.
@@ -52,14 +52,14 @@ def merge(folders: list[Path], out: Path) -> Merged:
             f"merge: prompt {twice[0][0]} under {twice[0][1]} is in two of the folders; name each shard once."
         )
     found = {key_of(row): (path, row) for path, row in rows}
-    with Folder(out, whole) as folder:
+    with BenchmarkFolder(out, whole) as folder:
         if engine is not None:
             folder.accept(engine)
         for key in whole.keys:
             if key in found and key not in folder.rows:
                 path, row = found[key]
                 folder.add(row, _picture(path / row["picture"]))
-        return Merged(len(folder.rows), len(whole.keys) - len(folder.rows))
+        return MergeCounts(len(folder.rows), len(whole.keys) - len(folder.rows))
 
 
 def _picture(path: Path) -> bytes:

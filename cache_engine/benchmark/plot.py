@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from ..metric import METRICS
-from .figures import Line
+from .figures import SettingFigures
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 440, 76, 24, 44, 56
 BAR = 22
 INK, SOFT, LINE, MARK = "#1b1b1f", "#5b5b66", "#d8d8de", "#3b5bdb"
 
 
-def charts(found: Sequence[Line], metrics: Sequence[str]) -> dict[str, str]:
+def charts(found: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[str, str]:
     """File name -> SVG, for each metric that at least one setting has."""
     made = {}
     for name in metrics:
@@ -31,7 +31,9 @@ def charts(found: Sequence[Line], metrics: Sequence[str]) -> dict[str, str]:
     return made
 
 
-def scatter(name: str, found: Sequence[Line], label: str, at: Callable[[Line], float]) -> str:
+def scatter(
+    name: str, found: Sequence[SettingFigures], label: str, at: Callable[[SettingFigures], float]
+) -> str:
     """One point a setting, its mean; a bar through it is the mean's 95 % interval. The best corner is left,
     and up or down as it says.
     """
@@ -60,21 +62,21 @@ def scatter(name: str, found: Sequence[Line], label: str, at: Callable[[Line], f
         yield _text(LEFT, 24, f"{metric.title}, {metric.better} is better", "start", INK)
         for line in found:
             low, high = _ends(line, name)
-            spread = line.metrics[name]
-            assert spread
+            statistics = line.metrics[name]
+            assert statistics
             yield _line(x(at(line)), y(low), x(at(line)), y(high), MARK)
             yield (
-                f'<circle cx="{x(at(line)):.1f}" cy="{y(spread.mean):.1f}" r="4.5" fill="{MARK}"><title>'
-                f"{escape(line.setting.key)}: {spread.mean:.4g}, {label} {at(line):.4g}</title></circle>"
+                f'<circle cx="{x(at(line)):.1f}" cy="{y(statistics.mean):.1f}" r="4.5" fill="{MARK}"><title>'
+                f"{escape(line.setting.key)}: {statistics.mean:.4g}, {label} {at(line):.4g}</title></circle>"
             )
 
     return _svg(HEIGHT, body())
 
 
-def bars(name: str, found: Sequence[Line]) -> str:
+def bars(name: str, found: Sequence[SettingFigures]) -> str:
     """Settings from best to worst, each with its mean and how much less compute it takes."""
     metric = METRICS[name]
-    means = {line.setting.key: spread.mean for line in found if (spread := line.metrics[name])}
+    means = {line.setting.key: statistics.mean for line in found if (statistics := line.metrics[name])}
     ordered = sorted(found, key=lambda line: means[line.setting.key], reverse=metric.better == "higher")
     scale = ticks([0.0, *means.values()])
     height, left = TOP + BAR * len(ordered) + 16, 330
@@ -110,12 +112,12 @@ def ticks(values: Sequence[float], wanted: int = 5) -> list[float]:
     return [place * step for place in range(first, last + 1)]
 
 
-def _ends(line: Line, name: str) -> tuple[float, float]:
-    spread = line.metrics[name]
-    assert spread
+def _ends(line: SettingFigures, name: str) -> tuple[float, float]:
+    statistics = line.metrics[name]
+    assert statistics
     return (
-        spread.mean if spread.low is None else spread.low,
-        spread.mean if spread.high is None else spread.high,
+        statistics.mean if statistics.low is None else statistics.low,
+        statistics.mean if statistics.high is None else statistics.high,
     )
 
 

@@ -10,10 +10,10 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from ..strict import EngineError
-from .board import Share
+from .board import Assignment
 from .crew import CrewEvent, Free, Lost, Produced, Ready
-from .job import Job, job_from
-from .work import Hands
+from .job import BenchmarkJob, job_from
+from .work import Runner
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -26,7 +26,7 @@ class Member(NamedTuple):
 class Processes:
     """A process that dies is replaced by another of its number."""
 
-    def __init__(self, job: Job, size: int, threads: int | None) -> None:
+    def __init__(self, job: BenchmarkJob, size: int, threads: int | None) -> None:
         """threads: of each on a CPU; None: what the machine has, shared."""
         self._job, self.size = job.model_dump_json(), size
         self._threads = threads or max(1, (os.cpu_count() or 1) // size)
@@ -46,9 +46,9 @@ class Processes:
         theirs.close()
         return Member(process, ours)
 
-    def give(self, worker: int, share: Share, baseline: bytes | None) -> None:
+    def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
         try:
-            self.members[worker].line.send((share, baseline))
+            self.members[worker].line.send((assignment, baseline))
         except OSError:  # it is gone; events() will tell
             pass
 
@@ -83,11 +83,11 @@ def _serve(line: Any, job: str, device: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who drives
     set_up(device, threads)
     try:
-        hands = Hands(job_from(job, "the job"))
-        line.send(("ready", hands.engine))
+        runner = Runner(job_from(job, "the job"))
+        line.send(("ready", runner.engine))
         while True:
-            share, baseline = line.recv()
-            for made in hands.work(share, baseline):
+            assignment, baseline = line.recv()
+            for made in runner.work(assignment, baseline):
                 line.send(("made", made))
             line.send(("free", None))
     except EngineError as error:

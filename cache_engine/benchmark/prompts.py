@@ -18,13 +18,13 @@ def prompts(name: str, limit: int | None = None) -> tuple[str, ...]:
     """The prompts of a file, or of ``drawbench``; the first ``limit`` of them. Raises EngineError: one
     sentence.
     """
-    found = drawbench() if name == "drawbench" else from_file(Path(name))
+    found = drawbench() if name == "drawbench" else prompts_from_file(Path(name))
     if not found:
         raise EngineError(f"prompts: {name} holds none; write one a line, or a JSON list.")
     return found if limit is None else found[:limit]
 
 
-def from_file(path: Path) -> tuple[str, ...]:
+def prompts_from_file(path: Path) -> tuple[str, ...]:
     """One a line; ``.json``: a list of texts or of objects with a ``prompt``; ``.jsonl``: such an object a
     line.
     """
@@ -58,7 +58,7 @@ def drawbench() -> tuple[str, ...]:
     no way to it).
     """
     if PLACE.is_file():
-        return from_file(PLACE)
+        return prompts_from_file(PLACE)
     from huggingface_hub import snapshot_download
 
     try:

@@ -11,27 +11,29 @@ from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from ..metric import METRICS, Judged, Metric, scores
+from ..metric import METRICS, Metric, MetricInput, scores
 from ..strict import EngineError
-from .figures import Spread, spread
+from .figures import MetricStatistics, statistics_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-class Scored(NamedTuple):
+class ScoredFolder(NamedTuple):
     """One folder. ``rows``: ``{"picture", "prompt", metrics...}``, one a picture."""
 
     name: str
     rows: list[dict[str, Any]]
 
-    def spreads(self, floors: Mapping[str, float]) -> dict[str, Spread | None]:
+    def statistics(self, floors: Mapping[str, float]) -> dict[str, MetricStatistics | None]:
         names = [name for name in self.rows[0] if name in METRICS]
-        return {name: spread(name, [row[name] for row in self.rows], floors.get(name)) for name in names}
+        return {
+            name: statistics_of(name, [row[name] for row in self.rows], floors.get(name)) for name in names
+        }
 
 
 def score(
     images: Path, baseline: Path | None, prompts: Sequence[str], metrics: Mapping[str, Metric]
-) -> Iterator[Scored]:
+) -> Iterator[ScoredFolder]:
     """Folder by folder: ``images`` itself where it holds pictures, else every folder in it that does.
 
     Pictures are taken in the order of the numbers in their names; the n-th belongs to the n-th prompt, and is
@@ -63,7 +65,7 @@ def score(
             _row(number, picture, folder, baseline, prompts, metrics)
             for number, picture in enumerate(pictures(folder))
         ]
-        yield Scored(folder.name, rows)
+        yield ScoredFolder(folder.name, rows)
 
 
 def _row(
@@ -81,11 +83,11 @@ def _row(
             "made of."
         )
     prompt = prompts[number] if prompts else ""
-    reference = opened_picture(_counterpart(number, picture, baseline)) if baseline else None
+    reference = open_picture(_counterpart(number, picture, baseline)) if baseline else None
     return {
         "picture": picture.name,
         "prompt": prompt,
-        **scores(metrics, Judged(opened_picture(picture), prompt, reference)),
+        **scores(metrics, MetricInput(open_picture(picture), prompt, reference)),
     }
 
 
@@ -122,7 +124,7 @@ def _entries(folder: Path) -> list[Path]:
         ) from None
 
 
-def opened_picture(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
             return picture.convert("RGB")

@@ -22,30 +22,30 @@ PRESETS = Path(__file__).resolve().parents[2] / "presets"
 PUBLISHED = PRESETS / "published.csv"
 
 
-class Chosen(NamedTuple):
+class ChosenSettings(NamedTuple):
     """skipped: settings of a named set that this model cannot run -> the sentence that says why."""
 
     methods: list[Method]
     skipped: dict[str, str]
 
 
-def chosen(name: str, spec: ModelSpec, request: RunRequest) -> Chosen:
+def choose_settings(name: str, spec: ModelSpec, request: RunRequest) -> ChosenSettings:
     """The settings of a named set, or of a file. ``request`` is resolved.
 
     Raises EngineError where a file is wrong, or one of its settings does not fit: what somebody wrote down is
     not left out.
     """
     if name not in SETS:
-        methods = from_file(Path(name))
+        methods = settings_from_file(Path(name))
         for label, method in methods:
-            if reason := misfit(method, spec, request):
+            if reason := unfit_reason(method, spec, request):
                 raise EngineError(f"methods: {label}: {reason}")
-        return Chosen([method for _, method in methods], {})
+        return ChosenSettings([method for _, method in methods], {})
     found, skipped = [], {}
     for label, described in SETS[name](spec):
         try:
             method = method_from(described)
-            reason = misfit(method, spec, request)
+            reason = unfit_reason(method, spec, request)
         except EngineError as error:
             method, reason = None, str(error)
         if reason is not None:
@@ -58,10 +58,10 @@ def chosen(name: str, spec: ModelSpec, request: RunRequest) -> Chosen:
             f"({next(iter(skipped.values()))}); "
             "choose another set, or other steps."
         )
-    return Chosen(found, skipped)
+    return ChosenSettings(found, skipped)
 
 
-def misfit(method: Method, spec: ModelSpec, request: RunRequest) -> str | None:
+def unfit_reason(method: Method, spec: ModelSpec, request: RunRequest) -> str | None:
     """Why the method cannot be run for this request."""
     try:
         method.plan(spec.facts(spec.resolve(method.effective(request))))
@@ -70,7 +70,7 @@ def misfit(method: Method, spec: ModelSpec, request: RunRequest) -> str | None:
     return None
 
 
-def from_file(path: Path) -> list[tuple[str, Method]]:
+def settings_from_file(path: Path) -> list[tuple[str, Method]]:
     """(as written, setting): a recipe, a preset's name or a row of the published tables a line; or a JSON
     list of those or of methods.
     """
@@ -134,7 +134,7 @@ class PublishedRow(NamedTuple):
     figures: dict[str, float]
 
     @property
-    def to_dict(self) -> dict[str, Any]:
+    def method(self) -> dict[str, Any]:
         """``{"name": method, knobs...}``, under the rule for runs that the tables were made with; all knobs
         of a method that we have.
         """
@@ -158,7 +158,7 @@ FIGURES = (
 
 
 @cache
-def published() -> tuple[PublishedRow, ...]:
+def published_rows() -> tuple[PublishedRow, ...]:
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         return tuple(
             PublishedRow(
@@ -172,18 +172,18 @@ def published() -> tuple[PublishedRow, ...]:
         )
 
 
-def published_for(spec: ModelSpec) -> tuple[PublishedRow, ...]:
+def published_rows_for(spec: ModelSpec) -> tuple[PublishedRow, ...]:
     """The rows of this model; of FLUX.1-dev for those that no table is about."""
     model = "Qwen-Image-Lightning" if spec.name.startswith("qwen-image-lightning") else "FLUX.1-dev"
-    return tuple(row for row in published() if row.model == model)
+    return tuple(row for row in published_rows() if row.model == model)
 
 
 Labelled = Iterator[tuple[str, dict[str, Any]]]
 
 
 def _published(spec: ModelSpec) -> Labelled:
-    for row in published_for(spec):
-        described = row.described
+    for row in published_rows_for(spec):
+        described = row.method
         if described["name"] in METHODS:
             yield row.config, described
         else:

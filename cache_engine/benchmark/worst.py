@@ -12,7 +12,7 @@ from ..runs.disk import write_whole, writing
 from ..runs.row import Row, key_of, png_of
 from ..strict import EngineError
 from .folder import read
-from .score import opened_picture
+from .score import open_picture
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 "
@@ -50,7 +50,7 @@ def worst(path: Path, metric: str, most: int) -> list[Row]:
     with writing(path):
         (path / "worst").mkdir(exist_ok=True)
         for row, plain, name in shown:
-            pair = opened_picture(path / plain["picture"]), opened_picture(path / row["picture"])
+            pair = open_picture(path / plain["picture"]), open_picture(path / row["picture"])
             write_whole(path / name, png_of(difference(*pair)))
         write_whole(path / f"worst-{metric}.html", "\n".join(_page(metric, shown)).encode())
     return pairs

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> Answer:
     if options.report:
         return next(report for report in REPORTS if report.name == options.report).run(options)
     from ..benchmark.drive import drive
-    from ..benchmark.folder import Folder
+    from ..benchmark.folder import BenchmarkFolder
 
     for name in ("prompts", "methods", "out"):
         if getattr(options, name) is None:
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> Answer:
     job, skipped = _job(options)
     for name, reason in skipped.items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
-    with Folder(options.out, job) as folder:
+    with BenchmarkFolder(options.out, job) as folder:
         outcome = drive(folder, _crew(options.ray, job, workers, threads))
     data = {
         "out": str(options.out),
@@ -91,18 +91,18 @@ def run(options: argparse.Namespace) -> Answer:
 
 def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
     """The job, and what is left out of it, each with the reason."""
-    from ..benchmark.job import Job, baseline_first
+    from ..benchmark.job import BenchmarkJob, baseline_first
     from ..benchmark.prompts import prompts
-    from ..benchmark.settings import chosen
-    from ..metric import available
+    from ..benchmark.settings import choose_settings
+    from ..metric import available_metrics
 
     spec = spec_of(options.model)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
     request = spec.resolve(request_from_options(options, prompt="-", seed=number(options.seed), **guidance))
     texts = prompts(options.prompts, _count(options, "limit", 1_000_000))
-    methods = chosen(options.methods, spec, request)
-    metrics = available(options.metrics)
-    job = Job(
+    methods = choose_settings(options.methods, spec, request)
+    metrics = available_metrics(options.metrics)
+    job = BenchmarkJob(
         request=request,
         prompts=texts,
         settings=baseline_first(methods.methods),

@@ -45,18 +45,18 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 def _score(options: argparse.Namespace) -> Answer:
     from ..benchmark.prompts import prompts
     from ..benchmark.score import score
-    from ..benchmark.summary import scored_markdown
-    from ..metric import METRICS, available, opened
+    from ..benchmark.summary_tables import scored_markdown
+    from ..metric import METRICS, available_metrics, load_metrics
     from ..runs.disk import write_whole, writing
 
-    wanted = available(options.metrics)
+    wanted = available_metrics(options.metrics)
     usable = tuple(
         name
         for name in wanted.names
         if options.metrics or (options.baseline if METRICS[name].reference else options.prompts)
     )
     texts = prompts(options.prompts) if options.prompts else ()
-    found = list(score(options.images, options.baseline, texts, opened(usable)))
+    found = list(score(options.images, options.baseline, texts, load_metrics(usable)))
     floors = _floors(options)
     if options.out:
         rows = [{"folder": one.name, **row} for one in found for row in one.rows]
@@ -65,7 +65,9 @@ def _score(options: argparse.Namespace) -> Answer:
                 options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
             )
     data = {
-        one.name: {name: spread and spread._asdict() for name, spread in one.spreads(floors).items()}
+        one.name: {
+            name: statistics and statistics._asdict() for name, statistics in one.statistics(floors).items()
+        }
         for one in found
     }
     skipped = "".join(f"\nleft out: {name}: {reason}" for name, reason in wanted.skipped.items())
@@ -88,26 +90,29 @@ def _summary_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _summary(options: argparse.Namespace) -> Answer:
-    from ..benchmark.figures import lines
+    from ..benchmark.figures import figures_of
     from ..benchmark.folder import read
-    from ..benchmark.outcome import outcome
-    from ..benchmark.summary import as_csv, markdown
+    from ..benchmark.summary_file import benchmark_summary
+    from ..benchmark.summary_tables import as_csv, markdown
     from ..runs.disk import write_whole, writing
 
     job, engine, rows = read(options.folder)
-    found = lines(job, rows, _floors(options))
+    found = figures_of(job, rows, _floors(options))
     page, table = markdown(job, engine, found), as_csv(job, found)
     with writing(options.folder):
         write_whole(options.folder / "summary.md", page.encode())
         write_whole(options.folder / "summary.csv", table.encode())
         write_whole(
-            options.folder / "summary.json", outcome(job, engine, found).model_dump_json(indent=1).encode()
+            options.folder / "summary.json",
+            benchmark_summary(job, engine, found).model_dump_json(indent=1).encode(),
         )
     data = {
         line.setting.key: {
             **line._asdict(),
             "setting": line.setting.method,
-            "metrics": {name: spread and spread._asdict() for name, spread in line.metrics.items()},
+            "metrics": {
+                name: statistics and statistics._asdict() for name, statistics in line.metrics.items()
+            },
         }
         for line in found
     }
@@ -130,13 +135,13 @@ def _floors(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _plot(options: argparse.Namespace) -> Answer:
-    from ..benchmark.figures import lines
+    from ..benchmark.figures import figures_of
     from ..benchmark.folder import read
     from ..benchmark.plot import charts
     from ..runs.disk import write_whole, writing
 
     job, _, rows = read(options.folder)
-    made = charts(lines(job, rows), job.metrics)
+    made = charts(figures_of(job, rows), job.metrics)
     with writing(options.folder):
         (options.folder / "plots").mkdir(exist_ok=True)
         for name, svg in made.items():

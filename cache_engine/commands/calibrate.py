@@ -28,8 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..benchmark.prompts import from_file
-    from ..calibration import calibrate  # torch
+    from ..benchmark.prompts import prompts_from_file
+    from ..calibration import calibrate
     from ..failures import OutOfMemoryGuard
     from ..loading import load_model
     from ..runner import draw
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> Answer:
     if not isinstance(runs, int) or not 1 <= runs <= 100:
         raise EngineError(f"runs: {options.runs!r} is not valid; choose a whole number from 1 to 100.")
     spec = spec_of(options.model)
-    prompts = from_file(options.prompts) if options.prompts else spec.examples
+    prompts = prompts_from_file(options.prompts) if options.prompts else spec.examples
     if not prompts:
         raise EngineError(
             f"prompts: {f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "

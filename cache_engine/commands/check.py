@@ -43,11 +43,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..benchmark.prompts import from_file
+    from ..benchmark.prompts import prompts_from_file
     from ..models.catalog import resolve
-    from ..tuning.measurements import Runs
+    from ..tuning.measurements import Measurements
 
-    prompts, method = from_file(options.prompts), method_from_options(options)
+    prompts, method = prompts_from_file(options.prompts), method_from_options(options)
     floor, percentile = real(options.min_psnr), real(options.percentile)
     if not isinstance(floor, float) or not isinstance(percentile, float) or not 0 <= percentile <= 100:
         raise EngineError("min-psnr, percentile: not valid; give dB, and a number from 0 to 100.")
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> Answer:
     closeness = []
     with (
         tempfile.TemporaryDirectory() as temporary,
-        Runs(options.out or Path(temporary), request, prompts) as runs,
+        Measurements(options.out or Path(temporary), request, prompts) as runs,
     ):
         for place in range(len(prompts)):
             runs.baseline(place)

@@ -50,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Answer:
     from ..comparison import repeats_of, run_comparison, why_no_survey  # torch
     from ..quality import difference
-    from ..runs.run_folder import keep_comparison
+    from ..runs.run_folder import save_comparison
 
     method = method_from_options(options)
     guidance = {} if options.guidance is None else {"guidance": real(options.guidance)}
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> Answer:
         request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats))
     )
     why = "" if options.no_survey or result.baseline.survey is not None else why_no_survey(result.baseline)
-    data = keep_comparison(
+    data = save_comparison(
         result,
         folder,
         difference=difference(result.baseline.image, result.accelerated.image),

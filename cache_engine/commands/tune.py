@@ -58,14 +58,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     from ..runs.disk import write_whole, writing
-    from ..tuning.report import tuned
+    from ..tuning.report import tune_json
 
     minutes = real(options.minutes)
     if isinstance(minutes, str):
         raise EngineError(f"minutes: {minutes!r} is not valid; give a number.")
     ends = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     data: dict[str, Any] = {}
-    for data in tuned(task_of(options), options.out, enough=lambda: time.monotonic() > ends):
+    for data in tune_json(task_of(options), options.out, enough=lambda: time.monotonic() > ends):
         print(f"{data['stage']}: {data['doing']}", file=sys.stderr) if sys.stderr.isatty() else None
     with writing(options.out):
         write_whole(options.out / "result.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
@@ -74,12 +74,12 @@ def run(options: argparse.Namespace) -> Answer:
 
 def task_of(options: argparse.Namespace) -> Any:
     """The arguments as a TuneTask. Raises EngineError."""
-    from ..benchmark.prompts import from_file
+    from ..benchmark.prompts import prompts_from_file
     from ..tuning.goal import Goal
-    from ..tuning.space import USUAL
+    from ..tuning.space import USUAL_RANGES
     from ..tuning.tuner import TuneTask
 
-    prompts = (*options.prompt, *(from_file(options.prompts) if options.prompts else ()))
+    prompts = (*options.prompt, *(prompts_from_file(options.prompts) if options.prompts else ()))
     if not prompts:
         raise EngineError("prompt: missing; give --prompt or --prompts.")
     given = [name for name in GOALS if getattr(options, name) is not None]
@@ -90,9 +90,9 @@ def task_of(options: argparse.Namespace) -> Any:
         request=request_from_options(options, prompt=prompts[0], seed=number(options.seed)),
         prompts=prompts,
         goal=goal,
-        acceptance=from_file(options.accept) if options.accept else (),
+        acceptance=prompts_from_file(options.accept) if options.accept else (),
         most=number(options.most),  # pyright: ignore
-        vary=_ranges(options.vary) or {"dbcache": dict(USUAL)},
+        vary=_ranges(options.vary) or {"dbcache": dict(USUAL_RANGES)},
         fewer_steps=not options.no_fewer_steps,
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar, Literal
 
-from ..metric import Files, Judged, Metric
+from ..metric import Metric, MetricInput, WeightFiles
 
-FILES = Files(
+FILES = WeightFiles(
     "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "CLIP_MODEL_DIR", ("config.json", "preprocessor_config.json")
 )
 
@@ -38,7 +38,7 @@ class ClipScore(Metric):
     def unavailable(cls) -> str | None:
         return FILES.unavailable(cls.name)
 
-    def score(self, judged: Judged) -> float:
+    def score(self, judged: MetricInput) -> float:
         import torch
 
         length = self._model.config.text_config.max_position_embeddings

@@ -14,10 +14,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from ..metric import Files, Judged, Metric
+from ..metric import Metric, MetricInput, WeightFiles
 
-FILES = Files("ZhipuAI/ImageReward", "IMAGEREWARD_MODEL_DIR", ("ImageReward.pt", "med_config.json"))
-WORDS = Files("bert-base-uncased", "IMAGEREWARD_MODEL_DIR", ("vocab.txt",))
+FILES = WeightFiles("ZhipuAI/ImageReward", "IMAGEREWARD_MODEL_DIR", ("ImageReward.pt", "med_config.json"))
+WORDS = WeightFiles("bert-base-uncased", "IMAGEREWARD_MODEL_DIR", ("vocab.txt",))
 TOKENS, HEAD_WIDTH, VISION_EPS = 35, 64, 1e-6
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072
 PIXEL_MEAN, PIXEL_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -66,7 +66,7 @@ class ImageReward(Metric):
     def unavailable(cls) -> str | None:
         return FILES.unavailable(cls.name) or WORDS.unavailable(cls.name)
 
-    def score(self, judged: Judged) -> float:
+    def score(self, judged: MetricInput) -> float:
         words = self._words(
             judged.prompt, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
         )

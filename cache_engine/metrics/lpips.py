@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..metric import Judged, Metric, package
+from ..metric import Metric, MetricInput, missing_package
 from ..quality import pixels
 
 ALEXNET = "alexnet-owt-7be5be79.pth"
@@ -33,7 +33,7 @@ class Lpips(Metric):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        if reason := package("lpips", "torchmetrics"):
+        if reason := missing_package("lpips", "torchmetrics"):
             return reason
         folder = _checkpoints()
         if (folder / ALEXNET).is_file():
@@ -44,7 +44,7 @@ class Lpips(Metric):
             "TORCH_HOME."
         )
 
-    def score(self, judged: Judged) -> float:
+    def score(self, judged: MetricInput) -> float:
         import torch
 
         pair = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from ..metric import Judged, Metric
+from ..metric import Metric, MetricInput
 from ..quality import pixels, psnr
 
 
@@ -17,5 +17,5 @@ class Psnr(Metric):
     reference: ClassVar[bool] = True
     source: ClassVar[str] = "over float64; what the seed's script was meant to compute"
 
-    def score(self, judged: Judged) -> float | None:
+    def score(self, judged: MetricInput) -> float | None:
         return psnr(pixels(judged.reference), pixels(judged.picture))

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ..metric import Judged, Metric
+from ..metric import Metric, MetricInput
 from ..quality import pixels
 
 
@@ -29,7 +29,7 @@ class PsnrWrapped(Metric):
         "8-bit arithmetic that wraps at 256: only to be held against published figures, never a quality"
     )
 
-    def score(self, judged: Judged) -> float | None:
+    def score(self, judged: MetricInput) -> float | None:
         difference = pixels(judged.reference) - pixels(judged.picture)  # uint8, and so is its square
         error = float(np.mean(difference * difference))
         return None if error == 0 else 10 * math.log10(255**2 / error)

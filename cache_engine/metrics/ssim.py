@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from ..metric import Judged, Metric
+from ..metric import Metric, MetricInput
 from ..quality import measure
 
 
@@ -15,5 +15,5 @@ class Ssim(Metric):
     reference: ClassVar[bool] = True
     source: ClassVar[str] = "Wang et al. 2004, as scikit-image computes it"
 
-    def score(self, judged: Judged) -> float:
+    def score(self, judged: MetricInput) -> float:
         return measure(judged.reference, judged.picture).ssim

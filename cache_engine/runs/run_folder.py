@@ -23,7 +23,7 @@ from ..whatif.survey import Survey, load
 RESULT, SURVEY = "result.json", "survey.npz"
 
 
-def keep_baseline(baseline: RunResult, folder: Path) -> None:
+def save_baseline(baseline: RunResult, folder: Path) -> None:
     """Make the folder. Raises EngineError where it cannot be written."""
     data = {
         "request": baseline.request.model_dump(),
@@ -33,7 +33,7 @@ def keep_baseline(baseline: RunResult, folder: Path) -> None:
     _write(folder, data, {"baseline": baseline.image}, baseline.survey)
 
 
-def keep_comparison(
+def save_comparison(
     comparison: Comparison, folder: Path, *, difference: Image.Image | None = None, **more: Any
 ) -> dict[str, Any]:
     """Make the folder. What result.json then says, ``more`` among it. Raises EngineError where it cannot be
@@ -74,8 +74,8 @@ def _write(
         ) from error
 
 
-def kept_baseline(folder: Path) -> RunResult:
-    """The baseline of a folder that ``keep_baseline`` or ``compare --out`` made. Raises EngineError for one
+def load_baseline(folder: Path) -> RunResult:
+    """The baseline of a folder that ``save_baseline`` or ``compare --out`` made. Raises EngineError for one
     that is damaged.
     """
     with _whole(folder):
@@ -84,7 +84,7 @@ def kept_baseline(folder: Path) -> RunResult:
         return _run(data, "baseline", METHODS["baseline"](), folder)._replace(survey=survey)
 
 
-def kept_comparison(folder: Path) -> Comparison:
+def load_comparison(folder: Path) -> Comparison:
     """What ``compare --out`` wrote, without its survey; the likeness is measured anew. Raises EngineError
     for one that is damaged.
     """

@@ -15,9 +15,9 @@ from ..plans import ModelFacts
 from ..whatif.psnr_calibration import psnr_calibration_of
 from ..whatif.simulation import Forecast, simulate
 from ..whatif.survey import Survey
-from .goal import Costs, Goal
+from .goal import Goal, SettingCosts
 from .measurements import IDENTICAL
-from .space import opened
+from .space import parts_of
 
 UNKNOWN = 8.0  # dB: how far off forecasts may be of a model whose likeness was never calibrated
 # dB: root mean square of what those with no stated likeness were off by: fewer steps, 18 runs of three
@@ -94,7 +94,7 @@ def prediction(method: Method) -> tuple[object, ...]:
         "steps_computation_policy",
         "streak_rule",
     }
-    one = opened(method)
+    one = parts_of(method)
     return (one.method.name, *(value for name, value in one.knobs.items() if name not in deciding))
 
 
@@ -106,7 +106,7 @@ def _closeness(forecast: Forecast) -> float:
     return min(IDENTICAL, -20 * log10(forecast.error)) if forecast.error else nan
 
 
-def expected_of(candidates: Sequence[Candidate], goal: Goal, price: Costs) -> np.ndarray:
+def expected_of(candidates: Sequence[Candidate], goal: Goal, price: SettingCosts) -> np.ndarray:
     """(n,) in dB: what the wanted share of the prompts reaches; where no survey says it, what settings of
     this cost are taken to.
     """
@@ -115,13 +115,13 @@ def expected_of(candidates: Sequence[Candidate], goal: Goal, price: Costs) -> np
     return np.where([candidate.known for candidate in candidates], found, guess)
 
 
-def costs(candidates: Sequence[Candidate]) -> Costs:
+def costs(candidates: Sequence[Candidate]) -> SettingCosts:
     """Means over the prompts."""
     first = candidates[0].forecasts
     tflops, seconds = np.array(
         [np.mean([_cost(one) for one in candidate.forecasts], axis=0) for candidate in candidates]
     ).T
-    return Costs(
+    return SettingCosts(
         tflops,
         seconds,
         float(np.mean([one.baseline_tflops for one in first])),
@@ -141,15 +141,15 @@ def _cost(forecast: Forecast) -> tuple[float, float]:
 
 
 def features(
-    candidates: Sequence[Candidate], price: Costs, expected: np.ndarray, facts: ModelFacts
+    candidates: Sequence[Candidate], price: SettingCosts, expected: np.ndarray, facts: ModelFacts
 ) -> np.ndarray:
     """(n, d): settings whose forecasts err alike are near each other. Of other methods, and in other numbers
     of steps, they do less.
     """
-    names = sorted({opened(candidate.method).method.name for candidate in candidates})
+    names = sorted({parts_of(candidate.method).method.name for candidate in candidates})
     rows = []
     for place, candidate in enumerate(candidates):
-        one = opened(candidate.method)
+        one = parts_of(candidate.method)
         knobs = one.knobs
         rows.append(
             (

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from ..strict import Strict
-from .belief import Belief, Believed
+from .gaussian_process import GaussianProcess, Posterior
 
 SAME = 1e-9
 
@@ -32,7 +32,7 @@ class Goal(Strict):
         return np.sort(closeness, axis=-1)[..., self.may_miss(closeness.shape[-1])]
 
 
-class Costs(NamedTuple):
+class SettingCosts(NamedTuple):
     """By setting: compute and seconds of the denoise loop, expected until measured; and the baseline's."""
 
     tflops: np.ndarray
@@ -44,8 +44,8 @@ class Costs(NamedTuple):
 class Search:
     """Chooses the settings to measure, one by one, and knows the best of those that were."""
 
-    def __init__(self, goal: Goal, belief: Belief, costs: Costs) -> None:
-        self._goal, self._belief = goal, belief
+    def __init__(self, goal: Goal, process: GaussianProcess, costs: SettingCosts) -> None:
+        self._goal, self._process = goal, process
         self._costs = costs._replace(tflops=costs.tflops.copy(), seconds=costs.seconds.copy())
         self._expected_seconds = costs.seconds
         self.measured: dict[int, float] = {}
@@ -56,13 +56,13 @@ class Search:
         self._costs.tflops[place], self._costs.seconds[place] = tflops, seconds
 
     @property
-    def costs(self) -> Costs:
+    def costs(self) -> SettingCosts:
         """Expected, or measured where a setting was; later measurements do not reach what was handed out."""
         return self._costs._replace(tflops=self._costs.tflops.copy(), seconds=self._costs.seconds.copy())
 
     @property
-    def believed(self) -> Believed:
-        return self._belief.after(list(self.measured.items()))
+    def posterior(self) -> Posterior:
+        return self._process.after(list(self.measured.items()))
 
     def ranked(self) -> list[int]:
         """The measured settings that reach the goal, the best first."""
@@ -79,17 +79,17 @@ class Search:
         """The setting to measure next; None where none is expected to bring more than ``least`` (a share of
         the full compute, or dB).
         """
-        believed, best = self.believed, next(iter(self.ranked()), None)
+        posterior, best = self.posterior, next(iter(self.ranked()), None)
         if self._goal.kind == "close":
             most = self._costs.full_tflops if best is None else self._costs.tflops[best]
             gain = (
                 np.maximum(most - self._costs.tflops, 0)
                 / self._costs.full_tflops
-                * believed.reaches(self._goal.value)
+                * posterior.reaches(self._goal.value)
             )
         else:
             over = -np.inf if best is None else self.measured[best]
-            gain = (believed.mean if best is None else believed.gain(over)) * self._cheap_enough()
+            gain = (posterior.mean if best is None else posterior.gain(over)) * self._cheap_enough()
         gain[list(self.measured)] = 0
         place = int(np.argmax(gain))
         return place if gain[place] > max(least, SAME) else None

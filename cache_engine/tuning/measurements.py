@@ -29,7 +29,7 @@ from ..whatif.survey import Survey, load
 REQUEST, SURVEYS = "request.json", "surveys"
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the
     denoise loop.
 
@@ -55,7 +55,7 @@ IDENTICAL = 100.0
 BASELINE = setting_of(METHODS["baseline"]())
 
 
-class Runs:
+class Measurements:
     """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled;
     nothing half done is kept.
 
@@ -79,7 +79,7 @@ class Runs:
             (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
             self._table = Table(folder)
         try:
-            claim(
+            claim_folder(
                 folder / REQUEST,
                 {"request": request.model_dump(mode="json"), "prompts": list(prompts)},
                 "runs",
@@ -92,19 +92,19 @@ class Runs:
             raise
         self._surveys: dict[int, Survey] = {}
 
-    def __enter__(self) -> Runs:
+    def __enter__(self) -> Measurements:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._table.close()
 
-    def known(self, number: int, setting: Setting) -> Measured | None:
+    def known(self, number: int, setting: Setting) -> Measurement | None:
         """What was measured before."""
         row, plain = (self._table.rows.get((number, one.key)) for one in (setting, BASELINE))
         return (
             None
             if row is None or plain is None
-            else Measured(
+            else Measurement(
                 self._prompts[number],
                 row["psnr_db"],
                 row["ssim"],
@@ -116,12 +116,12 @@ class Runs:
             )
         )
 
-    def measured(self, number: int, method: Method) -> Measured:
+    def measured(self, number: int, method: Method) -> Measurement:
         """Known, or run now; the prompt's baseline has been run."""
         setting = setting_of(method)
         return self.known(number, setting) or self._made(number, setting, self._run(number, method))
 
-    def baseline(self, number: int) -> Measured:
+    def baseline(self, number: int) -> Measurement:
         """The prompt's plain run, clocked."""
         return self.known(number, BASELINE) or self._made(
             number, BASELINE, self._run(number, METHODS["baseline"](), side="baseline")
@@ -156,7 +156,7 @@ class Runs:
 
         return run(self._request.replaced(prompt=self._prompts[number]), method, **how, **self._how)
 
-    def _made(self, number: int, setting: Setting, result: RunResult) -> Measured:
+    def _made(self, number: int, setting: Setting, result: RunResult) -> Measurement:
         picture = result.image.convert("RGB")
         quality = measure(
             self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture
@@ -173,7 +173,7 @@ class Runs:
         return Image.open(io.BytesIO(self._table.picture((number, BASELINE.key)))).convert("RGB")
 
 
-def claim(path: Path, wanted: dict[str, Any], what: str) -> None:
+def claim_folder(path: Path, wanted: dict[str, Any], what: str) -> None:
     """The folder of ``path`` is for what is wanted, or becomes it. Raises EngineError where it is for
     something else.
     """

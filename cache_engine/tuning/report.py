@@ -15,12 +15,12 @@ from ..models.catalog import resolve
 from ..recipe import format_recipe
 from ..records import Emit, ignore
 from ..runs.setting import setting_of
-from .measurements import Measured
-from .space import FRACTION, opened
-from .tuner import EDGE, Accepted, Standing, TuneTask, tune
+from .measurements import Measurement
+from .space import FRACTION, parts_of
+from .tuner import EDGE, Acceptance, TuneStatus, TuneTask, tune
 
 
-def tuned(
+def tune_json(
     task: TuneTask,
     folder: Path,
     *,
@@ -29,48 +29,48 @@ def tuned(
     enough: Callable[[], bool] = lambda: False,
 ) -> Generator[dict[str, Any]]:
     """``tune`` with each standing described."""
-    for standing in tune(task, folder, emit=emit, stop=stop, enough=enough):
-        yield described(task, standing)
+    for status in tune(task, folder, emit=emit, stop=stop, enough=enough):
+        yield described(task, status)
 
 
-def described(task: TuneTask, standing: Standing) -> dict[str, Any]:
+def described(task: TuneTask, status: TuneStatus) -> dict[str, Any]:
     """``cloud``: all settings as [times less compute, times as fast, dB].  ``fewer_steps``: the plain model's
     among them, whole.
 
     dB that are expected are None where neither a survey nor a run tells them.
     """
-    one = _Settings(task, standing)
+    one = _Settings(task, status)
     return {
         "goal": task.goal.model_dump(),
-        "stage": standing.stage,
-        "doing": standing.doing,
-        "made": standing.made,
-        "left": standing.left,
-        "settings": len(standing.candidates),
-        "best": None if standing.best is None else one(standing.best),
-        "running": None if standing.running is None else one(standing.running),
-        "verified": [one(verified.place) for verified in standing.verified],
-        "frontier": [one(place) for place in frontier(standing)],
+        "stage": status.stage,
+        "doing": status.doing,
+        "made": status.made,
+        "left": status.left,
+        "settings": len(status.candidates),
+        "best": None if status.best is None else one(status.best),
+        "running": None if status.running is None else one(status.running),
+        "verified": [one(verified.place) for verified in status.verified],
+        "frontier": [one(place) for place in frontier(status)],
         "fewer_steps": [
             one(place)
-            for place, candidate in enumerate(standing.candidates)
-            if opened(candidate.method).method.name == "fewer_steps"
+            for place, candidate in enumerate(status.candidates)
+            if parts_of(candidate.method).method.name == "fewer_steps"
         ],
         "cloud": one.cloud(),
     }
 
 
-def frontier(standing: Standing) -> list[int]:
+def frontier(status: TuneStatus) -> list[int]:
     """Candidates that none is expected to beat in both compute and likeness, the dearest first; of those
     whose likeness is told.
     """
-    if standing.believed is None or standing.costs is None:
+    if status.posterior is None or status.costs is None:
         return []
-    mean, price = standing.believed.mean, standing.costs.tflops
+    mean, price = status.posterior.mean, status.costs.tflops
     found: list[int] = []
     best = -np.inf
     for place in np.lexsort((-mean, price)).tolist():
-        if mean[place] > best and standing.told(place):
+        if mean[place] > best and status.has_estimate(place):
             best = mean[place]
             found.append(place)
     return found[::-1]
@@ -79,24 +79,24 @@ def frontier(standing: Standing) -> list[int]:
 class _Settings:
     """Of one standing: a candidate's place -> all that is known of it."""
 
-    def __init__(self, task: TuneTask, standing: Standing) -> None:
-        self._goal, self._standing = task.goal, standing
+    def __init__(self, task: TuneTask, status: TuneStatus) -> None:
+        self._goal, self._status = task.goal, status
         self._steps = resolve(task.request).steps or 0
-        self._verified = {one.place: one for one in standing.verified}
-        self._accepted = {one.place: one for one in standing.accepted}
+        self._verified = {one.place: one for one in status.verified}
+        self._accepted = {one.place: one for one in status.accepted}
 
     def __call__(self, place: int) -> dict[str, Any]:
         """ "expected" is what is believed now; "measured" is there once it was run, "acceptance" once it was
         on prompts not searched on.
         """
-        candidate, believed, costs = (
-            self._standing.candidates[place],
-            self._standing.believed,
-            self._standing.costs,
+        candidate, posterior, costs = (
+            self._status.candidates[place],
+            self._status.posterior,
+            self._status.costs,
         )
-        assert believed is not None
+        assert posterior is not None
         assert costs is not None
-        told = self._standing.told(place)
+        has_estimate = self._status.has_estimate(place)
         known: dict[str, Any] = {
             "key": setting_of(candidate.method).key,
             "recipe": format_recipe(candidate.method),
@@ -106,8 +106,8 @@ class _Settings:
             "expected": {
                 "compute_ratio": float(costs.full_tflops / costs.tflops[place]),
                 "speedup": float(costs.full_seconds / costs.seconds[place]),
-                "psnr_db": float(believed.mean[place]) if told else None,
-                "spread_db": float(believed.spread[place]) if told else None,
+                "psnr_db": float(posterior.mean[place]) if has_estimate else None,
+                "spread_db": float(posterior.spread[place]) if has_estimate else None,
             },
         }
         if verified := self._verified.get(place):
@@ -121,22 +121,22 @@ class _Settings:
         return known
 
     def cloud(self) -> list[list[float | None]]:
-        believed, costs = self._standing.believed, self._standing.costs
-        if believed is None or costs is None:
+        posterior, costs = self._status.posterior, self._status.costs
+        if posterior is None or costs is None:
             return []
         rows = (
             np.column_stack(
-                [costs.full_tflops / costs.tflops, costs.full_seconds / costs.seconds, believed.mean]
+                [costs.full_tflops / costs.tflops, costs.full_seconds / costs.seconds, posterior.mean]
             )
             .round(3)
             .tolist()
         )
         return [
-            [*ratios, psnr_db if self._standing.told(place) else None]
+            [*ratios, psnr_db if self._status.has_estimate(place) else None]
             for place, (*ratios, psnr_db) in enumerate(rows)
         ]
 
-    def _beyond(self, method: Method, accepted: Accepted) -> dict[str, Any]:
+    def _beyond(self, method: Method, accepted: Acceptance) -> dict[str, Any]:
         floor = self._goal.value if self._goal.kind == "close" else None
         return {
             "acceptance": self._figures(accepted.runs),
@@ -150,17 +150,17 @@ class _Settings:
 
     def _change(self, method: Method, neighbour: Method) -> dict[str, Any]:
         """The one knob that differs, and its value there; a share of the steps is told as their number."""
-        ours, theirs = opened(method).knobs, opened(neighbour).knobs
+        ours, theirs = parts_of(method).knobs, parts_of(neighbour).knobs
         knob = next(name for name in ours if ours[name] != theirs[name])
         if isinstance(neighbour, FewerSteps) and knob == FRACTION:
             return {"knob": "steps", "value": neighbour.of(self._steps)}
         return {"knob": knob, "value": theirs[knob]}
 
-    def _figures(self, runs: tuple[Measured, ...]) -> dict[str, Any]:
+    def _figures(self, runs: tuple[Measurement, ...]) -> dict[str, Any]:
         """Means of what was measured, and how it lies: share above the floor, 5th percentile, the worst."""
         if not runs:
             return {"prompts": 0}
-        closeness, costs = np.array([run.closeness for run in runs]), self._standing.costs
+        closeness, costs = np.array([run.closeness for run in runs]), self._status.costs
         assert costs is not None
         worst = runs[int(closeness.argmin())]
         tflops, seconds = (

@@ -19,7 +19,7 @@ MOST = 20_000
 LONGEST = 60  # characters of a number or a range of numbers: none is too large to count with
 RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
 # Of dbcache, cut to what the model and the steps allow. Bn is left out: it has never been seen to pay.
-USUAL = {
+USUAL_RANGES = {
     "Fn_compute_blocks": "1, 2, 4",
     "max_warmup_steps": "2, 4, 8",
     "max_continuous_cached_steps": "2, 3, 4, 6, 10, -1",
@@ -29,7 +29,7 @@ USUAL = {
 }
 
 
-class Opened(NamedTuple):
+class SettingParts(NamedTuple):
     """A setting taken apart: ``method``, within so many of the steps. Plain fewer steps are a method of
     their own.
     """
@@ -50,7 +50,7 @@ class Opened(NamedTuple):
     def knobs(self) -> dict[str, Any]:
         return {FRACTION: self.fraction, **self.method.model_dump()}
 
-    def replaced(self, knob: str, value: Any) -> Opened:
+    def replaced(self, knob: str, value: Any) -> SettingParts:
         """With another value of one of ``knobs``."""
         own = knob in type(self.method).model_fields
         return (
@@ -60,10 +60,10 @@ class Opened(NamedTuple):
         )
 
 
-def opened(method: Method) -> Opened:
+def parts_of(method: Method) -> SettingParts:
     if isinstance(method, FewerSteps) and method.within is not None:
-        return Opened(method.within, method.fraction)
-    return Opened(method)
+        return SettingParts(method.within, method.fraction)
+    return SettingParts(method)
 
 
 WITHIN = tuple(knob for knob in FewerSteps.knobs() if knob.name == FRACTION)
@@ -118,14 +118,14 @@ def _spread(knob: Knob, text: str) -> list[Any]:
     return [round(value) if knob.type == "int" else round(value, 4) for value in spread]
 
 
-def tunable(method: str) -> dict[str, Knob]:
+def tunable_knobs(method: str) -> dict[str, Knob]:
     """What may vary of a method's settings, by name."""
     return {knob.name: knob for knob in (*METHODS[method].knobs(), *(WITHIN if method == "dbcache" else ()))}
 
 
 def ranges(method: str, texts: Mapping[str, str]) -> Ranges:
     """Knobs' texts as values, in the order of the method's knobs. Raises EngineError."""
-    knobs = tunable(method)
+    knobs = tunable_knobs(method)
     for name in texts:
         if name not in knobs:
             raise EngineError(f"{name}: {method} has no such knob; known are {', '.join(knobs)}.")
@@ -161,12 +161,12 @@ def grid(
 def setting(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Method:
     """Raises EngineError where the knobs do not fit the method or the model."""
     own = {name: value for name, value in knobs.items() if name != FRACTION or method != "dbcache"}
-    made = Opened(METHODS[method](**own), knobs[FRACTION] if len(own) < len(knobs) else 1.0).closed
+    made = SettingParts(METHODS[method](**own), knobs[FRACTION] if len(own) < len(knobs) else 1.0).closed
     made.plan(facts._replace(steps=made.of(facts.steps)) if isinstance(made, FewerSteps) else facts)
     return made
 
 
-def fewer(facts: ModelFacts) -> Sequence[Method]:
+def fewer_steps_methods(facts: ModelFacts) -> Sequence[Method]:
     """The plain model with 2 steps, 3, ... to one less than the run has. Shares are rounded, to be read and
     typed by people.
     """
@@ -178,7 +178,7 @@ def neighbours(method: Method, vary: Ranges, known: Collection[Method]) -> list[
     next one). Of the plain model with fewer steps: the next one to either side. A share of the steps has no
     next one: a quarter more is no margin.
     """
-    here = opened(method)
+    here = parts_of(method)
     if isinstance(here.method, FewerSteps):
         plain = sorted(
             (one for one in known if isinstance(one, FewerSteps) and one.within is None),

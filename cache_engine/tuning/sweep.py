@@ -22,7 +22,7 @@ from ..records import Emit, RunRequest, ignore
 from ..runs.setting import setting_of
 from ..strict import EngineError, Strict
 from . import space
-from .measurements import Measured, Runs, claim
+from .measurements import Measurement, Measurements, claim_folder
 
 SWEEP = "sweep.json"
 MOST = 1000
@@ -81,7 +81,7 @@ class Cell(NamedTuple):
     refused: str = ""
 
 
-def swept(
+def sweep_json(
     task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None
 ) -> Generator[dict[str, Any]]:
     """Where the sweep is, as plain JSON values; the last one's stage is "done". Goes on where an earlier one
@@ -92,14 +92,14 @@ def swept(
     request = resolve(task.request)
     cells = task.cells
     wanted = [cell.method for cell in cells if cell.method]
-    with Runs(folder, request, (request.prompt,), emit=emit, stop=stop) as runs:
-        claim(folder / SWEEP, task.model_dump(mode="json"), "sweep")
-        known: dict[Method, Measured] = {
+    with Measurements(folder, request, (request.prompt,), emit=emit, stop=stop) as runs:
+        claim_folder(folder / SWEEP, task.model_dump(mode="json"), "sweep")
+        known: dict[Method, Measurement] = {
             method: found for method in wanted if (found := runs.known(0, setting_of(method)))
         }
         plain = runs.known(0, setting_of(METHODS["baseline"]()))
 
-        def standing(stage: str, doing: str) -> dict[str, Any]:
+        def status(stage: str, doing: str) -> dict[str, Any]:
             return {
                 "stage": stage,
                 "doing": doing,
@@ -113,27 +113,27 @@ def swept(
                 ],
             }
 
-        yield standing("baselines", "the plain run")
+        yield status("baselines", "the plain run")
         plain = runs.baseline(0)
         for place, method in enumerate(wanted, 1):
             if method not in known:
-                yield standing("running", f"setting {place} of {len(wanted)}")
+                yield status("running", f"setting {place} of {len(wanted)}")
                 known[method] = runs.measured(0, method)
-        yield standing("done", f"{runs.made} pictures drawn")
+        yield status("done", f"{runs.made} pictures drawn")
 
 
-def _described(cell: Cell, found: Measured | None, plain: Measured | None) -> dict[str, Any]:
-    told: dict[str, Any] = {"values": list(cell.values)}
+def _described(cell: Cell, found: Measurement | None, plain: Measurement | None) -> dict[str, Any]:
+    has_estimate: dict[str, Any] = {"values": list(cell.values)}
     if cell.method is None:
-        return told | {"refused": cell.refused}
-    told |= {
+        return has_estimate | {"refused": cell.refused}
+    has_estimate |= {
         "key": setting_of(cell.method).key,
         "recipe": format_recipe(cell.method),
         "method": cell.method.to_dict(),
     }
     if found is None or plain is None:
-        return told
-    return told | {
+        return has_estimate
+    return has_estimate | {
         "psnr_db": found.psnr_db,
         "ssim": found.ssim,
         "tflops": found.tflops,

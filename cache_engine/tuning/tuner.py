@@ -21,10 +21,10 @@ from ..records import Emit, Prompt, RunRequest, ignore
 from ..strict import Strict, Whole
 from ..whatif.survey import Survey
 from . import space
-from .belief import Belief, Believed
 from .candidates import Candidate, costs, expected_of, features, judged, spread_of
-from .goal import Costs, Goal, Search
-from .measurements import Measured, Runs, claim
+from .gaussian_process import GaussianProcess, Posterior
+from .goal import Goal, Search, SettingCosts
+from .measurements import Measurement, Measurements, claim_folder
 
 EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
 CHECKED, HARDEST = (
@@ -48,7 +48,7 @@ class TuneTask(Strict):
     acceptance: tuple[Prompt, ...] = Field(default=(), max_length=1000)
     goal: Goal
     vary: dict[str, dict[str, str]] = Field(
-        default_factory=lambda: {"dbcache": dict(space.USUAL)}, min_length=1
+        default_factory=lambda: {"dbcache": dict(space.USUAL_RANGES)}, min_length=1
     )
     fewer_steps: bool = True
     most: Whole = Field(default=6, ge=1, le=500)
@@ -64,37 +64,37 @@ class TuneTask(Strict):
             for method, texts in self.vary.items()
             for one in space.grid(method, space.ranges(method, texts), facts)
         ]
-        return [*found, *(space.fewer(facts) if self.fewer_steps else ())]
+        return [*found, *(space.fewer_steps_methods(facts) if self.fewer_steps else ())]
 
     def ranges_of(self, method: Method) -> space.Ranges:
         """Of a setting's method; none for the plain model."""
-        name = space.opened(method).method.name
+        name = space.parts_of(method).method.name
         return space.ranges(name, self.vary.get(name, {}))
 
 
-class Verified(NamedTuple):
+class Verification(NamedTuple):
     """A candidate that was run: on the tuning prompts, and (for the best) beyond them."""
 
     place: int
-    runs: tuple[Measured, ...]
+    runs: tuple[Measurement, ...]
     held: float  # dB that the wanted share of the tuning prompts reaches
     whole: bool  # False: it missed the goal before all prompts were run
 
 
-class Accepted(NamedTuple):
+class Acceptance(NamedTuple):
     """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the worst of the
     prompts that are hardest).
     """
 
     place: int
-    runs: tuple[Measured, ...]
+    runs: tuple[Measurement, ...]
     neighbours: tuple[tuple[Method, float], ...]
 
     def on_edge(self, floor: float) -> bool:
         return any(closeness < floor - EDGE for _, closeness in self.neighbours)
 
 
-class Standing(NamedTuple):
+class TuneStatus(NamedTuple):
     """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on.  left: at most
     so many are to be drawn.
 
@@ -106,14 +106,14 @@ class Standing(NamedTuple):
     made: int
     left: int = 0
     candidates: tuple[Candidate, ...] = ()
-    believed: Believed | None = None
-    costs: Costs | None = None
-    verified: tuple[Verified, ...] = ()
+    posterior: Posterior | None = None
+    costs: SettingCosts | None = None
+    verified: tuple[Verification, ...] = ()
     best: int | None = None
-    accepted: tuple[Accepted, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
     running: int | None = None
 
-    def told(self, place: int) -> bool:
+    def has_estimate(self, place: int) -> bool:
         """Whether what is believed of a candidate's likeness rests on a survey or on runs of it, and is no
         mere guess.
         """
@@ -127,7 +127,7 @@ def tune(
     emit: Emit = ignore,
     stop: threading.Event | None = None,
     enough: Callable[[], bool] = lambda: False,
-) -> Generator[Standing]:
+) -> Generator[TuneStatus]:
     """Tune, or go on where an earlier tune of the same task stopped. The last value's stage is "done".
 
     enough: asked before each setting but the first; once it says True, the best so far meets the acceptance
@@ -135,23 +135,23 @@ def tune(
     """
     request = resolve(task.request)
     methods = task.settings
-    with Runs(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop) as runs:
-        claim(folder / TASK, task.model_dump(mode="json"), "tune")
+    with Measurements(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop) as runs:
+        claim_folder(folder / TASK, task.model_dump(mode="json"), "tune")
         yield from _surveyed(task, runs)
         surveys = [runs.survey(number) for number in range(len(task.prompts))]
         candidates: list[Candidate] = []
         for so_far, candidates in judged(methods, surveys):
             search = search_of(task.goal, candidates, surveys)
-            yield Standing(
+            yield TuneStatus(
                 "judging",
                 f"{len(methods)} settings judged on {so_far} of {len(surveys)} prompts",
                 runs.made,
                 _most_left(task),
                 tuple(candidates),
-                search.believed,
+                search.posterior,
                 search.costs,
             )
-        yield from _Verification(
+        yield from _Verifier(
             task, runs, tuple(candidates), search_of(task.goal, candidates, surveys), enough
         ).steps()
 
@@ -161,17 +161,17 @@ def _most_left(task: TuneTask) -> int:
     return task.most * len(task.prompts) + 2 * len(task.acceptance) + CHECKED * HARDEST
 
 
-def _surveyed(task: TuneTask, runs: Runs) -> Iterator[Standing]:
+def _surveyed(task: TuneTask, runs: Measurements) -> Iterator[TuneStatus]:
     count = len(task.prompts)
     for number in range(count):
-        yield Standing(
+        yield TuneStatus(
             "baselines",
             f"baseline {number + 1} of {count}",
             runs.made,
             2 * (count - number) + _most_left(task),
         )
         runs.baseline(number)
-        yield Standing(
+        yield TuneStatus(
             "baselines",
             f"survey {number + 1} of {count}",
             runs.made,
@@ -180,8 +180,8 @@ def _surveyed(task: TuneTask, runs: Runs) -> Iterator[Standing]:
         runs.survey(number)
 
 
-def around(
-    method: Method, vary: space.Ranges, candidates: Sequence[Candidate], believed: Believed
+def likely_worst_neighbours(
+    method: Method, vary: space.Ranges, candidates: Sequence[Candidate], posterior: Posterior
 ) -> list[Method]:
     """One step of one knob away, those first that are believed to be furthest off; twins of the setting are
     the setting.
@@ -194,7 +194,7 @@ def around(
     near = space.neighbours(method, vary, place_of)
     return sorted(
         (one for one in near if place_of[one] != place_of[method]),
-        key=lambda one: believed.mean[place_of[one]],
+        key=lambda one: posterior.mean[place_of[one]],
     )
 
 
@@ -203,16 +203,16 @@ def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Sur
     price = costs(candidates)
     expected = expected_of(candidates, goal, price)
     alike = features(candidates, price, expected, surveys[0].facts)
-    return Search(goal, Belief(expected, alike, spread_of(candidates, expected, surveys)), price)
+    return Search(goal, GaussianProcess(expected, alike, spread_of(candidates, expected, surveys)), price)
 
 
-class _Verification:
+class _Verifier:
     """From judged to measured: the state of a tune while settings are run."""
 
     def __init__(
         self,
         task: TuneTask,
-        runs: Runs,
+        runs: Measurements,
         candidates: tuple[Candidate, ...],
         search: Search,
         enough: Callable[[], bool],
@@ -224,10 +224,10 @@ class _Verification:
             search,
             enough,
         )
-        self._verified: list[Verified] = []
-        self._accepted: dict[int, Accepted] = {}
+        self._verified: list[Verification] = []
+        self._accepted: dict[int, Acceptance] = {}
 
-    def steps(self) -> Iterator[Standing]:
+    def steps(self) -> Iterator[TuneStatus]:
         """Each best that does not hold on the acceptance prompts has one more setting verified, with what
         that taught.
         """
@@ -243,20 +243,20 @@ class _Verification:
             yield from self._accept(place)
             if self._best() == place:
                 break
-        yield self._standing("done", f"{self._runs.made} pictures drawn")
+        yield self._status("done", f"{self._runs.made} pictures drawn")
 
     @property
     def _most(self) -> int:
         return self._task.most + min(len(self._accepted), self._task.most)
 
-    def _standing(self, stage: Stage, doing: str, left: int = 0, running: int | None = None) -> Standing:
-        return Standing(
+    def _status(self, stage: Stage, doing: str, left: int = 0, running: int | None = None) -> TuneStatus:
+        return TuneStatus(
             stage,
             doing,
             self._runs.made,
             left,
             self._candidates,
-            self._search.believed,
+            self._search.posterior,
             self._search.costs,
             tuple(self._verified),
             self._best(),
@@ -267,13 +267,13 @@ class _Verification:
     def _best(self) -> int | None:
         return next(iter(self._search.ranked()), None)
 
-    def _verify(self, place: int) -> Iterator[Standing]:
+    def _verify(self, place: int) -> Iterator[TuneStatus]:
         """Run a setting on the tuning prompts, the hardest first; one that has missed the goal is left."""
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
-        found: list[Measured] = []
+        found: list[Measurement] = []
         left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED * HARDEST
         for number in map(int, np.argsort(candidate.closeness)):
-            yield self._standing(
+            yield self._status(
                 "verifying",
                 f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
                 left - len(found),
@@ -285,10 +285,10 @@ class _Verification:
                 break
         closeness = sorted(one.closeness for one in found)
         reached = closeness[min(goal.may_miss(count), len(found) - 1)]
-        self._verified.append(Verified(place, tuple(found), reached, len(found) == count))
+        self._verified.append(Verification(place, tuple(found), reached, len(found) == count))
         self._learn(place, reached, found)
 
-    def _learn(self, place: int, reached: float, runs: Sequence[Measured]) -> None:
+    def _learn(self, place: int, reached: float, runs: Sequence[Measurement]) -> None:
         self._search.measure(
             place,
             reached,
@@ -296,15 +296,15 @@ class _Verification:
             float(np.mean([one.seconds for one in runs])),
         )
 
-    def _accept(self, place: int) -> Iterator[Standing]:
+    def _accept(self, place: int) -> Iterator[TuneStatus]:
         """Run the best on prompts that the search has not seen, and its worst neighbours on the prompts that
         are hardest for it.
         """
         method, goal, tuned = self._candidates[place].method, self._task.goal, len(self._task.prompts)
-        found: list[Measured] = []
+        found: list[Measurement] = []
         near: list[tuple[Method, float]] = []
         for number in range(tuned, tuned + len(self._task.acceptance)):
-            yield self._standing(
+            yield self._status(
                 "accepting",
                 f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}",
                 2 * (len(self._task.acceptance) - len(found)) + CHECKED * HARDEST,
@@ -315,12 +315,12 @@ class _Verification:
         hardest = sorted(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)[
             :HARDEST
         ]
-        for neighbour in around(
-            method, self._task.ranges_of(method), self._candidates, self._search.believed
+        for neighbour in likely_worst_neighbours(
+            method, self._task.ranges_of(method), self._candidates, self._search.posterior
         )[:CHECKED]:
             closeness: list[float] = []
             for number in hardest:
-                yield self._standing(
+                yield self._status(
                     "accepting",
                     "what lies one step of one knob away",
                     (CHECKED - len(near)) * HARDEST - len(closeness),
@@ -328,7 +328,7 @@ class _Verification:
                 )
                 closeness.append(self._runs.measured(number, neighbour).closeness)
             near.append((neighbour, min(closeness)))
-        self._accepted[place] = Accepted(place, tuple(found), tuple(near))
+        self._accepted[place] = Acceptance(place, tuple(found), tuple(near))
         if (
             goal.kind == "close"
             and found

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from cache_engine import Method
 from cache_engine.tuning import space
-from cache_engine.tuning.belief import Believed
 from cache_engine.tuning.candidates import Candidate, judged
+from cache_engine.tuning.gaussian_process import Posterior
 from cache_engine.tuning.goal import Goal
-from cache_engine.tuning.tuner import CHECKED, EDGE, around, search_of
+from cache_engine.tuning.tuner import CHECKED, EDGE, likely_worst_neighbours, search_of
 from cache_engine.whatif.survey import Survey
 
 WITHIN = 1.03  # of the best's compute
@@ -34,7 +34,7 @@ class Tuned(NamedTuple):
 
     path: tuple[float, ...]
     best: Method | None
-    believed: Believed
+    posterior: Posterior
     candidates: tuple[Candidate, ...]
 
 
@@ -57,7 +57,7 @@ def tuned(
         search.measure(place, found.closeness, found.tflops, candidates[place].forecasts[0].seconds)
         path.append(real(candidates[search.ranked()[0]].method).tflops if search.ranked() else inf)
     best = candidates[search.ranked()[0]].method if search.ranked() else None
-    return Tuned(tuple(path), best, search.believed, candidates)
+    return Tuned(tuple(path), best, search.posterior, candidates)
 
 
 def needed(path: Sequence[float], best: float) -> int | None:
@@ -114,7 +114,7 @@ def cliffs(
         falls = any(real(one) < floor - EDGE for one in space.neighbours(method, vary, methods))
         marked = any(
             seen(method, one) < floor - EDGE
-            for one in around(method, vary, found.candidates, found.believed)[:checked]
+            for one in likely_worst_neighbours(method, vary, found.candidates, found.posterior)[:checked]
         )
         for place, holds in enumerate((True, falls, marked, falls and marked)):
             counts[place] += holds

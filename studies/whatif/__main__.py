@@ -27,7 +27,7 @@ from cache_engine.plans import Signal
 from cache_engine.quality import measure
 from cache_engine.records import StepTrace, schedules_of
 from cache_engine.runner import draw, fresh_scheduler
-from cache_engine.tuning.space import FRACTION, USUAL, ranges
+from cache_engine.tuning.space import FRACTION, USUAL_RANGES, ranges
 from cache_engine.whatif.expected_psnr import psnr_expected
 from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibration, calibrate_forecasts
 from cache_engine.whatif.replay import replay
@@ -110,7 +110,7 @@ def setting(case: Case, survey: Survey) -> Method:
         return DBCache(
             **{
                 name: draw.choice(found)
-                for name, found in ranges("dbcache", USUAL).items()
+                for name, found in ranges("dbcache", USUAL_RANGES).items()
                 if name != FRACTION
             }
         )

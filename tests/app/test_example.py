@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.compare import example
-from cache_engine import MODELS, EngineError, comparison_json, kept_comparison
+from cache_engine import MODELS, EngineError, comparison_json, load_comparison
 
 SHIPPED = example.FOLDER / "tiny"
 
@@ -30,7 +30,7 @@ def test_what_is_shipped_is_of_the_shipped_weights() -> None:
 
 
 def test_it_comes_back_as_it_was_written() -> None:
-    one, written = kept_comparison(SHIPPED), json.loads((SHIPPED / "result.json").read_text(encoding="utf-8"))
+    one, written = load_comparison(SHIPPED), json.loads((SHIPPED / "result.json").read_text(encoding="utf-8"))
     assert json.loads(json.dumps(comparison_json(one))) == written | {"survey": None}
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_one_is_left_out(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "broken")
     (tmp_path / "broken" / "result.json").write_text("{}", encoding="utf-8")
     with pytest.raises(EngineError, match="recorded: broken is not a recorded run"):
-        kept_comparison(tmp_path / "broken")
+        load_comparison(tmp_path / "broken")
     assert example.example(tmp_path / "broken") is None
     assert example.said(None) == ""
     assert example.timeline(None) is None

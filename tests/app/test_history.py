@@ -12,7 +12,7 @@ from app.engine.longjobs import LongJobs
 from app.engine.worker import Worker
 from app.history import store as history_module
 from app.history.store import LONGEST, MOST, HistoryStore, history_folder
-from cache_engine import EngineError, keep_comparison, kept_comparison
+from cache_engine import EngineError, load_comparison, save_comparison
 from tests.app.past import METHOD, Filled, keys, made
 
 
@@ -33,13 +33,13 @@ def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> 
 
 def test_a_kept_comparison_is_what_was_measured(tmp_path: Path) -> None:
     fresh = made(5.0)
-    data = keep_comparison(fresh, tmp_path / "one", survey_note="none")
+    data = save_comparison(fresh, tmp_path / "one", survey_note="none")
     assert (
         json.loads((tmp_path / "one" / "result.json").read_text(encoding="utf-8"))["survey_note"]
         == data["survey_note"]
         == "none"
     )
-    kept = kept_comparison(tmp_path / "one")
+    kept = load_comparison(tmp_path / "one")
     assert (kept.speedup, kept.compute_ratio, kept.baseline.trace) == (
         fresh.speedup,
         fresh.compute_ratio,
@@ -158,7 +158,7 @@ def test_whatever_hinders_keeping_the_engines_thread_goes_on(
         (filled.folder / ".half.part").mkdir(exist_ok=True)
         raise ValueError("unknown")
 
-    monkeypatch.setattr(history_module, "keep_comparison", broken)
+    monkeypatch.setattr(history_module, "save_comparison", broken)
     worker = Worker(lambda *_, **__: made(), None, LongJobs(None), filled.history)
     for _ in range(2):
         list(worker.watch(worker.submit(made().baseline.request, METHOD)))

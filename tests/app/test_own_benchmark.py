@@ -18,7 +18,14 @@ from app.published.figures import NOT_PRINTED, FigureChoice
 from app.published.notes import FLUX, LIGHTNING
 from app.published.tables import FAMILIES, OWN_FAMILY, ListedSetting, find_setting, select_settings
 from app.published.views import sheet
-from cache_engine import Engine, EngineError, Measured, Outcome, outcome_from, parse_recipe
+from cache_engine import (
+    BenchmarkSummary,
+    Engine,
+    EngineError,
+    SettingSummary,
+    benchmark_summary_from,
+    parse_recipe,
+)
 from cache_engine.benchmark.job import baseline_first
 from tests.app.gallery import HOSTILE
 
@@ -34,14 +41,14 @@ ENGINE = Engine(
 ALL = [*FAMILIES, OWN_FAMILY]
 
 
-def outcome(model: str = "tiny", **metrics: float | None) -> Outcome:
+def outcome(model: str = "tiny", **metrics: float | None) -> BenchmarkSummary:
     """A baseline and two settings, the second of them with rows for one prompt of two. Metrics: those of the
     cached ones.
     """
     scores = {"image_reward": 1.0, "clip_score": 32.0} if "image_reward" in metrics else {}
 
-    def measured(setting: Any, rows: int, ratio: float, found: dict[str, float | None]) -> Measured:
-        return Measured(
+    def measured(setting: Any, rows: int, ratio: float, found: dict[str, float | None]) -> SettingSummary:
+        return SettingSummary(
             setting=setting,
             rows=rows,
             computed=6.0,
@@ -54,7 +61,7 @@ def outcome(model: str = "tiny", **metrics: float | None) -> Outcome:
         )
 
     plain, medium, free = baseline_first([parse_recipe(MEDIUM), parse_recipe(FREE)])
-    return Outcome(
+    return BenchmarkSummary(
         model=model,
         steps=12,
         width=128,
@@ -220,4 +227,4 @@ def test_names_from_a_file_are_text_alone(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"^benchmark: the file cannot be read \(.*\); choose it again\.$"):
         own_benchmark.read_summary(tmp_path / "gone.json")
-    assert outcome_from(outcome(ssim=0.9).model_dump_json().encode()) == outcome(ssim=0.9)
+    assert benchmark_summary_from(outcome(ssim=0.9).model_dump_json().encode()) == outcome(ssim=0.9)

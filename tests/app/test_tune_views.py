@@ -16,7 +16,7 @@ from app.tune import form as tune_form
 from app.tune import sweep_views
 from app.tune import views as tune_views
 from app.tune.chart import APART, Reading, drawn
-from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTask, tuned
+from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTask, tune_json
 
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 TASK = TuneTask(
@@ -31,7 +31,7 @@ TASK = TuneTask(
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return list(tuned(TASK, tmp_path_factory.mktemp("tune")))
+    return list(tune_json(TASK, tmp_path_factory.mktemp("tune")))
 
 
 def test_the_frontier_appears_once_the_settings_are_judged(told: list[dict[str, Any]]) -> None:
@@ -189,7 +189,7 @@ def test_several_methods_have_their_ranges_under_their_names() -> None:
 
 
 # ---- sweep ----
-def swept(third: bool = False) -> dict[str, Any]:
+def sweep_snapshot(third: bool = False) -> dict[str, Any]:
     axes = [
         {"knob": "a_b", "values": [1, 2]},
         {"knob": "c", "values": [0.1, 0.2, 0.3]},
@@ -203,26 +203,28 @@ def swept(third: bool = False) -> dict[str, Any]:
 
 
 def test_axes_swap_and_three_go_round_in_six() -> None:
-    view = sweep_views.cells(swept(), [])
+    view = sweep_views.cells(sweep_snapshot(), [])
     assert (view["columns"], [row["head"] for row in view["tables"][0]["rows"]]) == (
         ["1", "2"],
         ["0.1", "0.2", "0.3"],
     )
-    order = sweep_views.next_order(swept(), [])
-    assert sweep_views.cells(swept(), order)["columns"] == ["0.1", "0.2", "0.3"]
+    order = sweep_views.next_order(sweep_snapshot(), [])
+    assert sweep_views.cells(sweep_snapshot(), order)["columns"] == ["0.1", "0.2", "0.3"]
     seen, order = set(), [0, 1, 2]
     for _ in range(6):
         seen.add(tuple(order))
-        order = sweep_views.next_order(swept(third=True), order)
+        order = sweep_views.next_order(sweep_snapshot(third=True), order)
     assert len(seen) == 6
-    assert [table["title"] for table in sweep_views.cells(swept(third=True), [0, 1, 2])["tables"]] == [
+    assert [
+        table["title"] for table in sweep_views.cells(sweep_snapshot(third=True), [0, 1, 2])["tables"]
+    ] == [
         "d 7",
         "d 8",
     ]
 
 
 def test_a_sweeps_csv_has_a_line_for_each_cell_that_was_drawn() -> None:
-    snapshot = swept()
+    snapshot = sweep_snapshot()
     figures = {
         "recipe": "r",
         "psnr_db": None,

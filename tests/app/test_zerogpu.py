@@ -27,10 +27,10 @@ from cache_engine import (
     EngineError,
     RunRequest,
     RunResult,
-    keep_baseline,
     resolve,
     run,
     run_comparison,
+    save_baseline,
 )
 from cache_engine.models.hub import Weights
 from tests.app.hub import served
@@ -274,7 +274,7 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
     baseline = run(RunRequest(prompt="a fox", steps=1, true_cfg_scale=1), METHODS["baseline"]())
     asked = [baseline.request.replaced(seed=seed) for seed in range(4)]
     kept = [baseline._replace(request=one) for one in asked]
-    keep_baseline(kept[3], tmp_path / "by hand")
+    save_baseline(kept[3], tmp_path / "by hand")
     runner = zerogpu.ForkedRunner(lambda *_: pytest.fail("run"), folder=tmp_path)
     for place, one in enumerate(kept[:3]):
         runner._save(one)  # pyright: ignore[reportPrivateUsage]

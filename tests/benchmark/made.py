@@ -8,7 +8,7 @@ from typing import Any
 
 from cache_engine.__main__ import main
 from cache_engine.benchmark.folder import read
-from cache_engine.benchmark.job import Job, baseline_first
+from cache_engine.benchmark.job import BenchmarkJob, baseline_first
 from cache_engine.models.catalog import resolve
 from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
@@ -28,8 +28,8 @@ STEPS = 5
 ENGINE = Engine(model="tiny", revision="r", dtype="float32", device="cpu", threads=1, versions="v")
 
 
-def job(prompts: int = 3, recipes: tuple[str, ...] = RECIPES, **more: Any) -> Job:
-    return Job(
+def job(prompts: int = 3, recipes: tuple[str, ...] = RECIPES, **more: Any) -> BenchmarkJob:
+    return BenchmarkJob(
         request=resolve(RunRequest(prompt="-", steps=STEPS)),
         prompts=PROMPTS[:prompts],
         settings=baseline_first(list(map(parse_recipe, recipes))),

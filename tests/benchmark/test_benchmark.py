@@ -83,11 +83,11 @@ def without_seconds(out: Path) -> list[dict[str, object]]:
 
 def test_two_processes_one_of_which_is_killed_make_the_same(plain: Path, tmp_path: Path) -> None:
     from cache_engine.benchmark.drive import drive
-    from cache_engine.benchmark.folder import Folder
+    from cache_engine.benchmark.folder import BenchmarkFolder
     from cache_engine.benchmark.processes import Processes
 
     out = tmp_path / "out"
-    with Folder(out, read(plain)[0]) as folder:
+    with BenchmarkFolder(out, read(plain)[0]) as folder:
         crew = Processes(folder.job, 2, 1)
         victims = [crew.members[0].process]
         add = folder.add

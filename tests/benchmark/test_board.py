@@ -28,9 +28,9 @@ def test_each_row_is_made_once_whatever_happens(seed: int) -> None:
     while not board.finished:
         worker = chance.randrange(workers)
         if worker not in held:
-            share = board.take(worker)
-            if share is not None:
-                held[worker] = [(share.number, setting.key) for setting in share.settings]
+            assignment = board.take(worker)
+            if assignment is not None:
+                held[worker] = [(assignment.number, setting.key) for setting in assignment.settings]
         elif held[worker] and losses[held[worker][0][0]] < MOST_LOSSES - 1 and chance.random() < 0.1:
             losses[held[worker][0][0]] += 1
             del held[worker]
@@ -49,8 +49,8 @@ def test_each_row_is_made_once_whatever_happens(seed: int) -> None:
 def test_one_worker_goes_in_the_jobs_order() -> None:
     wanted, order = job(), []
     board = Board(wanted, ())
-    while share := board.take(0):
-        order += [(share.number, setting.key) for setting in share.settings]
+    while assignment := board.take(0):
+        order += [(assignment.number, setting.key) for setting in assignment.settings]
         board.free(0)
     assert tuple(order) == wanted.keys
 
@@ -67,7 +67,7 @@ def test_shares_get_small_towards_the_end() -> None:
     assert board.take(1) is None
     board.made(0, (0, BASELINE))
     others = [board.take(worker) for worker in (1, 2, 3)]
-    assert all(share and 1 <= len(share.settings) <= 2 for share in others)
+    assert all(assignment and 1 <= len(assignment.settings) <= 2 for assignment in others)
 
 
 def test_a_prompt_that_ends_every_worker_is_named() -> None:

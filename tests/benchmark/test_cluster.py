@@ -13,7 +13,7 @@ import ray
 from cache_engine.__main__ import main
 from cache_engine.benchmark.cluster import Cluster
 from cache_engine.benchmark.drive import drive
-from cache_engine.benchmark.folder import Folder, read
+from cache_engine.benchmark.folder import BenchmarkFolder, read
 from cache_engine.runs.row import Row
 from tests.benchmark.made import pictures, run, untimed
 
@@ -29,7 +29,7 @@ def cluster() -> Iterator[None]:
 @pytest.mark.usefixtures("cluster")
 def test_two_actors_one_of_which_is_killed_make_what_one_process_makes(plain: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with Folder(out, read(plain)[0]) as folder:
+    with BenchmarkFolder(out, read(plain)[0]) as folder:
         crew = Cluster(folder.job, "local", 2, 1)
         victims, add = [crew.actors[0]], folder.add
 
@@ -78,7 +78,7 @@ def test_shards_of_other_jobs_are_not_merged(
     plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other"
-    with Folder(
+    with BenchmarkFolder(
         other,
         read(plain)[0].replaced(
             request=read(plain)[0].request, settings=read(plain)[0].settings, metrics=("psnr",)

@@ -14,22 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from cache_engine.benchmark.folder import Folder, read
+from cache_engine.benchmark.folder import BenchmarkFolder, read
 from cache_engine.strict import EngineError
 from tests.benchmark.made import ENGINE, job, row
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def lines(out: Path) -> list[str]:
+def table_lines(out: Path) -> list[str]:
     return (out / "table.jsonl").read_text(encoding="utf-8").splitlines()
 
 
 def test_rows_and_pictures_are_there_when_it_is_opened_again(tmp_path: Path) -> None:
-    with Folder(tmp_path / "out", job()) as folder:
+    with BenchmarkFolder(tmp_path / "out", job()) as folder:
         folder.accept(ENGINE)
         folder.add(row(0, "C0_Q0_NONE", text="é"), b"picture")
-    with Folder(tmp_path / "out", job()) as folder:
+    with BenchmarkFolder(tmp_path / "out", job()) as folder:
         assert list(folder.rows) == [(0, "C0_Q0_NONE")]
         assert folder.picture((0, "C0_Q0_NONE")) == b"picture"
         folder.add(row(1, "C0_Q0_NONE"), b"another")
@@ -40,36 +40,36 @@ def test_rows_and_pictures_are_there_when_it_is_opened_again(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("cut", [1, 10, 30])
 def test_a_torn_last_line_is_cut_and_made_again(tmp_path: Path, cut: int) -> None:
-    with Folder(tmp_path, job()) as folder:
+    with BenchmarkFolder(tmp_path, job()) as folder:
         folder.add(row(0, "C0_Q0_NONE"), b"one")
         folder.add(row(1, "C0_Q0_NONE"), b"two")
     table = tmp_path / "table.jsonl"
     table.write_bytes(table.read_bytes()[:-cut])
     assert len(read(tmp_path)[2]) == 1
-    with Folder(tmp_path, job()) as folder:
+    with BenchmarkFolder(tmp_path, job()) as folder:
         assert list(folder.rows) == [(0, "C0_Q0_NONE")]
         folder.add(row(1, "C0_Q0_NONE"), b"two")
-    assert [json.loads(line)["prompt"] for line in lines(tmp_path)] == [0, 1]
+    assert [json.loads(line)["prompt"] for line in table_lines(tmp_path)] == [0, 1]
 
 
 def test_a_line_that_was_never_filled_is_cut_too(tmp_path: Path) -> None:
-    with Folder(tmp_path, job()) as folder:
+    with BenchmarkFolder(tmp_path, job()) as folder:
         folder.add(row(0, "C0_Q0_NONE"), b"one")
     with (tmp_path / "table.jsonl").open("ab") as file:
         file.write(bytes(20) + b"\n")
-    with Folder(tmp_path, job()) as folder:
+    with BenchmarkFolder(tmp_path, job()) as folder:
         assert len(folder.rows) == 1
-    assert len(lines(tmp_path)) == 1
+    assert len(table_lines(tmp_path)) == 1
 
 
 def test_a_line_spoilt_in_the_middle_is_named(tmp_path: Path) -> None:
-    with Folder(tmp_path, job()) as folder:
+    with BenchmarkFolder(tmp_path, job()) as folder:
         for number in range(3):
             folder.add(row(number, "C0_Q0_NONE"), b"one")
-    found = lines(tmp_path)
+    found = table_lines(tmp_path)
     (tmp_path / "table.jsonl").write_text("\n".join([found[0], found[1][:9], found[2], ""]), encoding="utf-8")
     with pytest.raises(EngineError, match=r"^out: line 2 of .* cannot be read; "):
-        Folder(tmp_path, job())
+        BenchmarkFolder(tmp_path, job())
 
 
 @pytest.mark.parametrize(
@@ -83,16 +83,16 @@ def test_a_line_spoilt_in_the_middle_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_another_job_is_refused(tmp_path: Path, other, said: str) -> None:
-    Folder(tmp_path, job()).__exit__()
+    BenchmarkFolder(tmp_path, job()).__exit__()
     with pytest.raises(
         EngineError,
         match=rf"^out: .* was made with {said}.*; give the same arguments, or choose another folder\.$",
     ):
-        Folder(tmp_path, other())
+        BenchmarkFolder(tmp_path, other())
 
 
 def test_another_engine_is_refused(tmp_path: Path) -> None:
-    with Folder(tmp_path, job()) as folder:
+    with BenchmarkFolder(tmp_path, job()) as folder:
         folder.accept(ENGINE)
         folder.accept(ENGINE)
         with pytest.raises(
@@ -105,14 +105,14 @@ def test_another_engine_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(EngineError, match="has files in it that are no benchmark's"):
-        Folder(tmp_path, job())
+        BenchmarkFolder(tmp_path, job())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    with Folder(tmp_path, job()), pytest.raises(EngineError, match="something else is writing to"):
-        Folder(tmp_path, job())
-    Folder(tmp_path, job()).__exit__()
+    with BenchmarkFolder(tmp_path, job()), pytest.raises(EngineError, match="something else is writing to"):
+        BenchmarkFolder(tmp_path, job())
+    BenchmarkFolder(tmp_path, job()).__exit__()
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     try:
         with nobody(), pytest.raises(EngineError) as error:
-            Folder(tmp_path / "out", job())
+            BenchmarkFolder(tmp_path / "out", job())
     finally:
         tmp_path.chmod(0o755)
     assert str(error.value).startswith(
@@ -144,15 +144,15 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_a_file_in_its_place_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("", encoding="utf-8")
     with pytest.raises(EngineError, match=r"^out: .* cannot be written to \(File exists\); "):
-        Folder(tmp_path / "out", job())
+        BenchmarkFolder(tmp_path / "out", job())
 
 
 FILL = """
 from pathlib import Path
-from cache_engine.benchmark.folder import Folder
+from cache_engine.benchmark.folder import BenchmarkFolder
 from cache_engine.records import EngineError
 from tests.benchmark.made import job, row
-with Folder(Path({out!r}), job()) as folder:
+with BenchmarkFolder(Path({out!r}), job()) as folder:
     try:
         for number in range(1000):
             folder.add(row(number, "C0_Q0_NONE", text="x" * {row}), b"x" * {picture})
@@ -183,7 +183,7 @@ def test_no_more_room_is_one_sentence_and_costs_no_row(tmp_path: Path, size: int
     assert table.endswith(b"\n") or not table
     kept = len(table.splitlines())
     assert (kept > 10) == (picture == 10)
-    with Folder(out, job()) as folder:  # and when there is room again, it goes on
+    with BenchmarkFolder(out, job()) as folder:  # and when there is room again, it goes on
         assert len(folder.rows) == kept
         folder.add(row(kept, "C0_Q0_NONE"), b"x")
     assert not list(out.rglob("*.part"))

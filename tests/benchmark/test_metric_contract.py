@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cache_engine.metric import METRICS, Judged, available
+from cache_engine.metric import METRICS, MetricInput, available_metrics
 
 every_metric = pytest.mark.parametrize("name", METRICS)
 # Networks need weights that a test machine may not have; test_metrics.py runs them with random ones.
-USABLE = available(None).names
+USABLE = available_metrics(None).names
 SIZE = (96, 80)  # width, height
 
 
@@ -46,7 +46,7 @@ def test_it_can_be_made_or_says_what_is_missing(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in USABLE if METRICS[name].reference])
 def test_a_picture_further_from_the_reference_scores_worse(name: str) -> None:
     metric = METRICS[name]()
-    scores = [metric.score(Judged(picture(noise), "a prompt", picture())) for noise in (2.0, 6.0, 12.0)]
+    scores = [metric.score(MetricInput(picture(noise), "a prompt", picture())) for noise in (2.0, 6.0, 12.0)]
     assert None not in scores
     assert scores == sorted(scores, reverse=metric.better == "higher")
     assert len(set(scores)) == len(scores)
@@ -55,5 +55,5 @@ def test_a_picture_further_from_the_reference_scores_worse(name: str) -> None:
 @pytest.mark.parametrize("name", USABLE)
 def test_the_same_pictures_have_the_same_score(name: str) -> None:
     metric = METRICS[name]()
-    first, second = (metric.score(Judged(picture(4), "a prompt", picture())) for _ in range(2))
+    first, second = (metric.score(MetricInput(picture(4), "a prompt", picture())) for _ in range(2))
     assert first == second

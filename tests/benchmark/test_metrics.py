@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cache_engine.metric import METRICS, Judged, Metric, available, opened, scores
+from cache_engine.metric import METRICS, Metric, MetricInput, available_metrics, load_metrics, scores
 from cache_engine.strict import EngineError
 from studies import image_reward_reference
 
@@ -33,7 +33,7 @@ def pair(strength: float, size: tuple[int, int] = (96, 80), seed: int = 0) -> tu
 
 def score(metric: Metric, strength: float) -> float | None:
     reference, other = pair(strength)
-    return metric.score(Judged(other, PROMPT, reference))
+    return metric.score(MetricInput(other, PROMPT, reference))
 
 
 @pytest.mark.parametrize("strength", [1, 5, 20, 60])
@@ -68,9 +68,9 @@ def test_identical_pictures_have_no_psnr() -> None:
     assert score(METRICS["ssim"](), 0) == 1
     flat = [Image.new("RGB", (8, 8), (level, level, level)) for level in (100, 116)]
     assert (
-        METRICS["psnr_wrapped"]().score(Judged(flat[1], PROMPT, flat[0])) is None
+        METRICS["psnr_wrapped"]().score(MetricInput(flat[1], PROMPT, flat[0])) is None
     )  # a difference of 16: its square is 0 mod 256
-    assert METRICS["psnr"]().score(Judged(flat[1], PROMPT, flat[0])) == pytest.approx(
+    assert METRICS["psnr"]().score(MetricInput(flat[1], PROMPT, flat[0])) == pytest.approx(
         20 * math.log10(255 / 16)
     )
 
@@ -162,7 +162,7 @@ def test_the_clip_score_is_a_hand_written_cosine(tmp_path: Path, monkeypatch: py
             seen = model.visual_projection(model.vision_model(pixel_values=image).pooler_output)[0].numpy()
             read = model.text_projection(model.text_model(input_ids=ids).pooler_output)[0].numpy()
         cosine = float(seen @ read / np.sqrt(seen @ seen) / np.sqrt(read @ read))
-        assert ours.score(Judged(picture, prompt)) == pytest.approx(100 * cosine, abs=1e-2)
+        assert ours.score(MetricInput(picture, prompt)) == pytest.approx(100 * cosine, abs=1e-2)
 
 
 def test_image_reward_is_the_authors_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,16 +194,16 @@ def test_absent_weights_are_named_and_skipped(
 ) -> None:
     for variable in ("CLIP_MODEL_DIR", "IMAGEREWARD_MODEL_DIR", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
-    found = available(f"psnr,{name}")
+    found = available_metrics(f"psnr,{name}")
     assert found.names == ("psnr",)
     assert found.skipped[name].startswith(f"{name} needs ")
     assert str(tmp_path) in found.skipped[name]
     with pytest.raises(EngineError, match=f"^metrics: {name} needs "):
-        opened((name,))
+        load_metrics((name,))
 
 
 def test_what_compares_needs_something_to_compare_with() -> None:
-    assert scores(opened(("psnr", "ssim")), Judged(pair(1)[0], PROMPT)) == {}
+    assert scores(load_metrics(("psnr", "ssim")), MetricInput(pair(1)[0], PROMPT)) == {}
 
 
 def test_every_metric_says_what_it_is() -> None:
@@ -217,4 +217,4 @@ def test_every_metric_says_what_it_is() -> None:
         "image_reward",
     }
     with pytest.raises(EngineError, match=r"^metrics: 'fid' is not known; choose among "):
-        available("fid")
+        available_metrics("fid")

@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from cache_engine.benchmark.settings import PublishedRow, published
+from cache_engine.benchmark.settings import PublishedRow, published_rows
 from cache_engine.flops import costs
 from cache_engine.method import METHODS, Method, method_from
 from cache_engine.models.catalog import MODELS, resolve
@@ -23,7 +23,7 @@ from studies.published_rows import ROWS
 
 REQUEST = resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))
 FACTS = MODELS["flux-dev"].facts(REQUEST)
-FLUX = tuple(row for row in published() if row.model == "FLUX.1-dev")
+FLUX = tuple(row for row in published_rows() if row.model == "FLUX.1-dev")
 PROMPTS = 200
 NEAR = 0.02  # TFLOPs: the tables print two decimals
 # The method's own steps in the rivals' unit, a step of 74.39; what a partial step costs: 4.51 (a tenth of the
@@ -55,8 +55,8 @@ def settings() -> dict[str, tuple[Method, float]]:
     """
     found: dict[str, tuple[Method, float]] = {}
     for row in FLUX:
-        if row.described["name"] == "dbcache":
-            method = method_from(row.described)
+        if row.method["name"] == "dbcache":
+            method = method_from(row.method)
             assert found.setdefault(format_recipe(method), (method, row.figures["tflops"])) == (
                 method,
                 row.figures["tflops"],
@@ -130,7 +130,7 @@ def test_the_tables_of_these_settings_could_not_be_had_by_chance() -> None:
 
 def reason(row: PublishedRow) -> str | None:
     """What accounts for the row's TFLOPs."""
-    name, tflops = row.described["name"], row.figures["tflops"]
+    name, tflops = row.method["name"], row.figures["tflops"]
     if row.model != "FLUX.1-dev":
         return "Lightning" if tflops in LIGHTNING else None
     if name == "baseline":
@@ -138,7 +138,7 @@ def reason(row: PublishedRow) -> str | None:
     if name == "dbcache":
         return "computed steps"
     if any(
-        one.published == tflops and method_from({"name": one.name, **one.knobs}).to_dict() == row.described
+        one.published == tflops and method_from({"name": one.name, **one.knobs}).to_dict() == row.method
         for one in ROWS
     ):
         return "as its method's schedule says: tests/engine/test_published_rows.py"
@@ -146,8 +146,8 @@ def reason(row: PublishedRow) -> str | None:
 
 
 def test_no_row_is_left_out() -> None:
-    assert len(published()) == 232
-    assert [row.config for row in published() if reason(row) is None] == []
+    assert len(published_rows()) == 232
+    assert [row.config for row in published_rows() if reason(row) is None] == []
 
 
 @pytest.mark.parametrize("config", BY_HAND)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cache_engine.__main__ import main
-from cache_engine.benchmark.figures import lines, spread
+from cache_engine.benchmark.figures import figures_of, statistics_of
 from cache_engine.benchmark.folder import read
 from cache_engine.benchmark.plot import bars, charts, scatter, ticks
 from tests.benchmark.made import PROMPTS, RECIPES, job
@@ -28,7 +28,7 @@ def folder(plain: Path, tmp_path: Path) -> Path:
 
 def test_a_spread_is_what_numpy_says() -> None:
     values = [*np.random.default_rng(3).normal(33, 4, 199).tolist(), None]
-    found = spread("psnr", values, 30)
+    found = statistics_of("psnr", values, 30)
     assert found
     known = np.array(values[:-1], dtype=float)
     assert (found.mean, found.median, found.worst) == pytest.approx(
@@ -41,16 +41,16 @@ def test_a_spread_is_what_numpy_says() -> None:
     assert found.low is not None
     assert found.high is not None
     assert (found.low, found.high) == pytest.approx((known.mean() - half, known.mean() + half), abs=0.1)
-    assert spread("psnr", values, 30) == found  # the same every time
+    assert statistics_of("psnr", values, 30) == found  # the same every time
 
 
 def test_where_less_is_better_the_tail_is_above() -> None:
-    found = spread("lpips", [0.1, 0.2, 0.3, 0.4], 0.25)
+    found = statistics_of("lpips", [0.1, 0.2, 0.3, 0.4], 0.25)
     assert found
     assert (found.worst, found.share) == (0.4, 0.5)
     assert found.tail == pytest.approx(0.385)
-    assert spread("psnr", [None, None], 30) is None
-    single = spread("psnr", [31.0], 30)
+    assert statistics_of("psnr", [None, None], 30) is None
+    single = statistics_of("psnr", [31.0], 30)
     assert single is not None
     assert (single.low, single.share) == (None, 1)
 
@@ -76,7 +76,7 @@ def test_ratios_are_over_the_baseline_of_the_same_prompts() -> None:
             (1, plain, 30.0, 80.0),
         )
     ]
-    line = lines(wanted, rows)[1]
+    line = figures_of(wanted, rows)[1]
     assert (line.rows, line.speedup, line.compute_ratio, line.latency_ratio) == (1, 4.0, 2.0, 2.5)
 
 
@@ -113,7 +113,7 @@ def test_charts_hold_every_setting(folder: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_points_place_is_its_figures(plain: Path) -> None:
     wanted, _, rows = read(plain)
-    found = [line for line in lines(wanted, rows) if line.metrics.get("psnr")]
+    found = [line for line in figures_of(wanted, rows) if line.metrics.get("psnr")]
     tree = ElementTree.fromstring(scatter("psnr", found, "TFLOPs", lambda line: line.tflops))
     places = [
         (float(point.attrib["cx"]), float(point.attrib["cy"]))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cache_engine.benchmark import prompts as prompts_module
-from cache_engine.benchmark.figures import lines
+from cache_engine.benchmark.figures import figures_of
 from cache_engine.benchmark.job import baseline_first
 from cache_engine.benchmark.prompts import prompts
-from cache_engine.benchmark.settings import SETS, chosen, published
+from cache_engine.benchmark.settings import SETS, choose_settings, published_rows
 from cache_engine.method import METHODS, method_from
 from cache_engine.models.catalog import MODELS, resolve
 from cache_engine.recipe import format_recipe, parse_recipe
@@ -22,7 +22,7 @@ from tests.benchmark.made import job
 
 
 def of(name: str, model: str = "flux-dev", steps: int = 50):
-    return chosen(name, MODELS[model], resolve(RunRequest(model=model, prompt="-", steps=steps)))
+    return choose_settings(name, MODELS[model], resolve(RunRequest(model=model, prompt="-", steps=steps)))
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def test_every_published_setting_of_the_sweeps_is_in_them() -> None:
     """The tables were made with these scripts: what they print is found there, under the rule for runs of
     today.
     """
-    swept = {
+    sweep = {
         format_recipe(method)
         for name in ("bench-default", "bench-taylorseer", "bench-fast")
         for method in of(name).methods
     }
     printed = {
-        format_recipe(method_from(row.described | {"streak_rule": "1.5.3"}))
-        for row in published()
-        if row.model == "FLUX.1-dev" and row.described["name"] == "dbcache"
+        format_recipe(method_from(row.method | {"streak_rule": "1.5.3"}))
+        for row in published_rows()
+        if row.model == "FLUX.1-dev" and row.method["name"] == "dbcache"
     }
-    assert printed <= swept
+    assert printed <= sweep
 
 
 def test_the_published_settings_of_flux_under_the_rule_they_were_made_with() -> None:
@@ -66,7 +66,7 @@ def test_the_published_settings_of_flux_under_the_rule_they_were_made_with() -> 
     assert {"fora", "delta_dit", "teacache", "taylorseer", "foca", "fewer_steps"} <= {
         method.name for method in found.methods
     }
-    assert set(found.skipped) == {row.config for row in published() if row.described["name"] not in METHODS}
+    assert set(found.skipped) == {row.config for row in published_rows() if row.method["name"] not in METHODS}
 
 
 def test_the_published_settings_of_lightning() -> None:
@@ -159,7 +159,7 @@ def test_published_figures_stand_beside_their_own_setting() -> None:
         }
         for setting in wanted.settings
     ]
-    found = {line.setting.key: line.published for line in lines(wanted, rows)}
+    found = {line.setting.key: line.published for line in figures_of(wanted, rows)}
     assert found["F1B0_W8I2M0MC8_R0.8_T0O0"] == {
         "clip_score": 32.4395,
         "image_reward": 0.9271,

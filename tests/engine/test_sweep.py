@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cache_engine import METHODS, EngineError, RunRequest, SweepTask, run, swept
+from cache_engine import METHODS, EngineError, RunRequest, SweepTask, run, sweep_json
 from cache_engine.quality import measure
 
 REQUEST = RunRequest(prompt="a small fox on a blue background", seed=5, steps=5)
@@ -26,7 +26,7 @@ def task(**more: Any) -> SweepTask:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("sweep")
-    return folder, list(swept(task(), folder))
+    return folder, list(sweep_json(task(), folder))
 
 
 def test_every_cell_is_a_real_run_with_its_picture(done: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -61,12 +61,12 @@ def test_between_two_values_one_picture_is_drawn_and_none_twice(
     made = [one["made"] for one in done[1]]
     assert made == list(range(6))
     assert done[1][0]["left"] == 5
-    halves = swept(task(), tmp_path)
+    halves = sweep_json(task(), tmp_path)
     for one in halves:
         if one["made"] == 3:
             halves.close()  # pyright: ignore
             break
-    again = list(swept(task(), tmp_path))
+    again = list(sweep_json(task(), tmp_path))
     assert again[0]["left"] == 5 - 3
     assert again[-1]["made"] == 5 - 3
     keys = [

@@ -15,8 +15,8 @@ from cache_engine.__main__ import main
 from cache_engine.records import RunRequest
 from cache_engine.strict import EngineError
 from cache_engine.tuning.goal import Goal
-from cache_engine.tuning.report import tuned as tuned_as_told
-from cache_engine.tuning.tuner import Standing, TuneTask, tune
+from cache_engine.tuning.report import tune_json
+from cache_engine.tuning.tuner import TuneStatus, TuneTask, tune
 
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 
@@ -41,12 +41,12 @@ def task(**more: Any) -> TuneTask:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Standing]]:
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TuneStatus]]:
     folder = tmp_path_factory.mktemp("tune")
     return folder, list(tune(task(), folder))
 
 
-def test_the_best_is_measured_and_reaches_the_goal(tuned: tuple[Path, list[Standing]]) -> None:
+def test_the_best_is_measured_and_reaches_the_goal(tuned: tuple[Path, list[TuneStatus]]) -> None:
     _, standings = tuned
     last = standings[-1]
     assert last.stage == "done"
@@ -63,21 +63,21 @@ def test_the_best_is_measured_and_reaches_the_goal(tuned: tuple[Path, list[Stand
     assert not cheaper
 
 
-def test_between_two_values_at_most_one_picture_is_drawn(tuned: tuple[Path, list[Standing]]) -> None:
-    made = [standing.made for standing in tuned[1]]
+def test_between_two_values_at_most_one_picture_is_drawn(tuned: tuple[Path, list[TuneStatus]]) -> None:
+    made = [status.made for status in tuned[1]]
     assert all(
         later - earlier <= 2 for earlier, later in itertools.pairwise(made)
     )  # an acceptance prompt's baseline goes with it
 
 
 def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(
-    tuned: tuple[Path, list[Standing]], tmp_path: Path
+    tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
 ) -> None:
     folder, whole = tuned
     halves = tune(task(), tmp_path)
     drawn = 0
-    for standing in halves:
-        drawn = standing.made
+    for status in halves:
+        drawn = status.made
         if drawn == 5:
             halves.close()
             break
@@ -94,13 +94,13 @@ def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(
     assert list(tune(task(), folder))[-1].made == 0
 
 
-def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[Standing]]) -> None:
+def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[TuneStatus]]) -> None:
     with pytest.raises(EngineError, match="holds another request's tune"):
         list(tune(task(goal=Goal(value=31)), tuned[0]))
 
 
 def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
-    tuned: tuple[Path, list[Standing]], tmp_path: Path
+    tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
 ) -> None:
     """Tuned on the easier of two prompts, for a goal that its best misses on the other."""
     whole = next(one for one in tuned[1][-1].verified if one.whole)
@@ -116,7 +116,7 @@ def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
 
 
 def test_what_lies_beside_fewer_steps_is_told_in_steps(tmp_path: Path) -> None:
-    *_, last = tuned_as_told(
+    *_, last = tune_json(
         task(vary={"dbcache": {"residual_diff_threshold": "0.01"}}, goal=Goal(value=15), acceptance=()),
         tmp_path,
     )
@@ -129,7 +129,7 @@ def test_what_lies_beside_fewer_steps_is_told_in_steps(tmp_path: Path) -> None:
     assert last["best"]["neighbours"]
 
 
-def test_two_at_once_are_refused(tuned: tuple[Path, list[Standing]]) -> None:
+def test_two_at_once_are_refused(tuned: tuple[Path, list[TuneStatus]]) -> None:
     folder, _ = tuned
     first = tune(task(), folder)
     next(first)
@@ -240,7 +240,7 @@ def test_a_budget_that_is_spent_still_has_one_setting_run(tmp_path: Path) -> Non
 
 
 def test_a_survey_that_cannot_be_read_is_recorded_anew(
-    tuned: tuple[Path, list[Standing]], tmp_path: Path
+    tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
 ) -> None:
     """An update of the program may have changed what a survey holds."""
     folder = tmp_path / "copy"

@@ -22,7 +22,7 @@ from cache_engine.tuning.candidates import GUESSED, LEAST, MOST, judged
 from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.measurements import IDENTICAL
 from cache_engine.tuning.report import described
-from cache_engine.tuning.tuner import Standing, TuneTask, search_of, tune
+from cache_engine.tuning.tuner import TuneStatus, TuneTask, search_of, tune
 from cache_engine.whatif.survey import Survey, load
 
 PROMPT = "a small red apple on a blue background"
@@ -36,10 +36,10 @@ def unheard(survey: Survey) -> Survey:
 
 
 @pytest.fixture(scope="module")
-def standings(tmp_path_factory: pytest.TempPathFactory) -> list[Standing]:
+def standings(tmp_path_factory: pytest.TempPathFactory) -> list[TuneStatus]:
     """Stopped as soon as the survey is there, and gone on with what another model would have recorded."""
     folder = tmp_path_factory.mktemp("tune")
-    begun: Generator[Standing] = tune(TASK, folder)
+    begun: Generator[TuneStatus] = tune(TASK, folder)
     next(one for one in begun if one.stage == "judging")
     begun.close()
     path = next((folder / "surveys").glob("*.npz"))
@@ -48,23 +48,25 @@ def standings(tmp_path_factory: pytest.TempPathFactory) -> list[Standing]:
 
 
 @pytest.fixture(scope="module")
-def told(standings: list[Standing]) -> list[dict[str, Any]]:
+def has_estimate(standings: list[TuneStatus]) -> list[dict[str, Any]]:
     return [described(TASK, one) for one in standings]
 
 
 def test_the_goal_is_reached_by_real_runs_within_the_usual_number(
-    standings: list[Standing], told: list[dict[str, Any]]
+    standings: list[TuneStatus], has_estimate: list[dict[str, Any]]
 ) -> None:
-    last = told[-1]
+    last = has_estimate[-1]
     assert not [one for one in standings[-1].candidates if one.known and not one.forecasts[0].identical]
     assert 0 < len(last["verified"]) <= TASK.most
     assert last["best"]["measured"]["psnr_db"] >= 30
     assert last["best"]["measured"]["compute_ratio"] > 2
 
 
-def test_what_is_not_known_has_no_decibels(standings: list[Standing], told: list[dict[str, Any]]) -> None:
-    for standing, one in zip(standings, told, strict=True):
-        told_of = {place for place in range(len(standing.candidates)) if standing.told(place)}
+def test_what_is_not_known_has_no_decibels(
+    standings: list[TuneStatus], has_estimate: list[dict[str, Any]]
+) -> None:
+    for status, one in zip(standings, has_estimate, strict=True):
+        told_of = {place for place in range(len(status.candidates)) if status.has_estimate(place)}
         assert [row[2] is not None for row in one["cloud"]] == [
             place in told_of for place in range(len(one["cloud"]))
         ]
@@ -75,8 +77,8 @@ def test_what_is_not_known_has_no_decibels(standings: list[Standing], told: list
             assert each["expected"]["psnr_db"] is None or "measured" in each or "c" not in each["schedule"]
 
 
-def test_the_page_draws_it_without_a_figure(told: list[dict[str, Any]]) -> None:
-    for one in told:
+def test_the_page_draws_it_without_a_figure(has_estimate: list[dict[str, Any]]) -> None:
+    for one in has_estimate:
         view = drawn(one, Reading())
         known = {each["key"] for each in one["verified"]}
         assert {point["id"] for point in view["points"]} <= known
@@ -92,14 +94,14 @@ def test_the_page_draws_it_without_a_figure(told: list[dict[str, Any]]) -> None:
 
 
 def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
-    standings: list[Standing],
+    standings: list[TuneStatus],
 ) -> None:
     candidates = standings[-1].candidates
     survey = surveyed(standings)
     search = search_of(TASK.goal, candidates, [survey])
     share = search.costs.tflops / search.costs.full_tflops
     for place, candidate in enumerate(candidates):
-        mean, spread = search.believed.mean[place], search.believed.spread[place]
+        mean, spread = search.posterior.mean[place], search.posterior.spread[place]
         if candidate.forecasts[0].identical:
             assert mean == IDENTICAL
         else:
@@ -125,7 +127,7 @@ def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
     assert described(task, last)["best"]["measured"]["psnr_db"] >= 25
 
 
-def surveyed(standings: list[Standing]) -> Survey:
+def surveyed(standings: list[TuneStatus]) -> Survey:
     picture = standings[-1].verified[0].runs[0].picture
     return load(
         next(

@@ -15,8 +15,8 @@ from cache_engine.recipe import format_recipe
 from cache_engine.records import RunRequest
 from cache_engine.strict import EngineError
 from cache_engine.tuning import space
-from cache_engine.tuning.belief import ALIKE, NOISE, SHARED, Belief
-from cache_engine.tuning.goal import Costs, Goal, Search
+from cache_engine.tuning.gaussian_process import ALIKE, NOISE, SHARED, GaussianProcess
+from cache_engine.tuning.goal import Goal, Search, SettingCosts
 from cache_engine.tuning.tuner import TuneTask
 
 KNOBS = {knob.name: knob for knob in METHODS["dbcache"].knobs()}
@@ -24,21 +24,21 @@ REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
 
 
 # ---- belief ----
-def belief(count: int = 40, spread: float = 3.0) -> tuple[Belief, np.ndarray, np.ndarray]:
+def process(count: int = 40, spread: float = 3.0) -> tuple[GaussianProcess, np.ndarray, np.ndarray]:
     draw = np.random.default_rng(1)
     expected, features = draw.uniform(10, 50, count), draw.normal(size=(count, 2))
-    return Belief(expected, features, np.full(count, spread)), expected, features
+    return GaussianProcess(expected, features, np.full(count, spread)), expected, features
 
 
 def test_without_measurements_the_forecast_is_believed_as_it_is() -> None:
-    one, expected, _ = belief()
+    one, expected, _ = process()
     assert np.array_equal(one.after([]).mean, expected)
     assert set(one.after([]).spread) == {3.0}
 
 
 def test_it_is_the_posterior_of_a_gaussian_process() -> None:
     """Against the textbook's equations with the kernel written out, by an inverse instead of a solve."""
-    one, expected, features = belief()
+    one, expected, features = process()
     places, values = [3, 7, 20], [30.0, 12.0, 41.0]
     kernel = SHARED + ALIKE * 2.0 ** -np.square(features[:, None] - features[None]).sum(axis=-1)
     inverse = np.linalg.inv(kernel[np.ix_(places, places)] + NOISE * np.eye(3))
@@ -47,7 +47,7 @@ def test_it_is_the_posterior_of_a_gaussian_process() -> None:
 
 
 def test_a_measured_setting_is_all_but_certain_and_corrects_those_like_it() -> None:
-    one, expected, _ = belief()
+    one, expected, _ = process()
     after = one.after([(5, expected[5] + 6)])
     assert after.mean[5] == pytest.approx(expected[5] + 6, abs=0.1)
     assert after.spread[5] < 0.2 * after.spread.max()
@@ -55,13 +55,13 @@ def test_a_measured_setting_is_all_but_certain_and_corrects_those_like_it() -> N
 
 
 def test_forecasts_that_were_far_off_widen_what_is_left_open() -> None:
-    one, expected, _ = belief()
+    one, expected, _ = process()
     near, far = one.after([(5, expected[5] + 1)]), one.after([(5, expected[5] + 15)])
     assert far.spread.max() > 2 * near.spread.max()
 
 
 def test_chances_and_gains_are_those_of_a_normal_distribution() -> None:
-    one, expected, _ = belief()
+    one, expected, _ = process()
     after = one.after([(0, 30.0)])
     draws = np.random.default_rng(2).normal(after.mean, after.spread, size=(200_000, len(expected)))
     assert np.allclose(after.reaches(28), (draws >= 28).mean(axis=0), atol=0.01)
@@ -81,9 +81,9 @@ def search(goal: Goal) -> tuple[Search, np.ndarray, np.ndarray]:
     """Settings on a line: the dearer the closer, and forecasts that are 4 dB too high."""
     tflops = np.linspace(1, 10, 30)
     closeness = 15 + 3 * tflops
-    costs = Costs(tflops, tflops / 10, 10.0, 1.0)
+    costs = SettingCosts(tflops, tflops / 10, 10.0, 1.0)
     return (
-        Search(goal, Belief(closeness + 4, np.log(tflops)[:, None], np.full(30, 2.0)), costs),
+        Search(goal, GaussianProcess(closeness + 4, np.log(tflops)[:, None], np.full(30, 2.0)), costs),
         tflops,
         closeness,
     )
@@ -202,14 +202,14 @@ def test_neighbours_are_one_step_of_one_knob_away() -> None:
 
 
 def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
-    plain = space.fewer(facts_of(REQUEST))
+    plain = space.fewer_steps_methods(facts_of(REQUEST))
     assert space.neighbours(plain[2], {}, [*plain, DBCache()]) == [plain[1], plain[3]]
     assert space.neighbours(plain[0], {}, plain) == [plain[1]]
 
 
 @pytest.mark.parametrize("steps", [7, 28, 50, 190])
 def test_shares_of_the_steps_are_short_and_give_every_number(steps: int) -> None:
-    plain = space.fewer(facts_of(REQUEST.replaced(steps=steps)))
+    plain = space.fewer_steps_methods(facts_of(REQUEST.replaced(steps=steps)))
     assert [one.effective(resolve(REQUEST.replaced(steps=steps))).steps for one in plain] == list(
         range(2, steps)
     )
@@ -224,9 +224,9 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     assert len(found) == 3 + 2  # 8 steps of warm-up are more than the 4 steps that half a run has
     assert {one.effective(resolve(REQUEST)).steps for one in within} == {4}
     for one in found:
-        assert space.opened(one).closed == one
-    half = next(one for one in within if space.opened(one).knobs["max_warmup_steps"] == 2)
-    near = [space.opened(one).knobs for one in space.neighbours(half, vary, found)]
+        assert space.parts_of(one).closed == one
+    half = next(one for one in within if space.parts_of(one).knobs["max_warmup_steps"] == 2)
+    near = [space.parts_of(one).knobs for one in space.neighbours(half, vary, found)]
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
 
 
@@ -242,7 +242,7 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
 )
 def test_every_knob_goes_along_into_fewer_steps(knobs: dict[str, Any]) -> None:
     made = space.setting("dbcache", {"fraction": 0.5, **knobs}, facts_of(REQUEST.replaced(steps=56)))
-    assert space.opened(made) == space.Opened(METHODS["dbcache"](**knobs), 0.5)
+    assert space.parts_of(made) == space.SettingParts(METHODS["dbcache"](**knobs), 0.5)
 
 
 def test_several_methods_are_one_space() -> None:

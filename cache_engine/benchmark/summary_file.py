@@ -16,17 +16,17 @@ from ..method import method_from
 from ..records import Engine
 from ..runs.setting import Setting, setting_of
 from ..strict import EngineError, Strict, Whole
-from .job import Job
+from .job import BenchmarkJob
 
 if TYPE_CHECKING:
-    from .figures import Line
+    from .figures import SettingFigures
 
 MOST_BYTES = 2_000_000
 Count = Annotated[Whole, Field(ge=1, le=10**6)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 
 
-class Measured(Strict):
+class SettingSummary(Strict):
     """One setting: means over the prompts that it has rows for; ratios over the baseline of the same prompts.
 
     latency: seconds of a whole picture.  metrics: ours by name; None where every picture is the baseline's
@@ -44,7 +44,7 @@ class Measured(Strict):
     metrics: dict[str, float | None]
 
 
-class Outcome(Strict):
+class BenchmarkSummary(Strict):
     """``settings`` begin with the baseline. ``prompts``: how many the job has; a setting may have rows for
     fewer so far.
     """
@@ -56,12 +56,14 @@ class Outcome(Strict):
     seed: Whole
     prompts: Count
     engine: Engine | None
-    settings: tuple[Measured, ...] = Field(min_length=1, max_length=2000)
+    settings: tuple[SettingSummary, ...] = Field(min_length=1, max_length=2000)
 
 
-def outcome(job: Job, engine: Engine | None, lines: Sequence[Line]) -> Outcome:
+def benchmark_summary(
+    job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFigures]
+) -> BenchmarkSummary:
     settings = tuple(
-        Measured(
+        SettingSummary(
             setting=line.setting,
             rows=line.rows,
             computed=line.computed,
@@ -70,26 +72,26 @@ def outcome(job: Job, engine: Engine | None, lines: Sequence[Line]) -> Outcome:
             latency_ratio=line.latency_ratio,
             speedup=line.speedup,
             compute_ratio=line.compute_ratio,
-            metrics={name: spread and spread.mean for name, spread in line.metrics.items()},
+            metrics={name: statistics and statistics.mean for name, statistics in line.metrics.items()},
         )
-        for line in lines
+        for line in figures
     )
     asked = job.request.model_dump(include={"model", "steps", "width", "height", "seed"})
-    return Outcome(**asked, prompts=len(job.prompts), engine=engine, settings=settings)
+    return BenchmarkSummary(**asked, prompts=len(job.prompts), engine=engine, settings=settings)
 
 
-def outcome_from(data: bytes) -> Outcome:
+def benchmark_summary_from(data: bytes) -> BenchmarkSummary:
     """The inverse of ``model_dump_json``. Raises EngineError: one sentence."""
     if len(data) > MOST_BYTES:
         raise _refused(f"it is larger than {MOST_BYTES // 10**6} MB")
     try:
         found = json.loads(data)
         settings = tuple(
-            Measured(**one | {"setting": setting_of(method_from(one["setting"]["method"]))})
+            SettingSummary(**one | {"setting": setting_of(method_from(one["setting"]["method"]))})
             for one in found["settings"]
         )
         engine = None if found["engine"] is None else Engine(**found["engine"])
-        read = Outcome(**found | {"settings": settings, "engine": engine})
+        read = BenchmarkSummary(**found | {"settings": settings, "engine": engine})
     except EngineError as error:
         raise _refused(str(error).rstrip(".")) from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

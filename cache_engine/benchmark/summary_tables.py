@@ -9,9 +9,9 @@ from typing import Any
 
 from ..metric import METRICS
 from ..records import Engine
-from .figures import BESIDE, Line, Spread, engine_in_words
-from .job import Job
-from .score import Scored
+from .figures import BESIDE, MetricStatistics, SettingFigures, engine_in_words
+from .job import BenchmarkJob
+from .score import ScoredFolder
 
 SPREAD_HEADS = (
     "mean",
@@ -26,12 +26,12 @@ SPREAD_HEADS = (
 ARROW = {"higher": "↑", "lower": "↓"}
 
 
-def markdown(job: Job, engine: Engine | None, found: Sequence[Line]) -> str:
+def markdown(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigures]) -> str:
     """Three tables: means, spreads, and measured beside published."""
     return "\n".join(_page(job, engine, found)) + "\n"
 
 
-def _page(job: Job, engine: Engine | None, found: Sequence[Line]) -> Iterator[str]:
+def _page(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigures]) -> Iterator[str]:
     request = job.request
     yield "# Benchmark"
     yield ""
@@ -83,7 +83,7 @@ def _page(job: Job, engine: Engine | None, found: Sequence[Line]) -> Iterator[st
             yield ""
             yield from _table(
                 ["Config", *SPREAD_HEADS],
-                ([line.setting.key, *_spread_cells(spread)] for line, spread in rows if spread),
+                ([line.setting.key, *_spread_cells(statistics)] for line, statistics in rows if statistics),
             )
     known = [line for line in found if line.published]
     if known:
@@ -111,31 +111,35 @@ def _head(name: str) -> str:
     return f"{METRICS[name].title}({ARROW[METRICS[name].better]})"
 
 
-def _mean(line: Line, name: str) -> str:
-    spread = line.metrics.get(name)
-    return f"{spread.mean:.4f}" if spread else "identical" if name in line.metrics else "-"
+def _mean(line: SettingFigures, name: str) -> str:
+    statistics = line.metrics.get(name)
+    return f"{statistics.mean:.4f}" if statistics else "identical" if name in line.metrics else "-"
 
 
 def _tflops(value: float) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.6f}"
 
 
-def _spread_cells(spread: Spread) -> list[str]:
-    interval = "-" if spread.low is None or spread.high is None else f"{spread.low:.4f} to {spread.high:.4f}"
-    share = "-" if spread.share is None else f"{100 * spread.share:.1f} %"
+def _spread_cells(statistics: MetricStatistics) -> list[str]:
+    interval = (
+        "-"
+        if statistics.low is None or statistics.high is None
+        else f"{statistics.low:.4f} to {statistics.high:.4f}"
+    )
+    share = "-" if statistics.share is None else f"{100 * statistics.share:.1f} %"
     return [
-        f"{spread.mean:.4f}",
+        f"{statistics.mean:.4f}",
         interval,
-        f"{spread.median:.4f}",
-        f"{spread.tail:.4f}",
-        f"{spread.worst:.4f}",
+        f"{statistics.median:.4f}",
+        f"{statistics.tail:.4f}",
+        f"{statistics.worst:.4f}",
         share,
-        str(spread.count + spread.identical),
-        str(spread.identical),
+        str(statistics.count + statistics.identical),
+        str(statistics.identical),
     ]
 
 
-def _compared(job: Job) -> dict[str, str]:
+def _compared(job: BenchmarkJob) -> dict[str, str]:
     """Title -> published column, of what can stand side by side."""
     metrics = {METRICS[ours].title: theirs for theirs, ours in BESIDE.items() if ours in job.metrics}
     return metrics | {
@@ -146,10 +150,10 @@ def _compared(job: Job) -> dict[str, str]:
     }
 
 
-def _measured(line: Line, column: str) -> float | None:
+def _measured(line: SettingFigures, column: str) -> float | None:
     if column in BESIDE:
-        spread = line.metrics.get(BESIDE[column])
-        return spread.mean if spread else None
+        statistics = line.metrics.get(BESIDE[column])
+        return statistics.mean if statistics else None
     return {
         "latency_s": line.latency,
         "speedup_latency": line.latency_ratio,
@@ -158,7 +162,7 @@ def _measured(line: Line, column: str) -> float | None:
     }[column]
 
 
-def _beside(job: Job, line: Line) -> Iterator[str]:
+def _beside(job: BenchmarkJob, line: SettingFigures) -> Iterator[str]:
     for column in _compared(job).values():
         for value in (_measured(line, column), line.published.get(column)):
             yield (
@@ -177,9 +181,11 @@ def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def scored_markdown(found: Sequence[Scored], floors: Mapping[str, float]) -> str:
+def scored_markdown(found: Sequence[ScoredFolder], floors: Mapping[str, float]) -> str:
     """Folders that were scored, a line each and metric."""
-    rows = [(one.name, name, spread) for one in found for name, spread in one.spreads(floors).items()]
+    rows = [
+        (one.name, name, statistics) for one in found for name, statistics in one.statistics(floors).items()
+    ]
     return "\n".join(
         _table(
             ["Folder", "metric", *SPREAD_HEADS],
@@ -187,15 +193,19 @@ def scored_markdown(found: Sequence[Scored], floors: Mapping[str, float]) -> str
                 [
                     folder,
                     _head(name),
-                    *(_spread_cells(spread) if spread else ["identical", *["-"] * (len(SPREAD_HEADS) - 1)]),
+                    *(
+                        _spread_cells(statistics)
+                        if statistics
+                        else ["identical", *["-"] * (len(SPREAD_HEADS) - 1)]
+                    ),
                 ]
-                for folder, name, spread in rows
+                for folder, name, statistics in rows
             ),
         )
     )
 
 
-def as_csv(job: Job, found: Sequence[Line]) -> str:
+def as_csv(job: BenchmarkJob, found: Sequence[SettingFigures]) -> str:
     """Every figure of every setting, one setting a line; published ones under ``published_`` and their own
     columns.
     """
@@ -212,12 +222,12 @@ def as_csv(job: Job, found: Sequence[Line]) -> str:
             "speedup_denoise",
             "tflops",
             "speedup_tflops",
-            *(f"{name}_{part}" for name in job.metrics for part in Spread._fields),
+            *(f"{name}_{part}" for name in job.metrics for part in MetricStatistics._fields),
             *(f"published_{column}" for column in _compared(job).values()),
         ]
     )
     for line in found:
-        spreads = [line.metrics.get(name) or (None,) * len(Spread._fields) for name in job.metrics]
+        every = [line.metrics.get(name) or (None,) * len(MetricStatistics._fields) for name in job.metrics]
         writer.writerow(
             [
                 line.setting.key,
@@ -229,7 +239,7 @@ def as_csv(job: Job, found: Sequence[Line]) -> str:
                 line.speedup,
                 line.tflops,
                 line.compute_ratio,
-                *(value for spread in spreads for value in spread),
+                *(value for cells in every for value in cells),
                 *(line.published.get(column) for column in _compared(job).values()),
             ]
         )

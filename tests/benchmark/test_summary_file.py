@@ -1,4 +1,4 @@
-"""A benchmark's outcome as a file: what `summary` writes is read back whole, and nothing else is."""
+"""A benchmark's summary.json: the file that `summary` writes is read back whole, and any other file is refused."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from cache_engine.__main__ import main
-from cache_engine.benchmark.figures import lines
+from cache_engine.benchmark.figures import figures_of
 from cache_engine.benchmark.folder import read
-from cache_engine.benchmark.job import Job, baseline_first
-from cache_engine.benchmark.outcome import MOST_BYTES, outcome, outcome_from
+from cache_engine.benchmark.job import BenchmarkJob, baseline_first
+from cache_engine.benchmark.summary_file import MOST_BYTES, benchmark_summary, benchmark_summary_from
 from cache_engine.method import METHODS, Method
 from cache_engine.recipe import parse_recipe
 from cache_engine.runs.row import Row
@@ -30,24 +30,26 @@ def test_summary_writes_what_reads_back_whole(folder: Path) -> None:
     assert main(["benchmark", "summary", str(folder)]) == 0
     wanted, engine, rows = read(folder)
     data = (folder / "summary.json").read_bytes()
-    found = outcome_from(data)
-    assert found == outcome(wanted, engine, lines(wanted, rows))
+    found = benchmark_summary_from(data)
+    assert found == benchmark_summary(wanted, engine, figures_of(wanted, rows))
     assert (found.model, found.steps, found.prompts, found.engine) == ("tiny", STEPS, len(PROMPTS), engine)
     assert len(found.settings) == 1 + len(RECIPES)
-    for one, line in zip(found.settings, lines(wanted, rows), strict=True):
+    for one, line in zip(found.settings, figures_of(wanted, rows), strict=True):
         assert (one.setting, one.rows, one.latency, one.speedup) == (
             line.setting,
             line.rows,
             line.latency,
             line.speedup,
         )
-        assert one.metrics == {name: spread and spread.mean for name, spread in line.metrics.items()}
+        assert one.metrics == {
+            name: statistics and statistics.mean for name, statistics in line.metrics.items()
+        }
     assert not any(
         text in data.decode() for text in (str(folder), *PROMPTS)
     )  # neither a path nor what was drawn
 
 
-def rows_of(made: Job) -> list[Row]:
+def rows_of(made: BenchmarkJob) -> list[Row]:
     return [
         {
             "prompt": 0,
@@ -63,7 +65,7 @@ def rows_of(made: Job) -> list[Row]:
 
 def whole() -> dict[str, Any]:
     made = job(1, recipes=("F1B0_W1MC3_R1",))
-    return json.loads(outcome(made, None, lines(made, rows_of(made))).model_dump_json())
+    return json.loads(benchmark_summary(made, None, figures_of(made, rows_of(made))).model_dump_json())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: A
     with pytest.raises(
         EngineError, match=r"^benchmark: this is not what `benchmark summary` writes \(.*\); choose [^\n]*\.$"
     ) as found:
-        outcome_from(json.dumps(data).encode())
+        benchmark_summary_from(json.dumps(data).encode())
     assert found.match(said)
 
 
@@ -112,7 +114,7 @@ def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: A
 )
 def test_what_is_no_json_is_refused_too(data: bytes) -> None:
     with pytest.raises(EngineError, match=r"^benchmark: this is not what "):
-        outcome_from(data)
+        benchmark_summary_from(data)
 
 
 @pytest.mark.parametrize(
@@ -129,4 +131,4 @@ def test_published_figures_stand_beside_every_method_that_has_some(
     method: Method, tflops: float | None
 ) -> None:
     made = job(1).replaced(settings=baseline_first([method]))
-    assert lines(made, rows_of(made))[1].published.get("tflops") == tflops
+    assert figures_of(made, rows_of(made))[1].published.get("tflops") == tflops

@@ -20,7 +20,7 @@ NOISE = 0.01  # of the variance: two runs of one setting are equal, two of one d
 FAITH = 4.0  # in how many measurements' worth of evidence the stated band is believed
 
 
-class Believed(NamedTuple):
+class Posterior(NamedTuple):
     """By setting, in dB: what is expected now, and the standard deviation of what it may be off."""
 
     mean: np.ndarray
@@ -43,7 +43,7 @@ def _normal(values: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.vectorize(erf, otypes=[float])(values / np.sqrt(2)))
 
 
-class Belief:
+class GaussianProcess:
     """``expected`` (n,): forecast dB.  ``features`` (n, d): settings a distance of 1 apart err half alike.
     ``spread`` (n,): how far each forecast is said to be off, one standard deviation in dB.
     """
@@ -51,10 +51,10 @@ class Belief:
     def __init__(self, expected: np.ndarray, features: np.ndarray, spread: np.ndarray) -> None:
         self._expected, self._features, self._spread = expected, features, spread
 
-    def after(self, measured: Sequence[tuple[int, float]]) -> Believed:
+    def after(self, measured: Sequence[tuple[int, float]]) -> Posterior:
         """Given (setting, measured dB) pairs."""
         if not measured:
-            return Believed(self._expected, self._spread)
+            return Posterior(self._expected, self._spread)
         places = np.array([place for place, _ in measured])
         off = (np.array([value for _, value in measured]) - self._expected[places]) / self._spread[places]
         between = self._kernel(places, places) + NOISE * np.eye(len(places))
@@ -62,7 +62,7 @@ class Belief:
         weights = np.linalg.solve(between, np.column_stack([off, to_all.T]))
         scale = (FAITH + float(off @ weights[:, 0])) / (FAITH + len(places))
         left = 1 - np.einsum("np,pn->n", to_all, weights[:, 1:])
-        return Believed(
+        return Posterior(
             self._expected + self._spread * (to_all @ weights[:, 0]),
             self._spread * np.sqrt(scale * np.maximum(left, NOISE)),
         )
