@@ -150,7 +150,7 @@ def test_a_file_in_its_place_is_one_sentence(tmp_path: Path) -> None:
 FILL = """
 from pathlib import Path
 from cache_engine.benchmark.folder import BenchmarkFolder
-from cache_engine.records import EngineError
+from cache_engine.strict import EngineError
 from tests.benchmark.made import job, row
 with BenchmarkFolder(Path({out!r}), job()) as folder:
     try:
