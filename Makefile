@@ -1,4 +1,5 @@
-# `make run` serves the page, `make test` proves the project. Both need Python >= 3.11 and make, and install the rest.
+# `make run` serves the page, `make test` tests everything. Both need Python >= 3.11 and make, and install the rest.
+#   make check FILE=tests/engine/test_session.py          one test file; installs requirements.txt and pytest only
 #   make run PORT=8080 HOST=0.0.0.0 MODEL=flux-schnell
 #   make run TORCH="torch torchvision --index-url URL"    installed first: a CPU wheel, say (`make clean` to change it later)
 HOST ?= 127.0.0.1
@@ -18,7 +19,7 @@ RUN := $(BIN)/python
 SIDE_BY_SIDE := -n 2 --dist loadfile
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test lint unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
+.PHONY: run test check lint unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -28,7 +29,13 @@ test: lint
 	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) --durations=20
 	$(RUN) -m pytest tests/e2e --durations=20
 
+# FILE may name several files, or a test: FILE="tests/engine/test_session.py::test_name"
+check: $(VENV)/.check
+	$(if $(FILE),,$(error Name a test file: make check FILE=tests/engine/test_session.py))
+	$(RUN) -m pytest $(FILE)
+
 lint: $(VENV)/.dev
+	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m basedpyright --pythonpath $(RUN)
 	$(RUN) tools/sizes.py
@@ -76,6 +83,10 @@ $(VENV)/.made:
 $(VENV)/.run: $(VENV)/.made requirements.txt
 	$(if $(TORCH),$(PIP) $(TORCH))
 	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.run
+	$(PIP) pytest
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-bench.txt

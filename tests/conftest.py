@@ -1,10 +1,11 @@
-"""What every test gets: one thread, no network, and the order fast to slow."""
+"""Set for every test: one thread, no network, a home folder of its own, and the order from fast to slow."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
-# Before torch and gradio are imported anywhere: sums in one order, no look at a hub, no call home.
+# Set before torch and gradio are imported: sums in a fixed order, no request to a hub, no usage report.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -16,8 +17,15 @@ from tools import browser
 LAST = ("tests/parity/", "tests/e2e/")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Accept pyproject.toml's time limits without pytest-timeout, so that `make check` needs pytest alone."""
+    if importlib.util.find_spec("pytest_timeout") is None:
+        for name in ("timeout", "timeout_func_only"):
+            parser.addini(name, "used by pytest-timeout; without it tests have no time limit")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests first, then parity, then the browser: a plain mistake shows early."""
+    """Order: unit tests, then parity, then the browser, so that a simple mistake shows early."""
     items.sort(
         key=lambda item: max(0, *(place * item.nodeid.startswith(part) for place, part in enumerate(LAST, 1)))
     )
@@ -25,13 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What a page keeps is not put among this user's runs."""
+    """Pages and commands write their history into a temporary folder, not into this user's."""
     os.environ["CACHELENS_DIR"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of the browser. Missing is a failure, not a skip: the page's tests are part of the proof."""
+    """Path of Chromium. A missing browser fails the test instead of skipping it: the page must be tested."""
     path = browser.find()
     if path is None:
         pytest.fail(browser.ADVICE)

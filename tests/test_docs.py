@@ -1,7 +1,8 @@
-"""What the README says is what the code does."""
+"""The README matches the code: its tables, commands, names and front matter."""
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 
@@ -19,7 +20,12 @@ COMMANDS = re.findall(r"python -m cache_engine ((?:.*\\\n)*.*)", TEXT)
 
 def test_generated_tables_are_up_to_date() -> None:
     assert all(f"<!-- /{name} -->" in TEXT for name in TABLES)
-    assert written(TEXT) == TEXT, "run `python -m tools.readme`"
+    wanted = written(TEXT)
+    if wanted != TEXT:
+        lines = difflib.unified_diff(
+            TEXT.splitlines(), wanted.splitlines(), "README.md", "the code", lineterm=""
+        )
+        pytest.fail("A table of README.md is out of date: run `python -m tools.readme`.\n" + "\n".join(lines))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

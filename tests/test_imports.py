@@ -24,8 +24,8 @@ MODULES = {
 MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
 TORCH_FREE = (
-    "records plans strict files method recipe quality schedules.* predictors.* session model methods.* models.* "
-    "whatif.survey whatif.replay whatif.expected_psnr whatif.psnr_calibration whatif.simulation "
+    "records plans strict files method recipe quality schedules.* predictors.* session model methods.* "
+    "models.* whatif.survey whatif.replay whatif.expected_psnr whatif.psnr_calibration whatif.simulation "
     "whatif.expected_frontier"
 )
 

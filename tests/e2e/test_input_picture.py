@@ -20,7 +20,8 @@ from cache_engine.models.catalog import spec_of
 from tests.engine import editing
 
 RUN = 240_000  # ms
-ENDS = """() => {  // counts how often Generate could be clicked again: a run of four steps may be over before anybody looks
+# Counts how often Generate became clickable again: a run of four steps may end before the test looks.
+ENDS = """() => {
   const button = document.querySelector('#generate');
   let off = button.disabled;
   window.ends = 0;

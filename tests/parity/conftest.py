@@ -1,10 +1,12 @@
-"""cache-dit's side: one process runs every setting once, and all tests of this folder read what it wrote."""
+"""The reference: one process runs every setting on cache-dit. All tests of this folder read its result."""
 
 from __future__ import annotations
 
-import os
+import hashlib
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,35 @@ import torch
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [*(ROOT / "tests" / "parity").glob("*.py"), ROOT / "tests" / "tiny_pipeline.py"]
+
+
+def key() -> str:
+    """Changes with everything that the reference depends on: packages, machine, and the sources that run."""
+    packages = [version(name) for name in ("cache-dit", "torch", "diffusers", "transformers", "numpy")]
+    digest = hashlib.sha256(" ".join([*packages, platform.version(), platform.processor()]).encode())
+    for source in sorted(SOURCES):
+        if not source.name.startswith(("test_", "conftest")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """``{"version", "runs": {setting: {"calls", "latents", "changes"}}, "traps": {name: what happened}}``."""
-    base = tmp_path_factory.getbasetemp()
-    out = (
-        base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    ) / "reference.pt"  # of all processes of this test run
-    with FileLock(f"{out}.lock"):
-        if not out.exists():
+def reference() -> dict[str, Any]:
+    """``{"version", "runs": {setting: {"calls", "latents", "changes"}}, "traps": {name: what happened}}``.
+
+    Kept under .pytest_cache for later test runs; all processes of one test run share it.
+    """
+    folder = ROOT / ".pytest_cache" / "cache-dit"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{key()}.pt"
+    with FileLock(f"{folder}.lock"):
+        if not path.exists():
+            for old in folder.glob("*.pt"):
+                old.unlink()
+            made = path.with_suffix(".part")
             ran = subprocess.run(
-                [sys.executable, "-m", "tests.parity.reference", str(out)],
+                [sys.executable, "-m", "tests.parity.reference", str(made)],
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
@@ -33,4 +51,5 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 errors="replace",
             )
             assert ran.returncode == 0, ran.stderr[-4000:]
-    return torch.load(out)
+            made.replace(path)
+        return torch.load(path)

@@ -29,7 +29,8 @@ FIRST_BLOCK = METHODS["dbcache"](max_warmup_steps=0, residual_diff_threshold=0.2
 LOADS = f"""
 from diffusers import FluxPipeline
 from cache_engine.models.patch_autoencoder import PatchAutoencoder
-pipe = FluxPipeline.from_pretrained({str(FOLDER)!r}, vae=PatchAutoencoder.from_pretrained({str(FOLDER / "vae")!r}))
+vae = PatchAutoencoder.from_pretrained({str(FOLDER / "vae")!r})
+pipe = FluxPipeline.from_pretrained({str(FOLDER)!r}, vae=vae)
 """
 
 
