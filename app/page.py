@@ -19,8 +19,8 @@ from .engine.store import JobStore, user_folder
 from .engine.worker import Worker
 from .engine.zerogpu import comparison_runner, first_baselines, on_zerogpu, space_model
 from .form import default_model
-from .history import layout as history
 from .history.store import HistoryStore, history_folder
+from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
 from .tune import layout as tune
 from .tune.wiring import Tune
@@ -48,7 +48,7 @@ def build_page() -> gr.Blocks:
                 tuned = tune.build(model)
             if worker.history.folder:
                 with gr.Tab("History", id="history") as past:
-                    history.build(past, tabs, parts, worker, follow)
+                    build_history(past, tabs, parts, worker, follow)
             with gr.Tab("Published", id="published"):
                 build_published(parts, tabs)
             with gr.Tab("About", id="about"):

@@ -1,8 +1,7 @@
-"""Finished comparisons that outlive the server: a folder each, as ``compare --out`` writes it, with a note of
-what its owner made of it.
+"""Finished comparisons that outlive the server. Each has a folder, as ``compare --out`` writes it, with a note
+of the name and the pin that its owner gave it.
 
-The files are the truth: a folder that is put there is listed after the next start, one that is taken away is
-not.
+The files decide: a folder that somebody adds is listed after the next start, a removed one is not.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,28 +21,29 @@ from cache_engine import Comparison, EngineError, RunRequest, load_comparison, s
 
 from ..engine.store import user_folder
 
-MOST = 200  # runs that are not pinned: beyond them the oldest goes
+MOST = 200  # unpinned runs; a further one replaces the oldest
 LONGEST = 80  # letters of a name
-SIDE = 96  # pixels of the small picture, at most
-LEFT_OVER = 600.0  # seconds after which what is half written is nobody's
+SMALL_SIDE = 96  # pixels of the small picture's longer side
+ABANDONED_AFTER = 600.0  # seconds; a half-written folder that is older belongs to no running server
 RESULT, NOTE, SMALL, PART = "result.json", "note.json", "small.png", ".part"
 
 log = logging.getLogger(__name__)
 
 
 def history_folder() -> Path | None:
-    """Where this user's runs are kept. None: on a Space, where visitors would read each other's prompts, or
-    by choice.
+    """Return where this user's runs are stored. None on a Space, where visitors would read each other's
+    prompts, and where the user switched the history off.
     """
-    unwanted = os.environ.get("CACHELENS_HISTORY", "").lower() in ("0", "off", "no", "false")
-    return None if unwanted or "SPACE_ID" in os.environ else user_folder() / "history"
+    switched_off = os.environ.get("CACHELENS_HISTORY", "").lower() in ("0", "off", "no", "false")
+    return None if switched_off or "SPACE_ID" in os.environ else user_folder() / "history"
 
 
 class HistoryEntry(NamedTuple):
-    """A kept comparison in short.  tflops, seconds (of the denoise loop): baseline, accelerated.  timed: runs
-    of a side that were timed.
+    """The figures of a stored comparison.
 
-    small: whether there is a small picture of it.
+    tflops, seconds (of the denoise loop): baseline, accelerated.
+    timed: timed runs of each side.
+    small: whether the folder has a small picture.
     """
 
     key: str
@@ -65,162 +66,146 @@ class HistoryEntry(NamedTuple):
 
 
 class HistoryStore:
-    """``folder`` None: nothing is kept. Any thread may ask. What is changed here raises EngineError where it
-    cannot be written.
+    """Stores comparisons in ``folder``; None stores nothing. Any thread may call it.
+
+    ``last_failure`` says why the last comparison could not be stored.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self.last_failure = ""  # why the last comparison could not be kept
+        self.last_failure = ""
         self._lock = threading.RLock()
-        self._read: dict[str, HistoryEntry] | None = None
+        self._entries: dict[str, HistoryEntry] | None = None  # None until the folder was read
 
     def add(self, key: str, comparison: Comparison) -> None:
-        """Raises nothing: it is seen and can be taken along although it could not be kept."""
+        """Store a comparison. Raises nothing: after a failure it can still be seen and downloaded."""
         if self.folder is None:
             return
         part = self.folder / f".{key}{PART}"
         with self._lock:
             try:
-                known = self._known()
+                entries = self._by_key()
                 save_comparison(comparison, part)
                 small = comparison.accelerated.image.copy()
-                small.thumbnail((SIDE, SIDE))
+                small.thumbnail((SMALL_SIDE, SMALL_SIDE))
                 small.save(part / SMALL)
-                part.rename(self.folder / key)  # whole, or not at all
-                if one := _read_entry(self.folder / key):
-                    known[key] = one
-                for old in [one for one in self.entries() if not one.pinned][MOST:]:
+                part.rename(self.folder / key)  # complete, or not at all
+                if entry := _read_entry(self.folder / key):
+                    entries[key] = entry
+                for old in [entry for entry in self.entries() if not entry.pinned][MOST:]:
                     self.remove(old.key)
                 self.last_failure = ""
-            except Exception as error:  # whatever it is, the engine's thread goes on
-                log.exception("a run could not be kept")
+            except Exception as error:  # no failure here may stop the engine's thread
+                log.exception("history: a run could not be stored")
                 reason = getattr(error.__cause__ or error, "strerror", None) or type(error).__name__
-                self.last_failure = f"history: the last run could not be kept ({reason})."
+                self.last_failure = f"history: the last run could not be stored ({reason})."
                 shutil.rmtree(part, ignore_errors=True)
 
     def entries(self) -> list[HistoryEntry]:
-        """The newest first."""
+        """Return all entries, the newest first."""
         with self._lock:
-            return sorted(self._known().values(), key=lambda one: one.finished, reverse=True)
+            return sorted(self._by_key().values(), key=lambda entry: entry.finished, reverse=True)
 
     def entry(self, key: str) -> HistoryEntry | None:
+        """Return one entry; None for an unknown key."""
         with self._lock:
-            return self._known().get(key)
+            return self._by_key().get(key)
 
     def pictures(self, key: str) -> tuple[Path, Path] | None:
-        """Files of the baseline's and the accelerated picture."""
-        with self._lock:
-            return (
-                (self._at(key) / "baseline.png", self._at(key) / "accelerated.png")
-                if key in self._known()
-                else None
-            )
+        """Return the files of the baseline's and the accelerated picture; None for an unknown key."""
+        if self.entry(key) is None:
+            return None
+        return self._run_folder(key) / "baseline.png", self._run_folder(key) / "accelerated.png"
 
     def comparison(self, key: str) -> Comparison | None:
-        """The whole of it, read from the disk. None where there is none, or its files are damaged."""
+        """Read a whole comparison. None for an unknown key, and where files are damaged."""
         if self.entry(key) is None:
             return None
         try:
-            return load_comparison(self._at(key))
+            return load_comparison(self._run_folder(key))
         except EngineError as error:
             log.warning("%s", error)
             return None
 
-    def note(self, key: str, **fields: Any) -> None:
-        """Another ``name`` or ``pinned``."""
-        with self._lock:
-            found = self._known().get(key)
-            if found is None:
-                return
-            if "name" in fields:
-                fields["name"] = " ".join(str(fields["name"] or "").split())[:LONGEST]
-            changed = found._replace(**fields)
-            part = self._at(key) / f".{NOTE}"
-            try:
-                part.write_text(
-                    json.dumps({"name": changed.name, "pinned": changed.pinned}, ensure_ascii=False),
-                    encoding="utf-8",
-                )
-                os.replace(part, self._at(key) / NOTE)
-            except OSError as error:
-                raise EngineError(
-                    f"history: {self._at(key)} cannot be written to ({error.strerror}); make room, or remove "
-                    f"it."
-                ) from None
-            self._known()[key] = changed
+    def rename(self, key: str, name: object) -> None:
+        """Give a run a name. Raises EngineError where it cannot be written."""
+        self._write_note(key, name=" ".join(str(name or "").split())[:LONGEST])
+
+    def pin(self, key: str, pinned: bool) -> None:
+        """Pin a run, so that it is never removed for a newer one, or unpin it. Raises EngineError where it
+        cannot be written.
+        """
+        self._write_note(key, pinned=pinned)
 
     def remove(self, key: str) -> None:
-        """The comparison and its files. Its name goes first: what is half removed is not listed again."""
+        """Delete a comparison and its files. Raises EngineError where they cannot be removed."""
         with self._lock:
-            if key not in self._known():
+            if key not in self._by_key():
                 return
             part = self.folder / f".{key}{PART}" if self.folder else Path()
             try:
-                self._at(key).rename(part)
+                self._run_folder(key).rename(part)  # first, so that a half-removed run is not listed again
             except FileNotFoundError:
-                pass  # somebody else removed it
+                pass  # removed by another server
             except OSError as error:
                 raise EngineError(
-                    f"history: {self._at(key)} cannot be removed ({error.strerror}); is it in use?"
+                    f"history: {self._run_folder(key)} cannot be removed ({error.strerror}); is it in use?"
                 ) from None
-            del self._known()[key]
+            del self._by_key()[key]
             if part.is_symlink():
                 part.unlink()
             else:
                 shutil.rmtree(part, ignore_errors=True)
 
     def clear(self) -> None:
-        """All but the pinned ones."""
-        for one in self.entries():
-            if not one.pinned:
-                self.remove(one.key)
+        """Delete all comparisons that are not pinned. Raises EngineError where one cannot be removed."""
+        for entry in self.entries():
+            if not entry.pinned:
+                self.remove(entry.key)
 
-    def _at(self, key: str) -> Path:
-        assert self.folder is not None
+    def _write_note(self, key: str, **fields: Any) -> None:
+        with self._lock:
+            entry = self._by_key().get(key)
+            if entry is None:
+                return
+            changed = entry._replace(**fields)
+            folder = self._run_folder(key)
+            part = folder / f".{NOTE}"
+            note = {"name": changed.name, "pinned": changed.pinned}
+            try:
+                part.write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
+                os.replace(part, folder / NOTE)
+            except OSError as error:
+                raise EngineError(
+                    f"history: {folder} cannot be written to ({error.strerror}); make room, or remove it."
+                ) from None
+            self._by_key()[key] = changed
+
+    def _run_folder(self, key: str) -> Path:
+        assert self.folder is not None, "only a store with a folder has runs"
         return self.folder / key
 
-    def _known(self) -> dict[str, HistoryEntry]:
-        """Read once: what another server keeps there is listed after the next start."""
-        if self._read is None:
+    def _by_key(self) -> dict[str, HistoryEntry]:
+        """Read the folder once. Runs that another server adds are listed after the next start."""
+        if self._entries is None:
             folders = sorted(self.folder.iterdir()) if self.folder and self.folder.is_dir() else ()
-            self._read = {one.key: one for one in map(_read_entry, folders) if one is not None}
-        return self._read
+            self._entries = {entry.key: entry for entry in map(_read_entry, folders) if entry}
+        return self._entries
 
 
 def _read_entry(folder: Path) -> HistoryEntry | None:
-    """None for what is no whole comparison; what was being written, or removed, when a server ended is taken
-    away.
+    """Read a folder's figures. None if it holds no complete comparison.
+
+    Folders that a server was writing or removing when it ended are deleted.
     """
     try:
         if folder.name.endswith(PART):
-            if time.time() - folder.stat().st_mtime > LEFT_OVER:  # younger ones are another server's, at work
+            if time.time() - folder.stat().st_mtime > ABANDONED_AFTER:
                 shutil.rmtree(folder, ignore_errors=True)
             return None
-        data = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
-        before, after = data["baseline"], data["accelerated"]
-        found = HistoryEntry(
-            folder.name,
-            RunRequest(**data["request"]),
-            str(data["method"]["name"]),
-            str(data["recipe"]),
-            str(after["schedule"]),
-            _real(data["speedup"]),
-            _real(data["compute_ratio"]),
-            None if data["psnr_db"] is None else _real(data["psnr_db"]),
-            _real(data["ssim"]),
-            (_real(before["tflops"]), _real(after["tflops"])),
-            (_real(before["seconds"]["denoise"]), _real(after["seconds"]["denoise"])),
-            len(after.get("timed", ())) or 1,
-            str(data["engine"]["device"]),
-            _real(after["finished"]),
-            (folder / SMALL).is_file(),
-            str(note.get("name", ""))[:LONGEST],
-            note.get("pinned") is True,
-        )
-        time.localtime(found.finished)
-        return found
+        return _entry(folder, result, note)
     except (
         OSError,
         ArithmeticError,
@@ -231,12 +216,37 @@ def _read_entry(folder: Path) -> HistoryEntry | None:
         AttributeError,
         EngineError,
     ) as error:
-        log.warning("history: %s is no whole comparison (%s)", folder.name, type(error).__name__)
+        log.warning("history: %s is not a complete comparison (%s)", folder.name, type(error).__name__)
         return None
 
 
-def _real(value: Any) -> float:
-    """Raises ValueError for what is no plain number."""
+def _entry(folder: Path, result: Mapping[str, Any], note: Mapping[str, Any]) -> HistoryEntry:
+    before, after = result["baseline"], result["accelerated"]
+    entry = HistoryEntry(
+        folder.name,
+        RunRequest(**result["request"]),
+        str(result["method"]["name"]),
+        str(result["recipe"]),
+        str(after["schedule"]),
+        _number(result["speedup"]),
+        _number(result["compute_ratio"]),
+        None if result["psnr_db"] is None else _number(result["psnr_db"]),
+        _number(result["ssim"]),
+        (_number(before["tflops"]), _number(after["tflops"])),
+        (_number(before["seconds"]["denoise"]), _number(after["seconds"]["denoise"])),
+        len(after.get("timed", ())) or 1,
+        str(result["engine"]["device"]),
+        _number(after["finished"]),
+        (folder / SMALL).is_file(),
+        str(note.get("name", ""))[:LONGEST],
+        note.get("pinned") is True,
+    )
+    time.localtime(entry.finished)  # raises for a time that no clock can show
+    return entry
+
+
+def _number(value: Any) -> float:
+    """Check a number. Raises ValueError for anything else, also for a boolean or an infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(value)
     return float(value)

@@ -1,4 +1,4 @@
-"""The kept comparisons as the plain dicts that sheet and card draw. Pure."""
+"""The stored comparisons as the values of table and card, and as CSV. Pure."""
 
 from __future__ import annotations
 
@@ -9,96 +9,160 @@ from cache_engine import MODELS, clock
 
 from ..components.setting import SettingValue
 from ..components.sheet import SheetColumn, SheetRow, SheetValue
+from ..controls import picture_url, ratio_bars
 from ..csv_text import csv_text
-from ..tune.facts import bars, served
 from ..words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
 from .store import HistoryEntry
 
 ALL, PINNED = "all", "pinned"
-PLAIN = "its baseline"  # what a run is held against at first
-HIGHEST = 1e9  # where identical pictures stand among the sorted
-NONE = (
-    "No run yet. Every comparison that is made on Compare is kept here, pictures and figures, also after a "
-    "restart. Nothing leaves "
-    "this machine; who opens this page sees them all."
+ITS_BASELINE = "its baseline"  # the first choice of pictures to compare a run against
+IDENTICAL_SORTS_AT = 1e9  # dB: identical pictures sort above all others
+NO_RUN = (
+    "No run yet. Every comparison that you make on Compare is stored here with its pictures and figures, and "
+    "stays after a restart. Nothing leaves this machine, but everybody who opens this page sees all runs."
+)
+COLUMNS: tuple[SheetColumn, ...] = (
+    {"text": "Setting", "kind": "name"},
+    {"text": "Prompt", "kind": "prompt"},
+    {"text": "Steps", "kind": "steps"},
+    {"text": "Faster", "kind": "number"},
+    {"text": "Less compute", "kind": "number"},
+    {"text": "PSNR", "kind": "now"},
+    {"text": "When", "kind": "number"},
+)
+CSV_HEADS = (
+    "finished",
+    "name",
+    "pinned",
+    "model",
+    "prompt",
+    "seed",
+    "steps",
+    "width",
+    "height",
+    "recipe",
+    "speedup",
+    "compute_ratio",
+    "psnr_db",
+    "ssim",
+    "device",
 )
 
 
-def found(entries: Iterable[HistoryEntry], words: str, which: str = ALL) -> list[HistoryEntry]:
-    """Those with every one of the words in prompt, setting, name or model."""
+def search(entries: Iterable[HistoryEntry], words: str, which: str = ALL) -> list[HistoryEntry]:
+    """Return the entries that have every word in their prompt, setting, name or model."""
     wanted = words.casefold().split()
     return [
-        one
-        for one in entries
-        if (one.pinned or which != PINNED) and all(word in _searched(one) for word in wanted)
+        entry
+        for entry in entries
+        if (entry.pinned or which != PINNED) and all(word in _searched_text(entry) for word in wanted)
     ]
 
 
-def _searched(one: HistoryEntry) -> str:
-    return " ".join(
-        (
-            one.name,
-            one.request.prompt,
-            one.recipe,
-            one.method,
-            one.request.model,
-            title(one.request.model),
-            "pinned" * one.pinned,
-        )
-    ).casefold()
+def _searched_text(entry: HistoryEntry) -> str:
+    request = entry.request
+    texts = [
+        entry.name,
+        request.prompt,
+        entry.recipe,
+        entry.method,
+        request.model,
+        model_title(request.model),
+    ]
+    return " ".join([*texts, *["pinned"] * entry.pinned]).casefold()
 
 
-def title(model: str) -> str:
+def model_title(model: str) -> str:
+    """Return a model's title, or its name if it is no row of MODELS."""
     return MODELS[model].title if model in MODELS else model
 
 
-def sheet(entries: Sequence[HistoryEntry], kept: int, chosen: str, folder: str) -> SheetValue:
-    """``entries``: those that were looked for, of all ``kept``.  folder: of their pictures."""
-    columns: list[SheetColumn] = [
-        {"text": "Setting", "kind": "name"},
-        {"text": "Prompt", "kind": "prompt"},
-        {"text": "Steps", "kind": "steps"},
-        {"text": "Faster", "kind": "number"},
-        {"text": "Less compute", "kind": "number"},
-        {"text": "PSNR", "kind": "now"},
-        {"text": "When", "kind": "number"},
-    ]
-    count = plural(kept, "run") if len(entries) == kept else f"{len(entries)} of {plural(kept, 'run')}"
+def run_title(entry: HistoryEntry) -> str:
+    """Return a run's name, or its recipe if it has none."""
+    return entry.name or entry.recipe
+
+
+# ---- table ----
+
+
+def sheet(entries: Sequence[HistoryEntry], total: int, chosen: str, folder: str) -> SheetValue:
+    """Make a row of each entry.
+
+    entries: the search's results, of ``total`` stored runs.
+    folder: where the pictures are.
+    """
     return {
         "title": "Runs",
-        "count": count,
-        "columns": columns,
-        "rows": [_row(one, folder) for one in entries],
+        "count": plural(total, "run")
+        if len(entries) == total
+        else f"{len(entries)} of {plural(total, 'run')}",
+        "columns": list(COLUMNS),
+        "rows": [_row(entry, folder) for entry in entries],
         "chosen": chosen,
         "sort": {"column": 6, "down": True},
         "note": "",
-        "empty": "No run has these words." if kept else NONE,
-        "file": {"name": "cachelens-history.csv", "text": table(entries)} if entries else None,
+        "empty": "No run has these words." if total else NO_RUN,
+        "file": {"name": "cachelens-history.csv", "text": csv_table(entries)} if entries else None,
     }
 
 
-def _row(one: HistoryEntry, folder: str) -> SheetRow:
+def _row(entry: HistoryEntry, folder: str) -> SheetRow:
+    picture = "small.png" if entry.small else "accelerated.png"
+    psnr_sort = IDENTICAL_SORTS_AT if entry.psnr_db is None else entry.psnr_db
     return {
-        "id": one.key,
-        "mark": "pinned" if one.pinned else "",
-        "tag": one.name,
+        "id": entry.key,
+        "mark": "pinned" if entry.pinned else "",
+        "tag": entry.name,
         "mono": True,
-        "picture": served(f"{folder}/{one.key}/{'small' if one.small else 'accelerated'}.png"),
+        "picture": picture_url(f"{folder}/{entry.key}/{picture}"),
         "cells": [
-            {"text": one.recipe, "sort": one.recipe},
-            {"text": one.request.prompt, "sort": one.request.prompt},
-            {"strip": one.schedule, "sort": one.schedule.count("C")},
-            {"text": f"{one.speedup:.2f}×", "sort": one.speedup},
-            {"text": f"{one.compute_ratio:.2f}×", "sort": one.compute_ratio},
-            {"text": decibels(one.psnr_db), "sort": HIGHEST if one.psnr_db is None else one.psnr_db},
-            {"text": clock(one.finished), "sort": one.finished},
+            {"text": entry.recipe, "sort": entry.recipe},
+            {"text": entry.request.prompt, "sort": entry.request.prompt},
+            {"strip": entry.schedule, "sort": entry.schedule.count("C")},
+            {"text": f"{entry.speedup:.2f}×", "sort": entry.speedup},
+            {"text": f"{entry.compute_ratio:.2f}×", "sort": entry.compute_ratio},
+            {"text": decibels(entry.psnr_db), "sort": psnr_sort},
+            {"text": clock(entry.finished), "sort": entry.finished},
         ],
     }
 
 
-def card(one: HistoryEntry | None) -> SettingValue:
-    """Everything that is known of one run."""
-    if one is None:
+def csv_table(entries: Iterable[HistoryEntry]) -> str:
+    """Write the entries as CSV. Text that a spreadsheet would run as a formula is made harmless."""
+    return csv_text(CSV_HEADS, map(_csv_row, entries))
+
+
+def _csv_row(entry: HistoryEntry) -> list[str | float | None]:
+    request = entry.request
+    return [
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(entry.finished)),
+        _harmless(entry.name),
+        int(entry.pinned),
+        _harmless(request.model),
+        _harmless(request.prompt),
+        request.seed,
+        request.steps,
+        request.width,
+        request.height,
+        _harmless(entry.recipe),
+        entry.speedup,
+        entry.compute_ratio,
+        entry.psnr_db,
+        entry.ssim,
+        _harmless(entry.device),
+    ]
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+
+
+# ---- card ----
+
+
+def card(entry: HistoryEntry | None) -> SettingValue:
+    """Show all figures of one run."""
+    if entry is None:
         return {
             "title": "No run chosen",
             "kind": "",
@@ -107,104 +171,51 @@ def card(one: HistoryEntry | None) -> SettingValue:
             "facts": [],
             "notes": ["Choose a row."],
         }
-    request, (factor, unit) = one.request, flops_unit(one.tflops[0])
-    facts = {
-        "PSNR": decibels(one.psnr_db) + ("" if one.psnr_db is None else f", {likeness(one.psnr_db)}"),
-        "SSIM": structural(one.ssim),
-        "Denoise loop": " → ".join(map(seconds, one.seconds)),
-        unit: " → ".join(significant(value * factor) for value in one.tflops),
-        "Model": f"{title(request.model)}, {request.width} × {request.height}, "
-        f"{plural(request.steps or 0, 'step')}",
-        "Seed": str(request.seed),
-        "Ran on": one.device,
-        "Timed runs": f"{one.timed} a side",
-        "Finished": time.strftime("%Y-%m-%d %H:%M", time.localtime(one.finished)),
-    }
-    more = " and ".join(beside(request))
-    notes = [f"“{request.prompt}”", *([f"Beside it: {more}."] if more else [])]
+    more = " and ".join(beside(entry.request))
     return {
-        "title": one.name or "Chosen",
+        "title": entry.name or "Chosen",
         "kind": "measured",
-        "code": one.recipe,
-        "bars": bars(one._asdict()),
-        "facts": [{"name": name, "text": text} for name, text in facts.items()],
-        "notes": notes,
+        "code": entry.recipe,
+        "bars": ratio_bars(entry.compute_ratio, entry.speedup),
+        "facts": [{"name": name, "text": text} for name, text in _facts(entry).items()],
+        "notes": [f"“{entry.request.prompt}”", *([f"Also used: {more}."] if more else [])],
     }
 
 
-def name(one: HistoryEntry) -> str:
-    return one.name or one.recipe
+def _facts(entry: HistoryEntry) -> dict[str, str]:
+    request, (factor, unit) = entry.request, flops_unit(entry.tflops[0])
+    word = "" if entry.psnr_db is None else f", {likeness(entry.psnr_db)}"
+    size = f"{request.width} × {request.height}, {plural(request.steps or 0, 'step')}"
+    return {
+        "PSNR": decibels(entry.psnr_db) + word,
+        "SSIM": structural(entry.ssim),
+        "Denoise loop": " → ".join(map(seconds, entry.seconds)),
+        unit: " → ".join(significant(tflops * factor) for tflops in entry.tflops),
+        "Model": f"{model_title(request.model)}, {size}",
+        "Seed": str(request.seed),
+        "Ran on": entry.device,
+        "Timed runs": f"{entry.timed} of each side",
+        "Finished": time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.finished)),
+    }
 
 
-def held(one: HistoryEntry, rival: HistoryEntry) -> str:
-    """Two runs of the same picture, each with its likeness to its own baseline: that of one to the other
-    says nothing of either.
+def rival_choices(entries: Iterable[HistoryEntry], entry: HistoryEntry | None) -> list[tuple[str, str]]:
+    """Return the pictures that a run can be compared against: its baseline, and other runs of the same
+    request. Each is a label with a key; the baseline's key is empty.
     """
-    return (
-        "To its own baseline each: "
-        + ", ".join(
-            f"{name(run)} {decibels(run.psnr_db)} at {run.compute_ratio:.2f}× less compute"
-            for run in (rival, one)
-        )
-        + "."
-    )
+    rivals = [
+        other for other in entries if entry and other.key != entry.key and other.request == entry.request
+    ]
+    labels = [f"{run_title(run)} · {decibels(run.psnr_db)} · {clock(run.finished)}" for run in rivals]
+    return [(ITS_BASELINE, ""), *zip(labels, (run.key for run in rivals))]
 
 
-def rivals(entries: Iterable[HistoryEntry], one: HistoryEntry | None) -> list[tuple[str, str]]:
-    """What a run can be held against: its baseline, and the other runs of the same picture, each with its
-    key.
+def rivals_line(entry: HistoryEntry, rival: HistoryEntry) -> str:
+    """Say how close two runs of the same request are to their own baselines. A PSNR between the two would
+    say nothing about either.
     """
-    others = [other for other in entries if one and other.key != one.key and other.request == one.request]
-    return [
-        (PLAIN, ""),
-        *(
-            (f"{name(other)} · {decibels(other.psnr_db)} · {clock(other.finished)}", other.key)
-            for other in others
-        ),
+    figures = [
+        f"{run_title(run)} {decibels(run.psnr_db)} at {run.compute_ratio:.2f}× less compute"
+        for run in (rival, entry)
     ]
-
-
-def table(entries: Iterable[HistoryEntry]) -> str:
-    """As CSV. Text is made harmless: a spreadsheet would run what begins like a formula."""
-    heads = (
-        "finished",
-        "name",
-        "pinned",
-        "model",
-        "prompt",
-        "seed",
-        "steps",
-        "width",
-        "height",
-        "recipe",
-        "speedup",
-        "compute_ratio",
-        "psnr_db",
-        "ssim",
-        "device",
-    )
-    rows = [
-        [
-            time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(one.finished)),
-            _text(one.name),
-            int(one.pinned),
-            _text(one.request.model),
-            _text(one.request.prompt),
-            one.request.seed,
-            one.request.steps,
-            one.request.width,
-            one.request.height,
-            _text(one.recipe),
-            one.speedup,
-            one.compute_ratio,
-            one.psnr_db,
-            one.ssim,
-            _text(one.device),
-        ]
-        for one in entries
-    ]
-    return csv_text(heads, rows)
-
-
-def _text(value: str) -> str:
-    return f"'{value}" if value[:1] in tuple("=+-@\t\r") else value
+    return f"Each against its own baseline: {', '.join(figures)}."

@@ -17,7 +17,8 @@ from tests.app.past import METHOD, Filled, keys, made
 
 
 def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> None:
-    filled.history.note("a", name="  the\n first ", pinned=True)
+    filled.history.rename("a", "  the\n first ")
+    filled.history.pin("a", True)
     again = HistoryStore(filled.folder)
     assert keys(again) == keys(filled.history) == ["c", "b", "a"]
     assert again.entries() == filled.history.entries()
@@ -27,7 +28,7 @@ def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> 
     kept, fresh = again.comparison("a"), made(1_000.0, prompt="a red fox")
     assert kept is not None
     assert kept.accelerated._replace(image=fresh.accelerated.image) == fresh.accelerated
-    again.note("a", name="x" * 500)
+    again.rename("a", "x" * 500)
     assert len((again.entry("a") or pytest.fail("gone")).name) == LONGEST
 
 
@@ -108,7 +109,7 @@ def test_the_oldest_goes_that_is_not_pinned(tmp_path: Path) -> None:
     history = HistoryStore(tmp_path)
     for place in range(3):
         history.add(f"old{place}", made(place + 1.0))
-    history.note("old0", pinned=True)
+    history.pin("old0", True)
     for place in range(MOST):
         history.add(f"new{place}", made(1_000.0 + place))
     assert len(keys(history)) == MOST + 1
@@ -130,12 +131,12 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
     other = worker.submit(made().baseline.request, METHOD)  # the engine's thread goes on
     list(worker.watch(other))
     assert worker.comparison(job.key) is not None
-    assert history.last_failure == "history: the last run could not be kept (Not a directory)."
+    assert history.last_failure == "history: the last run could not be stored (Not a directory)."
     assert history.entries() == []
     kept = Filled(tmp_path / "more").history
     (tmp_path / "more" / "a" / ".note.json").mkdir()
     with pytest.raises(EngineError, match=r"^history: .* cannot be written to \(Is a directory\); "):
-        kept.note("a", pinned=True)
+        kept.pin("a", True)
 
 
 def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
@@ -162,7 +163,7 @@ def test_whatever_hinders_keeping_the_engines_thread_goes_on(
     worker = Worker(lambda *_, **__: made(), None, LongJobs(None), filled.history)
     for _ in range(2):
         list(worker.watch(worker.submit(made().baseline.request, METHOD)))
-    assert "could not be kept (ValueError)" in filled.history.last_failure
+    assert "could not be stored (ValueError)" in filled.history.last_failure
     assert keys(filled.history) == ["c", "b", "a"]
 
 

@@ -7,14 +7,15 @@ import io
 from pathlib import Path
 
 from app.history.store import HistoryStore
-from app.history.views import PINNED, card, found, held, rivals, sheet, table
+from app.history.views import PINNED, card, csv_table, rival_choices, rivals_line, search, sheet
 from cache_engine import clock
 from tests.app.made import QUALITY
 from tests.app.past import Filled, made
 
 
 def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -> None:
-    filled.history.note("b", name="Keeper", pinned=True)
+    filled.history.rename("b", "Keeper")
+    filled.history.pin("b", True)
     every = filled.history.entries()
     for words, wanted in (
         ("", "cba"),
@@ -26,12 +27,13 @@ def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -
         ("dbcache", "cba"),
         ("pinned", "b"),
     ):
-        assert "".join(one.key for one in found(every, words)) == wanted, words
-    assert [one.key for one in found(every, "", PINNED)] == ["b"]
+        assert "".join(one.key for one in search(every, words)) == wanted, words
+    assert [one.key for one in search(every, "", PINNED)] == ["b"]
 
 
 def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
-    filled.history.note("a", name="first", pinned=True)
+    filled.history.rename("a", "first")
+    filled.history.pin("a", True)
     every = filled.history.entries()
     view = sheet(every[:2], len(every), "a", "/kept")
     assert view["count"] == "2 of 3 runs"
@@ -52,7 +54,7 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
     assert {"name": "SSIM", "text": f"{QUALITY.ssim:.3f}"} in shown["facts"]
     assert shown["notes"] == ["“a red fox”"]
     with_more = every[2]._replace(request=every[2].request.replaced(negative_prompt="blurred"))
-    assert card(with_more)["notes"][1] == "Beside it: negative prompt."
+    assert card(with_more)["notes"][1] == "Also used: negative prompt."
     assert "No run yet" in sheet([], 0, "", "")["empty"]
     assert sheet([], 3, "", "")["empty"] == "No run has these words."
     assert card(None)["facts"] == []
@@ -61,17 +63,17 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
 def test_a_run_is_held_against_others_of_the_same_picture_alone(filled: Filled) -> None:
     every = filled.history.entries()
     newest, owl, oldest = every
-    assert [key for _, key in rivals(every, newest)] == ["", "a"]
-    assert [key for _, key in rivals(every, owl)] == [""]
-    assert rivals(every, None) == [("its baseline", "")]
-    assert held(newest, oldest).count(f"{QUALITY.psnr_db:.1f} dB") == 2
+    assert [key for _, key in rival_choices(every, newest)] == ["", "a"]
+    assert [key for _, key in rival_choices(every, owl)] == [""]
+    assert rival_choices(every, None) == [("its baseline", "")]
+    assert rivals_line(newest, oldest).count(f"{QUALITY.psnr_db:.1f} dB") == 2
 
 
 def test_a_spreadsheet_runs_nothing(tmp_path: Path) -> None:
     history = HistoryStore(tmp_path)
     history.add("a", made(prompt="=HYPERLINK(1)"))
-    history.note("a", name="@me")
-    line = next(csv.DictReader(io.StringIO(table(history.entries()))))
+    history.rename("a", "@me")
+    line = next(csv.DictReader(io.StringIO(csv_table(history.entries()))))
     assert (line["prompt"], line["name"], line["pinned"]) == ("'=HYPERLINK(1)", "'@me", "0")
     assert float(line["psnr_db"]) == QUALITY.psnr_db
 

@@ -109,7 +109,7 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
     page.locator("#history-against input").click()
     page.get_by_role("option", name="keeper").click()
     expect(page.locator("#history-status")).to_contain_text(
-        re.compile(r"To its own baseline each: keeper .*, F1B0_W4I1M0MC3_R0.3_T1O1 ")
+        re.compile(r"Each against its own baseline: keeper .*, F1B0_W4I1M0MC3_R0.3_T1O1 ")
     )
     expect(page.locator("#history-left")).to_contain_text("keeper")
 
