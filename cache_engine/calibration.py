@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .model import Coefficients
-from .plans import Plan, Signal, Stack
+from .plans import ModelFacts, Plan, Signal, Stack
 from .predictors import Reuse
 from .records import StepTrace
 from .schedules import Always
@@ -35,14 +35,7 @@ def calibrate(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) ->
     what is fitted: the residual is what gets reused, so its change is the error made.
     """
     watch = _Watch()
-    plan = Plan(Always(), Reuse(), (), Signal("modulated_input", "previous"))
-    with attached(
-        target,
-        None,
-        plan=lambda facts: plan._replace(sites=(Stack(0, facts.blocks),)),
-        on_call=lambda call: watch(session, call),
-        **attach,
-    ) as session:
+    with attached(target, watch, on_call=lambda call: watch(session, call), **attach) as session:
         for draw in draws:
             if "steps" in attach:  # a bare transformer is not told of a new run by its scheduler
                 session.begin()
@@ -52,7 +45,7 @@ def calibrate(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) ->
 
 
 class _Watch:
-    """Sees every call's residual as it is remembered."""
+    """Computes every step, and sees every call's residual as it is remembered."""
 
     def __init__(self) -> None:
         self.before: dict[str, Tensor] = {}
@@ -61,6 +54,10 @@ class _Watch:
         self.moves: list[tuple[float, float]] = []
         self.run: defaultdict[str, list[Tensor]] = defaultdict(list)
         self.alike: list[np.ndarray] = []
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        signal = Signal("modulated_input", "previous")
+        return Plan(Always(), Reuse(), (Stack(0, facts.blocks),), signal)
 
     def __call__(self, session: Session, call: StepTrace) -> None:
         memory = session.memory[call.stream]

@@ -1,7 +1,6 @@
-"""compare(): baseline, accelerated and their likeness, as a stream of events; compared() blocks for the
-result.
+"""compare() yields the events of a comparison; run_comparison() blocks and returns its result.
 
-(This file is not compare.py: the package hands out a function of that name.)
+(This file is not compare.py: the package exports a function of that name.)
 """
 
 from __future__ import annotations
@@ -10,14 +9,28 @@ import queue
 import statistics
 import threading
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING
 
-from .loading import load_model
-from .method import METHODS, Method, method_from
+from .method import METHODS, Method
 from .models.catalog import spec_of
 from .quality import measure
-from .records import Comparison, Emit, Engine, Event, Progress, RunRequest, RunResult, Side, SideDone, ignore
+from .records import (
+    Comparison,
+    Emit,
+    Engine,
+    Event,
+    Progress,
+    RunRequest,
+    RunResult,
+    Side,
+    SideDone,
+    ignore,
+)
 from .strict import EngineError, short_repr
+
+if TYPE_CHECKING:
+    from .runner import PreparedRun  # torch
 
 MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
 MOST_SURVEYS = 500_000_000  # bytes of surveys among them
@@ -25,39 +38,36 @@ MOST_REPEATS = 20
 
 
 class Baselines:
-    """Finished baselines under what was asked and what ran it: with either changed, the baseline runs again.
-    Any thread may ask.
+    """The baselines that were run last, each under its request and its engine. Any thread may use it.
+
+    A baseline is used again only for exactly the same request on exactly the same engine.
     """
 
     def __init__(self, most: int = MOST_BASELINES) -> None:
-        self._kept: OrderedDict[tuple[RunRequest, Engine], RunResult] = OrderedDict()
+        self._results: OrderedDict[tuple[RunRequest, Engine], RunResult] = OrderedDict()
         self._most = most
         self._lock = threading.Lock()
 
     def get(self, request: RunRequest, engine: Engine) -> RunResult | None:
-        """The baseline of exactly this request on exactly this engine."""
+        """Return the baseline of this resolved request on this engine, or None."""
         with self._lock:
-            result = self._kept.get((request, engine))
+            result = self._results.get((request, engine))
             if result is not None:
-                self._kept.move_to_end((request, engine))
+                self._results.move_to_end((request, engine))
             return result
 
-    def newest(self, request: RunRequest) -> RunResult | None:
-        """The newest baseline of exactly this request, whatever engine ran it."""
-        with self._lock:
-            return next((kept for (of, _), kept in reversed(self._kept.items()) if of == request), None)
-
     def put(self, result: RunResult) -> None:
+        """Remember a baseline, and forget the oldest ones where there are too many or they are too large."""
         with self._lock:
-            self._kept[result.baseline_key] = result
-            self._kept.move_to_end(result.baseline_key)
-            while len(self._kept) > max(1, self._most) or (
-                len(self._kept) > 1 and self._surveys() > MOST_SURVEYS
+            self._results[(result.request, result.engine)] = result
+            self._results.move_to_end((result.request, result.engine))
+            while len(self._results) > max(1, self._most) or (
+                len(self._results) > 1 and self._survey_bytes() > MOST_SURVEYS
             ):
-                self._kept.popitem(last=False)
+                self._results.popitem(last=False)
 
-    def _surveys(self) -> int:
-        return sum(kept.survey.nbytes for kept in self._kept.values() if kept.survey is not None)
+    def _survey_bytes(self) -> int:
+        return sum(result.survey.nbytes for result in self._results.values() if result.survey is not None)
 
 
 def run_comparison(
@@ -70,44 +80,45 @@ def run_comparison(
     survey: bool = False,
     repeats: int = 1,
 ) -> Comparison:
-    """Run both sides on this thread; the baseline only if ``baselines`` does not have it.
+    """Run both sides on this thread and compare them. A baseline that ``baselines`` has is not run again.
 
-    survey: record one too, as ``recorded`` does, unless the baseline is ``unsurveyed``.
-    repeats: timed runs of each side; with more than one the baseline's are made anew.
-    Raises EngineError or Cancelled; then nothing half done is kept.
+    survey: also record a survey, in a baseline run of its own, unless ``why_no_survey`` gives a reason.
+    repeats: timed runs of each side; with more than one the baseline is timed again too.
+    Raises EngineError or Cancelled; ``baselines`` then gets nothing half done.
     """
-    from .runner import run  # torch
+    from .runner import Watch, execute, prepare  # torch
 
     baselines = Baselines() if baselines is None else baselines
-    emit(Progress("baseline", "load", f"Loading {request.model}"))
-    model = load_model(request.model)
-    request = model.spec.resolve(request)
-    method.plan(
-        model.spec.facts(model.spec.resolve(method.effective(request)))
-    )  # knobs that do not fit stop here
-    kept = baselines.get(request, model.engine)
-    baseline = (
-        kept._replace(timed=())
-        if kept
-        else run(request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline")
-    )
+    watches: dict[Side, Watch] = {
+        "baseline": Watch("baseline", emit, stop),
+        "accelerated": Watch("accelerated", emit, stop),
+    }
+    watches["baseline"].tell("load", f"Loading {request.model}")
+    accelerated_run = prepare(request, method)  # knobs that do not fit are refused before anything runs
+    baseline_run = accelerated_run.under(METHODS["baseline"]())
+    remembered = baselines.get(baseline_run.request, baseline_run.model.engine)
+    baseline = remembered._replace(timed=()) if remembered else execute(baseline_run, watches["baseline"])
     if survey and baseline.survey is None and not why_no_survey(baseline):
-        baseline = with_survey(baseline, emit=emit, stop=stop)
+        recorded = execute(baseline_run, watches["baseline"], survey=True)
+        baseline = baseline._replace(survey=recorded.survey)
     baselines.put(baseline)
-    emit(SideDone("baseline", baseline, reused=kept is not None))
-    accelerated = run(request, method, emit=emit, stop=stop)
+    emit(SideDone("baseline", baseline, reused=remembered is not None))
+    accelerated = execute(accelerated_run, watches["accelerated"])
     emit(SideDone("accelerated", accelerated))
     if repeats > 1:
-        baseline, accelerated = in_turn(baseline, accelerated, repeats, emit, stop)
-    result = Comparison(
-        baseline, accelerated, measure(baseline.image, accelerated.image), kept is not None and repeats == 1
-    )
+        timed = time_in_turns(
+            {"baseline": baseline_run, "accelerated": accelerated_run}, repeats, emit=emit, stop=stop
+        )
+        baseline = with_median_time(baseline, timed["baseline"])
+        accelerated = with_median_time(accelerated, timed["accelerated"])
+    quality = measure(baseline.image, accelerated.image)
+    result = Comparison(baseline, accelerated, quality, remembered is not None and repeats == 1)
     emit(result)
     return result
 
 
 def repeats_of(given: object) -> int:
-    """How many timed runs a side gets. Raises EngineError."""
+    """Return the number of timed runs of each side. Raises EngineError for anything but 1 to 20."""
     if (
         isinstance(given, bool)
         or not isinstance(given, int | float)
@@ -119,45 +130,35 @@ def repeats_of(given: object) -> int:
     return int(given)
 
 
-def in_turn(
-    baseline: RunResult, accelerated: RunResult, repeats: int, emit: Emit, stop: threading.Event | None
-) -> tuple[RunResult, RunResult]:
-    """Both sides so many times, one after the other, the first of a pair in turn; of each the run with the
-    middle time, and all times.
+def time_in_turns(
+    prepared: Mapping[Side, PreparedRun], repeats: int, *, emit: Emit, stop: threading.Event | None
+) -> dict[Side, list[RunResult]]:
+    """Run each side ``repeats`` times. The sides alternate, and so does the side that goes first.
 
-    A machine that is slower for a minute is so for both sides.
+    A machine that is slower for a minute then slows both sides.
     """
-    from .runner import run  # torch
+    from .runner import Watch, execute  # torch
 
-    runs: dict[Side, list[RunResult]] = {"baseline": [], "accelerated": []}
-    sides: tuple[Side, Side] = ("baseline", "accelerated")
+    results: dict[Side, list[RunResult]] = {side: [] for side in prepared}
     for number in range(repeats):
-        for side in sides[::-1] if number % 2 else sides:
-            one = baseline if side == "baseline" else accelerated
-            emit(
-                Progress(
-                    side,
-                    "timing",
-                    f"Timing both sides in turn, run {number + 1} of {repeats}",
-                    number,
-                    repeats,
-                )
-            )
-            runs[side].append(run(one.request, method_from(one.method), stop=stop, side=side))
-    found = []
-    for side, first in zip(sides, (baseline, accelerated)):
-        times = [one.seconds.denoise for one in runs[side]]
-        middle = runs[side][times.index(statistics.median_low(times))]
-        found.append(
-            middle._replace(
-                image=first.image, survey=first.survey, finished=first.finished, timed=tuple(times)
-            )
-        )
-    return found[0], found[1]
+        for side in list(prepared)[:: -1 if number % 2 else 1]:
+            message = f"Timing both sides in turn, run {number + 1} of {repeats}"
+            emit(Progress(side, "timing", message, number, repeats))
+            results[side].append(execute(prepared[side], Watch(side, stop=stop)))
+    return results
+
+
+def with_median_time(first: RunResult, runs: list[RunResult]) -> RunResult:
+    """Return the run with the median denoising time, with all the times and the picture of the first run."""
+    times = [result.seconds.denoise for result in runs]
+    median = runs[times.index(statistics.median_low(times))]
+    return median._replace(
+        image=first.image, survey=first.survey, finished=first.finished, timed=tuple(times)
+    )
 
 
 def why_no_survey(baseline: RunResult) -> str:
-    """Why no survey can be recorded of a baseline's run: one sentence, or nothing where it can."""
+    """Return why this baseline cannot be recorded, as one sentence; empty if it can."""
     return spec_of(baseline.request.model).why_no_survey(
         baseline.request, len(baseline.trace), baseline.request.steps or 0
     )
@@ -166,23 +167,24 @@ def why_no_survey(baseline: RunResult) -> str:
 def with_survey(
     baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None
 ) -> RunResult:
-    """The baseline with a survey, from a run of its own: recording takes time, which must not make the cache
-    look faster.
+    """Run the baseline once more to record a survey; return the given result with that survey.
 
+    Recording takes time. In the timed run it would make the cache look faster than it is.
     Raises EngineError or Cancelled.
     """
     from .runner import run  # torch
 
-    again = run(baseline.request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True)
-    return baseline._replace(survey=again.survey)
+    recorded = run(
+        baseline.request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True
+    )
+    return baseline._replace(survey=recorded.survey)
 
 
 def compare(request: RunRequest, method: Method, *, baseline: RunResult | None = None) -> Generator[Event]:
-    """The events of a comparison as they come; the last is the ``Comparison``. Closing the iterator stops the
-    run.
+    """Yield the events of a comparison as they come; the last one is the ``Comparison``.
 
-    ``baseline``: an earlier result; it is used if it is of this very request and engine.
-    Raises EngineError: one sentence.
+    Closing the iterator stops the run. ``baseline``: an earlier result, used if it has this request and
+    engine. Raises EngineError: one sentence.
     """
     baselines, stop = Baselines(), threading.Event()
     if baseline is not None:
@@ -192,7 +194,7 @@ def compare(request: RunRequest, method: Method, *, baseline: RunResult | None =
     def work() -> None:
         try:
             run_comparison(request, method, baselines=baselines, emit=events.put, stop=stop)
-        except Exception as error:  # handed over to the caller's thread
+        except Exception as error:  # raised again on the caller's thread
             events.put(error)
 
     thread = threading.Thread(target=work, name="compare", daemon=True)

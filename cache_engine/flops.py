@@ -25,7 +25,7 @@ from .calls_seen import Adapters, SeenCall, adapters_of
 from .model import Given, IntegerTensor, ModelSpec
 from .models.catalog import spec_of
 from .models.generic import TRANSFORMERS
-from .plans import Costs, Mode, Plan, Site, Stack, Tokens, active_sites
+from .plans import Costs, FixedPlan, Mode, Plan, Site, Stack, Tokens, active_sites
 from .predictors import Reuse
 from .records import RunRequest
 from .schedules import Always, Fixed
@@ -184,10 +184,9 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
     kept = min(plan.predictor.keep, 3)  # what adding up more would cost is below a millionth
     before: tuple[Mode, ...] = () if mode == "C" else ("C",) * kept
     letters = (*before, mode, mode)
-    planned = plan._replace(schedule=Fixed(letters))
     with (
         _LOCK,
-        attached(model, None, steps=len(letters), plan=lambda facts: planned) as session,
+        attached(model, FixedPlan(plan._replace(schedule=Fixed(letters))), steps=len(letters)) as session,
         torch.no_grad(),
     ):
         session.begin()

@@ -98,7 +98,7 @@ class ModelSpec:
     (placement, **parts) -> a diffusers pipeline, with those parts in place of its own. inputs: (request) ->
     one transformer call's arguments: a tuple is a tensor's shape; ``Given`` is handed over as it is.
     text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt. fetch:
-    downloads what it takes for ``unavailable`` to be None. shown: (pipeline, latents (batch, tokens,
+    downloads what it takes for ``unavailable`` to be None. to_pixels: (pipeline, latents (batch, tokens,
     numbers)) -> (batch, tokens, values): each token's part of the picture, in levels of 8 bits. call:
     (request) -> the pipeline's arguments beside prompt, steps, size and generator.
     """
@@ -128,7 +128,7 @@ class ModelSpec:
     coefficients: Coefficients = field(default=Coefficients())
     memory: MemoryNeeds | None = None
     text_tokens: Callable[[Any, RunRequest], int] | None = None
-    shown: Callable[[Any, Any], Any] | None = None
+    to_pixels: Callable[[Any, Any], Any] | None = None
     psnr_calibration: Path | None = None  # how far its forecasts of likeness are off, where that was measured
     examples: tuple[str, ...] = ()
     image: Literal["none", "optional", "needed"] = "none"  # an input picture

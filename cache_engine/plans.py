@@ -199,6 +199,23 @@ class Plan(NamedTuple):
     signal: Signal | None = None
 
 
+class PlanMaker(Protocol):
+    """Makes a plan for a model and a number of steps. Every Method is one."""
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        """Raises EngineError if the knobs do not fit the model or the steps."""
+        ...
+
+
+class FixedPlan(NamedTuple):
+    """A plan-maker whose plan was made before; the facts change nothing."""
+
+    made: Plan
+
+    def plan(self, facts: ModelFacts) -> Plan:
+        return self.made
+
+
 Costs = Callable[[Mode, int], float]  # (mode, step) -> TFLOPs of one call
 
 

@@ -17,6 +17,7 @@ from .plans import Mode
 from .strict import Strict, Whole
 
 Side = Literal["baseline", "accelerated"]
+Stage = Literal["load", "count", "warm-up", "encode", "denoise", "decode", "timing"]
 Prompt = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -182,7 +183,7 @@ class Progress(NamedTuple):
     """An event of a run. ``call`` is set while denoising."""
 
     side: Side
-    stage: Literal["load", "count", "warm-up", "encode", "denoise", "decode", "timing"]
+    stage: Stage
     message: str
     done: int = 0
     total: int = 0

@@ -1,29 +1,61 @@
-"""run(): one picture under one method, clocked and traced."""
+"""run(): draw one picture under one method, with a clock and a trace."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from .calls_seen import SeenCall, record_calls
 from .failures import OutOfMemoryGuard
-from .flops import costs
+from .flops import PLAIN, costs
 from .loading import LoadedModel, load_model
 from .loras import apply_loras
-from .method import METHODS, Method
+from .method import Method
+from .plans import Costs, FixedPlan, ModelFacts, Plan
 from .recipe import format_recipe
-from .records import Emit, Progress, RunRequest, RunResult, Seconds, Side, StepTrace, ignore
+from .records import Emit, Progress, RunRequest, RunResult, Seconds, Side, Stage, StepTrace, ignore
 from .sites.attach import attached, device_of
 from .sites.clock import Clock
 from .strict import EngineError
-from .whatif.recording import recording_survey, tflops_of_blocks, with_error_propagation
+from .whatif.recording import SurveyTaken, recording_survey, tflops_of_blocks, with_error_propagation
+from .whatif.survey import Survey
 
 WARM_UP_STEPS = 2
+
+
+class PreparedRun(NamedTuple):
+    """A request on a loaded model, resolved once, with the plan that its method made for it."""
+
+    model: LoadedModel
+    request: RunRequest  # resolved
+    effective: RunRequest  # as the method runs it
+    method: Method
+    facts: ModelFacts  # of the effective request
+    plan: Plan
+
+    def under(self, method: Method) -> PreparedRun:
+        """Return the same request under another method."""
+        return _prepared(self.model, self.request, method)
+
+
+class Watch(NamedTuple):
+    """What follows a run: a function for its events, and the event that stops it."""
+
+    side: Side = "accelerated"
+    emit: Emit = ignore
+    stop: threading.Event | None = None
+
+    def tell(
+        self, stage: Stage, message: str, done: int = 0, total: int = 0, call: StepTrace | None = None
+    ) -> None:
+        self.emit(Progress(self.side, stage, message, done, total, call))
 
 
 def run(
@@ -35,98 +67,99 @@ def run(
     side: Side = "accelerated",
     survey: bool = False,
 ) -> RunResult:
-    """Draw ``request`` under ``method``. Blocks; ``emit`` is told of every stage and step, ``stop`` is looked
-    at in every call.
+    """Draw ``request`` under ``method`` and return the picture with its figures. Blocks until it is done.
 
-    survey: let a baseline record what other settings are judged by; the picture is the same, bit for bit. Not
-    every pipeline can. Raises EngineError (one sentence) or Cancelled; either way the model is left as it
-    was.
+    emit: called with an event for every stage and step. stop: checked in every call of the transformer.
+    survey: a baseline also records its activations, from which other settings can be estimated. The picture
+    stays the same, bit for bit. Not every pipeline can be recorded.
+    Raises EngineError (one sentence) or Cancelled. Either way the model is left as it was.
     """
-    emit(Progress(side, "load", f"Loading {request.model}"))
+    watch = Watch(side, emit, stop)
+    watch.tell("load", f"Loading {request.model}")
+    return execute(prepare(request, method), watch, survey=survey)
+
+
+def prepare(request: RunRequest, method: Method) -> PreparedRun:
+    """Load the model, resolve the request and make the plan.
+
+    Raises EngineError for a model that cannot be loaded, and for a request or knobs that do not fit it.
+    """
     model = load_model(request.model)
-    request = model.spec.resolve(request)
-    effective = model.spec.resolve(method.effective(request))
-    with OutOfMemoryGuard(model.spec), apply_loras(model, effective):
-        return _run(model, request, effective, method, emit, stop, side, survey)
+    return _prepared(model, model.spec.resolve(request), method)
 
 
-def _run(
-    model: LoadedModel,
-    request: RunRequest,
-    effective: RunRequest,
-    method: Method,
-    emit: Emit,
-    stop: threading.Event | None,
-    side: Side,
-    survey: bool,
-) -> RunResult:
-    plan, facts = method.plan(model.spec.facts(effective)), model.spec.facts(effective)
-    as_counted, calls = effective, ()
-    if model.spec.as_called or effective.image is not None:
-        calls = _warm_up(model, effective, side, emit, stop)
-        if survey and (why := model.spec.why_no_survey(effective, len(calls), WARM_UP_STEPS)):
+def _prepared(model: LoadedModel, request: RunRequest, method: Method) -> PreparedRun:
+    effective = method.effective(request)
+    facts = model.spec.facts(effective)
+    return PreparedRun(model, request, effective, method, facts, method.plan(facts))
+
+
+def execute(prepared: PreparedRun, watch: Watch, *, survey: bool = False) -> RunResult:
+    """Count, warm up and run a prepared request. Arguments and errors are those of ``run``."""
+    with OutOfMemoryGuard(prepared.model.spec), apply_loras(prepared.model, prepared.effective):
+        count = _counter(prepared, watch, survey)
+        watch.tell("count", "Counting the compute")
+        cost, blocks = count(prepared.plan), tflops_of_blocks(count, prepared.facts) if survey else None
+        _warm_up(prepared, watch)
+        return _clocked(prepared, watch, cost, blocks)
+
+
+def _counter(prepared: PreparedRun, watch: Watch, survey: bool) -> Callable[[Plan], Costs]:
+    """Return the function that counts what a plan's calls cost for this request.
+
+    Some requests do not determine the shapes of the calls: then the calls of a warm-up run are counted.
+    """
+    spec, effective = prepared.model.spec, prepared.effective
+    calls: tuple[SeenCall, ...] = ()
+    if spec.as_called or effective.image is not None:
+        calls = _warm_up(prepared, watch)
+        if survey and (why := spec.why_no_survey(effective, len(calls), WARM_UP_STEPS)):
             raise EngineError(why)
-    else:
-        as_counted = _as_counted(model, effective)
-    emit(Progress(side, "count", "Counting the compute"))
-    count = partial(costs, as_counted, transformer=model.pipe.transformer, calls=calls)
-    cost, blocks = count(plan), tflops_of_blocks(count, facts) if survey else None
-    _warm_up(model, effective, side, emit, stop)
+    elif spec.text_tokens is not None:  # the calls are as long as the prompt
+        tokens = spec.text_tokens(prepared.model.pipe, effective)
+        effective = effective.replaced(max_sequence_length=tokens)
+    return partial(costs, effective, transformer=prepared.model.pipe.transformer, calls=calls)
 
-    steps = effective.steps or 0
-    transformer = model.pipe.transformer
-    clock = Clock(
-        getattr(model.pipe, "_execution_device", None) or device_of(transformer)
-    )  # offloaded parts start elsewhere
-    streams = len(facts.streams)
 
-    def on_call(call: StepTrace) -> None:
-        emit(
-            Progress(
-                side,
-                "denoise",
-                f"Step {call.step + 1} of {steps}",
-                call.step + (call.call % streams + 1 == streams),
-                steps,
-                call,
-            )
-        )
-        if call.step + 1 == steps and (call.call + 1) % streams == 0:
-            emit(Progress(side, "decode", "Decoding the picture", steps, steps))
-
-    if clock.device.type == "cuda":
+def _clocked(
+    prepared: PreparedRun, watch: Watch, cost: Costs, blocks: tuple[float, np.ndarray] | None
+) -> RunResult:
+    """Draw the picture and read the clock. ``blocks``: TFLOPs of each block, to record a survey with."""
+    model, effective = prepared.model, prepared.effective
+    clock = Clock(device_of(model.pipe))
+    on_gpu = clock.device.type == "cuda"
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats(clock.device)
-    emit(Progress(side, "encode", "Reading the prompt", 0, steps))
+    watch.tell("encode", "Reading the prompt", 0, prepared.facts.steps)
     fresh_scheduler(model)
     begin = clock.synchronise()
-    with (
-        attached(
-            model.pipe, method, costs=cost, stop=stop, on_call=on_call, clock=clock, plan=lambda facts: plan
-        ) as session,
-        recording_survey(model, session, clock, effective, tflops=blocks)
-        if survey
-        else nullcontext() as taken,
-    ):
-        image = draw(model, effective)
-        end = clock.synchronise()
-        trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
-    found = taken.survey if taken else None
-    if survey and found is None and (why := model.spec.why_no_survey(effective, len(trace), steps)):
-        raise EngineError(why)
-    if (
-        found and taken and not model.engine.compiled and model.engine.quantisation == "none"
-    ):  # gradients are wanted
-        shown = partial(model.spec.shown, model.pipe) if model.spec.shown else None
-        found = with_error_propagation(found, taken.recorded_calls, transformer, shown, stop)
+    with attached(
+        model.pipe,
+        FixedPlan(prepared.plan),
+        stop=watch.stop,
+        on_call=partial(_report, watch, prepared.facts),
+        clock=clock,
+    ) as session:
+        session.costs = cost
+        with (
+            recording_survey(model, session, clock, effective, tflops=blocks)
+            if blocks is not None
+            else nullcontext() as taken
+        ):
+            image = draw(model, effective)
+            end = clock.synchronise()
+            trace, cache_bytes = session.trace, sum(memory.bytes for memory in session.memory.values())
+    survey = None if taken is None else _finished_survey(prepared, taken, len(trace), watch.stop)
     if clock.loop_begins is None or clock.loop_ends is None:
         raise EngineError(
-            f"model: {model.spec.title} never finished its {steps} steps; choose another number of steps."
+            f"model: {model.spec.title} never finished its {prepared.facts.steps} steps; choose another "
+            "number of steps."
         )
     return RunResult(
-        request=request,
+        request=prepared.request,
         effective=effective,
-        method=method.to_dict(),
-        recipe=format_recipe(method),
+        method=prepared.method.to_dict(),
+        recipe=format_recipe(prepared.method),
         engine=model.engine,
         image=image,
         trace=trace,
@@ -135,14 +168,39 @@ def _run(
         seconds=Seconds(
             clock.loop_begins - begin, clock.loop_ends - clock.loop_begins, end - clock.loop_ends
         ),
-        peak_bytes=torch.cuda.max_memory_allocated(clock.device) if clock.device.type == "cuda" else None,
+        peak_bytes=torch.cuda.max_memory_allocated(clock.device) if on_gpu else None,
         finished=time.time(),
-        survey=found,
+        survey=survey,
     )
 
 
+def _report(watch: Watch, facts: ModelFacts, call: StepTrace) -> None:
+    """Tell of a call that has ended; after the last one, that the picture is decoded."""
+    streams = len(facts.streams)
+    step_ended = (call.call + 1) % streams == 0
+    message = f"Step {call.step + 1} of {facts.steps}"
+    watch.tell("denoise", message, call.step + step_ended, facts.steps, call)
+    if step_ended and call.step + 1 == facts.steps:
+        watch.tell("decode", "Decoding the picture", facts.steps, facts.steps)
+
+
+def _finished_survey(
+    prepared: PreparedRun, taken: SurveyTaken, calls: int, stop: threading.Event | None
+) -> Survey | None:
+    """Return the survey with its error propagation, where that can be found: it needs gradients."""
+    spec, pipe, engine = prepared.model.spec, prepared.model.pipe, prepared.model.engine
+    if taken.survey is None:
+        if why := spec.why_no_survey(prepared.effective, calls, prepared.facts.steps):
+            raise EngineError(why)
+        return None
+    if engine.compiled or engine.quantisation != "none":
+        return taken.survey
+    to_pixels = partial(spec.to_pixels, pipe) if spec.to_pixels else None
+    return with_error_propagation(taken.survey, taken.recorded_calls, pipe.transformer, to_pixels, stop)
+
+
 def draw(model: LoadedModel, request: RunRequest) -> Any:
-    """The stock pipeline's picture."""
+    """Return the picture that the stock pipeline draws. ``request`` is resolved."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
     picture = {} if request.image is None else {"image": request.image.opened()}
     return model.pipe(
@@ -156,40 +214,32 @@ def draw(model: LoadedModel, request: RunRequest) -> Any:
     ).images[0]
 
 
-def _as_counted(model: LoadedModel, request: RunRequest) -> RunRequest:
-    """The request with as many tokens of text as its calls have, where that depends on the prompt."""
-    if model.spec.text_tokens is None:
-        return request
-    return request.replaced(max_sequence_length=model.spec.text_tokens(model.pipe, request))
-
-
 def fresh_scheduler(model: LoadedModel) -> None:
-    """A scheduler keeps state of its last run."""
+    """Give the pipeline a new scheduler: a scheduler keeps state of its last run."""
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
 
-def _warm_up(
-    model: LoadedModel, request: RunRequest, side: Side, emit: Emit, stop: threading.Event | None
-) -> tuple[SeenCall, ...]:
-    """The first run of a shape allocates and chooses kernels, and is slow: it is made once and not recorded.
-    What it asked of the transformer.
+def _warm_up(prepared: PreparedRun, watch: Watch) -> tuple[SeenCall, ...]:
+    """Run two plain steps unless this shape was warmed up before; return the calls of the transformer.
+
+    The first run of a shape allocates memory and chooses kernels, so it is slow and is not recorded.
     """
-    streams = model.spec.facts(request).streams
+    model, request = prepared.model, prepared.effective
     shape = (
         request.width,
         request.height,
         request.max_sequence_length,
-        streams,
+        prepared.facts.streams,
         tuple(lora.sha256 for lora in request.loras),
         request.image,
     )
     if model.spec.as_called:
         shape += (request.prompt, request.negative_prompt)
     if shape not in model.warm:
-        emit(Progress(side, "warm-up", "Warming up, not recorded"))
+        watch.tell("warm-up", "Warming up, not recorded")
         fresh_scheduler(model)
         with (
-            attached(model.pipe, METHODS["baseline"](), stop=stop),
+            attached(model.pipe, FixedPlan(PLAIN), stop=watch.stop),
             record_calls(model.pipe.transformer) as calls,
         ):
             draw(model, request.replaced(steps=WARM_UP_STEPS))

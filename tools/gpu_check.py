@@ -147,7 +147,9 @@ def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> Measure
     request = resolve(RunRequest(model="flux-dev", prompt="-", steps=STEPS, width=1024, height=1024))
     cost = costs(request, method.plan(MODELS["flux-dev"].facts(request))) if fits(method) else None
     clock = Clock(torch.device(kind))
-    with synchronisations(kind) as syncs, attached(pipe, method, clock=clock, costs=cost) as session:
+    with synchronisations(kind) as syncs, attached(pipe, method, clock=clock) as session:
+        if cost is not None:
+            session.costs = cost
         pipe(generator=torch.Generator("cpu").manual_seed(0), **given)
         trace, held = session.trace, sum(memory.bytes for memory in session.memory.values())
     assert clock.loop_begins is not None

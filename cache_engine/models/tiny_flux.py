@@ -77,7 +77,7 @@ def _coefficients() -> Coefficients:
     )
 
 
-def _shown(pipe: Any, latents: Any) -> Any:
+def _to_pixels(pipe: Any, latents: Any) -> Any:
     """Every token is a patch of its own."""
     return (127.5 + 127.5 * pipe.vae.patches(latents.to(pipe.vae.dtype)).float()).clamp(0, 255)
 
@@ -111,7 +111,7 @@ def _row() -> tuple[ModelSpec, ...]:
             unavailable=_unavailable,
             coefficients=_coefficients(),
             true_cfg_scale=domain["true_cfg_scale"],
-            shown=_shown,
+            to_pixels=_to_pixels,
             psnr_calibration=FOLDER / "psnr_calibration.json",
             examples=tuple(domain["examples"]),
             unknown_words=_unknown_words,

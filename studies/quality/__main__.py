@@ -26,6 +26,7 @@ from PIL import Image
 from cache_engine import METHODS, MODELS, Method, RunRequest, run
 from cache_engine.flops import costs
 from cache_engine.loading import load_model
+from cache_engine.plans import FixedPlan
 from cache_engine.quality import measure
 from cache_engine.runner import draw, fresh_scheduler
 from cache_engine.schedules import Drift
@@ -133,9 +134,8 @@ def drawn(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image]
         "negative_prompt": [one.negative_prompt for one in effective],
         "generator": generators,
     }
-    with attached(
-        model.pipe, method, plan=lambda facts: plan, costs=costs(first, plan, model.pipe.transformer)
-    ) as session:
+    with attached(model.pipe, FixedPlan(plan)) as session:
+        session.costs = costs(first, plan, model.pipe.transformer)
         pictures = model.pipe(
             prompt=[one.prompt for one in effective],
             num_inference_steps=first.steps,
@@ -162,9 +162,9 @@ def denoise_seconds(asked: RunRequest, method: Method) -> float:
     asked = model.spec.resolve(asked)
     effective = model.spec.resolve(method.effective(asked))
     plan = method.plan(model.spec.facts(effective))
-    clock = ProcessorClock(device_of(model.pipe.transformer))
+    clock = ProcessorClock(device_of(model.pipe))
     fresh_scheduler(model)
-    with attached(model.pipe, method, plan=lambda facts: plan, clock=clock):
+    with attached(model.pipe, FixedPlan(plan), clock=clock):
         draw(model, effective)
     assert clock.loop_begins is not None
     assert clock.loop_ends is not None

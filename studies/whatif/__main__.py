@@ -23,7 +23,7 @@ from cache_engine import METHODS, MODELS, Method, RunRequest, attached, method_f
 from cache_engine.flops import costs
 from cache_engine.loading import load_model
 from cache_engine.methods.dbcache import DBCache
-from cache_engine.plans import Signal
+from cache_engine.plans import FixedPlan, Signal
 from cache_engine.quality import measure
 from cache_engine.records import StepTrace, schedules_of
 from cache_engine.runner import draw, fresh_scheduler
@@ -199,9 +199,8 @@ def drawn(request: RunRequest, method: Method) -> tuple[Any, tuple[StepTrace, ..
     request = model.spec.resolve(method.effective(model.spec.resolve(request)))
     plan = method.plan(model.spec.facts(request))
     fresh_scheduler(model)
-    with attached(
-        model.pipe, method, plan=lambda facts: plan, costs=costs(request, plan, model.pipe.transformer)
-    ) as session:
+    with attached(model.pipe, FixedPlan(plan)) as session:
+        session.costs = costs(request, plan, model.pipe.transformer)
         return draw(model, request), session.trace
 
 

@@ -149,7 +149,7 @@ def recording_shares(case: Case) -> list[float]:
 
     def seconds(survey: bool) -> float:
         fresh_scheduler(model)
-        clock = Clock(device_of(model.pipe.transformer))
+        clock = Clock(device_of(model.pipe))
         with attached(model.pipe, METHODS["baseline"](), clock=clock) as session:
             begin = time.process_time()
             if not survey:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cache_engine.method import METHODS, Method
-from cache_engine.plans import ModelFacts, Plan
+from cache_engine.plans import FixedPlan
 from cache_engine.records import Engine, RunRequest, StepTrace
 from cache_engine.sites.activation_recorder import recording_activations
 from cache_engine.sites.attach import attached
@@ -33,11 +33,10 @@ def followed(
     survey.
     """
 
-    def planned(_: ModelFacts) -> Plan:
-        return method.plan(facts(streams))
-
     clock = Clock(next(model.parameters()).device)
-    with attached(model, method, steps=STEPS, streams=streams, plan=planned, clock=clock) as session:
+    with attached(
+        model, FixedPlan(method.plan(facts(streams))), steps=STEPS, streams=streams, clock=clock
+    ) as session:
         session.begin()
         calls = list(zip(*(path(name) for name in streams)))
         if budget is None:
@@ -68,7 +67,7 @@ def drawn(
     """The latents at the end of the loop in plain sight, guided by both streams; and its survey."""
     clock = Clock(next(model.parameters()).device)
     with attached(
-        model, method, steps=STEPS, streams=GUIDED, plan=lambda _: method.plan(facts()), clock=clock
+        model, FixedPlan(method.plan(facts())), steps=STEPS, streams=GUIDED, clock=clock
     ) as session:
         session.begin()
         if not survey:

@@ -239,9 +239,8 @@ def test_the_forward_keeps_its_signature(model: Any) -> None:
 def test_each_call_is_told_as_it_ends(model: Any) -> None:
     told: list[StepTrace] = []
     costs = {"C": 2.5, "c": 0.5}
-    with attached(
-        model, FORECAST, steps=8, on_call=told.append, costs=lambda mode, step: costs[mode]
-    ) as session:
+    with attached(model, FORECAST, steps=8, on_call=told.append) as session:
+        session.costs = lambda mode, step: costs[mode]
         session.begin()
         denoise(model, 8)
     assert tuple(told) == session.trace

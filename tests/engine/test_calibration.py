@@ -19,7 +19,7 @@ from cache_engine.calibration import _Watch, calibrate
 from cache_engine.method import METHODS
 from cache_engine.models.catalog import MODELS
 from cache_engine.models.tiny_flux import FOLDER
-from cache_engine.plans import ModelFacts, Plan
+from cache_engine.plans import FixedPlan, ModelFacts, Plan
 from cache_engine.predictors import Reuse
 from cache_engine.records import RunRequest
 from cache_engine.schedules import Always
@@ -35,7 +35,7 @@ STEPS = 9
 
 def test_ratios_are_those_that_diffusers_measures(capsys: pytest.CaptureFixture[str]) -> None:
     model = tiny_flux()
-    with attached(model, None, steps=STEPS, plan=lambda facts: Plan(Always(), Reuse(), ())) as session:
+    with attached(model, FixedPlan(Plan(Always(), Reuse(), ())), steps=STEPS) as session:
         session.begin()
         plain = denoise(model, STEPS)
     found = calibrate(model, [lambda: denoise(model, STEPS)], steps=STEPS)

@@ -24,6 +24,8 @@ from cache_engine import (
 )
 from cache_engine.comparison import repeats_of
 from cache_engine.files import Lora, Picture
+from cache_engine.method import Method
+from cache_engine.model import ModelSpec
 from cache_engine.records import Engine, Event, Progress, RunResult, SideDone
 
 APPLE = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=3)
@@ -255,18 +257,38 @@ def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     """A survey has a run of its own: recording would slow the baseline and make every cache look faster."""
     from cache_engine import runner
 
-    recorded, real = list[bool](), runner.run
+    recorded, real = list[bool](), runner.execute
 
     def watched(*args, **kwargs):
         recorded.append(kwargs.get("survey", False))
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(runner, "run", watched)
+    monkeypatch.setattr(runner, "execute", watched)
     plain, surveyed = run_comparison(APPLE, SETTING), run_comparison(APPLE, SETTING, survey=True)
     assert recorded == [False, False, False, True, False]
     assert plain.baseline.survey is None
     assert surveyed.baseline.survey is not None
     assert surveyed.baseline.image.tobytes() == plain.baseline.image.tobytes()
+
+
+@pytest.mark.parametrize("method", [SETTING, METHODS["fewer_steps"](fraction=0.5)], ids=lambda one: one.name)
+def test_a_run_resolves_its_request_once_and_makes_one_plan(
+    method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counting(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args: (calls.append(name), real(*args))[1])
+
+    counting(ModelSpec, "resolve")
+    for maker in METHODS.values():
+        counting(maker, "plan")
+    run(APPLE, method)
+    assert sorted(calls) == ["plan", "resolve"]
+    calls.clear()
+    run_comparison(APPLE, method)
+    assert sorted(calls) == ["plan", "plan", "resolve"]  # a plan for each side
 
 
 def test_nothing_is_counted_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:

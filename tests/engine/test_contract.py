@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def planned(method: Method) -> Callable[[ModelFacts], Plan]:
 def under(
     model: nn.Module, method: Method, streams: tuple[str, ...] = ("cond",), **more: Any
 ) -> AbstractContextManager[Session]:
-    return attached(model, method, steps=STEPS, streams=streams, plan=planned(method), **more)
+    return attached(model, SimpleNamespace(plan=planned(method)), steps=STEPS, streams=streams, **more)
 
 
 def run(model: Model, method: Method, streams: tuple[str, ...] = ("cond",)) -> tuple[Tensor, Session]:

@@ -135,7 +135,8 @@ def test_compiled_blocks_are_not_run_in_part(name: str) -> None:
 def test_a_batch_is_decided_as_one_and_costs_as_many(first: str) -> None:
     """In whatever order the arguments are named."""
     model = tiny(NAME)
-    with attached(model, METHOD, steps=2, costs=lambda mode, step: 1.5) as session:
+    with attached(model, METHOD, steps=2) as session:
+        session.costs = lambda mode, step: 1.5
         session.begin()
         for step in range(2):
             call = CALLS.at(step)

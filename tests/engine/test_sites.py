@@ -14,7 +14,7 @@ from cache_engine.cache_size import cache_bytes, marks, numbers
 from cache_engine.method import method_from
 from cache_engine.models.catalog import MODELS
 from cache_engine.models.flux import SECTIONS
-from cache_engine.plans import ModelFacts, Modules, Plan, Predictor, Signal, Site, Stack
+from cache_engine.plans import FixedPlan, ModelFacts, Modules, Plan, Predictor, Signal, Site, Stack
 from cache_engine.predictors import DMD, Chebyshev, FoCa, Reuse, Taylor
 from cache_engine.records import RunRequest
 from cache_engine.schedules import Accumulated, Interval, Mask
@@ -32,7 +32,7 @@ def model() -> FluxTransformer2DModel:
 
 
 def run(model: FluxTransformer2DModel, plan: Plan, steps: int, **more: Any) -> tuple[Tensor, Session, int]:
-    with attached(model, None, steps=steps, plan=lambda facts: plan, **more) as session:
+    with attached(model, FixedPlan(plan), steps=steps, **more) as session:
         session.begin()
         found = denoise(model, steps)
         return found, session, sum(memory.bytes for memory in session.memory.values())
@@ -73,7 +73,7 @@ def test_what_an_ip_adapter_adds_is_served_too() -> None:
 
     def answers(before_projection: bool) -> list[Tensor]:
         plan = Plan(Mask("100"), Reuse(), (Modules(before_projection=before_projection),))
-        with attached(model, None, steps=3, plan=lambda facts: plan) as session:
+        with attached(model, FixedPlan(plan), steps=3) as session:
             session.begin()
             return [
                 sample(model(**calls.at(step), joint_attention_kwargs=dict(adapted))) for step in range(3)
@@ -93,9 +93,7 @@ def test_what_an_ip_adapter_adds_is_served_too() -> None:
 
 
 def test_modules_are_left_alone_by_plans_that_do_not_serve_them(model: FluxTransformer2DModel) -> None:
-    with attached(
-        model, None, steps=2, plan=lambda facts: Plan(Mask("10"), Reuse(), (Stack(0, 6),))
-    ) as session:
+    with attached(model, FixedPlan(Plan(Mask("10"), Reuse(), (Stack(0, 6),))), steps=2) as session:
         session.begin()
         denoise(model, 2)
         patched = [name for name, module in model.named_modules() if "forward" in vars(module)]
@@ -135,7 +133,7 @@ def test_a_staged_run_is_two_runs_joined(model: FluxTransformer2DModel) -> None:
 
 def test_another_shape_starts_every_module_afresh(model: FluxTransformer2DModel) -> None:
     plan = Plan(Interval(3), Taylor(1), (Modules(),))
-    with attached(model, None, steps=8, plan=lambda facts: plan) as session:
+    with attached(model, FixedPlan(plan), steps=8) as session:
         session.begin()
         denoise(model, 4, side=4)
         denoise(model, 4, side=6)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cache_engine.method import METHODS, Method
 from cache_engine.models.generic import TRANSFORMERS
-from cache_engine.plans import Plan, Score, Tokens
+from cache_engine.plans import FixedPlan, Plan, Score, Tokens
 from cache_engine.predictors import Reuse
 from cache_engine.schedules import Interval
 from cache_engine.session import Session
@@ -45,8 +45,8 @@ def outputs(
 
     if method is None:
         return answers(), None
-    plan = (lambda facts: method) if isinstance(method, Plan) else None
-    with attached(model, None if plan else method, steps=STEPS, plan=plan) as session:
+    maker = FixedPlan(method) if isinstance(method, Plan) else method
+    with attached(model, maker, steps=STEPS) as session:
         session.begin()
         return answers(), session
 
@@ -134,9 +134,7 @@ def test_the_chosen_tokens_are_those_of_the_highest_score(
         )
         for place, layer in layers.items()
     ]
-    with attached(
-        models[name], None, steps=STEPS, plan=lambda facts: tokens(ratio=0.5, score=score)
-    ) as session:
+    with attached(models[name], FixedPlan(tokens(ratio=0.5, score=score)), steps=STEPS) as session:
         session.begin()
         with torch.inference_mode():
             for step in range(2):
@@ -164,7 +162,7 @@ def test_the_chosen_tokens_are_those_of_the_highest_score(
 def test_by_age_every_token_gets_its_turn(models: dict[str, nn.Module]) -> None:
     plan = tokens(ratio=0.5, score="age", aging=1.0)._replace(schedule=Interval(STEPS, between=("p",)))
     with (
-        attached(models[FITTING[0]], None, steps=STEPS, plan=lambda facts: plan) as session,
+        attached(models[FITTING[0]], FixedPlan(plan), steps=STEPS) as session,
         torch.inference_mode(),
     ):
         session.begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,8 +31,8 @@ def models() -> dict[str, Model]:
 
 
 def ours(model: Model, setting: Setting, plan: Any = None) -> tuple[str, tuple[StepTrace, ...], Tensor]:
-    method = DBCache(**setting.method)
-    with attached(model, method, steps=setting.steps, streams=setting.streams, plan=plan) as session:
+    maker = SimpleNamespace(plan=plan) if plan else DBCache(**setting.method)
+    with attached(model, maker, steps=setting.steps, streams=setting.streams) as session:
         session.begin()
         latents = denoise(model, setting.steps, setting.streams, setting.side, getattr(torch, setting.dtype))
         return "".join(call.mode for call in session.trace), session.trace, latents

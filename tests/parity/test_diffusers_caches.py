@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,8 +32,8 @@ def made(name: str, **knobs: Any) -> Method:
 def ours(
     method: Method, streams: tuple[str, ...], plan: Callable[[ModelFacts], Plan] | None = None
 ) -> tuple[Tensor, str]:
-    model = tiny_flux()
-    with attached(model, method, steps=STEPS, streams=streams, plan=plan) as session:
+    model, maker = tiny_flux(), SimpleNamespace(plan=plan) if plan else method
+    with attached(model, maker, steps=STEPS, streams=streams) as session:
         session.begin()
         found = denoise(model, STEPS, streams)
     return found, "".join(call.mode for call in session.trace)

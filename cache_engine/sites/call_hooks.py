@@ -1,0 +1,125 @@
+"""What happens before and after each call of the transformer: the session opens it, the sites act in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from ..plans import Columns, Modules, Site, Stack, Tokens
+from ..records import StepTrace
+from ..strict import Cancelled, EngineError
+from .clock import Clock
+from .columns import ColumnSite
+from .loop import Loop, set_temporarily
+from .modules import ModuleSite
+from .refusals import batch_of, refuse_call
+from .stack import StackSite, compiled
+from .tokens import TokenSite
+
+InnerSite = ModuleSite | TokenSite | ColumnSite
+
+
+class CallHooks:
+    """Hooks on one transformer for one ``attached`` block."""
+
+    def __init__(
+        self,
+        site: StackSite,
+        clock: Clock,
+        loop: Loop | None,
+        stop: threading.Event | None,
+        on_call: Callable[[StepTrace], None] | None,
+    ) -> None:
+        self.site, self.clock, self.loop, self.stop, self.on_call = site, clock, loop, stop, on_call
+        self.session = site.session
+        self.compiled = any(compiled(block.module) is not None for block in site.blocks)
+        self.inner: list[InnerSite] = []
+        self.parameters: list[str] = []
+        self.start: Any = None  # the clock's mark at the start of the current call
+
+    def attach(self, exits: ExitStack, transformer: nn.Module) -> None:
+        """Replace the blocks' forwards and hook the transformer's; ``exits`` undoes both.
+
+        Hooks, not a new forward on the transformer: a pipeline that offloads restores the transformer's own
+        forward at the end of every run.
+        """
+        self.exits, self.parameters = exits, list(signature(transformer.forward).parameters)
+        exits.callback(self.site.leave)
+        for module, replacement in self.site.forwards():
+            set_temporarily(exits, module, "forward", replacement)
+            if compiled(module) is not None:
+                set_temporarily(exits, module, "_compiled_call_impl", None)
+        for hook in (
+            transformer.register_forward_pre_hook(self.before, with_kwargs=True),
+            transformer.register_forward_hook(self.after, with_kwargs=True, always_call=True),
+        ):
+            exits.callback(hook.remove)
+
+    def before(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The transformer is called."""
+        if self.site.call is not None:  # the previous call never reached its end
+            self.site.leave()
+            self.session.end()
+        if self.stop is not None and self.stop.is_set():
+            raise Cancelled
+        if self.loop is not None:
+            self.loop.begin()
+        arguments = dict(zip(self.parameters, args)) | kwargs
+        sites = self.session.plan.sites if self.session.plan else ()
+        refuse_call(arguments, skips=any(isinstance(site, Stack) for site in sites))
+        call = self.session.open()
+        call.batch = batch_of(arguments, self.parameters[0])
+        call.live = self.clock.live
+        if not self.inner:
+            self.place(sites)
+        if call.number == 0:
+            self.clock.loop_begins = self.clock.synchronise()
+        self.start = self.clock.mark()
+        self.site.enter(call)
+
+    def place(self, sites: tuple[Site, ...]) -> None:
+        """Attach the sites that act inside blocks.
+
+        They wait for the first call of a plan that has any: blocks may be compiled until then.
+        """
+        self.inner += [self.inner_site(site) for site in sites if not isinstance(site, Stack)]
+        for module, replacement in (pair for site in self.inner for pair in site.forwards()):
+            set_temporarily(self.exits, module, "forward", replacement)
+
+    def inner_site(self, site: Site) -> InnerSite:
+        """Return the object that does inside the blocks what the plan's site describes.
+
+        A compiled block always runs as it was compiled, so only whole modules can be replaced in it.
+        """
+        if self.compiled and not isinstance(site, Modules):
+            raise EngineError(
+                "the blocks are compiled, so no part of one can be run alone; use the model without "
+                "compile_repeated_blocks(), or a method that skips whole blocks."
+            )
+        if isinstance(site, Tokens):
+            return TokenSite(self.site, site)
+        if isinstance(site, Columns):
+            return ColumnSite(self.site, site)
+        assert isinstance(site, Modules)
+        return ModuleSite(self.site, before_projection=site.before_projection)
+
+    def after(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """The call has returned, or has failed (then ``result`` is None)."""
+        call = self.site.call
+        self.site.leave()
+        if call is None or result is None:  # a failed run is over: nothing it remembered may be served later
+            self.session.end()
+            return
+        call.seconds = partial(self.clock.between, self.start, self.clock.mark())
+        if self.on_call is not None:
+            try:
+                self.on_call(self.session.traced(call, fetch=False))
+            except BaseException:
+                self.session.end()
+                raise
