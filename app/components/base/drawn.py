@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bundle import bundle
+
 if TYPE_CHECKING:
     import gradio as gr
 
@@ -16,8 +18,20 @@ FOLDER = Path(__file__).resolve().parents[1]
 
 
 @lru_cache
-def _text(file: str) -> str:
-    return (FOLDER / file).read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    """Return the whole script of the component in the folder ``name``: its modules, styles, and the call that
+    mounts it.
+
+    The script puts the styles into the document once. Given a ``css_template``, gradio would compile the
+    styles and restyle the whole page at every value.
+    """
+    modules = bundle(FOLDER, "base/host.js", f"{name}/{name}.js")
+    styles = (FOLDER / name / f"{name}.css").read_text(encoding="utf-8")
+    return modules + (
+        f"const styles = {json.dumps(styles)};\n"
+        "const connected = modules['base/host.js'].host({ element, trigger, props, watch }, styles);\n"
+        f"modules['{name}/{name}.js'].mount(connected);\n"
+    )
 
 
 @lru_cache
@@ -37,23 +51,17 @@ def _drawn_class() -> type[gr.HTML]:
     return ABCMeta.__new__(type(gr.HTML), "Drawn", (gr.HTML,), own)
 
 
-def drawn(
-    name: str, value: Mapping[str, object] | None, parts: tuple[str, ...] = (), **options: Any
-) -> gr.HTML:
-    """Make the component of the folder ``name``. ``parts``: scripts that its own script needs before it.
+def drawn(name: str, value: Mapping[str, object] | None, **options: Any) -> gr.HTML:
+    """Make the component of the folder ``name``; ``options`` go to ``gr.HTML``.
 
     Template, styles and script hold constants alone: gradio runs templates, so a value in one would be
-    executed. The script puts the styles into the document once. With a ``css_template`` gradio would compile
-    the styles and restyle the whole page at every value.
+    executed.
     """
-    script = f"const styles = {json.dumps(_text(f'{name}/{name}.css'))};\n" + "".join(
-        _text(part) for part in ("base/dom.js", *parts, f"{name}/{name}.js")
-    )
     return _drawn_class()(
         value,
         html_template=f'<div class="cl-{name}"></div>',
         css_template="",
-        js_on_load=script,
+        js_on_load=_script(name),
         apply_default_css=False,
         **options,
     )

@@ -1,10 +1,27 @@
-// A schedule without words: high is computed, low is cached.
-function strip(modes) {
-  const height = { C: 1, p: 0.6, c: 0.28 };
-  const bars = [...modes].map((mode, i) => `M${i} ${1 - (height[mode] ?? 0)}h.8V1h-.8z`).join('');
-  return shape('svg', { class: 'strip', viewBox: `0 0 ${Math.max(modes.length, 1)} 1`, preserveAspectRatio: 'none', role: 'img', 'aria-label': modes },
-    shape('path', { d: bars }));
+import { make, shape } from './dom.js';
+
+const HEIGHTS = { C: 1, p: 0.6, c: 0.28 };
+
+// The path of a schedule such as "CCccC": a bar for each step, one unit apart.
+export function stripPath(modes) {
+  return [...modes].map((mode, i) => `M${i} ${1 - (HEIGHTS[mode] ?? 0)}h.8V1h-.8z`).join('');
 }
 
-// A long name breaks after an underscore or a comma, not inside a part.
-const broken = (text) => text.split(/(?<=[_,])/).flatMap((part) => [make('wbr'), part]);
+// A schedule without words: a high bar is computed, a low one cached.
+export function strip(modes) {
+  return shape(
+    'svg',
+    {
+      class: 'strip',
+      viewBox: `0 0 ${Math.max(modes.length, 1)} 1`,
+      preserveAspectRatio: 'none',
+      role: 'img',
+      'aria-label': modes,
+    },
+    shape('path', { d: stripPath(modes) }),
+  );
+}
+
+// The parts of a long name. A line may break after an underscore or a comma, not inside a part.
+export const parts = (text) => text.split(/(?<=[_,])/);
+export const broken = (text) => parts(text).flatMap((part) => [make('wbr'), part]);

@@ -1,41 +1,71 @@
-// A grid of pictures: one axis across, one down, a third as one grid under the other. Arrow keys go from picture to picture.
-let view = null, buttons = [], columns = 0;
+// Arrow keys go from picture to picture.
+import { make, set } from '../base/dom.js';
+import { cellByKey } from './keys.js';
 
-function cell({ id, picture, lines, state }) {
-  const label = lines.join(', ');
-  const button = make('button', { type: 'button', 'data-id': id, 'data-state': state, 'aria-current': id && id === view.chosen ? 'true' : null, 'aria-label': label, disabled: !id },
-    picture ? make('img', { src: picture, alt: '', loading: 'lazy' }) : make('span', { class: 'blank' }),
-    ...lines.map((line, k) => make(k ? 'span' : 'b', {}, line)));
-  button.onclick = () => trigger('choose', { id });
-  button.ondblclick = () => trigger('open', { id });
-  return button;
-}
+export function mount({ root, trigger, keep }) {
+  let view = null;
+  let buttons = [];
 
-function table({ title, rows }) {
-  const body = rows.map(({ head, cells }) => make('tr', {}, make('th', { scope: 'row' }, head), ...cells.map((one) => make('td', {}, cell(one)))));
-  return make('div', { class: 'wide' }, title && make('h3', {}, title), make('table', {}, make('thead', {}, make('tr', {}, make('th', {}, make('small', {}, `${view.down} ↓ ${view.across} →`)),
-    ...view.columns.map((text) => make('th', { scope: 'col' }, text)))), make('tbody', {}, ...body)));
-}
-
-root.addEventListener('keydown', (event) => {
-  const at = buttons.indexOf(document.activeElement);
-  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + columns, ArrowUp: at - columns }[event.key];
-  if (at < 0) return;
-  if (to !== undefined && buttons[to]) {
-    event.preventDefault();
-    buttons[to].focus();
-    if (buttons[to].dataset.id) trigger('choose', { id: buttons[to].dataset.id });
-  } else if (event.key === 'Enter' && buttons[at].getAttribute('aria-current') === 'true') {
-    event.preventDefault();
-    trigger('open', { id: buttons[at].dataset.id });
+  function cell({ id, picture, lines, state }) {
+    const current = id && id === view.chosen ? 'true' : null;
+    const button = make(
+      'button',
+      {
+        type: 'button',
+        'data-id': id,
+        'data-state': state,
+        'aria-current': current,
+        'aria-label': lines.join(', '),
+        disabled: !id,
+      },
+      picture ? make('img', { src: picture, alt: '', loading: 'lazy' }) : make('span', { class: 'blank' }),
+      ...lines.map((line, i) => make(i ? 'span' : 'b', {}, line)),
+    );
+    button.onclick = () => trigger('choose', { id });
+    button.ondblclick = () => trigger('open', { id });
+    return button;
   }
-});
 
-keep((value) => {
-  view = value ?? { tables: [], columns: [] };
-  columns = view.columns.length;
-  const focused = root.contains(document.activeElement) ? document.activeElement.dataset?.id : null;
-  set(root, { class: 'cl-cells' }, ...(view.tables.length ? view.tables.map(table) : [make('p', { class: 'cl-note none' }, view.empty ?? '')]));
-  buttons = [...root.querySelectorAll('button')];
-  if (focused) buttons.find((one) => one.dataset.id === focused)?.focus();
-});
+  function table({ title, rows }) {
+    const corner = make('th', {}, make('small', {}, `${view.down} ↓ ${view.across} →`));
+    const heads = view.columns.map((text) => make('th', { scope: 'col' }, text));
+    const body = rows.map(({ head, cells }) => {
+      return make(
+        'tr',
+        {},
+        make('th', { scope: 'row' }, head),
+        ...cells.map((each) => make('td', {}, cell(each))),
+      );
+    });
+    return make(
+      'div',
+      { class: 'wide' },
+      title && make('h3', {}, title),
+      make('table', {}, make('thead', {}, make('tr', {}, corner, ...heads)), make('tbody', {}, ...body)),
+    );
+  }
+
+  root.addEventListener('keydown', (event) => {
+    const at = buttons.indexOf(document.activeElement);
+    if (at < 0) return;
+    const to = cellByKey(event.key, at, view.columns.length);
+    const { id } = buttons[at].dataset;
+    if (to !== undefined && buttons[to]) {
+      event.preventDefault();
+      buttons[to].focus();
+      if (buttons[to].dataset.id) trigger('choose', { id: buttons[to].dataset.id });
+    } else if (event.key === 'Enter' && buttons[at].getAttribute('aria-current') === 'true') {
+      event.preventDefault();
+      trigger('open', { id });
+    }
+  });
+
+  keep((value) => {
+    view = value ?? { tables: [], columns: [] };
+    const focused = root.contains(document.activeElement) ? document.activeElement.dataset?.id : null;
+    const empty = make('p', { class: 'cl-note none' }, view.empty ?? '');
+    set(root, { class: 'cl-cells' }, ...(view.tables.length ? view.tables.map(table) : [empty]));
+    buttons = [...root.querySelectorAll('button')];
+    if (focused) buttons.find(({ dataset }) => dataset.id === focused)?.focus();
+  });
+}

@@ -22,4 +22,4 @@ class HeaderValue(TypedDict):
 
 def header(value: HeaderValue | None = None, **options: Any) -> gr.HTML:
     """Make the page's head. None hides the badge."""
-    return drawn("header", value, ("header/keys.js",), **options)
+    return drawn("header", value, **options)

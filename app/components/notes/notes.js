@@ -1,13 +1,27 @@
-let lit = new Map(); // title -> whether it was lit: what a reader has opened or closed stays until that changes
+import { make, set } from '../base/dom.js';
 
-keep((value) => {
-  const { title = '', notes = [] } = value ?? {};
-  const known = new Map([...root.querySelectorAll('details')].map((one) => [one.dataset.title, one]));
-  const list = notes.map((note) => {
-    const box = known.get(note.title) ?? make('details', { 'data-title': note.title }, make('summary', {}, note.title), make('p', {}, note.text));
-    if (lit.get(note.title) !== note.on) box.open = note.on;
-    return make('li', { class: note.on && 'on' }, box);
+export function mount({ root, keep }) {
+  // title -> whether the note was on. A note that a visitor opened or closed stays so until that changes.
+  let before = new Map();
+
+  function item({ title, text, on }, boxes) {
+    const box =
+      boxes.get(title) ??
+      make('details', { 'data-title': title }, make('summary', {}, title), make('p', {}, text));
+    if (before.get(title) !== on) box.open = on;
+    return make('li', { class: on && 'on' }, box);
+  }
+
+  keep((value) => {
+    const { title = '', notes = [] } = value ?? {};
+    const boxes = new Map([...root.querySelectorAll('details')].map((box) => [box.dataset.title, box]));
+    const list = notes.map((note) => item(note, boxes));
+    before = new Map(notes.map((note) => [note.title, note.on]));
+    set(
+      root,
+      { class: 'cl-notes cl-card', role: 'group', 'aria-label': title },
+      make('header', {}, make('h2', {}, title)),
+      make('ol', {}, ...list),
+    );
   });
-  lit = new Map(notes.map((note) => [note.title, note.on]));
-  set(root, { class: 'cl-notes cl-card', role: 'group', 'aria-label': title }, make('header', {}, make('h2', {}, title)), make('ol', {}, ...list));
-});
+}

@@ -38,4 +38,4 @@ class RunsValue(TypedDict):
 
 def runs(value: RunsValue | None = None, **options: Any) -> gr.HTML:
     """Make the table of runs. None draws the empty table."""
-    return drawn("runs", value, ("base/strip.js",), **options)
+    return drawn("runs", value, **options)

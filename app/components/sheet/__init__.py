@@ -66,4 +66,4 @@ class SheetValue(TypedDict):
 
 def sheet(value: SheetValue | None = None, **options: Any) -> gr.HTML:
     """Make a table. None draws it empty."""
-    return drawn("sheet", value, ("base/strip.js",), **options)
+    return drawn("sheet", value, **options)

@@ -91,12 +91,4 @@ class TimelineValue(TypedDict):
 
 def timeline(value: TimelineValue | None = None, **options: Any) -> gr.HTML:
     """Make the timeline. None draws a sentence that nothing has run."""
-    return drawn(
-        "timeline",
-        value,
-        (
-            "timeline/limit.js",
-            "timeline/paint.js",
-        ),
-        **options,
-    )
+    return drawn("timeline", value, **options)

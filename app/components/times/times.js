@@ -1,24 +1,51 @@
-const WORDS = 100, BESIDE = 150; // pixels: what a bar needs to carry its own words, and what stands left and right of the bars
+import { make, set } from '../base/dom.js';
+import { fitsInside } from './room.js';
 
-function row(side) {
-  const main = side.parts.find((part) => part.name === 'denoise') ?? side.parts[0];
-  const inside = main.share * (root.clientWidth - BESIDE) >= WORDS;
-  const bars = side.parts.map((part) => make('i', { 'data-part': part.name, '--share': part.share, title: part.text },
-    part === main && inside && make('span', {}, part.text)));
-  return [make('span', { class: 'side' }, side.label),
-    make('span', { class: 'bar', 'data-side': side.side, role: 'img', 'aria-label': side.parts.map((part) => part.text).join(', ') },
-      ...bars, !inside && make('span', { class: 'after' }, main.text)),
-    make('b', {}, side.total)];
-}
+const EMPTY = { rows: [], legend: [], note: '' };
 
-let shown = null;
-new ResizeObserver(() => draw(shown)).observe(root);
-keep(draw);
+export function mount({ root, keep }) {
+  let view = EMPTY;
 
-function draw(value) {
-  shown = value ?? { rows: [], legend: [], note: '' };
-  set(root, {}, make('h3', {}, 'Where the time went'),
-    make('div', { class: 'rows' }, ...shown.rows.flatMap(row), !shown.rows.length && make('p', { class: 'cl-note' }, 'Nothing has run yet.')),
-    make('p', { class: 'legend' }, ...shown.legend.map((one) => make('span', {}, make('i', { 'data-part': one.name }), one.text)),
-      shown.note && make('span', { class: 'cl-note' }, shown.note)));
+  function row({ side, label, parts, total }) {
+    const main = parts.find(({ name }) => name === 'denoise') ?? parts[0];
+    const inside = fitsInside(main.share, root.clientWidth);
+    const bars = parts.map(({ name, share, text }) =>
+      make(
+        'i',
+        { 'data-part': name, '--share': share, title: text },
+        name === main.name && inside && make('span', {}, text),
+      ),
+    );
+    const words = parts.map(({ text }) => text).join(', ');
+    return [
+      make('span', { class: 'side' }, label),
+      make(
+        'span',
+        { class: 'bar', 'data-side': side, role: 'img', 'aria-label': words },
+        ...bars,
+        !inside && make('span', { class: 'after' }, main.text),
+      ),
+      make('b', {}, total),
+    ];
+  }
+
+  function draw() {
+    const empty = make('p', { class: 'cl-note' }, 'Nothing has run yet.');
+    const legend = view.legend.map(({ name, text }) =>
+      make('span', {}, make('i', { 'data-part': name }), text),
+    );
+    set(
+      root,
+      {},
+      make('h3', {}, 'Where the time went'),
+      make('div', { class: 'rows' }, ...view.rows.flatMap(row), !view.rows.length && empty),
+      make('p', { class: 'legend' }, ...legend, view.note && make('span', { class: 'cl-note' }, view.note)),
+    );
+  }
+
+  new ResizeObserver(draw).observe(root);
+  keep((value) => {
+    view = value ?? EMPTY;
+    draw();
+  });
 }

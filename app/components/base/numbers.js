@@ -1,0 +1,1 @@
+export const clamp = (low, value, high) => Math.max(low, Math.min(high, value));

@@ -1,0 +1,27 @@
+// The document's title shows how far a run is, for a visitor who looks at another browser tab meanwhile. When
+// the run ends it says so, until the visitor is back.
+
+const ENDINGS = { done: 'Done', error: 'Failed' };
+
+// The title while a run of this `kind` goes on or has just ended.
+export function titleOf(name, kind, share) {
+  if (kind !== 'running') return `${ENDINGS[kind] ?? 'Stopped'} · ${name}`;
+  return share === null ? `… ${name}` : `${Math.round(share * 100)} % · ${name}`;
+}
+
+// Returns `tell(kind, share)`.
+export function pageTitle() {
+  const name = document.title;
+  let running = false;
+
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && !running) document.title = name;
+  });
+
+  return (kind, share) => {
+    const ended = running && kind !== 'running';
+    running = kind === 'running';
+    if (running || (ended && document.hidden)) document.title = titleOf(name, kind, share);
+    else if (!document.hidden) document.title = name;
+  };
+}
