@@ -17,14 +17,16 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 # Two processes of one thread each; a file's tests share what they set up. Browser tests run alone: beside others their clicks come late.
 SIDE_BY_SIDE := -n 2 --dist loadfile
+NPM := $(shell command -v npm 2>/dev/null)
+NO_NPM := @echo "The page's scripts are left out: npm is missing. Install it with apt-get install npm, or brew install node." >&2
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test check lint unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
+.PHONY: run test check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
 
-test: lint
+test: lint test-js
 	$(RUN) tools/browser.py --install
 	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) --durations=20
 	$(RUN) -m pytest tests/e2e --durations=20
@@ -34,11 +36,18 @@ check: $(VENV)/.check
 	$(if $(FILE),,$(error Name a test file: make check FILE=tests/engine/test_session.py))
 	$(RUN) -m pytest $(FILE)
 
-lint: $(VENV)/.dev
+lint: lint-js $(VENV)/.dev
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m basedpyright --pythonpath $(RUN)
 	$(RUN) tools/sizes.py
+
+# The page's scripts: checked and tested where npm is. The page itself needs neither node nor npm.
+lint-js: $(if $(NPM),node_modules/.installed)
+	$(if $(NPM),npm run --silent lint,$(NO_NPM))
+
+test-js: $(if $(NPM),node_modules/.installed)
+	$(if $(NPM),npm test --silent,$(NO_NPM))
 
 unit: $(VENV)/.dev
 	$(RUN) -m pytest --ignore=tests/parity --ignore=tests/e2e $(SIDE_BY_SIDE)
@@ -70,7 +79,7 @@ evaluate-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux evaluate
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules .pytest_cache .ruff_cache
 
 # The first Python that is new enough: a Mac's python3 may be 3.9 with a newer one beside it.
 $(VENV)/.made:
@@ -79,6 +88,10 @@ $(VENV)/.made:
 	    echo "$$python -m venv $(VENV)"; "$$python" -m venv --clear $(VENV) && touch $@; exit; \
 	  fi; \
 	done; echo "No Python 3.11 or newer was found: install one, or name it: make PYTHON=/path/to/python" >&2; exit 1
+
+node_modules/.installed: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
 
 $(VENV)/.run: $(VENV)/.made requirements.txt
 	$(if $(TORCH),$(PIP) $(TORCH))
