@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from abc import ABCMeta
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.components import Component
 
 from cache_engine import (
     METHODS,
@@ -22,10 +21,11 @@ from cache_engine import (
     Knob,
     Method,
     ModelFacts,
+    Plan,
     RunRequest,
+    RunResult,
     cache_bytes,
     facts_of,
-    format_recipe,
     method_from,
     resolve,
 )
@@ -41,6 +41,7 @@ Dropdown: type[gr.Dropdown] = ABCMeta.__new__(
     type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT
 )  # that change with the model
 
+KnobField = gr.Slider | gr.Checkbox | gr.Dropdown | gr.Textbox
 FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
 MORE = "more"
 GRAINS = {
@@ -73,36 +74,40 @@ def size_of(text: object) -> tuple[int, int]:
     return width, height
 
 
-def request_of(
-    *,
-    model: Any,
-    prompt: Any,
-    size: Any,
-    seed: Any,
-    steps: Any,
-    guidance: Any = None,
-    true_cfg_scale: Any = None,
-    lora: str | None = None,
-    weight: Any = 1,
-    picture: str | None = None,
-) -> RunRequest:
-    """The page's fields as a resolved request; fields that the model's row does not take are left out.
+class RequestFields(NamedTuple):
+    """The page's fields as the browser sent them. ``lora`` and ``picture``: paths of uploads."""
 
-    lora, picture: files that were uploaded.
+    model: Any
+    prompt: Any
+    size: Any
+    seed: Any
+    steps: Any
+    guidance: Any = None
+    true_cfg_scale: Any = None
+    lora: str | None = None
+    weight: Any = 1
+    picture: str | None = None
+
+
+def request_of(fields: RequestFields) -> RunRequest:
+    """Make a resolved request of the page's fields. Fields that the model does not take are left out.
 
     Raises EngineError: one sentence with field, value, bounds and remedy.
     """
-    row = MODELS[model]
-    width, height = size_of(size)
-    taken = {"guidance": guidance} if row.guidance is not None else {}
-    taken |= {"true_cfg_scale": true_cfg_scale} if takes_cfg(model) else {}
-    fields: dict[str, Any] = {"prompt": prompt, "seed": seed, "steps": steps} | taken
-    given: dict[str, Any] = {name: EMPTY if value is None else value for name, value in fields.items()}
-    if lora:
-        given["loras"] = [{"file": lora, "weight": EMPTY if weight is None else weight}]
-    if picture and row.image != "none":
-        given["image"] = {"file": picture}
-    return resolve(RunRequest(model=model, width=width, height=height, **given))
+    row = MODELS[fields.model]
+    width, height = size_of(fields.size)
+    names = ["prompt", "seed", "steps"]
+    names += ["guidance"] * (row.guidance is not None) + ["true_cfg_scale"] * takes_cfg(fields.model)
+    values = {name: _sent(getattr(fields, name)) for name in names}
+    if fields.lora:
+        values["loras"] = [{"file": fields.lora, "weight": _sent(fields.weight)}]
+    if fields.picture and takes_picture(fields.model):
+        values["image"] = {"file": fields.picture}
+    return resolve(RunRequest(model=fields.model, width=width, height=height, **values))
+
+
+def _sent(value: Any) -> Any:
+    return EMPTY if value is None else value
 
 
 def request_from(described: Any) -> RunRequest:
@@ -117,10 +122,15 @@ def request_from(described: Any) -> RunRequest:
 
 
 def method_of(described: Any, request: RunRequest) -> Method:
-    """``{"name": ..., knobs...}`` as a method that fits the request's model and steps. Raises EngineError."""
+    """Make a method of ``{"name": ..., knobs...}``. Raises EngineError where it does not fit the request."""
     method = method_from(_fields(described, "method"))
-    method.plan(facts_of(request))
+    plan_of(method, request)
     return method
+
+
+def plan_of(method: Method, request: RunRequest) -> Plan:
+    """Return the method's plan for a resolved request. Raises EngineError if the method does not fit it."""
+    return method.plan(facts_of(method.effective(request)))
 
 
 def _fields(described: Any, name: str) -> dict[str, Any]:
@@ -132,19 +142,25 @@ def _fields(described: Any, name: str) -> dict[str, Any]:
 
 
 def takes_cfg(model: str) -> bool:
-    """Whether the model's row guides by a second call per step."""
+    """Return whether the model's guidance costs a second call in every step."""
     return MODELS[model].true_cfg_scale > 1
 
 
-def facts_for(model: str, steps: Any) -> ModelFacts:
-    """What the knobs' bounds follow, also while the steps field holds nonsense (then: the model's usual
-    steps).
-    """
+def takes_picture(model: str) -> bool:
+    """Return whether the model can edit an input picture."""
+    return MODELS[model].image != "none"
+
+
+def usual_request(model: str, steps: Any) -> RunRequest:
+    """Return a resolved request with these steps; with the model's usual steps if ``steps`` is no count."""
     row = MODELS[model]
     usable = isinstance(steps, int | float) and math.isfinite(steps) and 1 <= steps <= 200
-    return row.facts(
-        row.resolve(RunRequest(model=row.name, prompt="-", steps=int(steps) if usable else row.steps))
-    )
+    return row.resolve(RunRequest(model=row.name, prompt="-", steps=int(steps) if usable else row.steps))
+
+
+def facts_for(model: str, steps: Any) -> ModelFacts:
+    """Return the facts that bound the knobs, also while the steps field holds nonsense."""
+    return MODELS[model].facts(usual_request(model, steps))
 
 
 STEP_KNOBS = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")
@@ -173,16 +189,6 @@ def _number(value: Any, otherwise: float) -> float:
     return value if isinstance(value, int | float) and math.isfinite(value) else otherwise
 
 
-def checked(described: Mapping[str, Any], facts: ModelFacts) -> None:
-    """Raises EngineError where the setting does not fit a model with these facts."""
-    method_from(described).plan(facts)
-
-
-def recipe_text(method: str, knobs: Mapping[str, Any]) -> str:
-    """The recipe of a setting. Raises EngineError."""
-    return format_recipe(method_from({"name": method} | dict(knobs)))
-
-
 def method_choices(everything: bool) -> list[tuple[str, str]]:
     """(title, name) of the methods in front, and a line that leads to the others; with ``everything`` they
     stand under it.
@@ -197,21 +203,27 @@ def method_choices(everything: bool) -> list[tuple[str, str]]:
     ]
 
 
-def method_note(described: Mapping[str, Any], model: str, steps: Any) -> str:
-    """What a setting remembers, how much that will be, and where it comes from. Raises EngineError where it
-    does not fit.
+def method_note(method: Method, plan: Plan, request: RunRequest) -> str:
+    """Name the grain of a method, the memory of its cache and its source.
+
+    plan: the method's, for ``request``, which is resolved.
     """
-    method = method_from(described)
-    request = method.effective(
-        resolve(RunRequest(model=model, prompt="-", steps=facts_for(model, steps).steps))
-    )
-    held = cache_bytes(request, method.plan(facts_of(request)), element=2)
+    held = cache_bytes(method.effective(request), plan, element=2)
     grain = GRAINS[method.grain]
     size = f"at most {memory(held)}, twice that in float32" if held else ""
     return "; ".join(part for part in (grain[0].upper() + grain[1:], size, method.paper) if part) + "."
 
 
-def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> Component:
+def cache_size(baseline: RunResult, method: Method, plan: Plan, computed: int | None = None) -> int:
+    """Return the bytes that the method's cache holds at most beside this baseline.
+
+    computed: steps that are computed; None: all of them.
+    """
+    element = 4 if baseline.engine.dtype == "float32" else 2
+    return cache_bytes(method.effective(baseline.request), plan, computed=computed, element=element)
+
+
+def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> KnobField:
     """A slider, list or text field for one knob; its ``elem_id`` is ``knob-``, the method's and the field's
     own name.
     """

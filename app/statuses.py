@@ -1,4 +1,4 @@
-"""Where a job stands, as the dicts that status and header draw. Pure, like views."""
+"""The values of status lines and of the header. Pure: records in, plain dicts out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from cache_engine import Comparison, Progress, StepTrace
 
 from .components.header import EngineState, HeaderValue
 from .components.status import StatusKind, StatusValue
-from .words import SIDES, rough, seconds
+from .words import SIDES, plural, rough, seconds
+
+STILL_SHOWN = "Your last result is still shown."
 
 
 def _status(kind: StatusKind, title: str, detail: str = "", share: float | None = None) -> StatusValue:
@@ -16,74 +18,74 @@ def _status(kind: StatusKind, title: str, detail: str = "", share: float | None 
 
 
 def idle(sentence: str = "") -> StatusValue:
+    """Return a sentence, or an empty line."""
     return _status("idle", "", sentence)
 
 
 def queued(ahead: int, left: float | None = None) -> StatusValue:
-    return _status(
-        "queued", f"{ahead} ahead" if ahead else "Next in line", f"about {rough(left)}" if left else ""
-    )
+    """Return a job's place in the queue. ``left``: seconds until it begins, if known."""
+    title = f"{plural(ahead, 'job')} ahead" if ahead else "Next in line"
+    return _status("queued", title, f"about {rough(left)}" if left else "")
 
 
-def status(progress: Progress, calls: Sequence[StepTrace] = (), kept: str = "") -> StatusValue:
-    """Where a run stands. ``calls``: this side's calls so far; ``kept``: the clock of a baseline that is
-    reused.
-    """
-    side, kept = SIDES[progress.side], f"baseline of {kept} is kept" if kept else ""
-    part = progress.done / progress.total if progress.total else None
+def status(progress: Progress, calls: Sequence[StepTrace] = (), reused: str = "") -> StatusValue:
+    """Return a running side's stage. ``calls``: this side's so far; ``reused``: clock of a reused baseline."""
+    side, baseline = SIDES[progress.side], f"baseline of {reused} reused" if reused else ""
+    share = progress.done / progress.total if progress.total else None
     if progress.stage != "denoise":
-        named = f"{side}: {progress.message}" if progress.stage in ("encode", "decode") else progress.message
-        return _status("running", named, kept, part)
-    detail = []
+        own = progress.stage in ("encode", "decode")
+        return _status("running", f"{side}: {progress.message}" if own else progress.message, baseline, share)
+    details = [baseline] if baseline else []
     if progress.done and (spent := sum(call.seconds for call in calls)):
         each = spent / progress.done
-        detail.append(f"{seconds(each)} a step, {rough(each * (progress.total - progress.done))} left")
-    said = "; ".join([*detail, *filter(None, [kept])])
-    return _status("running", f"{side}, step {progress.done} of {progress.total}", said, part)
+        left = rough(each * (progress.total - progress.done))
+        details.insert(0, f"{seconds(each)} a step, {left} left")
+    return _status("running", f"{side}, step {progress.done} of {progress.total}", "; ".join(details), share)
 
 
 def unrun(title: str, denoise: float | None, *, alone: bool) -> StatusValue:
-    """The numbers are of a setting that was not run. ``denoise``: seconds that it is expected to take, where
-    that is known.
+    """Return the status of a setting that has not run.
 
-    alone: whether its baseline is there; else the next run is of another, or of one that is not remembered.
+    denoise: seconds that its run is expected to take, if known.  alone: whether a remembered baseline fits the
+    next run, so that the accelerated side runs alone.
     """
-    about = f", about {rough(denoise)}" if denoise else ""
-    return _status(
-        "idle",
-        title,
-        f"Generate runs the accelerated side alone{about}." if alone else "Generate runs both sides.",
-    )
+    about = f"about {rough(denoise)}; " if denoise else ""
+    detail = f"Press Generate to measure it ({about}the baseline is reused)."
+    return _status("idle", title, detail if alone else "Generate runs both sides.")
 
 
 def stopped(progress: Progress | None = None) -> StatusValue:
+    """Return the status of a stopped run."""
     where = f" at step {progress.done}" if progress and progress.stage == "denoise" else ""
-    return _status("stopped", f"Stopped{where}.", "The model is restored; the last whole result stays.")
+    return _status("stopped", f"Stopped{where}.", f"The model is restored. {STILL_SHOWN}")
 
 
 def failed(sentence: str) -> StatusValue:
-    return _status("error", sentence, "The last whole result stays.")
+    """Return an error."""
+    return _status("error", sentence, STILL_SHOWN)
 
 
 def finished(comparison: Comparison) -> StatusValue:
+    """Return the end of a comparison, and what became of its baseline."""
     clock = comparison.baseline.clock
-    said = (
-        f"Reused the baseline of {clock}; only the accelerated side ran."
-        if comparison.baseline_reused
-        else f"The baseline of {clock} is kept: a knob re-runs only the accelerated side."
+    detail = (
+        f"The baseline of {clock} is kept. With the same prompt and seed, only the accelerated side runs."
     )
-    return _status("done", f"Done at {comparison.accelerated.clock}.", said)
+    if comparison.baseline_reused:
+        detail = f"The baseline of {clock} was reused; only the accelerated side ran."
+    return _status("done", f"Done at {comparison.accelerated.clock}.", detail)
 
 
 def header(words: Sequence[str], state: EngineState = "idle") -> HeaderValue:
-    """The engine badge: ("tiny FLUX", "float32", "cpu") and one of idle, busy, loading, error."""
+    """Return the engine badge: ("tiny FLUX", "float32", "cpu") and the engine's state."""
     return {"engine": " · ".join([*words, state]), "state": state}
 
 
-def starting(since: float) -> StatusValue:
-    """The engine's libraries are being imported, once for all."""
-    return _status("running", "Starting the engine", f"once, about 20 s; {seconds(since)} so far")
+def starting(elapsed: float) -> StatusValue:
+    """Return the status while the engine's libraries are imported, once for all. ``elapsed``: seconds."""
+    return _status("running", "Starting the engine", f"once, about 20 s; {seconds(elapsed)} so far")
 
 
 def stopping() -> StatusValue:
+    """Return the status of a run that was asked to stop."""
     return _status("running", "Stopping", "at the end of this step")

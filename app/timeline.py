@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from cache_engine import METHODS, Comparison, Knob, StepTrace
+from cache_engine import METHODS, Comparison, StepTrace
 
 from .components.base.shapes import Tick
 from .components.timeline import (
@@ -106,15 +105,10 @@ def _drag(knobs: Mapping[str, Any], line: float | None) -> ThresholdDrag | None:
     """The threshold's knob, where the line stands for it."""
     if line is None or LIMIT not in knobs or "name" not in knobs:
         return None
-    knob = _knob(knobs["name"], LIMIT)
+    knob = next(knob for knob in METHODS[knobs["name"]].knobs() if knob.name == LIMIT)
     if knob.low is None or knob.high is None or knob.step is None:
         return None
     return {"value": line, "low": knob.low, "high": knob.high, "step": knob.step}
-
-
-@lru_cache
-def _knob(method: str, name: str) -> Knob:
-    return next(knob for knob in METHODS[method].knobs() if knob.name == name)
 
 
 def _row(

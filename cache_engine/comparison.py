@@ -56,11 +56,18 @@ class Baselines:
                 self._results.move_to_end((request, engine))
             return result
 
+    def newest(self, request: RunRequest) -> RunResult | None:
+        """Return the newest baseline of this resolved request, whatever engine ran it, or None."""
+        with self._lock:
+            return next(
+                (result for (own, _), result in reversed(self._results.items()) if own == request), None
+            )
+
     def put(self, result: RunResult) -> None:
         """Remember a baseline, and forget the oldest ones where there are too many or they are too large."""
         with self._lock:
-            self._results[(result.request, result.engine)] = result
-            self._results.move_to_end((result.request, result.engine))
+            self._results[result.baseline_key] = result
+            self._results.move_to_end(result.baseline_key)
             while len(self._results) > max(1, self._most) or (
                 len(self._results) > 1 and self._survey_bytes() > MOST_SURVEYS
             ):

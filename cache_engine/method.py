@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -141,6 +142,7 @@ class Method(Strict):
         return {"name": self.name, **self.model_dump()}
 
     @classmethod
+    @cache
     def knobs(cls) -> tuple[Knob, ...]:
         kinds: dict[str, Kind] = {"integer": "int", "number": "float", "string": "text", "boolean": "bool"}
         found = []

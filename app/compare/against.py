@@ -1,30 +1,31 @@
-"""A second contender on tab *Compare*: what the accelerated side is held against in the pictures.
+"""A second contender on tab *Compare*: what stands in the left picture, beside the accelerated side.
 
-Whoever stands there, it is run on the same baseline and its PSNR is taken to the same baseline: one measure
-for both.
+Every contender runs on the shown run's baseline, and its PSNR is taken to that baseline: both contenders have
+one measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import gradio as gr
+from gradio.components import Component
 
 from cache_engine import METHODS, Cancelled, Comparison, EngineError, Method, facts_of
 
-from .. import statuses, views
+from .. import statuses
 from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.live import LiveComparison
 from ..engine.worker import Worker
 from ..form import FRONT
 from ..presets import presets_for
 from . import contender
-from .parts import Parts, buttons
-from .result import ResultPanel
+from .parts import CompareParts, buttons
+from .result import ResultPanel, runs_table
 
 
 def choices() -> list[tuple[str, str]]:
-    """The baseline, the plain model at the same compute, or any method with its preset."""
+    """Return the baseline, the plain model at the same compute, and every method with its first preset."""
     others = [name for name in (*FRONT, *METHODS) if name not in ("baseline", "fewer_steps")]
     return [
         ("Baseline", "baseline"),
@@ -34,11 +35,11 @@ def choices() -> list[tuple[str, str]]:
 
 
 class SecondContender:
-    """Runs the contender where it was not run yet, and shows it on the left."""
+    """Runs a contender if it has not run yet, and shows it on the left."""
 
-    def __init__(self, parts: Parts, worker: Worker, result: ResultPanel) -> None:
+    def __init__(self, parts: CompareParts, worker: Worker, result: ResultPanel) -> None:
         self.parts, self.worker, self.result = parts, worker, result
-        self.outputs = [
+        self.outputs: list[Component] = [
             parts.pair,
             parts.left,
             parts.stale,
@@ -54,118 +55,119 @@ class SecondContender:
         ]
 
     def wire(self) -> None:
+        """Connect the choice and its two buttons."""
         parts = self.parts
         inputs = {parts.shown, parts.done, parts.against, parts.model, parts.job}
-        parts.against.input(self.selected, inputs=inputs, outputs=self.outputs, **AT_ONCE)
-        parts.show_against.click(self.chosen, inputs=inputs, outputs=self.outputs, **QUIET)
-        parts.show_equal.click(self.equal, inputs=inputs, outputs=self.outputs, **QUIET)
+        parts.against.input(self.select, inputs=inputs, outputs=self.outputs, **AT_ONCE)
+        parts.show_against.click(self.run, inputs=inputs, outputs=self.outputs, **QUIET)
+        parts.show_equal.click(self.run_equal, inputs=inputs, outputs=self.outputs, **QUIET)
 
-    def selected(self, values: Updates) -> Updates:
-        """Show who was run already; of the others say what they are and remember, before the click that runs
-        them.
-        """
-        parts, one = self.parts, self.worker.comparison(values[self.parts.shown])
-        if one is None:
+    def select(self, values: Updates) -> Updates:
+        """Show a contender that has run. Of any other, say what it is and what it remembers."""
+        parts, comparison = self.parts, self.worker.comparison(values[self.parts.shown])
+        if comparison is None:
             return {parts.against_note: statuses.idle("Generate first.")}
+        if values[parts.against] == "baseline":
+            return self.show(comparison, None)
         try:
-            if values[parts.against] == "baseline":
-                return self.shown(one, None)
-            method = self._method(values[parts.against], one)
-            found = self._known(values, one, method)
-            return (
-                self.shown(one, found)
-                if found
-                else {parts.against_note: statuses.idle(contender.planned(one, method))}
-            )
+            method = self._method(values[parts.against], comparison)
+            other = self._earlier_run(values, comparison, method)
+            if other is None:
+                return {parts.against_note: statuses.idle(contender.planned(comparison, method))}
+            return self.show(comparison, other)
         except EngineError as error:
             return {parts.against_note: statuses.failed(str(error))}
 
-    def equal(self, values: Updates) -> Iterator[Updates]:
-        """The plain model with as many steps as the accelerated side's compute pays for."""
+    def run_equal(self, values: Updates) -> Iterator[Updates]:
+        """Run the plain model with as many steps as the accelerated side's compute pays for."""
         values[self.parts.against] = "fewer_steps"
-        yield from self.chosen(values)
+        yield from self.run(values)
 
-    def chosen(self, values: Updates) -> Iterator[Updates]:
+    def run(self, values: Updates) -> Iterator[Updates]:
+        """Run the chosen contender if it has not run yet, and show it."""
         parts, name = self.parts, values[self.parts.against]
-        one = self.worker.comparison(values[parts.shown])
-        if one is None or self.worker.busy_with(values[parts.job]):
-            yield {
-                parts.against: "baseline",
-                parts.status: statuses.idle("Generate first: there is nothing yet to hold against."),
-            }
+        comparison = self.worker.comparison(values[parts.shown])
+        if comparison is None or self.worker.busy_with(values[parts.job]):
+            said = statuses.idle("Generate first: there is no run yet to compare against.")
+            yield {parts.against: "baseline", parts.status: said}
             return
         if name == "baseline":
-            yield self.shown(one, None) | {parts.against: name}
+            yield self.show(comparison, None) | {parts.against: name}
             return
         try:
-            method = self._method(name, one)
-            found = self._known(values, one, method)
-            if found is None:
-                live = LiveComparison(method, facts_of(method.effective(one.baseline.request)))
-                job = self.worker.submit(one.baseline.request, method)
-                yield {parts.job: job.key, parts.against: name, **buttons(parts, running=True)}
-                for events in self.worker.watch(job):
-                    live.take(events)
-                    yield {parts.status: live.status()}
-                found = self.worker.comparison(job.key)
-                values[parts.done] = [*values[parts.done], job.key]
+            method = self._method(name, comparison)
+            other = self._earlier_run(values, comparison, method)
+            if other is None:
+                other = yield from self._run(values, comparison, method)
         except (EngineError, Cancelled) as error:
-            said = statuses.stopped() if isinstance(error, Cancelled) else statuses.failed(str(error))
+            stopped = isinstance(error, Cancelled)
             yield (
                 buttons(parts, running=False)
-                | self.shown(one, None)
-                | {parts.against: "baseline", parts.status: said}
+                | self.show(comparison, None)
+                | {
+                    parts.against: "baseline",
+                    parts.status: statuses.stopped() if stopped else statuses.failed(str(error)),
+                }
             )
             return
         rows = self.result.runs_on_baseline(values[parts.done])
-        at = next((index for index, (key, _) in enumerate(rows) if key == values[parts.shown]), None)
         yield (
             buttons(parts, running=False)
-            | self.shown(one, found)
+            | self.show(comparison, other)
             | {
                 parts.against: name,
                 parts.done: values[parts.done],
-                parts.runs: views.runs([run for _, run in rows], at),
-                parts.status: statuses.idle(contender.sentence(one, found)),
+                parts.runs: runs_table(rows, values[parts.shown]),
+                parts.status: statuses.idle(contender.sentence(comparison, other)),
             }
         )
 
-    def shown(self, one: Comparison, other: Comparison | None) -> Updates:
-        """The pictures with the contender, or the baseline, on the left."""
-        parts, left = self.parts, (other.accelerated if other else one.baseline).image
+    def _run(
+        self, values: Updates, comparison: Comparison, method: Method
+    ) -> Generator[Updates, None, Comparison | None]:
+        """Run the contender and draw how far it is. Returns its comparison."""
+        parts, request = self.parts, comparison.baseline.request
+        live = LiveComparison(method, facts_of(method.effective(request)))
+        job = self.worker.submit(request, method)
+        yield {parts.job: job.key, parts.against: method.name, **buttons(parts, running=True)}
+        for events in self.worker.watch(job):
+            live.take(events)
+            yield {parts.status: live.status()}
+        values[parts.done] = [*values[parts.done], job.key]
+        return live.result
+
+    def show(self, comparison: Comparison, other: Comparison | None) -> Updates:
+        """Return the pictures with the contender ``other``, or the baseline, on the left."""
+        parts, left = self.parts, (other.accelerated if other else comparison.baseline).image
         label = contender.title(other.accelerated.method) if other else "Baseline"
-        after = contender.title(one.accelerated.method) if other else "Accelerated"
-        return {
-            parts.pair: (left, one.accelerated.image),
+        after = contender.title(comparison.accelerated.method) if other else "Accelerated"
+        updates: Updates = {
+            parts.pair: (left, comparison.accelerated.image),
             parts.left: gr.Image(left, label=label),
             parts.stale: contender.captions(label, after),
-            parts.against_note: statuses.idle(contender.sentence(one, other)),
-            **(
-                {parts.equal: statuses.idle(contender.equal(one, other))}
-                if other is None or other.accelerated.method["name"] == "fewer_steps"
-                else {}
-            ),
+            parts.against_note: statuses.idle(contender.sentence(comparison, other)),
         }
+        if other is None or other.accelerated.method["name"] == "fewer_steps":
+            updates[parts.equal] = statuses.idle(contender.equal(comparison, other))
+        return updates
 
-    def _method(self, name: str, one: Comparison | None) -> Method:
-        """Fewer steps at the accelerated side's compute; of the others the first preset for the model, or
-        their defaults.
-        """
-        if name == "fewer_steps" and one is not None:
-            return contender.same_compute(one)
-        preset = next(iter(presets_for(one.baseline.request.model, name).values()), None) if one else None
+    def _method(self, name: str, comparison: Comparison) -> Method:
+        """Return fewer steps at the same compute; of other methods the model's first preset, or defaults."""
+        if name == "fewer_steps":
+            return contender.same_compute(comparison)
+        preset = next(iter(presets_for(comparison.baseline.request.model, name).values()), None)
         return preset.setting if preset else METHODS[name]()
 
-    def _known(self, values: Updates, one: Comparison, method: Method) -> Comparison | None:
-        """A run of it on this very baseline."""
-        found = [self.worker.comparison(key) for key in reversed(values[self.parts.done])]
+    def _earlier_run(self, values: Updates, comparison: Comparison, method: Method) -> Comparison | None:
+        """Return the newest run of the method on this very baseline."""
+        runs = [self.worker.comparison(key) for key in reversed(values[self.parts.done])]
         return next(
             (
                 run
-                for run in found
+                for run in runs
                 if run
                 and run.accelerated.method == method.to_dict()
-                and run.baseline.baseline_key == one.baseline.baseline_key
+                and run.baseline.baseline_key == comparison.baseline.baseline_key
             ),
             None,
         )

@@ -1,6 +1,4 @@
-"""The recorded comparison that the page shows before anything was run here; it says so, and on what it was
-recorded.
-"""
+"""The recorded comparison that the page shows before the first run here. The page names its source."""
 
 from __future__ import annotations
 
@@ -23,44 +21,43 @@ log = logging.getLogger(__name__)
 
 @lru_cache
 def example(folder: Path = FOLDER) -> Comparison | None:
-    """The first by name below the folder that holds both pictures, a large model's before the embedded
-    one's; None where there is none.
+    """Return the first example by name that holds both pictures; None where the folder has none.
+
+    A large model's example goes before the embedded model's.
     """
-    found = []
+    comparisons = []
     for path in sorted(folder.rglob("result.json")):
         if (path.parent / "accelerated.png").is_file():
             try:
-                found.append(load_comparison(path.parent))
+                comparisons.append(load_comparison(path.parent))
             except EngineError as error:  # the page opens without it
                 log.warning("%s", error)
-    return min(found, key=lambda one: one.baseline.request.model == "tiny", default=None)
+    return min(comparisons, key=lambda comparison: comparison.baseline.request.model == "tiny", default=None)
 
 
-def headline(one: Comparison | None) -> HeadlineValue:
-    """The four cards, marked as recorded elsewhere."""
-    view = views.headline(one)
-    if one is not None:
+def headline(comparison: Comparison | None) -> HeadlineValue:
+    """Return the four cards, marked as recorded elsewhere."""
+    view = views.headline(comparison)
+    if comparison is not None:
         view["cards"][0]["notes"].append("recorded, not run here")
     return view
 
 
-def timeline(one: Comparison | None) -> TimelineValue | None:
-    """To be read alone: nothing on this machine answers for it."""
-    if one is None:
+def timeline(comparison: Comparison | None) -> TimelineValue | None:
+    """Return the timeline without its knobs: no survey on this machine belongs to it."""
+    if comparison is None:
         return None
-    view = timeline_of(one)
-    view["drag"], view["fix"], view["paint"] = None, None, False
+    view = timeline_of(comparison)
+    view["drag"], view["paint"], view["fix"] = None, False, None
     return view
 
 
-def said(one: Comparison | None) -> str:
-    """What stands above the pictures."""
-    if one is None:
+def source(comparison: Comparison | None) -> str:
+    """Name the model, device and day of the example, for the line above the pictures."""
+    if comparison is None:
         return ""
-    title = (
-        MODELS[one.baseline.request.model].title
-        if one.baseline.request.model in MODELS
-        else one.baseline.request.model
-    )
-    day = time.strftime("%Y-%m-%d", time.gmtime(one.accelerated.finished))
-    return f"Recorded example: {title}, {one.accelerated.engine.device}, {day}. Generate measures here."
+    model = comparison.baseline.request.model
+    title = MODELS[model].title if model in MODELS else model
+    engine = comparison.accelerated.engine
+    day = time.strftime("%Y-%m-%d", time.gmtime(comparison.accelerated.finished))
+    return f"Recorded example: {title}, {engine.device}, {day}. Press Generate to measure here."

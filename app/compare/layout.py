@@ -1,4 +1,4 @@
-"""Tab *Compare*: the components. What they do together is in ``compare_wiring``."""
+"""Tab *Compare*: the components. ``wiring`` connects them."""
 
 from __future__ import annotations
 
@@ -7,51 +7,67 @@ from typing import Any
 
 import gradio as gr
 
-from cache_engine import METHODS, MODELS, Comparison
+from cache_engine import METHODS, MODELS, Comparison, ModelFacts, format_recipe
 from cache_engine import difference as difference_picture
 
 from .. import form, statuses, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
+from ..controls import DIFFERENCE_GAIN, segmented, slim_status
 from ..engine.worker import Worker
 from ..presets import presets_for
-from . import example
-from . import files as compare_files
-from . import sharing as compare_share
+from . import example, sharing
 from .against import choices
-from .parts import VIEWS, Parts
+from .parts import (
+    VIEWS,
+    CompareParts,
+    ContenderParts,
+    PictureParts,
+    PromptParts,
+    RequestParts,
+    SettingParts,
+    TabState,
+)
 from .setting import note
 from .wiring import wire
 
-GAIN = 8
 START_METHOD = "dbcache"
 
 
-def build(worker: Worker, model: str, page: gr.Blocks) -> tuple[Parts, Callable[[Any], None]]:
-    """Made and wired. What comes back is where another tab may put a setting, and what then has the
-    expectation follow its event.
+def build(worker: Worker, model: str, page: gr.Blocks) -> tuple[CompareParts, Callable[[Any], None]]:
+    """Build the tab and connect it.
+
+    Returns its components and a function follow(event), which refreshes the what-if after an event that
+    changed the setting.
     """
-    parts = Parts()
-    parts.job, parts.done, parts.shown = gr.State(""), gr.State([]), gr.State("")
-    parts.both, parts.locked, parts.painted = gr.State(""), gr.State(True), gr.State(["", []])
+    state = TabState(
+        job=gr.State(""),
+        done=gr.State([]),
+        shown=gr.State(""),
+        both=gr.State(""),
+        locked=gr.State(True),
+        painted=gr.State(["", []]),
+    )
+    recorded = example.example()
     with gr.Row(elem_classes="cl-page"):
         with gr.Column(elem_classes="cl-aside"):
-            _prompt(parts, model, worker)
-            _model(parts, model, worker)
-            _setting(parts, model)
+            prompt = _prompt(model, metered=worker.metered)
+            request = _request(model, metered=worker.metered)
+            setting = _setting(model)
         with gr.Column(elem_classes="cl-main"):
-            recorded = example.example()
-            parts.headline = headline(example.headline(recorded), elem_id="headline")
-            _pictures(parts, recorded)
-            parts.timeline = timeline(example.timeline(recorded), elem_id="timeline")
-            parts.runs = runs(views.runs([]), elem_id="runs")
-            compare_share.build(parts, keeps=worker.history.folder is not None)
+            numbers = headline(example.headline(recorded), elem_id="headline")
+            pictures, contender = _viewer(recorded)
+            steps = timeline(example.timeline(recorded), elem_id="timeline")
+            table = runs(views.runs([]), elem_id="runs")
+            shared = sharing.build(keeps=worker.history.folder is not None)
+    groups = (prompt, request, setting, pictures, contender, shared, state)
+    parts = CompareParts.of(*groups, headline=numbers, timeline=steps, runs=table)
     return parts, wire(parts, worker, page)
 
 
-def _prompt(parts: Parts, model: str, worker: Worker) -> None:
+def _prompt(model: str, *, metered: bool) -> PromptParts:
     row = MODELS[model]
     with gr.Column(elem_classes="cl-section"):
-        parts.prompt = gr.Textbox(
+        prompt = gr.Textbox(
             row.examples[0] if row.examples else "",
             label="Prompt",
             lines=2,
@@ -60,103 +76,118 @@ def _prompt(parts: Parts, model: str, worker: Worker) -> None:
             elem_id="prompt",
         )
         with gr.Row(elem_classes="cl-chips"):
-            parts.chips = [
+            chips = [
                 gr.Button(text, size="sm", min_width=0, elem_classes=["cl-example"])
                 for text in row.examples[:4]
             ]
-        parts.unknown = status(statuses.idle(), elem_id="unknown", elem_classes="cl-slim")
+        unknown = slim_status("unknown")
         with gr.Row(elem_classes="cl-go"):
-            parts.generate = gr.Button("Generate", variant="primary", elem_id="generate")
-            parts.stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
-        compare_files.cost(parts, worker)
-        parts.status = status(statuses.idle(f"The first run loads {row.title}."), elem_id="status")
+            generate = gr.Button("Generate", variant="primary", elem_id="generate")
+            stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
+        return PromptParts(
+            prompt=prompt,
+            chips=chips,
+            unknown=unknown,
+            generate=generate,
+            stop=stop,
+            cost=slim_status("cost") if metered else None,
+            status=status(statuses.idle(f"The first run loads {row.title}."), elem_id="status"),
+        )
 
 
-def _model(parts: Parts, model: str, worker: Worker) -> None:
+def _number(value: float | None, label: str, name: str, width: int = 80, **options: Any) -> gr.Number:
+    return gr.Number(value, label=label, interactive=True, min_width=width, elem_id=name, **options)
+
+
+def _icon(label: str, name: str) -> gr.Button:
+    return gr.Button(label, elem_classes=["cl-icon", f"cl-{name}"], min_width=32, scale=0, elem_id=name)
+
+
+def _request(model: str, *, metered: bool) -> RequestParts:
     row = MODELS[model]
+    sizes = [form.size_text(size) for size in row.sizes]
     with gr.Column(elem_classes="cl-section"):
         with gr.Row():
-            parts.model = gr.Dropdown(
-                [(one.title, name) for name, one in MODELS.items()],
+            models = gr.Dropdown(
+                [(other.title, name) for name, other in MODELS.items()],
                 value=model,
                 label="Model",
                 interactive=True,
                 min_width=150,
                 elem_id="model",
             )
-            sizes = [form.size_text(size) for size in row.sizes]
-            parts.size = form.Dropdown(
+            size = form.Dropdown(
                 sizes, value=sizes[0], label="Size", interactive=True, min_width=120, elem_id="size"
             )
         with gr.Row():
-            parts.seed = gr.Number(7, label="Seed", interactive=True, min_width=110, elem_id="seed")
-            parts.dice = gr.Button(
-                "New seed", elem_classes=["cl-icon", "cl-dice"], min_width=32, scale=0, elem_id="dice"
-            )
-            parts.lock = gr.Button(
-                "Seed is kept", elem_classes=["cl-icon", "cl-lock"], min_width=32, scale=0, elem_id="lock"
-            )
+            seed = _number(7, "Seed", "seed", 110)
+            dice, lock = _icon("New seed", "dice"), _icon("Seed is kept", "lock")
         with gr.Row():
-            parts.steps = gr.Number(row.steps, label="Steps", interactive=True, min_width=80, elem_id="steps")
-            parts.guidance = gr.Number(
-                row.guidance,
-                label="Guidance",
+            steps = _number(row.steps, "Steps", "steps")
+            guidance = _number(row.guidance, "Guidance", "guidance", visible=row.guidance is not None)
+            cfg = _number(row.true_cfg_scale, "True CFG", "cfg", visible=form.takes_cfg(model))
+            repeats = _number(1, "Timed runs", "repeats", visible=not metered)
+        with gr.Accordion("LoRA, input picture", open=False, elem_id="files"):
+            lora = gr.File(
+                label="LoRA · .safetensors",
+                file_types=[".safetensors"],
+                type="filepath",
+                height=132,
                 interactive=True,
-                min_width=80,
-                elem_id="guidance",
-                visible=row.guidance is not None,
+                elem_id="lora",
             )
-            parts.cfg = gr.Number(
-                row.true_cfg_scale,
-                label="True CFG",
+            weight = gr.Number(1, label="LoRA weight", step=0.1, interactive=True, elem_id="weight")
+            picture = gr.Image(
+                label="Input picture",
+                type="filepath",
+                sources=["upload", "clipboard"],
+                format="png",
+                height=180,
                 interactive=True,
-                min_width=80,
-                elem_id="cfg",
-                visible=form.takes_cfg(model),
+                visible=form.takes_picture(model),
+                elem_id="picture",
             )
-            parts.repeats = gr.Number(
-                1,
-                label="Timed runs",
-                interactive=True,
-                min_width=80,
-                elem_id="repeats",
-                visible=not worker.metered,
-            )
-        compare_files.build(parts, model)
+    return RequestParts(
+        model=models,
+        size=size,
+        seed=seed,
+        dice=dice,
+        lock=lock,
+        steps=steps,
+        guidance=guidance,
+        cfg=cfg,
+        repeats=repeats,
+        lora=lora,
+        weight=weight,
+        picture=picture,
+    )
 
 
-def _setting(parts: Parts, model: str) -> None:
+def _setting(model: str) -> SettingParts:
     title, preset = next(iter(presets_for(model).items()), ("", None))
-    method = preset.method["name"] if preset else START_METHOD
-    knobs = dict(preset.method) if preset else METHODS[method]().model_dump()
-    facts = form.facts_for(model, MODELS[model].steps)
-    text = form.recipe_text(method, knobs)
-    parts.origin, parts.chosen = gr.State(title), gr.State(method)
-    known = presets_for(model, method)
+    start = preset.setting if preset else METHODS[START_METHOD]()
+    name, steps = start.name, MODELS[model].steps
+    text = format_recipe(start)
     with gr.Column(elem_classes="cl-section"):
-        parts.method = gr.Dropdown(
-            form.method_choices(method not in form.FRONT),
-            value=method,
+        method = gr.Dropdown(
+            form.method_choices(name not in form.FRONT),
+            value=name,
             label="Method",
             interactive=True,
             elem_id="method",
         )
-        parts.method_note = status(
-            note({"name": method, **knobs}, model, MODELS[model].steps),
-            elem_id="method-note",
-            elem_classes="cl-slim",
-        )
-        parts.preset = gr.Radio(
-            list(known),
+        method_note = status(note(start, model, steps), elem_id="method-note", elem_classes="cl-slim")
+        presets = gr.Radio(
+            list(presets_for(model, name)),
             value=title or None,
             label="Preset",
             interactive=True,
             elem_classes=["cl-chips"],
             elem_id="preset",
         )
-        parts.dial = dial(None, elem_id="dial")
+        speed_or_likeness = dial(None, elem_id="dial")
     with gr.Column(elem_classes="cl-section"):
-        parts.recipe_text = gr.Textbox(
+        recipe_text = gr.Textbox(
             text,
             label="Recipe · type one, or move the knobs",
             interactive=True,
@@ -164,38 +195,46 @@ def _setting(parts: Parts, model: str) -> None:
             elem_classes=["cl-mono"],
             elem_id="recipe-text",
         )
-        parts.recipe = recipe(views.recipe_parts(text, text), elem_id="recipe")
-        for name, one in METHODS.items():
-            with gr.Column(visible=name == method, elem_classes=["cl-knobs"]) as parts.groups[name]:
-                values = knobs if name == method else {}
-                for knob in one.knobs():
-                    parts.knobs[name, knob.name] = form.knob_component(name, knob, facts, values)
-
-
-def _pictures(parts: Parts, recorded: Comparison | None) -> None:
-    before, after = (recorded.baseline.image, recorded.accelerated.image) if recorded else (None, None)
-    heat, quality = (
-        (difference_picture(before, after, GAIN), recorded.quality)
-        if recorded and before and after
-        else (None, None)
+        chips = recipe(views.recipe_parts(text, text), elem_id="recipe")
+        groups, knobs = _knobs(start.to_dict(), form.facts_for(model, steps))
+    return SettingParts(
+        method=method,
+        method_note=method_note,
+        preset=presets,
+        dial=speed_or_likeness,
+        recipe_text=recipe_text,
+        recipe=chips,
+        groups=groups,
+        knobs=knobs,
+        origin=gr.State(title),
+        chosen=gr.State(name),
     )
+
+
+def _knobs(
+    start: dict[str, Any], facts: ModelFacts
+) -> tuple[dict[str, gr.Column], dict[tuple[str, str], form.KnobField]]:
+    """A column of fields for every method; that of the method to start with is visible."""
+    groups: dict[str, gr.Column] = {}
+    knobs: dict[tuple[str, str], form.KnobField] = {}
+    for name in METHODS:
+        with gr.Column(visible=name == start["name"], elem_classes=["cl-knobs"]) as groups[name]:
+            values = start if name == start["name"] else {}
+            for knob in METHODS[name].knobs():
+                knobs[name, knob.name] = form.knob_component(name, knob, facts, values)
+    return groups, knobs
+
+
+def _viewer(recorded: Comparison | None) -> tuple[PictureParts, ContenderParts]:
+    before, after = (recorded.baseline.image, recorded.accelerated.image) if recorded else (None, None)
     with gr.Column(elem_classes=["cl-card", "cl-viewer"]):
         with gr.Row(elem_classes="cl-card-head"):
-            parts.view = gr.Radio(
-                list(VIEWS),
-                value=VIEWS[0],
-                show_label=False,
-                container=False,
-                elem_classes="cl-seg",
-                interactive=True,
-                label="View",
-                elem_id="view",
-            )
-            parts.stale = stale({"text": example.said(recorded)}, elem_id="stale")
+            view = segmented(VIEWS, VIEWS[0], "View", "view")
+            captions = stale({"text": example.source(recorded)}, elem_id="stale")
         with gr.Row():
             with gr.Column(elem_classes="cl-left"):
-                with gr.Column() as parts.slider_view:
-                    parts.pair = gr.ImageSlider(
+                with gr.Column() as slider_view:
+                    pair = gr.ImageSlider(
                         (before, after) if recorded else None,
                         show_label=False,
                         format="png",
@@ -205,57 +244,84 @@ def _pictures(parts: Parts, recorded: Comparison | None) -> None:
                         elem_id="pair",
                         label="Baseline, accelerated",
                     )
-                    parts.reveal = gr.Slider(
+                    reveal = gr.Slider(
                         0, 100, 50, step=1, label="Reveal", interactive=True, buttons=[], elem_id="reveal"
                     )
-                with gr.Column(visible=False, elem_classes=["cl-sides"]) as parts.side_view:
-                    parts.left, parts.right = (
-                        gr.Image(
-                            picture,
-                            label=label,
-                            format="png",
-                            elem_classes=["cl-fit"],
-                            interactive=False,
-                            buttons=["download", "fullscreen"],
-                            elem_id=f"side-{side}",
-                        )
-                        for side, label, picture in (
-                            ("left", "Baseline", before),
-                            ("right", "Accelerated", after),
-                        )
-                    )
+                with gr.Column(visible=False, elem_classes=["cl-sides"]) as side_view:
+                    left, right = _side("left", "Baseline", before), _side("right", "Accelerated", after)
             with gr.Column(elem_classes="cl-right"):
-                gr.Markdown("### Difference")
-                with gr.Row():
-                    parts.heat = gr.Image(
-                        heat,
-                        show_label=False,
-                        label="Difference picture",
-                        format="png",
-                        interactive=False,
-                        elem_classes=["cl-heat", "cl-fit"],
-                        buttons=["fullscreen"],
-                        elem_id="heat",
-                    )
-                    with gr.Column():
-                        parts.gain = gr.Slider(
-                            1, 32, GAIN, step=1, label="Gain", interactive=True, buttons=[], elem_id="gain"
-                        )
-                        parts.difference = difference(
-                            views.difference_facts(quality, GAIN), elem_id="difference"
-                        )
-                parts.times = times(views.times(recorded), elem_id="times")
-                with gr.Column(elem_classes="cl-against", visible=False) as parts.versus:
-                    with gr.Row():
-                        parts.equal = status(None, elem_id="equal", elem_classes="cl-slim")
-                        parts.show_equal = gr.Button("Show it", elem_id="show-equal")
-                    with gr.Row():
-                        parts.against = gr.Dropdown(
-                            choices(),
-                            value="baseline",
-                            label="Left picture",
-                            interactive=True,
-                            elem_id="against",
-                        )
-                        parts.show_against = gr.Button("Run and show", elem_id="show-against")
-                    parts.against_note = status(None, elem_id="against-note", elem_classes="cl-slim")
+                heat, gain, figures = _difference(recorded)
+                both_times = times(views.times(recorded), elem_id="times")
+                contender = _contender()
+    pictures = PictureParts(
+        view=view,
+        stale=captions,
+        slider_view=slider_view,
+        pair=pair,
+        reveal=reveal,
+        side_view=side_view,
+        left=left,
+        right=right,
+        heat=heat,
+        gain=gain,
+        difference=figures,
+        times=both_times,
+    )
+    return pictures, contender
+
+
+def _side(name: str, label: str, picture: Any) -> gr.Image:
+    return gr.Image(
+        picture,
+        label=label,
+        format="png",
+        elem_classes=["cl-fit"],
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        elem_id=f"side-{name}",
+    )
+
+
+def _difference(recorded: Comparison | None) -> tuple[gr.Image, gr.Slider, gr.HTML]:
+    gr.Markdown("### Difference")
+    picture = None
+    if recorded:
+        picture = difference_picture(recorded.baseline.image, recorded.accelerated.image, DIFFERENCE_GAIN)
+    with gr.Row():
+        heat = gr.Image(
+            picture,
+            show_label=False,
+            label="Difference picture",
+            format="png",
+            interactive=False,
+            elem_classes=["cl-heat", "cl-fit"],
+            buttons=["fullscreen"],
+            elem_id="heat",
+        )
+        with gr.Column():
+            gain = gr.Slider(
+                1, 32, DIFFERENCE_GAIN, step=1, label="Gain", interactive=True, buttons=[], elem_id="gain"
+            )
+            facts = views.difference_facts(recorded.quality if recorded else None, DIFFERENCE_GAIN)
+            return heat, gain, difference(facts, elem_id="difference")
+
+
+def _contender() -> ContenderParts:
+    with gr.Column(elem_classes="cl-against", visible=False) as versus:
+        with gr.Row():
+            equal = status(None, elem_id="equal", elem_classes="cl-slim")
+            show_equal = gr.Button("Show it", elem_id="show-equal")
+        with gr.Row():
+            against = gr.Dropdown(
+                choices(), value="baseline", label="Compare against", interactive=True, elem_id="against"
+            )
+            show_against = gr.Button("Run it", elem_id="show-against")
+        against_note = status(None, elem_id="against-note", elem_classes="cl-slim")
+    return ContenderParts(
+        versus=versus,
+        equal=equal,
+        show_equal=show_equal,
+        against=against,
+        show_against=show_against,
+        against_note=against_note,
+    )

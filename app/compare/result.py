@@ -1,10 +1,12 @@
-"""The right side of tab *Compare*: what a finished comparison shows."""
+"""The right side of tab *Compare*: the numbers and pictures of a finished comparison."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlockContext
+from gradio.components import Component
 
 from cache_engine import Comparison, difference
 
@@ -14,16 +16,15 @@ from ..controls import Updates
 from ..engine.worker import Worker
 from ..timeline import timeline_of
 from . import contender, example
-from .parts import Parts
+from .parts import CompareParts
 
 
 class ResultPanel:
-    """The right side of the tab, for one finished comparison."""
+    """Shows a finished comparison."""
 
-    def __init__(self, parts: Parts, worker: Worker) -> None:
+    def __init__(self, parts: CompareParts, worker: Worker) -> None:
         self.parts, self.worker = parts, worker
-        self.outputs = [
-            parts.shown,
+        self.outputs: list[Component | BlockContext] = [
             parts.headline,
             parts.pair,
             parts.left,
@@ -38,54 +39,67 @@ class ResultPanel:
             parts.against_note,
             parts.equal,
             parts.versus,
-        ][1:]
+        ]  # beside ``shown``
 
     def runs_on_baseline(self, done: list[str]) -> list[tuple[str, Comparison]]:
-        """The runs on the newest run's baseline, newest first."""
-        kept = [(key, found) for key in reversed(done) if (found := self.worker.comparison(key))]
+        """Return key and comparison of the runs on the newest run's baseline, newest first."""
+        runs = [(key, run) for key in reversed(done) if (run := self.worker.comparison(key))]
         return [
-            (key, one) for key, one in kept if one.baseline.baseline_key == kept[0][1].baseline.baseline_key
+            (key, run) for key, run in runs if run.baseline.baseline_key == runs[0][1].baseline.baseline_key
         ]
 
     def show(
         self, key: str, done: list[str], gain: float, published: dict[str, Any] | None = None
     ) -> Updates:
-        """Everything that shows the comparison ``key``; nothing where it is not remembered any more."""
-        one = self.worker.comparison(key)
-        if one is None:
+        """Return every update that shows the comparison ``key``; none where the worker has forgotten it.
+
+        published: figures that a source printed about this setting.
+        """
+        comparison = self.worker.comparison(key)
+        if comparison is None:
             return {self.parts.shown: gr.skip()}
         parts, rows = self.parts, self.runs_on_baseline(done)
-        chosen = next((index for index, (other, _) in enumerate(rows) if other == key), None)
-        before, after = one.baseline.image, one.accelerated.image
+        before, after = comparison.baseline.image, comparison.accelerated.image
         return {
             parts.shown: key,
-            parts.headline: views.headline(one, published=published),
+            parts.headline: views.headline(comparison, published=published),
             parts.pair: (before, after),
             parts.left: gr.Image(before, label="Baseline"),
             parts.right: after,
             parts.heat: difference(before, after, gain),
-            parts.difference: views.difference_facts(one.quality, gain),
-            parts.times: views.times(one),
-            parts.timeline: timeline_of(one),
-            parts.runs: views.runs([found for _, found in rows], chosen),
+            parts.difference: views.difference_facts(comparison.quality, gain),
+            parts.times: views.times(comparison),
+            parts.timeline: timeline_of(comparison),
+            parts.runs: runs_table(rows, key),
             parts.stale: contender.captions("Baseline", "Accelerated"),
             parts.against: "baseline",
             parts.against_note: statuses.idle(),
             parts.versus: gr.Column(visible=True),
-            parts.equal: statuses.idle(contender.equal(one, self.fewer_steps_run(rows))),
+            parts.equal: statuses.idle(contender.equal(comparison, newest_with_fewer_steps(rows))),
         }
 
-    @staticmethod
-    def fewer_steps_run(rows: list[tuple[str, Comparison]]) -> Comparison | None:
-        """The newest run of the plain model with fewer steps."""
-        return next((run for _, run in rows if run.accelerated.method["name"] == "fewer_steps"), None)
-
     def restore_timeline(self, values: Updates) -> Updates:
-        """The timeline back to the last whole result, or to the recorded one."""
-        one = self.worker.comparison(values[self.parts.shown])
-        return {self.parts.timeline: timeline_of(one) if one else example.timeline(example.example())}
+        """Return the timeline to the shown comparison, or to the recorded example."""
+        comparison = self.worker.comparison(values[self.parts.shown])
+        if comparison is None:
+            return {self.parts.timeline: example.timeline(example.example())}
+        return {self.parts.timeline: timeline_of(comparison)}
 
     def change_gain(self, key: str, gain: float) -> tuple[Any, DifferenceValue]:
-        one = self.worker.comparison(key) if key else example.example()
-        picture = difference(one.baseline.image, one.accelerated.image, gain) if one else gr.skip()
-        return picture, views.difference_facts(one.quality if one else None, gain)
+        """Return the difference picture and its scale at another gain."""
+        comparison = self.worker.comparison(key) if key else example.example()
+        if comparison is None:
+            return gr.skip(), views.difference_facts(None, gain)
+        picture = difference(comparison.baseline.image, comparison.accelerated.image, gain)
+        return picture, views.difference_facts(comparison.quality, gain)
+
+
+def runs_table(rows: list[tuple[str, Comparison]], shown: str) -> Any:
+    """Return the table of runs with the shown one marked."""
+    chosen = next((index for index, (key, _) in enumerate(rows) if key == shown), None)
+    return views.runs([run for _, run in rows], chosen)
+
+
+def newest_with_fewer_steps(rows: list[tuple[str, Comparison]]) -> Comparison | None:
+    """Return the newest run of the plain model with fewer steps."""
+    return next((run for _, run in rows if run.accelerated.method["name"] == "fewer_steps"), None)

@@ -1,7 +1,7 @@
-"""Live what-if on tab *Compare*: knobs, threshold line, paint, freeze and dial answer from the baseline's
-record, without a run.
+"""Live what-if on tab *Compare*: estimates for a setting that was not run, from the baseline's survey.
 
-Handlers simulate, which is numpy and takes about a millisecond; the record was made by the worker's thread.
+Knobs, threshold line, painted steps, freeze and dial all lead here. The handlers simulate with numpy in about
+a millisecond. The worker's thread records the survey.
 """
 
 from __future__ import annotations
@@ -10,145 +10,154 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from cache_engine import (
     Comparison,
     EngineError,
     Forecast,
     Method,
-    cache_bytes,
-    facts_of,
+    Plan,
+    RunRequest,
     frontier,
     is_recipe,
     method_from,
     simulate,
 )
 
-from .. import statuses, views
+from .. import form, statuses, views
 from ..components.dial import DialValue
 from ..controls import Updates
 from ..engine.recording_queue import BaselineRecord
 from ..engine.worker import Worker
 from ..timeline import LIMIT, MASK, timeline_of
 from . import what_if_views
-from .parts import Parts
+from .parts import CompareParts
 from .result import ResultPanel
 from .setting import SettingFields
 
-STATIC = {"steps_computation_policy": "static"}
+POLICY = "steps_computation_policy"
 
 
 class WhatIf:
-    """What a setting would do to the shown comparison's baseline."""
+    """Shows the effect of a setting on the shown comparison's baseline."""
 
-    def __init__(self, parts: Parts, worker: Worker, setting: SettingFields, result: ResultPanel) -> None:
+    def __init__(
+        self, parts: CompareParts, worker: Worker, setting: SettingFields, result: ResultPanel
+    ) -> None:
         self.parts, self.worker, self.setting, self.result = parts, worker, setting, result
-        self.drawn_outputs = [parts.headline, parts.timeline, parts.dial, parts.stale, parts.status]
+        self.outputs: list[Component] = [
+            parts.headline,
+            parts.timeline,
+            parts.dial,
+            parts.stale,
+            parts.status,
+        ]
 
     # ---- drawing ----
-    def drawn(self, values: Updates, described: dict[str, Any], *, top: float | None = None) -> Updates:
-        """The result for a setting: measured where it is the shown run's own, expected where the record
-        can tell, else as it is.
+    def draw(self, values: Updates, method: Method, plan: Plan, *, top: float | None = None) -> Updates:
+        """Show a setting's numbers: measured for the shown run's own setting, else estimated from the survey.
+
+        plan: the method's, for the request of ``_request``.  top: end of the timeline's axis while it is
+        held.
         """
-        one = self._shown(values)
-        if one is None:
+        comparison = self._shown(values)
+        if comparison is None:
             return {}
-        record = self.worker.record_of(one)
+        record = self.worker.record_of(comparison)
+        if method.to_dict() == comparison.accelerated.method:
+            return self._draw_measured(values, comparison, record, top)
+        alone = self._baseline_is_enough(values, record)
+        if record.survey is None:
+            return {self.parts.status: statuses.unrun("Not run yet.", None, alone=alone)}
         try:
-            method = method_from(described)
-            if method.to_dict() == one.accelerated.method:
-                return self._measured(values, one, record, top)
-            if record.survey is None:
-                return {
-                    self.parts.status: statuses.unrun(
-                        "Not run yet.", None, alone=self._alone_runs(values, record)
-                    )
-                }
-            forecast = simulate(record.survey, method, record.psnr_calibration)
+            forecast = simulate(record.survey, method, record.psnr_calibration, plan=plan)
         except EngineError as error:
             return {self.parts.status: statuses.failed(str(error))}
-        parts, cache = self.parts, self._cache(one, method, forecast)
-        view = what_if_views.steps(
-            forecast,
-            one,
-            top=top,
-            painted=self._painted(values, described),
-            warm_up=self._warm_up(record, method, forecast),
+        cache = form.cache_size(comparison.baseline, method, plan, max(forecast.steps_computed, 1))
+        seconds = (
+            comparison.baseline.seconds.denoise / forecast.speedup if forecast.tflops is not None else None
         )
-        took = one.baseline.seconds.denoise / forecast.speedup if forecast.tflops is not None else None
         return {
-            parts.headline: what_if_views.headline(forecast, one, cache=cache),
-            parts.timeline: view,
-            parts.stale: what_if_views.stale(one, True),
-            parts.dial: self.dial(values, one, record, forecast),
-            parts.status: statuses.unrun("WhatIf, not run.", took, alone=self._alone_runs(values, record)),
+            self.parts.headline: what_if_views.headline(forecast, comparison, cache=cache),
+            self.parts.timeline: what_if_views.timeline(
+                forecast,
+                comparison,
+                top=top,
+                painted=self._painted_steps(values, method.to_dict()),
+                warm_up=self._useful_warm_up(record, method, forecast),
+            ),
+            self.parts.stale: what_if_views.stale(comparison),
+            self.parts.dial: self.dial(values, comparison, record, forecast),
+            self.parts.status: statuses.unrun("Estimate.", seconds, alone=alone),
         }
 
-    def _alone_runs(self, values: Updates, record: BaselineRecord) -> bool:
-        """Whether the next run finds its baseline."""
-        return bool(record.reusable and values[self.parts.locked] and not values[self.parts.both])
+    def _draw_measured(
+        self, values: Updates, comparison: Comparison, record: BaselineRecord, top: float | None
+    ) -> Updates:
+        method = comparison.accelerated.method
+        figures = self.setting.published_figures(values, method)
+        painted = self._painted_steps(values, method)
+        return {
+            self.parts.headline: views.headline(comparison, published=figures),
+            self.parts.timeline: timeline_of(comparison, top=top, painted=painted),
+            self.parts.stale: what_if_views.stale(None),
+            self.parts.dial: self.dial(values, comparison, record, None),
+        }
 
     def _shown(self, values: Updates) -> Comparison | None:
-        """The comparison that is shown, unless another is on its way or the fields ask for another kind of
-        run.
-        """
-        one = self.worker.comparison(values[self.parts.shown])
-        if one is None or self.worker.busy_with(values[self.parts.job]):
+        """The shown comparison, unless another is on its way or the fields ask for another model or steps."""
+        comparison = self.worker.comparison(values[self.parts.shown])
+        if comparison is None or self.worker.busy_with(values[self.parts.job]):
             return None
-        request = one.baseline.request
-        return (
-            one
-            if (request.model, request.steps) == (values[self.parts.model], values[self.parts.steps])
-            else None
-        )
+        request = comparison.baseline.request
+        fields = (values[self.parts.model], values[self.parts.steps])
+        return comparison if (request.model, request.steps) == fields else None
 
-    def _measured(
-        self, values: Updates, one: Comparison, record: BaselineRecord, top: float | None
-    ) -> Updates:
-        parts = self.parts
-        view = timeline_of(one, top=top, painted=self._painted(values, one.accelerated.method))
-        published = self.setting.published(values, one.accelerated.method)
-        return {
-            parts.headline: views.headline(one, published=published),
-            parts.timeline: view,
-            parts.stale: what_if_views.stale(one, False),
-            parts.dial: self.dial(values, one, record, None),
-        }
+    def _request(self, values: Updates) -> RunRequest:
+        """The request that a setting is judged for: the shown baseline's, else one with the tab's steps."""
+        comparison = self._shown(values)
+        if comparison is not None:
+            return comparison.baseline.request
+        return form.usual_request(values[self.parts.model], values[self.parts.steps])
+
+    def _baseline_is_enough(self, values: Updates, record: BaselineRecord) -> bool:
+        """Whether the next run can reuse the shown baseline."""
+        return bool(record.reusable and values[self.parts.locked] and not values[self.parts.both])
 
     def dial(
-        self, values: Updates, one: Comparison, record: BaselineRecord, at: Forecast | None
+        self, values: Updates, comparison: Comparison, record: BaselineRecord, at: Forecast | None
     ) -> DialValue:
-        """The dial with every run on this baseline; ``at``: where the knobs stand, None: where the shown run
-        does.
+        """Return the dial with every run on this baseline.
+
+        at: forecast of the present setting; None: the shown run's own.
         """
         if record.survey is None:
-            return what_if_views.waiting(_told(record))
+            return what_if_views.waiting(_recording_note(record))
         if at is None:
-            at = self._stands(one, record)
+            at = self._own_forecast(comparison, record)
         runs = [run for _, run in self.result.runs_on_baseline(values[self.parts.done])]
         return what_if_views.dial(frontier(record.survey, record.psnr_calibration), runs, at)
 
     @staticmethod
-    def _stands(one: Comparison, record: BaselineRecord) -> Forecast | None:
-        """The shown run's own forecast; None for a method that needs what was not recorded."""
+    def _own_forecast(comparison: Comparison, record: BaselineRecord) -> Forecast | None:
+        """The shown run's forecast; None for a method that needs a signal which was not recorded."""
+        if record.survey is None:
+            return None
         try:
-            return (
-                simulate(record.survey, method_from(one.accelerated.method), record.psnr_calibration)
-                if record.survey
-                else None
+            return simulate(
+                record.survey, method_from(comparison.accelerated.method), record.psnr_calibration
             )
         except EngineError:
             return None
 
-    def _painted(self, values: Updates, described: dict[str, Any]) -> list[int]:
+    def _painted_steps(self, values: Updates, method: dict[str, Any]) -> list[int]:
         mask, steps = values[self.parts.painted]
-        return steps if mask and mask == described.get(MASK) else []
+        return steps if mask and mask == method.get(MASK) else []
 
     @staticmethod
-    def _warm_up(record: BaselineRecord, method: Method, forecast: Forecast) -> int | None:
-        """The longest warm-up with which something would be cached, where it is the warm-up alone that
-        forbids it.
-        """
+    def _useful_warm_up(record: BaselineRecord, method: Method, forecast: Forecast) -> int | None:
+        """The longest warm-up that lets a step be cached, if only the warm-up forbids it; else None."""
         longest = method.to_dict().get("max_warmup_steps")
         if longest is None or any(
             call.mode != "C" or call.reason not in ("warm-up", "first") for call in forecast.trace
@@ -156,157 +165,164 @@ class WhatIf:
             return None
         assert record.survey is not None
         for shorter in range(min(longest, len(forecast.schedule)) - 1, 0, -1):
-            tried = method.replaced(max_warmup_steps=shorter)
-            if any(call.mode != "C" for call in simulate(record.survey, tried).trace):
+            trace = simulate(record.survey, method.replaced(max_warmup_steps=shorter)).trace
+            if any(call.mode != "C" for call in trace):
                 return shorter
         return None
 
-    @staticmethod
-    def _cache(one: Comparison, method: Method, forecast: Forecast) -> int:
-        request = method.effective(one.baseline.request)
-        size = 4 if one.baseline.engine.dtype == "float32" else 2
-        return cache_bytes(
-            request, method.plan(facts_of(request)), computed=max(forecast.steps_computed, 1), element=size
-        )
-
-    # ---- answers ----
+    # ---- events of the fields ----
     def moved(self, values: Updates) -> Updates:
         """A knob was moved."""
-        return self._answer(values, self.setting.moved(values), self.setting.raw_method(values))
+        return self._answer(values, self.setting.raw_method(values))
 
     def typed(self, method: str, values: Updates) -> Updates:
-        """A text of the method's knobs is another. It may have been put in, with the recipe that it belongs
-        to: then all is said.
+        """A text knob of ``method`` changed.
+
+        If the server set it, together with its recipe, there is nothing to do.
         """
-        chosen = values[self.parts.chosen] == method
-        return (
-            self.moved(values)
-            if chosen and not self.setting.is_told(values)
-            else {self.parts.recipe: gr.skip()}
-        )
+        if values[self.parts.chosen] != method or self.setting.recipe_is_current(values):
+            return {self.parts.recipe: gr.skip()}
+        return self.moved(values)
 
     def stepped(self, values: Updates) -> Updates:
-        """The steps were changed. That moves no knob, so the recipe, which may be typed at this moment, is
-        left alone.
-        """
-        return {
-            part: now
-            for part, now in self.moved(values).items()
-            if part not in (self.parts.recipe_text, self.parts.recipe)
-        }
+        """The steps were changed. No knob moves with them, so a recipe that is being typed is left alone."""
+        recipe = (self.parts.recipe_text, self.parts.recipe)
+        return {part: value for part, value in self.moved(values).items() if part not in recipe}
 
-    def _answer(
-        self, values: Updates, told: Updates, described: dict[str, Any], *, top: float | None = None
-    ) -> Updates:
-        """What the setting's own components become, and the result where the setting is whole."""
-        status = told.get(self.parts.status)
-        if isinstance(status, dict) and status["kind"] == "error":
-            return told
-        return told | self.drawn(values, described, top=top)
-
-    def _turned(self, values: Updates, changes: dict[str, Any], *, top: float | None = None) -> Updates:
-        if not set(changes) <= set(self.setting.raw_method(values)):
-            return {self.parts.status: gr.skip()}  # the shown run's method is not the chosen one
-        described, told = self.setting.turned(values, changes)
-        return self._answer(values, told, described, top=top)
-
-    def limited(self, values: Updates, event: gr.EventData) -> Updates:
-        """The threshold's line was dragged to a place."""
-        return self._turned(values, {LIMIT: event.value}, top=event.top)
-
-    def fixed(self, values: Updates, event: gr.EventData) -> Updates:
-        """The banner's button: one knob to the value that it offered."""
-        return self._turned(values, {str(event.knob): event.value})
-
-    def painted(self, values: Updates, event: gr.EventData) -> Updates:
-        """Cells were forced: what is shown becomes a mask that decides alone."""
-        mask, before = str(event.mask), values[self.parts.painted]
-        described = self.setting.raw_method(values)
-        kept = before[1] if before[0] and before[0] == described.get(MASK) else []
-        values[self.parts.painted] = marks = [mask, sorted({*kept, *map(int, event.painted)})]
-        return self._turned(values, {MASK: mask} | self._alone(described, mask)) | {self.parts.painted: marks}
-
-    @staticmethod
-    def _alone(described: dict[str, Any], mask: str) -> dict[str, Any]:
-        known = "steps_computation_policy" in described
-        return {} if not known else STATIC if mask else {"steps_computation_policy": "dynamic"}
-
-    def frozen(self, values: Updates) -> Updates:
-        """The decisions of this setting's last runs as one mask, and the share of runs that it equals."""
-        described = self.setting.raw_method(values)
-        one = self._shown(values)
-        if one is None or MASK not in described:
-            return {self.parts.status: gr.skip()}
+    def _answer(self, values: Updates, raw: dict[str, Any], *, top: float | None = None) -> Updates:
+        """Update recipe, note and numbers to a setting, or name its error. Makes one method and one plan."""
         try:
-            method = method_from(described).to_dict()
+            method = method_from(raw)
+            plan = form.plan_of(method, self._request(values))
         except EngineError as error:
             return {self.parts.status: statuses.failed(str(error))}
-        found = [self.worker.comparison(key) for key in values[self.parts.done]]
-        runs = [
+        return self.setting.follow_knobs(values, method, plan) | self.draw(values, method, plan, top=top)
+
+    def _change(self, values: Updates, changes: dict[str, Any], *, top: float | None = None) -> Updates:
+        """Move knobs of the chosen method."""
+        raw = self.setting.raw_method(values)
+        if not set(changes) <= set(raw):
+            return {self.parts.status: gr.skip()}  # the shown run's method is not the chosen one
+        knobs = self.setting.knobs(raw["name"])
+        moved: Updates = {knobs[name]: value for name, value in changes.items()}
+        return self._answer(values, raw | changes, top=top) | moved
+
+    # ---- events of the timeline ----
+    def limited(self, values: Updates, event: gr.EventData) -> Updates:
+        """The threshold line was dragged."""
+        return self._change(values, {LIMIT: event.value}, top=event.top)
+
+    def fixed(self, values: Updates, event: gr.EventData) -> Updates:
+        """The banner's button was clicked: one knob takes the value that the button offered."""
+        return self._change(values, {str(event.knob): event.value})
+
+    def painted(self, values: Updates, event: gr.EventData) -> Updates:
+        """Steps were forced by hand: the shown decisions become a mask that decides alone."""
+        mask, (old_mask, old_steps) = str(event.mask), values[self.parts.painted]
+        raw = self.setting.raw_method(values)
+        earlier = old_steps if old_mask and old_mask == raw.get(MASK) else []
+        marks = [mask, sorted({*earlier, *map(int, event.painted)})]
+        values[self.parts.painted] = marks
+        return self._change(values, self._mask_knobs(raw, mask)) | {self.parts.painted: marks}
+
+    @staticmethod
+    def _mask_knobs(raw: dict[str, Any], mask: str) -> dict[str, Any]:
+        """The knobs that make a mask decide alone; without a mask the threshold decides."""
+        policy = {POLICY: "static" if mask else "dynamic"} if POLICY in raw else {}
+        return {MASK: mask} | policy
+
+    def frozen(self, values: Updates) -> Updates:
+        """The decisions of this setting's last runs become one mask. Says how many runs the mask equals."""
+        raw, comparison = self.setting.raw_method(values), self._shown(values)
+        if comparison is None or MASK not in raw:
+            return {self.parts.status: gr.skip()}
+        try:
+            method = method_from(raw)
+        except EngineError as error:
+            return {self.parts.status: statuses.failed(str(error))}
+        schedules = self._schedules_of_runs(values, comparison, method)
+        measured = bool(schedules)
+        if not measured:
+            record = self.worker.record_of(comparison)
+            if record.survey is None:
+                return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not been run.")}
+            schedules = [simulate(record.survey, method).schedules]
+        mask, said = what_if_views.frozen(schedules, measured=measured)
+        return self._change(values, self._mask_knobs(raw, mask)) | {
+            self.parts.status: statuses.idle(said),
+            self.parts.painted: ["", []],
+        }
+
+    def _schedules_of_runs(
+        self, values: Updates, comparison: Comparison, method: Method
+    ) -> list[dict[str, str]]:
+        """The schedules of this setting's runs on the same engine with as many steps, whatever the prompt."""
+        same = (comparison.baseline.request.steps, comparison.baseline.engine)
+        runs = [self.worker.comparison(key) for key in values[self.parts.done]]
+        return [
             run.accelerated.schedules
-            for run in found
+            for run in runs
             if run
-            and run.accelerated.method == method
-            and (run.baseline.request.steps, run.baseline.engine)
-            == (one.baseline.request.steps, one.baseline.engine)
+            and run.accelerated.method == method.to_dict()
+            and (run.baseline.request.steps, run.baseline.engine) == same
         ]
-        if not runs and (survey := self.worker.record_of(one).survey) is None:
-            return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not been run.")}
-        mask, said = what_if_views.frozen(
-            runs or [simulate(survey, method_from(described)).schedules], measured=bool(runs)
-        )
-        answer = self._turned(values, {MASK: mask} | self._alone(described, mask))
-        return answer | {self.parts.status: statuses.idle(said), self.parts.painted: ["", []]}
 
+    # ---- events of the dial, and after a leap ----
     def turn(self, values: Updates, event: gr.EventData) -> Updates:
-        """The dial: the setting that meets the wish, and the knobs follow."""
-        one = self._shown(values)
-        record = self.worker.record_of(one) if one else BaselineRecord()
-        if one is None or record.survey is None:
+        """The dial was turned: the knobs move to the setting that meets the goal."""
+        comparison = self._shown(values)
+        record = self.worker.record_of(comparison) if comparison else BaselineRecord()
+        if record.survey is None:
             return {self.parts.status: gr.skip()}
-        found = what_if_views.solved(
-            frontier(record.survey, record.psnr_calibration), str(event.goal), float(event.value)
-        )
-        if found is None:
+        settings = frontier(record.survey, record.psnr_calibration)
+        forecast = what_if_views.best(settings, str(event.goal), float(event.value))
+        if forecast is None:
             return {self.parts.status: gr.skip()}
+        model, steps = values[self.parts.model], values[self.parts.steps]
         origin = values[self.parts.origin] or ""
-        moved = self.setting.fill(values[self.parts.model], values[self.parts.steps], found.method, origin)
-        return moved | self.drawn(values, found.method)
+        return self.setting.fill(model, steps, forecast.method, origin) | self._draw_raw(
+            values, forecast.method
+        )
 
-    # ---- the record ----
-    def watched(self, values: Updates) -> Iterator[Updates]:
-        """After a comparison: what becomes of its record, until it is there or is not to be."""
-        one = self.worker.comparison(values[self.parts.shown])
+    def watch(self, values: Updates) -> Iterator[Updates]:
+        """After a comparison: show how far its recording is, until the survey is there or will not come."""
+        comparison = self.worker.comparison(values[self.parts.shown])
         before = None
-        while one is not None:
-            record = self.worker.record_of(one)
-            told = (
-                what_if_views.waiting(_told(record))
-                if record.survey is None
-                else self.dial(values, one, record, None)
-            )
-            if told != before:
-                yield {self.parts.dial: told}
-                before = told
+        while comparison is not None:
+            record = self.worker.record_of(comparison)
+            dial = self.dial(values, comparison, record, None)
+            if dial != before:
+                yield {self.parts.dial: dial}
+                before = dial
             if record.survey is not None or not record.expected:
                 return
             self.worker.wait(0.5)
 
     def again(self, values: Updates) -> Updates:
-        """The setting as it stands is judged: what was moved while there was no record, or by a preset, a
-        method or a recipe.
+        """Show the numbers of the present setting, after a preset, a method, a recipe or a new survey.
 
-        A recipe that cannot be read has been complained about, and the complaint stays.
+        The error of a recipe that cannot be read stays.
         """
         text = values.get(self.parts.recipe_text)
+        skipped: Updates = {self.parts.stale: gr.skip()}
         if text is not None and not is_recipe(text.strip()):
-            return {self.parts.stale: gr.skip()}
-        return self.drawn(values, self.setting.raw_method(values)) or {self.parts.stale: gr.skip()}
+            return skipped
+        return self._draw_raw(values, self.setting.raw_method(values)) or skipped
+
+    def _draw_raw(self, values: Updates, raw: dict[str, Any]) -> Updates:
+        """Show the numbers of a setting, or name its error; nothing where no comparison is shown."""
+        if self._shown(values) is None:
+            return {}
+        try:
+            method = method_from(raw)
+            return self.draw(values, method, form.plan_of(method, self._request(values)))
+        except EngineError as error:
+            return {self.parts.status: statuses.failed(str(error))}
 
 
-def _told(record: BaselineRecord) -> str:
-    """What the dial's place says while there is no record."""
+def _recording_note(record: BaselineRecord) -> str:
+    """The dial's note while there is no survey; "" where none will come."""
     if not record.expected:
         return ""
     at = f", step {record.step} of {record.steps}" if record.step else ""
-    return f"Recording the baseline once more{at}: then knobs answer without a run."
+    return f"Analysing the baseline{at} … after that, knobs show estimates at once."

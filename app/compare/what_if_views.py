@@ -150,7 +150,7 @@ def banded(forecast: Forecast) -> str:
     return f"{forecast.psnr_db:.0f} ± {(forecast.band[1] - forecast.band[0]) / 2:.0f} dB"
 
 
-def steps(
+def timeline(
     forecast: Forecast,
     last: Comparison,
     *,
@@ -180,11 +180,11 @@ def steps(
     return view
 
 
-def stale(last: Comparison | None, shown: bool) -> StaleValue:
-    """What stands above the pictures while the numbers are of another setting."""
-    if last is None or not shown:
+def stale(last: Comparison | None) -> StaleValue:
+    """Return the tag that names the run of the pictures; None: the numbers are the pictures' own."""
+    if last is None:
         return {"text": ""}
-    return {"text": f"Pictures are of the last run: {last.speedup:.2f}×, {decibels(last.quality.psnr_db)}"}
+    return {"text": f"Pictures show the last run: {last.speedup:.2f}×, {decibels(last.quality.psnr_db)}"}
 
 
 # ---- the dial ----
@@ -278,7 +278,7 @@ def _levels(low: float, high: float) -> list[float]:
     return [*map(float, range(int(low), int(high) + 1, gap))]
 
 
-def solved(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | None:
+def best(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | None:
     """The setting that meets a goal: "speed", the closest that is as fast; "likeness", the fastest that is
     as close.
     """

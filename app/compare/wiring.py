@@ -1,15 +1,14 @@
-"""What the components of tab *Compare* do together. Handlers only relay and draw; the worker's thread
-computes.
-"""
+"""Connects the components of tab *Compare*. Handlers only relay and draw; the worker's thread computes."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from cache_engine import MODELS, Cancelled, EngineError, facts_of, repeats_of
 
@@ -19,120 +18,52 @@ from ..controls import AT_ONCE, QUIET, Updates
 from ..engine.live import LiveComparison
 from ..engine.worker import Worker
 from ..timeline import LIMIT, MASK
-from . import files as compare_files
+from . import next_run
 from .against import SecondContender
-from .parts import FLIP, SIDES, Parts, buttons
+from .parts import FLIP, SIDE_BY_SIDE, CompareParts, PromptParts, buttons
 from .result import ResultPanel
 from .setting import SettingFields
 from .sharing import Sharing
-from .what_if import WhatIf
+from .what_if import POLICY, WhatIf
 
-IN_TURN: dict[str, Any] = {
-    "trigger_mode": "multiple",
-    "concurrency_limit": 1,
-    **QUIET,
-}  # the last click is the last that is answered
+NEWEST: dict[str, Any] = {"trigger_mode": "always_last", **AT_ONCE}  # of quick events the last is answered
+EACH: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}  # one after the other
 
 
-def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
-    """Connect everything. What comes back has the expectation follow an event that put in another setting."""
+def wire(parts: CompareParts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
+    """Connect everything.
+
+    Returns follow(event), which refreshes the what-if after an event that changed the setting.
+    """
     result = ResultPanel(parts, worker)
     setting = SettingFields(parts)
     what_if = WhatIf(parts, worker, setting, result)
-    request_fields = parts.request | {parts.locked, parts.repeats}
-    knobs = {parts.chosen, parts.origin, *parts.knobs.values()}
-    everything = (
-        request_fields
-        | knobs
-        | {parts.recipe_text, parts.recipe, parts.job, parts.done, parts.shown, parts.gain}
-    )
+    recipe = {parts.recipe_text, parts.recipe}
+    fields = parts.request | {parts.locked, parts.repeats} | parts.method_fields | recipe
+    judged = parts.method_fields | _place(parts)
 
-    def generate(values: Updates) -> Iterator[Updates]:
-        if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt comes here as well
-            yield {parts.generate: gr.skip()}
-            return
-        if not values[parts.locked]:
-            values[parts.seed] = random.randrange(2**32)
-            yield {parts.seed: values[parts.seed]}
-        try:
-            request = compare_files.request_of(parts, values)
-            method = form.method_of(setting.meant(values), request)
-            live = LiveComparison(method, facts_of(method.effective(request)))
-            job = worker.submit(request, method, repeats_of(values[parts.repeats]))
-        except EngineError as error:
-            yield {parts.status: statuses.failed(str(error))}
-            return
-        yield {parts.job: job.key, **buttons(parts, running=True)}
-        try:
-            for events in worker.watch(job):
-                live.take(events)
-                yield {parts.status: live.status()} | (
-                    {parts.timeline: live.timeline()} if live.redraw_due() else {}
-                )
-        except Cancelled:
-            yield result.restore_timeline(values) | {parts.status: statuses.stopped(live.progress)}
-            return
-        except EngineError as error:
-            yield result.restore_timeline(values) | {parts.status: statuses.failed(str(error))}
-            return
-        done = [*values[parts.done], job.key]
-        yield (
-            {parts.done: done, parts.status: live.status()}
-            | result.show(job.key, done, values[parts.gain], setting.published(values, method.to_dict()))
+    def follow(event: Any) -> None:
+        event.then(what_if.watch, inputs=judged, outputs=[parts.dial], **QUIET).then(
+            what_if.again, inputs=judged, outputs=what_if.outputs, **AT_ONCE
         )
 
-    outputs = [
-        parts.job,
-        parts.done,
-        parts.shown,
-        parts.generate,
-        parts.stop,
-        parts.status,
-        parts.seed,
-        *result.outputs,
-    ]
-    ran = gr.on(
-        [parts.generate.click, parts.prompt.submit], generate, inputs=everything, outputs=outputs, **QUIET
-    )
+    ran = _wire_run(parts, worker, setting, result, fields)
+    follow(ran)
+    follow(_wire_result(parts, result))
+    SecondContender(parts, worker, result).wire()
+    Sharing(parts, worker, setting).wire(page)
+    next_run.wire(parts, worker, setting, fields, ran)
+    _wire_request(parts, setting)
+    _wire_setting(parts, setting, what_if)
+    _wire_knobs(parts, setting, what_if)
+    _wire_steps(parts, setting, what_if)
+    _wire_timeline(parts, setting, what_if)
+    return follow
 
-    def ready(key: str) -> Updates:
-        """The buttons once nothing is on its way. A browser drops a click on Generate until it knows that
-        the last one's run is over.
-        """
-        return buttons(parts, running=worker.busy_with(key))
 
-    def stop(key: str) -> Updates:
-        """Where nothing is on its way any more (the connection was lost), the buttons are put right."""
-        return {parts.stop: gr.skip()} if worker.cancel(key) else ready(key)
-
-    for event, answer in ((ran.then, ready), (parts.stop.click, stop)):
-        event(answer, inputs=[parts.job], outputs=[parts.generate, parts.stop], **AT_ONCE)
-
-    def again(done: list[str], gain: float, event: gr.EventData) -> Updates:
-        rows = result.runs_on_baseline(done)
-        index = int(event.index)
-        return result.show(rows[index][0], done, gain) if 0 <= index < len(rows) else {parts.shown: gr.skip()}
-
-    # Queued: gradio tells of a State's change after queued events alone, and what is taken along follows the
-    # shown run.
-    chosen = parts.runs.choose(
-        again, inputs=[parts.done, parts.gain], outputs=[parts.shown, *result.outputs], **IN_TURN
-    )
-    parts.gain.change(
-        result.change_gain,
-        inputs=[parts.shown, parts.gain],
-        outputs=[parts.heat, parts.difference],
-        trigger_mode="always_last",
-        **AT_ONCE,
-    )
-    parts.reveal.input(
-        lambda place: gr.ImageSlider(slider_position=place),
-        inputs=[parts.reveal],
-        outputs=[parts.pair],
-        **AT_ONCE,
-    )
-    parts.view.input(views_of, inputs=[parts.view], outputs=[parts.slider_view, parts.side_view], **AT_ONCE)
-    where = {
+def _place(parts: CompareParts) -> set[Component]:
+    """What a handler of the what-if reads beside the knobs."""
+    return {
         parts.chosen,
         parts.origin,
         parts.model,
@@ -144,151 +75,240 @@ def wire(parts: Parts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]
         parts.locked,
         parts.both,
     }
-    judged = knobs | where
 
-    def follow(event: Any) -> None:
-        event.then(what_if.watched, inputs=judged, outputs=[parts.dial], **QUIET).then(
-            what_if.again, inputs=judged, outputs=what_if.drawn_outputs, **AT_ONCE
+
+# ---- a run and its result ----
+
+
+def _wire_run(
+    parts: CompareParts,
+    worker: Worker,
+    setting: SettingFields,
+    result: ResultPanel,
+    fields: Set[Component],
+) -> Any:
+    """Connect Generate and Stop. Returns the event of a finished comparison."""
+
+    def generate(values: Updates) -> Iterator[Updates]:
+        if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt comes here as well
+            yield {parts.generate: gr.skip()}
+            return
+        if not values[parts.locked]:
+            values[parts.seed] = random.randrange(2**32)
+            yield {parts.seed: values[parts.seed]}
+        try:
+            request = next_run.request_of(parts, values)
+            method = setting.method_to_run(values, request)
+            live = LiveComparison(method, facts_of(method.effective(request)))
+            job = worker.submit(request, method, repeats_of(values[parts.repeats]))
+        except EngineError as error:
+            yield {parts.status: statuses.failed(str(error))}
+            return
+        yield {parts.job: job.key, **buttons(parts, running=True)}
+        try:
+            for events in worker.watch(job):
+                live.take(events)
+                drawn: Updates = {parts.timeline: live.timeline()} if live.redraw_due() else {}
+                yield {parts.status: live.status()} | drawn
+        except (Cancelled, EngineError) as error:
+            stopped = isinstance(error, Cancelled)
+            said = statuses.stopped(live.progress) if stopped else statuses.failed(str(error))
+            yield result.restore_timeline(values) | {parts.status: said}
+            return
+        done = [*values[parts.done], job.key]
+        figures = setting.published_figures(values, method.to_dict())
+        yield {parts.done: done, parts.status: live.status()} | result.show(
+            job.key, done, values[parts.gain], figures
         )
 
-    follow(ran)
-    follow(chosen)
-    SecondContender(parts, worker, result).wire()
-    Sharing(parts, worker, setting).wire(page)
-    compare_files.wire(
-        parts, worker, setting, request_fields | knobs | {parts.recipe_text, parts.recipe}, ran
+    ran = gr.on(
+        [parts.generate.click, parts.prompt.submit],
+        generate,
+        inputs={*fields, parts.job, parts.done, parts.shown, parts.gain},
+        outputs=[
+            parts.job,
+            parts.done,
+            parts.shown,
+            parts.generate,
+            parts.stop,
+            parts.status,
+            parts.seed,
+            *result.outputs,
+        ],
+        **QUIET,
     )
-    _wire_fields(parts, setting, what_if, knobs, judged)
-    _wire_what_if(parts, setting, what_if, where)
-    return follow
+    _wire_buttons(parts, parts.job, worker, ran)
+    return ran
 
 
-def views_of(view: str) -> tuple[gr.Column, gr.Column]:
-    """The columns of the pictures: Flip is the slider's, with one picture at a time."""
-    return gr.Column(visible=view != SIDES, elem_classes=["cl-flip"] * (view == FLIP)), gr.Column(
-        visible=view == SIDES
+def _wire_buttons(parts: PromptParts, job: gr.State, worker: Worker, ran: Any) -> None:
+    def settle(key: str) -> Updates:
+        """Set the buttons once no run is on its way.
+
+        A browser drops a click on Generate until it knows that the last click's run is over.
+        """
+        return buttons(parts, running=worker.busy_with(key))
+
+    def stop(key: str) -> Updates:
+        """Stop the run. If none is on its way (the connection was lost), put the buttons right."""
+        return {parts.stop: gr.skip()} if worker.cancel(key) else settle(key)
+
+    for event, handler in ((ran.then, settle), (parts.stop.click, stop)):
+        event(handler, inputs=[job], outputs=[parts.generate, parts.stop], **AT_ONCE)
+
+
+def _wire_result(parts: CompareParts, result: ResultPanel) -> Any:
+    """Connect the pictures and the table of runs. Returns the event of a run chosen there."""
+
+    def choose(done: list[str], gain: float, event: gr.EventData) -> Updates:
+        rows = result.runs_on_baseline(done)
+        index = int(event.index)
+        if not 0 <= index < len(rows):
+            return {parts.shown: gr.skip()}
+        return result.show(rows[index][0], done, gain)
+
+    parts.gain.change(
+        result.change_gain,
+        inputs=[parts.shown, parts.gain],
+        outputs=[parts.heat, parts.difference],
+        **NEWEST,
+    )
+    parts.reveal.input(
+        lambda place: gr.ImageSlider(slider_position=place),
+        inputs=[parts.reveal],
+        outputs=[parts.pair],
+        **AT_ONCE,
+    )
+    parts.view.input(
+        view_columns, inputs=[parts.view], outputs=[parts.slider_view, parts.side_view], **AT_ONCE
+    )
+    # Queued: gradio fires a State's change after queued events alone, and the exports follow ``shown``.
+    return parts.runs.choose(
+        choose, inputs=[parts.done, parts.gain], outputs=[parts.shown, *result.outputs], **EACH
     )
 
 
-def _wire_what_if(parts: Parts, setting: SettingFields, what_if: WhatIf, where: set[Any]) -> None:
-    """Whatever moves the setting is answered from the record.
+def view_columns(view: str) -> tuple[gr.Column, gr.Column]:
+    """Return the slider's column and that of both pictures. Flip shows one picture in the slider's column."""
+    return gr.Column(visible=view != SIDE_BY_SIDE, elem_classes=["cl-flip"] * (view == FLIP)), gr.Column(
+        visible=view == SIDE_BY_SIDE
+    )
 
-    A method's events carry its own knobs alone, and write to nothing that they cannot change: each component
-    costs the browser and the server a part of the time in which the timeline should have followed.
+
+# ---- the fields: answered at once, without the worker ----
+
+
+def _wire_request(parts: CompareParts, setting: SettingFields) -> None:
+    parts.dice.click(lambda: random.randrange(2**32), outputs=[parts.seed], **AT_ONCE)
+    parts.lock.click(toggle_lock, inputs=[parts.locked], outputs=[parts.locked, parts.lock], **AT_ONCE)
+    for chip in parts.chips:
+        chip.click(lambda text: text, inputs=[chip], outputs=[parts.prompt], **AT_ONCE)
+    gr.on(
+        [parts.prompt.change, parts.model.change],
+        unknown_words,
+        inputs=[parts.model, parts.prompt],
+        outputs=[parts.unknown],
+        **NEWEST,
+    )
+    parts.model.input(setting.for_model, inputs=[parts.model], outputs=setting.model_outputs, **AT_ONCE)
+
+
+def toggle_lock(locked: bool) -> tuple[bool, gr.Button]:
+    """Keep the seed, or change it with every run."""
+    label, look = ("Seed changes each time", "cl-unlocked") if locked else ("Seed is kept", "cl-lock")
+    return not locked, gr.Button(label, elem_classes=["cl-icon", look])
+
+
+def unknown_words(model: str, prompt: str) -> StatusValue:
+    """Name the words of the prompt that the model does not know."""
+    words = MODELS[model].unknown_words(prompt)
+    return statuses.idle(f"{MODELS[model].title} does not know: {', '.join(words)}" if words else "")
+
+
+def _wire_setting(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
+    """Preset, method and a typed recipe: each sets the other two and the knobs, then the what-if follows."""
+    judged = parts.method_fields | _place(parts)
+    preset = parts.preset.input(
+        setting.from_preset,
+        inputs=[parts.model, parts.steps, parts.preset],
+        outputs=setting.outputs,
+        **AT_ONCE,
+    )
+    method = parts.method.input(
+        setting.from_method,
+        inputs={parts.method, parts.model, parts.steps, *parts.method_fields},
+        outputs=setting.outputs,
+        **AT_ONCE,
+    )
+    recipe = gr.on(
+        [parts.recipe_text.submit, parts.recipe_text.blur],
+        setting.from_recipe,
+        inputs={parts.model, parts.steps, parts.recipe_text, *parts.method_fields},
+        outputs=setting.outputs,
+        **AT_ONCE,
+    )
+    for event in (preset, method):
+        event.then(what_if.again, inputs=judged, outputs=what_if.outputs, **AT_ONCE)
+    recipe.then(what_if.again, inputs={*judged, parts.recipe_text}, outputs=what_if.outputs, **AT_ONCE)
+
+
+# ---- the what-if ----
+
+
+def _follow_outputs(setting: SettingFields, what_if: WhatIf) -> list[Component]:
+    """What a moved knob changes beside other knobs."""
+    return [*dict.fromkeys([*setting.recipe_outputs, *what_if.outputs])]
+
+
+def _wire_knobs(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
+    """Let recipe and numbers follow a moved knob.
+
+    An event reads its own method's knobs alone, and writes only to components that it can change: each
+    component costs browser and server a part of the time in which the timeline should follow.
     """
-    told = [*dict.fromkeys([*setting.told_outputs, *what_if.drawn_outputs])]
+    outputs = _follow_outputs(setting, what_if)
     for method in parts.groups:
         knobs = setting.knobs(method)
-        inputs = {*where, *knobs.values()}
-        # A text's input event is of letters, not of deleting.
-        typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]
+        inputs = {*_place(parts), *knobs.values()}
         moved = [knob.input for knob in knobs.values() if not isinstance(knob, gr.Textbox)]
-        gr.on(moved, what_if.moved, inputs=inputs, outputs=told, trigger_mode="always_last", **AT_ONCE)
+        # gradio fires a text's input event for letters, but not for deleted text.
+        typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]
+        coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
+        gr.on(moved, what_if.moved, inputs=inputs, outputs=outputs, **NEWEST)
         if typed:
             gr.on(
                 typed,
                 partial(what_if.typed, method),
                 inputs={*inputs, parts.recipe},
-                outputs=told,
-                trigger_mode="always_last",
-                **AT_ONCE,
+                outputs=outputs,
+                **NEWEST,
             )
-        coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
         if coupled:
-            gr.on(
-                coupled,
-                setting.bounds,
-                inputs=inputs,
-                outputs=setting.bounded,
-                trigger_mode="always_last",
-                **AT_ONCE,
-            )
-    everything = {"inputs": {*where, *parts.knobs.values()}, **AT_ONCE}
-    parts.steps.change(setting.bounds, outputs=setting.bounded, trigger_mode="always_last", **everything)
-    kept = (parts.recipe_text, parts.recipe)
-    parts.steps.input(
-        what_if.stepped,
-        outputs=[part for part in told if part not in kept],
-        trigger_mode="always_last",
-        **everything,
-    )
-    parts.steps.change(
-        what_if.again, outputs=what_if.drawn_outputs, trigger_mode="always_last", **everything
-    )  # put in, not typed
-    masks = [part for (_, name), part in parts.knobs.items() if name in (MASK, "steps_computation_policy")]
-    own = [parts.knobs["dbcache", LIMIT], parts.knobs["dbcache", "max_warmup_steps"]]
+            gr.on(coupled, setting.bounds, inputs=inputs, outputs=setting.bound_outputs, **NEWEST)
+
+
+def _wire_steps(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
+    inputs = {*_place(parts), *parts.knobs.values()}
+    recipe = (parts.recipe_text, parts.recipe)
+    outputs = [part for part in _follow_outputs(setting, what_if) if part not in recipe]
+    parts.steps.change(setting.bounds, inputs=inputs, outputs=setting.bound_outputs, **NEWEST)
+    parts.steps.input(what_if.stepped, inputs=inputs, outputs=outputs, **NEWEST)
+    # The steps may be set by the server instead of typed.
+    parts.steps.change(what_if.again, inputs=inputs, outputs=what_if.outputs, **NEWEST)
+
+
+def _wire_timeline(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
+    """Connect the events of timeline and dial. Both components send one event at a time."""
+    outputs = _follow_outputs(setting, what_if)
+    masks = [part for (_, name), part in parts.knobs.items() if name in (MASK, POLICY)]
+    numbers = [*outputs, parts.knobs["dbcache", LIMIT], parts.knobs["dbcache", "max_warmup_steps"]]
     events: dict[str, Any] = {
         "trigger_mode": "multiple",
-        **everything,
-    }  # the component itself asks one at a time
-    parts.timeline.limit(what_if.limited, outputs=[*told, *own], **events)
-    parts.timeline.fix(what_if.fixed, outputs=[*told, *own], **events)
-    parts.timeline.paint(what_if.painted, outputs=[*told, *masks, parts.painted], **events)
-    parts.timeline.freeze(what_if.frozen, outputs=[*told, *masks, parts.painted], **events)
-    parts.dial.turn(what_if.turn, outputs=[*dict.fromkeys([*setting.outputs, *told])], **events)
-
-
-def _wire_fields(
-    parts: Parts, setting: SettingFields, what_if: WhatIf, knobs: set[Any], judged: set[Any]
-) -> None:
-    """Prompt, seed, model and everything that is about the setting: answered at once, without the worker."""
-    parts.dice.click(lambda: random.randrange(2**32), outputs=[parts.seed], **AT_ONCE)
-    parts.lock.click(
-        lambda locked: (
-            not locked,
-            gr.Button(
-                "Seed changes each time" if locked else "Seed is kept",
-                elem_classes=["cl-icon", "cl-unlocked" if locked else "cl-lock"],
-            ),
-        ),
-        inputs=[parts.locked],
-        outputs=[parts.locked, parts.lock],
+        "inputs": {*_place(parts), *parts.knobs.values()},
         **AT_ONCE,
-    )
-    for chip in parts.chips:
-        chip.click(lambda text: text, inputs=[chip], outputs=[parts.prompt], **AT_ONCE)
-    gr.on(
-        [parts.prompt.change, parts.model.change],
-        _unknown,
-        inputs=[parts.model, parts.prompt],
-        outputs=[parts.unknown],
-        trigger_mode="always_last",
-        **AT_ONCE,
-    )
-    parts.model.input(
-        setting.for_model,
-        inputs=[parts.model],
-        outputs=[parts.size, parts.steps, parts.guidance, parts.cfg, *parts.chips, *setting.outputs],
-        **AT_ONCE,
-    )
-    leaps = (
-        parts.preset.input(
-            setting.from_preset,
-            inputs=[parts.model, parts.steps, parts.preset],
-            outputs=setting.outputs,
-            **AT_ONCE,
-        ),
-        parts.method.input(
-            setting.from_method,
-            inputs={parts.method, parts.model, parts.steps, *knobs},
-            outputs=setting.outputs,
-            **AT_ONCE,
-        ),
-        gr.on(
-            [parts.recipe_text.submit, parts.recipe_text.blur],
-            setting.from_recipe,
-            inputs={parts.model, parts.steps, parts.recipe_text, *knobs},
-            outputs=setting.outputs,
-            **AT_ONCE,
-        ),
-    )
-    for leap in leaps[:2]:
-        leap.then(what_if.again, inputs=judged, outputs=what_if.drawn_outputs, **AT_ONCE)
-    leaps[2].then(
-        what_if.again, inputs={*judged, parts.recipe_text}, outputs=what_if.drawn_outputs, **AT_ONCE
-    )
-
-
-def _unknown(model: str, prompt: str) -> StatusValue:
-    words = MODELS[model].unknown_words(prompt)
-    return statuses.idle(f"{MODELS[model].title} does not know: {', '.join(words)}" if words else "")
+    }
+    parts.timeline.limit(what_if.limited, outputs=numbers, **events)
+    parts.timeline.fix(what_if.fixed, outputs=numbers, **events)
+    parts.timeline.paint(what_if.painted, outputs=[*outputs, *masks, parts.painted], **events)
+    parts.timeline.freeze(what_if.frozen, outputs=[*outputs, *masks, parts.painted], **events)
+    parts.dial.turn(what_if.turn, outputs=[*dict.fromkeys([*setting.outputs, *outputs])], **events)

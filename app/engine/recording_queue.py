@@ -34,11 +34,10 @@ Key = tuple[RunRequest, Engine]
 
 
 class BaselineRecord(NamedTuple):
-    """What there is of a baseline's record. ``survey``: once it is made; until then ``step`` of ``steps``, 0
-    while it waits.
+    """How far a baseline's recording is. ``survey``: once it is made; until then ``step`` of ``steps``.
 
-    expected: whether there is one to wait for.  reusable: whether the baseline itself is remembered, and need not
-    run again.
+    expected: whether a survey will come.  step: 0 while the recording waits.  reusable: whether the baseline
+    itself is remembered, so that it need not run again.
     """
 
     survey: Survey | None = None

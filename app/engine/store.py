@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 from cache_engine import EngineError
 
 RESULT, FILES = "result.json", "files"
-TABLE = """CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, task TEXT NOT NULL, budget REAL,
- state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', made INTEGER NOT NULL DEFAULT 0, left INTEGER NOT NULL DEFAULT 0,
- spent REAL NOT NULL DEFAULT 0, created REAL NOT NULL)"""
+TABLE = """CREATE TABLE IF NOT EXISTS jobs (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, task TEXT NOT NULL, budget REAL,
+    state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', made INTEGER NOT NULL DEFAULT 0,
+    left INTEGER NOT NULL DEFAULT 0, spent REAL NOT NULL DEFAULT 0, created REAL NOT NULL)"""
 
 
 def user_folder() -> Path:

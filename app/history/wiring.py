@@ -12,7 +12,7 @@ from PIL import Image
 from cache_engine import MODELS, EngineError, clock, difference
 
 from .. import share, statuses
-from ..compare.parts import Parts
+from ..compare.parts import CompareParts
 from ..compare.result import ResultPanel
 from ..compare.setting import SettingFields
 from ..compare.sharing import NOTHING
@@ -32,7 +32,7 @@ Picture = Image.Image | None
 
 
 def build_tab(
-    tab: gr.Tab, tabs: gr.Tabs, compare: Parts, worker: Worker, follow: Callable[[Any], None]
+    tab: gr.Tab, tabs: gr.Tabs, compare: CompareParts, worker: Worker, follow: Callable[[Any], None]
 ) -> None:
     """Build the tab and connect it.
 
@@ -45,7 +45,7 @@ def build_tab(
 class HistoryHandlers:
     """Answers to the tab's events."""
 
-    def __init__(self, parts: HistoryParts, compare: Parts, worker: Worker, tabs: gr.Tabs) -> None:
+    def __init__(self, parts: HistoryParts, compare: CompareParts, worker: Worker, tabs: gr.Tabs) -> None:
         self.parts, self.run, self.compare, self.worker, self.tabs = parts, parts.run, compare, worker, tabs
         self.fields, self.result = SettingFields(compare), ResultPanel(compare, worker)
 

@@ -11,7 +11,7 @@ from gradio.blocks import Block
 from cache_engine import MODELS, EngineError, method_from
 
 from .. import form, statuses
-from ..compare.parts import Parts
+from ..compare.parts import CompareParts
 from ..compare.setting import SettingFields
 from ..components.setting import SettingValue
 from ..controls import QUIET, Inputs, Updates, error_line
@@ -38,7 +38,7 @@ TOGGLE_FILTERS = """() => {
 }"""
 
 
-def build_tab(compare: Parts, tabs: gr.Tabs) -> None:
+def build_tab(compare: CompareParts, tabs: gr.Tabs) -> None:
     """Build the tab and connect it. Settings are opened in ``compare``, one of ``tabs``."""
     PublishedHandlers(build(), compare, tabs).wire()
 
@@ -46,7 +46,7 @@ def build_tab(compare: Parts, tabs: gr.Tabs) -> None:
 class PublishedHandlers:
     """Answers to the tab's events."""
 
-    def __init__(self, parts: PublishedParts, compare: Parts, tabs: gr.Tabs) -> None:
+    def __init__(self, parts: PublishedParts, compare: CompareParts, tabs: gr.Tabs) -> None:
         self.parts, self.compare, self.tabs = parts, compare, tabs
         self.filters, self.own, self.plots = parts.filters, parts.own, parts.plots
         self.fields = SettingFields(compare)

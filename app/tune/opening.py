@@ -10,7 +10,7 @@ import gradio as gr
 from cache_engine import EngineError, method_from
 
 from .. import statuses
-from ..compare.parts import Parts
+from ..compare.parts import CompareParts
 from ..compare.setting import SettingFields
 from ..controls import Updates
 from ..engine.longjobs import LongJobs
@@ -24,7 +24,7 @@ from .layout import TuneParts
 class Opening:
     """``compare``: the components of the tab that a setting is opened on, among ``tabs``."""
 
-    def __init__(self, parts: TuneParts, compare: Parts, long: LongJobs, tabs: gr.Tabs) -> None:
+    def __init__(self, parts: TuneParts, compare: CompareParts, long: LongJobs, tabs: gr.Tabs) -> None:
         self.parts, self.compare, self.long, self.tabs, self.setting = (
             parts,
             compare,

@@ -13,8 +13,8 @@ from PIL import Image
 from cache_engine import EngineError, RunRequest, SweepTask, TuneTask, difference
 
 from .. import statuses
-from ..compare import files as compare_files
-from ..compare.parts import Parts
+from ..compare import next_run
+from ..compare.parts import CompareParts
 from ..compare.setting import SettingFields
 from ..controls import QUIET, Updates
 from ..engine.store import LongJob
@@ -41,7 +41,7 @@ EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick 
 class Tune:
     """``compare``: where the request comes from, and where a setting is opened, on ``tabs``."""
 
-    def __init__(self, parts: TuneParts, compare: Parts, worker: Worker, tabs: gr.Tabs) -> None:
+    def __init__(self, parts: TuneParts, compare: CompareParts, worker: Worker, tabs: gr.Tabs) -> None:
         self.parts, self.compare, self.long, self.setting = (
             parts,
             compare,
@@ -158,7 +158,7 @@ class Tune:
         return [tune_form.shipped(model), tune_form.shipped(model, "-acceptance")]
 
     def _request(self, values: Updates) -> RunRequest:
-        return compare_files.request_of(self.compare, values)
+        return next_run.request_of(self.compare, values)
 
     def task(self, values: Updates) -> TuneTask | SweepTask:
         """What is asked for. Raises EngineError."""

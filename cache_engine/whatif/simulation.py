@@ -81,15 +81,18 @@ class Forecast(NamedTuple):
         return self.baseline_tflops / self.tflops if self.tflops else None
 
 
-def simulate(survey: Survey, method: Method, calibration: PsnrCalibration | None = None) -> Forecast:
+def simulate(
+    survey: Survey, method: Method, calibration: PsnrCalibration | None = None, plan: Plan | None = None
+) -> Forecast:
     """The forecast of ``method`` on the survey's run. ``likeness``: from error to dB; None: no estimate of
     it.
 
+    plan: the method's for this run, where the caller has made it already.
     Raises EngineError where the knobs do not fit the model, or the schedule needs a signal that was not
     recorded.
     """
     facts = _facts(survey, method)
-    plan = method.plan(facts)
+    plan = method.plan(facts) if plan is None else plan
     found = replay(survey, plan, facts)
     prices = _prices(survey)
     rows = tuple(_traced(found.session.calls, plan, prices, facts.blocks))

@@ -12,6 +12,11 @@ from tests.app.made import QUALITY, dbcache, pair
 ONE = pair(dbcache())
 
 
+def note(name: str) -> str:
+    method, request = METHODS[name](), form.usual_request("flux-dev", 50)
+    return form.method_note(method, form.plan_of(method, request), request)
+
+
 def plain(fraction: float = 13 / 28) -> Comparison:
     other = pair(METHODS["fewer_steps"](fraction=fraction), quality=Quality(26.1, 0.9, 1.0, 99, 0.1))
     request = METHODS["fewer_steps"](fraction=fraction).effective(other.baseline.request)
@@ -71,14 +76,14 @@ def test_what_a_contender_holds_is_said_before_it_runs() -> None:
     ],
 )
 def test_every_method_tells_its_grain_and_its_memory(method: str) -> None:
-    note = form.method_note(METHODS[method]().to_dict(), "flux-dev", 50)
-    assert note.lower().startswith(form.GRAINS[METHODS[method].grain].lower())
-    assert ("at most" in note) == (METHODS[method].grain != "none")
+    said = note(method)
+    assert said.lower().startswith(form.GRAINS[METHODS[method].grain].lower())
+    assert ("at most" in said) == (METHODS[method].grain != "none")
 
 
 def test_module_grain_holds_far_more_than_one_sum() -> None:
-    stack = form.method_note(METHODS["dbcache"]().to_dict(), "flux-dev", 50)
-    module = form.method_note(METHODS["taylorseer"]().to_dict(), "flux-dev", 50)
+    stack = note("dbcache")
+    module = note("taylorseer")
     assert "MB" in stack
     assert "GB" in module
 

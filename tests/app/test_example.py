@@ -47,7 +47,7 @@ def test_it_is_drawn_as_recorded_and_answers_for_nothing() -> None:
     view = example.timeline(one)
     assert view is not None
     assert (view["drag"], view["paint"], view["fix"]) == (None, False, None)
-    assert "Recorded example: tiny FLUX (embedded), cpu" in example.said(one)
+    assert "Recorded example: tiny FLUX (embedded), cpu" in example.source(one)
 
 
 def test_a_damaged_one_is_left_out(tmp_path: Path) -> None:
@@ -57,6 +57,6 @@ def test_a_damaged_one_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="recorded: broken is not a recorded run"):
         load_comparison(tmp_path / "broken")
     assert example.example(tmp_path / "broken") is None
-    assert example.said(None) == ""
+    assert example.source(None) == ""
     assert example.timeline(None) is None
     assert example.headline(None)["state"] == "empty"

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from app.compare.parts import Parts
+from app.compare.parts import CompareParts
 from app.engine.longjobs import LongJobs
 from app.engine.worker import Worker
 from app.history.layout import PIN, UNPIN, build
@@ -21,13 +21,8 @@ from tests.app.past import Filled
 with gr.Blocks():
     PARTS = build()
 RUN = PARTS.run
-THERE = Parts(
-    **{
-        field.name: f"compare {field.name}"
-        for field in fields(Parts)
-        if field.name not in ("chips", "groups", "knobs")
-    }
-)
+NONE: dict[str, Any] = {"chips": [], "groups": {}, "knobs": {}}
+THERE = CompareParts(**{field.name: f"compare {field.name}" for field in fields(CompareParts)} | NONE)
 
 
 @pytest.fixture

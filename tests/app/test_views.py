@@ -171,7 +171,7 @@ def test_status_tells_pace_and_rest() -> None:
     assert view == {
         "kind": "running",
         "title": "Accelerated, step 4 of 28",
-        "detail": "0.30 s a step, 7.2 s left; baseline of 10:42 is kept",
+        "detail": "0.30 s a step, 7.2 s left; baseline of 10:42 reused",
         "share": 4 / 28,
     }
     assert statuses.status(Progress("baseline", "denoise", "", 0, 28))["detail"] == ""
@@ -185,13 +185,13 @@ def test_other_states_say_what_stays() -> None:
     assert statuses.failed("steps: 0 is not valid.")["kind"] == "error"
     assert statuses.queued(2, 20) == {
         "kind": "queued",
-        "title": "2 ahead",
+        "title": "2 jobs ahead",
         "detail": "about 20 s",
         "share": None,
     }
     assert statuses.queued(0)["title"] == "Next in line"
     reused, fresh = statuses.finished(pair(dbcache())), statuses.finished(pair(dbcache(), reused=False))
-    assert "Reused the baseline of" in reused["detail"]
+    assert "was reused; only the accelerated side ran" in reused["detail"]
     assert "is kept" in fresh["detail"]
     assert statuses.header(("tiny", "cpu"), "busy") == {"engine": "tiny · cpu · busy", "state": "busy"}
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     assert {card["num"] for card in shown.values()} == {"no estimate"}
     assert {card["kind"] for card in shown.values()} == {"unknown"}
     assert "only a run can tell" in shown["psnr"]["notes"]
-    cells = what_if_views.steps(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
+    cells = what_if_views.timeline(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
     assert {
         (cell["cost"], "counted when it runs" in cell["facts"]) for cell in cells if cell["mode"] == "cached"
     } == {(0, True)}
@@ -85,7 +85,7 @@ def test_all_computed_is_identical_and_no_estimate_is_needed() -> None:
 
 
 def test_the_timeline_says_what_it_is_expected_from_and_what_was_painted() -> None:
-    view = what_if_views.steps(forecast(dbcache()), LAST, top=0.5, painted=[3, 9])
+    view = what_if_views.timeline(forecast(dbcache()), LAST, top=0.5, painted=[3, 9])
     assert view["expected"] == f"expected from the baseline run of {LAST.baseline.clock}"
     assert (view["top"], view["limit"]["place"]) == (0.5, 0.24)
     assert [step for step, cell in enumerate(view["rows"][0]["cells"]) if cell.get("painted")] == [3, 9]
@@ -95,25 +95,23 @@ def test_the_timeline_says_what_it_is_expected_from_and_what_was_painted() -> No
 
 def test_a_static_mask_leaves_no_line_to_drag() -> None:
     masked = dbcache(steps_computation_mask="10" * 14, steps_computation_policy="static")
-    view = what_if_views.steps(forecast(masked), LAST)
+    view = what_if_views.timeline(forecast(masked), LAST)
     assert (view["limit"], view["drag"], view["masked"], view["paint"]) == (None, None, True, True)
     assert all(cell["change"] is not None for cell in view["rows"][0]["cells"][1:])
 
 
 def test_the_banners_button_turns_the_knob_that_helps() -> None:
-    view = what_if_views.steps(forecast(dbcache(residual_diff_threshold=0.02)), LAST)
+    view = what_if_views.timeline(forecast(dbcache(residual_diff_threshold=0.02)), LAST)
     assert view["fix"] == {"knob": "residual_diff_threshold", "value": 0.03, "text": "Set 0.03"}
     assert view["banner"].startswith("0 of 28 steps cached")
-    shorter = what_if_views.steps(forecast(dbcache(max_warmup_steps=28)), LAST, warm_up=27)
+    shorter = what_if_views.timeline(forecast(dbcache(max_warmup_steps=28)), LAST, warm_up=27)
     assert shorter["fix"] == {"knob": "max_warmup_steps", "value": 27, "text": "Set 27"}
-    assert what_if_views.steps(forecast(dbcache()), LAST)["fix"] is None
+    assert what_if_views.timeline(forecast(dbcache()), LAST)["fix"] is None
 
 
 def test_pictures_are_called_stale_only_while_they_are() -> None:
-    assert what_if_views.stale(LAST, True) == {
-        "text": f"Pictures are of the last run: {LAST.speedup:.2f}×, 33.6 dB"
-    }
-    assert what_if_views.stale(LAST, False) == what_if_views.stale(None, True) == {"text": ""}
+    assert what_if_views.stale(LAST) == {"text": f"Pictures show the last run: {LAST.speedup:.2f}×, 33.6 dB"}
+    assert what_if_views.stale(None) == {"text": ""}
 
 
 def frontier(known: bool = True) -> list[Forecast]:
@@ -142,8 +140,8 @@ def frontier(known: bool = True) -> list[Forecast]:
 def test_the_dial_is_solved_by_the_forecasts(goal: str, value: float, place: int) -> None:
     known = frontier()
     assert [one.speedup for one in known] == sorted(one.speedup for one in known)
-    assert what_if_views.solved(known, goal, value) is known[place]
-    assert what_if_views.solved([], goal, value) is None
+    assert what_if_views.best(known, goal, value) is known[place]
+    assert what_if_views.best([], goal, value) is None
 
 
 def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:

@@ -60,7 +60,7 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     knob(page, "residual_diff_threshold", 0)
     expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile("_R0_"))
     generate(page)
-    expect(page.locator("#status")).to_contain_text("eused the baseline of")
+    expect(page.locator("#status")).to_contain_text("was reused; only the accelerated side ran")
     expect(page.locator("[data-card=psnr] .num")).to_have_text("identical")
     expect(
         page.locator("#timeline .cl-step [data-mode=cached], #timeline .cl-step[data-mode=cached]")
@@ -196,7 +196,7 @@ def test_several_runs_a_side_are_timed_in_turn(visit: Visit) -> None:
     generate(page)
     expect(page.locator("[data-card=speed]")).to_contain_text("1 run a side, warm")
     page.locator("#repeats input").fill("3")
-    expect(page.locator("#status")).to_contain_text("Generate times both sides in turn")
+    expect(page.locator("#status")).to_contain_text("Generate runs both sides in turn")
     generate(page)
     expect(page.locator("[data-card=speed]")).to_contain_text(
         re.compile(r"middle of 3 runs a side in turn, \d\.\d\d× to \d\.\d\d×")

@@ -40,10 +40,10 @@ def test_a_lora_is_uploaded_weighed_and_refused_if_it_is_none(visit: Visit, tmp_
     page.locator("#weight input").fill("9")
     generate("weight: 9 is not valid; choose a number from -4 to 4.")
     page.locator("#weight input").fill("0.5")
-    generate("is kept: a knob re-runs only the accelerated side")
-    generate("eused the baseline of")
+    generate("is kept. With the same prompt and seed")
+    generate("was reused; only the accelerated side ran")
     page.locator("#weight input").fill("0.75")
-    generate("is kept: a knob re-runs only the accelerated side")  # a baseline of its own
+    generate("is kept. With the same prompt and seed")  # a baseline of its own
     page.locator("#lora button[aria-label*=Clear], #lora button[aria-label*=Remove]").first.click()
     none = tmp_path / "none.safetensors"
     none.write_bytes(b"not a LoRA")

@@ -98,7 +98,7 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
     expect(field.locator("img")).to_be_hidden()
     assert baseline() == without
     expect(page.locator("#status")).to_contain_text(
-        "eused the baseline of"
+        "was reused; only the accelerated side ran"
     )  # that of the run without a picture
     page.locator("#model input").click()
     page.get_by_role("option", name="tiny FLUX").click()
