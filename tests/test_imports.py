@@ -262,6 +262,7 @@ def run_fresh(code: str, folder: Path) -> str:
         ("import cache_engine.quality", HEAVY),
         ("import cache_engine.recipe", HEAVY),
         ("import app", HEAVY),
+        ("import app.components, app.views, app.timeline, app.statuses", HEAVY | {"gradio"}),
         ("from app import build_page\nbuild_page()", HEAVY),
     ],
 )

@@ -240,8 +240,8 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
             "y": high(at.psnr_db, at.error),
             "speed": round(at.speedup, 3),
             "db": at.psnr_db,
-            "told": f"{at.speedup:.2f}×",
-            "likeness": "" if not span else banded(at),
+            "speed_text": f"{at.speedup:.2f}×",
+            "likeness_text": "" if not span else banded(at),
         }
         if at is not None and stands
         else None

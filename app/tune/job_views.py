@@ -23,7 +23,7 @@ def _row(job: LongJob, chosen: str) -> JobsRow:
     left = seconds_left(job)
     whole = job.spent + (left or 0.0)
     share = 1.0 if job.state == "done" else job.spent / whole if whole else 0.0
-    said = {
+    stage = {
         "waiting": "waits for its turn",
         "stopping": "stops after this step",
         "done": "done",
@@ -33,7 +33,7 @@ def _row(job: LongJob, chosen: str) -> JobsRow:
     return {
         "key": job.key,
         "title": job.title,
-        "said": said,
+        "stage": stage,
         "note": _note(job, left),
         "share": round(share, 3),
         "state": job.state,

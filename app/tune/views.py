@@ -184,7 +184,7 @@ def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> StripsValue:
                 "label": "other prompts",
                 "dots": [dot(value) for value in beyond],
                 "text": f"worst {min(beyond):.1f}",
-                "told": f"{len(beyond)} acceptance prompts from {min(beyond):.1f} to {max(beyond):.1f} dB",
+                "spoken": f"{len(beyond)} acceptance prompts from {min(beyond):.1f} to {max(beyond):.1f} dB",
             }
         )
     for each in near:
@@ -194,7 +194,7 @@ def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> StripsValue:
                 "label": label,
                 "dots": [dot(each["psnr_db"])],
                 "text": f"{each['value']:g}: {each['psnr_db']:.1f}",
-                "told": f"{label} {each['value']:g}: {each['psnr_db']:.1f} dB",
+                "spoken": f"{label} {each['value']:g}: {each['psnr_db']:.1f} dB",
             }
         )
     lines = [

@@ -1,4 +1,4 @@
-"""A long job that draws nothing but files, so that what may go wrong around it can be tried."""
+"""A long job that writes empty files in place of pictures, to test what goes wrong around long jobs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ TASK = TuneTask(request=REQUEST, prompts=("a fox", "an owl"), acceptance=("a pig
 
 
 class Drawing:
-    """A kind of job that draws numbered pictures: each is a file, and none is drawn that is there. ``log``:
-    whose turn it was.
+    """A kind of job that writes ``count`` numbered files and skips those that exist.
+
+    ``fails_at``: the file before which it fails once. ``log``: the folder's name for each file written.
     """
 
     def __init__(self, count: int = 4, fails_at: int | None = None) -> None:

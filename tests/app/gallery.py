@@ -1,8 +1,8 @@
-"""A page of all drawn components with values to send them, and what tests do on it."""
+"""A page of the drawn components, with values for each, and steps that tests take on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -24,6 +24,7 @@ from app.components import (
     timeline,
     times,
 )
+from app.components.timeline import TimelineValue
 from app.published import notes as published_notes
 from app.published import views as published_views
 from app.published.figures import FigureChoice
@@ -63,8 +64,8 @@ FRONTIER: dict[str, Any] = {
 }
 
 
-def hostile() -> dict[str, dict[str, Any]]:
-    """Every component's value with a payload in every text that a user, a file or a method can reach."""
+def hostile() -> dict[str, Mapping[str, Any]]:
+    """A value for each component, with a script in every text that a visitor, a file or a method supplies."""
     comparison = pair(dbcache(), recipe=HOSTILE, reason=HOSTILE)
     engine = comparison.accelerated.engine.replaced(device=HOSTILE)
     comparison = comparison._replace(accelerated=comparison.accelerated._replace(engine=engine))
@@ -114,7 +115,8 @@ def hostile() -> dict[str, dict[str, Any]]:
     }
 
 
-def plain() -> dict[str, dict[str, Any]]:
+def plain() -> dict[str, Mapping[str, Any]]:
+    """A usual value for each component."""
     code = f"F1B0_W4I1M0MC3_R0.12_T1O1_SCM{MASK}_dynamic"
     return {
         "header": statuses.header(("tiny FLUX", "float32", "cpu")),
@@ -132,7 +134,8 @@ def plain() -> dict[str, dict[str, Any]]:
     }
 
 
-def stages() -> Iterator[dict[str, Any]]:
+def stages() -> Iterator[TimelineValue]:
+    """The timeline after 0, 5 and 17 steps of the accelerated side."""
     whole = PLAIN.accelerated
     for done in (0, 5, 17):
         yield timeline_value(
@@ -192,14 +195,18 @@ def page_of_components() -> gr.Blocks:
     return page
 
 
-def show(page: Page, what: str) -> None:
-    page.get_by_role("button", name=what, exact=True).click()
-    page.mouse.move(0, 0)  # what is drawn may appear under the pointer, and answers to it
-    ready = {"nothing": "0 of 28 steps cached", "guided": "uncond", "hostile": "onerror"}.get(what, "Step 16")
+def show(page: Page, values: str) -> None:
+    """Press the button that sends these values, and wait until the timeline shows them."""
+    page.get_by_role("button", name=values, exact=True).click()
+    page.mouse.move(0, 0)  # a component may be drawn under the pointer, and would answer to it
+    ready = {"nothing": "0 of 28 steps cached", "guided": "uncond", "hostile": "onerror"}.get(
+        values, "Step 16"
+    )
     expect(page.locator("#timeline")).to_contain_text(ready)
 
 
 def box(place: Locator) -> FloatRect:
-    found = place.bounding_box()
-    assert found, place
-    return found
+    """The place's rectangle on the page, in pixels."""
+    rectangle = place.bounding_box()
+    assert rectangle, place
+    return rectangle

@@ -156,7 +156,10 @@ def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
     ]
     assert view["points"][2]["band"] == [pytest.approx(11 / 25), pytest.approx(15 / 25)]
     assert view["runs"] == [{"x": what_if_views.across(LAST.speedup), "y": pytest.approx(13.6123 / 25)}]
-    assert (view["at"]["told"], view["at"]["likeness"]) == (f"{known[2].speedup:.2f}×", "33 ± 2 dB")
+    assert (view["at"]["speed_text"], view["at"]["likeness_text"]) == (
+        f"{known[2].speedup:.2f}×",
+        "33 ± 2 dB",
+    )
     assert [mark["text"] for mark in view["speeds"]] == ["1×", "1.5×", "2×", "3×", "4×"]
     assert (
         what_if_views.across(0.5),

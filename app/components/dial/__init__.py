@@ -36,8 +36,8 @@ class DialThumb(TypedDict):
     y: float
     speed: float  # times faster
     db: float | None
-    told: str  # the speed as text
-    likeness: str  # the likeness as text
+    speed_text: str
+    likeness_text: str
 
 
 class DialValue(TypedDict):

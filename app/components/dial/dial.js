@@ -85,8 +85,8 @@ export function mount({ root, trigger, keep }) {
       button.disabled = button.dataset.goal === 'likeness' && !view?.db;
     }
     at.hidden = !view?.at;
-    speed.textContent = view?.at?.told ?? '';
-    likeness.textContent = view?.at?.likeness ?? '';
+    speed.textContent = view?.at?.speed_text ?? '';
+    likeness.textContent = view?.at?.likeness_text ?? '';
     note.textContent = view?.note ?? '';
     note.hidden = !view?.note;
     frame.hidden = view?.state !== 'ready';
@@ -98,7 +98,7 @@ export function mount({ root, trigger, keep }) {
       'aria-valuemin': low,
       'aria-valuemax': high,
       'aria-valuenow': Math.round(present() * 100) / 100,
-      'aria-valuetext': view.at ? `${view.at.told} faster, ${view.at.likeness}` : null,
+      'aria-valuetext': view.at ? `${view.at.speed_text} faster, ${view.at.likeness_text}` : null,
     });
   }
 

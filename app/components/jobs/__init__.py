@@ -25,7 +25,7 @@ class JobsRow(TypedDict):
 
     key: str
     title: str
-    said: str  # its stage
+    stage: str
     note: str
     share: float  # that is done, 0 to 1
     state: str

@@ -1,7 +1,7 @@
 import { make, set } from '../base/dom.js';
 
 export function mount({ root, trigger, keep }) {
-  function row({ key, title, said, note, share, state, acts, chosen }) {
+  function row({ key, title, stage, note, share, state, acts, chosen }) {
     const name = make(
       'button',
       { type: 'button', class: 'name', 'aria-current': chosen ? 'true' : null },
@@ -12,7 +12,7 @@ export function mount({ root, trigger, keep }) {
     return make(
       'li',
       { 'data-key': key, 'data-state': state, class: chosen && 'on' },
-      make('div', { class: 'what' }, name, said && make('span', {}, said)),
+      make('div', { class: 'what' }, name, stage && make('span', {}, stage)),
       make('div', { class: 'acts' }, ...acts.map((act) => button(act, key, title))),
       make(
         'div',

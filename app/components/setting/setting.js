@@ -16,7 +16,7 @@ export function mount({ root, keep }) {
       bars.length && make('div', { class: 'bars' }, ...bars.flatMap(bar)),
       facts.length &&
         make('dl', {}, ...facts.flatMap(({ name, text }) => [make('dt', {}, name), make('dd', {}, text)])),
-      ...notes.map((line) => make('p', { class: 'said' }, line)),
+      ...notes.map((line) => make('p', { class: 'note' }, line)),
     );
   });
 }

@@ -18,12 +18,12 @@ class StripsDot(TypedDict):
 
 
 class StripsRow(TypedDict):
-    """One row of dots. ``told``: the row in words, for a screen reader."""
+    """One row of dots. ``spoken``: the row in words, for a screen reader."""
 
     label: str
     dots: list[StripsDot]
     text: str
-    told: str
+    spoken: str
 
 
 class StripsLine(TypedDict):

@@ -21,12 +21,12 @@ export function mount({ root, keep }) {
   });
 }
 
-function cells({ label, dots, text, told }, lines) {
+function cells({ label, dots, text, spoken }, lines) {
   return [
     make('span', { class: 'label' }, label),
     make(
       'div',
-      { class: 'track', role: 'img', 'aria-label': told },
+      { class: 'track', role: 'img', 'aria-label': spoken },
       ...lines.map(({ at, kind }) => make('i', { class: 'line', 'data-kind': kind, '--at': at })),
       ...dots.map(({ at, look }) => make('b', { 'data-look': look, '--at': at })),
     ),

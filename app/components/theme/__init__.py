@@ -1,5 +1,7 @@
-"""Gradio's theme pointed at our tokens, and the one stylesheet of the page. Light and dark switch inside the
-tokens.
+"""Gradio's theme with our colours, and the page's style sheet.
+
+Colours, sizes and spaces are custom properties in tokens.css ("tokens"). Each colour has a light and a dark
+value there. The theme names tokens alone, so gradio's components change with them. README.md lists our classes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ SHEETS = ("tokens.css", "base.css", "gradio.css", "viewer.css", "published.css",
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
-# gradio's variable -> our token. Each is set for light and dark alike: the tokens know the difference.
+# gradio's variable -> our token. The same token serves for light and dark.
 POINTERS = {
     "body_background_fill": "bg",
     "body_text_color": "ink-2",
@@ -91,7 +93,8 @@ POINTERS = {
     "table_text_color": "ink-2",
     "code_background_fill": "well",
 }
-SAME = {  # sizes, and the one colour that gradio knows no dark one for
+# Sizes, and a colour that has no dark variable in gradio.
+SIZES = {
     "color_accent": "var(--cl-accent)",
     "body_text_size": "var(--cl-text)",
     "block_label_text_size": "var(--cl-small)",
@@ -137,13 +140,13 @@ SAME = {  # sizes, and the one colour that gradio knows no dark one for
 
 
 def theme() -> Base:
-    """System fonts, our colours; nothing is fetched from anywhere."""
+    """Return gradio's theme with system fonts and our colours. It fetches nothing from other machines."""
     made = Base(font=list(SANS), font_mono=list(MONO))
     colours = {name: f"var(--cl-{token})" for name, token in POINTERS.items()}
-    values = SAME | colours | {f"{name}_dark": value for name, value in colours.items()}
+    values = SIZES | colours | {f"{name}_dark": value for name, value in colours.items()}
     return made.set(**values)
 
 
 def css() -> str:
-    """Tokens, shared parts and gradio's own components, as text for ``launch(css=...)``."""
+    """Return the styles of tokens, shared parts and gradio's components, for ``launch(css=...)``."""
     return "\n".join((FOLDER / sheet).read_text(encoding="utf-8") for sheet in SHEETS)
