@@ -208,7 +208,7 @@ def method_note(method: Method, plan: Plan, request: RunRequest) -> str:
 
     plan: the method's, for ``request``, which is resolved.
     """
-    held = cache_bytes(method.effective(request), plan, element=2)
+    held = cache_bytes(method.effective(request), plan)
     grain = GRAINS[method.grain]
     size = f"at most {memory(held)}, twice that in float32" if held else ""
     return "; ".join(part for part in (grain[0].upper() + grain[1:], size, method.paper) if part) + "."
@@ -219,8 +219,9 @@ def cache_size(baseline: RunResult, method: Method, plan: Plan, computed: int | 
 
     computed: steps that are computed; None: all of them.
     """
-    element = 4 if baseline.engine.dtype == "float32" else 2
-    return cache_bytes(method.effective(baseline.request), plan, computed=computed, element=element)
+    return cache_bytes(
+        method.effective(baseline.request), plan, computed=computed, dtype=baseline.engine.dtype
+    )
 
 
 def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> KnobField:

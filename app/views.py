@@ -7,11 +7,10 @@ Figures leave here as text, ready to show, with their units; bare numbers are pl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from cache_engine import Comparison, Quality, RunResult
+from cache_engine import Comparison, Quality, RunResult, recipe_chips
 
 from .components.base.shapes import NamedText
 from .components.difference import DifferenceValue
@@ -327,33 +326,16 @@ def _run(index: int | None, result: RunResult, factor: float, *, faster: str, ps
 
 def recipe_parts(recipe: str, preset: str | None = None) -> RecipeValue:
     """The recipe's parts with a word each; those that differ from the preset's recipe are marked."""
-    names = {
-        "F": ("first", "Fn_compute_blocks"),
-        "B": ("last", "Bn_compute_blocks"),
-        "W": ("warm", "max_warmup_steps"),
-        "I": ("every", "warmup_interval"),
-        "M": ("in all", "max_cached_steps, 0 is no limit"),
-        "MC": ("in row", "max_continuous_cached_steps, 0 is no limit"),
-        "R": ("limit", "residual_diff_threshold"),
-        "T": ("Taylor", "taylorseer_order"),
-        "SCM": ("mask", "steps_computation_mask"),
-    }
-    known = dict(_parts(preset or recipe))
+    usual = dict(recipe_chips(preset or recipe))
     return {
         "text": recipe,
         "parts": [
             {
-                "code": letter + value,
-                "word": names[letter][0],
-                "title": names[letter][1],
-                "changed": known.get(letter) != value,
+                "code": code,
+                "word": part.word,
+                "title": part.knob + (", 0 is no limit" if part.letters in ("M", "MC") else ""),
+                "changed": usual.get(part) != code,
             }
-            for letter, value in _parts(recipe)
+            for part, code in recipe_chips(recipe)
         ],
     }
-
-
-def _parts(recipe: str) -> list[tuple[str, str]]:
-    return re.findall(
-        r"(SCM|MC|[FBWIMRT])(?<=SCM)?((?<=SCM)\d+(?:_static|_dynamic)?|(?<!SCM)[\d.]+(?:O\d)?)", recipe
-    )

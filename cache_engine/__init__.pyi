@@ -25,10 +25,12 @@ from .plans import ModelFacts as ModelFacts
 from .plans import Plan as Plan
 from .quality import difference as difference
 from .recipe import BASELINE as BASELINE
+from .recipe import RECIPE_KNOBS as RECIPE_KNOBS
 from .recipe import format_recipe as format_recipe
 from .recipe import is_recipe as is_recipe
 from .recipe import parse_recipe as parse_recipe
 from .recipe import read_name as read_name
+from .recipe import recipe_chips as recipe_chips
 from .records import Comparison as Comparison
 from .records import Engine as Engine
 from .records import Event as Event

@@ -10,12 +10,16 @@ from .models.catalog import spec_of
 from .plans import Columns, Plan, Site, Stack, Tokens, active_sites
 from .records import RunRequest
 
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}  # of one number
 
-def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None, element: int = 2) -> int:
-    """Bytes of one run's cache at its fullest, all streams together. ``request`` is resolved.
 
-    computed: steps that are computed, which bounds what is remembered; unknown: all.  element: bytes of one
-    number.
+def cache_bytes(
+    request: RunRequest, plan: Plan, *, computed: int | None = None, dtype: str = "bfloat16"
+) -> int:
+    """Return the bytes of one run's cache at its fullest, all streams together. ``request`` is resolved.
+
+    computed: how many steps are computed, which bounds what is remembered; None takes all steps.
+    dtype: torch's name of the type that the model runs in.
     """
     spec = spec_of(request.model)
     facts, inputs = spec.facts(request), spec.inputs(request)
@@ -23,7 +27,7 @@ def cache_bytes(request: RunRequest, plan: Plan, *, computed: int | None = None,
     channels = spec.config["num_attention_heads"] * spec.config["attention_head_dim"]
     count = numbers(plan, spec.sections, facts.sections, tokens, min(computed or facts.steps, facts.steps))
     noted = marks(plan, facts.sections, tokens, spec.config["num_attention_heads"])
-    return (count * channels * element + noted) * len(facts.streams)
+    return (count * channels * BYTES[dtype] + noted) * len(facts.streams)
 
 
 def numbers(

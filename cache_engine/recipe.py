@@ -1,34 +1,58 @@
-"""F8B0_W8I1M0MC3_R0.12_T1O1 <-> a method. The field's own shorthand, read in any order of its parts.
+"""Recipes: ``F8B0_W8I1M0MC3_R0.12_T1O1`` <-> a method. The parts may stand in any order.
 
-Two parts are ours: the forecast's name, where it is not TaylorSeer's (``_dmd``), and ``_before`` for the
-streak rule of that name.
+The field writes DBCache's settings so. Two parts are ours: the predictor, where it is not TaylorSeer's
+(``_dmd``), and ``_before`` for the streak rule of that name.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 from .method import METHODS, Method
+from .predictors import PredictorName
 from .strict import EngineError
 
-PARTS = {
-    "F": "Fn_compute_blocks",
-    "B": "Bn_compute_blocks",
-    "W": "max_warmup_steps",
-    "I": "warmup_interval",
-    "M": "max_cached_steps",
-    "MC": "max_continuous_cached_steps",
-    "R": "residual_diff_threshold",
-    "O": "taylorseer_order",
-}
+NUMBER = r"\d+(?:\.\d+)?"
+MASK, MASK_POLICY = "steps_computation_mask", "steps_computation_policy"
+LIMITS = ("max_cached_steps", "max_continuous_cached_steps")  # a recipe's 0 is the knob's -1: no limit
+
+
+class Part(NamedTuple):
+    """One part of a recipe: letters and a value, such as ``MC3``, or a word alone, such as ``dmd``."""
+
+    letters: str
+    knob: str
+    word: str  # says in one or two words what the part is
+    pattern: str = NUMBER
+    unwritten: str = ""  # the value of a word that is left out
+
+
+# Underscores stand between the groups.
+GROUPS = (
+    (Part("F", "Fn_compute_blocks", "first"), Part("B", "Bn_compute_blocks", "last")),
+    (
+        Part("W", "max_warmup_steps", "warm"),
+        Part("I", "warmup_interval", "every"),
+        Part("M", "max_cached_steps", "in all"),
+        Part("MC", "max_continuous_cached_steps", "in row"),
+    ),
+    (Part("R", "residual_diff_threshold", "limit"),),
+    (Part("T", "taylorseer_order", "Taylor"), Part("O", "taylorseer_order", "Taylor")),  # T0: order 0
+    (Part("", "predictor", "predictor", "|".join(get_args(PredictorName)), "taylor"),),
+    (Part("", "streak_rule", "rule", "before", "1.5.3"),),
+    (Part("SCM", MASK, "mask", r"[01]+_(?:static|dynamic)"),),
+)
+PARTS = tuple(part for group in GROUPS for part in group)
+RECIPE_KNOBS = {part.letters: part.knob for part in PARTS if part.letters}
+TOKEN = re.compile(
+    "|".join(rf"{part.letters or '_'}(?P<part{place}>{part.pattern})" for place, part in enumerate(PARTS))
+    + "|_"
+)
 BASELINE = "C0_Q0_NONE"
 EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
-TOKEN = re.compile(
-    r"SCM(?P<mask>[01]+)_(?P<policy>static|dynamic)|(?P<key>MC|[FBWIMRTO])(?P<value>\d+(?:\.\d+)?)|"
-    r"_(?P<predictor>taylor|newton|foca|hermite|chebyshev|dmd)|_(?P<rule>before)|_"
-)
 # Rows of the published tables that are named in prose: recipe or method. The missing knobs of the DBCache
 # rows follow from their TFLOPs, and those of the others from theirs (docs: the table of methods).
 _NAMED: dict[str, str | dict[str, Any]] = {
@@ -64,23 +88,26 @@ _NAMED: dict[str, str | dict[str, Any]] = {
 
 
 def read_name(name: str) -> dict[str, Any]:
-    """The setting that a row of the published tables names: ``{"name": method, knobs...}``; recipes are read
-    too.
+    """Return the setting that a row of the published tables names: ``{"name": method, knobs...}``.
 
-    Raises EngineError for a name that is neither a recipe nor known.
+    Recipes are read too. Raises EngineError for a name that is neither a recipe nor in the tables.
     """
     setting = _NAMED.get(name.split(": arxiv")[0].strip(), name)
     return parse_recipe(setting).to_dict() if isinstance(setting, str) else dict(setting)
 
 
 def is_recipe(text: str) -> bool:
-    """Whether the text is written in the grammar (and not in the prose of a table)."""
+    """Return whether the text is a recipe, and not the prose name of a table's row."""
     text = text.strip()
     return text == BASELINE or (bool(text) and "".join(m.group() for m in TOKEN.finditer(text)) == text)
 
 
 def parse_recipe(text: str) -> Method:
-    """The method that a recipe names. Raises EngineError with the part that cannot be read."""
+    """Return the method that a recipe names. Raises EngineError with the part that cannot be read.
+
+    Missing parts: I is 1, M and MC have no limit, without T and O the last value is repeated, and the other
+    knobs have their defaults.
+    """
     text = text.strip()
     if text == BASELINE:
         return METHODS["baseline"]()
@@ -88,46 +115,53 @@ def parse_recipe(text: str) -> Method:
         rest = TOKEN.sub("", text)
         raise EngineError(f"recipe: {rest[:40]!r} cannot be read in {text[:60]!r}; write it like {EXAMPLE}.")
     knobs: dict[str, Any] = {}
-    forecast = True
-    for found in TOKEN.finditer(text):
-        key, value = found["key"], found["value"]
-        if found["mask"]:
-            knobs |= {"steps_computation_mask": found["mask"], "steps_computation_policy": found["policy"]}
-        elif found["predictor"]:
-            knobs["predictor"] = found["predictor"]
-        elif found["rule"]:
-            knobs["streak_rule"] = found["rule"]
-        elif key == "T":
-            forecast = value != "0"
-        elif key:
-            name = PARTS[key]
-            if name in knobs:
-                raise EngineError(f"recipe: {key} stands twice in {text[:60]!r}; keep one.")
-            knobs[name] = float(value) if key == "R" else _whole(key, value)
-    for name in ("max_cached_steps", "max_continuous_cached_steps"):
-        knobs[name] = knobs.get(name) or -1  # 0 in a recipe means: no limit
-    knobs["taylorseer_order"] = knobs.get("taylorseer_order", 1) if forecast and _forecasts(text) else 0
+    forecasts = set[bool]()
+    for part, value in _read(text):
+        if part.letters in ("T", "O"):
+            forecasts.add(part.letters == "O" or value != "0")
+        if part.letters == "T":
+            continue
+        if part.letters and part.knob in knobs:
+            raise EngineError(f"recipe: {part.letters} stands twice in {text[:60]!r}; keep one.")
+        if part.knob == MASK:
+            knobs[MASK], knobs[MASK_POLICY] = value.split("_")
+        else:
+            knobs[part.knob] = _value(part, value)
+    for name in LIMITS:
+        knobs[name] = knobs.get(name) or -1
+    knobs["taylorseer_order"] = knobs.get("taylorseer_order", 1) if forecasts == {True} else 0
     return METHODS["dbcache"](**knobs)
 
 
-def _forecasts(text: str) -> bool:
-    return re.search(r"[TO]\d", text) is not None
+def _read(text: str) -> Iterator[tuple[Part, str]]:
+    """Yield each part of a recipe with its value."""
+    for match in TOKEN.finditer(text):
+        if match.lastgroup is not None:
+            yield PARTS[int(match.lastgroup.removeprefix("part"))], match[match.lastgroup]
 
 
-def _whole(key: str, value: str) -> int:
-    if "." in value:
-        raise EngineError(f"recipe: {key}{value} is not a whole number; write {key}{value.split('.')[0]}.")
-    return int(value)
+def _value(part: Part, text: str) -> float | int | str:
+    if not part.letters:
+        return text
+    if part.letters == "R":
+        return float(text)
+    if "." in text:
+        whole = text.split(".")[0]
+        raise EngineError(f"recipe: {part.letters}{text} is not a whole number; write {part.letters}{whole}.")
+    return int(text)
 
 
 def _exact(value: float) -> str:
-    """As short as it can be, in plain digits: two settings that differ are never written alike."""
+    """Return the shortest plain digits of this very value: different settings never look alike."""
     text = format(Decimal(repr(float(value))), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_recipe(method: Method) -> str:
-    """The canonical recipe of a DBCache setting or of the baseline; other methods: their name and knobs."""
+    """Return the canonical recipe of a DBCache setting or of the baseline.
+
+    Other methods have no recipe: they get their name and knobs, such as ``fora(interval=3)``.
+    """
     if method.name == "baseline":
         return BASELINE
     knobs = method.model_dump()
@@ -138,17 +172,29 @@ def format_recipe(method: Method) -> str:
             if value != ""
         }
         return f"{method.name}({', '.join(f'{name}={value}' for name, value in plain.items())})"
-    order = knobs["taylorseer_order"]
-    text = (
-        f"F{knobs['Fn_compute_blocks']}B{knobs['Bn_compute_blocks']}_W{knobs['max_warmup_steps']}"
-        f"I{knobs['warmup_interval']}M{max(0, knobs['max_cached_steps'])}"
-        f"MC{max(0, knobs['max_continuous_cached_steps'])}_R{_exact(knobs['residual_diff_threshold'])}"
-        f"_T{int(order > 0)}O{order}"
-    )
-    if knobs["predictor"] != "taylor":
-        text += f"_{knobs['predictor']}"
-    if knobs["streak_rule"] != "1.5.3":
-        text += f"_{knobs['streak_rule']}"
-    if knobs["steps_computation_mask"]:
-        text += f"_SCM{knobs['steps_computation_mask']}_{knobs['steps_computation_policy']}"
-    return text
+    groups = ("".join(_written(part, knobs) for part in group) for group in GROUPS)
+    return "_".join(group for group in groups if group)
+
+
+def _written(part: Part, knobs: Mapping[str, Any]) -> str:
+    value = knobs[part.knob]
+    if part.knob == MASK:
+        return f"{part.letters}{value}_{knobs[MASK_POLICY]}" if value else ""
+    if part.letters == "T":
+        return f"T{int(value > 0)}"
+    if part.knob in LIMITS:
+        value = max(0, value)
+    if part.letters:
+        return part.letters + (_exact(value) if isinstance(value, float) else str(value))
+    return "" if value == part.unwritten else value
+
+
+def recipe_chips(text: str) -> list[tuple[Part, str]]:
+    """Return the parts of a recipe, each as it is written; T and O are one part. Other texts have none."""
+    chips: list[tuple[Part, str]] = []
+    for part, value in _read(text) if is_recipe(text) else ():
+        if part.letters == "O" and chips and chips[-1][0].letters == "T":
+            chips[-1] = chips[-1][0], f"{chips[-1][1]}O{value}"
+        else:
+            chips.append((part, part.letters + value))
+    return chips

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cache_engine import BASELINE, METHODS, EngineError, format_recipe, method_from, read_name
+from cache_engine import BASELINE, METHODS, RECIPE_KNOBS, EngineError, format_recipe, method_from, read_name
 
 from ..presets import FOLDER, presets
 
@@ -33,14 +33,7 @@ FAMILIES = {
     "baseline": "Baselines",
 }
 OWN_FAMILY = "yours"  # settings of the user's own benchmark: see own_benchmark.py
-KNOBS = {
-    "F": "Fn_compute_blocks",
-    "B": "Bn_compute_blocks",
-    "W": "max_warmup_steps",
-    "MC": "max_continuous_cached_steps",
-    "R": "residual_diff_threshold",
-    "O": "taylorseer_order",
-}
+KNOBS = {letters: RECIPE_KNOBS[letters] for letters in ("F", "B", "W", "MC", "R", "O")}
 
 
 class ListedBaseline(NamedTuple):

@@ -11,7 +11,17 @@ from .chebyshev import Chebyshev
 from .differences import FoCa, Hermite, Newton, Reuse, Taylor
 from .dmd import DMD
 
-__all__ = ["Chebyshev", "DMD", "FoCa", "Forecast", "Hermite", "Newton", "Reuse", "Taylor", "forecast"]
+__all__ = [
+    "Chebyshev",
+    "DMD",
+    "FoCa",
+    "Hermite",
+    "Newton",
+    "PredictorName",
+    "Reuse",
+    "Taylor",
+    "predictor_named",
+]
 
 PredictorName = Literal["taylor", "newton", "foca", "hermite", "chebyshev", "dmd"]
 

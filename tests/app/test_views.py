@@ -165,6 +165,17 @@ def test_recipe_parts_off_the_preset_are_marked() -> None:
     assert (mask["code"], mask["word"]) == ("SCM1100_dynamic", "mask")
 
 
+def test_every_part_of_a_recipe_is_a_chip() -> None:
+    recipe = "F8B0_W8I1M0MC3_R0.12_T1O1_dmd_before_SCM10_static"
+    chips = views.recipe_parts(recipe, "F8B0_W8I1M0MC3_R0.12_T1O1")["parts"]
+    assert [chip["code"] for chip in chips] == [
+        *("F8", "B0", "W8", "I1", "M0", "MC3", "R0.12", "T1O1", "dmd", "before", "SCM10_static")
+    ]
+    assert [chip["code"] for chip in chips if chip["changed"]] == ["dmd", "before", "SCM10_static"]
+    assert all(chip["word"] and chip["title"] for chip in chips)
+    assert views.recipe_parts("fora(interval=3)")["parts"] == []
+
+
 def test_status_tells_pace_and_rest() -> None:
     calls = run(dbcache()).trace[:4]  # all computed, 0.3 s each
     view = statuses.status(Progress("accelerated", "denoise", "", 4, 28), calls, "10:42")
