@@ -7,7 +7,13 @@ visitor, a file or a method reaches the document through text nodes alone.
 
 Use ``show_progress="hidden"`` on events that write to a component: gradio's own overlay would hide it. Launch
 with ``theme=theme(), css=css()`` from ``app.components.theme``. Headline, timeline and runs draw their own
-card."""
+card.
+
+To add a component, make a folder NAME with ``__init__.py`` (a TypedDict NameValue and a function NAME),
+``NAME.js`` (which exports ``mount``) and ``NAME.css``, and import it here. The module's docstring lists the
+events that the script triggers, as ``event {its data}``. Arithmetic goes into a script of its own, which
+tests/js tests.
+"""
 
 from .cells import cells
 from .chart import chart

@@ -1,7 +1,8 @@
 """Gradio's theme with our colours, and the page's style sheet.
 
-Colours, sizes and spaces are custom properties in tokens.css ("tokens"). Each colour has a light and a dark
-value there. The theme names tokens alone, so gradio's components change with them. README.md lists our classes.
+Colours, sizes and spaces are custom properties in tokens.css ("tokens"). Each colour has a light and a
+dark value there. The theme names tokens alone, so gradio's components change with them. README.md lists
+our classes.
 """
 
 from __future__ import annotations
