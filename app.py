@@ -10,7 +10,8 @@ except ImportError:
 import os
 import sys
 
-from app import build_page, launch_options, prepare
+from app.engine.zerogpu import prepare
+from app.page import build_page, launch_options
 from cache_engine import EngineError
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 /compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``, and "repeats" for
 several timed runs of each side; its first event carries the job's key. /tune takes ``{"request", "prompts",
-"acceptance", "goal", ...}``, the fields of ``TuneTask`` and ``minutes``; it goes on when its watcher leaves,
+/tune takes ``{"request", "prompts", "acceptance", "goal", ...}``: the fields of ``TuneTask``, and "minutes".
 is listed on the page, and /cancel stops it. /simulate takes ``{"job": key, "method": {...}}``: what the
 record of that comparison's baseline says of another setting.
 """

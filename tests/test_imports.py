@@ -263,7 +263,7 @@ def run_fresh(code: str, folder: Path) -> str:
         ("import cache_engine.recipe", HEAVY),
         ("import app", HEAVY),
         ("import app.components, app.views, app.timeline, app.statuses", HEAVY | {"gradio"}),
-        ("from app import build_page\nbuild_page()", HEAVY),
+        ("from app.page import build_page\nbuild_page()", HEAVY),
     ],
 )
 def test_nothing_heavy_and_nothing_written_on_import(code: str, unwanted: set[str], tmp_path: Path) -> None:

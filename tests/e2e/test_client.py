@@ -214,7 +214,7 @@ def test_the_command_line_fails_in_one_line(arguments: tuple[str, ...], tmp_path
 def test_the_page_is_served_before_torch_is_imported(tmp_path: Path) -> None:
     code = """
 import sys, urllib.request
-from app import build_page, launch_options
+from app.page import build_page, launch_options
 page = build_page()
 _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
 for path in ("", "config"):

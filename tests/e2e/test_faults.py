@@ -17,7 +17,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from torch import nn
 
-from app import build_page, launch_options
+from app.page import build_page, launch_options
 from cache_engine import loading
 from cache_engine.models import hub
 from cache_engine.models.catalog import MODELS

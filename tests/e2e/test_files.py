@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from app import build_page
 from app.engine import zerogpu
+from app.page import build_page
 from tests.app import spaces
 from tests.e2e.conftest import Visit
 from tests.engine.test_loras import write

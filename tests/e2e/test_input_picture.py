@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from app import build_page
-from app.page import launch_options
+from app.page import build_page, launch_options
 from cache_engine import MODELS, loading
 from cache_engine.models.catalog import spec_of
 from tests.engine import editing

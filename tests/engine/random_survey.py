@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from cache_engine.plans import ModelFacts
 from cache_engine.records import RunRequest
 from cache_engine.whatif.survey import Survey, in_half
-from tests.engine.facts import BLOCKS, GUIDED, STEPS, facts
+from tests.engine.facts import facts
 
 TOKENS, CHANNELS, OUTPUTS = 16, 32, 4
 EACH, DIRECTIONS, LEVELS = 2, 2, 3  # mixtures of a token; directions; noise levels with known gradients
 
 
-def random_survey(seed: int = 0) -> Survey:
-    """A guided run of 12 steps through 6 blocks, whose activations move by about a tenth in a step."""
-    draw = np.random.default_rng(seed)
-    streams, values = len(GUIDED), TOKENS * CHANNELS
-    moves = draw.normal(size=(BLOCKS + 1, streams, STEPS, values)) * draw.uniform(0.02, 0.3, (1, 1, STEPS, 1))
-    start = draw.normal(size=(BLOCKS + 1, streams, 1, values))
+def random_survey(seed: int = 0, run: ModelFacts | None = None) -> Survey:
+    """A run whose activations move by about a tenth in a step: guided, 12 steps, 6 blocks, or as ``run`` says."""
+    draw, run = np.random.default_rng(seed), run or facts()
+    streams, steps, blocks, values = len(run.streams), run.steps, run.blocks, TOKENS * CHANNELS
+    moves = draw.normal(size=(blocks + 1, streams, steps, values)) * draw.uniform(0.02, 0.3, (1, 1, steps, 1))
+    start = draw.normal(size=(blocks + 1, streams, 1, values))
     added = start + np.cumsum(moves, axis=2)  # by the input, then by each block
     entry, entry_scale = in_half(added[0])
     residuals = np.cumsum(added[1:], axis=0)
@@ -25,14 +26,14 @@ def random_survey(seed: int = 0) -> Survey:
     modulated, modulated_scale = in_half(added[0] * 0.5)
     weights = np.full(values, 1 / values, np.float32)
     mean_abs = np.abs(residuals) @ weights
-    exact = np.full((streams, STEPS), np.nan)
+    exact = np.full((streams, steps), np.nan)
     exact[:, 1:] = np.abs(np.diff(residuals[0], axis=1)) @ weights / mean_abs[0, :, :-1]
     return Survey(
-        facts=facts(),
-        request=RunRequest(prompt="-", steps=STEPS, true_cfg_scale=3.0).model_dump(mode="json"),
+        facts=run,
+        request=RunRequest(prompt="-", steps=steps, true_cfg_scale=3.0).model_dump(mode="json"),
         engine={"model": "tiny", "revision": "none", "dtype": "float32", "device": "cpu", "versions": "none"},
         mix=(3.0, -2.0),
-        sigmas=tuple(np.linspace(1, 0, STEPS + 1).tolist()),
+        sigmas=tuple(np.linspace(1, 0, steps + 1).tolist()),
         loop_seconds=1.0,
         call_tflops=6.5,
         entry_scale=float(entry_scale),
@@ -42,15 +43,15 @@ def random_survey(seed: int = 0) -> Survey:
         modulated=modulated,
         scales=np.array([scale for _, scale in halves], np.float32),
         last=draw.normal(size=(OUTPUTS, CHANNELS)).astype(np.float32),
-        modulation=draw.normal(1, 0.1, (streams, STEPS, CHANNELS)).astype(np.float32),
+        modulation=draw.normal(1, 0.1, (streams, steps, CHANNELS)).astype(np.float32),
         weights=weights,
         mean_abs=mean_abs.astype(np.float32),
         exact=exact,
-        call_seconds=np.full((streams, STEPS), 1 / (streams * STEPS)),
-        block_seconds=np.full((BLOCKS, streams, STEPS), 0.9 / (BLOCKS * streams * STEPS)),
-        block_tflops=np.ones(BLOCKS),
+        call_seconds=np.full((streams, steps), 1 / (streams * steps)),
+        block_seconds=np.full((blocks, streams, steps), 0.9 / (blocks * streams * steps)),
+        block_tflops=np.ones(blocks),
         mixtures=draw.normal(size=(TOKENS, EACH + DIRECTIONS, OUTPUTS)).astype(np.float32),
         patterns=draw.normal(size=(DIRECTIONS, TOKENS * EACH)).astype(np.float32),
         levels=np.linspace(0, 1, LEVELS).astype(np.float32),
-        products=draw.normal(size=(LEVELS, streams, BLOCKS, DIRECTIONS, STEPS, BLOCKS)).astype(np.float32),
+        products=draw.normal(size=(LEVELS, streams, blocks, DIRECTIONS, steps, blocks)).astype(np.float32),
     )
