@@ -1,15 +1,17 @@
 """Endpoints for programs (gradio_client): /compare and /tune stream, /cancel, /simulate, /presets, /health.
 
-/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``, and "repeats" for
-several timed runs of each side; its first event carries the job's key. /tune takes ``{"request", "prompts",
+/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; "repeats" asks for
+several timed runs of each side. Its first event carries the job's key.
 /tune takes ``{"request", "prompts", "acceptance", "goal", ...}``: the fields of ``TuneTask``, and "minutes".
-is listed on the page, and /cancel stops it. /simulate takes ``{"job": key, "method": {...}}``: what the
-record of that comparison's baseline says of another setting.
+The job goes on when its watcher leaves, the page lists it, and /cancel stops it.
+/simulate takes ``{"job": key, "method": {...}}`` and estimates the method from the survey of that job's
+baseline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -17,7 +19,9 @@ import gradio as gr
 from cache_engine import (
     Cancelled,
     EngineError,
+    Event,
     Progress,
+    TuneTask,
     comparison_json,
     facts_of,
     forecast_json,
@@ -26,6 +30,7 @@ from cache_engine import (
 )
 
 from . import form
+from .engine.compare_job import ComparisonJob, JobStatus
 from .engine.kinds import tune_from
 from .engine.live import LiveComparison
 from .engine.longjobs import ON_ITS_WAY
@@ -33,39 +38,37 @@ from .engine.worker import Worker
 from .presets import presets
 from .tune.form import count, tune_title
 
-EVENT = dict[str, Any]
+ApiEvent = dict[str, Any]
+MOST_STREAMS = 24
 
 
-def build(worker: Worker) -> None:
-    """Register them; they have no components on the page."""
+@contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Hand an EngineError's sentence to the client."""
+    try:
+        yield
+    except EngineError as error:
+        raise gr.Error(str(error), print_exception=False) from None
 
-    def compare(job: dict[str, Any]) -> Iterator[EVENT]:
-        """A comparison as a stream of events; the last one has "event": "comparison"."""
-        try:
-            if not isinstance(job, dict) or set(job) - {"request", "method", "repeats"}:
-                raise EngineError(
-                    'job: not valid; give {"request": {...}, "method": {"name": ..., knobs...}}.'
-                )
-            request = form.request_from(job.get("request"))
-            method = form.method_of(job.get("method"), request)
-            live = LiveComparison(method, facts_of(method.effective(request)))
-            waiting = worker.submit(request, method, repeats_of(job.get("repeats", 1)))
-        except EngineError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        yield {"event": "job", "job": waiting.key}
-        try:
-            for events in worker.watch(waiting):
-                live.take(events)
-                progress = [event for event in events if isinstance(event, Progress)]
-                if progress:
-                    yield _progress(progress[-1])
-                else:
-                    yield {"event": "waiting", "ahead": live.waiting.ahead if live.waiting else 0}
-        except Cancelled:
-            yield {"event": "cancelled"}
-            return
-        except EngineError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+
+class Endpoints:
+    """The functions behind the endpoints. gradio shows their docstrings to clients."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def compare(self, job: dict[str, Any]) -> Iterator[ApiEvent]:
+        """Stream a comparison's events. The last one has "event": "comparison"."""
+        with errors_as_sentences():
+            submitted, live = self._submit(job)
+            yield {"event": "job", "job": submitted.key}
+            try:
+                for events in self.worker.watch(submitted):
+                    live.take(events)
+                    yield _progress(events, live)
+            except Cancelled:
+                yield {"event": "cancelled"}
+                return
         if live.result is not None:
             yield {
                 "event": "comparison",
@@ -73,100 +76,110 @@ def build(worker: Worker) -> None:
                 "baseline_reused": live.result.baseline_reused,
             }
 
-    def judge(asked: dict[str, Any]) -> EVENT:
-        """What to expect of a setting, without a run. The record is made when the engine has nothing else to
-        do.
-        """
-        try:
+    def _submit(self, job: dict[str, Any]) -> tuple[ComparisonJob, LiveComparison]:
+        if not isinstance(job, dict) or set(job) - {"request", "method", "repeats"}:
+            raise EngineError('job: not valid; give {"request": {...}, "method": {"name": ..., knobs...}}.')
+        request = form.request_from(job.get("request"))
+        method = form.method_of(job.get("method"), request)
+        live = LiveComparison(method, facts_of(method.effective(request)))
+        return self.worker.submit(request, method, repeats_of(job.get("repeats", 1))), live
+
+    def simulate(self, asked: dict[str, Any]) -> ApiEvent:
+        """Estimate a method without a run. The survey is recorded when the engine has nothing else to do."""
+        with errors_as_sentences():
             if not isinstance(asked, dict) or set(asked) != {"job", "method"}:
                 raise EngineError(
                     'simulate: not valid; give {"job": ..., "method": {"name": ..., knobs...}}.'
                 )
-            one = worker.comparison(str(asked["job"]))
-            if one is None:
+            comparison = self.worker.comparison(str(asked["job"]))
+            if comparison is None:
                 raise EngineError(
                     "job: no finished comparison has this key; take it from the first event of /compare."
                 )
-            record, method = worker.record_of(one), form.method_of(asked["method"], one.baseline.request)
+            record = self.worker.record_of(comparison)
+            method = form.method_of(asked["method"], comparison.baseline.request)
             if record.survey is None:
                 raise EngineError(
                     "simulate: the baseline is not recorded yet; ask again in a moment."
                     if record.expected
-                    else "simulate: the baseline has no record; compare again to have one made."
+                    else "simulate: the baseline has no survey; compare again to have one recorded."
                 )
             return forecast_json(simulate(record.survey, method, record.psnr_calibration))
-        except EngineError as error:
-            raise gr.Error(str(error), print_exception=False) from None
 
-    def tune(asked: dict[str, Any]) -> Iterator[EVENT]:
-        """A tune as a stream of standings; the last one has "event": "tuned", or "ended" where it was
-        stopped or failed.
-        """
-        try:
-            if not isinstance(asked, dict):
-                raise EngineError(
-                    'tune: not valid; give {"request": {...}, "prompts": [...], "goal": {"kind": "close", '
-                    '"value": 30}}.'
-                )
-            fields = dict(asked)
-            minutes = fields.pop("minutes", None)
-            if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 10_000):
-                raise EngineError(f"minutes: {minutes!r} is not valid; give a number from 0 to 10000.")
-            prompts = fields.get("prompts")
-            first = prompts[0] if isinstance(prompts, list) and prompts else ""
-            described = fields.get("request")
-            fields["request"] = form.request_from(
-                {"prompt": first, **described} if isinstance(described, dict) else described
-            ).model_dump()
-            task = tune_from(fields)
-            count(task)  # ranges that cannot be read stop here
-            job = worker.long.add("tune", tune_title(task), task, minutes)
-        except EngineError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        yield {"event": "job", "job": job}
-        try:
-            for one in worker.long.watch(job):
-                snapshot = worker.long.snapshot(job) or {}
-                if one.state in ON_ITS_WAY:
+    def tune(self, asked: dict[str, Any]) -> Iterator[ApiEvent]:
+        """Stream a tune's progress. The last event is "tuned", or "ended" where the job stopped or failed."""
+        long = self.worker.long
+        with errors_as_sentences():
+            checked, minutes = _tune_task(asked)
+            key = long.add("tune", tune_title(checked), checked, minutes)
+            yield {"event": "job", "job": key}
+            for job in long.watch(key):  # EngineError: stopped and removed between two looks
+                if job.state in ON_ITS_WAY:
                     yield {
                         "event": "progress",
-                        "state": one.state,
-                        "doing": one.said,
-                        "made": one.made,
-                        "left": one.left,
+                        "state": job.state,
+                        "doing": job.said,
+                        "made": job.made,
+                        "left": job.left,
                     }
                 else:
                     yield {
-                        "event": "tuned" if one.state == "done" else "ended",
-                        "state": one.state,
-                        "said": one.said,
-                        **snapshot,
+                        "event": "tuned" if job.state == "done" else "ended",
+                        "state": job.state,
+                        "said": job.said,
+                        **(long.snapshot(key) or {}),
                     }
-        except EngineError as error:  # stopped and removed between two looks
-            raise gr.Error(str(error), print_exception=False) from None
 
-    def cancel(job: str) -> bool:
-        """Stop a job within one step. False where no such job is on its way."""
-        return worker.cancel(str(job)) or worker.long.stop(str(job))
+    def cancel(self, job: str) -> bool:
+        """Stop a job within one step. Returns false if no such job runs or waits."""
+        return self.worker.cancel(str(job)) or self.worker.long.stop(str(job))
 
-    def list_presets() -> list[EVENT]:
-        """Every preset: title, description, models, method, published figures."""
+    def presets(self) -> list[ApiEvent]:
+        """List the presets: title, description, models, method, published figures."""
         return [preset.model_dump(mode="json") for preset in presets()]
 
-    def health() -> EVENT:
-        """Whether the engine is loaded, what runs, and how many wait."""
-        return worker.state()
-
-    gr.api(compare, api_name="compare", concurrency_limit=24)
-    gr.api(tune, api_name="tune", concurrency_limit=24)
-    gr.api(cancel, api_name="cancel", queue=False)
-    gr.api(judge, api_name="simulate", queue=False)
-    gr.api(list_presets, api_name="presets", queue=False)
-    gr.api(health, api_name="health", queue=False)
+    def health(self) -> ApiEvent:
+        """Say whether the engine is loaded, which model runs, and how many jobs wait."""
+        return self.worker.state()
 
 
-def _progress(progress: Progress) -> EVENT:
-    call = progress.call._asdict() if progress.call else None
+def build(worker: Worker) -> None:
+    """Register the endpoints. They have no components on the page."""
+    endpoints = Endpoints(worker)
+    gr.api(endpoints.compare, api_name="compare", concurrency_limit=MOST_STREAMS)
+    gr.api(endpoints.tune, api_name="tune", concurrency_limit=MOST_STREAMS)
+    gr.api(endpoints.cancel, api_name="cancel", queue=False)
+    gr.api(endpoints.simulate, api_name="simulate", queue=False)
+    gr.api(endpoints.presets, api_name="presets", queue=False)
+    gr.api(endpoints.health, api_name="health", queue=False)
+
+
+def _tune_task(task: dict[str, Any]) -> tuple[TuneTask, float | None]:
+    """Return a checked task and its budget in minutes. Raises EngineError."""
+    if not isinstance(task, dict):
+        raise EngineError(
+            'tune: not valid; give {"request": {...}, "prompts": [...], '
+            '"goal": {"kind": "close", "value": 30}}.'
+        )
+    fields = dict(task)
+    minutes = fields.pop("minutes", None)
+    if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 10_000):
+        raise EngineError(f"minutes: {minutes!r} is not valid; give a number from 0 to 10000.")
+    prompts, request = fields.get("prompts"), fields.get("request")
+    if isinstance(request, dict):
+        first = prompts[0] if isinstance(prompts, list) and prompts else ""
+        request = {"prompt": first, **request}
+    fields["request"] = form.request_from(request).model_dump()
+    checked = tune_from(fields)
+    count(checked)  # ranges that cannot be read stop here
+    return checked, minutes
+
+
+def _progress(events: tuple[Event | JobStatus, ...], live: LiveComparison) -> ApiEvent:
+    """Return the newest progress among the events, or the place in the queue."""
+    progress = next((event for event in reversed(events) if isinstance(event, Progress)), None)
+    if progress is None:
+        return {"event": "waiting", "ahead": live.waiting.ahead if live.waiting else 0}
     return {
         "event": "progress",
         "side": progress.side,
@@ -174,5 +187,5 @@ def _progress(progress: Progress) -> EVENT:
         "done": progress.done,
         "total": progress.total,
         "message": progress.message,
-        "call": call,
+        "call": progress.call._asdict() if progress.call else None,
     }
