@@ -14,6 +14,7 @@ from .registry import Registry, subclasses
 from .strict import DIGITS, EngineError, Strict
 
 Kind = Literal["int", "float", "text", "choice", "bool"]
+Grain = Literal["none", "stack", "module", "token", "column"]
 
 
 class Knob(NamedTuple):
@@ -124,7 +125,7 @@ class Method(Strict):
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
-    grain: ClassVar[Literal["none", "stack", "module", "token", "column"]]
+    grain: ClassVar[Grain]
     always: ClassVar[dict[str, Any]]
 
     def effective(self, request: RunRequest) -> RunRequest:

@@ -186,7 +186,7 @@ def _written(part: Part, knobs: Mapping[str, Any]) -> str:
         value = max(0, value)
     if part.letters:
         return part.letters + (_exact(value) if isinstance(value, float) else str(value))
-    return "" if value == part.unwritten else value
+    return "" if value == part.unwritten else str(value)
 
 
 def recipe_chips(text: str) -> list[tuple[Part, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method
 from ..plans import ModelFacts, Plan
 from ..predictors import Reuse
@@ -13,11 +11,11 @@ from ..schedules import Always
 class Baseline(Method):
     """Always computes; runs through the same code path as every cache."""
 
-    name: ClassVar[str] = "baseline"
-    title: ClassVar[str] = "Baseline"
-    paper: ClassVar[str] = ""
-    grain: ClassVar[Literal["none"]] = "none"
-    always: ClassVar[dict[str, Any]] = {}
+    name = "baseline"
+    title = "Baseline"
+    paper = ""
+    grain = "none"
+    always = {}
 
     def plan(self, facts: ModelFacts) -> Plan:
         return Plan(Always(), Reuse(), sites=())

@@ -19,8 +19,6 @@ GB in bfloat16).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_steps, has_attention, interval_knob, knob
 from ..plans import Columns, ModelFacts, Plan
 from ..predictors import Reuse
@@ -33,11 +31,11 @@ class Chipmunk(Method):
     kernels.
     """
 
-    name: ClassVar[str] = "chipmunk"
-    title: ClassVar[str] = "Chipmunk (saves compute, not time)"
-    paper: ClassVar[str] = "Sandy Research, 2025"
-    grain: ClassVar[Literal["column"]] = "column"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "chipmunk"
+    title = "Chipmunk (saves compute, not time)"
+    paper = "Sandy Research, 2025"
+    grain = "column"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(10)
     first: Whole = first_knob(2)

@@ -11,7 +11,7 @@ fits a batch as one.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from ..method import Method, fits_mask, fits_steps, knob, mask_knob
 from ..plans import ModelFacts, Plan, Signal, Stack
@@ -23,11 +23,11 @@ from ..strict import EngineError, Whole
 class DBCache(Method):
     """Compute the first Fn and last Bn blocks; skip the middle while the front's residual moved little."""
 
-    name: ClassVar[str] = "dbcache"
-    title: ClassVar[str] = "DBCache + TaylorSeer"
-    paper: ClassVar[str] = "cache-dit; forecast: arXiv 2503.06923"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"residual_diff_threshold": 0.0}
+    name = "dbcache"
+    title = "DBCache + TaylorSeer"
+    paper = "cache-dit; forecast: arXiv 2503.06923"
+    grain = "stack"
+    always = {"residual_diff_threshold": 0.0}
 
     Fn_compute_blocks: Whole = knob(
         1, "First blocks", "Computed in every step. More: closer, slower.", low=1, high=100, step=1

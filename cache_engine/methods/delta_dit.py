@@ -9,7 +9,7 @@ step; here N = 3 is what it says.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from ..method import Method, interval_knob, knob
 from ..plans import ModelFacts, Plan, Stack
@@ -21,11 +21,11 @@ from ..strict import EngineError, Whole
 class DeltaDiT(Method):
     """Compute one step in N; in between a run of blocks adds what it added last."""
 
-    name: ClassVar[str] = "delta_dit"
-    title: ClassVar[str] = "Δ-DiT"
-    paper: ClassVar[str] = "arXiv 2406.01125"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "delta_dit"
+    title = "Δ-DiT"
+    paper = "arXiv 2406.01125"
+    grain = "stack"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(2)
     rule: Literal["singles", "staged"] = knob(

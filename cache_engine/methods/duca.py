@@ -13,8 +13,6 @@ Kept: what ToCa keeps, and the last block's output.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_steps, has_attention, interval_knob
 from ..plans import ModelFacts, Plan, Score, Stack
 from ..predictors import Reuse
@@ -26,11 +24,11 @@ from .toca import age_knob, ratio_knob, score_knob, token_site
 class DuCa(Method):
     """Compute one step in N; in between skip all blocks and refresh some tokens, in turn."""
 
-    name: ClassVar[str] = "duca"
-    title: ClassVar[str] = "DuCa"
-    paper: ClassVar[str] = "arXiv 2412.18911"
-    grain: ClassVar[Literal["token"]] = "token"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "duca"
+    title = "DuCa"
+    paper = "arXiv 2412.18911"
+    grain = "token"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(5)
     first: Whole = first_knob(3)

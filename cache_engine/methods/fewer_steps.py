@@ -5,7 +5,6 @@ well.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,11 +23,11 @@ class FewerSteps(Method):
     step, or as ``cache`` says.
     """
 
-    name: ClassVar[str] = "fewer_steps"
-    title: ClassVar[str] = "Fewer steps"
-    paper: ClassVar[str] = ""
-    grain: ClassVar[Literal["none"]] = "none"
-    always: ClassVar[dict[str, Any]] = {"fraction": 1.0}
+    name = "fewer_steps"
+    title = "Fewer steps"
+    paper = ""
+    grain = "none"
+    always = {"fraction": 1.0}
 
     fraction: float = knob(
         0.34,

@@ -8,7 +8,7 @@ count each place keeps its share of the run.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from ..method import Method, fits_mask, has_modules, knob, mask_knob, order_knob
 from ..plans import ModelFacts, Modules, Plan, Stack
@@ -28,11 +28,11 @@ SEARCHED = {
 class FixedMask(Method):
     """Compute the steps of a searched mask; the rest is one remembered residual, reused or forecast."""
 
-    name: ClassVar[str] = "fixed_mask"
-    title: ClassVar[str] = "Searched mask"
-    paper: ClassVar[str] = "Golden Path Hypothesis (2026)"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"mask": "every step"}
+    name = "fixed_mask"
+    title = "Searched mask"
+    paper = "Golden Path Hypothesis (2026)"
+    grain = "stack"
+    always = {"mask": "every step"}
 
     mask: Literal["golden 9", "golden 9b", "budcache 13", "meancache 13", "every step"] = knob(
         "golden 9",

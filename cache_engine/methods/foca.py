@@ -8,8 +8,6 @@ public: equations and published compute are the source.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_steps, has_modules, interval_knob
 from ..plans import ModelFacts, Modules, Plan
 from ..predictors import FoCa as Corrected
@@ -20,11 +18,11 @@ from ..strict import Whole
 class FoCa(Method):
     """Compute one step in N; a corrected forecast of every module's output in between."""
 
-    name: ClassVar[str] = "foca"
-    title: ClassVar[str] = "FoCa"
-    paper: ClassVar[str] = "arXiv 2508.16211"
-    grain: ClassVar[Literal["module"]] = "module"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "foca"
+    title = "FoCa"
+    paper = "arXiv 2508.16211"
+    grain = "module"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(5)
     first: Whole = first_knob(3)

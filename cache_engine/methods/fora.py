@@ -7,8 +7,6 @@ current step's gates. The original also computes the last step; its ports to FLU
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob
 from ..plans import ModelFacts, Modules, Plan
 from ..predictors import Reuse
@@ -19,11 +17,11 @@ from ..strict import Whole
 class FORA(Method):
     """Compute one step in N; reuse every module's output in between."""
 
-    name: ClassVar[str] = "fora"
-    title: ClassVar[str] = "FORA"
-    paper: ClassVar[str] = "arXiv 2407.01425"
-    grain: ClassVar[Literal["module"]] = "module"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "fora"
+    title = "FORA"
+    paper = "arXiv 2407.01425"
+    grain = "module"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(3)
     first: Whole = first_knob(1)

@@ -7,8 +7,6 @@ their later work corrects.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob, order_knob
 from ..plans import ModelFacts, Modules, Plan
 from ..predictors import Hermite
@@ -19,11 +17,11 @@ from ..strict import Whole
 class HiCache(Method):
     """Compute one step in N; a damped forecast of every module's output in between."""
 
-    name: ClassVar[str] = "hicache"
-    title: ClassVar[str] = "HiCache"
-    paper: ClassVar[str] = "arXiv 2508.16984"
-    grain: ClassVar[Literal["module"]] = "module"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "hicache"
+    title = "HiCache"
+    paper = "arXiv 2508.16984"
+    grain = "module"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(5)
     order: Whole = order_knob(2)

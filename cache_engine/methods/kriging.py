@@ -9,8 +9,6 @@ run time.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_mask, fits_steps, interval_knob, knob, mask_knob
 from ..plans import ModelFacts, Plan, Stack
 from ..predictors.kriging import Kriging as Best
@@ -23,11 +21,11 @@ class Kriging(Method):
     says.
     """
 
-    name: ClassVar[str] = "kriging"
-    title: ClassVar[str] = "Kriging"
-    paper: ClassVar[str] = "this project; the forecast: Matheron 1963"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "kriging"
+    title = "Kriging"
+    paper = "this project; the forecast: Matheron 1963"
+    grain = "stack"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(5)
     first: Whole = first_knob(1)

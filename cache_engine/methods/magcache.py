@@ -8,8 +8,6 @@ does not (landmark -1).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, knob
 from ..plans import ModelFacts, Plan, Stack
 from ..predictors import Reuse
@@ -20,11 +18,11 @@ from ..strict import EngineError, Whole
 class MagCache(Method):
     """Skip all blocks while the expected error of the remembered residual stays below the threshold."""
 
-    name: ClassVar[str] = "magcache"
-    title: ClassVar[str] = "MagCache"
-    paper: ClassVar[str] = "arXiv 2506.09045"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"threshold": 0.0}
+    name = "magcache"
+    title = "MagCache"
+    paper = "arXiv 2506.09045"
+    grain = "stack"
+    always = {"threshold": 0.0}
 
     threshold: float = knob(
         0.24,

@@ -7,8 +7,6 @@ code fits in float32.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, first_knob, fits_steps, knob
 from ..plans import ModelFacts, Plan, Stack
 from ..predictors import Chebyshev
@@ -19,11 +17,11 @@ from ..strict import Whole
 class Spectrum(Method):
     """Compute ever more rarely; fit a polynomial in time to all that was computed."""
 
-    name: ClassVar[str] = "spectrum"
-    title: ClassVar[str] = "Spectrum"
-    paper: ClassVar[str] = "arXiv 2603.01623"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"window": 1.0, "growth": 0.0}
+    name = "spectrum"
+    title = "Spectrum"
+    paper = "arXiv 2603.01623"
+    grain = "stack"
+    always = {"window": 1.0, "growth": 0.0}
 
     first: Whole = first_knob(5)
     window: float = knob(

@@ -7,7 +7,7 @@ at step 2, each is divided by its own gap. Its "lite" form forecasts one tensor,
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from ..method import Method, first_knob, fits_steps, has_modules, interval_knob, knob, order_knob
 from ..plans import ModelFacts, Modules, Plan, Stack
@@ -19,11 +19,11 @@ from ..strict import Whole
 class TaylorSeer(Method):
     """Compute one step in N; forecast every module's output in between."""
 
-    name: ClassVar[str] = "taylorseer"
-    title: ClassVar[str] = "TaylorSeer"
-    paper: ClassVar[str] = "arXiv 2503.06923"
-    grain: ClassVar[Literal["module"]] = "module"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "taylorseer"
+    title = "TaylorSeer"
+    paper = "arXiv 2503.06923"
+    grain = "module"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(4)
     order: Whole = order_knob(2)

@@ -9,8 +9,6 @@ last block).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
-
 from ..method import Method, knob
 from ..plans import ModelFacts, Plan, Signal, Stack
 from ..predictors import Reuse
@@ -21,11 +19,11 @@ from ..strict import EngineError
 class TeaCache(Method):
     """Skip all blocks until the rescaled changes of their input add up to the threshold."""
 
-    name: ClassVar[str] = "teacache"
-    title: ClassVar[str] = "TeaCache"
-    paper: ClassVar[str] = "arXiv 2411.19108"
-    grain: ClassVar[Literal["stack"]] = "stack"
-    always: ClassVar[dict[str, Any]] = {"threshold": 0.0}
+    name = "teacache"
+    title = "TeaCache"
+    paper = "arXiv 2411.19108"
+    grain = "stack"
+    always = {"threshold": 0.0}
 
     threshold: float = knob(
         0.6,

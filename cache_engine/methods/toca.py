@@ -18,7 +18,7 @@ bfloat16).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from ..method import Method, first_knob, fits_steps, has_attention, interval_knob, knob
 from ..plans import ModelFacts, Plan, Score, Tokens
@@ -67,11 +67,11 @@ def token_site(ratio: float, score: Score, age_weight: float, interval: int) -> 
 class ToCa(Method):
     """Compute one step in N; in between reuse attention and refresh some tokens' feed-forward."""
 
-    name: ClassVar[str] = "toca"
-    title: ClassVar[str] = "ToCa"
-    paper: ClassVar[str] = "arXiv 2410.05317"
-    grain: ClassVar[Literal["token"]] = "token"
-    always: ClassVar[dict[str, Any]] = {"interval": 1}
+    name = "toca"
+    title = "ToCa"
+    paper = "arXiv 2410.05317"
+    grain = "token"
+    always = {"interval": 1}
 
     interval: Whole = interval_knob(12)
     first: Whole = first_knob(3)

@@ -26,7 +26,7 @@ class Weights(NamedTuple):
     size: int
     licence: str
     gated: bool = False
-    index: str = "model_index.json"  # the file that tells that the folder or repository is what it should be
+    index_file: str = "model_index.json"  # its presence says that the folder or repository is complete
 
     @property
     def folder(self) -> str | None:
@@ -39,12 +39,12 @@ class Weights(NamedTuple):
     def unavailable(self) -> str | None:
         """None if it can be loaded, or downloaded at once; else one sentence with the remedy."""
         if self.folder:
-            present = (Path(self.folder) / self.index).is_file()
+            present = (Path(self.folder) / self.index_file).is_file()
             return (
                 None
                 if present
                 else (
-                    f"{self.variable}: {self.folder} holds no {self.index}; point it to the folder "
+                    f"{self.variable}: {self.folder} holds no {self.index_file}; point it to the folder "
                     f"of {self.hub_id}, or unset it."
                 )
             )
@@ -70,7 +70,7 @@ class Weights(NamedTuple):
         """Whether the hub's cache on this machine has it."""
         from huggingface_hub import try_to_load_from_cache
 
-        return isinstance(try_to_load_from_cache(self.hub_id, self.index), str)
+        return isinstance(try_to_load_from_cache(self.hub_id, self.index_file), str)
 
     def fetch(self) -> None:
         """Have the index here: what it lists comes as it is loaded. Raises EngineError, or what the hub's
@@ -84,7 +84,7 @@ class Weights(NamedTuple):
             raise EngineError(f"model: {reason}")
         from huggingface_hub import hf_hub_download
 
-        hf_hub_download(self.hub_id, self.index)
+        hf_hub_download(self.hub_id, self.index_file)
 
     def _no_room(self) -> str | None:
         from huggingface_hub.constants import HF_HUB_CACHE

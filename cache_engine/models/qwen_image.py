@@ -154,7 +154,7 @@ def _lightning(steps: int, version: str) -> ModelSpec:
     """A row whose LoRA is fused into the transformer, so that caching meets plain layers."""
     names = [f"Qwen-Image-Lightning-{steps}steps-{version}{kind}.safetensors" for kind in ("-bf16", "")]
     lora = Weights(
-        "lightx2v/Qwen-Image-Lightning", "QWEN_IMAGE_LIGHT_DIR", 2 * GB, "Apache-2.0", index=names[0]
+        "lightx2v/Qwen-Image-Lightning", "QWEN_IMAGE_LIGHT_DIR", 2 * GB, "Apache-2.0", index_file=names[0]
     )
 
     def file() -> str:
