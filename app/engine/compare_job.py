@@ -1,6 +1,4 @@
-"""A comparison in the engine's line: what was asked, what came of it so far, and the signs of life that its
-watcher gets.
-"""
+"""One comparison in the engine's queue: its request, its events so far, and its status for its watcher."""
 
 from __future__ import annotations
 
@@ -15,12 +13,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from cache_engine import Baselines, Comparison, Event, Method, RunRequest
 
 PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
-HEARTBEAT = 0.25  # seconds between signs of life; gradio can close a generator only when it yields
+HEARTBEAT = 0.25  # seconds between two statuses at most; gradio can close a generator only when it yields
 
 
 class JobStatus(NamedTuple):
-    """A sign of life. ``ahead``: jobs before this one (0 once it runs); ``seconds`` since it was handed
-    in.
+    """A job's place in the queue.
+
+    ``ahead``: jobs before it, 0 once it runs. seconds: since it was submitted.
     """
 
     job: str
@@ -33,7 +32,10 @@ class JobStatus(NamedTuple):
 
 @dataclass(eq=False)
 class ComparisonJob:
-    """One comparison on its way. ``key`` cannot be guessed: who knows it may cancel it and see its result."""
+    """One comparison that waits or runs.
+
+    key: cannot be guessed. Everybody who knows it may cancel the job and see its result.
+    """
 
     request: RunRequest
     method: Method
@@ -42,13 +44,13 @@ class ComparisonJob:
     stop: threading.Event = field(default_factory=threading.Event)
     events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
     since: float = field(default_factory=time.monotonic)
-    context: Context = field(
-        default_factory=copy_context
-    )  # of the visitor's request: a Space's quota is theirs
+    # Of the visitor's web request: a Space charges its GPU time to that visitor.
+    context: Context = field(default_factory=copy_context)
 
     def next_events(self) -> tuple[list[Event], Exception | None]:
-        """What came within PACE of the first event, or nothing after HEARTBEAT; and how the job ended, if it
-        failed.
+        """Wait for events.
+
+        Returns those within PACE of the first, none after HEARTBEAT, and the job's error.
         """
         events: list[Event] = []
         begun, left = 0.0, HEARTBEAT

@@ -1,4 +1,4 @@
-"""The kinds of long job: how each is begun, and its task from JSON values."""
+"""The kinds of long job: the function that runs each kind, and its task from JSON values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Snapshot = dict[str, Any]
 
 
 class Start(Protocol):
-    """Begin a job of one kind, or go on with it: a picture between two values."""
+    """Start a job of one kind, or resume it. Draws one picture between two yielded snapshots."""
 
     def __call__(
         self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
@@ -30,12 +30,12 @@ def _tune(
 def _sweep(
     task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
 ) -> Generator[Snapshot]:
-    del enough  # a sweep is as long as it is
+    del enough  # a sweep has no time budget
     return sweep_json(sweep_from(json.loads(task)), folder, stop=stop)
 
 
 def tune_from(fields: Mapping[str, Any]) -> TuneTask:
-    """A tune's task from JSON values. Raises EngineError."""
+    """Make a tune's task of JSON values. Raises EngineError."""
     given = dict(fields)
     given |= {"request": RunRequest(**_object(given, "request")), "goal": Goal(**_object(given, "goal"))}
     given |= {
@@ -45,7 +45,7 @@ def tune_from(fields: Mapping[str, Any]) -> TuneTask:
 
 
 def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
-    """A sweep's task from JSON values. Raises EngineError."""
+    """Make a sweep's task of JSON values. Raises EngineError."""
     given = dict(fields)
     given["request"] = RunRequest(**_object(given, "request"))
     if isinstance(given.get("axes"), list):
@@ -54,12 +54,13 @@ def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
 
 
 def with_own_files(task: TuneTask | SweepTask, own: Callable[[Path], Path]) -> str:
-    """The task as JSON, each file of its request replaced by ``own(file)``. Raises EngineError for one that
-    is gone or has changed.
+    """Return the task as JSON, with each file of its request replaced by ``own(file)``.
+
+    Raises EngineError for a file that is gone or has changed.
     """
     fields, request = task.model_dump(mode="json"), task.request
-    for told, lora in zip(fields["request"]["loras"], request.loras, strict=True):
-        told["file"] = str(own(lora.unchanged()))
+    for entry, lora in zip(fields["request"]["loras"], request.loras, strict=True):
+        entry["file"] = str(own(lora.unchanged()))
     if request.image is not None:
         fields["request"]["image"]["file"] = str(own(request.image.unchanged()))
     return json.dumps(fields)

@@ -1,4 +1,4 @@
-"""A comparison while it runs: events are folded into what the page draws. Pure, like the views it uses."""
+"""A running comparison: turns its events into the values of status line and timeline."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ USUAL = 56  # cells: 28 steps, two calls each
 
 
 class LiveComparison:
-    """What is known so far of one comparison."""
+    """Collects the events of one comparison."""
 
     def __init__(self, method: Method, facts: ModelFacts) -> None:
         self.method, self.facts = method, facts
         self.calls: dict[str, list[StepTrace]] = {"baseline": [], "accelerated": []}
         self.progress: Progress | None = None
         self.waiting: JobStatus | None = None
-        self.kept = ""  # the clock of a baseline that is reused
+        self.reused = ""  # the clock of a baseline that is reused
         self.result: Comparison | None = None
         self._drawn = 0.0
 
     def redraw_due(self) -> bool:
-        """Whether the timeline is to be drawn again. A long one keeps a browser busy, so that Stop would
-        answer late.
+        """Return whether to draw the timeline again, and note that it is drawn.
+
+        A long timeline is drawn less often: it keeps a browser busy, so that Stop would answer late.
         """
         now, cells = time.monotonic(), self.facts.steps * len(self.facts.streams)
         if now - self._drawn < DRAWING * max(1, cells / USUAL) ** 2:
@@ -40,6 +41,7 @@ class LiveComparison:
         return True
 
     def take(self, events: Sequence[Event | JobStatus]) -> None:
+        """Add the newest events."""
         for event in events:
             if isinstance(event, Progress):
                 self.progress = event
@@ -47,13 +49,14 @@ class LiveComparison:
                     self.calls[event.side].append(event.call)
             elif isinstance(event, SideDone):
                 self.calls[event.side] = list(event.result.trace)
-                self.kept = event.result.clock if event.reused else self.kept
+                self.reused = event.result.clock if event.reused else self.reused
             elif isinstance(event, Comparison):
                 self.result = event
             else:
                 self.waiting = event
 
     def status(self) -> StatusValue:
+        """Return the value of the status line."""
         if self.result:
             return statuses.finished(self.result)
         if self.waiting and not self.waiting.running:
@@ -64,9 +67,10 @@ class LiveComparison:
             return statuses.stopping()
         if self.progress is None:
             return statuses.queued(0)
-        return statuses.status(self.progress, self.calls[self.progress.side], self.kept)
+        return statuses.status(self.progress, self.calls[self.progress.side], self.reused)
 
     def timeline(self) -> TimelineValue:
+        """Return the value of the timeline, as far as the run has come."""
         if self.result:
             return timeline_of(self.result)
         side = self.progress.side if self.progress else "baseline"

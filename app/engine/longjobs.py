@@ -1,6 +1,7 @@
-"""Tunes and sweeps: jobs that outlive the tab and the server. First come, first served; the engine's thread
-draws a picture at a time, so that whoever wants a comparison waits for one picture, not for a whole tune.
-Nothing that was drawn is lost, whatever ends.
+"""The queue of tunes and sweeps: jobs that outlive the tab and the server.
+
+The oldest job comes first. The engine's thread draws one picture at a time, so that a comparison waits for
+one picture, not for a whole tune. Finished pictures are never lost.
 """
 
 from __future__ import annotations
@@ -30,34 +31,37 @@ NOT_HERE = (
 
 
 class LongJobs:
-    """In line, and the one that is being drawn. ``store``: None where there are none (a Space that lends
-    GPUs by the second).
+    """Holds the jobs that wait and the one that runs.
+
+    store: None where long jobs are refused (a Space that lends GPUs by the second).
     """
 
     def __init__(self, store: JobStore | None, kinds: Mapping[str, Start] = KINDS) -> None:
         self._store, self._kinds = store, kinds
         self._line: deque[LongJob] = deque()
         self._stop = threading.Event()
-        self._begun: LongJob | None = None  # the one in front, from before its first picture on
+        self._begun: LongJob | None = None  # the first job, from before its first picture on
         self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
-        self._drawn = 0  # before the running one went on
-        self._snapshots: OrderedDict[str, Snapshot] = (
-            OrderedDict()
-        )  # the newest of each job that was looked at
+        self._drawn = 0  # pictures of the running job before it was resumed
+        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()  # the newest of each watched job
         self._lock = threading.Lock()
-        self.on_change: Callable[[], None] = lambda: None  # called when there may be something to do
+        self.on_change: Callable[[], None] = lambda: None  # called when there may be new work
 
-    # ---- asked by the page ----
+    # ---- for the page ----
     def add(self, kind: str, title: str, task: TuneTask | SweepTask, minutes: float | None = None) -> str:
-        """Hand in a job; its key. Raises EngineError."""
+        """Queue a job and return its key. Raises EngineError."""
         store = self._open_store()
         key = store.new_key()
         try:
-            own = with_own_files(task, partial(store.copy_file, key))  # outside the lock: a LoRA may be large
+            own_task = with_own_files(
+                task, partial(store.copy_file, key)
+            )  # outside the lock: a LoRA may be large
             with self._lock:
                 self._admit()
-                self._line.append(store.add(key, kind, title, own, None if minutes is None else 60 * minutes))
+                self._line.append(
+                    store.add(key, kind, title, own_task, None if minutes is None else 60 * minutes)
+                )
         except EngineError:
             store.remove_files(key)
             raise
@@ -65,38 +69,38 @@ class LongJobs:
         return key
 
     def resume(self, key: str) -> None:
-        """Go on with one that ended before it was done, after those that wait. Raises EngineError."""
+        """Queue a job again that ended before it was done. Raises EngineError."""
         with self._lock:
-            one = self.job(key)
-            if one.state not in ("stopped", "failed", "interrupted") or any(
-                job.key == key for job in self._line
-            ):
+            job = self.job(key)
+            queued = any(other.key == key for other in self._line)
+            if queued or job.state not in ("stopped", "failed", "interrupted"):
                 return
             self._admit()
             self._open_store().update(key, state="waiting", said="")
-            self._line.append(one._replace(state="waiting", said=""))
+            self._line.append(job._replace(state="waiting", said=""))
         self.on_change()
 
     def stop(self, key: str) -> bool:
-        """Within one step; what was drawn is kept. False where it is not on its way."""
+        """Stop a job within one step and keep its pictures. Returns False if it neither waits nor runs."""
         with self._lock:
-            here = next((job for job in self._line if job.key == key), None)
-            if here is None:
+            job = next((job for job in self._line if job.key == key), None)
+            if job is None:
                 return False
-            if here is self._begun:
+            if job is self._begun:
                 self._stop.set()
                 self._open_store().update(key, state="stopping")
             else:
-                self._line.remove(here)
+                self._line.remove(job)
                 self._open_store().update(
-                    key, state="stopped", said="it had not begun" if not here.made else ""
+                    key, state="stopped", said="it had not begun" if not job.made else ""
                 )
         self.on_change()
         return True
 
     def remove(self, key: str) -> None:
-        """With all its pictures; one that is on its way is left alone. Raises EngineError for a key that is
-        no job's.
+        """Remove a job and all its pictures, unless it waits or runs.
+
+        Raises EngineError for an unknown key.
         """
         self.job(key)  # a key from outside must not name another folder
         with self._lock:
@@ -105,28 +109,28 @@ class LongJobs:
                 self._open_store().remove(key)
 
     def jobs(self) -> list[LongJob]:
-        """All jobs, the newest first."""
+        """Return all jobs, the newest first."""
         return self._store.jobs() if self._store else []
 
     def job(self, key: str) -> LongJob:
-        """Raises EngineError for a key that is no job's."""
-        found = next((job for job in self.jobs() if job.key == key), None)
-        if found is None:
+        """Return a job. Raises EngineError for an unknown key."""
+        job = next((job for job in self.jobs() if job.key == key), None)
+        if job is None:
             raise EngineError("job: no job has this key; choose one of the list.")
-        return found
+        return job
 
     def watch(self, key: str) -> Iterator[LongJob]:
-        """The job every HEARTBEAT seconds until it has ended. Leaving it stops nothing."""
+        """Yield the job every HEARTBEAT seconds until it has ended. Closing this generator stops nothing."""
         while True:
-            one = self.job(key)
-            yield one
-            if one.state not in ON_ITS_WAY:
+            job = self.job(key)
+            yield job
+            if job.state not in ON_ITS_WAY:
                 return
             time.sleep(HEARTBEAT)
 
     def snapshot(self, key: str) -> Snapshot | None:
-        """How far a job is, as ``tune_json`` or ``sweep_json`` say it; None before it began, and for a key that is no
-        job's.
+        """Return a job's newest snapshot from ``tune_json`` or ``sweep_json``; None before it began, or if
+        unknown.
         """
         with self._lock:
             if (
@@ -134,32 +138,37 @@ class LongJobs:
                 and self._store
                 and any(job.key == key for job in self._store.jobs())
             ):
-                if found := self._store.snapshot(key):
-                    self._remember(key, found)
+                if snapshot := self._store.snapshot(key):
+                    self._remember(key, snapshot)
             return self._snapshots.get(key)
 
     def folder(self, key: str) -> Path:
+        """Return a job's folder."""
         return self._open_store().folder_of(key)
 
     @property
     def running(self) -> bool:
+        """Return whether a job runs."""
         with self._lock:
             return self._begun is not None
 
     # ---- the engine's thread ----
     @property
     def due(self) -> int:
-        """How many wait or run."""
+        """Return how many jobs wait or run."""
         with self._lock:
             return len(self._line)
 
     def step(self) -> None:
-        """Draw one picture of the job in front. Never raises: what goes wrong is said of the job."""
+        """Draw one picture of the first job.
+
+        Never raises: an error ends the job, and its sentence is noted there.
+        """
         with self._lock:
             job = self._line[0] if self._line else None
             if job is None:
                 return
-            if job is not self._begun:  # from here on ``stop`` reaches it
+            if job is not self._begun:  # from now on ``stop`` stops it
                 self._begun, self._stop, self._spent, self._drawn = (
                     job,
                     threading.Event(),
@@ -179,13 +188,12 @@ class LongJobs:
             self._end(
                 job,
                 "failed",
-                f"engine: it failed ({type(error).__name__}, more in the log); what was drawn is kept, "
-                f"resume to try "
-                "again.",
+                f"engine: the job failed ({type(error).__name__}, more in the log). Its pictures are kept; "
+                "resume it to try again.",
             )
 
     def fail(self, sentence: str) -> None:
-        """The job in front, if there is one: nothing can be drawn."""
+        """End the first job, if there is one: the engine cannot draw."""
         with self._lock:
             self._begun = job = self._line[0] if self._line else None
         if job is not None:
@@ -222,7 +230,7 @@ class LongJobs:
             running, self._running, self._begun = self._running, None, None
             self._line.remove(job)
         if running is not None:
-            running.close()  # it holds its folder
+            running.close()  # releases its folder
         try:
             self._open_store().update(job.key, state=state, said=said)
         except EngineError:

@@ -1,8 +1,7 @@
-"""Baselines are recorded once each, after their comparison was shown, when nobody waits: from then on knobs
-answer without a run.
+"""The queue of baselines to record. Once a baseline has a survey, knobs show estimates without a run.
 
-Whoever hands in a comparison meanwhile comes first: the recording stops within a step and is begun anew
-later.
+Each baseline is recorded once, after its comparison was shown and while no comparison waits. A new comparison
+comes first: the recording stops within a step and begins again later.
 """
 
 from __future__ import annotations
@@ -49,8 +48,9 @@ class BaselineRecord(NamedTuple):
 
 
 class RecordingQueue:
-    """Which baselines are due, and the one on its way. ``with_survey``: None where nothing can be recorded (a
-    ZeroGPU Space).
+    """Holds the baselines that wait and the one that is recorded now.
+
+    with_survey: records a baseline; None where nothing can be recorded (a ZeroGPU Space).
     """
 
     def __init__(
@@ -65,38 +65,41 @@ class RecordingQueue:
 
     @property
     def due(self) -> int:
-        """How many wait to be recorded."""
+        """Return how many baselines wait."""
         with self._lock:
             return len(self._due)
 
     @property
     def recording(self) -> bool:
+        """Return whether a baseline is recorded now."""
         with self._lock:
             return self._current is not None
 
     def add(self, baseline: RunResult) -> None:
-        """Record it when there is time. Those of another model are let go: it would have to be loaded for
-        them.
+        """Add a baseline, unless it has a survey.
+
+        Baselines of another engine leave: their model is unloaded.
         """
         if self._with_survey is None:
             return
         with self._lock:
             self._due = [
-                one for one in self._due if one.engine == baseline.engine and one.request != baseline.request
+                due for due in self._due if due.engine == baseline.engine and due.request != baseline.request
             ]
             if baseline.survey is None:
                 self._due = [*self._due, baseline][-MOST_DUE:]
 
     def interrupt(self) -> None:
-        """Somebody waits for the engine."""
+        """Stop the recording within a step: a comparison waits for the engine."""
         self._stop.set()
 
     def record_of(self, baseline: RunResult) -> BaselineRecord:
-        """What there is for a baseline."""
+        """Return how far a baseline's recording is."""
         key = baseline.baseline_key
-        kept = self._baselines.get(*key)
-        if kept is not None and kept.survey is not None:
-            return BaselineRecord(kept.survey, psnr_calibration_of(kept.survey), reusable=True)
+        remembered = self._baselines.get(*key)
+        if remembered is not None and remembered.survey is not None:
+            survey = remembered.survey
+            return BaselineRecord(survey, psnr_calibration_of(survey), reusable=True)
         with self._lock:
             waits = any(due.baseline_key == key for due in self._due)
             now = self._current == key
@@ -104,11 +107,14 @@ class RecordingQueue:
                 expected=waits or now,
                 step=self._step if now else 0,
                 steps=baseline.request.steps or 0,
-                reusable=kept is not None,
+                reusable=remembered is not None,
             )
 
     def take(self) -> RunResult | None:
-        """The newest that is due, for ``record``. From here on ``interrupt`` reaches it."""
+        """Take the newest baseline, for ``record``; None if none waits.
+
+        From now on ``interrupt`` stops it.
+        """
         with self._lock:
             if not self._due:
                 return None
@@ -117,20 +123,18 @@ class RecordingQueue:
             return baseline
 
     def record(self, baseline: RunResult) -> None:
-        """Record it; on the engine's thread. Never raises: a record is a convenience."""
+        """Record a baseline, on the engine's thread. Never raises: without a survey the page still works."""
         assert self._with_survey is not None
         try:
-            done = self._with_survey(baseline, emit=self._note_step, stop=self._stop)
-            if done.survey is not None:
-                frontier(
-                    done.survey, psnr_calibration_of(done.survey)
-                )  # the dial's answer, before anyone turns it
-                self._baselines.put(done)
+            recorded = self._with_survey(baseline, emit=self._note_step, stop=self._stop)
+            if recorded.survey is not None:
+                frontier(recorded.survey, psnr_calibration_of(recorded.survey))  # ready before the dial turns
+                self._baselines.put(recorded)
         except Cancelled:
             with self._lock:
                 self._due.append(baseline)
         except Exception:
-            log.exception("a baseline could not be recorded; knobs will not answer for it")
+            log.exception("a baseline could not be recorded; knobs will show no estimates for it")
         finally:
             with self._lock:
                 self._current = None

@@ -1,8 +1,7 @@
-"""What outlives the server: long jobs in an sqlite table, each with a folder for its runs; presets that users
-saved.
+"""The store of long jobs, which outlives the server: an sqlite table, and a folder of runs for each job.
 
-The folder is CACHELENS_DIR, or .cachelens in the user's home. It is made with the first thing that is kept.
-One server at a time uses it.
+It stands in the user's folder: CACHELENS_DIR, or .cachelens in the home directory. The first write makes that
+folder. One server at a time uses it.
 """
 
 from __future__ import annotations
@@ -29,17 +28,16 @@ TABLE = """CREATE TABLE IF NOT EXISTS jobs (
 
 
 def user_folder() -> Path:
-    """Where this user's things are kept."""
+    """Return the folder of this user's jobs, runs and presets."""
     given = os.environ.get("CACHELENS_DIR")
     return Path(given) if given else Path.home() / ".cachelens"
 
 
 class LongJob(NamedTuple):
-    """A long job as the table has it. ``task``: JSON.  budget, spent: seconds.  made, left: pictures.  said:
-    what it does, or why it ended.
+    """A row of the table.
 
-    state: waiting, running, stopping; ended: done, stopped, failed; interrupted: the server ended while it
-    was on its way.
+    task: JSON.  budget, spent: seconds.  made, left: pictures.  said: the present activity, or why the job
+    ended.  state: waiting, running, stopping; done, stopped, failed; interrupted: the server ended first.
     """
 
     key: str
@@ -56,21 +54,23 @@ class LongJob(NamedTuple):
 
 
 class JobStore:
-    """Long jobs on disk. Any thread may ask.
+    """Long jobs on disk. Any thread may use it.
 
-    Every method raises EngineError where the folder cannot be written to, or is another server's.
+    Every method raises EngineError where the folder cannot be written to, or belongs to another server.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = user_folder() if folder is None else folder
         self._lock = threading.Lock()
-        self._held: sqlite3.Connection | None = None
+        self._lock_file: sqlite3.Connection | None = None
 
     @staticmethod
     def new_key() -> str:
+        """Return a key for a new job."""
         return secrets.token_urlsafe(9)
 
     def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> LongJob:
+        """Write a new job that waits."""
         job = LongJob(
             key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time()
         )
@@ -81,21 +81,22 @@ class JobStore:
         return job
 
     def copy_file(self, key: str, file: Path) -> Path:
-        """A copy of the file, which is the job's own: an upload is deleted within a day. Not below ``jobs``,
-        which the page serves.
+        """Copy a file for a job and return the copy: gradio deletes an upload within a day.
+
+        The copy does not lie below ``jobs``, which the page serves.
         """
         with _as_engine_error(self.folder):
             with self._lock:
                 self._hold()
             files = self.folder / FILES / key
             files.mkdir(parents=True, exist_ok=True)
-            place = files / f"{len(list(files.iterdir()))}-{file.name}"
-            shutil.copyfile(file, place)
-        return place
+            copy = files / f"{len(list(files.iterdir()))}-{file.name}"
+            shutil.copyfile(file, copy)
+        return copy
 
     def jobs(self) -> list[LongJob]:
-        """The newest first."""
-        if not self._path.is_file():  # nothing is made by looking
+        """Return all jobs, the newest first."""
+        if not self._path.is_file():  # reading makes no folder
             return []
         with self._table() as table:
             return [
@@ -106,6 +107,7 @@ class JobStore:
             ]
 
     def update(self, key: str, **fields: Any) -> None:
+        """Change fields of a job."""
         with self._table() as table:
             table.execute(
                 f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in fields)} WHERE key = ?",
@@ -113,22 +115,22 @@ class JobStore:
             )
 
     def remove(self, key: str) -> None:
-        """The job, all its pictures and files."""
+        """Delete a job with its pictures and files."""
         with self._table() as table:
             table.execute("DELETE FROM jobs WHERE key = ?", (key,))
             self.remove_files(key)
 
     def remove_files(self, key: str) -> None:
-        """Its folder and its files are gone."""
+        """Delete a job's folder and files."""
         for folder in (self.folder_of(key), self.folder / FILES / key):
             shutil.rmtree(folder, ignore_errors=True)
 
     def folder_of(self, key: str) -> Path:
-        """A job's folder."""
+        """Return a job's folder."""
         return self.folder / "jobs" / key
 
     def save_snapshot(self, key: str, snapshot: dict[str, Any]) -> None:
-        """The newest standing of a job: the whole file or none of it."""
+        """Write a job's newest snapshot: the whole file or none of it."""
         path = self.folder_of(key) / RESULT
         with _as_engine_error(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +139,7 @@ class JobStore:
             os.replace(part, path)
 
     def snapshot(self, key: str) -> dict[str, Any] | None:
-        """What ``save_snapshot`` was given last."""
+        """Return the snapshot that was saved last, or None."""
         try:
             return json.loads((self.folder_of(key) / RESULT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -155,25 +157,25 @@ class JobStore:
                 yield table
 
     def _hold(self) -> None:
-        """Once: take the folder for this process (a lock that is gone with it, however it ends), and note
-        what its last one left undone.
+        """Lock the folder for this process, once, and mark the jobs that the last process left unfinished.
+
+        The lock ends with the process, however it ends.
         """
-        if self._held:
+        if self._lock_file:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        held = sqlite3.connect(
+        lock = sqlite3.connect(
             self.folder / ".lock", timeout=0, isolation_level=None, check_same_thread=False
         )
         try:
-            held.execute("BEGIN EXCLUSIVE")
+            lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
-            held.close()
+            lock.close()
             raise EngineError(
                 f"jobs: another CacheLens keeps its jobs in {self.folder}; stop it, or set CACHELENS_DIR to "
-                f"another "
-                "folder."
+                "another folder."
             ) from None
-        self._held = held
+        self._lock_file = lock
         with closing(sqlite3.connect(self._path)) as table, table:
             table.execute("PRAGMA journal_mode = WAL")
             table.execute(TABLE)
@@ -190,5 +192,5 @@ def _as_engine_error(folder: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise EngineError(
             f"jobs: {folder} cannot be written to ({reason}); make room, or set CACHELENS_DIR to another "
-            f"folder."
+            "folder."
         ) from None

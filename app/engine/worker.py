@@ -1,8 +1,8 @@
-"""The engine's thread: comparisons wait in line, one runs at a time, its events go to whoever watches it.
+"""The engine's thread: comparisons wait in a queue, one runs at a time, and its events go to its watcher.
 
-The thread owns the loaded models and what the engine remembers as baselines; when nobody waits it records
-them, and draws the long jobs' pictures. The page's generators only relay, because gradio moves them between
-threads. Nothing here imports torch: the engine does, on this thread, when it must.
+The thread owns the loaded models and the remembered baselines. While no comparison waits, it records
+baselines and draws the pictures of long jobs. The page's generators only relay events, because gradio moves
+them between threads. Nothing here imports torch: the engine does, on this thread.
 """
 
 from __future__ import annotations
@@ -35,40 +35,41 @@ from .longjobs import LongJobs
 from .recording_queue import BaselineRecord, RecordingQueue
 
 MOST_WAITING = 16
-MOST_KEPT = 64  # finished comparisons, so that a run can be shown again; about 6 MB each at 1024 x 1024
+MOST_REMEMBERED = 64  # finished comparisons, to show them again; about 6 MB each at 1024 x 1024
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """One thread for one device, started by the first thing there is to do."""
+    """One thread for one device. The first job starts the thread."""
 
     def __init__(
         self,
-        compared: Callable[..., Comparison] = run_comparison,
-        record: Callable[..., RunResult] | None = with_survey,
+        compare: Callable[..., Comparison] = run_comparison,
+        with_survey: Callable[..., RunResult] | None = with_survey,
         long: LongJobs | None = None,
         history: HistoryStore | None = None,
         baselines: Baselines | None = None,
     ) -> None:
-        self._compared = compared
+        self._compare = compare
         self.history = history or HistoryStore(None)
         self.long = long or LongJobs(None)
         self.long.on_change = self._long_job_added
         self.loaded = False  # torch and diffusers are imported
         self._baselines = Baselines() if baselines is None else baselines
-        self._recordings = RecordingQueue(self._baselines, record)
+        self._recordings = RecordingQueue(self._baselines, with_survey)
         self._comparisons: OrderedDict[str, Comparison] = OrderedDict()
         self._turn = threading.Condition()
         self._waiting: deque[ComparisonJob] = deque()
         self._running: ComparisonJob | None = None
-        self._warming = self._others = False
+        self._warming = self._long_job_next = False
         self._thread: threading.Thread | None = None
 
-    # ---- asked by the page ----
+    # ---- for the page ----
     def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> ComparisonJob:
-        """Hand in a comparison with so many timed runs a side. Raises EngineError when too many wait
-        already.
+        """Queue a comparison.
+
+        ``repeats``: timed runs of each side. Raises EngineError where too many wait.
         """
         if repeats > 1 and self.metered:
             raise EngineError("repeats: every run costs a visitor's GPU time here; choose 1.")
@@ -84,10 +85,9 @@ class Worker:
         return job
 
     def watch(self, job: ComparisonJob) -> Iterator[tuple[Event | JobStatus, ...]]:
-        """What happened since the last look, at least every HEARTBEAT seconds; ends after the ``Comparison``.
+        """Yield the new events at least every HEARTBEAT seconds, until the ``Comparison``.
 
-        Closing this generator (a tab was closed) stops the job. Raises EngineError or Cancelled as the job
-        did.
+        Closing this generator (the tab was closed) stops the job. Raises the job's EngineError or Cancelled.
         """
         try:
             yield (self._status_of(job),)
@@ -102,7 +102,10 @@ class Worker:
             self.cancel(job.key)
 
     def cancel(self, key: str) -> bool:
-        """Stop a job within one step, or take it out of the line. False where no such job is on its way."""
+        """Stop a job within one step, or remove it from the queue.
+
+        Returns False if no such job runs or waits.
+        """
         with self._turn:
             for job in self._waiting:
                 if job.key == key:
@@ -117,51 +120,52 @@ class Worker:
 
     @property
     def metered(self) -> bool:
-        """Whether a comparison costs a visitor's quota."""
-        return isinstance(self._compared, MeteredRunner)
+        """Return whether a comparison uses up a visitor's quota."""
+        return isinstance(self._compare, MeteredRunner)
 
     def cost_note(self, request: RunRequest, method: Method) -> str:
-        """What it will cost, where it costs anything."""
-        if not isinstance(self._compared, MeteredRunner):
+        """Say how much of the quota a comparison will use; "" where there is no quota."""
+        if not isinstance(self._compare, MeteredRunner):
             return ""
-        return self._compared.cost_note(request, method, self._baselines)
+        return self._compare.cost_note(request, method, self._baselines)
 
     def comparison(self, key: str) -> Comparison | None:
-        """A finished comparison, while it is remembered."""
+        """Return a finished comparison from memory, or None."""
         with self._turn:
             return self._comparisons.get(key)
 
     def reopen(self, key: str) -> Comparison | None:
-        """The same, or as it was kept on disk; remembered from then on. Reads pictures: for a click, not for
-        every look.
+        """Return a finished comparison from memory, or from History into memory; None if neither has it.
+
+        Reads pictures from disk: for a click, not for every event.
         """
-        found = self.comparison(key)
-        if found is None and (found := self.history.comparison(key)):
-            self._remember(key, found)
-        return found
+        comparison = self.comparison(key)
+        if comparison is None and (comparison := self.history.comparison(key)):
+            self._remember(key, comparison)
+        return comparison
 
     def record_of(self, comparison: Comparison) -> BaselineRecord:
-        """What other settings can be judged by on the comparison's baseline."""
+        """Return how far the recording of the comparison's baseline is."""
         return self._recordings.record_of(comparison.baseline)
 
     def busy_with(self, key: str) -> bool:
-        """Whether this job waits or runs."""
+        """Return whether this job waits or runs."""
         with self._turn:
             return any(job is not None and job.key == key for job in (self._running, *self._waiting))
 
     def wait(self, seconds: float) -> None:
-        """Until something may have changed, or so many seconds."""
+        """Wait until something may have changed, at most so many seconds."""
         with self._turn:
             self._turn.wait(seconds)
 
     def warm(self) -> None:
-        """Begin to import torch and diffusers, beside the page. Returns at once."""
+        """Start to import torch and diffusers on the engine's thread. Returns at once."""
         with self._turn:
             self._warming = not self.loaded
             self._wake()
 
     def state(self) -> dict[str, object]:
-        """What ``/health`` tells and the header shows."""
+        """Return the engine's state, for ``/health`` and the header."""
         with self._turn:
             running = self._running.request.model if self._running else None
             return {
@@ -185,7 +189,7 @@ class Worker:
 
     # ---- the thread ----
     def _wake(self) -> None:
-        """Start the thread, or tell it that there is something to do. Called with ``_turn`` held."""
+        """Start the thread, or wake it. The caller holds ``_turn``."""
         if not self._thread:
             self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
             self._thread.start()
@@ -206,7 +210,7 @@ class Worker:
                 ended = self._as_sentence(error)
             with self._turn:
                 job, self._running, self._warming = self._running, None, False
-            if job and ended:  # told only now: who hears of the end may ask for the next at once
+            if job and ended:  # not before the lines above: a client may submit the next job at once
                 job.events.put(ended)
                 if isinstance(ended, Comparison):
                     self.history.add(job.key, ended)
@@ -214,18 +218,19 @@ class Worker:
                 self.long.fail(str(ended))
 
     def _next(self) -> Callable[[], Comparison | None]:
-        """Comparisons first, then records, then long jobs; but after each of the others a long job draws one
-        picture.
+        """Choose the next work: comparisons, then recordings, then long jobs.
+
+        After every comparison or recording, a long job draws one picture.
         """
-        fair = self.long.due and self._others
-        self._others = not fair
+        fair = self.long.due and self._long_job_next
+        self._long_job_next = not fair
         if self._waiting and not fair:
             self._running = self._waiting.popleft()
             return partial(self._run, self._running)
         due = None if fair else self._recordings.take()
         if due:
             return partial(self._recordings.record, due)
-        self._others = False
+        self._long_job_next = False
         return self.long.step
 
     def _long_job_added(self) -> None:
@@ -241,8 +246,8 @@ class Worker:
                 log.exception("preloading failed; the next job tries again")
                 raise EngineError(
                     f"engine: torch and diffusers cannot be imported ({type(error).__name__}, more in the "
-                    f"log); install them "
-                    "anew with `pip install -r requirements.txt`, start again and try again."
+                    "log); install them anew with `pip install -r requirements.txt`, start again and "
+                    "try again."
                 ) from error
             self.loaded, self._warming = True, False
 
@@ -250,14 +255,14 @@ class Worker:
         def emit(event: Event) -> None:
             if not isinstance(
                 event, Comparison
-            ):  # it ends the watching, so it goes last, when it is kept and nothing runs any more
+            ):  # ends the watching: ``_work`` sends it when the run is over
                 job.events.put(event)
 
         if job.stop.is_set():
             raise Cancelled
         more = {"repeats": job.repeats} if job.repeats > 1 else {}
         result = job.context.run(
-            self._compared,
+            self._compare,
             job.request,
             job.method,
             baselines=self._baselines,
@@ -266,28 +271,25 @@ class Worker:
             **more,
         )
         self._recordings.add(result.baseline)
-        result = result._replace(
-            baseline=result.baseline._replace(survey=None)
-        )  # Baselines alone keep surveys, and count them
+        # Surveys stay with the baselines, which count their bytes.
+        result = result._replace(baseline=result.baseline._replace(survey=None))
         self._remember(job.key, result)
         return result
 
     def _remember(self, key: str, result: Comparison) -> None:
         with self._turn:
             self._comparisons[key] = result
-            while len(self._comparisons) > MOST_KEPT:
+            while len(self._comparisons) > MOST_REMEMBERED:
                 self._comparisons.popitem(last=False)
 
     @staticmethod
     def _as_sentence(error: Exception) -> Exception:
-        """EngineError and Cancelled as they are; anything else becomes a sentence, and its traceback goes to
-        the log.
-        """
+        """Return EngineError and Cancelled as they are, any other error as a sentence; log its traceback."""
         if isinstance(error, EngineError | Cancelled):
             return error
         code = secrets.token_hex(3)
         log.error("a job failed (%s)", code, exc_info=error)
         return EngineError(
-            f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored, "
-            "try again or another setting."
+            f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored. "
+            "Try again, or choose another setting."
         )

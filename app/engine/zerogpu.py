@@ -1,9 +1,8 @@
-"""A comparison on a ZeroGPU Space: each runs in a forked process that holds a GPU for the seconds that were
-declared.
+"""Comparisons on a ZeroGPU Space: each runs in a forked process that holds a GPU for a declared time.
 
-What crosses the fork is pickled; what the fork changes is lost with it. So the parent keeps the baselines,
-hands the one that fits over, and gets events back as they come. Elsewhere nothing of this is used:
-``comparison_runner()`` is ``run_comparison``.
+Arguments and events cross the fork pickled, and the fork's memory is lost with it. So the parent remembers
+the baselines, passes the one that fits, and receives events as they come. Elsewhere ``comparison_runner()``
+is ``run_comparison``, and nothing else here is used.
 """
 
 from __future__ import annotations
@@ -45,9 +44,8 @@ EXAMPLES = (
     Path(__file__).resolve().parents[2] / "assets" / "example"
 )  # recorded comparisons that come with the code
 MOST_BASELINES = 64  # baselines, in memory and in their folder
-# To declare a duration: TFLOPs of one call at 1024 x 1024, and what the card does of them in a second
-# (bfloat16, attention included; on the safe side). Declared seconds that are not used are not charged, but a
-# run that takes longer is cut off.
+# For the declared time: TFLOPs of one call at 1024 x 1024, and the TFLOPs a second of the card (bfloat16,
+# attention included; on the safe side). Unused seconds are not charged; a run that takes longer is cut off.
 TFLOPS_A_CALL = {
     "tiny": 0.01,
     "flux2-klein-base-4b": 34.9,
@@ -60,26 +58,27 @@ TFLOPS_A_CALL = {
 TFLOPS_A_SECOND = 160
 OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
 MOST_SECONDS = 120
-SAVED_NAME = re.compile(r"-[0-9a-f]{8}$")  # a baseline that was kept here; others were put there by hand
+SAVED_NAME = re.compile(r"-[0-9a-f]{8}$")  # of a baseline that was saved here; others were put there by hand
 ABORTED = "ZeroGPU worker error"
 
 log = logging.getLogger(__name__)
 
 
 class ForkError(NamedTuple):
-    """An EngineError on its way through the fork."""
+    """An EngineError's sentence, on its way out of the fork."""
 
     sentence: str
 
 
 def on_zerogpu() -> bool:
-    """Whether this is a Space with ZeroGPU."""
+    """Return whether this is a Space with ZeroGPU."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def declared_seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
-    """The duration to declare for a comparison. Takes the same arguments as the forked function, as `spaces`
-    demands.
+    """Return the seconds to declare for a comparison.
+
+    Takes the arguments of ``compare_in_fork``, as `spaces` demands.
     """
     del method, marker
     request = resolve(request)
@@ -93,7 +92,7 @@ def declared_seconds(request: RunRequest, method: Method, baseline: object = Non
 def compare_in_fork(
     request: RunRequest, method: Method, baseline: RunResult | None, marker: str
 ) -> Generator[Event | ForkError]:
-    """In the fork: a comparison's events. It ends early once the file ``marker`` is gone."""
+    """Yield a comparison's events, inside the fork. Ends early once the file ``marker`` is gone."""
     events = compare(request, method, baseline=baseline)
     try:
         for event in events:
@@ -178,7 +177,7 @@ class ForkedRunner:
 
 
 def _platform_sentence(error: gr.Error) -> str:
-    """What the platform says to a visitor, as one plain text. Its links are HTML or Markdown."""
+    """Return the platform's message to a visitor as plain text. Its links are HTML or Markdown."""
     said = (
         re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message)))
         .strip()
@@ -188,7 +187,7 @@ def _platform_sentence(error: gr.Error) -> str:
 
 
 def comparison_runner() -> Callable[..., Comparison]:
-    """The function that runs comparisons: ``run_comparison`` in this process, or a fork on a ZeroGPU Space."""
+    """Return the function that runs comparisons: in this process, or in forks on a ZeroGPU Space."""
     if not on_zerogpu():
         return run_comparison
     import spaces  # pyright: ignore[reportMissingImports]
@@ -197,7 +196,7 @@ def comparison_runner() -> Callable[..., Comparison]:
 
 
 def first_baselines() -> Baselines:
-    """The baselines that need not run: on ZeroGPU those that were saved or shipped, elsewhere none."""
+    """Return the baselines that need not run: on ZeroGPU those that were saved or shipped, elsewhere none."""
     baselines = Baselines(MOST_BASELINES)
     if on_zerogpu():
         for baseline in saved_baselines(space_model(), filter(None, [EXAMPLES, _volume()])):
@@ -206,43 +205,40 @@ def first_baselines() -> Baselines:
 
 
 def _volume() -> Path | None:
-    """The Space's folder that outlives a restart."""
+    """Return the Space's folder that outlives a restart, if it has one."""
     volume = os.environ.get("BASELINES_DIR")
     return Path(volume) if volume else None
 
 
 def space_model() -> str:
-    """The Space's model."""
+    """Return the Space's model."""
     return os.environ.get("MODEL") or MODEL
 
 
-def saved_baselines(name: str, folders: Iterable[Path]) -> list[RunResult]:
-    """The baselines in these folders that a run here would repeat: of this model, on this very engine; the
-    newest of each folder last, and no more than are kept. A damaged one is logged.
+def saved_baselines(model: str, folders: Iterable[Path]) -> list[RunResult]:
+    """Return the baselines in these folders that a run here would repeat: same model, same engine.
+
+    The newest of each folder comes last. At most MOST_BASELINES are read. A damaged one is logged.
     """
-    found: list[RunResult] = []
-    for path in (
-        path
-        for folder in folders
-        for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True)
-    ):
-        if len(found) == MOST_BASELINES:
-            break
-        try:
-            one = load_baseline(path.parent)
-        except EngineError as error:
-            log.warning("%s", error)
-            continue
-        if one.request.model == name and one.engine == engine_of(name):
-            found.append(one)
-    return found[::-1]
+    baselines: list[RunResult] = []
+    for folder in folders:
+        for path in sorted(folder.rglob("result.json"), key=os.path.getmtime, reverse=True):
+            if len(baselines) == MOST_BASELINES:
+                break
+            try:
+                baseline = load_baseline(path.parent)
+            except EngineError as error:
+                log.warning("%s", error)
+                continue
+            if baseline.request.model == model and baseline.engine == engine_of(model):
+                baselines.append(baseline)
+    return baselines[::-1]
 
 
 def prepare() -> None:
-    """On ZeroGPU a model has to be on its stand-in device before the first fork; what is not there is
-    downloaded. Elsewhere nothing.
+    """On ZeroGPU, download the model if needed and load it: the first fork needs it on its stand-in device.
 
-    Raises EngineError where the Space's model cannot be had or loaded.
+    Raises EngineError where the model cannot be downloaded or loaded. Elsewhere does nothing.
     """
     if on_zerogpu():
         preload_model(space_model())
