@@ -1,30 +1,15 @@
-"""The drawn components in a real page, in a real browser."""
+"""The drawn components on a page in a browser."""
 
 from __future__ import annotations
 
 import importlib
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from app import components
-from app.components import (
-    chart,
-    difference,
-    header,
-    headline,
-    notes,
-    recipe,
-    runs,
-    setting,
-    sheet,
-    status,
-    timeline,
-    times,
-)
 from tests.app.gallery import HOSTILE, box, hostile, plain, show
 
 
@@ -38,11 +23,9 @@ def test_text_is_shown_and_never_run(view: Page) -> None:
     assert view.evaluate("window.hacked") is None
 
 
-@pytest.mark.parametrize(
-    "make",
-    [header, status, headline, timeline, times, difference, runs, recipe, chart, sheet, setting, notes],
-)
-def test_templates_are_constants_and_scripts_make_no_markup(make: Any) -> None:
+@pytest.mark.parametrize("name", components.__all__)
+def test_templates_are_constants_and_scripts_make_no_markup(name: str) -> None:
+    make = getattr(components, name)
     empty, full = (
         (made.html_template, made.css_template, made.js_on_load)
         for made in (make(), make({"title": HOSTILE}))
@@ -54,14 +37,14 @@ def test_templates_are_constants_and_scripts_make_no_markup(make: Any) -> None:
     assert not [way for way in ways if way in empty[2]]
 
 
-def test_headline_says_what_was_measured_and_what_counted(view: Page) -> None:
+def test_headline_marks_measured_and_counted_numbers(view: Page) -> None:
     show(view, "plain")
     assert view.locator("[data-card=speed] .num").inner_text() == "2.13×"
     assert view.locator("[data-card=flops] .num").inner_text() == "978"
     assert view.locator("[data-card=psnr] .num").inner_text() == "33.6 dB"
     assert view.locator("[data-card=ssim] .num").inner_text() == "0.962"
     assert view.locator("#headline .metric .cl-kind").evaluate_all(
-        "all => all.map(one => one.dataset.kind)"
+        "marks => marks.map(mark => mark.dataset.kind)"
     ) == ["measured", "counted", "measured", "measured"]
     mark, scale = box(view.locator(".scale em")), box(view.locator(".scale"))
     assert (mark["x"] + mark["width"] / 2 - scale["x"]) / scale["width"] == pytest.approx(
@@ -97,10 +80,12 @@ def test_a_chart_carries_a_frontier(view: Page) -> None:
     pill, plot = box(view.locator("#chart output")), box(view.locator("#chart .marks"))
     assert pill["y"] + pill["height"] / 2 == pytest.approx(plot["y"] + 0.6 * plot["height"], abs=1)
     expect(view.locator("#chart [aria-selected=true]")).to_have_attribute("data-id", "edge")
-    assert view.locator("#chart .pt").evaluate_all("all => new Set(all.map(one => one.innerHTML)).size") == 6
+    assert (
+        view.locator("#chart .pt").evaluate_all("all => new Set(all.map(mark => mark.innerHTML)).size") == 6
+    )
 
 
-def test_a_table_sorts_itself_and_keeps_what_is_missing_last(view: Page) -> None:
+def test_a_table_sorts_itself_and_keeps_missing_values_last(view: Page) -> None:
     show(view, "plain")
     column = view.locator("#sheet tbody td:nth-child(3)")
     for press, figures in ((1, ["4.59×", "4.57×"]), (2, ["1.00×", "1.00×"])):
@@ -140,7 +125,7 @@ def test_small_pictures_are_scaled_by_whole_numbers(view: Page) -> None:
     assert shown["width"] > 64
     assert shown["width"] % 64 == 0
     assert (
-        view.locator("#small img").first.evaluate("one => getComputedStyle(one).imageRendering")
+        view.locator("#small img").first.evaluate("image => getComputedStyle(image).imageRendering")
         == "pixelated"
     )
     view.get_by_role("button", name="wide", exact=True).click()
@@ -153,9 +138,9 @@ def test_small_pictures_are_scaled_by_whole_numbers(view: Page) -> None:
 @pytest.mark.parametrize("width", [390, 1024, 1440])
 def test_no_sideways_scroll(view: Page, width: int) -> None:
     view.set_viewport_size({"width": width, "height": 900})
-    for what in ("plain", "guided", "nothing", "hostile"):
-        show(view, what)
-        assert view.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, what
+    for values in ("plain", "guided", "nothing", "hostile"):
+        show(view, values)
+        assert view.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, values
 
 
 def test_every_component_has_a_folder_that_states_its_value_and_its_events() -> None:

@@ -1,4 +1,4 @@
-"""The timeline in a real browser: what it shows, and how it answers to mouse, keys and fingers."""
+"""The timeline in a browser: its columns, and its answers to mouse, keys and fingers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_columns_follow_the_schedule(view: Page) -> None:
     expect(view.locator(".cl-limit output")).to_have_text("0.12")
 
 
-def test_hover_tells_and_leaves_no_trace(view: Page) -> None:
+def test_the_readout_follows_the_mouse_and_goes_back(view: Page) -> None:
     show(view, "plain")
     at_rest = view.locator(".cl-readout").inner_text()
     view.locator(".cl-step").nth(14).hover()
@@ -33,7 +33,7 @@ def test_hover_tells_and_leaves_no_trace(view: Page) -> None:
     expect(view.locator("#heard textarea")).to_have_value("")
 
 
-def test_a_click_pins_and_tells_python(view: Page) -> None:
+def test_a_click_pins_a_step_and_sends_an_event(view: Page) -> None:
     show(view, "plain")
     view.locator(".cl-step").nth(5).click()
     expect(view.locator("#heard textarea")).to_have_value("select 5")
@@ -77,27 +77,27 @@ def test_two_streams_are_two_rows_of_cells(view: Page) -> None:
     assert view.locator(".cl-cell").count() == 100
     for stream, modes in GUIDED.accelerated.schedules.items():
         row = list(GUIDED.accelerated.schedules).index(stream)
-        of_row = f"all => all.map(one => one.querySelectorAll('.cl-cell')[{row}].dataset.shade)"
+        of_row = f"columns => columns.map(column => column.querySelectorAll('.cl-cell')[{row}].dataset.shade)"
         shades = view.locator(".cl-step").evaluate_all(of_row)
         assert ["c" if shade == "cached" else "C" for shade in shades] == list(modes)
     expect(view.locator(".cl-readout")).to_contain_text("uncond: ")
 
 
-def test_a_running_side_fills_in_without_being_drawn_anew(view: Page) -> None:
+def test_a_running_side_fills_the_columns_that_are_there(view: Page) -> None:
     show(view, "plain")
     view.locator(".cl-step").nth(9).evaluate("column => { window.ninth = column }")
     view.get_by_role("button", name="stages", exact=True).click()
     expect(view.locator(".cl-step[data-mode]")).to_have_count(17)
     expect(view.locator(".cl-cell[data-shade=none]")).to_have_count(11)
-    told = "Step 16, cached: change 0.048 is below 0.12, second in a row"
-    expect(view.locator(".cl-step[aria-current]")).to_have_attribute("aria-label", told)
+    label = "Step 16, cached: change 0.048 is below 0.12, second in a row"
+    expect(view.locator(".cl-step[aria-current]")).to_have_attribute("aria-label", label)
     assert view.evaluate("window.ninth.isConnected")
     view.locator(".cl-step").nth(20).hover()
     expect(view.locator(".cl-readout")).to_contain_text("Step 20")
     expect(view.locator(".cl-readout")).to_contain_text("not run yet")
 
 
-def test_nothing_cached_says_why_where_the_readout_stands(view: Page) -> None:
+def test_the_readout_says_why_nothing_is_cached(view: Page) -> None:
     show(view, "nothing")
     expect(view.locator(".cl-readout .banner")).to_contain_text("0.03 would cache the first step.")
     view.locator(".cl-step").nth(9).hover()

@@ -1,4 +1,4 @@
-"""Colours that can be told apart, in both themes, and a theme that asks nothing of anyone."""
+"""Contrast of the colours in both themes; the theme fetches nothing."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ GRAPHICS = (
 
 def tokens(dark: bool) -> dict[str, str]:
     light_block, dark_block = re.findall(r"(?:^:root|^\.dark) \{(.*?)^\}", css(), re.S | re.M)[:2]
-    found = dict(re.findall(r"--cl-([\w-]+): (#[0-9a-f]{6})\b", light_block))
-    return found | (dict(re.findall(r"--cl-([\w-]+): (#[0-9a-f]{6})\b", dark_block)) if dark else {})
+    light = dict(re.findall(r"--cl-([\w-]+): (#[0-9a-f]{6})\b", light_block))
+    return light | (dict(re.findall(r"--cl-([\w-]+): (#[0-9a-f]{6})\b", dark_block)) if dark else {})
 
 
 def luminance(colour: str) -> float:
@@ -46,8 +46,8 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(ink: str, ground: str) -> float:
+    low, high = sorted((luminance(ink), luminance(ground)))
     return (high + 0.05) / (low + 0.05)
 
 
