@@ -28,7 +28,7 @@ def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path
     steps(before, 3)
     assert before.job(key).state == "running"
     assert before._store is not None
-    before._store._held.close()  # pyright: ignore  # as the end of its process does
+    before._store._lock_file.close()  # pyright: ignore  # as the end of its process does
     second = Drawing()
     after = long(tmp_path, second)
     assert after.job(key).state == "interrupted"
