@@ -36,7 +36,7 @@ from .engine.live import LiveComparison
 from .engine.longjobs import ON_ITS_WAY
 from .engine.worker import Worker
 from .presets import presets
-from .tune.form import count, tune_title
+from .tune.form import count_settings, tune_title
 
 ApiEvent = dict[str, Any]
 MOST_STREAMS = 24

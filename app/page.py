@@ -22,8 +22,7 @@ from .form import default_model
 from .history.store import HistoryStore, history_folder
 from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
-from .tune import layout as tune
-from .tune.wiring import Tune
+from .tune.wiring import build_tab as build_tune
 
 MOST_WAITING = 24
 
@@ -45,7 +44,7 @@ def build_page() -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 parts, follow = compare.build(worker, model, page)
             with gr.Tab("Tune", id="tune") as tuning:
-                tuned = tune.build(model)
+                build_tune(tuning, tabs, page, parts, worker, model)
             if worker.history.folder:
                 with gr.Tab("History", id="history") as past:
                     build_history(past, tabs, parts, worker, follow)
@@ -53,7 +52,6 @@ def build_page() -> gr.Blocks:
                 build_published(parts, tabs)
             with gr.Tab("About", id="about"):
                 about.build()
-        Tune(tuned, parts, worker, tabs).wire(tuning, page)
         clock = gr.Timer(2)
         clock.tick(
             lambda: statuses.header((model,), _state(worker)),

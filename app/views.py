@@ -38,6 +38,7 @@ from .words import (
     seconds,
     share,
     significant,
+    speed_text,
     structural,
     times_faster,
 )
@@ -279,8 +280,7 @@ def times(comparison: Comparison | None) -> TimesValue:
     legend: list[NamedText] = [
         {"name": part, "text": f"{part} {', '.join(texts)}"} for part, texts in both.items()
     ]
-    num, word = times_faster(sides["baseline"].total / sides["accelerated"].total)
-    whole = "the same time" if word == "the same" else f"{num} {word}"
+    whole = speed_text(sides["baseline"].total / sides["accelerated"].total)
     return {"rows": rows, "legend": legend, "note": f"whole picture: {whole}"}
 
 

@@ -86,6 +86,12 @@ def times_faster(ratio: float) -> tuple[str, str]:
     return shown, "the same" if shown == "1.00×" else "faster" if ratio > 1 else "slower"
 
 
+def speed_text(ratio: float) -> str:
+    """Write a ratio of times: 2.10× faster, 1.05× slower, the same time."""
+    num, word = times_faster(ratio)
+    return "the same time" if word == "the same" else f"{num} {word}"
+
+
 def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 

@@ -30,7 +30,8 @@ SIGNS = {"forecast": "◆", "dbcache": "○", "other": "▲", "fewer": "×", "ba
 INTRO = """## What others have published
 
 cache-dit's benchmark on DrawBench, NVIDIA L20. Rows of other methods are those that it cites from the FoCa
-paper (arXiv 2508.16211). CacheLens measured none of them. Only a benchmark that you add yourself is measured."""
+paper (arXiv 2508.16211). CacheLens measured none of them. Only a benchmark that you add yourself is
+measured."""
 OWN_BENCHMARK = """**Your benchmark**
 
 `benchmark summary DIR` writes `DIR/summary.json`. Add that file to compare it with the published rows."""

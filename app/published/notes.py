@@ -32,16 +32,16 @@ class CareNote(NamedTuple):
 NOTES = (
     CareNote(
         "The headline speedups are ratios of TFLOPs",
-        "Measured in seconds, the row printed as 3.94× is 2.75× faster, and the row printed as 7.37× is 4.57× "
-        "faster. The seconds are those of the whole pipeline, text encoders and decoder included.",
+        "Measured in seconds, the row printed as 3.94× is 2.75× faster, and the row printed as 7.37× is "
+        "4.57× faster. The seconds are those of the whole pipeline, text encoders and decoder included.",
         ("tflops",),
         models=(FLUX,),
     ),
     CareNote(
         "Four baselines stand on one page",
         "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from a second run's 32.9616 and 1.0445 "
-        "(44.61 s). The cited methods' rows start from 32.404 and 0.9898, Lightning's from its own. “Relative "
-        "to its baseline” compares each row with its own.",
+        "(44.61 s). The cited methods' rows start from 32.404 and 0.9898, Lightning's from its own. "
+        "“Relative to its baseline” compares each row with its own.",
         (*SCORES, "latency_s"),
         only_as_printed=True,
     ),
@@ -68,15 +68,15 @@ NOTES = (
     ),
     CareNote(
         "DBCache(Fast) mixes two settings",
-        "Its ImageReward 0.9271 is that of W8I2MC8, its CLIP score 32.552 is that of W16I4MC8. W8I2MC8 itself "
-        "has 32.4395, and the chart shows this value.",
+        "Its ImageReward 0.9271 is that of W8I2MC8, its CLIP score 32.552 is that of W16I4MC8. W8I2MC8 "
+        "itself has 32.4395, and the chart shows this value.",
         ("clip_score",),
         models=(FLUX,),
     ),
     CareNote(
         "34 % of the steps is 2.94× less compute, not 3.13×",
-        "Its own TFLOPs say so: 17 of 50 steps. The cited methods' TFLOPs fit a baseline of 3719.50, which is "
-        "not printed, and not the 3726.87 beside them. “Relative to its baseline” uses 3719.50.",
+        "Its own TFLOPs say so: 17 of 50 steps. The cited methods' TFLOPs fit a baseline of 3719.50, which "
+        "is not printed, and not the 3726.87 beside them. “Relative to its baseline” uses 3719.50.",
         ("tflops",),
         only_as_printed=True,
         models=(FLUX,),

@@ -1,4 +1,4 @@
-"""The user's own benchmark beside the published tables: each of its settings against its own baseline. Pure."""
+"""The user's own benchmark beside the published tables, each setting against its own baseline. Pure."""
 
 from __future__ import annotations
 

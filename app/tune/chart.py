@@ -1,26 +1,45 @@
-"""A tune as a chart: the cloud of all settings, the frontier with its band, what was measured. Pure."""
+"""A tune as the value of its chart: all settings as a cloud, the frontier with its band, and the measured
+settings. Pure.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..axes import Axis, around
-from ..components.chart import ChartLegend, ChartLimit, ChartPoint, ChartValue
-from ..words import decibels, plural
-from .facts import SPREAD, Setting, Snapshot, about, figures, mark, name, per_cent, plain, served, settings
+from ..components.chart import ChartLegend, ChartLimit, ChartLine, ChartPoint, ChartValue
+from ..controls import picture_url
+from ..words import decibels, plural, speed_text
+from .snapshot import (
+    SPREAD,
+    TunedSetting,
+    TuneGoal,
+    TuneSnapshot,
+    about_sign,
+    expected_psnr,
+    figures_of,
+    is_best,
+    is_plain_model,
+    mark_of,
+    per_cent,
+    setting_name,
+    settings_by_key,
+    worst_pictures,
+)
 
 COMPUTE, TIME = "compute", "time"
 WHOLE, NEAR = "whole space", "near the goal"
-FAR = 5.0  # dB to either side of the goal that "near the goal" shows
-APART = 5.0  # of the chart's width: marks of the frontier that are only expected stand no nearer
-HIGHEST = 60.0  # dB: beyond, nobody sees a difference, and the axis would hold little else
+NEAR_DB = 5.0  # dB to either side of the goal that "near the goal" shows
+HIGHEST_DB = 60.0  # above it nobody sees a difference, and the axis would show little else
+MARK_DISTANCE = 5.0  # least distance of two expected marks, in hundredths of the chart's width
 X_NAMES = {
     COMPUTE: "times less compute, counted (log scale)",
-    TIME: "times as fast, the denoise loop (log scale)",
+    TIME: "times faster, denoise loop (log scale)",
 }
-RATIO = {COMPUTE: "compute_ratio", TIME: "speedup"}
-UNTOLD = (
-    "The plain runs of this model do not say how close its settings come: each appears here once it was run."
+NO_PREDICTION = "This model's baseline runs do not predict quality. A setting appears here once it was run."
+NO_TUNE = "Nothing is tuned yet. Set a goal above, and press Start."
+IN_PREPARATION = (
+    "The baseline runs come first. Then every setting is estimated from them, and the frontier appears."
 )
 LEGEND: list[ChartLegend] = [
     {"mark": "dot", "text": "measured"},
@@ -31,157 +50,205 @@ LEGEND: list[ChartLegend] = [
 ]
 
 
-class Reading(NamedTuple):
-    """What the user looks at."""
+class FrontierChoice(NamedTuple):
+    """What the user looks at: PSNR against compute or time, the whole space or the part near the goal."""
 
     speed: str = COMPUTE
     near: bool = False
 
-    def at(self, one: Setting) -> float:
-        return figures(one)[RATIO[self.speed]]
+    def ratio(self, setting: TunedSetting) -> float:
+        """Return how many times less compute, or less time, a setting takes."""
+        figures = figures_of(setting)
+        return figures["compute_ratio"] if self.speed == COMPUTE else figures["speedup"]
 
 
-def drawn(snapshot: Snapshot | None, reading: Reading, chosen: str = "") -> ChartValue:
-    """The cloud of all settings, the frontier with its band, what was measured, and the plain model with
-    fewer steps.
-    """
-    title = "Likeness against " + ("compute" if reading.speed == COMPUTE else "time")
+class Plane(NamedTuple):
+    """The chart's two axes. Settings beyond their ends are not drawn."""
+
+    across: Axis
+    up: Axis
+
+    def contains(self, x: float, y: float) -> bool:
+        return self.across.low <= x <= self.across.high and self.up.low <= y <= self.up.high
+
+    def place(self, x: float, y: float) -> list[float]:
+        return [self.across.place(x), self.height(y)]
+
+    def height(self, y: float) -> float:
+        """Return the place of a PSNR; of one beyond the axis, the nearer end."""
+        return self.up.place(min(max(y, self.up.low), self.up.high))
+
+    def line(self, points: list[tuple[float, float]]) -> list[list[float]]:
+        return [self.place(x, y) for x, y in points if self.contains(x, y)]
+
+
+def chart(snapshot: TuneSnapshot | None, choice: FrontierChoice, chosen: str = "") -> ChartValue:
+    """Draw a tune. ``chosen``: key of the setting that is marked."""
+    title = f"Likeness against {choice.speed}"
     if snapshot is None or not snapshot["cloud"]:
-        doing = (
-            "The plain runs come first; then every setting is judged from them, and the frontier appears."
-            if snapshot
-            else ("Nothing is tuned yet. Say what you want above, and start.")
-        )
-        return {"title": title, "points": [], "empty": doing}
-    goal, every = (
-        snapshot["goal"],
-        {key: one for key, one in settings(snapshot).items() if figures(one)["psnr_db"] is not None},
-    )
-    floor = goal["value"] if goal["kind"] == "close" else None
-    column = 0 if reading.speed == COMPUTE else 1
-    cloud = [(row[column], row[2]) for row in snapshot["cloud"] if row[2] is not None]
-    if not every:
-        return {"title": title, "points": [], "empty": UNTOLD}
-    line = sorted(
-        (reading.at(one), one["expected"]["psnr_db"], one["expected"]["spread_db"])
-        for one in snapshot["frontier"]
-    )
-    low, high = _range(
-        [y for _, y, _ in line] + [figures(one)["psnr_db"] for one in every.values()],
-        floor,
-        near=reading.near,
-    )
-    up = Axis(low, high)
-    within = (
-        [x for x, y in cloud if low <= y <= high]
-        or [x for x, _ in cloud]
-        or [reading.at(one) for one in every.values()]
-    )
-    across = around(within, log=True)
-
-    def inside(x: float, y: float) -> bool:
-        return across.low <= x <= across.high and low <= y <= high
-
-    def place(x: float, y: float) -> list[float]:
-        return [across.place(x), up.place(min(max(y, low), high))]
-
-    fewer = sorted(
-        (reading.at(one), figures(one)["psnr_db"]) for one in snapshot["fewer_steps"] if one["key"] in every
-    )
-    shown = _thinned(
-        [one for one in every.values() if inside(reading.at(one), figures(one)["psnr_db"])],
-        reading,
-        across,
-        snapshot,
-        chosen,
-    )
-    limit: ChartLimit | None = (
-        {"y": up.place(floor), "text": f"{floor:g} dB"}
-        if floor is not None
-        else {
-            "x": across.place(min(max(goal["value"], across.low), across.high)),
-            "text": f"{goal['value']:g}×",
-        }
-        if (goal["kind"] == ("fast" if reading.speed == TIME else "cheap"))
-        else None
-    )
+        return {"title": title, "points": [], "empty": IN_PREPARATION if snapshot else NO_TUNE}
+    settings = {
+        key: setting
+        for key, setting in settings_by_key(snapshot).items()
+        if figures_of(setting)["psnr_db"] is not None
+    }
+    if not settings:
+        return {"title": title, "points": [], "empty": NO_PREDICTION}
+    goal = snapshot["goal"]
+    cloud = [
+        (compute_ratio if choice.speed == COMPUTE else speedup, psnr_db)
+        for compute_ratio, speedup, psnr_db in snapshot["cloud"]
+        if psnr_db is not None
+    ]
+    plane = _plane(list(settings.values()), cloud, goal, choice)
+    shown = [
+        setting for setting in settings.values() if plane.contains(choice.ratio(setting), _psnr(setting))
+    ]
     return {
         "title": title,
         "chosen": chosen,
-        "points": [_point(one, snapshot, reading, place) for one in shown],
-        "empty": UNTOLD if len(cloud) < len(snapshot["cloud"]) else "",
-        "x": across.drawn(X_NAMES[reading.speed], "{:g}×", 8),
-        "y": up.drawn(f"PSNR that {per_cent(goal['share'])} of the tuning prompts reach, dB", "{:g}"),
-        "hint": "higher is closer to the plain picture",
+        "points": [
+            _point(setting, snapshot, choice, plane)
+            for setting in _spaced(shown, choice, plane, _always_shown(snapshot, chosen))
+        ],
+        "empty": NO_PREDICTION if len(cloud) < len(snapshot["cloud"]) else "",
+        "x": plane.across.drawn(X_NAMES[choice.speed], "{:g}×", 8),
+        "y": plane.up.drawn(f"PSNR that {per_cent(goal['share'])} of the tuning prompts reach, dB", "{:g}"),
+        "hint": "higher is closer to the baseline",
         "legend": LEGEND,
-        "limit": limit,
-        "cloud": [place(x, y) for x, y in cloud if inside(x, y)],
-        "band": [
-            [place(x, y)[0], *(place(x, y + side * SPREAD * spread)[1] for side in (-1, 1))]
-            for x, y, spread in line
-            if inside(x, y)
-        ],
-        "lines": [
-            {"kind": "expected", "points": [place(x, y) for x, y, _ in line if inside(x, y)]},
-            {"kind": "plain", "points": [place(x, y) for x, y in fewer if inside(x, y)]},
-        ],
-        "note": "dashed: the best that is expected at each " + reading.speed,
+        "limit": _limit(goal, choice, plane),
+        "cloud": plane.line(cloud),
+        "band": _band(snapshot, choice, plane),
+        "lines": _lines(snapshot, choice, plane, settings),
+        "note": f"dashed: the best expected at each {choice.speed}",
     }
 
 
-def _range(values: list[float], floor: float | None, *, near: bool) -> tuple[float, float]:
-    """Of the axis, in dB."""
+def _psnr(setting: TunedSetting) -> float:
+    """Return the PSNR of a setting that has one."""
+    psnr_db = figures_of(setting)["psnr_db"]
+    assert psnr_db is not None, "settings without an estimate are not drawn"
+    return psnr_db
+
+
+def _floor(goal: TuneGoal) -> float | None:
+    return goal["value"] if goal["kind"] == "close" else None
+
+
+def _plane(
+    settings: list[TunedSetting],
+    cloud: list[tuple[float, float]],
+    goal: TuneGoal,
+    choice: FrontierChoice,
+) -> Plane:
+    low, high = _psnr_range([_psnr(setting) for setting in settings], _floor(goal), near=choice.near)
+    ratios = (
+        [x for x, y in cloud if low <= y <= high]
+        or [x for x, _ in cloud]
+        or [choice.ratio(setting) for setting in settings]
+    )
+    return Plane(around(ratios, log=True), Axis(low, high))
+
+
+def _psnr_range(values: list[float], floor: float | None, *, near: bool) -> tuple[float, float]:
+    """Return the ends of the PSNR axis."""
     if near and floor is not None:
-        return floor - FAR, floor + FAR
-    known = [min(value, HIGHEST) for value in values] + ([] if floor is None else [floor])
-    return max(min(known) - 2, 0), max(known) + 2
+        return floor - NEAR_DB, floor + NEAR_DB
+    shown = [min(value, HIGHEST_DB) for value in values] + ([] if floor is None else [floor])
+    return max(min(shown) - 2, 0), max(shown) + 2
 
 
-def _thinned(
-    found: list[Setting], reading: Reading, across: Axis, snapshot: Snapshot, chosen: str
-) -> list[Setting]:
-    """Measured settings and the chosen one all; of the others one in APART, so that each can be pointed
-    at.
+def _limit(goal: TuneGoal, choice: FrontierChoice, plane: Plane) -> ChartLimit | None:
+    """Draw the goal if it is on one of the shown axes."""
+    value = goal["value"]
+    if goal["kind"] == "close":
+        return {"y": plane.up.place(value), "text": f"{value:g} dB"}
+    if goal["kind"] != ("fast" if choice.speed == TIME else "cheap"):
+        return None
+    x = min(max(value, plane.across.low), plane.across.high)
+    return {"x": plane.across.place(x), "text": f"{value:g}×"}
+
+
+def _expected_frontier(snapshot: TuneSnapshot, choice: FrontierChoice) -> list[tuple[float, float, float]]:
+    """Return ratio, expected PSNR and its spread of the frontier's settings."""
+    expected = [(choice.ratio(setting), setting["expected"]) for setting in snapshot["frontier"]]
+    return sorted(
+        (ratio, figures["psnr_db"], figures["spread_db"])
+        for ratio, figures in expected
+        if figures["psnr_db"] is not None and figures["spread_db"] is not None
+    )
+
+
+def _band(snapshot: TuneSnapshot, choice: FrontierChoice, plane: Plane) -> list[list[float]]:
+    return [
+        [plane.across.place(x), plane.height(y - SPREAD * spread), plane.height(y + SPREAD * spread)]
+        for x, y, spread in _expected_frontier(snapshot, choice)
+        if plane.contains(x, y)
+    ]
+
+
+def _lines(
+    snapshot: TuneSnapshot, choice: FrontierChoice, plane: Plane, settings: dict[str, TunedSetting]
+) -> list[ChartLine]:
+    """Join the frontier's expected figures, and the plain model's figures with fewer steps."""
+    frontier = [(x, y) for x, y, _ in _expected_frontier(snapshot, choice)]
+    fewer = [setting for setting in snapshot["fewer_steps"] if setting["key"] in settings]
+    plain = sorted((choice.ratio(setting), _psnr(setting)) for setting in fewer)
+    return [
+        {"kind": "expected", "points": plane.line(frontier)},
+        {"kind": "plain", "points": plane.line(plain)},
+    ]
+
+
+def _always_shown(snapshot: TuneSnapshot, chosen: str) -> set[str]:
+    running = snapshot["running"]
+    return {chosen, running["key"]} if running else {chosen}
+
+
+def _spaced(
+    settings: list[TunedSetting], choice: FrontierChoice, plane: Plane, always: set[str]
+) -> list[TunedSetting]:
+    """Return all measured settings and those of ``always``. Of the others, leave out those too close to a
+    neighbour to be pointed at: first along the frontier, then along the plain model.
     """
-    running = (snapshot["running"] or {}).get("key")
-    keep = [one for one in found if "measured" in one or one["key"] in (chosen, running)]
-    for kind in (False, True):  # the frontier, then the plain model
-        last = -APART
-        for one in sorted((one for one in found if one not in keep and plain(one) is kind), key=reading.at):
-            if across.place(reading.at(one)) >= last + APART:
-                last = across.place(reading.at(one))
-                keep.append(one)
-    return keep
+    kept = [setting for setting in settings if "measured" in setting or setting["key"] in always]
+    others = [setting for setting in settings if setting not in kept]
+    for is_plain in (False, True):
+        last = -MARK_DISTANCE
+        line = [setting for setting in others if is_plain_model(setting) is is_plain]
+        for setting in sorted(line, key=choice.ratio):
+            x = plane.across.place(choice.ratio(setting))
+            if x >= last + MARK_DISTANCE:
+                last = x
+                kept.append(setting)
+    return kept
 
 
-def _point(one: Setting, snapshot: Snapshot, reading: Reading, place: Any) -> ChartPoint:
-    known = figures(one)
-    x, y = place(reading.at(one), known["psnr_db"])
-    best = snapshot["best"] is not None and one["key"] == snapshot["best"]["key"]
+def _point(setting: TunedSetting, snapshot: TuneSnapshot, choice: FrontierChoice, plane: Plane) -> ChartPoint:
+    x, y = plane.place(choice.ratio(setting), _psnr(setting))
+    best = is_best(setting, snapshot)
     point: ChartPoint = {
-        "id": one["key"],
+        "id": setting["key"],
         "x": x,
         "y": y,
-        "mark": mark(one, snapshot),
-        "name": name(one),
-        "lines": _lines(one),
+        "mark": mark_of(setting, snapshot),
+        "name": setting_name(setting),
+        "lines": _point_lines(setting),
         "label": ("best" if snapshot["stage"] == "done" else "best so far") if best else "",
         "strong": best,
     }
-    if "worst_picture" in known:
-        point["picture"] = served(known["worst_picture"])
+    if picture := worst_pictures(setting)[1]:
+        point["picture"] = picture_url(picture)
     return point
 
 
-def _lines(one: Setting) -> list[str]:
-    known = figures(one)
-    if "measured" in one:
-        how = f"{decibels(known['psnr_db'])} reached, measured on {plural(known['prompts'], 'prompt')}"
-        how += "" if known["whole"] else "; it missed the goal, so the others were left"
-    else:
-        how = f"{about(one)} expected"
-    return [
-        f"{known['compute_ratio']:.2f}× less compute, "
-        f"{'' if 'measured' in one else '≈ '}{known['speedup']:.2f}× as fast",
-        how,
-    ]
+def _point_lines(setting: TunedSetting) -> list[str]:
+    figures = figures_of(setting)
+    speed = (
+        f"{figures['compute_ratio']:.2f}× less compute, {about_sign(setting)}{speed_text(figures['speedup'])}"
+    )
+    if "measured" not in setting:
+        return [speed, f"{expected_psnr(setting)} expected"]
+    measured = setting["measured"]
+    reached = f"{decibels(measured['psnr_db'])} reached, measured on {plural(measured['prompts'], 'prompt')}"
+    return [speed, reached if measured["whole"] else f"{reached}; missed the goal, so the rest was not run"]

@@ -1,11 +1,13 @@
-"""What is typed on tab *Tune* -> a checked task, and its words. Every bad value becomes one sentence."""
+"""The text and numbers typed on tab *Tune* as a checked task, and the words for it. Every wrong value becomes
+an error of one sentence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cache_engine import (
     METHODS,
@@ -23,84 +25,98 @@ from ..words import plural
 
 PROMPTS = Path(__file__).resolve().parents[2] / "presets" / "prompts"
 GOALS = {"At least this close": "close", "This fast": "fast", "This cheap": "cheap"}
-WISHES = {"close": ("Floor, dB", 30.0), "fast": ("Times as fast", 2.0), "cheap": ("Times less compute", 2.5)}
+GOAL_FIELDS = {
+    "close": ("Minimum PSNR, dB", 30.0),
+    "fast": ("Times faster", 2.0),
+    "cheap": ("Times less compute", 2.5),
+}  # label and first value of the goal's number
 BUDGETS = {"1 minute": 1.0, "3 minutes": 3.0, "10 minutes": 10.0, "1 hour": 60.0, "overnight, 8 hours": 480.0}
-MOST = 500  # settings to verify: the time budget ends the search before
+MOST_SETTINGS = 500  # that a tune may run; the time budget ends it before
 AXES = (
     ("residual_diff_threshold", "0.1..0.3 /3"),
     ("Fn_compute_blocks", "1, 2, 4"),
     ("", ""),
-)  # what a sweep begins with
-TUNABLE = (
-    "dbcache",
-    "magcache",
-    "teacache",
-    "spectrum",
-    "kriging",
-)  # methods of one residual: surveys know how close those come
+)  # knobs and values that a sweep begins with
+# Methods with one residual: a survey can estimate their quality.
+TUNABLE = ("dbcache", "magcache", "teacache", "spectrum", "kriging")
+SPAN_STEPS = 8  # knob steps that a method's first range covers
+MOST_RANGES = 3  # knobs for which a method gets a first range
+
+
+class TuneFields(NamedTuple):
+    """The fields of a tune. ``share``: per cent of the prompts; ``prompts``, ``acceptance``: one a line."""
+
+    goal: str
+    value: Any
+    share: Any
+    methods: Sequence[str]
+    vary: Any
+    fewer_steps: bool
+    prompts: Any
+    acceptance: Any
 
 
 @lru_cache
-def shipped(model: str, kind: str = "") -> str:
-    """The prompts that come with the code, one a line: the model's own, or those that suit any. ``kind``: ""
-    to tune, "-acceptance".
+def example_prompts(model: str, kind: str = "") -> str:
+    """Return the prompts that come with CacheLens, one a line: the model's own, or those that suit any model.
+
+    kind: "" for tuning, "-acceptance" for acceptance.
     """
     own = PROMPTS / f"{model}{kind}.txt"
     return (own if own.is_file() else PROMPTS / f"any{kind}.txt").read_text(encoding="utf-8").strip()
 
 
-def lines(text: Any) -> tuple[str, ...]:
+def text_lines(text: Any) -> tuple[str, ...]:
+    """Split a text into its lines, without empty ones."""
     return tuple(line.strip() for line in str(text or "").splitlines() if line.strip())
 
 
-def usual_ranges(methods: Sequence[str], text: str = "") -> str:
-    """Ranges to begin with, a knob a line, each method's under its name if there are several; what ``text``
-    has of one of them is kept.
+# ---- ranges ----
+
+
+def default_ranges(methods: Sequence[str], text: str = "") -> str:
+    """Write first ranges for the methods, one knob a line. Ranges in ``text`` that still fit are kept.
+
+    Several methods get a heading each.
     """
     try:
-        kept = {
-            method: texts
-            for method, texts in ranges(text, methods).items()
-            if texts.keys() <= tunable_knobs(method).keys()
-        }
+        typed = parse_ranges(text, methods)
     except EngineError:
-        kept = {}
-    parts = {
-        method: "\n".join(
-            f"{name} = {values}" for name, values in (kept.get(method) or _usual(method)).items()
-        )
-        for method in methods
-    }
-    return (
-        parts[methods[0]]
-        if len(parts) == 1
-        else "\n\n".join(f"[{method}]\n{part}" for method, part in parts.items())
-    )
+        typed = {}
+    sections = {}
+    for method in methods:
+        ranges = typed.get(method, {})
+        if not ranges or not ranges.keys() <= tunable_knobs(method).keys():
+            ranges = _first_ranges(method)
+        sections[method] = "\n".join(f"{name} = {values}" for name, values in ranges.items())
+    if len(sections) == 1:
+        return sections[methods[0]]
+    return "\n\n".join(f"[{method}]\n{lines}" for method, lines in sections.items())
 
 
-def _usual(method: str) -> dict[str, str]:
-    """For methods other than DBCache their numbers' whole bounds, in five values."""
+def _first_ranges(method: str) -> dict[str, str]:
+    """Return DBCache's usual ranges; of other methods five values between the ends of each number."""
     if method == "dbcache":
         return dict(USUAL_RANGES)
-    found = {}
+    ranges = {}
     for knob in METHODS[method].knobs():
         if knob.type in ("int", "float") and knob.low is not None:
-            high = knob.low + 8 * (knob.step or 0.05)
-            found[knob.name] = f"{knob.low:g}..{high if knob.high is None else min(knob.high, high):g} /5"
-    return dict(list(found.items())[:3])
+            high = knob.low + SPAN_STEPS * (knob.step or 0.05)
+            ranges[knob.name] = f"{knob.low:g}..{high if knob.high is None else min(knob.high, high):g} /5"
+    return dict(list(ranges.items())[:MOST_RANGES])
 
 
-def ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]:
-    """By method, its knobs' values: ``knob = values``, a line each, under ``[method]``; what stands above any
-    belongs to the first of ``methods``. Raises EngineError.
+def parse_ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read ``knob = values`` lines, under ``[method]`` headings. Lines above the first heading belong to the
+    first of ``methods``. Raises EngineError.
     """
     if not methods:
         raise EngineError("methods: none is chosen; choose one or more.")
-    found: dict[str, dict[str, str]] = {}
+    ranges: dict[str, dict[str, str]] = {}
     method = methods[0]
-    for line in lines(text):
+    for line in text_lines(text):
         if line.startswith("[") and line.endswith("]"):
-            method = METHODS[line[1:-1].strip()].name  # an unknown one is refused
+            method = METHODS[line[1:-1].strip()].name  # METHODS refuses an unknown name
             continue
         name, sign, values = (part.strip() for part in line.partition("="))
         if not sign or not name or not values:
@@ -108,102 +124,91 @@ def ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]:
                 f"may vary: {line!r} cannot be read; write a knob's name, =, and its values, such as "
                 "max_warmup_steps = 2, 4."
             )
-        found.setdefault(method, {})[name] = values
-    if not found:
+        ranges.setdefault(method, {})[name] = values
+    if not ranges:
         raise EngineError(
             "may vary: no knob is named; write a line such as residual_diff_threshold = 0.04..0.36 /9."
         )
-    return found
+    return ranges
 
 
-def tune_task(
-    request: RunRequest,
-    *,
-    goal: str,
-    value: Any,
-    share: Any,
-    methods: Sequence[str],
-    vary: Any,
-    fewer_steps: bool,
-    prompts: Any,
-    acceptance: Any,
-) -> TuneTask:
-    """Raises EngineError. ``share``: per cent."""
-    wanted = lines(prompts)
-    if not wanted:
-        raise EngineError("tuning prompts: there are none; write one a line.")
-    known = lines(acceptance)
-    if both := set(wanted) & set(known):
+# ---- tasks ----
+
+
+def tune_task(request: RunRequest, fields: TuneFields) -> TuneTask:
+    """Make a tune's task. Raises EngineError."""
+    prompts, acceptance = text_lines(fields.prompts), text_lines(fields.acceptance)
+    if not prompts:
+        raise EngineError("tuning prompts: none is given; write one a line.")
+    if both := set(prompts) & set(acceptance):
         raise EngineError(
-            f"acceptance prompts: {min(both)!r} is a tuning prompt too; acceptance has to be on others."
+            f"acceptance prompts: {min(both)!r} is a tuning prompt too; use other prompts for acceptance."
         )
-    asked = Goal(kind=GOALS[goal], value=_number(value), share=_per_cent(share))  # pyright: ignore[reportArgumentType]
+    value, share = _as_float(fields.value), _share(fields.share)
+    goal = Goal(kind=GOALS[fields.goal], value=value, share=share)  # pyright: ignore[reportArgumentType]
     return TuneTask(
-        request=request.replaced(prompt=wanted[0]),
-        prompts=wanted,
-        acceptance=known,
-        goal=asked,
-        vary=ranges(vary, methods),
-        fewer_steps=fewer_steps,
-        most=MOST,
+        request=request.replaced(prompt=prompts[0]),
+        prompts=prompts,
+        acceptance=acceptance,
+        goal=goal,
+        vary=parse_ranges(fields.vary, fields.methods),
+        fewer_steps=fields.fewer_steps,
+        most=MOST_SETTINGS,
     )
 
 
-def _number(value: Any) -> Any:
+def _as_float(value: Any) -> Any:
+    """Return whole numbers as floats; Goal refuses everything else with its own sentence."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _per_cent(share: Any) -> float:
-    if not isinstance(share, int | float) or not 1 <= share <= 100:
-        raise EngineError(f"held by: {share!r} is not valid; choose 1 to 100 % of the prompts.")
-    return share / 100
+def _share(per_cent: Any) -> float:
+    if not isinstance(per_cent, int | float) or not 1 <= per_cent <= 100:
+        raise EngineError(f"prompts that must pass: {per_cent!r} is not valid; choose 1 to 100 %.")
+    return per_cent / 100
 
 
-def sweep_task(
-    request: RunRequest, described: Mapping[str, Any], axes: Sequence[tuple[Any, Any]]
-) -> SweepTask:
-    """``described``: the method and its other knobs, as on Compare. Raises EngineError."""
-    knobs = {name: value for name, value in described.items() if name != "name"}
-    given = tuple((str(name), str(text)) for name, text in axes if name and str(text or "").strip())
-    if len(given) < 2:
+def sweep_task(request: RunRequest, method: Mapping[str, Any], axes: Sequence[tuple[Any, Any]]) -> SweepTask:
+    """Make a sweep's task. Raises EngineError.
+
+    method: name and knobs, as set on Compare; the axes replace some of them.
+    axes: a knob's name and the text of its values, each.
+    """
+    knobs = {name: value for name, value in method.items() if name != "name"}
+    filled = tuple((str(name), str(text)) for name, text in axes if name and str(text or "").strip())
+    if len(filled) < 2:
         raise EngineError(
             "axes: a sweep needs two; choose a knob and give it values, such as 0.04..0.20 /5 or 1, 4, 8."
         )
-    return SweepTask(request=request, method=described["name"], knobs=knobs, axes=given)
+    return SweepTask(request=request, method=method["name"], knobs=knobs, axes=filled)
 
 
-def count(task: TuneTask | SweepTask) -> int:
-    """How many settings that are. Raises EngineError for ranges that cannot be read, fit nowhere or hold too
-    much.
+def count_settings(task: TuneTask | SweepTask) -> int:
+    """Count a task's settings. Raises EngineError for ranges that cannot be read, that no model can take, or
+    that hold too many settings.
     """
-    return (
-        len(task.settings)
-        if isinstance(task, TuneTask)
-        else sum(cell.method is not None for cell in task.cells)
-    )
+    if isinstance(task, TuneTask):
+        return len(task.settings)
+    return sum(cell.method is not None for cell in task.cells)
 
 
-def goal_words(task: TuneTask) -> str:
-    value = task.goal.value
-    return {"close": f"{value:g} dB", "fast": f"{value:g}× as fast", "cheap": f"{value:g}× less compute"}[
-        task.goal.kind
-    ]
+# ---- words ----
 
 
 def tune_title(task: TuneTask) -> str:
-    return f"Tune, {goal_words(task)}: {MODELS[task.request.model].title}"
+    """Return the title of a tune in the list of jobs."""
+    value = f"{task.goal.value:g}"
+    goal = {"close": f"{value} dB", "fast": f"{value}× faster", "cheap": f"{value}× less compute"}
+    return f"Tune, {goal[task.goal.kind]}: {MODELS[task.request.model].title}"
 
 
 def sweep_title(task: SweepTask) -> str:
-    return (
-        f"Sweep, {' × '.join(name.replace('_', ' ') for name, _ in task.axes)}: "
-        f"{MODELS[task.request.model].title}"
-    )
+    """Return the title of a sweep in the list of jobs."""
+    knobs = " × ".join(name.replace("_", " ") for name, _ in task.axes)
+    return f"Sweep, {knobs}: {MODELS[task.request.model].title}"
 
 
 def request_words(request: RunRequest) -> str:
-    return (
-        f"{MODELS[request.model].title}, {request.width} × {request.height}, "
-        f"{plural(request.steps or 0, 'step')}, "
-        f"seed {request.seed}: as set on Compare"
-    )
+    """Say in one phrase which request a task uses."""
+    size = f"{request.width} × {request.height}, {plural(request.steps or 0, 'step')}"
+    return f"{MODELS[request.model].title}, {size}, seed {request.seed}: as set on Compare"

@@ -1,4 +1,4 @@
-"""Long jobs as the list that the page shows. Pure."""
+"""Tunes and sweeps as the list of jobs that the page shows. Pure."""
 
 from __future__ import annotations
 
@@ -10,41 +10,46 @@ from ..engine.store import LongJob
 from ..words import plural, rough
 
 ACTS = {"waiting": ("stop",), "running": ("stop",), "stopping": (), "done": ("remove",)}
-ENDED = ("resume", "remove")  # stopped, failed, interrupted
-EMPTY = "None yet. A tune or a sweep that you start is listed here, and stays until you remove it."
+ACTS_AFTER_STOP = ("resume", "remove")  # of stopped, failed and interrupted jobs
+EMPTY = "No job yet. A tune or a sweep that you start is listed here until you remove it."
+STAGES = {
+    "waiting": "waits for its turn",
+    "stopping": "stops after this step",
+    "done": "done",
+    "stopped": "stopped",
+    "interrupted": "interrupted: the server ended",
+}
 
 
-def jobs(found: Sequence[LongJob], chosen: str) -> JobsValue:
-    """All of them: those that are on their way are in line, and who has many ended ones removes them."""
-    return {"jobs": [_row(job, chosen) for job in found], "empty": EMPTY}
+def jobs(all_jobs: Sequence[LongJob], chosen: str) -> JobsValue:
+    """List every job. ``chosen``: key of the one whose results are shown."""
+    return {"jobs": [_row(job, chosen) for job in all_jobs], "empty": EMPTY}
 
 
 def _row(job: LongJob, chosen: str) -> JobsRow:
-    left = seconds_left(job)
-    whole = job.spent + (left or 0.0)
-    share = 1.0 if job.state == "done" else job.spent / whole if whole else 0.0
-    stage = {
-        "waiting": "waits for its turn",
-        "stopping": "stops after this step",
-        "done": "done",
-        "stopped": "stopped",
-        "interrupted": "interrupted: the server ended",
-    }.get(job.state, job.said)
     return {
         "key": job.key,
         "title": job.title,
-        "stage": stage,
-        "note": _note(job, left),
-        "share": round(share, 3),
+        "stage": STAGES.get(job.state, job.said),
+        "note": _note(job),
+        "share": round(_share_done(job), 3),
         "state": job.state,
-        "acts": [{"act": act, "text": act.capitalize()} for act in ACTS.get(job.state, ENDED)],
+        "acts": [{"act": act, "text": act.capitalize()} for act in ACTS.get(job.state, ACTS_AFTER_STOP)],
         "chosen": job.key == chosen,
     }
 
 
+def _share_done(job: LongJob) -> float:
+    if job.state == "done":
+        return 1.0
+    whole = job.spent + (seconds_left(job) or 0.0)
+    return job.spent / whole if whole else 0.0
+
+
 def seconds_left(job: LongJob) -> float | None:
-    """At most, as far as its pictures so far tell; None before the first. A time budget ends the search,
-    after which some are left.
+    """Estimate the longest time left from the pictures so far; None before the first picture.
+
+    A time budget ends the search, and some pictures are made after it.
     """
     if not job.made:
         return None
@@ -52,19 +57,16 @@ def seconds_left(job: LongJob) -> float | None:
     return left if job.budget is None or job.spent >= job.budget else min(left, job.budget - job.spent)
 
 
-def _note(job: LongJob, left: float | None) -> str:
-    drawn = plural(job.made, "picture")
+def _note(job: LongJob) -> str:
+    pictures = plural(job.made, "picture")
     if job.state in ("running", "stopping"):
+        left = seconds_left(job)
         more = "" if left is None else f" · at most {rough(left)} left"
-        return f"{drawn} in {rough(job.spent)}{more}"
+        return f"{pictures} in {rough(job.spent)}{more}"
     if job.state == "waiting":
-        return f"{drawn} kept" if job.made else ""
-    when = time.strftime("%d %b %H:%M", time.localtime(job.created))
-    kept = f"{drawn}, {rough(job.spent)} · begun {when}"
-    return (
-        f"{kept} · {job.said}"
-        if job.state == "failed"
-        else f"{kept} · nothing that was drawn is lost"
-        if job.state != "done"
-        else kept
-    )
+        return f"{pictures} so far" if job.made else ""
+    begun = time.strftime("%d %b %H:%M", time.localtime(job.created))
+    note = f"{pictures}, {rough(job.spent)} · begun {begun}"
+    if job.state == "failed":
+        return f"{note} · {job.said}"
+    return note if job.state == "done" else f"{note} · no finished picture is lost"

@@ -1,95 +1,136 @@
-"""A sweep's snapshot (``sweep_json`` in the engine) as the grid of pictures that the page shows, and as CSV.
-Pure.
-"""
+"""The state of a sweep as the engine writes it (``sweep_json``), and its grid and card. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict, TypeGuard
 
-from ..components.cells import CellsValue, GridCell, GridTable
+from ..components.cells import CellsValue, GridCell, GridRow, GridTable
 from ..components.setting import SettingValue
-from ..csv_text import csv_text
-from ..words import decibels, structural
-from .facts import bars, served
+from ..controls import picture_url, ratio_bars
+from ..words import decibels, speed_text, structural
 
-Snapshot = Mapping[str, Any]
+Order = Sequence[int]  # indices of the axes: the one across, the one down, and the one with a grid each
+# Swapping goes through these in turn.
+ORDERS: dict[int, list[tuple[int, ...]]] = {
+    2: [(0, 1), (1, 0)],
+    3: [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)],
+}
 
 
-def cells(snapshot: Snapshot | None, order: Sequence[int], chosen: str = "") -> CellsValue:
-    """``order``: which axis goes across, which down, and which (if there is a third) makes one grid each."""
+class SweepAxis(TypedDict):
+    knob: str
+    values: list[Any]
+
+
+class SweepCell(TypedDict):
+    """One setting. ``refused`` says why the model cannot take it."""
+
+    values: list[Any]  # one for each axis
+    refused: NotRequired[str]
+    key: NotRequired[str]
+
+
+class MeasuredCell(SweepCell):
+    """A setting that was run."""
+
+    key: str
+    recipe: str
+    method: dict[str, Any]
+    psnr_db: float | None  # None: identical
+    ssim: float
+    compute_ratio: float
+    speedup: float
+    schedule: str
+    picture: str
+
+
+class SweepBaseline(TypedDict):
+    picture: str
+
+
+class SweepSnapshot(TypedDict):
+    axes: list[SweepAxis]
+    baseline: SweepBaseline | None
+    cells: list[SweepCell | MeasuredCell]
+
+
+def cells(snapshot: SweepSnapshot | None, order: Order, chosen: str = "") -> CellsValue:
+    """Draw the grid, or one grid for each value of the third axis."""
     if snapshot is None:
         return {
             "tables": [],
             "columns": [],
             "empty": "No sweep is chosen. Give two or three knobs a range above, and start one.",
         }
-    axes = snapshot["axes"]
-    order = turned(snapshot, order)
-    across, down, third = axes[order[0]], axes[order[1]], axes[order[2]] if len(order) > 2 else None
-    found = {tuple(map(repr, cell["values"])): cell for cell in snapshot["cells"]}
+    axes, order = snapshot["axes"], valid_order(snapshot, order)
+    across, down = axes[order[0]], axes[order[1]]
+    third = axes[order[2]] if len(order) > 2 else None
+    by_values = {_values_key(cell["values"]): cell for cell in snapshot["cells"]}
 
-    def at(x: Any, y: Any, z: Any) -> GridCell:
-        values = [None] * len(axes)
-        for axis, value in zip(order, (x, y, z)):
-            values[axis] = value
-        return _cell(found[tuple(map(repr, values))])
+    def cell_at(*values: Any) -> GridCell:
+        in_axis_order = [value for _, value in sorted(zip(order, values))]
+        return _cell(by_values[_values_key(in_axis_order)])
 
-    tables: list[GridTable] = [
-        {
-            "title": "" if third is None else f"{_name(third)} {_text(z)}",
-            "rows": [
-                {"head": _text(y), "cells": [at(x, y, z) for x in across["values"]]} for y in down["values"]
-            ],
-        }
-        for z in ([None] if third is None else third["values"])
-    ]
+    def rows(*third_value: Any) -> list[GridRow]:
+        return [
+            {"head": _text(y), "cells": [cell_at(x, y, *third_value) for x in across["values"]]}
+            for y in down["values"]
+        ]
+
+    tables: list[GridTable]
+    if third is None:
+        tables = [{"title": "", "rows": rows()}]
+    else:
+        tables = [
+            {"title": f"{_name(third)} {_text(value)}", "rows": rows(value)} for value in third["values"]
+        ]
     return {
         "across": _name(across),
         "down": _name(down),
-        "columns": [_text(x) for x in across["values"]],
+        "columns": [_text(value) for value in across["values"]],
         "tables": tables,
         "chosen": chosen,
         "empty": "",
     }
 
 
-def turned(snapshot: Snapshot, order: Sequence[int]) -> list[int]:
-    """The order, or the first one where it is another sweep's."""
+def valid_order(snapshot: SweepSnapshot, order: Order) -> Order:
+    """Return the order, or the axes as they are if it belongs to a sweep with another number of them."""
     count = len(snapshot["axes"])
-    return list(order) if sorted(order) == list(range(count)) else list(range(count))
+    return order if sorted(order) == list(range(count)) else range(count)
 
 
-def next_order(snapshot: Snapshot, order: Sequence[int]) -> list[int]:
-    """With the axes swapped: the next of all orders."""
-    first = turned(snapshot, order)
-    return (
-        [*first[1:], first[0]]
-        if len(first) == 2
-        else {tuple(one): list(other) for one, other in zip(_ORDERS, [*_ORDERS[1:], _ORDERS[0]])}[
-            tuple(first)
-        ]
-    )
+def next_order(snapshot: SweepSnapshot, order: Order) -> list[int]:
+    """Return the order after this one: two axes swap, three go through all six orders."""
+    order = tuple(valid_order(snapshot, order))
+    orders = ORDERS[len(order)]
+    return list(orders[(orders.index(order) + 1) % len(orders)])
 
 
-_ORDERS = [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)]
+def _values_key(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(map(repr, values))  # 1 and True are different values
 
 
-def _cell(cell: Mapping[str, Any]) -> GridCell:
+def is_measured(cell: SweepCell | MeasuredCell) -> TypeGuard[MeasuredCell]:
+    return "picture" in cell
+
+
+def _cell(cell: SweepCell | MeasuredCell) -> GridCell:
     if "refused" in cell:
         return {"id": "", "picture": "", "lines": [cell["refused"]], "state": "refused"}
-    if "picture" not in cell:
-        return {"id": "", "picture": "", "lines": ["not drawn yet"], "state": "waiting"}
+    if not is_measured(cell):
+        return {"id": "", "picture": "", "lines": ["not run yet"], "state": "waiting"}
     lines = [
         decibels(cell["psnr_db"]),
         f"{cell['compute_ratio']:.2f}× less compute",
-        f"{cell['speedup']:.2f}× as fast",
+        speed_text(cell["speedup"]),
         f"SSIM {structural(cell['ssim'])}",
     ]
-    return {"id": cell["key"], "picture": served(cell["picture"]), "state": "done", "lines": lines}
+    return {"id": cell["key"], "picture": picture_url(cell["picture"]), "state": "done", "lines": lines}
 
 
-def _name(axis: Mapping[str, Any]) -> str:
+def _name(axis: SweepAxis) -> str:
     return axis["knob"].replace("_", " ")
 
 
@@ -97,17 +138,15 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def chosen_of(snapshot: Snapshot | None, key: str) -> Mapping[str, Any] | None:
-    """The cell that was asked for, once it is drawn."""
-    return next(
-        (cell for cell in (snapshot or {}).get("cells", ()) if cell.get("key") == key and "picture" in cell),
-        None,
-    )
+def chosen_cell(snapshot: SweepSnapshot | None, key: str) -> MeasuredCell | None:
+    """Return the cell with this key if it was run."""
+    measured = [cell for cell in (snapshot["cells"] if snapshot else ()) if is_measured(cell)]
+    return next((cell for cell in measured if cell["key"] == key), None)
 
 
-def card(snapshot: Snapshot | None, one: Mapping[str, Any] | None) -> SettingValue:
-    """All that was measured of one cell."""
-    if snapshot is None or one is None:
+def card(cell: MeasuredCell | None) -> SettingValue:
+    """Show all that was measured of one cell."""
+    if cell is None:
         return {
             "title": "No cell chosen",
             "kind": "",
@@ -119,28 +158,12 @@ def card(snapshot: Snapshot | None, one: Mapping[str, Any] | None) -> SettingVal
     return {
         "title": "Chosen",
         "kind": "measured",
-        "code": one["recipe"],
-        "bars": bars(one),
+        "code": cell["recipe"],
+        "bars": ratio_bars(cell["compute_ratio"], cell["speedup"]),
         "facts": [
-            {"name": "PSNR", "text": decibels(one["psnr_db"])},
-            {"name": "SSIM", "text": structural(one["ssim"])},
-            {"name": "Steps", "text": one["schedule"]},
+            {"name": "PSNR", "text": decibels(cell["psnr_db"])},
+            {"name": "SSIM", "text": structural(cell["ssim"])},
+            {"name": "Steps", "text": cell["schedule"]},
         ],
-        "notes": ["One prompt, one run: the time of a single run is noisy."],
+        "notes": ["One prompt and one run: the time of a single run is noisy."],
     }
-
-
-FIGURES = ("recipe", "psnr_db", "ssim", "tflops", "seconds", "compute_ratio", "speedup", "schedule")
-
-
-def table(snapshot: Snapshot) -> str:
-    """As CSV: a line a cell that was drawn."""
-    heads = [*(axis["knob"] for axis in snapshot["axes"]), *FIGURES]
-    return csv_text(
-        heads,
-        [
-            [*cell["values"], *(cell[name] for name in FIGURES)]
-            for cell in snapshot["cells"]
-            if "picture" in cell
-        ],
-    )

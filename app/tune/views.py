@@ -1,212 +1,206 @@
-"""A tune's settings as the plain dicts that sheet, card and strips draw. Pure."""
+"""A tune's settings as the values of table, card and strips. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from ..axes import around
+from ..axes import Axis, around
 from ..components.base.shapes import NamedText
 from ..components.setting import SettingValue
-from ..components.sheet import SheetColumn, SheetRow, SheetValue
-from ..components.strips import StripsDot, StripsLine, StripsRow, StripsTick, StripsValue
+from ..components.sheet import SheetRow, SheetValue
+from ..components.strips import StripsDot, StripsLine, StripsRow, StripsValue
+from ..controls import ratio_bars
 from ..words import decibels, plural, seconds, share
-from .chart import HIGHEST
-from .facts import (
-    Setting,
-    Snapshot,
-    about,
-    bars,
-    figures,
-    mark,
-    name,
+from .chart import HIGHEST_DB
+from .snapshot import (
+    TunedSetting,
+    TuneGoal,
+    TuneSnapshot,
+    about_sign,
+    expected_psnr,
+    figures_of,
+    is_best,
+    is_plain_model,
+    mark_of,
     per_cent,
-    plain,
-    settings,
+    setting_name,
+    settings_by_key,
     worst_neighbour,
 )
 
-# ---- sheet ----
+# ---- table ----
 
 
-def sheet(snapshot: Snapshot | None, chosen: str = "", *, measured: bool = False) -> SheetValue:
-    """Every setting that the chart knows by name; sorted by compute at first."""
-    every = [
-        one for one in (settings(snapshot).values() if snapshot else ()) if "measured" in one or not measured
-    ]
-    share_text = per_cent(snapshot["goal"]["share"]) if snapshot else "95 %"
-    steps = max((len(one["schedule"]) for one in every), default=0)
-    columns: list[SheetColumn] = [
-        {"text": "Recipe", "kind": "name"},
-        {"text": "Steps", "kind": "steps"},
-        {"text": "Compute", "kind": "now"},
-        {"text": "Faster", "kind": "number"},
-        {"text": f"{share_text} reach", "kind": "number"},
-        {"text": "Above floor", "kind": "number"},
-        {"text": "One step away", "kind": "number"},
-    ]
+def sheet(snapshot: TuneSnapshot | None, chosen: str = "", *, measured: bool = False) -> SheetValue:
+    """Make a row of each setting that the snapshot describes; with ``measured``, of those that were run."""
+    settings = list(settings_by_key(snapshot).values()) if snapshot else []
+    if measured:
+        settings = [setting for setting in settings if "measured" in setting]
+    prompts = per_cent(snapshot["goal"]["share"]) if snapshot else "95 %"
+    steps = max((len(setting["schedule"]) for setting in settings), default=0)
     return {
         "title": "Settings",
-        "count": plural(len(every), "setting"),
-        "columns": columns,
-        "rows": [_row(one, snapshot or {}, steps) for one in every],
+        "count": plural(len(settings), "setting"),
+        "columns": [
+            {"text": "Recipe", "kind": "name"},
+            {"text": "Steps", "kind": "steps"},
+            {"text": "Compute", "kind": "now"},
+            {"text": "Faster", "kind": "number"},
+            {"text": f"PSNR of {prompts}", "kind": "number"},
+            {"text": "Passed", "kind": "number"},
+            {"text": "Worst neighbour", "kind": "number"},
+        ],
+        "rows": [_row(setting, snapshot, steps) for setting in settings] if snapshot else [],
         "chosen": chosen,
         "sort": {"column": 2, "down": True},
-        "note": "≈ and ± are expected, the rest was measured",
-        "empty": "No setting was measured yet."
+        "note": "≈ and ± are estimates, the rest is measured; a neighbour is one step of one knob away",
+        "empty": "No setting has been run yet."
         if snapshot
-        else "The settings appear when every one was judged.",
+        else "The settings appear once all of them are estimated.",
     }
 
 
-def _row(one: Setting, snapshot: Snapshot, steps: int) -> SheetRow:
-    known, measured = figures(one), "measured" in one
-    reached = decibels(known["psnr_db"]) if measured else about(one)
-    above, beyond = known.get("share_above"), one.get("acceptance", {})
-    held = beyond.get("share_above") if beyond.get("prompts") else above
-    near = worst_neighbour(one)
-    tag = (
-        "on the edge"
-        if one.get("on_the_edge")
-        else "best"
-        if snapshot["best"] and snapshot["best"]["key"] == one["key"]
-        else ""
-    )
+def _row(setting: TunedSetting, snapshot: TuneSnapshot, steps: int) -> SheetRow:
+    figures, passed, near = figures_of(setting), _passed(setting), worst_neighbour(setting)
+    tag = "best" if is_best(setting, snapshot) else ""
+    psnr = decibels(figures["psnr_db"]) if "measured" in setting else expected_psnr(setting)
     return {
-        "id": one["key"],
-        "mark": mark(one, snapshot),
-        "tag": tag,
-        "mono": not plain(one),
+        "id": setting["key"],
+        "mark": mark_of(setting, snapshot),
+        "tag": "on the edge" if setting.get("on_the_edge") else tag,
+        "mono": not is_plain_model(setting),
         "cells": [
-            {"text": name(one), "sort": name(one)},
-            {"strip": one["schedule"].ljust(steps), "sort": one["schedule"].count("C")},
-            {"text": f"{known['compute_ratio']:.2f}×", "sort": known["compute_ratio"]},
-            {"text": f"{'' if measured else '≈ '}{known['speedup']:.2f}×", "sort": known["speedup"]},
-            {"text": reached, "sort": known["psnr_db"]},
-            {"text": "" if held is None else share(held), "sort": held},
-            {
-                "text": "" if near is None else f"{near['psnr_db']:.1f} dB",
-                "sort": None if near is None else near["psnr_db"],
-            },
+            {"text": setting_name(setting), "sort": setting_name(setting)},
+            {"strip": setting["schedule"].ljust(steps), "sort": setting["schedule"].count("C")},
+            {"text": f"{figures['compute_ratio']:.2f}×", "sort": figures["compute_ratio"]},
+            {"text": f"{about_sign(setting)}{figures['speedup']:.2f}×", "sort": figures["speedup"]},
+            {"text": psnr, "sort": figures["psnr_db"]},
+            {"text": "" if passed is None else share(passed), "sort": passed},
+            {"text": f"{near['psnr_db']:.1f} dB", "sort": near["psnr_db"]}
+            if near
+            else {"text": "", "sort": None},
         ],
     }
+
+
+def _passed(setting: TunedSetting) -> float | None:
+    """Return the share of prompts at or above the floor: of the acceptance prompts if they were run."""
+    acceptance = setting.get("acceptance")
+    if acceptance and acceptance["prompts"]:
+        return acceptance["share_above"]
+    return setting["measured"]["share_above"] if "measured" in setting else None
 
 
 # ---- card ----
 
 
-def card(snapshot: Snapshot | None, one: Setting | None) -> SettingValue:
-    """All that is known of one setting."""
-    if snapshot is None or one is None:
-        found = snapshot is not None and snapshot["stage"] == "done"
-        said = (
-            "No setting that was run reaches the goal: lower it, or give it more time."
-            if found
-            else "The best setting that was measured stands here."
+def card(snapshot: TuneSnapshot | None, setting: TunedSetting | None) -> SettingValue:
+    """Show all that is known about one setting."""
+    if snapshot is None or setting is None:
+        done = snapshot is not None and snapshot["stage"] == "done"
+        note = (
+            "No setting that was run reaches the goal. Make the goal lower, or give the search more time."
+            if done
+            else "The best measured setting will be shown here."
         )
-        return {"title": "Best so far", "kind": "", "code": "", "bars": [], "facts": [], "notes": [said]}
-    known, measured = figures(one), "measured" in one
-    best = snapshot["best"] is not None and snapshot["best"]["key"] == one["key"]
-    title = "Chosen" if not best else "Best" if snapshot["stage"] == "done" else "Best so far"
+        return {"title": "Best so far", "kind": "", "code": "", "bars": [], "facts": [], "notes": [note]}
+    figures, title = figures_of(setting), "Chosen"
+    if is_best(setting, snapshot):
+        title = "Best" if snapshot["stage"] == "done" else "Best so far"
     return {
         "title": title,
-        "kind": "measured" if measured else "expected",
-        "code": name(one),
-        "bars": bars(known, "" if measured else "≈ "),
-        "facts": list(_facts(one, snapshot)),
-        "notes": list(_notes(one, snapshot)),
+        "kind": "measured" if "measured" in setting else "expected",
+        "code": setting_name(setting),
+        "bars": ratio_bars(figures["compute_ratio"], figures["speedup"], about_sign(setting)),
+        "facts": list(_facts(setting, snapshot["goal"])),
+        "notes": list(_notes(setting)),
     }
 
 
-def _facts(one: Setting, snapshot: Snapshot) -> Iterable[NamedText]:
-    known = figures(one)
-    if "measured" not in one:
-        yield {"name": "PSNR", "text": about(one, 1)}
+def _facts(setting: TunedSetting, goal: TuneGoal) -> Iterable[NamedText]:
+    if "measured" not in setting:
+        yield {"name": "PSNR", "text": expected_psnr(setting, 1)}
         return
-    held = f"{per_cent(snapshot['goal']['share'])} of {plural(known['prompts'], 'tuning prompt')} reach"
-    yield {"name": held, "text": decibels(known["psnr_db"])}
-    yield {"name": "Denoise loop, mean", "text": seconds(known["seconds"])}
-    beyond = one.get("acceptance", {})
-    if beyond.get("prompts"):
-        if beyond["share_above"] is not None:
-            yield {
-                "name": f"Above the floor, of {beyond['prompts']} others",
-                "text": share(beyond["share_above"]),
-            }
-        yield {"name": "5th percentile", "text": decibels(beyond["percentile_5_db"])}
-        yield {"name": "Worst", "text": decibels(beyond["worst_db"])}
+    measured = setting["measured"]
+    prompts = f"{per_cent(goal['share'])} of {plural(measured['prompts'], 'tuning prompt')}"
+    yield {"name": f"Reached by {prompts}", "text": decibels(measured["psnr_db"])}
+    yield {"name": "Denoise loop, mean", "text": seconds(measured["seconds"])}
+    acceptance = setting.get("acceptance")
+    if not acceptance or not acceptance["prompts"]:
+        return
+    if acceptance["share_above"] is not None:
+        name = f"Other prompts that pass ({acceptance['prompts']})"
+        yield {"name": name, "text": share(acceptance["share_above"])}
+    yield {"name": "Their 5th percentile", "text": decibels(acceptance["percentile_5_db"])}
+    yield {"name": "Their worst", "text": decibels(acceptance["worst_db"])}
 
 
-def _notes(one: Setting, snapshot: Snapshot) -> Iterable[str]:
-    if "measured" not in one:
-        yield "Expected from the plain runs alone; it was not run."
-        if one["expected"]["psnr_db"] is None:
-            yield "They do not say how close it comes: only a run can tell."
-    elif not one["measured"]["whole"]:
+def _notes(setting: TunedSetting) -> Iterable[str]:
+    if "measured" not in setting:
+        yield "Estimated from baseline runs. This setting was not run."
+        if setting["expected"]["psnr_db"] is None:
+            yield "Its quality cannot be estimated: only a run can tell."
+    elif not setting["measured"]["whole"]:
         yield "It missed the goal before all tuning prompts were run."
-    if one.get("on_the_edge"):
-        near = worst_neighbour(one)
-        assert near is not None
+    if setting.get("on_the_edge") and (near := worst_neighbour(setting)):
         yield f"On the edge: {near['recipe']}, one step of one knob away, falls to {near['psnr_db']:.1f} dB."
-    if plain(one):
+    if is_plain_model(setting):
         yield "No cache: the plain model with fewer steps."
-    elif one["method"]["name"] == "fewer_steps":
+    elif setting["method"]["name"] == "fewer_steps":
         yield "Fewer steps, and a cache within them."
-    if one["twins"] and "measured" not in one:
-        yield f"{plural(one['twins'], 'other setting')} would decide alike."
+    if setting["twins"] and "measured" not in setting:
+        yield f"{plural(setting['twins'], 'other setting')} would make the same decisions."
 
 
 # ---- margins ----
 
 
-def margins(one: Setting | None, goal: Mapping[str, Any] | None) -> StripsValue:
-    """The acceptance prompts, and what lies one step of one knob away, as dots against the floor."""
-    if one is None or goal is None or "acceptance" not in one:
+def margins(setting: TunedSetting | None, goal: TuneGoal | None) -> StripsValue:
+    """Draw the acceptance prompts, and the settings one step of one knob away, as dots against the floor."""
+    if setting is None or goal is None or "acceptance" not in setting:
         return {"rows": []}
-    beyond = one["acceptance"].get("psnr_db_each", [])
-    near = one["neighbours"]
-    floor, edge = (goal["value"], one["edge_db"]) if goal["kind"] == "close" else (None, None)
-    values = [min(value, HIGHEST) for value in (*beyond, *(each["psnr_db"] for each in near))]
+    prompts = setting["acceptance"].get("psnr_db_each", [])
+    neighbours = setting.get("neighbours", [])
+    is_close = goal["kind"] == "close"
+    floor, edge = (goal["value"], setting.get("edge_db")) if is_close else (None, None)
+    limits = [limit for limit in (floor, edge) if limit is not None]
+    values = [min(value, HIGHEST_DB) for value in (*prompts, *(near["psnr_db"] for near in neighbours))]
     if not values:
         return {"rows": []}
-    axis = around([*values, *(value for value in (floor, edge) if value is not None)])
-
-    def dot(value: float) -> StripsDot:
-        return {
-            "at": axis.place(min(value, HIGHEST)),
-            "look": "below" if floor is not None and value < floor else "",
-        }
-
+    axis = around([*values, *limits])
     rows: list[StripsRow] = []
-    if beyond:
+    if prompts:
+        low, high = f"{min(prompts):.1f}", f"{max(prompts):.1f}"
         rows.append(
             {
                 "label": "other prompts",
-                "dots": [dot(value) for value in beyond],
-                "text": f"worst {min(beyond):.1f}",
-                "spoken": f"{len(beyond)} acceptance prompts from {min(beyond):.1f} to {max(beyond):.1f} dB",
+                "dots": [_dot(value, axis, floor) for value in prompts],
+                "text": f"worst {low}",
+                "spoken": f"{len(prompts)} acceptance prompts from {low} to {high} dB",
             }
         )
-    for each in near:
-        label = each["knob"].replace("_", " ")
+    for near in neighbours:
+        label, value, psnr = near["knob"].replace("_", " "), f"{near['value']:g}", f"{near['psnr_db']:.1f}"
         rows.append(
             {
                 "label": label,
-                "dots": [dot(each["psnr_db"])],
-                "text": f"{each['value']:g}: {each['psnr_db']:.1f}",
-                "spoken": f"{label} {each['value']:g}: {each['psnr_db']:.1f} dB",
+                "dots": [_dot(near["psnr_db"], axis, floor)],
+                "text": f"{value}: {psnr}",
+                "spoken": f"{label} {value}: {psnr} dB",
             }
         )
-    lines = [
-        StripsLine(at=axis.place(at), kind=kind)
-        for at, kind in ((floor, "floor"), (edge, "edge"))
-        if at is not None
-    ]
-    ticks: list[StripsTick] = [{"at": axis.place(value), "text": f"{value:g}"} for value in axis.ticks(4)]
+    lines: list[StripsLine] = [] if floor is None else [{"at": axis.place(floor), "kind": "floor"}]
+    if edge is not None:
+        lines.append({"at": axis.place(edge), "kind": "edge"})
     return {
         "title": "Margin",
-        "note": "dB, on other prompts and one step of one knob away",
+        "note": "PSNR in dB, of other prompts and of settings one step of one knob away",
         "rows": rows,
         "lines": lines,
-        "ticks": ticks,
+        "ticks": [{"at": axis.place(value), "text": f"{value:g}"} for value in axis.ticks(4)],
     }
+
+
+def _dot(psnr_db: float, axis: Axis, floor: float | None) -> StripsDot:
+    below = floor is not None and psnr_db < floor
+    return {"at": axis.place(min(psnr_db, HIGHEST_DB)), "look": "below" if below else ""}

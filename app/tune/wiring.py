@@ -1,370 +1,259 @@
-"""What the components of tab *Tune* do together. Nothing computes here: jobs are handed to the worker, and
-their snapshots are drawn.
-"""
+"""Tab *Tune*: how the components answer events. The engine runs the jobs; the answers draw their results."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import gradio as gr
-from PIL import Image
 
-from cache_engine import EngineError, RunRequest, SweepTask, TuneTask, difference
+from cache_engine import EngineError
 
 from .. import statuses
-from ..compare import next_run
 from ..compare.parts import CompareParts
-from ..compare.setting import SettingFields
-from ..controls import QUIET, Updates
+from ..controls import QUIET, Updates, error_line
+from ..engine.longjobs import LongJobs
 from ..engine.store import LongJob
 from ..engine.worker import Worker
-from ..words import plural
-from . import chart as tune_chart
-from . import facts as tune_facts
 from . import form as tune_form
 from . import job_views, sweep_views
-from . import views as tune_views
-from .layout import FIND, GAIN, MEASURED, SIDES, TuneParts
-from .opening import Opening
+from .chosen_setting import ChosenSettingHandlers
+from .layout import FIND, TuneParts, build
+from .results import ResultsDrawing
+from .snapshot import TuneSnapshot
+from .sweep_views import SweepSnapshot
+from .task import TaskReader
 
-# In one line: unqueued events overtake each other, and a clock's answer must not undo what was chosen
-# meanwhile.
-ONCE: dict[str, Any] = {
-    "concurrency_id": "tune",
-    "concurrency_limit": 1,
-    **QUIET,
-}  # a second click before the answer is none
-EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick ones none is lost
+# One at a time: unqueued events overtake each other, and an answer to the clock must not undo a choice that
+# the user made meanwhile. A second click before the answer is dropped.
+ONCE: dict[str, Any] = {"concurrency_id": "tune", "concurrency_limit": 1, **QUIET}
+EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick clicks none is dropped
+AT_ONCE_LAST: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **QUIET}
 
 
-class Tune:
-    """``compare``: where the request comes from, and where a setting is opened, on ``tabs``."""
+def build_tab(
+    tab: gr.Tab, tabs: gr.Tabs, page: gr.Blocks, compare: CompareParts, worker: Worker, model: str
+) -> None:
+    """Build the tab and connect it.
 
-    def __init__(self, parts: TuneParts, compare: CompareParts, worker: Worker, tabs: gr.Tabs) -> None:
-        self.parts, self.compare, self.long, self.setting = (
-            parts,
-            compare,
-            worker.long,
-            SettingFields(compare),
-        )
-        self.opening = Opening(parts, compare, worker.long, tabs)
-        self.drawn_outputs = [
-            parts.job,
+    compare: the tab that the request comes from and where a setting is opened, one of ``tabs``.
+    model: the page's first model.
+    """
+    TuneHandlers(build(model), compare, worker.long, tabs).wire(tab, page)
+
+
+class TuneHandlers:
+    """Answers to the tab's events."""
+
+    def __init__(self, parts: TuneParts, compare: CompareParts, jobs: LongJobs, tabs: gr.Tabs) -> None:
+        self.parts, self.compare, self.jobs = parts, compare, jobs
+        self.task, self.results, self.chosen, self.state = (
+            parts.task,
+            parts.results,
             parts.chosen,
-            parts.seen,
-            parts.pictured,
-            parts.plots,
-            parts.grid,
-            parts.chart,
-            parts.sheet,
-            parts.cells,
-            parts.card,
-            parts.margins,
-            parts.pair,
-            *parts.pictures.values(),
-            parts.open,
-            parts.save,
-            parts.csv,
-            parts.json,
-            parts.jobs,
-        ]
+            parts.state,
+        )
+        self.reader = TaskReader(parts.task, compare, jobs)
+        self.drawing = ResultsDrawing(parts, jobs)
+        self.chosen_handlers = ChosenSettingHandlers(parts, compare, jobs, tabs)
 
     def wire(self, tab: gr.Tab, page: gr.Blocks) -> None:
-        parts, there = self.parts, self.compare
-        wish = {
-            parts.mode,
-            parts.goal,
-            parts.value,
-            parts.share,
-            parts.methods,
-            parts.vary,
-            parts.fewer,
-            parts.prompts,
-            parts.acceptance,
-            *(part for axis in parts.axes for part in axis),
-        }
-        looked = {
-            parts.job,
-            parts.chosen,
-            parts.order,
-            parts.seen,
-            parts.pictured,
-            parts.near,
-            parts.speed,
-            parts.rows,
-        }
-        asked = there.request | wish | {there.chosen, *there.knobs.values()}
-        drawn: dict[str, Any] = {"inputs": looked, "outputs": self.drawn_outputs}
+        """Connect every event of the tab with its answer."""
+        self._wire_fields(tab)
+        self._wire_results(tab, page)
+        self.chosen_handlers.wire(ONCE)
 
-        parts.mode.input(
-            lambda mode: [
-                gr.Row(visible=mode == FIND),
-                gr.Row(visible=mode != FIND),
-                gr.Accordion(visible=mode == FIND),
-            ],
-            inputs=[parts.mode],
-            outputs=[parts.find, parts.sweep, parts.more],
+    def _wire_fields(self, tab: gr.Tab) -> None:
+        task, goal, search, there = self.task, self.task.goal, self.task.search, self.compare
+        task.mode.input(
+            self.change_mode,
+            inputs=[task.mode],
+            outputs=[goal.row, task.sweep.row, search.panel],
             queue=False,
             **QUIET,
         )
-        parts.goal.input(self.wished, inputs=[parts.goal], outputs=[parts.value], queue=False, **QUIET)
-        parts.methods.input(
-            tune_form.usual_ranges,
-            inputs=[parts.methods, parts.vary],
-            outputs=[parts.vary],
+        goal.goal.input(self.change_goal, inputs=[goal.goal], outputs=[goal.value], queue=False, **QUIET)
+        search.methods.input(
+            tune_form.default_ranges,
+            inputs=[search.methods, search.vary],
+            outputs=[search.vary],
             queue=False,
             **QUIET,
         )
         there.model.change(
-            self.for_model,
+            self.change_model,
             inputs=[there.model],
-            outputs=[parts.prompts, parts.acceptance],
+            outputs=[search.prompts, search.acceptance],
             queue=False,
             **QUIET,
         )
         gr.on(
-            [tab.select, *(part.change for part in wish), there.model.change],
-            self.told,
-            inputs=asked,
-            outputs=[parts.said],
-            trigger_mode="always_last",
-            queue=False,
-            **QUIET,
+            [tab.select, *(part.change for part in task.inputs), there.model.change],
+            self.reader.estimate,
+            inputs=self.reader.inputs,
+            outputs=[task.estimate],
+            **AT_ONCE_LAST,
         )
-        parts.start.click(
+
+    def _wire_results(self, tab: gr.Tab, page: gr.Blocks) -> None:
+        parts, task, results, state = self.parts, self.task, self.results, self.state
+        inputs, outputs = parts.view_inputs, self._view_outputs()
+        task.start.click(
             self.start,
-            inputs=asked | looked | {parts.budget},
-            outputs=[parts.status, *self.drawn_outputs],
+            inputs=self.reader.inputs | inputs | {task.goal.budget},
+            outputs=[task.status, *outputs],
             **ONCE,
         )
         tab.select(lambda: gr.Timer(active=True), outputs=[parts.clock], queue=False, **QUIET)
-        page.load(self.attached, **drawn, **ONCE)
-        parts.clock.tick(self.ticked, **drawn, **ONCE)
-        parts.jobs.choose(self.job_chosen, **drawn, **EACH)
-        parts.jobs.act(self.acted, inputs=looked, outputs=[parts.status, *self.drawn_outputs], **EACH)
-        for place in (parts.chart, parts.sheet, parts.cells):
-            place.choose(self.chosen, **drawn, **EACH)
-        gr.on([parts.near.input, parts.speed.input, parts.rows.input], self.drawn, **drawn, **EACH)
-        parts.swap.click(self.swapped, inputs=looked, outputs=[parts.order, parts.cells], **EACH)
-        self.opening.wire(ONCE)
-
-    # ---- what is wanted ----
-    def wished(self, goal: str) -> Any:
-        label, value = tune_form.WISHES[tune_form.GOALS[goal]]
-        return gr.Number(value, label=label)
-
-    def for_model(self, model: str) -> list[str]:
-        return [tune_form.shipped(model), tune_form.shipped(model, "-acceptance")]
-
-    def _request(self, values: Updates) -> RunRequest:
-        return next_run.request_of(self.compare, values)
-
-    def task(self, values: Updates) -> TuneTask | SweepTask:
-        """What is asked for. Raises EngineError."""
-        parts, request = self.parts, self._request(values)
-        if values[parts.mode] != FIND:
-            return tune_form.sweep_task(
-                request,
-                self.setting.raw_method(values)
-                if values[self.compare.chosen] == "dbcache"
-                else {"name": "dbcache"},
-                [(values[knob], values[text]) for knob, text in parts.axes],
-            )
-        return tune_form.tune_task(
-            request,
-            goal=values[parts.goal],
-            value=values[parts.value],
-            share=values[parts.share],
-            methods=values[parts.methods],
-            vary=values[parts.vary],
-            fewer_steps=values[parts.fewer],
-            prompts=values[parts.prompts],
-            acceptance=values[parts.acceptance],
+        page.load(self.show_first_job, inputs=inputs, outputs=outputs, **ONCE)
+        parts.clock.tick(self.refresh, inputs=inputs, outputs=outputs, **ONCE)
+        parts.jobs.choose(self.choose_job, inputs=inputs, outputs=outputs, **EACH)
+        parts.jobs.act(self.act_on_job, inputs=inputs, outputs=[task.status, *outputs], **EACH)
+        for component in (results.chart, results.sheet, results.cells):
+            component.choose(self.choose_setting, inputs=inputs, outputs=outputs, **EACH)
+        gr.on(
+            [results.near.input, results.speed.input, results.rows.input],
+            self.show,
+            inputs=inputs,
+            outputs=outputs,
+            **EACH,
         )
+        results.swap.click(self.swap_axes, inputs=inputs, outputs=[state.order, results.cells], **EACH)
 
-    def told(self, values: Updates) -> Updates:
-        """How much that is, or what is wrong with it."""
-        try:
-            task = self.task(values)
-            count = tune_form.count(task)
-            if isinstance(task, SweepTask):
-                said = (
-                    f"{plural(count, 'setting')} and the plain run on “{task.request.prompt}”; "
-                    f"{self._cost(task, count)}"
-                )
-            else:
-                said = (
-                    f"{count:,} settings, judged from {plural(len(task.prompts), 'plain run')}; the best is "
-                    f"then held against "
-                    f"{plural(len(task.acceptance), 'other prompt')}"
-                )
-            return {self.parts.said: statuses.idle(f"{said}. {tune_form.request_words(task.request)}.")}
-        except EngineError as error:
-            return {self.parts.said: statuses.failed(str(error)) | {"detail": ""}}
-
-    def _cost(self, task: SweepTask, count: int) -> str:
-        """From what this model's jobs took so far, else in runs alone."""
-        pace = [
-            job.spent / job.made
-            for job in self.long.jobs()
-            if job.made and json.loads(job.task)["request"]["model"] == task.request.model
+    def _view_outputs(self) -> list[Any]:
+        state, results, chosen = self.state, self.results, self.chosen
+        return [
+            state.job,
+            state.setting,
+            state.drawn,
+            state.pictures,
+            results.tune,
+            results.sweep,
+            results.chart,
+            results.sheet,
+            results.cells,
+            results.csv,
+            results.json,
+            chosen.card,
+            chosen.margins,
+            chosen.pictures,
+            chosen.baseline,
+            chosen.accelerated,
+            chosen.difference,
+            chosen.open,
+            chosen.save,
+            self.parts.jobs,
         ]
-        return (
-            f"about {job_views.rough((count + 1) * pace[0])}"
-            if pace
-            else f"{plural(count + 1, 'run')}, the plain one the longest"
-        )
 
-    def start(self, values: Updates) -> Updates:
-        try:
-            task = self.task(values)
-            tune_form.count(task)  # what cannot be read, or fits nowhere, stops here
-            if isinstance(task, TuneTask):
-                key = self.long.add(
-                    "tune", tune_form.tune_title(task), task, tune_form.BUDGETS[values[self.parts.budget]]
-                )
-            else:
-                key = self.long.add("sweep", tune_form.sweep_title(task), task)
-        except EngineError as error:
-            return {self.parts.status: statuses.failed(str(error)) | {"detail": ""}}
-        return {self.parts.status: statuses.idle()} | self.drawn(values, job=key, chosen="")
-
-    # ---- jobs ----
-    def attached(self, values: Updates) -> Updates:
-        """On load: the job that is on its way, else the newest."""
-        listed = self._listed()
-        job = next((job.key for job in listed if job.state == "running"), listed[0].key if listed else "")
-        return self.drawn(values, job=job, chosen="")
-
-    def ticked(self, values: Updates) -> Updates:
-        if self._state(self._listed()) == values[self.parts.seen]:
-            return {self.parts.seen: gr.skip()}
-        return self.drawn(values)
-
-    def job_chosen(self, values: Updates, event: gr.EventData) -> Updates:
-        return self.drawn(values, job=str(event.key), chosen="")
-
-    def acted(self, values: Updates, event: gr.EventData) -> Updates:
-        try:
-            {"stop": self.long.stop, "resume": self.long.resume, "remove": self.long.remove}[str(event.act)](
-                str(event.key)
-            )
-        except EngineError as error:
-            return {self.parts.status: statuses.failed(str(error)) | {"detail": ""}} | self.drawn(values)
-        return {self.parts.status: statuses.idle()} | self.drawn(values)
-
-    def _listed(self) -> list[LongJob]:
-        try:
-            return self.long.jobs()
-        except EngineError:  # another server has them
-            return []
+    # ---- fields ----
+    @staticmethod
+    def change_mode(mode: str) -> tuple[gr.Row, gr.Row, gr.Accordion]:
+        """Show the fields of a tune, or those of a sweep."""
+        tune = mode == FIND
+        return gr.Row(visible=tune), gr.Row(visible=not tune), gr.Accordion(visible=tune)
 
     @staticmethod
-    def _state(listed: list[LongJob]) -> str:
-        """Changes whenever there is something new to draw: a job's row is written after its snapshot."""
-        return json.dumps([(one.key, one.state, one.said, one.made) for one in listed])
+    def change_goal(goal: str) -> gr.Number:
+        """Label the goal's number, and set its first value."""
+        label, value = tune_form.GOAL_FIELDS[tune_form.GOALS[goal]]
+        return gr.Number(value, label=label)
 
-    # ---- what is shown ----
-    def drawn(self, values: Updates, job: str | None = None, chosen: str | None = None) -> Updates:
-        parts = self.parts
-        job = str(values[parts.job] if job is None else job)
-        chosen = str(values[parts.chosen] if chosen is None else chosen)
-        listed = self._listed()
-        kind = next((one.kind for one in listed if one.key == job), "")
-        job = job if kind else ""
-        snapshot = self.long.snapshot(job) if job else None
-        updates = {
-            parts.job: job,
-            parts.chosen: chosen,
-            parts.seen: self._state(listed),
-            parts.jobs: job_views.jobs(listed, job),
-            parts.plots: gr.Column(visible=kind != "sweep"),
-            parts.grid: gr.Column(visible=kind == "sweep"),
-        }
-        updates |= (
-            self._swept(values, snapshot, chosen)
-            if kind == "sweep"
-            else self._tuned(values, snapshot, chosen)
-        )
-        fresh = updates[parts.seen] != values[parts.seen] or job != values[parts.job]
-        return updates | (self._files(job, kind, snapshot) if fresh else {})
+    @staticmethod
+    def change_model(model: str) -> list[str]:
+        """Offer the model's own prompts."""
+        return [tune_form.example_prompts(model, kind) for kind in ("", "-acceptance")]
 
-    def _tuned(self, values: Updates, snapshot: dict[str, Any] | None, chosen: str) -> Updates:
-        parts = self.parts
-        one = tune_facts.chosen_of(snapshot, chosen) if snapshot else None
-        key = one["key"] if one else ""
-        reading = tune_chart.Reading(values[parts.speed], values[parts.near] == tune_chart.NEAR)
-        known = tune_facts.figures(one) if one else {}
-        return {
-            parts.chart: tune_chart.drawn(snapshot, reading, key),
-            parts.sheet: tune_views.sheet(snapshot, key, measured=values[parts.rows] == MEASURED),
-            parts.card: tune_views.card(snapshot, one),
-            parts.margins: tune_views.margins(one, snapshot and snapshot["goal"]),
-            parts.open: gr.Button(interactive=one is not None),
-            parts.save: gr.Button(interactive=one is not None),
-            **self._pair(values, known.get("worst_baseline", ""), known.get("worst_picture", "")),
-        }
-
-    def _swept(self, values: Updates, snapshot: dict[str, Any] | None, chosen: str) -> Updates:
-        parts, one = self.parts, sweep_views.chosen_of(snapshot, chosen)
-        pair = (snapshot["baseline"]["picture"], one["picture"]) if snapshot and one else ("", "")
-        return {
-            parts.cells: sweep_views.cells(snapshot, values[parts.order], chosen),
-            parts.card: sweep_views.card(snapshot, one),
-            parts.margins: tune_views.margins(None, None),
-            parts.open: gr.Button(interactive=one is not None),
-            parts.save: gr.Button(interactive=one is not None),
-            **self._pair(values, *pair),
-        }
-
-    def _pair(self, values: Updates, before: str, after: str) -> Updates:
-        """The chosen setting's pictures, sent once."""
-        parts, name = self.parts, f"{before} {after}" if before and after else ""
-        if name == values[parts.pictured]:
-            return {}
-        shown: Updates = {parts.pictured: name, parts.pair: gr.Column(visible=bool(name))}
-        if not name:
-            return shown
+    # ---- jobs ----
+    def start(self, values: Updates) -> Updates:
+        """Start the job that the fields describe, and show it."""
         try:
-            first, second = Image.open(before).convert("RGB"), Image.open(after).convert("RGB")
-        except OSError:  # removed meanwhile
-            return shown | {parts.pair: gr.Column(visible=False)}
-        return shown | dict(
-            zip(
-                map(parts.pictures.__getitem__, SIDES),
-                (first, second, difference(first, second, GAIN)),
-                strict=True,
-            )
-        )
+            key = self.reader.start(values)
+        except EngineError as error:
+            return {self.task.status: error_line(error)}
+        return {self.task.status: statuses.idle()} | self.show(values, job=key, setting="")
 
-    def _files(self, job: str, kind: str, snapshot: dict[str, Any] | None) -> Updates:
-        parts = self.parts
-        nothing = {part: gr.DownloadButton(value=None, interactive=False) for part in (parts.csv, parts.json)}
-        if snapshot is None:
-            return nothing
-        folder = self.long.folder(job)
-        path = folder / "settings.csv"
-        try:
-            path.write_text(
-                (sweep_views if kind == "sweep" else tune_facts).table(snapshot), encoding="utf-8", newline=""
-            )
-        except OSError:  # a full disk, or removed meanwhile
-            return nothing
-        return {
-            parts.csv: gr.DownloadButton(value=str(path), interactive=True),
-            parts.json: gr.DownloadButton(value=str(folder / "result.json"), interactive=True),
+    def show_first_job(self, values: Updates) -> Updates:
+        """Show the running job after the page was loaded, or else the newest."""
+        jobs = self._jobs()
+        newest = jobs[0].key if jobs else ""
+        key = next((job.key for job in jobs if job.state == "running"), newest)
+        return self.show(values, job=key, setting="")
+
+    def refresh(self, values: Updates) -> Updates:
+        """Draw the job again if any job has changed."""
+        if _state_of(self._jobs()) == values[self.state.drawn]:
+            return {self.state.drawn: gr.skip()}
+        return self.show(values)
+
+    def choose_job(self, values: Updates, event: gr.EventData) -> Updates:
+        """Show the job that was clicked."""
+        return self.show(values, job=str(event.key), setting="")
+
+    def act_on_job(self, values: Updates, event: gr.EventData) -> Updates:
+        """Stop, resume or remove a job."""
+        acts: dict[str, Callable[[str], object]] = {
+            "stop": self.jobs.stop,
+            "resume": self.jobs.resume,
+            "remove": self.jobs.remove,
         }
+        status = statuses.idle()
+        try:
+            acts[str(event.act)](str(event.key))
+        except EngineError as error:
+            status = error_line(error)
+        return {self.task.status: status} | self.show(values)
 
-    def chosen(self, values: Updates, event: gr.EventData) -> Updates:
-        return self.drawn(values, chosen=str(event.id))
+    def _jobs(self) -> list[LongJob]:
+        try:
+            return self.jobs.jobs()
+        except EngineError:  # another server uses the folder
+            return []
 
-    def swapped(self, values: Updates) -> Updates:
-        parts, snapshot = (
-            self.parts,
-            self.long.snapshot(values[self.parts.job]) if values[self.parts.job] else None,
-        )
+    # ---- results ----
+    def choose_setting(self, values: Updates, event: gr.EventData) -> Updates:
+        """Show the setting whose point, row or cell was clicked."""
+        return self.show(values, setting=str(event.id))
+
+    def show(self, values: Updates, job: str | None = None, setting: str | None = None) -> Updates:
+        """Draw a job's results with one setting chosen. None leaves the job or the setting as it is."""
+        state, results = self.state, self.results
+        key = str(values[state.job] if job is None else job)
+        setting = str(values[state.setting] if setting is None else setting)
+        jobs = self._jobs()
+        kind = next((job.kind for job in jobs if job.key == key), "")
+        key = key if kind else ""
+        snapshot = self.jobs.snapshot(key) if key else None
+        updates: Updates = {
+            state.job: key,
+            state.setting: setting,
+            state.drawn: _state_of(jobs),
+            self.parts.jobs: job_views.jobs(jobs, key),
+            results.tune: gr.Column(visible=kind != "sweep"),
+            results.sweep: gr.Column(visible=kind == "sweep"),
+        }
+        if kind == "sweep":
+            updates |= self.drawing.sweep(values, cast(SweepSnapshot | None, snapshot), setting)
+        else:
+            updates |= self.drawing.tune(values, cast(TuneSnapshot | None, snapshot), setting)
+        if updates[state.drawn] != values[state.drawn] or key != values[state.job]:
+            updates |= self.drawing.files(key, kind, snapshot)
+        return updates
+
+    def swap_axes(self, values: Updates) -> Updates:
+        """Draw the sweep with its axes in the next order."""
+        state, key = self.state, values[self.state.job]
+        snapshot = self.jobs.snapshot(key) if key else None
         if snapshot is None or "axes" not in snapshot:
-            return {parts.order: gr.skip()}
-        order = sweep_views.next_order(snapshot, values[parts.order])
-        return {parts.order: order, parts.cells: sweep_views.cells(snapshot, order, values[parts.chosen])}
+            return {state.order: gr.skip()}
+        sweep = cast(SweepSnapshot, snapshot)
+        order = sweep_views.next_order(sweep, values[state.order])
+        cells = sweep_views.cells(sweep, order, values[state.setting])
+        return {state.order: order, self.results.cells: cells}
+
+
+def _state_of(jobs: list[LongJob]) -> str:
+    """Return a text that changes whenever there is something new to draw. A job's row is written after its
+    snapshot.
+    """
+    return json.dumps([(job.key, job.state, job.said, job.made) for job in jobs])

@@ -189,4 +189,4 @@ def test_a_job_in_words() -> None:
     assert row["acts"] == [{"act": "stop", "text": "Stop"}]
     ended = jobs([one._replace(state="interrupted")], "")["jobs"][0]
     assert [act["act"] for act in ended["acts"]] == ["resume", "remove"]
-    assert "nothing that was drawn is lost" in ended["note"]
+    assert "no finished picture is lost" in ended["note"]

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from app.presets import own, presets_for, save
-from app.tune import facts as tune_facts
 from app.tune import form as tune_form
 from app.tune import sweep_views
 from app.tune import views as tune_views
-from app.tune.chart import APART, Reading, drawn
+from app.tune.chart import MARK_DISTANCE, FrontierChoice, chart
+from app.tune.csv_files import sweep_csv, tune_csv
+from app.tune.snapshot import settings_by_key
 from cache_engine import METHODS, MODELS, EngineError, Goal, RunRequest, TuneTask, tune_json
 
 REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
@@ -35,10 +36,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def test_the_frontier_appears_once_the_settings_are_judged(told: list[dict[str, Any]]) -> None:
-    assert drawn(told[0], Reading())["points"] == []
-    assert "frontier appears" in drawn(told[0], Reading())["empty"]
+    assert chart(told[0], FrontierChoice())["points"] == []
+    assert "frontier appears" in chart(told[0], FrontierChoice())["empty"]
     judged = next(one for one in told if one["stage"] == "judging")
-    view = drawn(judged, Reading())
+    view = chart(judged, FrontierChoice())
     assert {point["mark"] for point in view["points"]} == {"expected", "cross"}
     assert len(judged["cloud"]) == judged["settings"]
     assert 0 < len(view["cloud"]) <= judged["settings"]  # what lies beyond the axis is left out
@@ -47,7 +48,7 @@ def test_the_frontier_appears_once_the_settings_are_judged(told: list[dict[str, 
 
 def test_what_was_measured_is_marked_so_and_the_best_is_named(told: list[dict[str, Any]]) -> None:
     last = told[-1]
-    view = drawn(last, Reading(), last["best"]["key"])
+    view = chart(last, FrontierChoice(), last["best"]["key"])
     by_key = {point["id"]: point for point in view["points"]}
     for one in last["verified"]:
         if one["key"] in by_key:  # within the axis
@@ -61,13 +62,13 @@ def test_what_was_measured_is_marked_so_and_the_best_is_named(told: list[dict[st
 
 def test_marks_that_are_only_expected_leave_room_for_each_other(told: list[dict[str, Any]]) -> None:
     places = sorted(
-        point["x"] for point in drawn(told[-1], Reading())["points"] if point["mark"] == "expected"
+        point["x"] for point in chart(told[-1], FrontierChoice())["points"] if point["mark"] == "expected"
     )
-    assert all(later - earlier >= APART for earlier, later in itertools.pairwise(places))
+    assert all(later - earlier >= MARK_DISTANCE for earlier, later in itertools.pairwise(places))
 
 
 def test_near_the_goal_shows_ten_decibels(told: list[dict[str, Any]]) -> None:
-    near, whole = drawn(told[-1], Reading(near=True)), drawn(told[-1], Reading())
+    near, whole = chart(told[-1], FrontierChoice(near=True)), chart(told[-1], FrontierChoice())
     assert len(near["cloud"]) < len(whole["cloud"])
     assert near["limit"]["y"] == 50
 
@@ -77,7 +78,7 @@ def test_the_running_setting_is_shown(told: list[dict[str, Any]]) -> None:
     assert (
         next(
             point["mark"]
-            for point in drawn(running, Reading())["points"]
+            for point in chart(running, FrontierChoice())["points"]
             if point["id"] == running["running"]["key"]
         )
         == "running"
@@ -87,10 +88,10 @@ def test_the_running_setting_is_shown(told: list[dict[str, Any]]) -> None:
 def test_table_and_csv_hold_every_setting_that_is_known_by_name(told: list[dict[str, Any]]) -> None:
     last = told[-1]
     rows = tune_views.sheet(last)["rows"]
-    assert {row["id"] for row in rows} == set(tune_facts.settings(last))
+    assert {row["id"] for row in rows} == set(settings_by_key(last))
     measured = tune_views.sheet(last, measured=True)["rows"]
     assert {row["id"] for row in measured} == {one["key"] for one in last["verified"]}
-    table = list(csv.DictReader(io.StringIO(tune_facts.table(last))))
+    table = list(csv.DictReader(io.StringIO(tune_csv(last))))
     assert len(table) == len(rows)
     best = next(row for row in table if row["recipe"] == last["best"]["recipe"])
     assert float(best["psnr_db"]) == last["best"]["measured"]["psnr_db"]
@@ -99,11 +100,11 @@ def test_table_and_csv_hold_every_setting_that_is_known_by_name(told: list[dict[
 def test_the_card_says_what_the_acceptance_prompts_gave(told: list[dict[str, Any]]) -> None:
     last = told[-1]
     names = [fact["name"] for fact in tune_views.card(last, last["best"])["facts"]]
-    assert names[:2] == ["95 % of 2 tuning prompts reach", "Denoise loop, mean"]
-    assert "Above the floor, of 1 others" in names
+    assert names[:2] == ["Reached by 95 % of 2 tuning prompts", "Denoise loop, mean"]
+    assert "Other prompts that pass (1)" in names
     assert tune_views.card(None, None)["title"] == "Best so far"
     nothing = {**last, "best": None}
-    assert "lower it" in tune_views.card(nothing, None)["notes"][0]
+    assert "Make the goal lower" in tune_views.card(nothing, None)["notes"][0]
 
 
 def test_dots_below_the_floor_and_cliffs_look_different() -> None:
@@ -120,7 +121,7 @@ def test_dots_below_the_floor_and_cliffs_look_different() -> None:
 
 # ---- what is typed ----
 def test_a_wish_becomes_a_task() -> None:
-    given: dict[str, Any] = dict(
+    given = tune_form.TuneFields(
         goal="At least this close",
         value=30,
         share=95,
@@ -130,24 +131,26 @@ def test_a_wish_becomes_a_task() -> None:
         prompts="a fox\n\n an owl ",
         acceptance="a pig",
     )
-    task = tune_form.tune_task(REQUEST, **given)
+    task = tune_form.tune_task(REQUEST, given)
     assert task.prompts == ("a fox", "an owl")
     assert task.goal == Goal(value=30, share=0.95)
     for change, sentence in (
-        ({"prompts": " "}, "tuning prompts: there are none"),
+        ({"prompts": " "}, "tuning prompts: none is given"),
         ({"acceptance": "a fox"}, "is a tuning prompt too"),
-        ({"share": 0}, "held by: 0 is not valid"),
+        ({"share": 0}, "prompts that must pass: 0 is not valid"),
         ({"value": None}, "value: None is not valid"),
         ({"vary": "max_warmup_steps"}, "cannot be read"),
         ({"vary": ""}, "no knob is named"),
     ):
         with pytest.raises(EngineError, match=sentence):
-            tune_form.tune_task(REQUEST, **given | change)
+            tune_form.tune_task(REQUEST, given._replace(**change))
 
 
 @pytest.mark.parametrize("model", ["tiny", "flux-dev"])
 def test_prompts_are_shipped_and_no_acceptance_prompt_is_tuned_on(model: str) -> None:
-    tuning, acceptance = (tune_form.lines(tune_form.shipped(model, kind)) for kind in ("", "-acceptance"))
+    tuning, acceptance = (
+        tune_form.text_lines(tune_form.example_prompts(model, kind)) for kind in ("", "-acceptance")
+    )
     assert len(tuning) == 8
     assert len(acceptance) >= 24
     assert not set(tuning) & set(acceptance)
@@ -155,7 +158,7 @@ def test_prompts_are_shipped_and_no_acceptance_prompt_is_tuned_on(model: str) ->
 
 def test_the_embedded_model_knows_every_word_of_its_prompts() -> None:
     for kind in ("", "-acceptance"):
-        for prompt in tune_form.lines(tune_form.shipped("tiny", kind)):
+        for prompt in tune_form.text_lines(tune_form.example_prompts("tiny", kind)):
             assert not MODELS["tiny"].unknown_words(prompt)
 
 
@@ -166,26 +169,26 @@ def test_ranges_to_begin_with_can_be_read(method: str) -> None:
         prompts=("a fox",),
         goal=Goal(value=30),
         fewer_steps=False,
-        vary=tune_form.ranges(tune_form.usual_ranges([method]), [method]),
+        vary=tune_form.parse_ranges(tune_form.default_ranges([method]), [method]),
     )
     assert len(task.settings) >= 4
 
 
 def test_several_methods_have_their_ranges_under_their_names() -> None:
     both = ["dbcache", "teacache"]
-    text = tune_form.usual_ranges(both, "max_warmup_steps = 3, 5")
+    text = tune_form.default_ranges(both, "max_warmup_steps = 3, 5")
     assert text.startswith(
         "[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold"
     )  # what was typed stays
-    assert set(tune_form.ranges(text, both)) == set(both)
-    assert tune_form.usual_ranges(["dbcache"], text) == "max_warmup_steps = 3, 5"
-    assert tune_form.usual_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith(
+    assert set(tune_form.parse_ranges(text, both)) == set(both)
+    assert tune_form.default_ranges(["dbcache"], text) == "max_warmup_steps = 3, 5"
+    assert tune_form.default_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith(
         "threshold"
     )  # no knob of the other method
     with pytest.raises(EngineError, match="methods: none is chosen"):
-        tune_form.ranges(text, [])
+        tune_form.parse_ranges(text, [])
     with pytest.raises(EngineError, match="magic"):
-        tune_form.ranges("[magic]\nthreshold = 1", both)
+        tune_form.parse_ranges("[magic]\nthreshold = 1", both)
 
 
 # ---- sweep ----
@@ -236,12 +239,12 @@ def test_a_sweeps_csv_has_a_line_for_each_cell_that_was_drawn() -> None:
         "schedule": "CCc",
     }
     snapshot["cells"][4] = {"values": [2, 0.2], "key": "k", "picture": "p.png", **figures}
-    rows = list(csv.DictReader(io.StringIO(sweep_views.table(snapshot))))
+    rows = list(csv.DictReader(io.StringIO(sweep_csv(snapshot))))
     assert [(row["a_b"], row["c"], row["psnr_db"], row["schedule"]) for row in rows] == [
         ("2", "0.2", "", "CCc")
     ]
-    assert sweep_views.chosen_of(snapshot, "k") == snapshot["cells"][4]
-    assert [bar["text"] for bar in sweep_views.card(snapshot, snapshot["cells"][4])["bars"]] == [
+    assert sweep_views.chosen_cell(snapshot, "k") == snapshot["cells"][4]
+    assert [bar["text"] for bar in sweep_views.card(snapshot["cells"][4])["bars"]] == [
         "1.50×",
         "1.20×",
     ]

@@ -52,7 +52,7 @@ def wish(page: Page, floor: str = "30", prompts: tuple[str, ...] = PROMPTS) -> N
     ):
         page.locator(f"#tune-{name} textarea").fill(text)
     expect(page.locator("#tune-said")).to_contain_text(
-        f"12 settings, judged from {len(prompts)} plain runs; the best is then held against 1 other"
+        f"12 settings, estimated from {len(prompts)} baseline runs; the best is then run on 1 other"
     )
 
 
@@ -64,8 +64,8 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     page.locator("#tune-vary textarea").fill(VARY)
     page.locator("#tune-start").click()
     expect(page.locator(BEST)).to_be_visible()
-    expect(page.locator("#tune-card")).to_contain_text("of 2 tuning prompts reach")
-    expect(page.locator("#tune-card")).to_contain_text("Above the floor, of 1 others")
+    expect(page.locator("#tune-card")).to_contain_text("of 2 tuning prompts")
+    expect(page.locator("#tune-card")).to_contain_text("Other prompts that pass (1)")
     expect(page.locator("#tune-margins .track b").first).to_be_visible()
     assert page.locator("#tune-accelerated img").evaluate("one => one.naturalWidth") == 128
 
@@ -87,7 +87,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     expect(measured.first).to_be_visible()
     assert measured.count() < 12
     press(page, "speed", "time")
-    expect(page.locator("#tune-chart")).to_contain_text("times as fast")
+    expect(page.locator("#tune-chart")).to_contain_text("times faster")
     measured.first.locator("button").click()
     expect(page.locator("#tune-card .cl-kind")).to_have_text("measured")
     picture = page.locator("#tune-chart .pt[aria-selected=true]").bounding_box()
@@ -140,7 +140,7 @@ def test_a_sweep_is_stopped_half_way_and_swapped(visit: Visit) -> None:
     press(page, "mode", "Sweep a grid")
     for place, values in enumerate(("0.1..0.5 /3", "1, 2, 4")):
         page.locator(f"#sweep-values-{place} textarea, #sweep-values-{place} input").first.fill(values)
-    expect(page.locator("#tune-said")).to_contain_text("9 settings and the plain run on")
+    expect(page.locator("#tune-said")).to_contain_text("9 settings and the baseline on")
     page.locator("#tune-start").click()
     done = page.locator("#sweep-cells button[data-state=done]")
     expect(done.nth(1)).to_be_visible()
@@ -178,7 +178,7 @@ def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(
     expect(page.locator("#tune-jobs li")).to_have_count(1)
     page.locator("#tune-value input").fill("45")
     page.locator("#tune-prompts textarea").fill(MORE[0])
-    expect(page.locator("#tune-said")).to_contain_text("judged from 1 plain run")
+    expect(page.locator("#tune-said")).to_contain_text("estimated from 1 baseline run")
     page.locator("#tune-start").click()
     expect(page.locator("#tune-jobs li")).to_have_count(2)
     page.get_by_role("tab", name="Compare").click()

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.tune.chart import Reading, drawn
-from app.tune.facts import table
+from app.tune.chart import FrontierChoice, chart
+from app.tune.csv_files import tune_csv
 from app.tune.views import card, sheet
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.spectrum import Spectrum
@@ -79,7 +79,7 @@ def test_what_is_not_known_has_no_decibels(
 
 def test_the_page_draws_it_without_a_figure(has_estimate: list[dict[str, Any]]) -> None:
     for one in has_estimate:
-        view = drawn(one, Reading())
+        view = chart(one, FrontierChoice())
         known = {each["key"] for each in one["verified"]}
         assert {point["id"] for point in view["points"]} <= known
         assert view["points"] or view["empty"]
@@ -90,7 +90,7 @@ def test_the_page_draws_it_without_a_figure(has_estimate: list[dict[str, Any]]) 
                 facts = card(one, each)
                 assert facts["facts"] == [{"name": "PSNR", "text": "no estimate"}]
                 assert "only a run can tell" in " ".join(facts["notes"])
-        assert "no estimate" not in table(one)
+        assert "no estimate" not in tune_csv(one)
 
 
 def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
