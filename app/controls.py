@@ -1,10 +1,9 @@
-"""What several tabs share: event options, controls that look alike, and values for them."""
+"""What the layouts and handlers of several tabs share: event options, and controls that look alike."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 from gradio.blocks import Block
@@ -13,9 +12,7 @@ from cache_engine import EngineError
 
 from . import statuses
 from .components import status
-from .components.setting import SettingBar
 from .components.status import StatusValue
-from .words import times_faster
 
 Updates = dict[Block, Any]  # component -> its new value, or a new component with the changed properties
 Inputs = set[Any]  # components of an event; gradio's own hints for events and for gr.on exclude each other
@@ -62,28 +59,3 @@ def error_line(error: EngineError | str) -> StatusValue:
     value = statuses.failed(str(error))
     value["detail"] = ""
     return value
-
-
-def ratio_bars(compute_ratio: float, speedup: float, sign: str = "") -> list[SettingBar]:
-    """Draw less compute and less time on one scale. ``sign`` stands before a time that is only expected."""
-    longest = max(compute_ratio, speedup, 4)
-    text, word = times_faster(speedup)
-    return [
-        {
-            "name": "less compute",
-            "share": compute_ratio / longest,
-            "text": f"{compute_ratio:.2f}×",
-            "look": "computed",
-        },
-        {
-            "name": "the same time" if word == "the same" else word,
-            "share": speedup / longest,
-            "text": f"{sign}{text}",
-            "look": "forced",
-        },
-    ]
-
-
-def picture_url(path: str) -> str:
-    """Return the address under which the page serves a picture of an allowed folder."""
-    return f"gradio_api/file={quote(path)}"

@@ -10,9 +10,9 @@ from gradio.processing_utils import save_bytes_to_cache
 from cache_engine import EngineError
 
 from .. import share, statuses
-from ..code import KINDS, code_of
 from ..controls import AT_ONCE, Updates, segmented, slim_status
 from ..engine.worker import Worker
+from .code import KINDS, code_of
 from .parts import CompareParts, SharingParts
 from .setting import SettingFields
 

@@ -1,5 +1,5 @@
-"""Finished comparisons that outlive the server. Each has a folder, as ``compare --out`` writes it, with a note
-of the name and the pin that its owner gave it.
+"""Finished comparisons that outlive the server. Each has a folder, as ``compare --out`` writes it, with a
+note of the name and the pin that its owner gave it.
 
 The files decide: a folder that somebody adds is listed after the next start, a removed one is not.
 """

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from cache_engine import MODELS, clock
 
+from ..cards import picture_url, ratio_bars
 from ..components.setting import SettingValue
 from ..components.sheet import SheetColumn, SheetRow, SheetValue
-from ..controls import picture_url, ratio_bars
 from ..csv_text import csv_text
 from ..words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
 from .store import HistoryEntry

@@ -86,7 +86,8 @@ def _speed_noun(choice: FigureChoice) -> str:
 def _why_empty(count: int, quality: Figure, speed: Figure) -> str:
     if not count:
         return "No row passes all filters. Clear the search, or switch off a filter."
-    return f"None of these {count} rows prints both {quality.title.removesuffix(' as printed')} and {speed.title}."
+    quality_title = quality.title.removesuffix(" as printed")
+    return f"None of these {count} rows prints both {quality_title} and {speed.title}."
 
 
 def _speed_axis(axis: Axis, choice: FigureChoice) -> ChartAxis:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.code import KINDS, code_of
+from app.compare.code import KINDS, code_of
 from cache_engine import METHODS, MODELS, Comparison, method_from, resolve
 from tests.app.made import dbcache, pair
 

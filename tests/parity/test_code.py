@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.code import code_of
+from app.compare.code import code_of
 from cache_engine import METHODS, Baselines, Comparison, RunRequest, run_comparison
 from cache_engine.models.patch_autoencoder import PatchAutoencoder
 

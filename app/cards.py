@@ -1,0 +1,33 @@
+"""Parts of the values that several tabs make for their cards, tables and charts. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from .components.setting import SettingBar
+from .words import times_faster
+
+
+def ratio_bars(compute_ratio: float, speedup: float, sign: str = "") -> list[SettingBar]:
+    """Draw less compute and less time on one scale. ``sign`` stands before a time that is only expected."""
+    longest = max(compute_ratio, speedup, 4)
+    text, word = times_faster(speedup)
+    return [
+        {
+            "name": "less compute",
+            "share": compute_ratio / longest,
+            "text": f"{compute_ratio:.2f}×",
+            "look": "computed",
+        },
+        {
+            "name": "the same time" if word == "the same" else word,
+            "share": speedup / longest,
+            "text": f"{sign}{text}",
+            "look": "forced",
+        },
+    ]
+
+
+def picture_url(path: str) -> str:
+    """Return the address under which the page serves a picture of an allowed folder."""
+    return f"gradio_api/file={quote(path)}"
