@@ -171,7 +171,7 @@ def _tune_task(task: dict[str, Any]) -> tuple[TuneTask, float | None]:
         request = {"prompt": first, **request}
     fields["request"] = form.request_from(request).model_dump()
     checked = tune_from(fields)
-    count(checked)  # ranges that cannot be read stop here
+    count_settings(checked)  # ranges that cannot be read stop here
     return checked, minutes
 
 

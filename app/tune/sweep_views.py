@@ -28,7 +28,6 @@ class SweepCell(TypedDict):
 
     values: list[Any]  # one for each axis
     refused: NotRequired[str]
-    key: NotRequired[str]
 
 
 class MeasuredCell(SweepCell):
