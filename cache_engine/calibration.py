@@ -61,7 +61,7 @@ class _Watch:
 
     def __call__(self, session: Session, call: StepTrace) -> None:
         memory = session.memory[call.stream]
-        residual = next(iter(memory.histories.values())).computed[0].values[0].float()
+        residual = next(iter(memory.places.values())).values[0][0].float()
         self.run[call.stream].append(residual.flatten()[:: max(1, residual.numel() // SAMPLED)].cpu())
         if call.step > 0:
             before = self.before[call.stream]

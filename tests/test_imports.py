@@ -26,7 +26,7 @@ HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "cal
 TORCH_FREE = (
     "records plans strict files method recipe quality schedules.* predictors.* session model methods.* "
     "models.* whatif.survey whatif.replay whatif.expected_psnr whatif.psnr_calibration whatif.simulation "
-    "whatif.expected_frontier"
+    "whatif.expected_frontier history"
 )
 
 
@@ -61,9 +61,10 @@ RULES = [
     Rule("cache_engine.methods.fewer_steps", DOWNWARD + " recipe", "pydantic"),  # its cache is a recipe
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
     Rule("cache_engine.session", "records plans strict schedules.* predictors.*"),
+    Rule("cache_engine.history", "plans predictors.*"),
     Rule(
         "cache_engine.sites*",
-        "session model models.catalog records plans strict predictors.* sites.* whatif.error_propagation",
+        "session model models.catalog records plans strict predictors.* sites.* history",
         "torch diffusers",
     ),
     # a part of a network: imported inside load()

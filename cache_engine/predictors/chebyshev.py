@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..plans import Gram
-from .differences import Newton, ungrammed
+from .differences import Newton, no_inner_products
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Chebyshev:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         basis = [self._basis(2 * at / total - 1) for at in steps]
         normal = [

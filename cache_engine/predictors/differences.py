@@ -8,7 +8,7 @@ from math import factorial
 from ..plans import Gram
 
 
-def ungrammed() -> tuple[tuple[float, ...], ...]:
+def no_inner_products() -> tuple[tuple[float, ...], ...]:
     """In place of inner products, for predictors that look at step numbers alone."""
     raise AssertionError("this predictor's weights depend on the data")
 
@@ -26,7 +26,7 @@ class Reuse:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         return (1.0,)
 
@@ -55,7 +55,7 @@ class Taylor:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         weights = [0.0] * len(steps)
         for power, rung in enumerate(self._ladder(steps, 0)):
@@ -113,7 +113,7 @@ class Newton:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         weights = [1.0] * len(steps)
         for place, own in enumerate(steps):
@@ -143,7 +143,7 @@ class FoCa:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         if len(steps) < 2:
             return (1.0,) if last_prediction is None else (1.0, 0.0)

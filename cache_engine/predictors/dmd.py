@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..plans import Gram
-from .differences import Taylor, ungrammed
+from .differences import Taylor, no_inner_products
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DMD:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         even = self._evenly_spaced(steps)
         if even < 4:

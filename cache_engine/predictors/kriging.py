@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..plans import Gram
 from .chebyshev import solved
-from .differences import ungrammed
+from .differences import no_inner_products
 
 POINTS = 3  # computed values that a forecast is made of
 # share of a value's own size that is taken for noise: keeps close neighbours from getting huge weights
@@ -43,7 +43,7 @@ class Kriging:
         step: int,
         total: int = 0,
         last_prediction: int | None = None,
-        gram: Gram = ungrammed,
+        gram: Gram = no_inner_products,
     ) -> tuple[float, ...]:
         weights = dict.fromkeys(steps, 0.0) | self._best(steps, step, total)
         if self.settle and step == steps[0] + 1:

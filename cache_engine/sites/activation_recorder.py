@@ -8,7 +8,7 @@ A call costs one gather of a few thousand values a block, and one subtraction an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from inspect import signature
@@ -19,11 +19,22 @@ from torch import Tensor, nn
 
 from ..models.catalog import sections_of
 from ..session import Call, Session
-from ..whatif.error_propagation import RecordedCalls, handed, image_first
+from .blocks import Block, image_first, image_part, numbered
 from .clock import Clock
 from .loop import set_temporarily
 from .sampling import SampledPositions
-from .stack import Block, image_of, numbered
+
+
+class RecordedCalls(NamedTuple):
+    """The calls of a run in their order, streams taking turns.
+
+    arguments: of each call, by name.  answers: (1, tokens, outputs) each.  block_tensors: (1 + blocks, values)
+    each, the tensors before the first block and after every block, whole.
+    """
+
+    arguments: Sequence[Mapping[str, Any]]
+    answers: Sequence[Tensor]
+    block_tensors: Sequence[Tensor]
 
 
 class RecordedActivations(NamedTuple):
@@ -91,14 +102,14 @@ class ActivationRecorder:
         outputs = block.outputs(result)
         self.passes(block, outputs)
         self.look(
-            block.index + 1, image_of(outputs[block.section.takes[0]], self.entry.shape[1], block.section)
+            block.index + 1, image_part(outputs[block.section.takes[0]], self.entry.shape[1], block.section)
         )
         return result
 
     def passes(self, block: Block, values: dict[str, Tensor]) -> None:
         assert self.positions is not None
         if self.positions.whole and self.last is not None:
-            parts = image_first(block, handed(block, values), self.entry.shape[1])
+            parts = image_first(block, block.carried(values), self.entry.shape[1])
             self.block_tensors[-1].append(torch.cat([one.detach().flatten() for one in parts]))
 
     @torch.no_grad()

@@ -19,11 +19,12 @@ from ..plans import Plan, PlanMaker
 from ..records import StepTrace
 from ..session import Session
 from ..strict import EngineError
+from .blocks import Block, numbered
 from .call_hooks import CallHooks
 from .clock import Clock
 from .loop import Loop, set_temporarily
 from .refusals import refuse_model
-from .stack import Block, StackSite, numbered
+from .stack import StackSite
 
 
 @contextmanager

@@ -14,12 +14,13 @@ from torch import nn
 from ..plans import Columns, Modules, Site, Stack, Tokens
 from ..records import StepTrace
 from ..strict import Cancelled, EngineError
+from .blocks import compiled
 from .clock import Clock
 from .columns import ColumnSite
 from .loop import Loop, set_temporarily
 from .modules import ModuleSite
 from .refusals import batch_of, refuse_call
-from .stack import StackSite, compiled
+from .stack import StackSite
 from .tokens import TokenSite
 
 InnerSite = ModuleSite | TokenSite | ColumnSite
@@ -63,7 +64,7 @@ class CallHooks:
 
     def before(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The transformer is called."""
-        if self.site.call is not None:  # the previous call never reached its end
+        if self.site.at.call is not None:  # the previous call never reached its end
             self.site.leave()
             self.session.end()
         if self.stop is not None and self.stop.is_set():
@@ -103,15 +104,15 @@ class CallHooks:
                 "compile_repeated_blocks(), or a method that skips whole blocks."
             )
         if isinstance(site, Tokens):
-            return TokenSite(self.site, site)
+            return TokenSite(self.site.at, site)
         if isinstance(site, Columns):
-            return ColumnSite(self.site, site)
+            return ColumnSite(self.site.at, site)
         assert isinstance(site, Modules)
-        return ModuleSite(self.site, before_projection=site.before_projection)
+        return ModuleSite(self.site.at, before_projection=site.before_projection)
 
     def after(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """The call has returned, or has failed (then ``result`` is None)."""
-        call = self.site.call
+        call = self.site.at.call
         self.site.leave()
         if call is None or result is None:  # a failed run is over: nothing it remembered may be served later
             self.session.end()

@@ -29,11 +29,10 @@ from torch.nn import functional as F
 
 from ..model import Neurons
 from ..plans import Columns
-from ..session import Call
 from ..strict import EngineError
 from .attention import Meeting, met
-from .memory import History
-from .stack import Block, StackSite
+from .blocks import Block
+from .current_call import CurrentCall
 
 TURN = 20
 AT_ONCE = 8  # groups whose columns are gathered together
@@ -64,7 +63,7 @@ class ColumnSite:
     hand.
     """
 
-    def __init__(self, at: StackSite, site: Columns) -> None:
+    def __init__(self, at: CurrentCall, site: Columns) -> None:
         self.at, self.site = at, site
         self.means: dict[tuple[int, str], Tensor] = {}  # of the call at hand, until they are remembered
         self.entered: Tensor | None = None  # into the feed-forward at hand
@@ -83,28 +82,20 @@ class ColumnSite:
                         wraps(layer.forward)(partial(forward, (block.index, name), parts, layer.forward)),
                     )
 
-    def here(self, place: tuple[int, str]) -> tuple[Call, History] | None:
-        """The call and what is remembered at a place, in a call that serves or remembers columns."""
-        at = self.at
-        return (
-            (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Columns) else None
-        )
-
     def attention(
         self, place: tuple[int, str], original: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        here = self.here(place)
+        here = self.at.here(Columns, place)
         if here is None:
             return original(*args, **kwargs)
-        call, history = here
 
         def attend(meeting: Meeting, whole: Callable[[], Tensor]) -> Tensor:
-            if self.at.serving:
-                rest, keys = history.computed[0].values
+            if here.serving:
+                rest, keys = here.remembered
                 return rest + sparse(meeting, keys.long(), self.site.queries)
             result, keys = whole(), chosen_keys(meeting, self.site)
             rest = result - sparse(meeting, keys, self.site.queries)
-            history.remember(call.step, (rest, keys.int()), self.at.plan.predictor)
+            here.remember((rest, keys.int()))
             return result
 
         return met(original, attend, *args, **kwargs)
@@ -115,12 +106,13 @@ class ColumnSite:
         """The feed-forward's first layer: for all neurons, or for none, because ``last`` runs those that are
         chosen.
         """
-        if self.here(place) is None:
+        here = self.at.here(Columns, place)
+        if here is None:
             return original(entering)
         self.means[place] = original(
             torch.stack([entering[:, rows].mean(dim=1) for rows in parts.groups(entering)], dim=1)
         )
-        if not self.at.serving:
+        if not here.serving:
             return original(entering)
         self.entered = entering
         return entering[..., :0]
@@ -129,21 +121,20 @@ class ColumnSite:
         self, place: tuple[int, str], parts: FeedForward, original: Callable[..., Any], entering: Tensor
     ) -> Tensor:
         """Its last layer, on the neurons and on what stands before them."""
-        here = self.here(place)
+        here = self.at.here(Columns, place)
         if here is None:
             return original(entering)
-        call, history = here
         means = self.means.pop(place)
-        if not self.at.serving:
+        if not here.serving:
             result = original(entering)
-            history.remember(call.step, (result, entering, means), self.at.plan.predictor)
+            here.remember((result, entering, means))
             return result
-        result, before, ran = history.computed[0].values
+        result, before, ran = here.remembered
         assert self.entered is not None
         if parts.offset:
             result += F.linear(entering - before[..., : parts.offset], parts.last.weight[:, : parts.offset])
             before[..., : parts.offset] = entering
-        neurons = parts.moved(means, ran, call.step)
+        neurons = parts.moved(means, ran, here.call.step)
         ran.scatter_(2, neurons, means.gather(2, neurons))
         parts.update(result, before[..., parts.offset :], self.entered, neurons)
         self.entered = None

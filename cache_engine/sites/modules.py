@@ -15,9 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..plans import Modules
-from ..session import Call
-from .memory import History
-from .stack import Block, StackSite
+from .blocks import Block
+from .current_call import CurrentCall
 
 
 class ModuleSite:
@@ -25,7 +24,7 @@ class ModuleSite:
     at hand.
     """
 
-    def __init__(self, at: StackSite, *, before_projection: bool) -> None:
+    def __init__(self, at: CurrentCall, *, before_projection: bool) -> None:
         self.at, self.before_projection = at, before_projection
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
@@ -49,17 +48,14 @@ class ModuleSite:
 
     def output(self, place: tuple[int, str], original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Serve what the module would return, or run it and remember that."""
-        here = self.here(place)
+        here = self.at.here(Modules, place)
         if here is None:
             return original(*args, **kwargs)
-        call, history = here
-        if self.at.serving:
-            values = list(history.predict(self.at.plan.predictor, call.step, call.total))
-            return tuple(values) if len(values) > 1 else values[0]
+        if here.serving:
+            values = here.predict()
+            return values if len(values) > 1 else values[0]
         result = original(*args, **kwargs)
-        history.remember(
-            call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor
-        )
+        here.remember(result if isinstance(result, tuple) else (result,))
         return result
 
     def projected(
@@ -74,24 +70,24 @@ class ModuleSite:
         entered: dict[int, Tensor] = {}
 
         def projection(place: int, value: Tensor) -> Tensor:
-            if self.here((block.index, name)) is not None and not self.at.serving:
+            here = self.at.here(Modules, (block.index, name))
+            if here is not None and not here.serving:
                 entered[place] = value
             return originals[place](value)
 
         def attention(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            here = self.here((block.index, name))
+            here = self.at.here(Modules, (block.index, name))
             if here is None:
                 return original(*args, **kwargs)
-            call, history = here
-            if self.at.serving:
-                values = history.predict(self.at.plan.predictor, call.step, call.total)
+            if here.serving:
+                values = here.predict()
                 return (
                     *(part(value) for part, value in zip(projections, values)),
                     *values[len(projections) :],
                 )
             result = original(*args, **kwargs)
             values = (*(entered.pop(place) for place in range(len(originals))), *result[len(originals) :])
-            history.remember(call.step, values, self.at.plan.predictor)
+            here.remember(values)
             return result
 
         for place, part in enumerate(projections):
@@ -104,10 +100,3 @@ class ModuleSite:
             return original(*args, **kwargs)
         entering = args[0] if args else kwargs["hidden_states"]
         return entering[..., :0]
-
-    def here(self, place: tuple[int, str]) -> tuple[Call, History] | None:
-        """The call and what is remembered at a place, in a call that serves or remembers modules."""
-        at = self.at
-        return (
-            (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Modules) else None
-        )

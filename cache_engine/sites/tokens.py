@@ -26,8 +26,8 @@ from ..plans import Tokens
 from ..session import Call
 from ..strict import EngineError
 from .attention import Meeting, met
-from .memory import History
-from .stack import Block, StackSite
+from .blocks import Block
+from .current_call import CurrentCall, PlaceInCall
 
 Place = tuple[int, str]  # a block's number and a module's name in it
 # blocks over which the share falls from 1.5 to 0.5 times the ratio; DiT-XL, where it comes from, has 28
@@ -55,7 +55,7 @@ class TokenSite:
     call at hand.
     """
 
-    def __init__(self, at: StackSite, site: Tokens) -> None:
+    def __init__(self, at: CurrentCall, site: Tokens) -> None:
         self.at, self.site = at, site
         lengths = Counter(block.section.path for block in at.blocks)
         both = {block.section.joint for block in at.blocks} == {True, False}
@@ -91,34 +91,24 @@ class TokenSite:
                     layer = part(source.key if self.site.score == "k_norm" else source.value)
                     yield instead(layer, self.projected, (block.index, name), heads_of(attention))
 
-    def here(self, place: Place) -> tuple[Call, History] | None:
-        """The call and what is remembered at a place, in a call that serves or remembers tokens."""
-        at = self.at
-        return (
-            (at.call, at.memory.at(place)) if at.call is not None and isinstance(at.inner, Tokens) else None
-        )
-
     def attention(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Serve it whole, or in single blocks for the chosen tokens; or run it and remember that."""
-        here = self.here((block.index, block.section.attention))
+        here = self.at.here(Tokens, (block.index, block.section.attention))
         if here is None:
             return original(*args, **kwargs)
-        call, history = here
-        if not self.at.serving:
+        if not here.serving:
             watched = self.site.score == "attention"
             result = (
                 met(original, partial(self.watched, block), *args, **kwargs)
                 if watched
                 else original(*args, **kwargs)
             )
-            history.remember(
-                call.step, result if isinstance(result, tuple) else (result,), self.at.plan.predictor
-            )
+            here.remember(result if isinstance(result, tuple) else (result,))
             return result
-        values = history.computed[0].values
+        values = here.remembered
         if block.section.joint:
             (attended,) = values
-            return taken(attended, self.chosen(block, call, only_output(block.section)))
+            return taken(attended, self.chosen(block, here, only_output(block.section)))
         return values[0] if len(values) == 1 else values
 
     def watched(self, block: Block, meeting: Meeting, original: Callable[[], Tensor]) -> Tensor:
@@ -132,17 +122,18 @@ class TokenSite:
     ) -> Tensor:
         """Note how long every token's value (or key) is: over heads, the mean of its lengths."""
         result = original(*args, **kwargs)
-        if self.here(place) is not None and not self.at.serving:
+        here = self.at.here(Tokens, place)
+        if here is not None and not here.serving:
             apart = result.unflatten(-1, (heads, -1))
             self.scores[place] = torch.linalg.vector_norm(apart, dim=-1, dtype=torch.float32).mean(dim=-1)
         return result
 
     def feeding(self, block: Block, original: Callable[..., Any], entering: Tensor) -> Tensor:
         """In single blocks: what feeds the common projection, for the chosen tokens."""
-        here = self.here((block.index, only_output(block.section)))
-        if here is None or not self.at.serving:
+        here = self.at.here(Tokens, (block.index, only_output(block.section)))
+        if here is None or not here.serving:
             return original(entering)
-        chosen = self.chosen(block, here[0], only_output(block.section))
+        chosen = self.chosen(block, here, only_output(block.section))
         return original(taken(entering, chosen)) if chosen.shape[1] else entering[:, :0, :0]
 
     def refreshed(
@@ -155,25 +146,23 @@ class TokenSite:
         **kwargs: Any,
     ) -> Tensor:
         """Run the chosen tokens and serve the others; or run all and remember that."""
-        here = self.here(place)
+        here = self.at.here(Tokens, place)
         if here is None:
             return original(entering, *args, **kwargs)
-        call, history = here
-        if not self.at.serving:
+        step = here.call.step
+        if not here.serving:
             result = original(entering, *args, **kwargs)
             score = self.score(block.section.tokenwise[place[1]], place, result)
-            history.remember(
-                call.step, (result, score, torch.full_like(score, call.step)), self.at.plan.predictor
-            )
+            here.remember((result, score, torch.full_like(score, step)))
             return result
-        result, _, fresh = history.computed[0].values
-        chosen = self.chosen(block, call, place[1])
+        result, _, fresh = here.remembered
+        chosen = self.chosen(block, here, place[1])
         if chosen.shape[1]:
             run = original(entering if block.section.joint else taken(entering, chosen), *args, **kwargs)
             result.scatter_(
                 1, chosen.unsqueeze(-1).expand_as(run), run
             )  # nobody else holds it: it is added under a gate
-            fresh.scatter_(1, chosen, call.step)
+            fresh.scatter_(1, chosen, step)
         return result
 
     def score(self, source: Source, place: Place, result: Tensor) -> Tensor:
@@ -193,13 +182,14 @@ class TokenSite:
         found = F.normalize(found[:, :tokens] if source.text else found[:, -tokens:], dim=-1)
         return -found if self.site.score == "low_v_norm" else found
 
-    def chosen(self, block: Block, call: Call, name: str) -> Tensor:
+    def chosen(self, block: Block, here: PlaceInCall, name: str) -> Tensor:
         """(batch, chosen): the tokens to be run. In a single block they are the same for all of its
         modules.
         """
         place = (block.index, name)
+        call = here.call
         if self.choice is None or self.choice[0] is not call or self.choice[1] != place:
-            _, score, fresh = self.at.memory.at(place).computed[0].values
+            _, score, fresh = self.at.history.at(place).values[0]
             need = score + self.site.aging * (call.step - fresh)
             self.choice = call, place, need.topk(int(self.shares[block.index] * need.shape[1]), dim=1).indices
         return self.choice[2]

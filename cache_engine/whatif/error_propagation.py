@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from ..models.catalog import sections_of
-from ..sites.stack import Block, numbered
+from ..sites.activation_recorder import RecordedCalls
+from ..sites.blocks import Block, image_first, numbered
 from ..strict import Cancelled
 
 STRIDE = 0.08  # of the noise level at the start: at most that far apart are two calls, unless steps are
@@ -34,16 +35,6 @@ FIRST = 3  # step from which it is pushed: before, methods warm up
 Shown = Callable[
     [Tensor], Tensor
 ]  # latents (batch, tokens, outputs) -> (batch, tokens, values), in levels of 8 bits
-
-
-class RecordedCalls(NamedTuple):
-    """A run's calls in their order, streams taking turns: what was asked, what was answered (1, tokens,
-    outputs), and everything that blocks were handed and handed on, as (1 + blocks, values).
-    """
-
-    arguments: Sequence[Mapping[str, Any]]
-    answers: Sequence[Tensor]
-    block_tensors: Sequence[Tensor]
 
 
 class ErrorPropagation(NamedTuple):
@@ -232,7 +223,7 @@ class _Loop:
 
         def hear(block: Block) -> Any:
             return block.module.register_forward_hook(
-                lambda module, args, result: found.append(handed(block, block.outputs(result)))
+                lambda module, args, result: found.append(block.carried(block.outputs(result)))
             )
 
         hooks = [hear(block) for block in self.blocks]
@@ -252,21 +243,6 @@ class _Loop:
             for name, value in arguments.items()
         }
         return self.transformer(**batch | {"hidden_states": latents, "return_dict": False})[0]
-
-
-def handed(block: Block, values: Mapping[str, Tensor]) -> list[Tensor]:
-    """What a block is handed or hands on, in one order. A model's last block may hand on no text."""
-    return [values[name] for name in block.section.takes if values[name] is not None]
-
-
-def image_first(block: Block, tensors: list[Tensor], tokens: int) -> list[Tensor]:
-    """What ``handed`` gives, (batch, tokens, channels) each, as every block of the model is compared with
-    every other: the image's ``tokens`` before the text, where a block has both in one tensor too.
-    """
-    joint = tensors[0]
-    if len(tensors) > 1 or joint.shape[1] == tokens or not block.section.text_first:
-        return tensors
-    return [joint[:, -tokens:], joint[:, :-tokens]]
 
 
 def _plain(value: Any) -> Any:

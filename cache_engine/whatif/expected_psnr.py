@@ -33,7 +33,7 @@ def psnr_expected(survey: Survey, found: Replay) -> float | None:
 
 def _by_site(survey: Survey, found: Replay) -> dict[Stack, list[tuple[int, float]]]:
     """For each site, what was missed as a sum: where in its table, times what."""
-    steps, missed = survey.facts.steps, found.missed or ()
+    steps, missed = survey.facts.steps, found.errors or ()
     sums = dict[Stack, list[tuple[int, float]]]()
     last, rows = None, []
     for site, stream, step, terms in missed:

@@ -20,9 +20,9 @@ from ..predictors import Reuse
 from ..records import Engine, RunRequest
 from ..schedules import Always
 from ..session import Session
-from ..sites.activation_recorder import RecordedActivations, recording_activations
+from ..sites.activation_recorder import RecordedActivations, RecordedCalls, recording_activations
 from ..sites.clock import Clock
-from .error_propagation import RecordedCalls, Shown, as_they_are, propagate_errors
+from .error_propagation import Shown, as_they_are, propagate_errors
 from .survey import BUDGET, Survey, in_half, most_positions
 
 

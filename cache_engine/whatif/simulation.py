@@ -121,7 +121,7 @@ def _judged(
     """The error, and what it is in dB with its band, if that is known."""
     if identical:
         return 0.0, None, None, "every step is computed: the picture is the baseline's own"
-    if found.missed is None:
+    if found.errors is None:
         return None, None, None, found.note
     psnr_db = psnr_expected(survey, found)
     if psnr_db is None:

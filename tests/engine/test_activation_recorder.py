@@ -14,8 +14,8 @@ from cache_engine.method import METHODS
 from cache_engine.models.catalog import sections_of
 from cache_engine.sites.activation_recorder import ActivationRecorder, last_of, recording_activations
 from cache_engine.sites.attach import attached
+from cache_engine.sites.blocks import numbered
 from cache_engine.sites.clock import Clock
-from cache_engine.sites.stack import numbered
 from cache_engine.whatif.error_propagation import _Loop, as_they_are, propagate_errors
 from tests.engine.tiny_models import CONFIGS, Calls, tiny
 

@@ -16,8 +16,8 @@ from cache_engine.plans import Columns, Plan
 from cache_engine.predictors import Reuse
 from cache_engine.schedules import Interval
 from cache_engine.sites.attention import Meeting
+from cache_engine.sites.blocks import numbered
 from cache_engine.sites.columns import TURN, FeedForward, chosen_keys, count, sparse
-from cache_engine.sites.stack import numbered
 from cache_engine.strict import EngineError
 from tests.engine.test_tokens import FITTING, error, fitting, outputs
 from tests.engine.tiny_models import tiny

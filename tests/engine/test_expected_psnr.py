@@ -68,7 +68,7 @@ def test_the_last_layer_answers_as_the_model_does(
     plain, _, _ = followed(model, METHODS["baseline"]())
     cached, trace, _ = followed(model, method)
     answers = np.concatenate(mixed(survey, front, BLOCKS), axis=-1)
-    missed = replay(survey, method.plan(survey.facts), survey.facts).missed
+    missed = replay(survey, method.plan(survey.facts), survey.facts).errors
     assert missed
     assert len(missed) == sum(call.mode == "c" for call in trace)
     for one in missed:
@@ -112,7 +112,7 @@ def test_errors_end_where_the_loop_takes_them(
     method = tries()[place]
     off = (drawn(model, method)[0] - plain)[0].numpy()
     found = np.zeros(len(survey.patterns))
-    for one in replay(survey, method.plan(survey.facts), survey.facts).missed or ():
+    for one in replay(survey, method.plan(survey.facts), survey.facts).errors or ():
         across = survey.mix[one.stream] * (survey.sigmas[one.step + 1] - survey.sigmas[one.step])
         answers = ended(survey, one.site.start, one.site.stop)[one.stream, one.step]
         found += across * sum(weight * answers[then] for then, weight in one.terms)

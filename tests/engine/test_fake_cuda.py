@@ -141,7 +141,7 @@ def draw(
         held = [
             tensor
             for one in session.memory.values()
-            for history in one.histories.values()
+            for history in one.places.values()
             for tensor in history.tensors
         ]
         held += [one.reference.signal for one in session.memory.values() if one.reference is not None]
@@ -248,7 +248,7 @@ def test_videos_through_attached(name: str) -> None:
             session.begin()
             shapes = {model(**given, return_dict=False)[0].shape for _ in range(STEPS)}
             held = [
-                tensor for history in session.memory["cond"].histories.values() for tensor in history.tensors
+                tensor for history in session.memory["cond"].places.values() for tensor in history.tensors
             ]
             assert [call.decision.mode for call in session.calls] == ["C", "c", "c", "c"]
     assert shapes == {given["hidden_states"].shape}

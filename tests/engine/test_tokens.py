@@ -139,7 +139,7 @@ def test_the_chosen_tokens_are_those_of_the_highest_score(
         with torch.inference_mode():
             for step in range(2):
                 models[name](**calls.at(step))
-        _, scored, fresh = session.memory["cond"].at((0, part)).computed[0].values
+        _, scored, fresh = session.memory["cond"].at((0, part)).values[0]
     for hook in hooks:
         hook.remove()
     whole, chosen = seen["entered"]
@@ -169,7 +169,7 @@ def test_by_age_every_token_gets_its_turn(models: dict[str, nn.Module]) -> None:
         calls = Calls(FITTING[0])
         for step in range(5):  # 4 of 16 tokens a step
             models[FITTING[0]](**calls.at(step))
-        _, _, fresh = session.memory["cond"].at((0, "ff")).computed[0].values
+        _, _, fresh = session.memory["cond"].at((0, "ff")).values[0]
     assert sorted(fresh[0].tolist()) == sorted([1.0, 2.0, 3.0, 4.0] * 4)
 
 

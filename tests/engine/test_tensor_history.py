@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.sites.attach import attached
-from cache_engine.sites.memory import combine
+from cache_engine.sites.tensor_history import combine
 from tests.parity.loop import denoise, tiny_flux
 
 
