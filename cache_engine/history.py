@@ -7,7 +7,7 @@ decide and predict alike.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
@@ -31,9 +31,8 @@ class PlaceHistory(ABC, Generic[Value]):
     A subclass says how a prediction is added up from them.
     """
 
-    can_predict = False  # True once a value is remembered
-
     def __init__(self) -> None:
+        self.can_predict = False  # True once a value is remembered
         self.steps: tuple[int, ...] = ()  # newest first
         self.values: tuple[Value, ...] = ()  # computed at these steps
         self.earlier_prediction: Prediction[Value] | None = None  # used one step before the newest computed
@@ -86,19 +85,22 @@ def _weights_of_steps(
 Place = TypeVar("Place", bound=PlaceHistory)
 
 
-class StreamHistory(Generic[Place, Reference]):
+class StreamHistory(ABC, Generic[Place, Reference]):
     """What one stream of a run remembers: its places' histories, and the reference of the signal's change."""
 
-    def __init__(self, new_history: Callable[[Hashable], Place]) -> None:
-        self._new_history = new_history
+    def __init__(self) -> None:
         self.places: dict[Hashable, Place] = {}
         self.reference: Reference | None = None
+
+    @abstractmethod
+    def new_history(self, place: Hashable) -> Place:
+        """Make the history of a place where nothing is remembered."""
 
     def at(self, place: Hashable) -> Place:
         """The history of a place; a new one where nothing is remembered."""
         history = self.places.get(place)
         if history is None:
-            history = self.places[place] = self._new_history(place)
+            history = self.places[place] = self.new_history(place)
         return history
 
     def enter(self, stack: Stack, *other_parts: Hashable) -> Place:

@@ -127,21 +127,23 @@ class Session:
         """The transformer is being called: which step, which stream."""
         if not self.begun or self.plan is None:
             raise EngineError("the run has not begun; call session.begin() before the model.")
-        names = self.streams or STREAM_NAMES
-        if self.calls_in_step == len(names) and not self.stepped:
+        calls, names = self.calls, self.streams or STREAM_NAMES
+        most, in_step = len(names), self.calls_in_step
+        if in_step == most and not self.stepped:
             self.next_step()
-        if self.step >= self.total or self.calls_in_step >= len(names):
+            in_step = 0
+        if self.step >= self.total or in_step >= most:
             raise EngineError(
-                f"call {len(self.calls) + 1} does not fit {self.total} steps of {len(names)} calls; "
+                f"call {len(calls) + 1} does not fit {self.total} steps of {most} calls; "
                 "begin a new run, or name the streams."
             )
-        name = names[self.calls_in_step]
+        name = names[in_step]
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = _Stream(self.plan.schedule.begin())
-        call = Call(self.step, len(self.calls), name, self.total, stream.ready, stream.streak, stream.cached)
-        self.calls.append(call)
-        self.calls_in_step += 1
+        call = Call(self.step, len(calls), name, self.total, stream.ready, stream.streak, stream.cached)
+        calls.append(call)
+        self.calls_in_step = in_step + 1
         return call
 
     def forget(self, call: Call) -> None:

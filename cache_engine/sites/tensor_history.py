@@ -32,7 +32,7 @@ class SignalReference:
 class TensorHistory(PlaceHistory[Tensors]):
     """The newest tensors of one place. Predictions have the model's dtype."""
 
-    def __init__(self, place: Hashable) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._gram_steps: tuple[int, ...] = ()  # of the values in ``_grams``
         self._grams: dict[int, tuple[tuple[float, ...], ...]] = {}
@@ -66,8 +66,11 @@ class StreamTensors(StreamHistory[TensorHistory, SignalReference]):
     """What one stream of a run on a real model remembers."""
 
     def __init__(self) -> None:
-        super().__init__(TensorHistory)
+        super().__init__()
         self._like: tuple[object, ...] | None = None
+
+    def new_history(self, place: Hashable) -> TensorHistory:
+        return TensorHistory()
 
     def fits(self, *inputs: Tensor) -> bool:
         """Whether the inputs have the shapes and dtypes of the first call, whose values are remembered."""

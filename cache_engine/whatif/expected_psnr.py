@@ -25,22 +25,23 @@ def psnr_expected(survey: Survey, found: Replay) -> float | None:
     if not survey.products.size:
         return None
     pixels = 0.0
-    for site, rows in _by_site(survey, found).items():
-        places, weights = zip(*rows)
-        pixels = pixels + np.array(weights, np.float32) @ table(survey, site.start, site.stop)[list(places)]
+    for site, (places, weights) in _by_site(survey, found).items():
+        pixels = pixels + np.array(weights, np.float32) @ table(survey, site.start, site.stop)[places]
     return psnr_of(pixels) if isinstance(pixels, np.ndarray) else None
 
 
-def _by_site(survey: Survey, found: Replay) -> dict[Stack, list[tuple[int, float]]]:
-    """For each site, what was missed as a sum: where in its table, times what."""
-    steps, missed = survey.facts.steps, found.errors or ()
-    sums = dict[Stack, list[tuple[int, float]]]()
-    last, rows = None, []
-    for site, stream, step, terms in missed:
+def _by_site(survey: Survey, run: Replay) -> dict[Stack, tuple[list[int], list[float]]]:
+    """Return each site's errors as one sum: rows of its table, and their weights."""
+    steps = survey.facts.steps
+    sums = dict[Stack, tuple[list[int], list[float]]]()
+    last, rows, weights = None, list[int](), list[float]()
+    for site, stream, step, terms in run.errors or ():
         if site is not last:
-            last, rows = site, sums.setdefault(site, [])
+            last, (rows, weights) = site, sums.setdefault(site, ([], []))
         first = (stream * steps + step) * steps
-        rows += [(first + then, weight) for then, weight in terms]
+        for then, weight in terms:
+            rows.append(first + then)
+            weights.append(weight)
     return sums
 
 

@@ -6,8 +6,8 @@ measures a change, the replay looks it up in the survey.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from collections.abc import Hashable, Iterator, Sequence
+from functools import lru_cache, partial
 from itertools import product
 from typing import NamedTuple
 
@@ -68,8 +68,8 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
     mapped = _mapped_steps(facts.steps, survey.facts.steps)
-    streams = [_Stream(index, survey, plan.predictor, mapped) for index in range(len(facts.streams))]
-    computed_values = [((step, 1.0),) for step in range(facts.steps)]
+    streams = [_ReplayedStream(index, survey, plan.predictor, mapped) for index in range(len(facts.streams))]
+    computed_values = _computed_values(facts.steps)
     errors: list[PredictionError] = []
     note = ""
     begin_call, decide, keep, renewing = (
@@ -85,8 +85,8 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
             place_history = stream.place_history if stack is stream.stack else stream.enter_stack(stack)
             if stack is not None and not place_history.can_predict:
                 call.ready = False
-            if call.ready and changes is not None and stream.history.reference is not None:
-                call.measured = changes[stream.index][stream.history.reference][place]
+            if call.ready and changes is not None and stream.reference is not None:
+                call.measured = changes[stream.index][stream.reference][place]
             mode = decide(call).mode
             if mode == "C":
                 place_history.remember(step, computed_values[step], keep)
@@ -98,10 +98,16 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
                 terms = place_history.error(plan.predictor, step, facts.steps)
                 errors.append(tuple.__new__(PredictionError, (stack, stream.index, step, terms)))
             if mode in renewing:
-                stream.history.reference = place if changes is not None else None
+                stream.reference = place if changes is not None else None
     if note or facts.steps == survey.facts.steps:
         return Replay(session, None if note else tuple(errors), note)
     return Replay(session, tuple(_errors_between(errors, mapped, survey.facts)), ANOTHER_PATH)
+
+
+@lru_cache(maxsize=8)
+def _computed_values(steps: int) -> tuple[Terms, ...]:
+    """Return the value computed at each step as a sum: itself, once."""
+    return tuple(((step, 1.0),) for step in range(steps))
 
 
 def _mapped_steps(steps: int, recorded: int) -> Sequence[int]:
@@ -139,60 +145,56 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
     return steps * facts.steps if alike else steps
 
 
-class _Stream:
-    """One stream of the replay. ``history.reference`` is a step of the survey."""
+class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
+    """What one stream of the replay remembers. ``reference`` is a step of the survey.
+
+    mapped: the survey's step for each step of the run.  error_terms: the errors found so far for this
+    predictor, by the remembered steps and the predicted step.
+    """
 
     def __init__(self, index: int, survey: Survey, predictor: Predictor, mapped: Sequence[int]) -> None:
-        self.index = index
-        error_terms = survey.memo.setdefault(("terms", predictor, len(mapped)), {})
-        self.history = StreamHistory[_ReplayedPlace, int](
-            lambda place: _ReplayedPlace(error_terms, partial(_gram, survey, place, index, mapped))
-        )
+        super().__init__()
+        self.index, self.survey, self.mapped = index, survey, mapped
+        self.error_terms = survey.memo.setdefault(("terms", predictor, len(mapped)), {})
         self.stack: Stack | None = None
-        self.place_history = self.history.at(None)  # of that stack
+        self.place_history = self.at(None)  # of that stack
+
+    def new_history(self, place: Hashable) -> _ReplayedPlace:
+        return _ReplayedPlace(self, place)
 
     def enter_stack(self, stack: Stack | None) -> _ReplayedPlace:
         self.stack = stack
-        self.place_history = self.history.at(None) if stack is None else self.history.enter(stack)
+        self.place_history = self.at(None) if stack is None else self.enter(stack)
         return self.place_history
+
+    def gram(self, place: Hashable, steps: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
+        """Return the inner products of what the blocks at a place added at ``steps`` of the run."""
+        assert isinstance(place, Stack)
+        rows = [self.index * self.survey.facts.steps + self.mapped[step] for step in steps]
+        return tuple(map(tuple, self.survey.gram(place.start, place.stop)[np.ix_(rows, rows)].tolist()))
 
 
 class _ReplayedPlace(PlaceHistory[Terms]):
-    """The history of one place: sums of recorded values instead of tensors.
+    """The history of one place: sums of recorded values instead of tensors."""
 
-    error_terms: what is already known of this predictor, by the remembered steps and the predicted step.
-    gram: (remembered steps) -> inner products of the values recorded at them.
-    """
-
-    def __init__(
-        self,
-        error_terms: dict[tuple[tuple[int, ...], int], Terms],
-        gram: Callable[[tuple[int, ...]], tuple[tuple[float, ...], ...]],
-    ) -> None:
+    def __init__(self, stream: _ReplayedStream, place: Hashable) -> None:
         super().__init__()
-        self.error_terms, self.gram = error_terms, gram
+        self.stream, self.place = stream, place
 
     def error(self, predictor: Predictor, step: int, total: int) -> Terms:
         """Return the predicted minus the recorded value at ``step``."""
         if predictor.needs_inner_products or predictor.uses_last_prediction:
             return (*self.predict(predictor, step, total), (step, -1.0))
-        terms = self.error_terms.get((self.steps, step))  # they follow from the steps alone
+        key = (self.steps, step)  # the error follows from the steps alone
+        terms = self.stream.error_terms.get(key)
         if terms is None:
             terms = (*self.predict(predictor, step, total), (step, -1.0))
-            self.error_terms[self.steps, step] = terms
+            self.stream.error_terms[key] = terms
         return terms
 
     def weighted_sum(self, predictor: Predictor, step: int, total: int) -> Terms:
-        weights = self.weights(predictor, step, total, lambda: self.gram(self.steps))
+        gram = partial(self.stream.gram, self.place, self.steps)
+        weights = self.weights(predictor, step, total, gram)
         return tuple(
             (then, weight * share) for weight, terms in zip(weights, self.summands) for then, share in terms
         )
-
-
-def _gram(
-    survey: Survey, stack: Hashable, stream: int, mapped: Sequence[int], steps: tuple[int, ...]
-) -> tuple[tuple[float, ...], ...]:
-    """Inner products of what the stack's blocks added in one stream at ``steps`` of the run."""
-    assert isinstance(stack, Stack)
-    rows = [stream * survey.facts.steps + mapped[step] for step in steps]
-    return tuple(map(tuple, survey.gram(stack.start, stack.stop)[np.ix_(rows, rows)].tolist()))
