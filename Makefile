@@ -1,4 +1,5 @@
 # `make run` serves the page, `make test` tests everything. Both need Python >= 3.11 and make, and install the rest.
+#   make test-all                                         make test, and the tests marked long
 #   make check FILE=tests/engine/test_session.py          one test file; installs requirements.txt and pytest only
 #   make run PORT=8080 HOST=0.0.0.0 MODEL=flux-schnell
 #   make run TORCH="torch torchvision --index-url URL"    installed first: a CPU wheel, say (`make clean` to change it later)
@@ -10,26 +11,31 @@ SMOKE ?=
 WHAT_IF ?=
 TUNE ?=
 QUALITY ?=
+MARKED ?= not long
 export HOST PORT MODEL
 
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
-# Two processes of one thread each; a file's tests share what they set up. Browser tests run alone: beside others their clicks come late.
+# Two processes of one thread each. The tests of a file stay together and share what they set up. Browser tests come
+# last: beside heavier tests their clicks come late.
 SIDE_BY_SIDE := -n 2 --dist loadfile
 NPM := $(shell command -v npm 2>/dev/null)
 NO_NPM := @echo "The page's scripts are left out: npm is missing. Install it with apt-get install npm, or brew install node." >&2
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
+.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
 
 test: lint test-js
 	$(RUN) tools/browser.py --install
-	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) --durations=20
-	$(RUN) -m pytest tests/e2e --durations=20
+	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) -m "$(MARKED)" --durations=20
+	$(RUN) -m pytest tests/e2e $(SIDE_BY_SIDE) -m "$(MARKED)" --durations=20
+
+test-all:
+	$(MAKE) test MARKED=
 
 # FILE may name several files, or a test: FILE="tests/engine/test_session.py::test_name"
 check: $(VENV)/.check

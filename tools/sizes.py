@@ -58,7 +58,7 @@ def python_faults(name: str, text: str) -> list[str]:
 
 
 def unportable(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield (line, fault) for modules, calls and paths that Windows lacks, and text files without encoding."""
+    """Yield (line, fault): modules, calls and paths that Windows lacks, text files without encoding."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = (

@@ -1,4 +1,4 @@
-"""A knob that moves costs one method, one plan and one forecast: the page answers while a slider is dragged."""
+"""A moved knob costs one method, one plan and one forecast: the page answers while a slider is dragged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shown() -> Comparison:
 
 @pytest.fixture
 def parts_and_move(shown: Comparison, monkeypatch: pytest.MonkeyPatch) -> tuple[CompareParts, Handler]:
-    """The tab, and the handler that the page itself calls when the threshold moves, with all of its inputs."""
+    """The tab, and the handler that the page calls when the threshold moves, with all of its inputs."""
     worker = Worker(lambda *_, **__: pytest.fail("a run"), None)
     survey = random_survey(run=facts_of(shown.baseline.request))
     monkeypatch.setattr(worker, "comparison", lambda key: shown if key == "shown" else None)

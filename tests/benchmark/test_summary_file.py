@@ -1,4 +1,4 @@
-"""A benchmark's summary.json: the file that `summary` writes is read back whole, and any other file is refused."""
+"""A benchmark's summary.json: the file that `summary` writes is read back whole, any other is refused."""
 
 from __future__ import annotations
 

@@ -192,23 +192,59 @@ def test_the_command_line_writes_pictures_and_figures(tmp_path: Path) -> None:
         assert Image.open(tmp_path / "out" / f"{name}.png").size == (128, 128)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("compare", "--prompt", "", "--out", "out"),
-        ("compare", "--prompt", "x", "--set", "Fn_compute_blocks=x", "--out", "out"),
-        ("compare", "--prompt", "x", "--model", "flux-dev", "--out", "out"),
-        ("compare", "--prompt", "x"),
-        ("nonsense",),
-        ("flops", "--model", "flux-dev", "--method", "dbcache"),
-        ("flops", "--size", "10"),
-    ],
+FAILURES = (
+    ("nonsense",),
+    ("compare", "--prompt", "", "--out", "out"),
+    ("compare", "--prompt", "x", "--set", "Fn_compute_blocks=x", "--out", "out"),
+    ("compare", "--prompt", "x", "--model", "flux-dev", "--out", "out"),
+    ("compare", "--prompt", "x"),
+    ("flops", "--model", "flux-dev", "--method", "dbcache"),
+    ("flops", "--size", "10"),
 )
-def test_the_command_line_fails_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    ran = run_cli(*arguments, folder=tmp_path)
-    assert ran.returncode == 2
-    assert len(ran.stderr.strip().splitlines()) == 1, ran.stderr
-    assert ran.stdout == ""
+RUN_EACH = """
+import json, os, runpy, sys, tempfile
+results = []
+for arguments in json.loads(sys.argv[1]):
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        saved = os.dup(1), os.dup(2)
+        os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
+        sys.argv[1:] = arguments
+        try:
+            runpy.run_module("cache_engine", run_name="__main__", alter_sys=True)
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush(), sys.stderr.flush()
+        os.dup2(saved[0], 1), os.dup2(saved[1], 2)
+        texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+    results.append([code, *texts])
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], tuple[int, str, str]]:
+    """Exit code, output and errors of each failing command. One process runs them all: torch loads once."""
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN_EACH, json.dumps(FAILURES)],
+        cwd=tmp_path_factory.mktemp("failures"),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return {command: tuple(row) for command, row in zip(FAILURES, json.loads(ran.stdout), strict=True)}
+
+
+@pytest.mark.parametrize("arguments", FAILURES, ids=" ".join)
+def test_the_command_line_fails_in_one_line(
+    failures: dict[tuple[str, ...], tuple[int, str, str]], arguments: tuple[str, ...]
+) -> None:
+    code, output, errors = failures[arguments]
+    assert code == 2
+    assert len(errors.strip().splitlines()) == 1, errors
+    assert output == ""
 
 
 def test_the_page_is_served_before_torch_is_imported(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ EACH, DIRECTIONS, LEVELS = 2, 2, 3  # mixtures of a token; directions; noise lev
 
 
 def random_survey(seed: int = 0, run: ModelFacts | None = None) -> Survey:
-    """A run whose activations move by about a tenth in a step: guided, 12 steps, 6 blocks, or as ``run`` says."""
+    """Activations move by a tenth in a step. A guided run of 12 steps and 6 blocks, or as ``run`` says."""
     draw, run = np.random.default_rng(seed), run or facts()
     streams, steps, blocks, values = len(run.streams), run.steps, run.blocks, TOKENS * CHANNELS
     moves = draw.normal(size=(blocks + 1, streams, steps, values)) * draw.uniform(0.02, 0.3, (1, 1, steps, 1))

@@ -57,9 +57,9 @@ def test_the_baseline(tokens: int, capsys: pytest.CaptureFixture[str]) -> None:
     ("blocks", "share", "published"),
     [
         ((1, 0), 1.0, 206.90),
-        ((8, 8), 0.995, 224.29),
-        ((12, 12), 0.965, 234.63),
-        ((16, 16), 0.94, 244.25),
+        pytest.param((8, 8), 0.995, 224.29, marks=pytest.mark.long),
+        pytest.param((12, 12), 0.965, 234.63, marks=pytest.mark.long),
+        pytest.param((16, 16), 0.94, 244.25, marks=pytest.mark.long),
         ((24, 24), 0.70, 264.74),
     ],
 )

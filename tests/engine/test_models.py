@@ -149,9 +149,7 @@ def test_two_streams_do_not_mix(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compute_is_counted_as_torch_counts_it(name: str) -> None:
-    """At full width, two blocks a list. torch counts products only; softmax, norms and activations come on
-    top.
-    """
+    """On wide models. torch counts products only; softmax, norms and activations come on top."""
     model, inputs = wide(name)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**inputs)

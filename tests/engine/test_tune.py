@@ -18,7 +18,7 @@ from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.report import tune_json
 from cache_engine.tuning.tuner import TuneStatus, TuneTask, tune
 
-REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=8)
+REQUEST = RunRequest(prompt="a big panda on a pink background", seed=3, steps=6)
 
 
 def task(**more: Any) -> TuneTask:

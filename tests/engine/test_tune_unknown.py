@@ -26,7 +26,7 @@ from cache_engine.tuning.tuner import TuneStatus, TuneTask, search_of, tune
 from cache_engine.whatif.survey import Survey, load
 
 PROMPT = "a small red apple on a blue background"
-TASK = TuneTask(request=RunRequest(prompt=PROMPT, steps=12), prompts=(PROMPT,), goal=Goal(value=30))
+TASK = TuneTask(request=RunRequest(prompt=PROMPT, steps=8), prompts=(PROMPT,), goal=Goal(value=30))
 PROPAGATION = ("products", "mixtures", "patterns", "levels")
 
 

@@ -287,12 +287,13 @@ class NotFilled(TorchFunctionMode):
 
 
 def wide(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The class as wide as it is by default, with two blocks a list, and one call's arguments; on the meta
-    device if it can.
+    """The class with its default width and two blocks a list, on the meta device, and one call's arguments.
+
+    A class whose forward reads values runs on the CPU, with one block a list and a quarter of the tokens.
     """
-    device, blocks = ("cpu", 1) if TRANSFORMERS[name].reads else ("meta", 2)
+    device, blocks, side = ("cpu", 1, 128) if TRANSFORMERS[name].reads else ("meta", 2, 256)
     lengths = {section.length: blocks for section in TRANSFORMERS[name].sections}
     with torch.device(device), NotFilled():
         model = getattr(diffusers, name)(**WIDE.get(name, {}) | lengths).eval()
-    request = REQUEST.replaced(width=256, height=256, max_sequence_length=64)
+    request = REQUEST.replaced(width=side, height=side, max_sequence_length=side // 4)
     return model, tensors(TRANSFORMERS[name].call(dict(model.config), request), device, torch.ones)
