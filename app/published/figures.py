@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .tables import ListedSetting
 
-AS_PRINTED, RELATIVE = "as printed", "relative to its baseline"
+AS_PRINTED, RELATIVE = "as printed", "against its baseline"
 NOT_PRINTED = "not printed"
 
 

@@ -41,7 +41,7 @@ NOTES = (
         "Four baselines stand on one page",
         "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from a second run's 32.9616 and 1.0445 "
         "(44.61 s). The cited methods' rows start from 32.404 and 0.9898, Lightning's from its own. "
-        "“Relative to its baseline” compares each row with its own.",
+        "“Against its baseline” compares each row with its own.",
         (*SCORES, "latency_s"),
         only_as_printed=True,
     ),
@@ -76,7 +76,7 @@ NOTES = (
     CareNote(
         "34 % of the steps is 2.94× less compute, not 3.13×",
         "Its own TFLOPs say so: 17 of 50 steps. The cited methods' TFLOPs fit a baseline of 3719.50, which "
-        "is not printed, and not the 3726.87 beside them. “Relative to its baseline” uses 3719.50.",
+        "is not printed, and not the 3726.87 beside them. “Against its baseline” uses 3719.50.",
         ("tflops",),
         only_as_printed=True,
         models=(FLUX,),

@@ -164,7 +164,7 @@ def _as_float(value: Any) -> Any:
 
 def _share(per_cent: Any) -> float:
     if not isinstance(per_cent, int | float) or not 1 <= per_cent <= 100:
-        raise EngineError(f"prompts that must pass: {per_cent!r} is not valid; choose 1 to 100 %.")
+        raise EngineError(f"prompts to pass: {per_cent!r} is not valid; choose 1 to 100 %.")
     return per_cent / 100
 
 

@@ -196,7 +196,7 @@ def _goal_fields() -> GoalFields:
             goal=segmented(list(tune_form.GOALS), next(iter(tune_form.GOALS)), "Goal", "tune-goal"),
             value=gr.Number(value, label=label, interactive=True, min_width=110, elem_id="tune-value"),
             share=gr.Number(
-                95, label="Prompts that must pass, %", interactive=True, min_width=110, elem_id="tune-share"
+                95, label="Prompts to pass, %", interactive=True, min_width=110, elem_id="tune-share"
             ),
             budget=gr.Dropdown(
                 list(tune_form.BUDGETS),

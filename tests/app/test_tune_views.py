@@ -137,7 +137,7 @@ def test_a_wish_becomes_a_task() -> None:
     for change, sentence in (
         ({"prompts": " "}, "tuning prompts: none is given"),
         ({"acceptance": "a fox"}, "is a tuning prompt too"),
-        ({"share": 0}, "prompts that must pass: 0 is not valid"),
+        ({"share": 0}, "prompts to pass: 0 is not valid"),
         ({"value": None}, "value: None is not valid"),
         ({"vary": "max_warmup_steps"}, "cannot be read"),
         ({"vary": ""}, "no knob is named"),

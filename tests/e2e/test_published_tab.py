@@ -254,7 +254,7 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
     press(page, "families", "●  Your runs")
     press(page, "figures", "as printed")
     expect(page.locator("#published-chart")).to_contain_text("use another model")
-    press(page, "figures", "relative to its baseline")
+    press(page, "figures", "against its baseline")
     page.mouse.click(*at(page, f"yours {free}"))
     expect(card).to_contain_text(free)
     page.locator("#published-open").click()
