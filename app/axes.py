@@ -1,4 +1,4 @@
-"""Axes of a plot: from values to places in it, and the ticks that read best. Pure arithmetic."""
+"""Axes of a plot: the places of values, and round ticks. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 from .components.chart import ChartAxis
 
-ROOM = 0.06  # of the span, left free at both ends
-LOG_FROM = 1.6  # a log axis whose ends are nearer than this ratio reads best with even ticks
+ROOM = 0.06  # share of the span that stays free at each end
+LOG_FROM = 1.6  # below this ratio of its ends, a logarithmic axis gets even ticks
 STEPS = (1, 2, 2.5, 5, 10)
 ROUND = (1, 1.5, 2, 3, 4, 5, 6, 8)
 
 
 class Axis(NamedTuple):
-    """``low`` and ``high`` are the values at its ends; ``turned``: the high one stands left, or at the
-    bottom.
+    """``low``, ``high``: the values at both ends.
+
+    turned: the high value is at the left, or at the bottom.
     """
 
     low: float
@@ -25,41 +26,38 @@ class Axis(NamedTuple):
     turned: bool = False
 
     def place(self, value: float) -> float:
-        """0 (left, bottom) to 100 (right, top)."""
-        at, low, high = (math.log(one) if self.log else one for one in (value, self.low, self.high))
+        """Return the place of a value, from 0 (left, bottom) to 100 (right, top)."""
+        at, low, high = (math.log(x) if self.log else x for x in (value, self.low, self.high))
         share = (at - low) / (high - low)
         return round(100 * (1 - share if self.turned else share), 3)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """Round values within the axis, lowest first."""
+        """Return round values within the axis, lowest first."""
         if self.log and self.high / self.low > LOG_FROM:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
-            return [
-                one
-                for decade in decades
-                for number in ROUND
-                if self.low <= (one := number * 10.0**decade) <= self.high
-            ]
+            numbers = [lead * 10.0**decade for decade in decades for lead in ROUND]
+            return [number for number in numbers if self.low <= number <= self.high]
         rough = (self.high - self.low) / count
         scale = 10.0 ** math.floor(math.log10(rough))
-        step = next(one * scale for one in STEPS if one * scale >= rough * (1 - 1e-9))
+        step = next(lead * scale for lead in STEPS if lead * scale >= rough * (1 - 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(number * step, 12) for number in range(first, last + 1)]
+        return [round(index * step, 12) for index in range(first, last + 1)]
 
     def drawn(self, name: str, shape: str, count: int = 5) -> ChartAxis:
-        """What the chart takes: ``shape`` formats a tick, as in ``"{:g}×"``."""
+        """Return the axis as the chart's value. ``shape`` formats a tick, such as ``"{:g}×"``."""
         return {
             "name": name,
-            "ticks": [{"place": self.place(one), "text": shape.format(one)} for one in self.ticks(count)],
+            "ticks": [{"place": self.place(tick), "text": shape.format(tick)} for tick in self.ticks(count)],
         }
 
 
 def around(values: Iterable[float], *, log: bool = False, turned: bool = False) -> Axis:
-    """An axis with room for all values at both ends. Raises ValueError for none; on a log axis they are
-    above 0.
+    """Return an axis with room for all values.
+
+    Raises ValueError for none. A log axis needs values above 0.
     """
-    found = list(values)
-    low, high = min(found), max(found)
+    numbers = list(values)
+    low, high = min(numbers), max(numbers)
     if log:
         room = max(high / low, 1.05) ** ROOM
         return Axis(low / room, high * room, log, turned)

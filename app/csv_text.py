@@ -1,4 +1,4 @@
-"""Rows as the text of a CSV file. Pure."""
+"""Rows as the text of a CSV file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A line for the heads, and one a row; None is an empty field."""
+    """Return a line with the heads and a line for each row. None makes an empty field."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heads)

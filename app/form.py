@@ -1,8 +1,8 @@
-"""Values of components <-> a checked RunRequest and Method. Every bad value becomes one sentence; nothing is
+"""From the page's fields to a checked RunRequest and Method. A bad value becomes one sentence, and is not
 clamped.
 
-A method's knobs know their labels, bounds and help (``METHODS[name].knobs()``); this file only makes
-components of them and narrows their bounds to the model at hand.
+A method's knobs carry their labels, bounds and help (``METHODS[name].knobs()``). This file makes components
+of them, with bounds that fit the chosen model.
 """
 
 from __future__ import annotations
@@ -32,41 +32,44 @@ from cache_engine import (
 
 from .words import memory
 
-# gradio's own bounds and choices are those of the last answer: a value on its way while they move would be an
-# error of the page. Whatever a slider sends is checked by the records, which say what is wrong. Not by a
-# class statement: gradio would write a stub file for it.
+# gradio checks a value against the bounds and choices of its last answer. A value that is sent while they
+# move would be an error of the page, so these components send every value on: the records check it and name
+# the error. They are not made by a class statement: gradio would write a stub file for each.
 AS_SENT = {"preprocess": lambda self, payload: payload, "__module__": __name__}
 Slider: type[gr.Slider] = ABCMeta.__new__(type(gr.Slider), "Slider", (gr.Slider,), AS_SENT)
-Dropdown: type[gr.Dropdown] = ABCMeta.__new__(
-    type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT
-)  # that change with the model
+# For choices that change with the model.
+Dropdown: type[gr.Dropdown] = ABCMeta.__new__(type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT)
 
 KnobField = gr.Slider | gr.Checkbox | gr.Dropdown | gr.Textbox
 FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
 MORE = "more"
 GRAINS = {
     "none": "no cache",
-    "stack": "stack grain: what a run of blocks adds together is remembered",
-    "module": "module grain: every attention's and feed-forward's output is remembered",
-    "token": "token grain: parts of every module's output are computed, the rest is remembered",
-    "column": "column grain: parts of attention and feed-forward are computed, the rest is remembered",
+    "stack": "stack grain: remembers the output of whole groups of blocks",
+    "module": "module grain: remembers the output of every attention and feed-forward",
+    "token": "token grain: computes some tokens of every module's output and remembers the rest",
+    "column": "column grain: computes parts of attention and feed-forward and remembers the rest",
 }
-EMPTY = ""  # what an empty number field hands on: refused by the strict records, with their sentence
+EMPTY = ""  # the value of an empty number field: the records refuse it with a sentence
 
 
 def default_model(wanted: str = "") -> str:
-    """The model that the page opens with. Raises EngineError where ``wanted`` is not a row of MODELS."""
+    """Return the model that the page opens with.
+
+    Raises EngineError where ``wanted`` is not a row of MODELS.
+    """
     if wanted:
         return MODELS[wanted].name
     return "tiny" if "tiny" in MODELS else next(iter(MODELS))
 
 
 def size_text(size: tuple[int, int]) -> str:
+    """Return width and height as the size field shows them."""
     return f"{size[0]} × {size[1]}"
 
 
 def size_of(text: object) -> tuple[int, int]:
-    """``"1024 × 768"`` as two numbers."""
+    """Return ``"1024 × 768"`` as two numbers. Raises EngineError."""
     try:
         width, height = (int(part) for part in str(text).split("×"))
     except ValueError:
@@ -111,11 +114,11 @@ def _sent(value: Any) -> Any:
 
 
 def request_from(described: Any) -> RunRequest:
-    """The ``request`` of an API call as a resolved request. Raises EngineError."""
+    """Make a resolved request of the ``request`` of an API call. Raises EngineError."""
     fields = _fields(described, "request")
     if "model" in fields:
-        MODELS[str(fields["model"])]  # a name, never a path
-    for name in ("loras", "image"):  # nor another file's
+        MODELS[str(fields["model"])]  # refuses a path
+    for name in ("loras", "image"):
         if fields.get(name):
             raise EngineError(f"{name}: files are not taken here; use the command line, or leave it out.")
     return resolve(RunRequest(**fields))
@@ -169,11 +172,9 @@ FOLLOWING = (*STEP_KNOBS, *OPPOSITE)  # knobs whose bounds follow the model, the
 
 
 def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[float, float]:
-    """Where a knob's slider begins and ends for this model: Fn + Bn stay below the blocks, step counts within
-    the steps.
+    """Return both ends of a knob's slider: Fn + Bn stay below the blocks, step counts within the steps.
 
-    A value that no longer fits keeps its place (the slider is widened to it): it is refused with a sentence,
-    not moved.
+    A value that no longer fits stays, and the slider is widened to it. The check names it as an error.
     """
     low, high = knob.low or 0, knob.high if knob.high is not None else 1
     if knob.name in OPPOSITE:
@@ -190,10 +191,10 @@ def _number(value: Any, otherwise: float) -> float:
 
 
 def method_choices(everything: bool) -> list[tuple[str, str]]:
-    """(title, name) of the methods in front, and a line that leads to the others; with ``everything`` they
-    stand under it.
+    """Return (title, name) of the first methods, and a line that opens the others.
 
-    The line stays: a click sends its event twice, and MORE has to be an answer of the new list too.
+    everything: list the others too. The line stays then: a click sends its event twice, and gradio refuses a
+    value that the new list lacks.
     """
     rest = [name for name in METHODS if name not in (*FRONT, "baseline")] if everything else []
     return [
@@ -225,9 +226,7 @@ def cache_size(baseline: RunResult, method: Method, plan: Plan, computed: int | 
 
 
 def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> KnobField:
-    """A slider, list or text field for one knob; its ``elem_id`` is ``knob-``, the method's and the field's
-    own name.
-    """
+    """Build a slider, list or text field for one knob. Its ``elem_id`` is ``knob-METHOD-KNOB``."""
     common: dict[str, Any] = {
         "value": knobs.get(knob.name, knob.default),
         "label": f"{knob.label} · {knob.name}",
@@ -248,7 +247,10 @@ def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[st
 
 
 def knob_update(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any], **changes: Any) -> Any:
-    """New bounds for a knob's slider, and ``value=`` if it is to move. Other kinds of knob have no bounds."""
+    """Return new bounds for a knob's slider, and other changes such as ``value=``.
+
+    Other knobs have no bounds.
+    """
     if knob.type in ("int", "float"):
         low, high = limits(knob, facts, knobs)
         return gr.update(minimum=low, maximum=high, **changes)

@@ -1,4 +1,4 @@
-"""Blocks: header, tabs, loading and the queue's settings."""
+"""The page: header, tabs, endpoints and the settings of its queue."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MOST_WAITING = 24
 
 
 def build_page() -> gr.Blocks:
-    """Build the page. Raises EngineError where MODEL names no known model, or a preset file is wrong."""
-    lent = on_zerogpu()  # a record, or a long job, would cost a visitor's GPU time
+    """Build the page. Raises EngineError where MODEL is no known model, or a preset file is wrong."""
+    lent = on_zerogpu()  # recordings and long jobs would cost a visitor's GPU time
     worker = Worker(
         comparison_runner(),
         None if lent else with_survey,
@@ -80,8 +80,10 @@ def _state(worker: Worker) -> EngineState:
 
 
 def launch_options() -> dict[str, Any]:
-    """Nothing leaves the machine, nothing is shown that was not meant to be. A file may be as large as a
-    LoRA is.
+    """Return the options of ``launch`` beside host and port.
+
+    They keep the page private: no analytics, no error traces, no files but those of History and of long jobs.
+    An upload may be as large as a LoRA.
     """
     return {
         "theme": theme(),

@@ -1,7 +1,7 @@
-"""Presets: each file of ``presets/``, and those that the user saved, is a setting with a name. They set a
-method's knobs alone.
+"""Presets: named settings, from the files of ``presets/`` and from those that the user saved.
 
-Published figures are carried along as printed by their source; none of them was measured here.
+A preset sets a method's knobs, nothing else. Its published figures are as their source printed them; none was
+measured here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "presets"
 
 
 class Published(BaseModel):
-    """What a source printed about a setting. Times in seconds, ratios over the source's own baseline.
+    """A source's figures about a setting. Times are in seconds, ratios are over the source's own baseline.
 
     ``psnr_as_printed``: cache-dit's script wraps 8-bit differences, so its values under about 31 dB are too
     high.
@@ -45,8 +45,9 @@ class Published(BaseModel):
 
 
 class Preset(BaseModel):
-    """One file. ``models`` is None where the setting suits any; ``steps`` is what it was made for, a hint
-    only.
+    """One file.
+
+    ``models``: None where the setting suits every model. steps: what it was made for, a hint.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,15 +61,19 @@ class Preset(BaseModel):
 
     @cached_property
     def setting(self) -> Method:
-        """Its method, made once. Raises EngineError for a method that ``read`` would have refused."""
+        """The preset's method, made once.
+
+        Raises EngineError for a method that ``read`` would have refused.
+        """
         return method_from(self.method)
 
     def suits(self, model: str) -> bool:
+        """Return whether the preset is offered for a model."""
         return self.models is None or model in self.models
 
 
 def read(path: Path) -> Preset:
-    """One preset file.
+    """Read a preset file.
 
     Raises EngineError: one sentence that names the file and the key.
     """
@@ -93,51 +98,54 @@ def read(path: Path) -> Preset:
 
 @lru_cache
 def presets(folder: Path = FOLDER) -> tuple[Preset, ...]:
-    """Those of a folder, in the order of their file names. Raises EngineError for the first that is wrong."""
+    """Return a folder's presets in the order of their file names.
+
+    Raises EngineError for the first wrong file.
+    """
     return tuple(read(path) for path in sorted(folder.glob("*.json")))
 
 
-def own() -> Path:
-    """Where this user's are kept."""
+def own_folder() -> Path:
+    """Return the folder of this user's presets."""
     return user_folder() / "presets"
 
 
 def save(title: str, description: str, model: str, steps: int, method: Mapping[str, Any]) -> Preset:
-    """A new preset of this user's. Raises EngineError where there is no name, or another has it."""
+    """Save a preset of this user. Raises EngineError where the name is empty, too long or taken."""
     if not 1 <= len(title) <= MOST_LETTERS:
         raise EngineError(
             f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters."
         )
-    if any(one.title == title for one in (*presets(), *presets(own()))):
-        raise EngineError(f"name: there is a preset “{title}” already; choose another name.")
+    if any(preset.title == title for preset in (*presets(), *presets(own_folder()))):
+        raise EngineError(f"name: a preset “{title}” exists already; choose another name.")
     preset = Preset(
         title=title, description=description[:300], models=(model,), steps=steps, method=dict(method)
     )
     plain = "".join(
         letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower()
     ).strip("-")[:40]
-    path = own() / f"{plain}-{sha256(title.encode()).hexdigest()[:6]}.json"
+    path = own_folder() / f"{plain}-{sha256(title.encode()).hexdigest()[:6]}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(preset.model_dump_json(indent=1, exclude_none=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise EngineError(
             f"presets: {path.parent} cannot be written to ({error.strerror}); make room, or set "
-            f"CACHELENS_DIR."
+            "CACHELENS_DIR."
         ) from None
     presets.cache_clear()
     return preset
 
 
 def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
-    """The presets that suit a model, by title; with ``method``, that method's alone."""
+    """Return the presets that suit a model, by title. ``method``: only those of this method."""
     return {
         preset.title: preset
-        for preset in (*presets(), *presets(own()))
+        for preset in (*presets(), *presets(own_folder()))
         if preset.suits(model) and method in (None, preset.method["name"])
     }
 
 
 def preset_title(model: str, method: Method) -> str:
-    """Title of the first preset that suits the model and sets exactly this method; "" where there is none."""
+    """Return the title of the model's first preset with exactly this method; "" where none has it."""
     return next((title for title, preset in presets_for(model).items() if preset.setting == method), "")

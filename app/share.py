@@ -1,6 +1,6 @@
-"""A comparison's settings as text: inside its pictures, in a link, in result.json; and back from there.
+"""A comparison's settings as text in its pictures, in a link and in result.json, and the way back.
 
-Nothing but the fields below goes along: no file, no path, no name of a machine.
+The text holds the fields below and nothing else: no file, no path, no name of a machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FILES = (".png", ".json")
 
 
 class Carried(NamedTuple):
-    """``left``: what the comparison had beside, and does not come along."""
+    """The settings in a file or a link. ``left``: parts of the comparison that they do not carry."""
 
     request: RunRequest
     method: Method
@@ -50,13 +50,13 @@ class Carried(NamedTuple):
 
 
 def sentence(left: Iterable[str]) -> str:
-    """That it did not come along; empty where nothing was left."""
-    words = list(left)
-    return f" It had {' and '.join(words)} beside, which did not come along." if words else ""
+    """Say which parts were not carried; "" where all were."""
+    parts = list(left)
+    return f" Not included: {', '.join(parts)}." if parts else ""
 
 
 def text_of(comparison: Comparison) -> str:
-    """Request and method as JSON."""
+    """Return request and method as JSON."""
     request = comparison.baseline.request
     fields = {name: value for name in FIELDS if (value := getattr(request, name)) not in (None, "")}
     left = beside(request)
@@ -67,23 +67,23 @@ def text_of(comparison: Comparison) -> str:
 
 
 def query_of(comparison: Comparison) -> str:
-    """``?c=...``: what a page's address needs to open with this setting."""
+    """Return ``?c=...``, which opens the page with this setting when it is added to the page's address."""
     return f"?{QUERY}={base64.urlsafe_b64encode(text_of(comparison).encode()).decode().rstrip('=')}"
 
 
 def from_query(packed: str) -> Carried:
-    """The value behind ``c=``. Raises EngineError."""
+    """Read the value of ``c=``. Raises EngineError."""
     try:
         text = base64.b64decode(
             packed[: MOST_LETTERS * 2].encode() + b"==", altchars=b"-_", validate=False
         ).decode()
     except (ValueError, binascii.Error):
-        raise EngineError("link: it is not whole; copy it again from the page that made it.") from None
+        raise EngineError("link: it is incomplete; copy it again from the page that made it.") from None
     return from_text(text, "link")
 
 
 def from_text(text: str, source: str) -> Carried:
-    """What ``text_of`` or result.json says; what they say beside is passed over. Raises EngineError."""
+    """Read the text of ``text_of`` or a result.json, and ignore its other fields. Raises EngineError."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -93,7 +93,9 @@ def from_text(text: str, source: str) -> Carried:
         or not isinstance(found.get("request"), dict)
         or not isinstance(found.get("method"), dict)
     ):
-        raise EngineError(f"{source}: no setting of a comparison is in it; take one that CacheLens made.")
+        raise EngineError(
+            f"{source}: it holds no setting of a comparison; choose a file or link that CacheLens made."
+        )
     given = found["request"]
     left = found.get("left")
     missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
@@ -105,18 +107,18 @@ def from_text(text: str, source: str) -> Carried:
 
 
 def from_file(path: str) -> Carried:
-    """A PNG that carries its setting, or a result.json. Raises EngineError."""
+    """Read the setting in a PNG or a result.json. Raises EngineError."""
     file = Path(path)
     try:
         if file.stat().st_size > MOST_BYTES:
             raise EngineError(
-                f"file: it is larger than {MOST_BYTES // 1_000_000} MB; take a PNG or a result.json that "
-                f"CacheLens made."
+                f"file: it is larger than {MOST_BYTES // 1_000_000} MB; choose a PNG or a result.json that "
+                "CacheLens made."
             )
         text = _inside(file) if file.suffix.lower() == ".png" else file.read_text(encoding="utf-8")
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         raise EngineError(
-            "file: it cannot be read; take a PNG or a result.json that CacheLens made."
+            "file: it cannot be read; choose a PNG or a result.json that CacheLens made."
         ) from None
     return from_text(text, "file")
 
@@ -128,8 +130,9 @@ def _inside(file: Path) -> str:
 
 
 def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
-    """baseline.png, accelerated.png, difference.png and result.json in a zip.  inside: the pictures carry
-    the setting as well.
+    """Pack baseline.png, accelerated.png, difference.png and result.json into a zip.
+
+    inside: whether the pictures carry the setting too.
     """
     before, after = comparison.baseline.image, comparison.accelerated.image
     note = PngInfo()
@@ -150,7 +153,7 @@ def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
 
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
-    """The contents of result.json, with the names of its files in place of their paths on this machine."""
+    """Return the contents of result.json, with file names in place of this machine's paths."""
     found = comparison_json(comparison)
     for request in (found["request"], found["baseline"]["effective"], found["accelerated"]["effective"]):
         for file in (*request["loras"], *filter(None, [request["image"]])):

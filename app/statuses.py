@@ -29,7 +29,7 @@ def queued(ahead: int, left: float | None = None) -> StatusValue:
 
 
 def status(progress: Progress, calls: Sequence[StepTrace] = (), reused: str = "") -> StatusValue:
-    """Return a running side's stage. ``calls``: this side's so far; ``reused``: clock of a reused baseline."""
+    """Return a running side's stage. ``calls``: this side's so far; ``reused``: a reused baseline's clock."""
     side, baseline = SIDES[progress.side], f"baseline of {reused} reused" if reused else ""
     share = progress.done / progress.total if progress.total else None
     if progress.stage != "denoise":
@@ -46,8 +46,8 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), reused: str = ""
 def unrun(title: str, denoise: float | None, *, alone: bool) -> StatusValue:
     """Return the status of a setting that has not run.
 
-    denoise: seconds that its run is expected to take, if known.  alone: whether a remembered baseline fits the
-    next run, so that the accelerated side runs alone.
+    denoise: seconds that its run is expected to take, if known.  alone: whether a remembered baseline fits
+    the next run, so that the accelerated side runs alone.
     """
     about = f"about {rough(denoise)}; " if denoise else ""
     detail = f"Press Generate to measure it ({about}the baseline is reused)."

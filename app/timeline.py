@@ -1,6 +1,4 @@
-"""The steps of a run as the dict that the timeline draws: whole, or so far as a running one has come. Pure,
-like views.
-"""
+"""The value of the timeline: the steps of a finished run, or of a running one as far as it has come. Pure."""
 
 from __future__ import annotations
 
@@ -24,15 +22,13 @@ from .words import change_text, flops_unit, is_forced, milliseconds, number, plu
 
 MODES: tuple[StepMode, ...] = ("computed", "forced", "cached", "partial")
 SIGNAL = "change since last computed"
-LIMIT, MASK = (
-    "residual_diff_threshold",
-    "steps_computation_mask",
-)  # the knobs that the timeline itself can turn
+LIMIT, MASK = "residual_diff_threshold", "steps_computation_mask"  # the knobs that the timeline can turn
 
 
 def timeline_of(
     comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()
 ) -> TimelineValue:
+    """Return the timeline of a finished comparison."""
     return timeline_value(
         comparison.baseline.trace,
         comparison.accelerated.trace,
@@ -55,12 +51,11 @@ def timeline_value(
     top: float | None = None,
     painted: Collection[int] = (),
 ) -> TimelineValue:
-    """Both sides' calls as columns, a column a step.
+    """Return both sides' calls as columns, a column a step.
 
-    ``running``: the side being run ("baseline", "accelerated"), or None for a finished pair. ``streams``: the
-    names of the calls in a step where they are known beforehand, so that all rows stand from the start.
-    ``expected``: what the accelerated calls are expected from, where they were not run. ``top``: of the axis,
-    where it must not move. ``painted``: steps forced by hand.
+    running: the side that runs now; None: a finished pair.  streams: names of the calls in a step, if known
+    beforehand, so that all rows stand from the start.  expected: the source of accelerated calls that did not
+    run.  top: the axis' end while it must not move.  painted: steps forced by hand.
     """
     knobs = method or {}
     names = list(dict.fromkeys([*streams, *(call.stream for call in (*baseline, *accelerated))])) or ["cond"]
@@ -102,7 +97,7 @@ def timeline_value(
 
 
 def _drag(knobs: Mapping[str, Any], line: float | None) -> ThresholdDrag | None:
-    """The threshold's knob, where the line stands for it."""
+    """Return the bounds of the threshold's knob, where the line can be dragged."""
     if line is None or LIMIT not in knobs or "name" not in knobs:
         return None
     knob = next(knob for knob in METHODS[knobs["name"]].knobs() if knob.name == LIMIT)
@@ -156,12 +151,12 @@ def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[s
 
 
 def _short(change: float | None) -> str | None:
-    """A change in the little room above its bar."""
+    """Return a change as short text for the room above its bar."""
     return None if change is None else significant(change, 3 if change >= 1 else 2)
 
 
 def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None:
-    """The one threshold of a run; None where there is none, where it moves, or where a mask decides alone."""
+    """Return a run's threshold; None where it has none, where it changes, or where a mask decides alone."""
     if knobs.get(MASK) and knobs.get("steps_computation_policy") == "static":
         return None
     limits = {call.limit for call in calls if call.limit is not None} or {knobs.get(LIMIT)}
@@ -170,14 +165,15 @@ def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None
 
 
 def _nice(value: float) -> float:
-    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    """Round up to 1, 2, 2.5 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(round(lead * power, 12) for lead in (1, 2, 2.5, 5, 10) if lead * power >= value * (1 - 1e-9))
 
 
 def axis_top(limit: float | None, changes: Sequence[float]) -> float:
-    """Near twice the threshold, whatever the changes: it must not move while a run goes on. Longer bars are
-    cut.
+    """Return the change at the axis' end: near twice the threshold, so that it stays in place during a run.
+
+    Longer bars are cut. Without a threshold the largest change decides.
     """
     if limit:
         return _nice(limit * (2 if limit < 0.5 else 1.2))
@@ -190,7 +186,7 @@ def _ticks(top: float) -> list[float]:
 
 
 def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: str | None) -> int:
-    """The step whose facts stand in the readout until someone picks another."""
+    """Return the step that the readout shows until a visitor picks another."""
     if running:
         return calls[-1].step if calls else baseline_at
     cached = [call.step for call in calls if call.mode != "C"]
@@ -198,7 +194,7 @@ def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: str | None) 
 
 
 def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, Any]) -> str:
-    """Why not one call was cached, and what would change it. "" where some were."""
+    """Say why no call was cached, and what would change it; "" where one was cached."""
     if any(call.mode != "C" for call in calls):
         return ""
     why = [call.reason for call in calls]
@@ -207,25 +203,22 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
     if least is not None and line is not None:
         return (
             f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the "
-            f"threshold is "
-            f"{number(line)}. {number(_above(least))} would cache the first step."
+            f"threshold is {number(line)}. {number(_above(least))} would cache the first step."
         )
     if "threshold 0" in why:
-        return (
-            f"{nothing}: at threshold 0 nothing is. This is the setting that proves the two pictures equal."
-        )
+        return f"{nothing}: threshold 0 caches no step. This setting proves that the two pictures are equal."
     if "always" in why:
         return f"{nothing}: this method computes every step."
     if "mask" in why:
-        return f"{nothing}: the mask and the warm-up have every step computed. Put zeros into the mask."
+        return f"{nothing}: mask and warm-up compute every step. Put zeros into the mask."
     return (
         f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
-        "Choose fewer, or more steps."
+        "Choose a shorter warm-up, or more steps."
     )
 
 
 def _least(calls: Sequence[StepTrace]) -> float | None:
-    """The least change that was held against the threshold."""
+    """Return the smallest change that was compared to the threshold."""
     return min(
         (call.change for call in calls if call.reason.startswith("change") and call.change is not None),
         default=None,
@@ -233,12 +226,12 @@ def _least(calls: Sequence[StepTrace]) -> float | None:
 
 
 def _above(change: float) -> float:
-    """The next hundredth."""
+    """Round up to the next hundredth."""
     return math.floor(change * 100 + 1) / 100
 
 
 def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> Remedy | None:
-    """The smallest threshold that would cache something, where nothing is and a threshold can help."""
+    """Return the smallest threshold that would cache a step, where none is cached and a threshold decides."""
     least = _least(calls)
     if (
         least is None
@@ -251,5 +244,5 @@ def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> Remedy | Non
 
 
 def remedy(knob: str, value: float) -> Remedy:
-    """What the banner's button does."""
+    """Return the banner's button: it sets a knob."""
     return {"knob": knob, "value": value, "text": f"Set {number(value)}"}

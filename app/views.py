@@ -1,8 +1,7 @@
-"""From the engine's records to the plain JSON dicts that the components draw. Pure: no page, no torch, no
-state.
+"""The values of Compare's components, made from the engine's records. Pure: no page, no torch, no state.
 
-Figures leave here as text, ready to show, with their units; bare numbers are places and lengths (0..1, or
-0..100 for the scale). Each component's folder states its value's shape.
+Figures are texts with their units, ready to show. Bare numbers are places and lengths, from 0 to 1 (on the
+scale of likeness from 0 to 100). Each component's folder states the shape of its value.
 """
 
 from __future__ import annotations
@@ -43,21 +42,27 @@ from .words import (
     times_faster,
 )
 
-NOT_MEASURED: tuple[tuple[CardName, CardKind, str], ...] = (
-    ("speed", "measured", "Denoise loop"),
-    ("flops", "counted", "Compute, counted"),
-    ("psnr", "measured", "Likeness to the baseline"),
-    ("ssim", "measured", "Structure"),
+LABELS: dict[CardName, str] = {
+    "speed": "Speed (denoising only)",
+    "flops": "Compute (counted)",
+    "psnr": "Likeness to the baseline",
+    "ssim": "Structural similarity",
+}
+NOT_MEASURED: tuple[tuple[CardName, CardKind], ...] = (
+    ("speed", "measured"),
+    ("flops", "counted"),
+    ("psnr", "measured"),
+    ("ssim", "measured"),
 )
 ABOUT = (
-    "Denoise loop: from the start of the first transformer call to the end of the last step, synchronised "
-    "there. Reading the "
-    "prompt and decoding the picture are apart. One warm-up per model and size is not recorded.",
-    "Compute is counted, attention included, for the blocks that ran. It is another ratio than the measured "
-    "time.",
-    "PSNR and SSIM compare the pixels of the two pictures, same prompt and seed: likeness to the baseline, "
-    "not beauty. PSNR "
-    "punishes a small shift as much as a fault, so look at the pictures.",
+    "Speed is the measured time of the denoise loop, from the start of the first transformer call to the end "
+    "of the last step, with the device synchronised at both. The times for encoding the prompt and decoding "
+    "the picture are separate. One warm-up run per model and size is not recorded.",
+    "Compute is counted for the blocks that ran, attention included. Its ratio differs from the ratio of the "
+    "measured times.",
+    "PSNR and SSIM compare the pixels of the two pictures, drawn with the same prompt and seed. They measure "
+    "likeness to the baseline, not beauty. PSNR punishes a small shift as much as a fault, so look at the "
+    "pictures.",
 )
 
 
@@ -65,7 +70,7 @@ ABOUT = (
 
 
 def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | None = None) -> HeadlineValue:
-    """Four cards. ``published``: a preset's published figures, with their source."""
+    """Return the four cards. ``published``: a preset's published figures, with their source."""
     cards = (
         [_speed(comparison), _compute(comparison), _psnr(comparison.quality), _ssim(comparison)]
         if comparison
@@ -80,7 +85,7 @@ def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | No
 
 
 class CardDetails(TypedDict, total=False):
-    """What a card may carry beside its number; see HeadlineCard."""
+    """A card's fields beside its number; see HeadlineCard."""
 
     before: str
     strong: str
@@ -90,13 +95,13 @@ class CardDetails(TypedDict, total=False):
 
 
 def card(
-    name: CardName, kind: CardKind, label: str, num: str, word: str = "", **details: Unpack[CardDetails]
+    name: CardName, kind: CardKind, num: str, word: str = "", **details: Unpack[CardDetails]
 ) -> HeadlineCard:
-    """One number of the headline. ``kind``: measured, counted, expected, or unknown where there is none."""
+    """Return a card. ``kind``: measured, counted, expected, or unknown where ``num`` holds words."""
     return {
         "name": name,
         "kind": kind,
-        "label": label,
+        "label": LABELS[name],
         "before": details.get("before", ""),
         "num": num,
         "word": word,
@@ -121,7 +126,6 @@ def _speed(comparison: Comparison) -> HeadlineCard:
     return card(
         "speed",
         "measured",
-        "Denoise loop",
         num,
         word,
         strong=f"{seconds(before)} → {seconds(after)}",
@@ -134,7 +138,7 @@ def _runs(comparison: Comparison) -> str:
     if comparison.spread is None:
         return "1 run a side, warm"
     low, high = comparison.spread
-    return f"middle of {len(comparison.accelerated.timed)} runs a side in turn, {low:.2f}× to {high:.2f}×"
+    return f"median of {len(comparison.accelerated.timed)} alternating runs, {low:.2f}× to {high:.2f}×"
 
 
 def _compute(comparison: Comparison) -> HeadlineCard:
@@ -142,41 +146,41 @@ def _compute(comparison: Comparison) -> HeadlineCard:
     factor, unit = flops_unit(full)
     calls = comparison.accelerated.trace
     computed = sum(call.mode == "C" for call in calls)
-    what = "step" if len(comparison.accelerated.schedules) < 2 else "call"
+    unit_run = "step" if len(comparison.accelerated.schedules) < 2 else "call"
     cost = {mode: max((call.tflops for call in calls if call.mode == mode), default=0) for mode in "Cc"}
     per_call, small = flops_unit(cost["C"])
     parts = [
-        f"a {name} {what} {significant(cost[mode] * per_call)}"
+        f"a {name} {unit_run} {significant(cost[mode] * per_call)}"
         for name, mode in (("full", "C"), ("cached", "c"))
         if cost[mode]
     ]
     return card(
         "flops",
         "counted",
-        "Compute, counted",
         significant(spent * factor),
         unit,
         before=significant(full * factor),
         strong=less_compute(comparison.compute_ratio),
-        notes=[f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
+        notes=[f"{computed} of {plural(len(calls), unit_run)} computed, {len(calls) - computed} cached"]
         + [f"{', '.join(parts)} {small}"] * bool(parts),
         exact=f"{full:.6g} TFLOPs / {spent:.6g} TFLOPs = {comparison.compute_ratio:.4f}×",
     )
 
 
 def less_compute(ratio: float) -> str:
+    """Say how much less compute a run needs. ``ratio``: the baseline's compute over the run's."""
     shown = f"{max(ratio, 1 / ratio):.2f}×"
     return "the same compute" if shown == "1.00×" else f"{shown} {'less' if ratio > 1 else 'more'} compute"
 
 
 def place(psnr_db: float | None) -> float:
-    """Where a PSNR stands on the drawn scale, 0..100."""
+    """Return the place of a PSNR on the scale, from 0 to 100."""
     low, high = SCALE
     return round((min(max(high if psnr_db is None else psnr_db, low), high) - low) / (high - low) * 100, 2)
 
 
 def scale(psnr_db: float | None) -> LikenessScale:
-    """The zones of likeness, and where a PSNR stands among them."""
+    """Return the zones of likeness, and a PSNR's place among them."""
     words = [name for _, name in LIKENESS]
     return {
         "place": place(psnr_db),
@@ -191,7 +195,6 @@ def _psnr(quality: Quality) -> HeadlineCard:
     return card(
         "psnr",
         "measured",
-        "Likeness to the baseline",
         decibels(quality.psnr_db),
         "" if same else word,
         scale=scale(quality.psnr_db),
@@ -204,7 +207,6 @@ def _ssim(comparison: Comparison) -> HeadlineCard:
     return card(
         "ssim",
         "measured",
-        "Structure",
         structural(comparison.quality.ssim),
         "SSIM",
         strong="1 is identical",
@@ -215,8 +217,9 @@ def _ssim(comparison: Comparison) -> HeadlineCard:
 
 
 def published_line(figures: Mapping[str, Any] | None) -> PublishedFigures | None:
-    """What a source printed about a setting (keys as in a preset's "published"); never mixed with what was
-    measured here.
+    """Return a source's figures about a setting, apart from everything that was measured here.
+
+    figures: keys as in a preset's "published".
     """
     if not figures:
         return None
@@ -229,19 +232,19 @@ def published_line(figures: Mapping[str, Any] | None) -> PublishedFigures | None
         "clip_score": "CLIP score {:g}",
         "image_reward": "ImageReward {:g}",
     }
-    known = [
+    texts = [
         shape.format(figures[key])
         for key, shape in shapes.items()
         if isinstance(figures.get(key), int | float)
     ]
-    return {"text": f"published: {', '.join(known)}", "source": str(figures.get("source", ""))}
+    return {"text": f"published: {', '.join(texts)}", "source": str(figures.get("source", ""))}
 
 
 # ---- pictures and time ----
 
 
 def difference_facts(quality: Quality | None, gain: float) -> DifferenceValue:
-    """Numbers of the difference picture. The gain changes the picture and the end of its scale only."""
+    """Return the figures of the difference picture. The gain changes only the end of its scale."""
     end = f"{255 / gain:.0f}{' and more' if gain > 1 else ''}"
     if quality is None:
         return {"rows": [], "top": end}
@@ -254,9 +257,7 @@ def difference_facts(quality: Quality | None, gain: float) -> DifferenceValue:
 
 
 def times(comparison: Comparison | None) -> TimesValue:
-    """Encode, denoise and decode of both sides on one axis; the whole picture's ratio is apart from the
-    denoise ratio.
-    """
+    """Return encode, denoise and decode of both sides on one axis, and the ratio of the whole times."""
     if comparison is None:
         return {"rows": [], "legend": [], "note": ""}
     sides = {"baseline": comparison.baseline.seconds, "accelerated": comparison.accelerated.seconds}
@@ -288,9 +289,7 @@ def times(comparison: Comparison | None) -> TimesValue:
 
 
 def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> RunsValue:
-    """A row for each comparison, in the order given, and one for their baseline. ``index`` is the place in
-    the list.
-    """
+    """Return a row for each comparison, in their order, and one for the baseline that they share."""
     if not comparisons:
         return {"steps": 0, "unit": "TFLOPs", "chosen": None, "rows": [], "baseline": None}
     base = comparisons[0].baseline
@@ -298,13 +297,13 @@ def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> RunsVa
     rows = [
         _run(
             index,
-            one.accelerated,
+            comparison.accelerated,
             factor,
-            faster=f"{one.speedup:.2f}×",
-            psnr=decibels(one.quality.psnr_db),
-            word="" if one.quality.identical else likeness(one.quality.psnr_db),
+            faster=f"{comparison.speedup:.2f}×",
+            psnr=decibels(comparison.quality.psnr_db),
+            word="" if comparison.quality.identical else likeness(comparison.quality.psnr_db),
         )
-        for index, one in enumerate(comparisons)
+        for index, comparison in enumerate(comparisons)
     ]
     reference = _run(None, base, factor, faster="1.00×", psnr="", word="the reference")
     reference["recipe"] = f"Baseline, {plural(len(base.schedule), 'step')}"
@@ -325,7 +324,7 @@ def _run(index: int | None, result: RunResult, factor: float, *, faster: str, ps
 
 
 def recipe_parts(recipe: str, preset: str | None = None) -> RecipeValue:
-    """The recipe's parts with a word each; those that differ from the preset's recipe are marked."""
+    """Return the recipe's parts with a word each. Parts that differ from the preset's recipe are marked."""
     usual = dict(recipe_chips(preset or recipe))
     return {
         "text": recipe,

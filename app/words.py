@@ -1,4 +1,4 @@
-"""Numbers, units, likeness and reasons in plain words. Text only: nothing is drawn here."""
+"""Numbers, units, likeness and reasons as texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from cache_engine import MODELS, RunRequest, StepTrace
 
-# The one place where likeness gets its words: a word holds from its PSNR (dB) up to the next one's.
+# The words of likeness. Each holds from its PSNR (dB) up to the next word's.
 LIKENESS: tuple[tuple[float, str], ...] = (
     (-math.inf, "different"),
     (27, "visible"),
@@ -16,39 +16,41 @@ LIKENESS: tuple[tuple[float, str], ...] = (
     (38, "nearly identical"),
 )
 SIDES = {"baseline": "Baseline", "accelerated": "Accelerated"}
-SCALE = (20.0, 45.0)  # dB at the two ends of the drawn scale
+SCALE = (20.0, 45.0)  # dB at the two ends of the scale of likeness
 ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
 def is_identical(psnr_db: float | None) -> bool:
-    """None and infinity both say: not one value differs."""
+    """Return whether no pixel differs: None and infinity both mean that."""
     return psnr_db is None or psnr_db == math.inf
 
 
 def likeness(psnr_db: float | None) -> str:
+    """Return a PSNR in words."""
     if psnr_db is None or is_identical(psnr_db):
         return "identical"
     return [word for low, word in LIKENESS if psnr_db >= low][-1]
 
 
 def decibels(psnr_db: float | None) -> str:
+    """Return a PSNR with its unit, or "identical"."""
     return "identical" if psnr_db is None or is_identical(psnr_db) else f"{psnr_db:.1f} dB"
 
 
 def structural(ssim: float) -> str:
-    """Three decimals, but never 1.000 for pictures that differ."""
+    """Return an SSIM with three decimals, but never 1.000 for pictures that differ."""
     return ">0.999" if 0.9995 <= ssim < 1 else f"{ssim:.3f}"
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """2087, 74.5, 5.22, 0.0123: ``digits`` significant ones, whole numbers kept whole."""
+    """Return a number with so many significant digits, and whole numbers whole: 2087, 74.5, 5.22, 0.0123."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 def flops_unit(tflops: float) -> tuple[float, str]:
-    """Factor and name of the unit in which a count of TFLOPs reads best."""
+    """Return factor and name of the unit in which a count of TFLOPs reads best."""
     for low, factor, name in ((0.1, 1.0, "TFLOPs"), (1e-4, 1e3, "GFLOPs")):
         if tflops >= low:
             return factor, name
@@ -56,24 +58,26 @@ def flops_unit(tflops: float) -> tuple[float, str]:
 
 
 def seconds(value: float) -> str:
+    """Return a measured time with its unit."""
     if value < 0.0995:
         return milliseconds(value)
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} s"
 
 
 def rough(value: float) -> str:
-    """A time that is only estimated: 1.6 s, 20 s, 3 min."""
+    """Return an estimated time: 1.6 s, 20 s, 3 min."""
     return (
         f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s" if value < 119.5 else f"{value / 60:.0f} min"
     )
 
 
 def milliseconds(value: float) -> str:
+    """Return a time, given in seconds, in milliseconds."""
     return f"{value * 1000:.{0 if value >= 0.00995 else 1}f} ms"
 
 
 def memory(count: float) -> str:
-    """Bytes in decimal units."""
+    """Return bytes in decimal units."""
     for low, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= low:
             return f"{significant(count / low, 2 if count < 100 * low else 3)} {unit}"
@@ -81,7 +85,7 @@ def memory(count: float) -> str:
 
 
 def times_faster(ratio: float) -> tuple[str, str]:
-    """("2.10×", "faster"), ("1.05×", "slower"), ("1.00×", "the same")."""
+    """Return a ratio of times as ("2.10×", "faster"), ("1.05×", "slower") or ("1.00×", "the same")."""
     shown = f"{max(ratio, 1 / ratio):.2f}×"
     return shown, "the same" if shown == "1.00×" else "faster" if ratio > 1 else "slower"
 
@@ -93,21 +97,22 @@ def speed_text(ratio: float) -> str:
 
 
 def plural(count: int, word: str) -> str:
+    """Return a count with its noun."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def share(part: float) -> str:
-    """A share of one as per cent; never 0 % for something."""
+    """Return a share in per cent, but never 0 % for a share above 0."""
     return "under 0.1 %" if 0 < part < 0.001 else f"{part * 100:.{0 if part in (0, 1) else 1}f} %"
 
 
 def number(value: float) -> str:
-    """A knob's value as people write it: 0.12, 0.08, 1."""
+    """Return a knob's value without needless zeros: 0.12, 0.08, 1."""
     return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def change_text(change: float, limit: float | None = None) -> str:
-    """A change with three decimals, or as many as it takes to read on the right side of its limit."""
+    """Return a change with three decimals, or with as many as show on which side of its limit it is."""
     for decimals in range(3, 9):
         text = f"{change:.{decimals}f}"
         if float(text) == 0 != change:
@@ -118,13 +123,14 @@ def change_text(change: float, limit: float | None = None) -> str:
 
 
 def is_forced(call: StepTrace) -> bool:
-    """Computed by rule, whatever the change was."""
+    """Return whether a call was computed by a rule, whatever its change."""
     return call.mode == "C" and not call.reason.startswith("change")
 
 
 def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = None) -> str:
-    """Why a call was computed or cached. ``streak``: cached calls in a row, this one included (a computed
-    one's: before it).
+    """Say why a call was computed or cached.
+
+    streak: cached calls in a row up to this one; for a computed call, those before it.
     """
     knobs = method or {}
     done = {"C": "computed", "c": "cached", "p": "partly computed"}[call.mode]
@@ -142,28 +148,28 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
         )
     said = {
         "always": "this side computes every step",
-        "first": "nothing is remembered yet",
+        "first": "no earlier step is remembered",
         "warm-up": f"warm-up, whatever the change ({change})" if change else "warm-up",
-        "mask": f"the mask says so{noted}",
-        "max in a row": f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the most{noted}",
-        "max in all": f"{knobs.get('max_cached_steps', 'no more')} cached in all is the most{noted}",
-        "threshold 0": f"at threshold 0 nothing is cached{noted}",
-        "threshold 1": f"at threshold 1 every change will do{noted}",
+        "mask": f"decided by the mask{noted}",
+        "max in a row": f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the limit{noted}",
+        "max in all": f"{knobs.get('max_cached_steps', 'no more')} cached in all is the limit{noted}",
+        "threshold 0": f"threshold 0 caches no step{noted}",
+        "threshold 1": f"threshold 1 caches at every change{noted}",
     }.get(call.reason, f"{call.reason}{noted}")
     return f"{done}: {said}{row}"
 
 
 def beside(request: RunRequest) -> list[str]:
-    """What a request has beside the fields that Compare takes over from elsewhere."""
+    """Name the parts of a request that a file or a link does not carry to Compare."""
     row = MODELS.get(request.model)
     shorter = row is not None and request.max_sequence_length not in (None, row.max_sequence_length)
     return [
-        word
-        for word, had in (
+        name
+        for name, present in (
             ("LoRA", request.loras),
             ("input picture", request.image),
             ("negative prompt", request.negative_prompt),
             ("length of the text", shorter),
         )
-        if had
+        if present
     ]

@@ -1,7 +1,7 @@
-"""A finished comparison as code that runs its setting elsewhere: on this engine, in a shell, on cache-dit, on
-diffusers alone.
+"""A finished comparison as code that runs its setting: on your pipeline, in a shell, on cache-dit, on
+diffusers.
 
-Whatever cannot be said there is named in its place: no code is given that would draw another picture.
+A library that cannot run the setting gets a comment with the reason: no code here draws another picture.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from cache_engine import METHODS, MODELS, Comparison, Method, RunRequest, method_from
 
 KINDS = ("Your pipeline", "Command line", "cache-dit", "diffusers")
-WIDTH = 100  # a longer call is written one argument a line
+WIDTH = 100  # a longer call gets one line for each argument
 
 
-class Unsaid(Exception):
-    """Why a library cannot run the setting: one sentence."""
+class Unsupported(Exception):
+    """A library cannot run the setting. The message is one sentence."""
 
 
 def code_of(comparison: Comparison, kind: str) -> str:
-    """The accelerated side as code, or a comment that says why not. ``kind``: one of KINDS."""
+    """Return the accelerated side as code, or a comment with the reason. ``kind``: one of KINDS."""
     result = comparison.accelerated
     method = method_from(result.method)
     if kind == "Command line":
@@ -30,43 +30,44 @@ def code_of(comparison: Comparison, kind: str) -> str:
     cache = method_within(method)
     try:
         return _drawn(result.effective, *attach(cache, result.effective) if cache else ([], "", ""))
-    except Unsaid as reason:
+    except Unsupported as reason:
         return f"# {reason}\n"
 
 
 def method_within(method: Method) -> Method | None:
-    """What caches in the run's own steps: of fewer steps that which they hold, of a method that caches
-    nothing None.
-    """
+    """Return the method that caches within the run's own steps; None where none does."""
     if method.name == "fewer_steps":
         return getattr(method, "within", None)
     return None if method.name == "baseline" else method
 
 
 def command(request: RunRequest, method: Method) -> str:
-    """``python -m cache_engine compare`` of the same two sides."""
-    given: list[str] = [f"--model {shlex.quote(request.model)}", f"--prompt {shlex.quote(request.prompt)}"]
+    """Return the ``python -m cache_engine compare`` command of the same two sides."""
+    arguments: list[str] = [
+        f"--model {shlex.quote(request.model)}",
+        f"--prompt {shlex.quote(request.prompt)}",
+    ]
     if request.negative_prompt:
-        given.append(f"--negative-prompt {shlex.quote(request.negative_prompt)}")
-    given.append(
+        arguments.append(f"--negative-prompt {shlex.quote(request.negative_prompt)}")
+    arguments.append(
         f"--seed {request.seed} --steps {request.steps} --size {request.width}x{request.height} "
         f"--text-tokens {request.max_sequence_length}"
     )
-    given += [
+    arguments += [
         f"{option} {value!r}"
         for option, value in (("--guidance", request.guidance), ("--true-cfg-scale", request.true_cfg_scale))
         if value is not None
     ]
-    given += [f"--lora FILE:{lora.weight!r}" for lora in request.loras] + ["--image FILE"] * (
+    arguments += [f"--lora FILE:{lora.weight!r}" for lora in request.loras] + ["--image FILE"] * (
         request.image is not None
     )
     knobs = [f"--set {shlex.quote(f'{name}={value}')}" for name, value in changed(method).items()]
-    given.append(" ".join([f"--method {method.name}", *knobs]))
-    return " \\\n  ".join(["python -m cache_engine compare", *given, "--out out"]) + "\n"
+    arguments.append(" ".join([f"--method {method.name}", *knobs]))
+    return " \\\n  ".join(["python -m cache_engine compare", *arguments, "--out out"]) + "\n"
 
 
 def changed(method: Method) -> dict[str, Any]:
-    """The knobs that are not at their defaults."""
+    """Return the knobs that are not at their defaults."""
     return {
         knob.name: value
         for knob in METHODS[method.name].knobs()
@@ -75,8 +76,9 @@ def changed(method: Method) -> dict[str, Any]:
 
 
 def _drawn(request: RunRequest, imports: list[str], before: str, around: str) -> str:
-    """The pipeline's call, which draws the accelerated picture. before: a statement; around: what opens a
-    ``with``.
+    """Return the pipeline's call, which draws the accelerated picture.
+
+    before: a statement.  around: the line that opens a ``with`` block.
     """
     row = MODELS[request.model]
     arguments = {
@@ -119,15 +121,19 @@ def _here(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
 
 
 def _cache_dit(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
-    """DBCache as cache-dit 1.5.3 is given it; tests/parity holds the two together."""
+    """Return DBCache as cache-dit 1.5.3 takes it; tests/parity compares the two."""
     knobs = method.to_dict()
     if method.name != "dbcache":
-        raise Unsaid(f"cache-dit has no {method.title}.")
+        raise Unsupported(f"cache-dit has no {method.title}.")
     if knobs["streak_rule"] != "1.5.3":
-        raise Unsaid("cache-dit 1.5.3 counts cached steps in a row by another rule than this setting does.")
+        raise Unsupported(
+            "cache-dit 1.5.3 counts cached steps in a row by another rule than this setting does."
+        )
     order = knobs["taylorseer_order"]
     if order and knobs["predictor"] != "taylor":
-        raise Unsaid(f"cache-dit forecasts by TaylorSeer alone, this setting by {knobs['predictor']}.")
+        raise Unsupported(
+            f"cache-dit forecasts only by TaylorSeer, and this setting uses {knobs['predictor']}."
+        )
     guided = len(MODELS[request.model].facts(request).streams) == 2
     config: dict[str, Any] = {
         name: knobs[name]
@@ -155,7 +161,7 @@ def _cache_dit(method: Method, request: RunRequest) -> tuple[list[str], str, str
 
 
 def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
-    """Their First Block Cache is DBCache with nothing but a threshold."""
+    """Return diffusers' First Block Cache: a DBCache with a threshold and nothing else."""
     plain = {
         "Fn_compute_blocks": 1,
         "Bn_compute_blocks": 0,
@@ -167,10 +173,9 @@ def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str
     }
     knobs = method.to_dict()
     if method.name != "dbcache" or any(knobs[name] != value for name, value in plain.items()):
-        raise Unsaid(
-            "diffusers alone cannot run this setting: of its caches First Block Cache is a DBCache, with a "
-            "threshold and "
-            "nothing else\n# (F1, B0, no warm-up, no limits, no forecast, no mask)."
+        raise Unsupported(
+            "diffusers alone cannot run this setting: its First Block Cache is a DBCache with a threshold "
+            "and nothing else\n# (F1, B0, no warm-up, no limits, no forecast, no mask)."
         )
     config = f"FirstBlockCacheConfig(threshold={knobs['residual_diff_threshold']!r})"
     return ["from diffusers import FirstBlockCacheConfig"], f"pipe.transformer.enable_cache({config})", ""

@@ -1,7 +1,6 @@
-"""What a forecast says, as the dicts that headline, timeline and dial draw: expected from a baseline's
-record, not measured.
+"""The values of headline, timeline and dial for a forecast: estimated from a baseline's survey, not measured.
 
-Pure, like views. What the record cannot judge is "no estimate", with the reason; nothing is guessed.
+Pure. A figure that the survey cannot estimate is "no estimate", with the reason; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -20,19 +19,18 @@ from ..timeline import remedy, timeline_value
 from ..views import ABOUT, card, less_compute, place, scale
 from ..words import decibels, flops_unit, likeness, memory, number, plural, seconds, significant, times_faster
 
-NONE = "no estimate"
-FASTEST = 4.0  # the dial's end, times
+NO_ESTIMATE = "no estimate"
+FASTEST = 4.0  # times faster, at the dial's end
 EXPECTED = (
-    "Expected: the decisions are made by the same code as a run's, on the changes that the baseline's record "
-    "holds. The time "
-    "follows from the baseline's own blocks, the likeness from what the predictions would have missed. "
-    "Caching itself moves the "
-    "picture off the baseline's path, which no record can know: run it to be sure.",
+    "Estimated from the baseline's survey. The code that decides in a run decides here too, on the recorded "
+    "changes. The time follows from the times of the baseline's blocks, the likeness from the errors of the "
+    "predictions. A cache also moves the picture off the baseline's path, which the survey cannot know: run "
+    "the setting to be sure.",
 )
 
 
 def headline(forecast: Forecast, last: Comparison, *, cache: int | None = None) -> HeadlineValue:
-    """Four cards beside the last run's figures. ``cache``: bytes that the setting's cache will hold."""
+    """Return four cards with the last run's figures as notes. ``cache``: bytes that the cache will hold."""
     return {
         "state": "expected",
         "cards": [
@@ -52,16 +50,14 @@ def _speed(forecast: Forecast, last: Comparison) -> HeadlineCard:
         return card(
             "speed",
             "unknown",
-            "Denoise loop",
-            NONE,
-            notes=["what the cache skips lies inside the blocks", note],
+            NO_ESTIMATE,
+            notes=["no estimate for parts of a block", note],
         )
     num, word = times_faster(forecast.speedup)
     base = last.baseline.seconds.denoise
     return card(
         "speed",
         "expected",
-        "Denoise loop",
         num,
         word,
         strong=f"{seconds(base)} → {seconds(base / forecast.speedup)}",
@@ -72,19 +68,16 @@ def _speed(forecast: Forecast, last: Comparison) -> HeadlineCard:
 
 def _compute(forecast: Forecast, last: Comparison) -> HeadlineCard:
     calls, full = forecast.trace, forecast.baseline_tflops
-    what = "step" if len(forecast.schedules) < 2 else "call"
+    unit_run = "step" if len(forecast.schedules) < 2 else "call"
     computed = sum(call.mode == "C" for call in calls)
-    notes = [f"{computed} of {plural(len(calls), what)} computed, {len(calls) - computed} cached"]
+    notes = [f"{computed} of {plural(len(calls), unit_run)} computed, {len(calls) - computed} cached"]
     factor, unit = flops_unit(full)
     then = f"last run {significant(last.accelerated.tflops * factor)}"
     if forecast.tflops is None:
-        return card(
-            "flops", "unknown", "Compute, counted", NONE, notes=[*notes, "counted when it runs", then]
-        )
+        return card("flops", "unknown", NO_ESTIMATE, notes=[*notes, "counted when the setting runs", then])
     return card(
         "flops",
         "counted",
-        "Compute, counted",
         significant(forecast.tflops * factor),
         unit,
         before=significant(full * factor),
@@ -96,18 +89,14 @@ def _compute(forecast: Forecast, last: Comparison) -> HeadlineCard:
 
 def _psnr(forecast: Forecast, last: Comparison) -> HeadlineCard:
     note = f"last run {decibels(last.quality.psnr_db)}"
-    label = "Likeness to the baseline"
     if forecast.identical:
-        return card(
-            "psnr", "counted", label, "identical", scale=scale(None), notes=["every step is computed", note]
-        )
+        return card("psnr", "counted", "identical", scale=scale(None), notes=["every step is computed", note])
     if forecast.psnr_db is None:
-        return card("psnr", "unknown", label, NONE, notes=[forecast.note, note])
+        return card("psnr", "unknown", NO_ESTIMATE, notes=[forecast.note, note])
     if forecast.band is None:
         return card(
             "psnr",
             "expected",
-            label,
             f"{forecast.psnr_db:.0f} dB",
             likeness(forecast.psnr_db),
             notes=[forecast.note, note],
@@ -118,12 +107,11 @@ def _psnr(forecast: Forecast, last: Comparison) -> HeadlineCard:
     return card(
         "psnr",
         "expected",
-        label,
         banded(forecast),
         likeness(forecast.psnr_db),
         notes=[note],
         scale=banded_scale,
-        exact=f"{forecast.band[0]:.1f} to {forecast.band[1]:.1f} dB holds nine of ten runs",
+        exact=f"{forecast.band[0]:.1f} to {forecast.band[1]:.1f} dB holds 9 of 10 runs",
     )
 
 
@@ -132,19 +120,18 @@ def _ssim(last: Comparison, cache: int | None) -> HeadlineCard:
     return card(
         "ssim",
         "unknown",
-        "Structure",
-        NONE,
+        NO_ESTIMATE,
         "SSIM",
         notes=[*notes, *[f"memory for the cache {memory(cache or 0)}"] * (cache is not None)],
     )
 
 
 def banded(forecast: Forecast) -> str:
-    """ "30 ± 2 dB", "≈ 24 dB" where nobody can say how far that is off, "identical" or "no estimate"."""
+    """Return "30 ± 2 dB", "≈ 24 dB" where no band is known, "identical" or "no estimate"."""
     if forecast.identical:
         return "identical"
     if forecast.psnr_db is None:
-        return NONE
+        return NO_ESTIMATE
     if forecast.band is None:
         return f"≈ {forecast.psnr_db:.0f} dB"
     return f"{forecast.psnr_db:.0f} ± {(forecast.band[1] - forecast.band[0]) / 2:.0f} dB"
@@ -158,8 +145,10 @@ def timeline(
     painted: Collection[int] = (),
     warm_up: int | None = None,
 ) -> TimelineValue:
-    """The timeline. ``warm_up``: the longest one that would let something be cached, where the warm-up is
-    what forbids it.
+    """Return the timeline.
+
+    top: the axis' end while it is held.  painted: steps forced by hand.  warm_up: the longest warm-up that
+    lets a step be cached, where the warm-up alone forbids it.
     """
     view = timeline_value(
         last.baseline.trace,
@@ -174,7 +163,7 @@ def timeline(
         for cell in (cell for row in view["rows"] for cell in row["cells"]):
             if cell and cell["mode"] == "cached":
                 cell["cost"] = 0
-                cell["facts"] = "inside the blocks: what it costs is counted when it runs"
+                cell["facts"] = "skips parts of a block: its compute is counted when the setting runs"
     if warm_up is not None:
         view["fix"] = remedy("max_warmup_steps", warm_up)
     return view
@@ -191,7 +180,7 @@ def stale(last: Comparison | None) -> StaleValue:
 
 
 def waiting(note: str = "") -> DialValue:
-    """The dial's place while there is no record."""
+    """Return the dial while there is no survey."""
     return {
         "state": "waiting" if note else "none",
         "note": note,
@@ -205,28 +194,28 @@ def waiting(note: str = "") -> DialValue:
 
 
 def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast | None) -> DialValue:
-    """The best likeness expected at each speed, what was run, and where the knobs stand."""
-    known = [one.psnr_db for one in frontier if one.psnr_db is not None]
+    """Return the best expected likeness at each speed, the runs, and the present setting ``at``."""
+    estimates = [forecast.psnr_db for forecast in frontier if forecast.psnr_db is not None]
     span = (
-        _span([*known, *(run.quality.psnr_db for run in runs if run.quality.psnr_db is not None)])
-        if known
+        _span([*estimates, *(run.quality.psnr_db for run in runs if run.quality.psnr_db is not None)])
+        if estimates
         else None
     )
 
     def high(psnr_db: float | None, error: float | None) -> float:
-        """Where a likeness stands, 0..1; where no dB are known, settings are still in order."""
+        """The height of a setting, 0 to 1. Where no dB are known, smaller errors stand higher."""
         if span:
             return 1.0 if psnr_db is None else min(max((psnr_db - span[0]) / (span[1] - span[0]), 0.0), 1.0)
-        errors = [one.error or 0.0 for one in frontier]
+        errors = [forecast.error or 0.0 for forecast in frontier]
         return 1 - (error or 0.0) / (max(errors, default=0.0) or 1.0)
 
     points: list[DialPoint] = [
         {
-            "x": across(one.speedup),
-            "y": high(one.psnr_db, one.error),
-            "band": [high(end, None) for end in one.band] if one.band else None,
+            "x": across(forecast.speedup),
+            "y": high(forecast.psnr_db, forecast.error),
+            "band": [high(end, None) for end in forecast.band] if forecast.band else None,
         }
-        for one in frontier
+        for forecast in frontier
     ]
     dots = [DialRun(x=across(run.speedup), y=high(run.quality.psnr_db, None)) for run in runs if span]
     stands = (
@@ -248,7 +237,7 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
     )
     return {
         "state": "ready",
-        "note": "" if span else "No dB yet for this model: settings are in order of what they miss.",
+        "note": "" if span else "This model has no dB estimates yet: settings are ordered by their error.",
         "points": points,
         "runs": dots,
         "at": thumb,
@@ -264,7 +253,7 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
 
 
 def across(speedup: float) -> float:
-    """Where a speed stands on the dial, 0 at 1x, 1 at 4x, logarithmic."""
+    """Return the place of a speed on the dial: 0 at 1x, 1 at 4x, logarithmic."""
     return round(min(max(math.log(max(speedup, 1e-9)) / math.log(FASTEST), 0.0), 1.0), 4)
 
 
@@ -279,12 +268,15 @@ def _levels(low: float, high: float) -> list[float]:
 
 
 def best(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | None:
-    """The setting that meets a goal: "speed", the closest that is as fast; "likeness", the fastest that is
-    as close.
-    """
+    """Return the closest setting that is as fast ("speed"), or the fastest that is as close ("likeness")."""
     if goal == "speed":
-        return next((one for one in frontier if one.speedup >= value), frontier[-1] if frontier else None)
-    close = [one for one in frontier if one.identical or (one.psnr_db is not None and one.psnr_db >= value)]
+        fast = [forecast for forecast in frontier if forecast.speedup >= value]
+        return fast[0] if fast else frontier[-1] if frontier else None
+    close = [
+        forecast
+        for forecast in frontier
+        if forecast.identical or (forecast.psnr_db is not None and forecast.psnr_db >= value)
+    ]
     return close[-1] if close else frontier[0] if frontier else None
 
 
@@ -292,24 +284,24 @@ def best(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | No
 
 
 def frozen(runs: Sequence[Mapping[str, str]], *, measured: bool) -> tuple[str, str]:
-    """The decisions of runs (a schedule for each stream) as one mask, the most common, and the share of runs
-    that it equals.
+    """Return the most common decisions of some runs as one mask, and a sentence on how many runs it equals.
 
-    A mask is one for all streams: a step that any of them computed is computed. ``measured``: whether these
-    runs were made.
+    All streams share the mask: it computes a step that any stream computed.
+
+    runs: of each run, the schedule by stream.  measured: whether the runs were made, or only estimated.
     """
     masks = [
         "".join("1" if "C" in modes else "0" for modes in zip(*run.values(), strict=True)) for run in runs
     ]
     mask, _ = Counter(masks).most_common(1)[0]
     if not measured:
-        return mask, "Frozen: the mask decides as is expected of this setting, which was not run."
+        return mask, "Frozen: the mask holds the expected decisions of this setting, which was not run."
     equal = sum(all(_digits(modes) == mask for modes in run.values()) for run in runs)
-    among = "the one run" if len(runs) == 1 else f"the last {len(runs)} runs"
+    among = "1 run" if len(runs) == 1 else f"the last {len(runs)} runs"
     split = (
         ""
         if equal == masks.count(mask)
-        else " The streams decided apart: what one computed, all compute now."
+        else " The streams decided differently: a step that one of them computed is now computed by all."
     )
     return mask, f"Frozen: the mask equals {equal} of {among} of this setting.{split}"
 

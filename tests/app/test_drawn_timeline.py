@@ -27,7 +27,7 @@ def test_the_readout_follows_the_mouse_and_goes_back(view: Page) -> None:
     at_rest = view.locator(".cl-readout").inner_text()
     view.locator(".cl-step").nth(14).hover()
     expect(view.locator(".cl-readout")).to_contain_text("Step 14")
-    expect(view.locator(".cl-readout")).to_contain_text("computed: 3 in a row is the most (change 0.112)")
+    expect(view.locator(".cl-readout")).to_contain_text("computed: 3 in a row is the limit (change 0.112)")
     view.locator("h1").hover()
     expect(view.locator(".cl-readout")).to_have_text(at_rest, use_inner_text=True)
     expect(view.locator("#heard textarea")).to_have_value("")

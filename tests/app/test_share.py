@@ -94,7 +94,7 @@ def test_no_path_of_this_machine_goes_along(lora: dict[str, Any], tmp_path: Path
 def test_pictures_without_the_setting_inside(tmp_path: Path) -> None:
     for file in unpacked(comparison(), tmp_path, inside=False)[:3]:
         assert Image.open(file).info == {}
-        with pytest.raises(EngineError, match="no setting of a comparison is in it"):
+        with pytest.raises(EngineError, match="it holds no setting of a comparison"):
             share.from_file(file)
 
 

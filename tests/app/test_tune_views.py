@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.presets import own, presets_for, save
+from app.presets import own_folder, presets_for, save
 from app.tune import form as tune_form
 from app.tune import sweep_views
 from app.tune import views as tune_views
@@ -259,7 +259,7 @@ def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(
     save("Mine", "found", "tiny", 28, method)
     assert presets_for("tiny", "dbcache")["Mine"].method == method
     assert "Mine" not in presets_for("flux-dev")
-    assert len(list(own().glob("*.json"))) == 1
+    assert len(list(own_folder().glob("*.json"))) == 1
     for title in ("Mine", "", "x" * 61, next(iter(presets_for("tiny")))):
         with pytest.raises(EngineError, match="name: "):
             save(title, "found", "tiny", 28, method)

@@ -43,7 +43,7 @@ def test_several_runs_a_side_tell_their_spread() -> None:
         baseline=one.baseline._replace(timed=(8.0, 8.4, 9.0)),
         accelerated=one.accelerated._replace(timed=(4.0, 4.0, 5.0)),
     )
-    assert cards(timed)["speed"]["notes"][0] == "middle of 3 runs a side in turn, 1.80× to 2.10×"
+    assert cards(timed)["speed"]["notes"][0] == "median of 3 alternating runs, 1.80× to 2.10×"
 
 
 def test_calls_are_called_calls_where_a_step_has_two() -> None:

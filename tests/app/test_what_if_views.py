@@ -75,7 +75,9 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     assert "only a run can tell" in shown["psnr"]["notes"]
     cells = what_if_views.timeline(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
     assert {
-        (cell["cost"], "counted when it runs" in cell["facts"]) for cell in cells if cell["mode"] == "cached"
+        (cell["cost"], "counted when the setting runs" in cell["facts"])
+        for cell in cells
+        if cell["mode"] == "cached"
     } == {(0, True)}
 
 
@@ -180,7 +182,7 @@ def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
     heights = [point["y"] for point in view["points"]]
     assert heights == sorted(heights, reverse=True)
     assert (view["db"], view["levels"], view["runs"], view["at"]) == (None, [], [], None)
-    assert view["note"].startswith("No dB yet")
+    assert view["note"].startswith("This model has no dB estimates yet")
 
 
 def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
@@ -191,11 +193,11 @@ def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
     )
     assert (
         what_if_views.frozen(runs[:1], measured=True)[1]
-        == "Frozen: the mask equals 1 of the one run of this setting."
+        == "Frozen: the mask equals 1 of 1 run of this setting."
     )
     apart = [{"cond": "CCcc", "uncond": "CcCc"}]
     mask, said = what_if_views.frozen(apart, measured=True)
     assert mask == "1110"
-    assert said.startswith("Frozen: the mask equals 0 of the one run")
-    assert said.endswith("what one computed, all compute now.")
+    assert said.startswith("Frozen: the mask equals 0 of 1 run")
+    assert said.endswith("a step that one of them computed is now computed by all.")
     assert "was not run" in what_if_views.frozen(runs[:1], measured=False)[1]

@@ -128,7 +128,7 @@ def test_a_change_reads_on_the_right_side_of_its_limit(change: float, limit: flo
             {"mode": "C", "reason": "max in a row"},
             3,
             {"max_continuous_cached_steps": 3},
-            "computed: 3 in a row is the most (change 0.046)",
+            "computed: 3 in a row is the limit (change 0.046)",
         ),
         (
             {"mode": "C", "reason": "warm-up", "limit": None},
@@ -138,12 +138,12 @@ def test_a_change_reads_on_the_right_side_of_its_limit(change: float, limit: flo
         ),
         ({"mode": "C", "reason": "warm-up", "change": None, "limit": None}, 0, {}, "computed: warm-up"),
         ({"mode": "C", "reason": "always", "change": None}, 0, {}, "computed: this side computes every step"),
-        ({"reason": "mask", "change": None}, 12, {}, "cached: the mask says so, 12th in a row"),
+        ({"reason": "mask", "change": None}, 12, {}, "cached: decided by the mask, 12th in a row"),
         (
             {"mode": "C", "reason": "max in all", "change": None},
             0,
             {"max_cached_steps": 9},
-            "computed: 9 cached in all is the most",
+            "computed: 9 cached in all is the limit",
         ),
         (
             {"reason": "of a method to come", "change": None},

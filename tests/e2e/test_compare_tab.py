@@ -199,7 +199,7 @@ def test_several_runs_a_side_are_timed_in_turn(visit: Visit) -> None:
     expect(page.locator("#status")).to_contain_text("Generate runs both sides in turn")
     generate(page)
     expect(page.locator("[data-card=speed]")).to_contain_text(
-        re.compile(r"middle of 3 runs a side in turn, \d\.\d\d× to \d\.\d\d×")
+        re.compile(r"median of 3 alternating runs, \d\.\d\d× to \d\.\d\d×")
     )
     expect(page.locator("[data-card=speed]")).not_to_contain_text("reused")
     page.locator("#repeats input").fill("0")

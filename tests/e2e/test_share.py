@@ -89,7 +89,7 @@ def test_what_cannot_be_opened_is_a_sentence(visit: Visit, tmp_path: Path) -> No
     with page.expect_file_chooser() as chooser:
         page.locator("#bring").click()
     chooser.value.set_files(tmp_path / "other.json")
-    expect(page.locator("#status")).to_contain_text("no setting of a comparison is in it")
+    expect(page.locator("#status")).to_contain_text("it holds no setting of a comparison")
     page = page.context.new_page()
     page.goto(visit.page.url.partition("?")[0] + "?c=broken")
     expect(page.locator("#status")).to_contain_text("link: ")

@@ -141,7 +141,7 @@ def test_the_line_is_dragged_by_mouse_keys_and_finger(ready: Page) -> None:
 def test_cells_are_painted_and_decisions_frozen(ready: Page) -> None:
     page, before = ready, digits(ready)
     page.get_by_role("button", name="Freeze").click()
-    expect(page.locator("#status")).to_contain_text("of the one run of this setting")
+    expect(page.locator("#status")).to_contain_text("of 1 run of this setting")
     mask = page.locator(
         "#knob-dbcache-steps_computation_mask input, #knob-dbcache-steps_computation_mask textarea"
     ).first
