@@ -69,14 +69,14 @@ gpu-check: $(VENV)/.run
 	$(RUN) -m tools.gpu_check --weights $(or $(WEIGHTS),real)
 
 # Full size: 4,400 real runs, and 4,000 for what a tune is worth: about two hours each. Can be stopped and gone on with; more processes:
-# see studies/whatif/__main__.py.
+# see python -m studies.whatif --help.
 what-if: $(VENV)/.run
-	$(RUN) -m studies.whatif.__main__ $(WHAT_IF)
-	$(RUN) -m studies.tune.__main__ $(TUNE)
+	$(RUN) -m studies.whatif $(WHAT_IF)
+	$(RUN) -m studies.tune $(TUNE)
 
 # Full size: about 100 settings x 50 prompts, an hour on two idle cores. Can be stopped and gone on with.
 quality: $(VENV)/.run
-	$(RUN) -m studies.quality.__main__ $(QUALITY)
+	$(RUN) -m studies.quality $(QUALITY)
 
 train-tiny: $(VENV)/.run
 	$(RUN) -m assets.train_tiny_flux all $(if $(SMOKE),--smoke)

@@ -1,4 +1,4 @@
-"""Speed, side by side in one run: does the time fall as the compute does? Medians of several, never a test.
+"""Measure whether the time falls as much as the compute: all settings in turn, in one run. It is not a test.
 
 python -m studies.bench [--runs 5] [--model tiny]
 """

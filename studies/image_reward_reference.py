@@ -1,14 +1,14 @@
-"""ImageReward against its authors' package, on random weights that both sides make from the weights' names.
+"""Compare our ImageReward with its authors' package, on random weights.
 
-The package pins old dependencies and does not import beside current transformers, so its side runs in an
-environment of its own:
+Both sides make each weight from its name. The package needs old dependencies and cannot be imported beside
+the current transformers, so its side runs in an environment of its own:
 
     python -m venv ir && ir/bin/pip install torch torchvision "transformers==4.36.2" "timm==0.6.13" fairscale
     ir/bin/pip install --no-deps image-reward
     ir/bin/python -m studies.image_reward_reference        writes image_reward_reference.json (small
         and full size)
-    python -m studies.image_reward_reference --check       ours against it; the test suite checks the
-        small size
+    python -m studies.image_reward_reference --check       compares ours with that file; the
+        test suite checks the small size
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ FULL = SHARED | {
 
 
 def weight(name: str, shape: Iterable[int]) -> np.ndarray:
-    """A weight that follows from its name and shape alone."""
+    """Make a weight from its name and shape alone."""
     shape = tuple(shape)
     drawn = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape, dtype=np.float32)
     if len(shape) == 1:
@@ -93,23 +93,23 @@ def weight(name: str, shape: Iterable[int]) -> np.ndarray:
 
 
 def picture(seed: int) -> Image.Image:
-    """Coloured blocks, higher than wide."""
+    """Draw coloured blocks, higher than wide."""
     blocks = np.random.default_rng(seed).integers(0, 256, (10, 8, 3), dtype=np.uint8)
     return Image.fromarray(blocks.repeat(32, axis=0).repeat(32, axis=1))
 
 
 def theirs(size: str, folder: Path) -> Any:
-    """The authors' model with its own tokenizer, in ``folder``, where ``bert-base-uncased`` is a folder with
-    our vocabulary.
+    """Open the authors' model with its own tokenizer, in ``folder``.
+
+    There, ``bert-base-uncased`` is a folder with our vocabulary.
     """
     if "ImageReward" not in sys.modules:
         found = importlib.util.find_spec("ImageReward")
         assert found is not None
         assert found.submodule_search_locations
         for name, place in (("ImageReward", ""), ("ImageReward.models", "models")):
-            shell = types.ModuleType(
-                name
-            )  # without what their packages import beside: training, other scores
+            # an empty package: theirs also imports training and other scores
+            shell = types.ModuleType(name)
             shell.__path__ = [str(Path(found.submodule_search_locations[0]) / place)]
             sys.modules[name] = shell
     package = importlib.import_module("ImageReward.ImageReward")
@@ -119,6 +119,8 @@ def theirs(size: str, folder: Path) -> Any:
     (folder / "bert-base-uncased" / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     os.chdir(folder)
     if size == "small":
+        parts: Any
+        vit: Any
         parts, vit = (
             importlib.import_module(f"ImageReward.models.BLIP.{name}") for name in ("blip_pretrain", "vit")
         )
@@ -166,8 +168,9 @@ def record() -> None:
 def ours(
     size: str, shapes: Mapping[str, Iterable[int]], folder: Path, made: Callable[[], Any]
 ) -> list[float]:
-    """The metric's scores with the same weights, through its own files: ``made`` opens it with
-    IMAGEREWARD_MODEL_DIR as ``folder``.
+    """Score the pictures with our metric and the same weights, read from files in ``folder``.
+
+    made: opens the metric; IMAGEREWARD_MODEL_DIR then names ``folder``.
     """
     import torch
 
@@ -192,10 +195,10 @@ def check() -> int:
     for size, shapes in recorded["names"].items():
         with tempfile.TemporaryDirectory() as place:
             scores = ours(size, shapes, Path(place), METRICS["image_reward"])
-        for one, other in zip(scores, recorded["scores"][size], strict=True):
-            worst = max(worst, abs(one - other) / max(1.0, abs(other)))
-            print(f"{size}: ours {one:.7f}, the package's {other:.7f}")
-    print(f"largest difference, of 1 or of the score: {worst:.1e}")
+        for our_score, their_score in zip(scores, recorded["scores"][size], strict=True):
+            worst = max(worst, abs(our_score - their_score) / max(1.0, abs(their_score)))
+            print(f"{size}: ours {our_score:.7f}, the package's {their_score:.7f}")
+    print(f"largest difference, as a share of the score or of 1: {worst:.1e}")
     return int(worst > 1e-4)
 
 

@@ -1,10 +1,11 @@
-"""The whole benchmark at full size, undisturbed and killed at random moments: are the tables and the pictures
-the same? By hand.
+"""Run a full-size benchmark twice, undisturbed and killed at random moments, and compare tables and pictures.
+
+Run it by hand:
 
     python -m studies.kill --build build/kill [--prompts 20] [--kills 10] [--steps 28] [--small DIR]
 
-12 settings on the embedded model. --small: a folder on a file system of a few hundred kB, to see what a full
-disk says.
+It runs 12 settings on the embedded model. --small names a folder on a file system of a few hundred kB: the
+benchmark must then say in one sentence that the disk is full.
 """
 
 from __future__ import annotations
@@ -75,9 +76,10 @@ def pictures(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.png")}
 
 
-def killed(build: Path, out: Path, steps: int, kills: int, wanted: int) -> int:
-    """How many lines were torn when it was begun again. Kills are spread over the run; each comes at any
-    moment of its row.
+def run_and_kill(build: Path, out: Path, steps: int, kills: int, wanted: int) -> int:
+    """Run the benchmark, kill it ``kills`` times, and let it end. Returns how many kills tore a line.
+
+    Kills are spread over the run; each comes at a random moment of its row.
     """
     chance, torn = random.Random(8), 0
     for kill in range(kills):
@@ -111,12 +113,12 @@ def main() -> int:
     (build / "prompts.txt").write_text("\n".join(texts), encoding="utf-8")
     (build / "methods.txt").write_text("\n".join(RECIPES), encoding="utf-8")
     if options.small:
-        said = subprocess.run(
+        refused = subprocess.run(
             command(build, options.small / "out", options.steps), capture_output=True, encoding="utf-8"
         )
         print(
-            f"no room: exit code {said.returncode}, {len(rows(options.small / 'out'))} rows kept: "
-            f"{said.stderr.strip()}"
+            f"no room: exit code {refused.returncode}, {len(rows(options.small / 'out'))} rows kept: "
+            f"{refused.stderr.strip()}"
         )
     begin = time.perf_counter()
     subprocess.run(command(build, build / "plain", options.steps), check=True)
@@ -125,7 +127,7 @@ def main() -> int:
         f"undisturbed: {len(rows(build / 'plain'))} rows of {wanted} in {time.perf_counter() - begin:.0f} s",
         flush=True,
     )
-    torn = killed(build, build / "killed", options.steps, options.kills, wanted)
+    torn = run_and_kill(build, build / "killed", options.steps, options.kills, wanted)
     same = (
         untimed(build / "plain") == untimed(build / "killed"),
         pictures(build / "plain") == pictures(build / "killed"),

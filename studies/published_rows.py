@@ -1,12 +1,11 @@
-"""The rivals' rows of the published table, what they say, and what this engine counts for the same setting.
+"""Other methods' rows of the published table, and the compute that this engine counts for the same settings.
 
-python -m studies.published_rows        writes docs/published-rows.md anew (a minute)
+``python -m studies.published_rows`` writes docs/published-rows.md again (a minute).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cache_engine.flops import costs
@@ -15,9 +14,10 @@ from cache_engine.models.catalog import MODELS
 from cache_engine.plans import Mode
 from cache_engine.records import RunRequest
 from cache_engine.session import walk
+from studies.shared import DOCS, write_page
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "published-rows.md"
-PLAIN = 3719.50  # TFLOPs of the plain 50 steps in the rivals' unit; 3726.87 is cache-dit's
+PAGE = DOCS / "published-rows.md"
+PLAIN = 3719.50  # TFLOPs of the plain 50 steps as the FoCa paper counts them; cache-dit counts 3726.87
 STEPS = 50
 TOKENS, WIDTH, HEADS, BLOCKS = 4608, 3072, 24, 57  # of FLUX.1-dev at 1024 x 1024
 RECEIVED = (
@@ -37,12 +37,12 @@ CHOSEN = 74.39 + 55 * (
 )  # a computed step, and choosing for the next
 
 
-class Row(NamedTuple):
-    """One setting.
+class PublishedSetting(NamedTuple):
+    """One setting of the published table.
 
-    published: TFLOPs, or None for a setting that the table does not have.  computed, cached, partial: steps.
-    average: they are the average of many pictures, which decide.  honest: TFLOPs in the rivals' unit, where
-    the published figure is for something else.
+    published: TFLOPs; None for a setting that the table does not have.  computed, cached, partial: steps.
+    average: the steps depend on the picture, and these are the mean of many pictures.  honest: TFLOPs in the
+    FoCa paper's unit, where the published figure belongs to another setting.
     """
 
     label: str
@@ -58,8 +58,8 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    Row("60 % steps", "fewer_steps", {"fraction": 0.6}, 2231.70, 30, 0),
-    Row(
+    PublishedSetting("60 % steps", "fewer_steps", {"fraction": 0.6}, 2231.70, 30, 0),
+    PublishedSetting(
         "34 % steps",
         "fewer_steps",
         {"fraction": 0.34},
@@ -68,8 +68,8 @@ ROWS = (
         0,
         "printed as 3.13 times less; its own TFLOPs say 2.94",
     ),
-    Row("22 % steps", "fewer_steps", {"fraction": 0.22}, 818.29, 11, 0),
-    Row(
+    PublishedSetting("22 % steps", "fewer_steps", {"fraction": 0.22}, 818.29, 11, 0),
+    PublishedSetting(
         "Δ-DiT (N=2)",
         "delta_dit",
         {"interval": 2},
@@ -78,7 +78,7 @@ ROWS = (
         25,
         "skips all single blocks at every stage: not the paper's stage rule, which is `rule=staged` here",
     ),
-    Row(
+    PublishedSetting(
         "Δ-DiT (N=3)",
         "delta_dit",
         {"interval": 3},
@@ -89,7 +89,7 @@ ROWS = (
         "not Δ-DiT",
         honest=2083.36,
     ),
-    Row(
+    PublishedSetting(
         "FORA (N=3)",
         "fora",
         {"interval": 3, "before_projection": True},
@@ -98,7 +98,7 @@ ROWS = (
         33,
         "pays for the attention's output projections in every cached step",
     ),
-    Row(
+    PublishedSetting(
         "FORA (N=3), as in the paper",
         "fora",
         {"interval": 3},
@@ -108,7 +108,7 @@ ROWS = (
         "module outputs after their projection",
         honest=1265.38,
     ),
-    Row(
+    PublishedSetting(
         "FORA (N=7)",
         "fora",
         {"interval": 7, "first": 3},
@@ -117,7 +117,7 @@ ROWS = (
         41,
         "its 9 computed steps need the first 3 computed; N=7 alone gives 8",
     ),
-    Row(
+    PublishedSetting(
         "TeaCache (l=1.2)",
         "teacache",
         {"threshold": 1.2},
@@ -127,11 +127,11 @@ ROWS = (
         "the picture decides: 9 for most prompts, 8.98 on the table's average",
         average=True,
     ),
-    Row("TaylorSeer (N=4, O=2)", "taylorseer", {"interval": 4, "order": 2}, 1042.27, 14, 36),
-    Row("TaylorSeer (N=7, O=2)", "taylorseer", {"interval": 7, "order": 2}, 670.44, 9, 41),
-    Row("FoCa (N=5)", "foca", {"interval": 5}, 893.54, 12, 38),
-    Row("FoCa (N=8)", "foca", {"interval": 8}, 596.07, 8, 42),
-    Row(
+    PublishedSetting("TaylorSeer (N=4, O=2)", "taylorseer", {"interval": 4, "order": 2}, 1042.27, 14, 36),
+    PublishedSetting("TaylorSeer (N=7, O=2)", "taylorseer", {"interval": 7, "order": 2}, 670.44, 9, 41),
+    PublishedSetting("FoCa (N=5)", "foca", {"interval": 5}, 893.54, 12, 38),
+    PublishedSetting("FoCa (N=8)", "foca", {"interval": 8}, 596.07, 8, 42),
+    PublishedSetting(
         "ToCa (N=12)",
         "toca",
         {"interval": 12},
@@ -141,7 +141,7 @@ ROWS = (
         "some tokens in each partial step, by the length of their values",
         partial=44,
     ),
-    Row(
+    PublishedSetting(
         "ToCa (N=12), by attention",
         "toca",
         {"interval": 12, "score": "attention"},
@@ -152,7 +152,7 @@ ROWS = (
         honest=644.70 + 6 * RECEIVED,
         partial=44,
     ),
-    Row(
+    PublishedSetting(
         "DuCa (N=5)",
         "duca",
         {"interval": 5},
@@ -162,8 +162,8 @@ ROWS = (
         "published for a run whose cached steps leave out the last block; what is counted is the same",
         partial=19,
     ),
-    Row("DuCa (N=10)", "duca", {"interval": 10}, 606.91, 7, 24, partial=19),
-    Row(
+    PublishedSetting("DuCa (N=10)", "duca", {"interval": 10}, 606.91, 7, 24, partial=19),
+    PublishedSetting(
         "Chipmunk",
         "chipmunk",
         {},
@@ -177,7 +177,7 @@ ROWS = (
         honest=6 * CHOSEN + 44 * SPARSE,
         partial=44,
     ),
-    Row(
+    PublishedSetting(
         "MagCache, 50 steps",
         "magcache",
         {},
@@ -187,7 +187,7 @@ ROWS = (
         "not in the table: 15 x 74.39 + 35 x 0.016",
         honest=15 * 74.39 + 35 * 0.016208,
     ),
-    Row(
+    PublishedSetting(
         "Spectrum (α=0.75)",
         "spectrum",
         {"growth": 0.75},
@@ -197,7 +197,7 @@ ROWS = (
         "not in the table: 14 x 74.39 + 36 x 0.016",
         honest=14 * 74.39 + 36 * 0.016208,
     ),
-    Row(
+    PublishedSetting(
         "Spectrum (α=3)",
         "spectrum",
         {"growth": 3.0},
@@ -211,20 +211,23 @@ ROWS = (
 
 
 class Count(NamedTuple):
-    modes: str
+    modes: str  # one letter a step: C computed, c cached, p partial
     tflops: float
-    ratio: float  # of the plain 50 steps to this
+    ratio: float  # the plain 50 steps' TFLOPs, divided by these
 
 
-def counted(row: Row) -> Count:
-    """What this engine counts: each mode once on a meta copy of FLUX.1-dev, 1024 x 1024, 512 text tokens."""
+def count(row: PublishedSetting) -> Count:
+    """Count a setting: each mode once on a meta copy of FLUX.1-dev, at 1024 x 1024 with 512 text tokens."""
     spec = MODELS["flux-dev"]
     request = spec.resolve(RunRequest(model="flux-dev", prompt="-", steps=STEPS, width=1024, height=1024))
     method = method_from({"name": row.name, **row.knobs})
     effective = method.effective(request)
     plan = method.plan(spec.facts(effective))
+    computed: Mode = "C"
+    cached: Mode = "c"
+    fixed: list[Mode] = [computed] * row.computed + [cached] * row.cached
     modes: list[Mode] = (
-        ["C"] * row.computed + ["c"] * row.cached
+        fixed
         if row.average
         else [call.mode for call in walk(plan, effective.steps or 0, ("cond",), lambda call: 0.0).trace]
     )
@@ -239,26 +242,20 @@ def page() -> str:
 
 
 def lines() -> Iterator[str]:
-    yield "# The rivals' published rows, and what they cost here"
+    yield "# Other methods' published rows, and what they cost here"
     yield ""
     yield (
-        "Written by `python -m studies.published_rows`; a test keeps it true. FLUX.1-dev, 50 steps, 1024 x 1024, 512 "
-        "text tokens."
+        "`python -m studies.published_rows` writes this page, and a test keeps it true. It is for "
+        "FLUX.1-dev with 50 steps, at 1024 x 1024 with 512 text tokens."
     )
     yield ""
     yield (
-        "The published table mixes two units: cache-dit's rows count 74.54 TFLOPs a step (3726.87 in all), "
-        "its rivals' rows,"
+        "The published table mixes two units. cache-dit's rows count 74.54 TFLOPs a step (3726.87 in all). "
+        "The other methods' rows are all quoted from the FoCa paper (arXiv 2508.16211) and count 74.39 "
+        "(3719.50 in all). So this page divides 3719.50 by a published row, and our own 3726.87 by our "
+        "count, and compares the two ratios. Where the published figure does not belong to the setting that "
+        "the row names, `expected` is that setting's compute in the FoCa paper's unit, calculated by hand."
     )
-    yield (
-        "all quoted from the FoCa paper (arXiv 2508.16211), 74.39 (3719.50). So a rival's ratio is taken to "
-        "3719.50, ours to our"
-    )
-    yield (
-        "own 3726.87, and the ratios are compared. Where the published figure is for something else than the "
-        "setting's name says,"
-    )
-    yield "`expected` is what that setting costs in the rivals' unit, worked out by hand."
     yield ""
     yield (
         "| row | setting here | computed + cached (+ partial) | published | expected | expected, times less "
@@ -267,13 +264,13 @@ def lines() -> Iterator[str]:
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for row in ROWS:
-        found, expected = counted(row), row.honest or row.published or 0
+        ours, expected = count(row), row.honest or row.published or 0
         knobs = ", ".join(f"{name}={value}" for name, value in row.knobs.items())
         yield (
             f"| {row.label} | `{row.name}({knobs})` | {row.computed} + {row.cached}"
             f"{f' + {row.partial}' if row.partial else ''} | "
             f"{f'{row.published:.2f}' if row.published else '-'} | {expected:.2f} | {PLAIN / expected:.3f} | "
-            f"{found.tflops:.2f} | {found.ratio:.3f} | {percent(found.ratio * expected / PLAIN - 1)} | "
+            f"{ours.tflops:.2f} | {ours.ratio:.3f} | {percent(ours.ratio * expected / PLAIN - 1)} | "
             f"{row.note} |"
         )
     yield ""
@@ -284,5 +281,4 @@ def percent(share: float) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    write_page(PAGE, page())

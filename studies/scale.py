@@ -1,8 +1,8 @@
-"""How the benchmark scales: workers against one, and what who drives spends on a row. ``make scale`` writes
-docs/scale.md.
+"""Measure how the benchmark scales with its workers, and the driver's time for a row.
 
-Rates are taken from the first row after all workers are ready. The driver's own cost: ready-made rows with a
-picture of 1024 x 1024 are handed to it as fast as it takes them, from this process and through a Ray actor.
+``make scale`` writes docs/scale.md. Rates count from the first row after all workers have their model. For
+the driver's own time, prepared rows with a picture of 1024 x 1024 are handed to it as fast as it takes them:
+from this process, and through a Ray actor.
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ from cache_engine.recipe import parse_recipe
 from cache_engine.records import Engine, RunRequest
 from cache_engine.runs.row import Row, png_of
 from cache_engine.runs.setting import Setting
+from studies.shared import DOCS, write_page
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "scale.md"
+PAGE = DOCS / "scale.md"
+TEXT = Path(__file__).with_name("scale_page.md")
+SHARDS = "each with its `--shard I/N` and its own folder; `benchmark merge` joins the folders"
 RECIPES = ("F1B0_W4MC3_R0.3_T1O1", "F1B0_W4MC6_R0.32_T1O1", "F1B0_W8I2MC8_R0.8")
 ENGINE = Engine(model="tiny", revision="-", dtype="float32", device="none", versions="-")
 
 
-def job(prompts: int, steps: int, settings: int | None = None) -> BenchmarkJob:
+def benchmark_job(prompts: int, steps: int, settings: int | None = None) -> BenchmarkJob:
+    """Make a job. settings: how many there are with the baseline; None: those of RECIPES."""
     texts = tuple(
         f"a {colour} apple on a {ground} background"
         for colour in ("red", "green", "yellow", "blue", "white")
@@ -59,14 +63,14 @@ def job(prompts: int, steps: int, settings: int | None = None) -> BenchmarkJob:
     )
 
 
-def rate(wanted: BenchmarkJob, workers: int) -> float:
-    """Rows a second of so many processes of one thread."""
-    with tempfile.TemporaryDirectory() as place, BenchmarkFolder(Path(place) / "out", wanted) as folder:
-        crew, times, add = Processes(wanted, workers, 1), [], folder.add
+def rows_a_second(job: BenchmarkJob, workers: int) -> float:
+    """Measure the rate of ``workers`` processes with one thread each."""
+    with tempfile.TemporaryDirectory() as place, BenchmarkFolder(Path(place) / "out", job) as folder:
+        crew, times, add = Processes(job, workers, 1), [], folder.add
         ready: set[int] = set()
         events = crew.events
 
-        def heard() -> Iterator[CrewEvent]:
+        def noted() -> Iterator[CrewEvent]:
             for event in events():
                 if isinstance(event, Ready):
                     ready.add(event.worker)
@@ -77,13 +81,13 @@ def rate(wanted: BenchmarkJob, workers: int) -> float:
             if len(ready) == workers:
                 times.append(time.perf_counter())
 
-        crew.events, folder.add = heard, timed
+        crew.events, folder.add = noted, timed
         drive(folder, crew)
     return (len(times) - 1) / (times[-1] - times[0])
 
 
 def picture(seed: int) -> bytes:
-    """1024 x 1024 with as much detail as a photograph: about as many bytes as one."""
+    """Draw a PNG of 1024 x 1024 with as much detail, and as many bytes, as a photograph."""
     chance = np.random.default_rng(seed)
     smooth = Image.fromarray(chance.integers(0, 256, (64, 64, 3), dtype=np.uint8)).resize(
         (1024, 1024), Image.Resampling.BICUBIC
@@ -95,13 +99,13 @@ def picture(seed: int) -> bytes:
 PNG = picture(0)
 
 
-def ready_made(assignment: Assignment) -> Iterator[DrawnRow]:
+def prepared_rows(assignment: Assignment) -> Iterator[DrawnRow]:
     for setting in assignment.settings:
-        yield DrawnRow(row(assignment.number, setting), PNG)
+        yield DrawnRow(example_row(assignment.number, setting), PNG)
 
 
-def row(number: int, setting: Setting) -> Row:
-    """As long as a real one of 50 steps."""
+def example_row(number: int, setting: Setting) -> Row:
+    """Make a row as long as a real one of 50 steps."""
     return {
         "prompt": number,
         "setting": setting.key,
@@ -119,7 +123,7 @@ def row(number: int, setting: Setting) -> Row:
     }
 
 
-class Instant:
+class InstantCrew:
     """Workers that need no time."""
 
     size = 8
@@ -134,14 +138,14 @@ class Instant:
         yield from (Ready(worker, ENGINE) for worker in range(self.size))
         while self._given:
             worker, assignment = self._given.pop(0)
-            yield from (Produced(worker, made) for made in ready_made(assignment))
+            yield from (Produced(worker, made) for made in prepared_rows(assignment))
             yield Free(worker)
 
     def close(self) -> None: ...
 
 
 class InstantActor(Actor):
-    """The same in a process of the cluster."""
+    """A worker that needs no time, in a process of the cluster."""
 
     def __init__(self, job: str, threads: int) -> None:
         del job, threads
@@ -150,16 +154,17 @@ class InstantActor(Actor):
         return ENGINE
 
     def work(self, assignment: Assignment, baseline: bytes | None) -> Iterator[DrawnRow]:
-        yield from ready_made(assignment)
+        yield from prepared_rows(assignment)
 
 
 class Cost(NamedTuple):
     wall: float  # seconds a row
-    processor: float  # of who drives alone
+    processor: float  # processor seconds a row, of the driver alone
 
 
-def cost(crew: Crew, wanted: BenchmarkJob) -> Cost:
-    with tempfile.TemporaryDirectory() as place, BenchmarkFolder(Path(place) / "out", wanted) as folder:
+def driver_cost(crew: Crew, job: BenchmarkJob) -> Cost:
+    """Measure the driver's time for a row."""
+    with tempfile.TemporaryDirectory() as place, BenchmarkFolder(Path(place) / "out", job) as folder:
         times, add = [(time.perf_counter(), time.process_time())], folder.add
 
         def timed(row: Row, png: bytes) -> None:
@@ -168,64 +173,52 @@ def cost(crew: Crew, wanted: BenchmarkJob) -> Cost:
 
         folder.add = timed
         drive(folder, crew)
-        assert len(read(folder.path)[2]) == len(wanted.keys)
+        assert len(read(folder.path)[2]) == len(job.keys)
     first, last = times[1], times[-1]
     return Cost((last[0] - first[0]) / (len(times) - 2), (last[1] - first[1]) / (len(times) - 2))
 
 
 def page(one: float, two: float, alone: Cost, ray: Cost, steps: int, rows: int) -> str:
+    """Fill in the page. one, two: rows a second with one and with two workers."""
     gpus = 16.0 / ray.wall
     drivers = math.ceil(1000 / gpus)
-    apart = (
-        ""
-        if drivers == 1
-        else "s, each with its `--shard I/N` and its own folder; `benchmark merge` joins them"
+    return TEXT.read_text(encoding="utf-8").format(
+        cores=os.cpu_count(),
+        one=one,
+        two=two,
+        two_over_one=two / one,
+        steps=steps,
+        rows=rows,
+        megabytes=len(PNG) / 1e6,
+        alone_wall=1000 * alone.wall,
+        alone_processor=1000 * alone.processor,
+        ray_wall=1000 * ray.wall,
+        ray_processor=1000 * ray.processor,
+        ray_rate=1 / ray.wall,
+        ray_megabytes=len(PNG) / 1e6 / ray.wall,
+        gpus=gpus,
+        drivers="one such driver" if drivers == 1 else f"{drivers} such drivers ({SHARDS})",
     )
-    return f"""# How far the benchmark scales
-
-Written by `make scale` on {os.cpu_count()} cores; rerun it to see your machine's.
-
-| workers (processes, one thread each) | rows a second | ratio |
-| --- | --- | --- |
-| 1 | {one:.2f} | 1.00 |
-| 2 | {two:.2f} | {two / one:.2f} |
-
-The embedded model, {steps} steps, {rows} rows; counted from the first row after all workers have their model. A worker shares nothing with
-the others but who drives: prompts are independent, and shares of a prompt get smaller towards the end, so that all end together.
-
-| what who drives spends on a row (picture of {len(PNG) / 1e6:.1f} MB, both synced to disk) | ms, wall clock | ms, processor |
-| --- | --- | --- |
-| from this process: hand out, write picture and row | {1000 * alone.wall:.1f} | {1000 * alone.processor:.1f} |
-| through Ray: the same, and the picture's way from an actor | {1000 * ray.wall:.1f} | {1000 * ray.processor:.1f} |
-
-## A thousand GPUs on paper
-
-One driver on Ray takes {1 / ray.wall:.0f} rows a second here, {len(PNG) / 1e6 / ray.wall:.0f} MB/s of pictures. A row of FLUX.1-dev at 50
-steps, 1024 x 1024, takes an L20 between 10 s (`F1B0_W8I4MC10_R0.8`, published) and 43 s (the baseline): at a mean of 16 s one
-driver keeps {gpus:.0f} GPUs busy. A thousand make 63 rows a second, the work of {drivers}
-such driver{apart}. All of DrawBench under the 72 settings of `bench-default`
-are 14,600 rows: 65 GPU-hours at 16 s, four minutes on a thousand.
-
-What a worker's loss costs: the picture in the making, and loading the model again. What the driver's loss costs: one picture a worker.
-"""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=12)
     parser.add_argument("--steps", type=int, default=28)
-    parser.add_argument("--rows", type=int, default=200, help="ready-made ones")
+    parser.add_argument("--rows", type=int, default=200, help="prepared rows, for the driver's own time")
     options = parser.parse_args()
     if shutil.disk_usage(tempfile.gettempdir()).free < 3 * options.rows * len(PNG):
-        print("scale: the temporary folder has too little room; set TMPDIR to a larger one.", file=sys.stderr)
+        print(
+            "scale: the temporary folder has too little room; set TMPDIR to a larger folder.", file=sys.stderr
+        )
         return 2
-    wanted = job(options.prompts, options.steps)
-    one, two = (rate(wanted, workers) for workers in (1, 2))
-    made = job(options.rows // 20, 28, settings=20)
-    alone = cost(Instant(), made)
-    ray = cost(Cluster(made, "local", 1, 1, InstantActor), made)
-    text = page(one, two, alone, ray, options.steps, len(wanted.keys))
-    PAGE.write_text(text, encoding="utf-8")
+    job = benchmark_job(options.prompts, options.steps)
+    one, two = (rows_a_second(job, workers) for workers in (1, 2))
+    prepared = benchmark_job(options.rows // 20, 28, settings=20)
+    alone = driver_cost(InstantCrew(), prepared)
+    ray = driver_cost(Cluster(prepared, "local", 1, 1, InstantActor), prepared)
+    text = page(one, two, alone, ray, options.steps, len(job.keys))
+    write_page(PAGE, text)
     print(text)
     return 0
 

@@ -1,6 +1,4 @@
-"""All settings judged from the prompts' surveys: what each is expected to cost, and how close it is expected
-to come.
-"""
+"""Forecast all settings from the prompts' surveys: the expected cost and the expected PSNR of each."""
 
 from __future__ import annotations
 
@@ -19,20 +17,21 @@ from .goal import Goal, SettingCosts
 from .measurements import IDENTICAL
 from .space import parts_of
 
-UNKNOWN = 8.0  # dB: how far off forecasts may be of a model whose likeness was never calibrated
-# dB: root mean square of what those with no stated likeness were off by: fewer steps, 18 runs of three
-# prompts
-GUIDED = 5.0
-# Where the survey does not say how close a setting comes, it is taken to come the closer the more it
-# computes: from so many dB with no compute to so many with all of it, and a standard deviation of GUESSED.
-# Real runs then say how far off that is.
+UNCALIBRATED = 8.0  # dB: standard deviation of forecasts for a model without a PSNR calibration
+# dB: typical error (RMS) of forecasts that give an error but no PSNR. Measured on fewer steps, 18 runs of three
+# prompts.
+ROUGH = 5.0
+# Without a forecast, we guess that a setting comes closer the more it computes: LEAST dB with no compute, MOST
+# with all of it, and a standard deviation of GUESSED. Real runs then correct the guess.
 LEAST, MOST, GUESSED = 15.0, 55.0, 10.0
-Twin = tuple[object, ...]
+SameRuns = tuple[object, ...]  # equal for settings that are expected to decide and predict alike
 
 
 class Candidate(NamedTuple):
-    """A setting with its forecasts, prompt by prompt. closeness: in dB; NaN where the survey does not say it.
-    ``twins``: settings that are expected to decide and predict alike.
+    """A setting with one forecast for each prompt.
+
+    closeness: expected dB for each prompt (identical: 100); NaN where the survey gives no estimate.  twins:
+    settings that are expected to decide and predict alike, so that one run stands for all.
     """
 
     method: Method
@@ -45,45 +44,44 @@ class Candidate(NamedTuple):
         return self.forecasts[0].schedule
 
     @property
-    def known(self) -> bool:
-        """Whether the surveys say anything of how close it comes."""
+    def has_closeness(self) -> bool:
+        """Tell whether every survey gives an estimate of the closeness."""
         return not np.isnan(self.closeness).any()
 
     @property
-    def stated(self) -> bool:
-        """Whether the survey says how close it comes, and not only which setting is closer."""
-        return all(one.psnr_db is not None or one.identical for one in self.forecasts)
+    def has_psnr(self) -> bool:
+        """Tell whether every forecast gives a PSNR, and not only an error that ranks settings."""
+        return all(forecast.psnr_db is not None or forecast.identical for forecast in self.forecasts)
 
 
-def judged(methods: Sequence[Method], surveys: Sequence[Survey]) -> Iterator[tuple[int, list[Candidate]]]:
-    """(prompts judged so far, candidates so far), prompt by prompt; the last holds all. Twins are judged
-    once.
+def forecast_candidates(methods: Sequence[Method], surveys: Sequence[Survey]) -> Iterator[tuple[int, list[Candidate]]]:
+    """Simulate all settings, prompt by prompt. Twins become one candidate.
+
+    Yields the number of prompts so far and the candidates with their forecasts so far; the last has all prompts.
     """
-    found: list[list[Forecast]] = [[] for _ in methods]
+    forecasts: list[list[Forecast]] = [[] for _ in methods]
     for count, survey in enumerate(surveys, 1):
         calibration = psnr_calibration_of(survey)
-        for method, forecasts in zip(methods, found, strict=True):
-            forecasts.append(simulate(survey, method, calibration))
-        yield count, _without_twins(methods, found)
+        for method, of_method in zip(methods, forecasts, strict=True):
+            of_method.append(simulate(survey, method, calibration))
+        yield count, _without_twins(methods, forecasts)
 
 
-def _without_twins(methods: Sequence[Method], found: Sequence[Sequence[Forecast]]) -> list[Candidate]:
-    first: dict[Twin, Candidate] = {}
-    for method, forecasts in zip(methods, found, strict=True):
-        key = (*prediction(method), *(tuple(one.schedules.values()) for one in forecasts))
-        known = first.get(key)
+def _without_twins(methods: Sequence[Method], forecasts: Sequence[Sequence[Forecast]]) -> list[Candidate]:
+    first: dict[SameRuns, Candidate] = {}
+    for method, of_method in zip(methods, forecasts, strict=True):
+        key = (*prediction(method), *(tuple(forecast.schedules.values()) for forecast in of_method))
+        twin = first.get(key)
         first[key] = (
-            known._replace(twins=(*known.twins, method))
-            if known
-            else Candidate(method, tuple(forecasts), tuple(map(_closeness, forecasts)))
+            twin._replace(twins=(*twin.twins, method))
+            if twin
+            else Candidate(method, tuple(of_method), tuple(map(_closeness, of_method)))
         )
     return list(first.values())
 
 
 def prediction(method: Method) -> tuple[object, ...]:
-    """What is left of a setting when its decisions are given: what is predicted, and how, and in how many
-    steps.
-    """
+    """Return the knobs of a setting that do not decide: they say what is predicted, how, and in how many steps."""
     deciding = {
         "max_warmup_steps",
         "warmup_interval",
@@ -94,8 +92,8 @@ def prediction(method: Method) -> tuple[object, ...]:
         "steps_computation_policy",
         "streak_rule",
     }
-    one = parts_of(method)
-    return (one.method.name, *(value for name, value in one.knobs.items() if name not in deciding))
+    parts = parts_of(method)
+    return (parts.method.name, *(value for name, value in parts.knobs.items() if name not in deciding))
 
 
 def _closeness(forecast: Forecast) -> float:
@@ -106,32 +104,35 @@ def _closeness(forecast: Forecast) -> float:
     return min(IDENTICAL, -20 * log10(forecast.error)) if forecast.error else nan
 
 
-def expected_of(candidates: Sequence[Candidate], goal: Goal, price: SettingCosts) -> np.ndarray:
-    """(n,) in dB: what the wanted share of the prompts reaches; where no survey says it, what settings of
-    this cost are taken to.
+def expected_of(candidates: Sequence[Candidate], goal: Goal, costs: SettingCosts) -> np.ndarray:
+    """Return the dB that the goal's share of the prompts is expected to reach, (candidates,).
+
+    Candidates without a forecast get a guess from their cost.
     """
-    found = goal.held(np.array([candidate.closeness for candidate in candidates]))
-    guess = LEAST + (MOST - LEAST) * price.tflops / price.full_tflops
-    return np.where([candidate.known for candidate in candidates], found, guess)
+    forecast = goal.held(np.array([candidate.closeness for candidate in candidates]))
+    guess = LEAST + (MOST - LEAST) * costs.tflops / costs.full_tflops
+    return np.where([candidate.has_closeness for candidate in candidates], forecast, guess)
 
 
-def costs(candidates: Sequence[Candidate]) -> SettingCosts:
-    """Means over the prompts."""
+def costs_of(candidates: Sequence[Candidate]) -> SettingCosts:
+    """Return the expected costs of all candidates: means over the prompts."""
     first = candidates[0].forecasts
     tflops, seconds = np.array(
-        [np.mean([_cost(one) for one in candidate.forecasts], axis=0) for candidate in candidates]
+        [np.mean([_cost(forecast) for forecast in candidate.forecasts], axis=0) for candidate in candidates]
     ).T
     return SettingCosts(
         tflops,
         seconds,
-        float(np.mean([one.baseline_tflops for one in first])),
-        float(np.mean([one.baseline_seconds for one in first])),
+        float(np.mean([forecast.baseline_tflops for forecast in first])),
+        float(np.mean([forecast.baseline_seconds for forecast in first])),
     )
 
 
 def _cost(forecast: Forecast) -> tuple[float, float]:
-    """TFLOPs and seconds. What a survey cannot count, parts of blocks, is taken to be skipped whole: else no
-    such setting would be run.
+    """Return TFLOPs and seconds.
+
+    A survey cannot count methods that skip parts of blocks. We count their skipped blocks as free: otherwise no
+    such setting would ever be run.
     """
     if forecast.tflops is not None:
         return forecast.tflops, forecast.seconds
@@ -141,36 +142,39 @@ def _cost(forecast: Forecast) -> tuple[float, float]:
 
 
 def features(
-    candidates: Sequence[Candidate], price: SettingCosts, expected: np.ndarray, facts: ModelFacts
+    candidates: Sequence[Candidate], costs: SettingCosts, expected: np.ndarray, facts: ModelFacts
 ) -> np.ndarray:
-    """(n, d): settings whose forecasts err alike are near each other. Of other methods, and in other numbers
-    of steps, they do less.
+    """Return the features of all candidates, (candidates, features).
+
+    Candidates whose forecasts err alike are near each other: those of one method, in the same number of steps.
     """
     names = sorted({parts_of(candidate.method).method.name for candidate in candidates})
     rows = []
     for place, candidate in enumerate(candidates):
-        one = parts_of(candidate.method)
-        knobs = one.knobs
+        parts = parts_of(candidate.method)
+        knobs = parts.knobs
         rows.append(
             (
                 expected[place] / 8,
-                log(price.tflops[place] / price.full_tflops) / 0.5,
+                log(costs.tflops[place] / costs.full_tflops) / 0.5,
                 knobs.get("taylorseer_order", 0) / 1.5,
                 4 * knobs.get("Fn_compute_blocks", 0) / facts.blocks,
-                4 * (1 - one.fraction),
-                *(2**0.5 * (one.method.name == name) for name in names),
+                4 * (1 - parts.fraction),
+                *(2**0.5 * (parts.method.name == name) for name in names),
             )
         )
     return np.array(rows)
 
 
-def spread_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]) -> np.ndarray:
-    """(n,) in dB, one standard deviation of each expectation: as the model's calibration states it (its bands
-    hold nine of ten), or a guess's.
+def deviation_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]) -> np.ndarray:
+    """Return one standard deviation of each expectation's error, in dB, (candidates,).
+
+    The model's PSNR calibration states it (its bands hold nine of ten, so a band is 1.645 deviations wide to each
+    side). Without one there are fixed values.
     """
     calibration = psnr_calibration_of(surveys[0])
-    found = np.array(
-        [UNKNOWN if calibration is None else calibration.off(level) / 1.645 for level in expected.tolist()]
+    stated = np.array(
+        [UNCALIBRATED if calibration is None else calibration.off(level) / 1.645 for level in expected.tolist()]
     )
-    found = np.where([candidate.stated for candidate in candidates], found, np.maximum(found, GUIDED))
-    return np.where([candidate.known for candidate in candidates], found, GUESSED)
+    forecast = np.where([candidate.has_psnr for candidate in candidates], stated, np.maximum(stated, ROUGH))
+    return np.where([candidate.has_closeness for candidate in candidates], forecast, GUESSED)

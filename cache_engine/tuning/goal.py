@@ -1,4 +1,4 @@
-"""What is wanted of a setting, and which one to measure next: the one that is expected to bring the most."""
+"""The goal of a tune, and the search: it measures the setting next that is expected to gain the most."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ SAME = 1e-9
 
 
 class Goal(Strict):
-    """``close``: the least compute with at least ``value`` dB.  ``fast``, ``cheap``: the closest picture at
-    least ``value`` times as fast (denoise loop), or with so many times less compute.  ``share``: of the
-    prompts, so many have to be as close.
+    """The wanted setting.
+
+    kind: ``close`` wants the least compute with at least ``value`` dB; ``fast`` the closest picture whose denoise
+    loop is at least ``value`` times as fast; ``cheap`` the closest picture with ``value`` times less compute.
+    share: of the prompts, this share must come as close.
     """
 
     kind: Literal["close", "fast", "cheap"] = "close"
@@ -24,25 +26,25 @@ class Goal(Strict):
     share: float = Field(default=0.95, gt=0, le=1)
 
     def may_miss(self, prompts: int) -> int:
-        """How many of so many prompts may be below."""
+        """Return how many of ``prompts`` prompts may fall short."""
         return int((1 - self.share) * prompts + SAME)
 
     def held(self, closeness: np.ndarray) -> np.ndarray:
-        """(..., prompts) in dB -> (...): what the wanted share of the prompts reaches."""
+        """Return the dB that the goal's share of the prompts reaches: (..., prompts) -> (...)."""
         return np.sort(closeness, axis=-1)[..., self.may_miss(closeness.shape[-1])]
 
 
 class SettingCosts(NamedTuple):
-    """By setting: compute and seconds of the denoise loop, expected until measured; and the baseline's."""
+    """Compute and denoise seconds of all settings, expected until they are measured."""
 
-    tflops: np.ndarray
-    seconds: np.ndarray
-    full_tflops: float
+    tflops: np.ndarray  # (settings,)
+    seconds: np.ndarray  # (settings,)
+    full_tflops: float  # the baseline's
     full_seconds: float
 
 
 class Search:
-    """Chooses the settings to measure, one by one, and knows the best of those that were."""
+    """Chooses the settings to measure, one by one, and ranks the measured ones."""
 
     def __init__(self, goal: Goal, process: GaussianProcess, costs: SettingCosts) -> None:
         self._goal, self._process = goal, process
@@ -51,21 +53,22 @@ class Search:
         self.measured: dict[int, float] = {}
 
     def measure(self, place: int, closeness: float, tflops: float, seconds: float) -> None:
-        """What real runs of a setting gave."""
+        """Take in the results of a setting's real runs."""
         self.measured[place] = closeness
         self._costs.tflops[place], self._costs.seconds[place] = tflops, seconds
 
     @property
     def costs(self) -> SettingCosts:
-        """Expected, or measured where a setting was; later measurements do not reach what was handed out."""
+        """Return a copy of the costs: measured where a setting was run, expected elsewhere."""
         return self._costs._replace(tflops=self._costs.tflops.copy(), seconds=self._costs.seconds.copy())
 
     @property
     def posterior(self) -> Posterior:
-        return self._process.after(list(self.measured.items()))
+        """Return the posterior given all measurements so far."""
+        return self._process.posterior(list(self.measured.items()))
 
     def ranked(self) -> list[int]:
-        """The measured settings that reach the goal, the best first."""
+        """Return the places of the measured settings that reach the goal, the best first."""
         cheap = self._cheap_enough()
         if self._goal.kind == "close":
             reach = [place for place, closeness in self.measured.items() if closeness >= self._goal.value]
@@ -76,8 +79,9 @@ class Search:
         )
 
     def next(self, *, least: float = 0.0) -> int | None:
-        """The setting to measure next; None where none is expected to bring more than ``least`` (a share of
-        the full compute, or dB).
+        """Return the place of the setting to measure next; None if no setting is expected to gain enough.
+
+        least: the least gain, as a share of the full compute (``close``) or in dB.
         """
         posterior, best = self.posterior, next(iter(self.ranked()), None)
         if self._goal.kind == "close":
@@ -95,7 +99,10 @@ class Search:
         return place if gain[place] > max(least, SAME) else None
 
     def _cheap_enough(self) -> np.ndarray:
-        """Expected seconds are corrected by how the measured ones came out."""
+        """Tell which settings meet a goal of compute or time, (settings,).
+
+        Expected seconds are corrected by the median ratio of measured to expected seconds so far.
+        """
         costs = self._costs
         if self._goal.kind == "cheap":
             return costs.tflops * self._goal.value <= costs.full_tflops * (1 + SAME)

@@ -1,6 +1,4 @@
-"""Real runs of a tune or a sweep, in a folder: each is made once, kept with its picture, and found again
-after a restart.
-"""
+"""Real runs of a tune, a sweep or a check, in a folder: each is made once and kept with its picture."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from PIL import Image
 from ..loading import load_model
 from ..method import METHODS, Method
 from ..quality import measure
-from ..records import Emit, RunRequest, RunResult, ignore
+from ..records import Emit, RunRequest, RunResult, Side, ignore
 from ..runs.disk import read_text, write_whole, writing
 from ..runs.engine_note import note_engine
 from ..runs.row import png_of, row_of
@@ -30,10 +28,10 @@ REQUEST, SURVEYS = "request.json", "surveys"
 
 
 class Measurement(NamedTuple):
-    """One setting on one prompt. psnr_db: None where the picture is the baseline's own.  seconds: of the
-    denoise loop.
+    """One setting on one prompt.
 
-    picture, baseline: its PNG, and the plain run's.
+    psnr_db: None for a picture equal to the baseline's.  seconds: of the denoise loop.  picture, baseline: the
+    PNG files of this run and of the plain run.
     """
 
     prompt: str
@@ -47,20 +45,20 @@ class Measurement(NamedTuple):
 
     @property
     def closeness(self) -> float:
-        """dB, where identical is as close as can be told apart in 8 bits."""
+        """Return the PSNR, with a finite number for identical pictures."""
         return IDENTICAL if self.psnr_db is None else self.psnr_db
 
 
-IDENTICAL = 100.0
+IDENTICAL = 100.0  # dB: more than 8-bit pictures that differ can have at the usual sizes
 BASELINE = setting_of(METHODS["baseline"]())
 
 
 class Measurements:
-    """Of one request on several prompts, told by their numbers. Methods raise EngineError or Cancelled;
-    nothing half done is kept.
+    """The real runs of one request on several prompts. Use it as a context manager.
 
-    emit, stop: as in ``run``.  The folder is for one request, its prompts and one engine, and open for one at
-    a time: EngineError for any other. Use as a context manager.
+    Prompts are named by their place in ``prompts``.  emit, stop: as in ``run``.  The folder belongs to one
+    request, its prompts and one engine, and one process at a time: EngineError for any other. The methods raise
+    EngineError or Cancelled; a run that did not end leaves nothing.
     """
 
     def __init__(
@@ -73,8 +71,8 @@ class Measurements:
         stop: threading.Event | None = None,
     ) -> None:
         self._folder, self._request, self._prompts = folder, request, prompts
-        self._how: dict[str, Any] = {"emit": emit, "stop": stop}
-        self.made = 0
+        self._emit, self._stop = emit, stop
+        self.made = 0  # pictures drawn since the folder was opened
         with writing(folder):
             (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
             self._table = Table(folder)
@@ -98,9 +96,9 @@ class Measurements:
     def __exit__(self, *error: object) -> None:
         self._table.close()
 
-    def known(self, number: int, setting: Setting) -> Measurement | None:
-        """What was measured before."""
-        row, plain = (self._table.rows.get((number, one.key)) for one in (setting, BASELINE))
+    def find(self, number: int, setting: Setting) -> Measurement | None:
+        """Return an earlier measurement; None if there is none."""
+        row, plain = (self._table.rows.get((number, key)) for key in (setting.key, BASELINE.key))
         return (
             None
             if row is None or plain is None
@@ -116,47 +114,50 @@ class Measurements:
             )
         )
 
-    def measured(self, number: int, method: Method) -> Measurement:
-        """Known, or run now; the prompt's baseline has been run."""
+    def measure(self, number: int, method: Method) -> Measurement:
+        """Return the measurement of a setting; run it if there is none. The prompt's baseline must have been run."""
         setting = setting_of(method)
-        return self.known(number, setting) or self._made(number, setting, self._run(number, method))
+        return self.find(number, setting) or self._keep(number, setting, self._run(number, method))
 
-    def baseline(self, number: int) -> Measurement:
-        """The prompt's plain run, clocked."""
-        return self.known(number, BASELINE) or self._made(
+    def measure_baseline(self, number: int) -> Measurement:
+        """Return the measurement of the prompt's plain run; run it if there is none."""
+        return self.find(number, BASELINE) or self._keep(
             number, BASELINE, self._run(number, METHODS["baseline"](), side="baseline")
         )
 
     def survey(self, number: int) -> Survey:
-        """What settings are judged by, recorded in a plain run of its own: recording takes time."""
+        """Return the prompt's survey. It is recorded in a run of its own, because recording takes time."""
         if number not in self._surveys:
             path = self._folder / SURVEYS / f"{number:05d}.npz"
-            self._surveys[number] = self._kept(path) or self._recorded(number, path)
+            self._surveys[number] = self._load_survey(path) or self._record_survey(number, path)
         return self._surveys[number]
 
-    def _kept(self, path: Path) -> Survey | None:
-        """None for one that is not there, or is of an older version: it is recorded anew."""
+    def _load_survey(self, path: Path) -> Survey | None:
+        """Return the survey of a file; None if the file is missing or of an older version."""
         try:
             return load(path)
         except EngineError:
             return None
 
-    def _recorded(self, number: int, path: Path) -> Survey:
-        recorded = self._run(number, METHODS["baseline"](), side="baseline", survey=True).survey
-        assert recorded is not None
+    def _record_survey(self, number: int, path: Path) -> Survey:
+        survey = self._run(number, METHODS["baseline"](), side="baseline", survey=True).survey
+        assert survey is not None
         with writing(self._folder):
             part = path.with_name(f"part-{path.name}")
-            recorded.save(part)
+            survey.save(part)
             os.replace(part, path)
         self.made += 1
         return load(path)
 
-    def _run(self, number: int, method: Method, **how: Any) -> RunResult:
+    def _run(
+        self, number: int, method: Method, *, side: Side = "accelerated", survey: bool = False
+    ) -> RunResult:
         from ..runner import run  # torch
 
-        return run(self._request.replaced(prompt=self._prompts[number]), method, **how, **self._how)
+        request = self._request.replaced(prompt=self._prompts[number])
+        return run(request, method, emit=self._emit, stop=self._stop, side=side, survey=survey)
 
-    def _made(self, number: int, setting: Setting, result: RunResult) -> Measurement:
+    def _keep(self, number: int, setting: Setting, result: RunResult) -> Measurement:
         picture = result.image.convert("RGB")
         quality = measure(
             self._reference(number) if (number, BASELINE.key) in self._table.rows else picture, picture
@@ -165,24 +166,25 @@ class Measurements:
         with writing(self._folder):
             self._table.add(row, png_of(picture))
         self.made += 1
-        found = self.known(number, setting)
-        assert found is not None
-        return found
+        measurement = self.find(number, setting)
+        assert measurement is not None
+        return measurement
 
     def _reference(self, number: int) -> Image.Image:
         return Image.open(io.BytesIO(self._table.picture((number, BASELINE.key)))).convert("RGB")
 
 
-def claim_folder(path: Path, wanted: dict[str, Any], what: str) -> None:
-    """The folder of ``path`` is for what is wanted, or becomes it. Raises EngineError where it is for
-    something else.
+def claim_folder(path: Path, contents: dict[str, Any], what: str) -> None:
+    """Write ``contents`` to ``path``, or check that the file has them already.
+
+    what: the name of the folder's contents, for the error. Raises EngineError if the folder is another task's.
     """
     if path.is_file():
-        if read_text(path) != json.dumps(wanted, indent=1):
+        if read_text(path) != json.dumps(contents, indent=1):
             raise EngineError(
                 f"out: {path.parent} holds another request's {what}; give the same arguments, or choose "
                 f"another folder."
             )
         return
     with writing(path.parent):
-        write_whole(path, json.dumps(wanted, indent=1).encode())
+        write_whole(path, json.dumps(contents, indent=1).encode())

@@ -1,13 +1,12 @@
-"""The best of DBCache's whole space against the best of ours: one search, one budget, the same prompts, equal
-TFLOPs.
+"""Search DBCache's whole space and ours for the best setting, under equal conditions.
 
     python -m studies.quality.search
 
-A mask is first improved on a record: the plain runs' surveys say what each forecast would miss at each step,
-and this is added up. Then real runs on the search's prompts decide: the best masks of every shape, and from
-the best of these one computed step after another is moved. Every evaluation is kept, so it can be stopped and
-gone on with. What it finds stands in studies/quality/found.json; ``studies.quality.__main__`` scores it on prompts that it
-never saw.
+Both searches have the same number of evaluations, prompts and TFLOPs. Each starts with masks that are good by
+the surveys of plain runs (see mask_search.py). Real runs on the search's prompts then decide: the best masks
+of every shape are drawn, and the best of these are improved by moving one computed step after another. Every
+evaluation is kept: run the same command again to resume. The winners are written to
+studies/quality/found.json; ``studies.quality`` scores them on prompts that the search never saw.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cache_engine import METHODS, MODELS, Method, method_from
+from cache_engine import MODELS, Method, method_from
 from cache_engine.flops import costs
+from cache_engine.methods.dbcache import DBCache
 from cache_engine.whatif.simulation import simulate
-from studies.quality.__main__ import Store, key
-from studies.quality.record import Record
+from studies.quality.mask_search import MaskSearch
 from studies.quality.settings import FOUND, SEARCHED, STEPS, request
+from studies.quality.store import Store, method_key
 
 SPACES = ("DBCache", "ours")
 NEAR = (12, 8)  # computed steps, of DBCache with one first block: its TFLOPs are the limit for both
@@ -49,7 +49,7 @@ class Shape(NamedTuple):
 
 
 def shapes(space: str) -> Iterator[Shape]:
-    """What a space has beside its masks. Ours is everything that is not in DBCache's."""
+    """Yield the shapes of a space. Ours holds what DBCache's does not."""
     front = {"name": "dbcache", "Fn_compute_blocks": 1}
     if space == "DBCache":
         for order in (1, 2, 3):
@@ -66,7 +66,7 @@ def shapes(space: str) -> Iterator[Shape]:
 
 
 def tflops(method: Method, computed: int) -> float:
-    """Of a run with so many computed steps."""
+    """Return the TFLOPs of a run with ``computed`` computed steps."""
     asked = MODELS["tiny"].resolve(request(0))
     facts = MODELS["tiny"].facts(asked)
     cost = costs(asked, method.plan(facts))
@@ -74,38 +74,38 @@ def tflops(method: Method, computed: int) -> float:
 
 
 def affordable(shape: Shape, limit: float) -> int:
-    """The most computed steps within ``limit`` TFLOPs."""
+    """Return the largest number of computed steps within ``limit`` TFLOPs."""
     method = shape.method("1" * STEPS)
     return max(n for n in range(1, STEPS + 1) if tflops(method, n) <= limit * (1 + 1e-9))
 
 
 class Search:
-    """One space at one limit. ``evaluations``: real ones, each of all the search's prompts."""
+    """The search of one space at one limit. An evaluation draws all of the search's prompts."""
 
     def __init__(
-        self, store: Store, record: Record, space: str, budget: int, evaluations: int, prompts: int
+        self, store: Store, masks: MaskSearch, space: str, budget: int, evaluations: int, prompts: int
     ) -> None:
-        self.store, self.record, self.space, self.evaluations, self.prompts = (
+        self.store, self.masks, self.space, self.evaluations, self.prompts = (
             store,
-            record,
+            masks,
             space,
             evaluations,
             prompts,
         )
-        self.limit = tflops(METHODS["dbcache"](residual_diff_threshold=1.0), budget)
+        self.limit = tflops(DBCache(residual_diff_threshold=1.0), budget)
         self.name = f"{space}, {budget}"
         self.random = random.Random(self.name)
         self.seen: dict[str, tuple[float, Method]] = {}
 
     def psnr(self, method: Method) -> float:
-        """Mean over the search's prompts."""
-        name = key(method)
+        """Return the mean PSNR over the search's prompts, in dB."""
+        name = method_key(method)
         if name not in self.seen:
-            found = self.store.score(method, range(self.prompts))
-            mean = float(np.mean([100.0 if one.psnr_db is None else one.psnr_db for one in found]))
+            scores = self.store.score(method, range(self.prompts))
+            mean = float(np.mean([100.0 if score.psnr_db is None else score.psnr_db for score in scores]))
             self.seen[name] = (mean, method)
             print(
-                f"{self.name}: {len(self.seen)} of {self.evaluations}: {mean:.2f} dB, {found[0].computed} "
+                f"{self.name}: {len(self.seen)} of {self.evaluations}: {mean:.2f} dB, {scores[0].computed} "
                 f"steps: {name}",
                 file=sys.stderr,
                 flush=True,
@@ -113,7 +113,7 @@ class Search:
         return self.seen[name][0]
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         return len(self.seen) >= self.evaluations
 
     def best(self) -> tuple[float, Method]:
@@ -122,39 +122,40 @@ class Search:
             for method in self._dynamic(DRAWN):
                 self.psnr(method)
         climbing = sorted(starts, key=lambda start: -start[0])[:CLIMBED]
-        while not self.over:
+        while not self.finished:
             climbing = [self._step(*start) for start in climbing]
-        return max(self.seen.values(), key=lambda found: found[0])
+        return max(self.seen.values(), key=lambda seen: seen[0])
 
     def _starts(self) -> Iterator[tuple[Shape, str]]:
         for shape in shapes(self.space):
             count = affordable(shape, self.limit)
-            if shape.knobs.get("predictor") == "dmd":  # it wants evenly spaced steps
+            if shape.knobs.get("predictor") == "dmd":  # dmd needs evenly spaced steps
                 yield shape, _digits(range(0, STEPS, -(-STEPS // count)))
-            for mask in self.record.masks(shape.method("1" * STEPS), count):
+            for mask in self.masks.masks(shape.method("1" * STEPS), count):
                 yield shape, _digits(mask)
 
     def _step(self, psnr: float, shape: Shape, mask: str) -> tuple[float, Shape, str]:
-        """One computed step moved to a place nearby: kept where that is better."""
+        """Move one computed step to a place nearby, and keep the move if it is better."""
         ones = [step for step in range(1, STEPS) if mask[step] == "1"]
         for _ in range(100):
             moved = self.random.choice(ones)
             place = moved + self.random.choice((-2, -1, 1, 2))
             if 0 < place < STEPS and mask[place] == "0":
-                found = _digits({0, *ones, place} - {moved})
-                if key(shape.method(found)) in self.seen:
+                other = _digits({0, *ones, place} - {moved})
+                if method_key(shape.method(other)) in self.seen:
                     continue
-                better = self.psnr(shape.method(found))
-                return (better, shape, found) if better > psnr else (psnr, shape, mask)
+                better = self.psnr(shape.method(other))
+                return (better, shape, other) if better > psnr else (psnr, shape, mask)
         return psnr, shape, mask
 
     def _dynamic(self, count: int) -> Iterator[Method]:
-        """Settings whose threshold decides, drawn at random; the threshold is what the surveys say the limit
-        allows.
+        """Yield settings with random knobs whose threshold decides.
+
+        Their threshold is the one that spends the limit, as simulated on the surveys.
         """
         for _ in range(count):
             draw = self.random
-            knobs = dict(
+            knobs: dict[str, Any] = dict(
                 max_warmup_steps=draw.choice((1, 2, 4)),
                 warmup_interval=draw.choice((1, 2)),
                 taylorseer_order=draw.choice((1, 2, 3)),
@@ -166,13 +167,12 @@ class Search:
                 middle = (low + high) / 2
                 spent = np.mean(
                     [
-                        simulate(survey, METHODS["dbcache"](**knobs, residual_diff_threshold=middle)).tflops
-                        or 0.0
-                        for survey in self.record.surveys
+                        simulate(survey, DBCache(**knobs, residual_diff_threshold=middle)).tflops or 0.0
+                        for survey in self.masks.surveys
                     ]
                 )
                 low, high = (low, middle) if spent <= self.limit else (middle, high)
-            yield METHODS["dbcache"](**knobs, residual_diff_threshold=round(high, 4))
+            yield DBCache(**knobs, residual_diff_threshold=round(high, 4))
 
 
 def _digits(steps: Any) -> str:
@@ -186,11 +186,11 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=SEARCHED, help="how many of the search's prompts")
     options = parser.parse_args()
     store = Store("search")
-    record = Record(store.folder)
+    masks = MaskSearch(store.folder)
     found = {}
     for budget in NEAR:
         for space in SPACES:
-            search = Search(store, record, space, budget, options.evaluations, options.prompts)
+            search = Search(store, masks, space, budget, options.evaluations, options.prompts)
             psnr, method = search.best()
             found[search.name] = {
                 "method": method.to_dict(),
@@ -198,7 +198,7 @@ def main() -> None:
                 "evaluations": len(search.seen),
                 "prompts": options.prompts,
             }
-            print(f"{search.name}: {psnr:.2f} dB: {key(method)}", flush=True)
+            print(f"{search.name}: {psnr:.2f} dB: {method_key(method)}", flush=True)
     FOUND.write_text(
         json.dumps({"revision": store.revision, "found": found}, indent=1) + "\n", encoding="utf-8"
     )

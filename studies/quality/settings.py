@@ -1,6 +1,4 @@
-"""What ``studies.quality.__main__`` runs: the prompts, and every method at about 6, 8, 12 and 17 computed steps of
-50.
-"""
+"""The runs of the quality study: prompts, and every method at about 6, 8, 12 and 17 computed steps of 50."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from typing import Any, NamedTuple
 from assets.train_tiny_flux.evaluate import held_out
 from cache_engine import METHODS, Method, RunRequest, method_from
 
-FOUND = Path(__file__).with_name("found.json")  # what studies.quality.search found
+FOUND = Path(__file__).with_name("found.json")  # the results of studies.quality.search
 WINNERS = {"DBCache": "DBCache's best (search)", "ours": "Ours (search)"}
 STEPS = 50
 BUDGETS = (6, 8, 12, 17)
@@ -23,7 +21,7 @@ SEARCHED, SCORED = 8, 50
 
 
 class Contender(NamedTuple):
-    """One line of the table. ``budget``: about how many steps it computes."""
+    """One row of the tables. ``budget``: about how many steps it computes."""
 
     label: str
     budget: int
@@ -32,7 +30,7 @@ class Contender(NamedTuple):
 
 @cache
 def prompts() -> tuple[str, ...]:
-    """First those that settings may be chosen on, then those that are scored."""
+    """Return SEARCHED prompts that settings may be chosen on, then SCORED prompts that are only scored."""
     return tuple(text for _, text in held_out(SEARCHED + SCORED, seed=29))
 
 
@@ -41,12 +39,12 @@ def request(number: int) -> RunRequest:
 
 
 def every(interval: int) -> str:
-    """A mask of one step in so many, from the first."""
+    """Return a mask that computes the first step and then every ``interval``-th."""
     return "".join("1" if step % interval == 0 else "0" for step in range(STEPS))
 
 
-# By budget, where a method is told when to compute: TaylorSeer's schedule, and an even mask (6, 8, 13 and 17
-# ones).
+# By budget, for methods with a fixed schedule: the interval of TaylorSeer's schedule, and of an even mask
+# (6, 8, 13 and 17 computed steps).
 INTERVAL = {6: 15, 8: 9, 12: 5, 17: 3}
 EVEN = {6: 9, 8: 7, 12: 4, 17: 3}
 # Knobs by budget; the thresholds were set on the search's prompts, so that about as many steps are computed.
@@ -123,35 +121,39 @@ MASKS = {8: ("golden 9", "golden 9b"), 12: ("budcache 13", "meancache 13")}
 
 
 def contenders() -> Iterator[Contender]:
-    """All lines, what the search found first."""
-    yield from found()
+    """Yield all rows of the tables, the search's winners first."""
+    yield from winners()
     for budget in BUDGETS:
         yield from _plain(budget)
         yield from _dbcache(budget)
 
 
 def searches() -> dict[tuple[str, int], dict[str, Any]]:
-    """What studies.quality.search found, by label and budget; nothing before it was run."""
+    """Return the results of studies.quality.search by label and budget; none before its first run."""
     if not FOUND.is_file():
         return {}
     named = {
-        tuple(name.split(", ")): one
-        for name, one in json.loads(FOUND.read_text(encoding="utf-8"))["found"].items()
+        tuple(name.split(", ")): result
+        for name, result in json.loads(FOUND.read_text(encoding="utf-8"))["found"].items()
     }
-    return {(WINNERS[space], int(budget)): one for (space, budget), one in named.items()}
+    return {(WINNERS[space], int(budget)): result for (space, budget), result in named.items()}
 
 
-def found() -> Iterator[Contender]:
-    """The best of DBCache's space and of ours at equal TFLOPs."""
-    for (label, budget), one in searches().items():
-        yield Contender(label, budget, method_from(one["method"]))
+def winners() -> Iterator[Contender]:
+    """Yield the best setting of DBCache's space and of ours, at equal TFLOPs."""
+    for (label, budget), result in searches().items():
+        yield Contender(label, budget, method_from(result["method"]))
+
+
+def _method(name: str, **knobs: Any) -> Method:
+    return method_from({"name": name, **knobs})
 
 
 def _plain(budget: int) -> Iterator[Contender]:
     for name, knobs in BY_BUDGET.items():
-        yield Contender(METHODS[name].title, budget, METHODS[name](**knobs[budget]))
+        yield Contender(METHODS[name].title, budget, _method(name, **knobs[budget]))
     yield Contender(
-        "Δ-DiT, staged", budget, METHODS["delta_dit"](**BY_BUDGET["delta_dit"][budget], rule="staged")
+        "Δ-DiT, staged", budget, _method("delta_dit", **BY_BUDGET["delta_dit"][budget], rule="staged")
     )
     for site in ("modules", "stack"):
         for order in (1, 2):
@@ -159,12 +161,12 @@ def _plain(budget: int) -> Iterator[Contender]:
             yield Contender(
                 f"TaylorSeer O={order}{lite}",
                 budget,
-                METHODS["taylorseer"](interval=INTERVAL[budget], order=order, site=site),
+                _method("taylorseer", interval=INTERVAL[budget], order=order, site=site),
             )
     for mask in MASKS.get(budget, ()):
-        yield Contender(f"{mask}, reused", budget, METHODS["fixed_mask"](mask=mask))
+        yield Contender(f"{mask}, reused", budget, _method("fixed_mask", mask=mask))
         yield Contender(
-            f"{mask}, Hermite", budget, METHODS["fixed_mask"](mask=mask, predictor="hermite", order=2)
+            f"{mask}, Hermite", budget, _method("fixed_mask", mask=mask, predictor="hermite", order=2)
         )
 
 
@@ -173,21 +175,22 @@ def _dbcache(budget: int) -> Iterator[Contender]:
     yield Contender(
         f"DBCache({title}) + TaylorSeer(O=1), as published",
         budget,
-        METHODS["dbcache"](**knobs, Fn_compute_blocks=1, taylorseer_order=1),
+        _method("dbcache", **knobs, Fn_compute_blocks=1, taylorseer_order=1),
     )
     for order in (0, 1):
         yield Contender(
             f"DBCache F1 W2 R{DRIFT[budget]:g}, O={order}",
             budget,
-            METHODS["dbcache"](
-                max_warmup_steps=2, residual_diff_threshold=DRIFT[budget], taylorseer_order=order
+            _method(
+                "dbcache", max_warmup_steps=2, residual_diff_threshold=DRIFT[budget], taylorseer_order=order
             ),
         )
     for predictor, order in FORECASTS:
         yield Contender(
             f"DBCache F1, even mask, {predictor} {order}" if order else "DBCache F1, even mask, reused",
             budget,
-            METHODS["dbcache"](
+            _method(
+                "dbcache",
                 steps_computation_mask=every(EVEN[budget]),
                 steps_computation_policy="static",
                 residual_diff_threshold=1.0,

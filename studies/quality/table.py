@@ -1,4 +1,4 @@
-"""docs/quality.md and docs/quality.svg from the scores and times that ``studies.quality.__main__`` kept."""
+"""Write docs/quality.md and docs/quality.svg from the scores and times of the store. No run is made."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from studies.quality.__main__ import REPEATS, Store, key
 from studies.quality.settings import BUDGETS, SEARCHED, STEPS, WINNERS, Contender, searches
+from studies.quality.store import REPEATS, Store, method_key
+from studies.shared import write_page
 
-LEARNT = Path(__file__).with_name("learnt.md")
-SEARCH = "<!-- what the search found -->"  # where it stands in LEARNT
+PAGE = Path(__file__).with_name("page.md")
 IDENTICAL = 100.0  # dB, in a mean; more than any two pictures of this size that differ at all can have
 
 
-class Row(NamedTuple):
-    """One contender over all prompts that were scored. ratio: denoise time over the baseline's; None: not
-    taken.
-    """
+class ContenderScores(NamedTuple):
+    """The mean scores of one contender. ratio: its denoise time over the baseline's; None: not measured."""
 
     contender: Contender
     prompts: int
@@ -31,10 +29,10 @@ class Row(NamedTuple):
     ratio: float | None
 
 
-def rows(store: Store, wanted: list[Contender]) -> list[Row]:
+def rows(store: Store, wanted: list[Contender]) -> list[ContenderScores]:
     found = []
     for contender in wanted:
-        name = key(contender.method)
+        name = method_key(contender.method)
         scores = [
             score
             for (method, number), score in sorted(store.scores.items())
@@ -43,12 +41,14 @@ def rows(store: Store, wanted: list[Contender]) -> list[Row]:
         if scores:
             psnr = np.array([IDENTICAL if score.psnr_db is None else score.psnr_db for score in scores])
             means = np.array([score[1:] for score in scores]).mean(axis=0)
-            found.append(Row(contender, len(scores), psnr, *map(float, means), store.times.get(name)))
+            ssim, computed, tflops = map(float, means)
+            ratio = store.times.get(name)
+            found.append(ContenderScores(contender, len(scores), psnr, ssim, computed, tflops, ratio))
     return found
 
 
-def table(found: list[Row], baseline_tflops: float) -> str:
-    """Markdown, the best mean first."""
+def table(found: list[ContenderScores], baseline_tflops: float) -> str:
+    """Return a Markdown table of contenders, the best mean PSNR first."""
     lines = [
         "| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th "
         "percentile | worst | SSIM "
@@ -65,10 +65,8 @@ def table(found: list[Row], baseline_tflops: float) -> str:
     return "\n".join(lines)
 
 
-def winners(found: list[Row]) -> str:
-    """Markdown: ours of each budget against the search's other winner, DBCache's best row, the published one
-    and fewer steps.
-    """
+def winners(found: list[ContenderScores]) -> str:
+    """Return a Markdown table that compares our winner of each budget with its opponents."""
     lines = [
         "| about | ours | against | gain in mean PSNR | TFLOPs, ours over its | time, ours over its | "
         "prompts |",
@@ -85,15 +83,19 @@ def winners(found: list[Row]) -> str:
                 f"{ours.psnr.mean() - row.psnr.mean():+.2f} dB | {ours.tflops / row.tflops:.3f} | {time} | "
                 f"{min(ours.prompts, row.prompts)} |"
             )
-    told = sorted(
-        {f"{one['prompts']} prompts, {one['evaluations']} evaluations a side" for one in searches().values()}
+    sizes = sorted(
+        {
+            f"{result['prompts']} prompts, {result['evaluations']} evaluations a side"
+            for result in searches().values()
+        }
     )
-    return "\n".join([*lines, "", f"In brackets: what the search saw ({'; '.join(told)})."])
+    return "\n".join([*lines, "", f"In brackets: the mean PSNR in the search ({'; '.join(sizes)})."])
 
 
-def _opponents(rows: list[Row]) -> list[Row]:
-    """Of one budget. DBCache's best row is chosen on the scored prompts, whatever its TFLOPs: in its
-    favour.
+def _opponents(rows: list[ContenderScores]) -> list[ContenderScores]:
+    """Pick our winner's opponents among the rows of one budget.
+
+    DBCache's best row is chosen on the scored prompts and whatever its TFLOPs: the choice favours DBCache.
     """
     best = max(
         (row for row in rows if row.contender.method.name == "dbcache"),
@@ -110,10 +112,10 @@ def _opponents(rows: list[Row]) -> list[Row]:
     ]
 
 
-def _mean(row: Row) -> str:
-    """In dB; in brackets what the search saw of its winners."""
-    one = searches().get((row.contender.label, row.contender.budget))
-    return f"{row.psnr.mean():.2f} dB" + (f" ({one['psnr_db']:.2f})" if one else "")
+def _mean(row: ContenderScores) -> str:
+    """Format a mean PSNR; for a winner of the search, its PSNR in the search follows in brackets."""
+    result = searches().get((row.contender.label, row.contender.budget))
+    return f"{row.psnr.mean():.2f} dB" + (f" ({result['psnr_db']:.2f})" if result else "")
 
 
 SHOWN: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
@@ -125,9 +127,10 @@ SHOWN: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
 )
 
 
-def plot(found: list[Row], baseline_tflops: float) -> str:
-    """An SVG of mean PSNR over the share of the baseline's TFLOPs; a line at the 5th percentile below each
-    dot.
+def plot(found: list[ContenderScores], baseline_tflops: float) -> str:
+    """Draw mean PSNR over the share of the baseline's TFLOPs as SVG.
+
+    A line under each dot ends at the 5th percentile.
     """
     width, height, left, bottom, top = 720, 380, 44, 44, 14
     low = min(float(np.percentile(row.psnr, 5)) for row in found) - 1
@@ -178,35 +181,31 @@ def plot(found: list[Row], baseline_tflops: float) -> str:
     return "".join(parts) + "</svg>\n"
 
 
-def kind(row: Row) -> tuple[int, tuple[str, str, Callable[[str], bool]]]:
-    """Its place in SHOWN, and what stands there."""
+def kind(row: ContenderScores) -> tuple[int, tuple[str, str, Callable[[str], bool]]]:
+    """Return the row's first match in SHOWN, with its place there."""
     return next((place, shown) for place, shown in enumerate(SHOWN) if shown[2](row.contender.label))
 
 
 def write(folder: Path, store: Store, wanted: list[Contender]) -> None:
-    """The page; what was learnt is in studies/quality/learnt.md."""
+    """Write quality.md (its text is studies/quality/page.md) and quality.svg."""
     found = rows(store, wanted)
     plain = next(row for row in found if row.contender.method.name == "fewer_steps")
     baseline_tflops = plain.tflops / plain.computed * STEPS
     counts = {row.prompts for row in found}
-    parts = [
-        f"""# How close every method comes
-
-Generated by `make quality` on the embedded model (weights {store.revision}, float32 on the CPU, true CFG with two streams): {STEPS}
-steps against the plain {STEPS} steps, {" to ".join(map(str, sorted({min(counts), max(counts)})))} prompts whose pairs of thing and
-background the training never showed. PSNR and SSIM are of the 8-bit pictures, as the page shows them; an identical picture counts
-{IDENTICAL:g} dB. TFLOPs and time as shares of the plain {STEPS} steps' ({baseline_tflops:.4f} TFLOPs). Time is the denoise loop's, in
-processor seconds of one thread: the median of {REPEATS} runs over that of {REPEATS} baselines that took turns with them. Knobs are in
-`studies/quality/settings.py`; no setting was chosen on these prompts.
-
-![Mean PSNR over compute](quality.svg)
-"""
-    ]
-    for budget in BUDGETS:
-        mine = [row for row in found if row.contender.budget == budget]
-        if mine:
-            parts.append(f"## About {budget} computed steps\n\n{table(mine, baseline_tflops)}\n")
-    parts.append(LEARNT.read_text(encoding="utf-8").replace(SEARCH, winners(found)))
-    folder.mkdir(exist_ok=True)
-    (folder / "quality.md").write_text("\n".join(parts), encoding="utf-8", newline="\n")
-    (folder / "quality.svg").write_text(plot(found, baseline_tflops), encoding="utf-8", newline="\n")
+    by_budget = {budget: [row for row in found if row.contender.budget == budget] for budget in BUDGETS}
+    page = PAGE.read_text(encoding="utf-8").format(
+        revision=store.revision,
+        steps=STEPS,
+        prompts=" to ".join(map(str, sorted({min(counts), max(counts)}))),
+        identical=IDENTICAL,
+        baseline_tflops=baseline_tflops,
+        repeats=REPEATS,
+        budgets="\n".join(
+            f"## About {budget} computed steps\n\n{table(mine, baseline_tflops)}\n"
+            for budget, mine in by_budget.items()
+            if mine
+        ),
+        winners=winners(found),
+    )
+    write_page(folder / "quality.md", page)
+    write_page(folder / "quality.svg", plot(found, baseline_tflops))

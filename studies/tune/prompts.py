@@ -1,7 +1,7 @@
 """The prompts on which tunes are measured: pairs of thing and background that the embedded model never saw.
 
-Drawn once (``held_out(71, seed=2611)``), less the pairs that the likeness was calibrated on and the prompts
-of studies.whatif.__main__ and studies.quality.__main__: nothing was fitted, chosen or looked at on them.
+Drawn once (``held_out(71, seed=2611)``), without the pairs of the PSNR calibration and the prompts of
+studies/whatif and studies/quality. Nothing was fitted or chosen on them.
 """
 
 # A whole grid is run on each of these.
@@ -17,7 +17,7 @@ GRID = (
     "a sweet donut on a green background, bottom",
     "a tiny panda at the top right of a green background",
 )
-# A tune is made with these, and what it found is held against the others.
+# A tune searches on these; its best is then tested on ACCEPTED.
 TUNED = (
     "on a black background, a small fox on the top left",
     "a tiny sailboat on the right, green background",

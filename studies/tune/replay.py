@@ -1,5 +1,6 @@
-"""A tune held against a grid of real runs: what it finds with how many, what chance finds, and which cliffs
-it marks. No run is made.
+"""Replay a tune on a grid of real runs: how many runs it needs, how many chance needs, which cliffs it marks.
+
+No run is made: every run of the tune is looked up in the grid.
 """
 
 from __future__ import annotations
@@ -20,17 +21,15 @@ WITHIN = 1.03  # of the best's compute
 MOST = 40  # real runs that a replayed tune makes at the most
 
 
-class Figures(NamedTuple):
-    """What a setting's real runs gave: dB that are held, and compute."""
+class RealFigures(NamedTuple):
+    """The PSNR that a setting holds in real runs (identical: 100 dB), and its compute."""
 
     closeness: float
     tflops: float
 
 
-class Tuned(NamedTuple):
-    """A replayed tune. path: TFLOPs of the best setting so far after each of its runs (inf: none reaches the
-    goal yet).
-    """
+class ReplayedTune(NamedTuple):
+    """A replayed tune. path: TFLOPs of the best setting after each run (inf: none reaches the goal yet)."""
 
     path: tuple[float, ...]
     best: Method | None
@@ -39,44 +38,44 @@ class Tuned(NamedTuple):
 
 
 def candidates_of(methods: Sequence[Method], surveys: Sequence[Survey]) -> tuple[Candidate, ...]:
-    *_, (_, found) = judged(methods, surveys)
-    return tuple(found)
+    *_, (_, candidates) = judged(methods, surveys)
+    return tuple(candidates)
 
 
-def tuned(
+def replay_tune(
     floor: float,
     candidates: tuple[Candidate, ...],
     surveys: Sequence[Survey],
-    real: Callable[[Method], Figures],
-) -> Tuned:
-    """The tune's own search, each of its runs looked up."""
+    real: Callable[[Method], RealFigures],
+) -> ReplayedTune:
+    """Run a tune's own search, with each of its runs looked up by ``real``."""
     search = search_of(Goal(value=floor), candidates, surveys)
     path: list[float] = []
     while len(path) < MOST and (place := search.next()) is not None:
-        found = real(candidates[place].method)
-        search.measure(place, found.closeness, found.tflops, candidates[place].forecasts[0].seconds)
+        figures = real(candidates[place].method)
+        search.measure(place, figures.closeness, figures.tflops, candidates[place].forecasts[0].seconds)
         path.append(real(candidates[search.ranked()[0]].method).tflops if search.ranked() else inf)
     best = candidates[search.ranked()[0]].method if search.ranked() else None
-    return Tuned(tuple(path), best, search.posterior, candidates)
+    return ReplayedTune(tuple(path), best, search.posterior, candidates)
 
 
-def needed(path: Sequence[float], best: float) -> int | None:
-    """Runs until the best so far is within 3 % of the grid's best; None: it never is."""
+def runs_needed(path: Sequence[float], best: float) -> int | None:
+    """Count the runs until the best so far is within 3 % of the grid's best; None: it never is."""
     return next((place for place, tflops in enumerate(path, 1) if tflops <= WITHIN * best), None)
 
 
 def missed_by_chance(settings: int, good: int, runs: int) -> float:
-    """The probability that none of so many different settings, drawn at random, is a good one."""
+    """Return the probability that ``runs`` different settings, drawn at random, hold no good setting."""
     return comb(settings - good, runs) / comb(settings, runs)
 
 
-def needed_by_chance(settings: int, good: int) -> int:
-    """Median runs of a random search until it meets a good setting."""
+def runs_needed_by_chance(settings: int, good: int) -> int:
+    """Return the median number of runs of a random search until it draws a good setting."""
     return next(runs for runs in range(1, settings + 1) if missed_by_chance(settings, good, runs) <= 0.5)
 
 
-def found_by_chance(tflops: Sequence[float], runs: int) -> float:
-    """Median of the least compute among so many settings drawn at random (inf: none reaches the goal)."""
+def best_by_chance(tflops: Sequence[float], runs: int) -> float:
+    """Return the median of the least compute among ``runs`` random settings (inf: none reaches the goal)."""
     ordered = sorted(tflops)
     return next(
         value for place, value in enumerate(ordered, 1) if missed_by_chance(len(ordered), place, runs) <= 0.5
@@ -84,8 +83,10 @@ def found_by_chance(tflops: Sequence[float], runs: int) -> float:
 
 
 class Cliffs(NamedTuple):
-    """Among settings above the floor: those with a neighbour below floor - 2 dB, those that are marked, and
-    both.
+    """Counts of settings.
+
+    above: above the floor.  real: with a neighbour below floor - 2 dB.  marked: marked by the tune.  both:
+    real and marked.
     """
 
     above: int
@@ -96,7 +97,7 @@ class Cliffs(NamedTuple):
 
 def cliffs(
     floor: float,
-    found: Tuned,
+    tune: ReplayedTune,
     asked: Sequence[Method],
     methods: Sequence[Method],
     vary: space.Ranges,
@@ -104,17 +105,19 @@ def cliffs(
     seen: Callable[[Method, Method], float],
     checked: int = CHECKED,
 ) -> Cliffs:
-    """Of the settings that are asked about. real: dB that a setting holds.  seen: (setting, its neighbour) ->
-    dB of the neighbour that a tune would measure.
+    """Count the cliffs among the settings ``asked``.
+
+    real: returns the dB that a setting holds.  seen: given a setting and its neighbour, returns the dB of the
+    neighbour that a tune would measure.
     """
     counts = [0, 0, 0, 0]
     for method in asked:
         if real(method) < floor:
             continue
-        falls = any(real(one) < floor - EDGE for one in space.neighbours(method, vary, methods))
+        falls = any(real(near) < floor - EDGE for near in space.neighbours(method, vary, methods))
         marked = any(
-            seen(method, one) < floor - EDGE
-            for one in likely_worst_neighbours(method, vary, found.candidates, found.posterior)[:checked]
+            seen(method, near) < floor - EDGE
+            for near in likely_worst_neighbours(method, vary, tune.candidates, tune.posterior)[:checked]
         )
         for place, holds in enumerate((True, falls, marked, falls and marked)):
             counts[place] += holds

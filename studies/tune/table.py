@@ -1,4 +1,4 @@
-"""docs/tune.md: tunes against the real runs that ``studies.tune.__main__`` kept. No run is made."""
+"""Write docs/tune.md: compare tunes with the real runs of the grids. No run is made."""
 
 from __future__ import annotations
 
@@ -14,44 +14,48 @@ from PIL import Image
 from cache_engine import MODELS, Method
 from cache_engine.tuning import space
 from cache_engine.tuning.tuner import CHECKED, EDGE, HARDEST
-from studies.tune.__main__ import ACCEPTED, FLOORS, TUNED, TUNES, folder_of
-from studies.tune.grid import VARY, Grid, Ran, settings, whole
+from studies.shared import write_page
+from studies.tune.grid import VARY, Grid, GridRun, complete_grids, settings
+from studies.tune.prompts import ACCEPTED, TUNED
 from studies.tune.replay import (
     WITHIN,
     Cliffs,
-    Figures,
-    Tuned,
+    RealFigures,
+    ReplayedTune,
+    best_by_chance,
     candidates_of,
     cliffs,
-    found_by_chance,
     missed_by_chance,
-    needed,
-    needed_by_chance,
-    tuned,
+    replay_tune,
+    runs_needed,
+    runs_needed_by_chance,
 )
+from studies.tune.tunes import FLOORS, TUNES, folder_of
 
 RUNS = 6  # real runs that a tune should need at the most
-CHOSEN_ON = 2  # prompts on which it was chosen which neighbours a tune checks, and where
+CHOSEN_ON = 2  # prompts on which we chose the rule for the neighbours that a tune runs
 NAMES = {False: "caches and fewer steps", True: "caches alone"}
 
 
-class Real:
-    """One prompt's grid, every setting with its run."""
+class PromptGrid:
+    """One prompt's grid, with a run for every setting."""
 
-    def __init__(self, grid: Grid, runs: dict[Method, Ran]) -> None:
+    def __init__(self, grid: Grid, runs: dict[Method, GridRun]) -> None:
         self.grid, self.runs = grid, runs
         self.candidates = {alone: candidates_of(self.settings(alone), [grid.survey]) for alone in NAMES}
 
     def settings(self, alone: bool) -> list[Method]:
         return [one for one in self.runs if not alone or one.name == "dbcache"]
 
-    def figures(self, method: Method) -> Figures:
-        return Figures(self.runs[method].closeness, self.runs[method].tflops)
+    def figures(self, method: Method) -> RealFigures:
+        return RealFigures(self.runs[method].closeness, self.runs[method].tflops)
 
 
-class Found(NamedTuple):
-    """One prompt's tune against its grid. share: of the plain run's compute, the grid's best.  after, chance:
-    compute over the grid's best with RUNS runs; inf: the goal is not reached.
+class TuneResult(NamedTuple):
+    """One prompt's tune compared with its grid.
+
+    share: the grid's best, as a share of the plain run's compute.  after, chance: the compute that the tune,
+    or a random search, reaches in RUNS runs, divided by the grid's best (inf: the goal is not reached).
     """
 
     needed: int | None
@@ -60,26 +64,26 @@ class Found(NamedTuple):
     share: float
     after: float
     chance: float
-    tuned: Tuned
+    tuned: ReplayedTune
 
 
-def found(real: Real, floor: float, alone: bool) -> Found | None:
-    """None where nothing in the grid reaches the floor."""
+def replayed(real: PromptGrid, floor: float, alone: bool) -> TuneResult | None:
+    """Replay the tune of one prompt; None if no setting of its grid reaches the floor."""
     methods = real.settings(alone)
     reach = [real.runs[one].tflops for one in methods if real.runs[one].closeness >= floor]
     if not reach:
         return None
     best, survey = min(reach), real.grid.survey
-    made = tuned(floor, real.candidates[alone], [survey], real.figures)
+    made = replay_tune(floor, real.candidates[alone], [survey], real.figures)
     good = sum(tflops <= WITHIN * best for tflops in reach)
     path = made.path[:RUNS]
-    return Found(
-        needed(made.path, best),
-        needed_by_chance(len(methods), good),
+    return TuneResult(
+        runs_needed(made.path, best),
+        runs_needed_by_chance(len(methods), good),
         1 - missed_by_chance(len(methods), good, RUNS),
         best / (survey.call_tflops * survey.facts.steps * len(survey.facts.streams)),
         path[-1] / best if path else inf,
-        found_by_chance([*reach, *[inf] * (len(methods) - len(reach))], RUNS) / best,
+        best_by_chance([*reach, *[inf] * (len(methods) - len(reach))], RUNS) / best,
         made,
     )
 
@@ -93,11 +97,11 @@ def over(values: Sequence[float]) -> str:
     return "none reaches it" if middle == inf else f"{middle - 1:+.0%}"
 
 
-def needs(reals: Sequence[Real]) -> Iterator[str]:
-    """The lines of the first table for one number of steps."""
+def needs(reals: Sequence[PromptGrid]) -> Iterator[str]:
+    """Yield the rows of the first table for one number of steps."""
     for alone, name in NAMES.items():
         for floor in FLOORS:
-            each = [one for real in reals if (one := found(real, floor, alone)) is not None]
+            each = [one for real in reals if (one := replayed(real, floor, alone)) is not None]
             if not each:
                 continue
             counts = [inf if one.needed is None else one.needed for one in each]
@@ -113,40 +117,42 @@ def needs(reals: Sequence[Real]) -> Iterator[str]:
 
 
 def edges(
-    reals: Sequence[Real], methods: Sequence[Method], floor: float
+    reals: Sequence[PromptGrid], methods: Sequence[Method], floor: float
 ) -> tuple[Cliffs, Cliffs, Cliffs | None]:
-    """Each prompt for itself, all settings and then the one that its tune found; and the prompts as one
-    tuning set, less those that the rule was chosen on.
+    """Count the cliffs in three ways.
+
+    Each prompt on its own, over all settings; each prompt on its own, over its tune's best; and the prompts
+    as one tuning set, without those that the rule was chosen on.
     """
     vary = space.ranges("dbcache", VARY)
     each, own = Cliffs(0, 0, 0, 0), Cliffs(0, 0, 0, 0)
     for real in reals:
-        made = found(real, floor, False)
+        made = replayed(real, floor, False)
         if made is None:
             continue
         closeness, seen = (
             (lambda one, real=real: real.runs[one].closeness),
             (lambda _, near, real=real: real.runs[near].closeness),
         )
-        each = added(each, cliffs(floor, made.tuned, methods, methods, vary, closeness, seen))
+        each = sum_of(each, cliffs(floor, made.tuned, methods, methods, vary, closeness, seen))
         best = [made.tuned.best] if made.tuned.best else []
-        own = added(own, cliffs(floor, made.tuned, best, methods, vary, closeness, seen))
+        own = sum_of(own, cliffs(floor, made.tuned, best, methods, vary, closeness, seen))
     return each, own, _together(reals[CHOSEN_ON:], methods, floor, vary)
 
 
 def _together(
-    reals: Sequence[Real], methods: Sequence[Method], floor: float, vary: space.Ranges
+    reals: Sequence[PromptGrid], methods: Sequence[Method], floor: float, vary: space.Ranges
 ) -> Cliffs | None:
-    """As one tuning set."""
+    """Count the cliffs of several prompts that are one tuning set."""
     if len(reals) <= 1:
         return None
     held = {one: min(real.runs[one].closeness for real in reals) for one in methods}
     surveys = [real.grid.survey for real in reals]
-    made = tuned(
+    made = replay_tune(
         floor,
         candidates_of(methods, surveys),
         surveys,
-        lambda one: Figures(held[one], reals[0].runs[one].tflops),
+        lambda one: RealFigures(held[one], reals[0].runs[one].tflops),
     )
 
     def seen(method: Method, near: Method) -> float:
@@ -156,11 +162,11 @@ def _together(
     return cliffs(floor, made, methods, methods, vary, held.__getitem__, seen)
 
 
-def added(one: Cliffs, other: Cliffs) -> Cliffs:
-    return Cliffs(*(left + right for left, right in zip(one, other, strict=True)))
+def sum_of(first: Cliffs, second: Cliffs) -> Cliffs:
+    return Cliffs(*(left + right for left, right in zip(first, second, strict=True)))
 
 
-def edge_lines(reals: Sequence[Real], methods: Sequence[Method]) -> Iterator[str]:
+def edge_lines(reals: Sequence[PromptGrid], methods: Sequence[Method]) -> Iterator[str]:
     for floor in FLOORS:
         each, own, together = edges(reals, methods, floor)
         for what, one in (
@@ -179,9 +185,11 @@ def edge_lines(reals: Sequence[Real], methods: Sequence[Method]) -> Iterator[str
                 )
 
 
-def accepted(floor: float, steps: int) -> tuple[str, Path, Path] | None:
-    """The line of one whole tune, and its worst pair: the plain picture and the setting's. None where it was
-    not made. Where nothing held on the acceptance prompts: what came closest.
+def whole_tune(floor: float, steps: int) -> tuple[str, Path, Path] | None:
+    """Return the row of a whole tune and its worst pair (the plain picture and the setting's).
+
+    None if the tune was not made. If no setting held on the acceptance prompts, the row is of the closest
+    one.
     """
     path = folder_of(floor, steps) / "result.json"
     if not path.is_file():
@@ -216,13 +224,13 @@ def side_by_side(rows: Sequence[tuple[Path, Path]]) -> Image.Image:
 
 
 def write(folder: Path, steps: Sequence[int]) -> None:
-    """tune.md and tune-worst.png; the page around the tables is studies/tune/page.md."""
+    """Write tune.md (its text is studies/tune/page.md) and tune-worst.png."""
     need: list[str] = []
     edge: list[str] = []
     drawn: list[str] = []
     for count in steps:
         methods = settings(count)
-        reals = [Real(grid, runs) for grid, runs in whole(count)]
+        reals = [PromptGrid(grid, runs) for grid, runs in complete_grids(count)]
         if not reals:
             continue
         need += needs(reals)
@@ -232,12 +240,12 @@ def write(folder: Path, steps: Sequence[int]) -> None:
             f"{count} steps: {len(methods)} settings x {len(reals)} prompts, {runs} of them drawn, {twice} "
             f"twice over"
         )
-    whole_tunes = [one for floor, count in TUNES if (one := accepted(floor, count))]
+    whole_tunes = [one for floor, count in TUNES if (one := whole_tune(floor, count))]
     if whole_tunes:
         side_by_side([one[1:] for one in whole_tunes]).save(folder / "tune-worst.png", optimize=True)
     page = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
-    folder.mkdir(exist_ok=True)
-    (folder / "tune.md").write_text(
+    write_page(
+        folder / "tune.md",
         page.format(
             revision=MODELS["tiny"].revision(),
             drawn="; ".join(drawn),
@@ -254,6 +262,4 @@ def write(folder: Path, steps: Sequence[int]) -> None:
             tunes="\n".join(one[0] for one in whole_tunes),
             vary="; ".join(f"{name} {values}" for name, values in VARY.items()),
         ),
-        encoding="utf-8",
-        newline="\n",
     )

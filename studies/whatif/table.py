@@ -1,4 +1,4 @@
-"""docs/what-if.md: forecasts against the real runs that ``studies.whatif.__main__`` kept."""
+"""Write docs/what-if.md: compare forecasts with the real runs of the store."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from cache_engine.whatif.psnr_calibration import WIDEST, PsnrCalibration, psnr_c
 from cache_engine.whatif.recording import recording_survey
 from cache_engine.whatif.simulation import Forecast, simulate
 from cache_engine.whatif.survey import Survey
-from studies.whatif.__main__ import SCORED, Case, Store, setting
+from studies.shared import write_page
+from studies.whatif.store import SCORED, Case, RunStore, setting
 
-PAIRS = 5
-RANKED = 6  # runs of a prompt, from which its settings are ranked
+PAGE = Path(__file__).with_name("page.md")
+PAIRS = 5  # baseline runs with and without a survey
+RANKED = 6  # the least number of runs of a prompt for a rank correlation
 
 
 class Pair(NamedTuple):
-    """A forecast and what a run did."""
+    """A forecast, and the schedules and PSNR of the real run."""
 
     case: Case
     forecast: Forecast
@@ -36,7 +38,7 @@ class Pair(NamedTuple):
 
     @property
     def off(self) -> int:
-        """By how many computed steps, in the stream that is furthest off."""
+        """Return the error in computed steps, in the stream where it is largest."""
         return max(
             abs(self.forecast.schedules[name].count("C") - real.count("C"))
             for name, real in self.schedules.items()
@@ -48,7 +50,7 @@ class Pair(NamedTuple):
         return self.psnr_db is not None and low <= self.psnr_db <= high
 
 
-def paired(store: Store) -> list[Pair]:
+def paired(store: RunStore) -> list[Pair]:
     return [
         Pair(
             case,
@@ -56,31 +58,31 @@ def paired(store: Store) -> list[Pair]:
             line["schedules"],
             line["psnr_db"],
         )
-        for case, line, survey in store.recording_survey()
+        for case, line, survey in store.with_surveys()
     ]
 
 
-def spearman(one: Iterable[float], other: Iterable[float]) -> float:
-    """Rank correlation."""
-    ranks = [np.argsort(np.argsort(np.array(list(values)))) for values in (one, other)]
+def spearman(first: Iterable[float], second: Iterable[float]) -> float:
+    """Return the rank correlation."""
+    ranks = [np.argsort(np.argsort(np.array(list(values)))) for values in (first, second)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def share(flags: Iterable[bool]) -> str:
-    found = list(flags)
-    return f"{100 * sum(found) / len(found):.1f} % ({sum(found)} of {len(found)})" if found else "no runs"
+    every = list(flags)
+    return f"{100 * sum(every) / len(every):.1f} % ({sum(every)} of {len(every)})" if every else "no runs"
 
 
-def row(pairs: list[Pair], steps: int) -> list[str]:
-    """One column of the table."""
+def column(pairs: list[Pair], steps: int) -> list[str]:
+    """Return the cells of one number of steps, in the order of LINES."""
     mine = [pair for pair in pairs if pair.case.steps == steps and pair.case.kind == "random"]
     static = [pair for pair in pairs if pair.case.steps == steps and pair.case.kind == "static"]
-    judged = [
+    compared = [
         pair for pair in mine + static if pair.psnr_db is not None and pair.forecast.psnr_db is not None
     ]
     ranks = []
-    for prompt in dict.fromkeys(pair.case.prompt for pair in judged):
-        of_prompt = [pair for pair in judged if pair.case.prompt == prompt]
+    for prompt in dict.fromkeys(pair.case.prompt for pair in compared):
+        of_prompt = [pair for pair in compared if pair.case.prompt == prompt]
         if len(of_prompt) >= RANKED:
             ranks.append(
                 spearman(
@@ -88,8 +90,8 @@ def row(pairs: list[Pair], steps: int) -> list[str]:
                     [pair.psnr_db or 0 for pair in of_prompt],
                 )
             )
-    off = [(pair.psnr_db or 0) - (pair.forecast.psnr_db or 0) for pair in judged]
-    widths = [pair.forecast.band[1] - pair.forecast.band[0] for pair in judged if pair.forecast.band]
+    off = [(pair.psnr_db or 0) - (pair.forecast.psnr_db or 0) for pair in compared]
+    widths = [pair.forecast.band[1] - pair.forecast.band[0] for pair in compared if pair.forecast.band]
     return [
         f"{len(mine)} + {len(static)} over {len({pair.case.prompt for pair in mine + static})} prompts",
         share(pair.off <= 1 for pair in mine),
@@ -99,13 +101,13 @@ def row(pairs: list[Pair], steps: int) -> list[str]:
         f"{statistics.median(ranks):.3f} (lowest {min(ranks):.3f}, highest {max(ranks):.3f})"
         if ranks
         else "too few runs",
-        share(pair.inside for pair in judged if pair.forecast.band),
-        share(pair.forecast.band is not None for pair in judged),
+        share(pair.inside for pair in compared if pair.forecast.band),
+        share(pair.forecast.band is not None for pair in compared),
         f"{np.median(widths):.1f} dB (widest {max(widths):.1f})" if widths else "-",
         f"{np.median(np.abs(off)):.1f} dB" if off else "-",
-        f"{min(pair.psnr_db or 0 for pair in judged):.0f} to "
-        f"{max(pair.psnr_db or 0 for pair in judged):.0f} dB"
-        if judged
+        f"{min(pair.psnr_db or 0 for pair in compared):.0f} to "
+        f"{max(pair.psnr_db or 0 for pair in compared):.0f} dB"
+        if compared
         else "-",
     ]
 
@@ -126,10 +128,10 @@ LINES = (
 
 
 def per_second(survey: Survey, calibration: PsnrCalibration | None) -> float:
-    """Settings a second of one core's own time, after each front was asked for once."""
-    changes = random.Random(1)
+    """Return settings a second of one core's time. Each setting was simulated once before, untimed."""
+    draw_number = random.Random(1)
     settings: list[Method] = [
-        setting(Case("random", changes.randrange(10**6), "-", 0, survey.facts.steps), survey)
+        setting(Case("random", draw_number.randrange(10**6), "-", 0, survey.facts.steps), survey)
         for _ in range(1000)
     ]
     for method in settings:
@@ -141,9 +143,7 @@ def per_second(survey: Survey, calibration: PsnrCalibration | None) -> float:
 
 
 def recording_shares(case: Case) -> list[float]:
-    """Processor time of a baseline with a survey over one without, less one: of pairs taken in turn,
-    sorted.
-    """
+    """Return the shares by which a survey lengthens a baseline, in processor time: PAIRS of them, sorted."""
     model = load_model("tiny")
     request = model.spec.resolve(case.request)
 
@@ -164,16 +164,19 @@ def recording_shares(case: Case) -> list[float]:
 
 
 def _bands(calibration: PsnrCalibration) -> str:
-    """By what is expected."""
+    """Describe where the band comes from, and how wide it is at each expected PSNR."""
     bands = [(level, calibration.band(level)) for level in calibration.levels]
     stated = ", ".join(f"±{(band[1] - band[0]) / 2:.1f} dB at {level:.0f}" for level, band in bands if band)
-    return f"{stated} (none is stated where ±{WIDEST:g} dB did not hold nine of ten)"
+    return (
+        f"from {calibration.runs} runs on {calibration.prompts} prompts. With their own prompt left out of "
+        f"the fit, it held {calibration.held:.0%} of the runs that have a band. Its width depends on the "
+        f"expected PSNR: {stated} (no band is stated where ±{WIDEST:g} dB did not hold nine of ten)"
+    )
 
 
-def write(path: Path, store: Store, calibration: Store) -> None:
-    """The page; what was learnt is in studies/whatif/learnt.md."""
+def write(path: Path, store: RunStore) -> None:
+    """Write the page; its text is studies/whatif/page.md."""
     pairs = paired(store)
-    columns = [row(pairs, steps) for steps in (28, 50)]
     first = next(iter(store.done))
     survey = store.survey(first)[0]
     calibration = psnr_calibration_of(survey)
@@ -182,44 +185,24 @@ def write(path: Path, store: Store, calibration: Store) -> None:
         for pair in pairs
         if pair.case.number == 0 and pair.case.kind == "random"
     ]
-    speeds = {
-        steps: per_second(store.survey(case)[0], calibration)
-        for steps in (28, 50)
-        for case in [next(one for one in store.done if one.steps == steps)]
-    }
-    table = "\n".join(
-        f"| {name} | {goal} | {one} | {other} |" for (name, goal), one, other in zip(LINES, *columns)
-    )
-    band = (
-        f"from {calibration.runs} runs on {calibration.prompts} prompts; it held {calibration.held:.0%} of those it "
-        f"is stated for when their "
-        f"prompt was left out. It depends on what is expected: {_bands(calibration)}"
-        if calibration
-        else "none"
-    )
+    one_of = {steps: next(case for case in store.done if case.steps == steps) for steps in (28, 50)}
+    speeds = {steps: per_second(store.survey(case)[0], calibration) for steps, case in one_of.items()}
     shares = recording_shares(first)
-    learnt = (Path(__file__).parent / "learnt.md").read_text(encoding="utf-8")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        f"""# What the what-if is worth
-
-Generated by `make what-if`: forecasts from one baseline's record against real runs of the embedded model (weights {store.revision},
-float32 on the CPU, true CFG with two streams). Settings are DBCache's, drawn at random, their thresholds inside the changes that
-were recorded; nothing was tuned on the prompts. The full size is 200 + 20 settings x {len(SCORED)} prompts x 2 step counts; what is
-below was made with the runs that its first line counts.
-
-| | wanted | 28 steps | 50 steps |
-|---|---|---|---|
-{table}
-
-- Likeness: the band was measured on other prompts, {band}.
-- Speed: {speeds[28]:,.0f} settings a second of one core's time at 28 steps, {speeds[50]:,.0f} at 50 (two streams: 56 and 100 calls
-  each).
-- The survey: {survey.nbytes / 1e6:.1f} MB at 28 steps. Sampled against exact change on every baseline: {max(errors):.2%} rms at most
-  (the embedded model is small enough to be kept whole: float16's rounding is left). A baseline with it takes
-  {statistics.median(shares):+.1%} processor time (median of {PAIRS} pairs taken in turn, from {shares[0]:+.1%} to {shares[-1]:+.1%}).
-
-{learnt}""",
-        encoding="utf-8",
-        newline="\n",
+    page = PAGE.read_text(encoding="utf-8").format(
+        revision=store.revision,
+        prompts=len(SCORED),
+        table="\n".join(
+            f"| {name} | {goal} | {short} | {long} |"
+            for (name, goal), short, long in zip(LINES, *(column(pairs, steps) for steps in (28, 50)))
+        ),
+        band=_bands(calibration) if calibration else "none is calibrated",
+        speed_28=speeds[28],
+        speed_50=speeds[50],
+        megabytes=survey.nbytes / 1e6,
+        sampling_error=max(errors),
+        recording=statistics.median(shares),
+        pairs=PAIRS,
+        least=shares[0],
+        most=shares[-1],
     )
+    write_page(path, page)

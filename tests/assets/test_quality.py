@@ -11,9 +11,9 @@ import pytest
 from assets.train_tiny_flux.domain import held_out_pairs
 from assets.train_tiny_flux.evaluate import held_out
 from cache_engine import METHODS, MODELS
+from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.session import walk
-from studies.quality.__main__ import Score, Store, key, looks_at_data
-from studies.quality.record import _Judge
+from studies.quality.mask_search import MaskCost
 from studies.quality.settings import (
     BUDGETS,
     SCORED,
@@ -25,6 +25,7 @@ from studies.quality.settings import (
     request,
     searches,
 )
+from studies.quality.store import Score, Store, looks_at_data, method_key
 from studies.quality.table import IDENTICAL, rows, write
 
 FACTS = MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0)))
@@ -61,11 +62,11 @@ def test_every_method_is_there_at_every_budget() -> None:
 def test_a_cut_line_does_not_count_and_the_rest_is_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studies.quality.__main__.BUILD", tmp_path)
-    store, plain = Store("0"), Contender("Fewer steps", 12, METHODS["fewer_steps"](fraction=0.24))
+    monkeypatch.setattr("studies.shared.BUILD", tmp_path)
+    store, plain = Store("0"), Contender("Fewer steps", 12, FewerSteps(fraction=0.24))
     for number, psnr in ((0, 10.0), (SEARCHED, 40.0), (SEARCHED + 1, None)):
         store.write(
-            "scores", {"key": key(plain.method), "prompt": number, "score": Score(psnr, 0.9, 12, 0.24)}
+            "scores", {"key": method_key(plain.method), "prompt": number, "score": Score(psnr, 0.9, 12, 0.24)}
         )
     with (store.folder / "scores-1.jsonl").open("w", encoding="utf-8") as file:
         file.write('{"key": "half')
@@ -83,7 +84,7 @@ def test_the_searched_recipes_are_compared_by_the_store(
     """Ours against each of the four that it has to beat: dB, TFLOPs and time follow from what was scored,
     and from nothing else.
     """
-    monkeypatch.setattr("studies.quality.__main__.BUILD", tmp_path)
+    monkeypatch.setattr("studies.shared.BUILD", tmp_path)
     near = [
         one
         for one in contenders()
@@ -99,9 +100,10 @@ def test_the_searched_recipes_are_compared_by_the_store(
     for one in near:
         psnr = heights.get(one.label, 30.0)
         store.write(
-            "scores", {"key": key(one.method), "prompt": SEARCHED, "score": Score(psnr, 0.9, 12, psnr / 100)}
+            "scores",
+            {"key": method_key(one.method), "prompt": SEARCHED, "score": Score(psnr, 0.9, 12, psnr / 100)},
         )
-        store.write("times", {"key": key(one.method), "ratio": psnr / 80})
+        store.write("times", {"key": method_key(one.method), "ratio": psnr / 80})
     write(tmp_path / "docs", Store(), near)
     page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
     ours, theirs = (
@@ -124,7 +126,7 @@ def test_the_searched_recipes_are_compared_by_the_store(
     assert "<!--" not in page
 
 
-def test_the_record_adds_up_what_a_mask_misses() -> None:
+def test_the_cost_of_a_mask_is_the_error_that_it_leaves() -> None:
     """With values that are a straight line in time and reuse: each skipped step misses its distance from the
     computed one.
     """
@@ -135,8 +137,8 @@ def test_the_record_adds_up_what_a_mask_misses() -> None:
     line = np.arange(STEPS, dtype=float)
     alike, weights = np.outer(line, line), np.ones(STEPS)
     missed = sum(step - max(at for at in (0, 10, 30) if at <= step) for step in range(STEPS))
-    assert _Judge(Reuse(), alike, weights, gaps_too=False).cost((0, 10, 30)) == pytest.approx(missed**2)
-    assert _Judge(Newton(1), alike, weights, gaps_too=True).cost((0, 1, 30)) == pytest.approx(0, abs=1e-6)
-    cost, mask = _Judge(Reuse(), alike, weights, gaps_too=False).climbed((0, 1, 2))
+    assert MaskCost(Reuse(), alike, weights, gaps_too=False).cost((0, 10, 30)) == pytest.approx(missed**2)
+    assert MaskCost(Newton(1), alike, weights, gaps_too=True).cost((0, 1, 30)) == pytest.approx(0, abs=1e-6)
+    cost, mask = MaskCost(Reuse(), alike, weights, gaps_too=False).climb((0, 1, 2))
     assert mask[0] == 0
     assert cost < missed**2

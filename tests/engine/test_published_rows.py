@@ -14,12 +14,12 @@ from cache_engine.flops import costs
 from cache_engine.method import method_from
 from cache_engine.models.catalog import MODELS
 from cache_engine.records import RunRequest
-from studies.published_rows import PAGE, PLAIN, ROWS, Row, counted, page
+from studies.published_rows import PAGE, PLAIN, ROWS, PublishedSetting, count, page
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
-def test_the_ratio_to_the_plain_model_is_the_published_one(row: Row) -> None:
-    found, expected = counted(row), row.honest or row.published
+def test_the_ratio_to_the_plain_model_is_the_published_one(row: PublishedSetting) -> None:
+    found, expected = count(row), row.honest or row.published
     assert expected
     assert [found.modes.count(mode) for mode in "Ccp"] == [row.computed, row.cached, row.partial]
     assert found.ratio == pytest.approx(PLAIN / expected, rel=0.003)
@@ -52,5 +52,5 @@ def test_a_cached_step_costs_what_still_runs(
     assert cost("c", 20) == pytest.approx(cost_of_a_cached_step, rel=0.003, abs=0.006)
 
 
-def test_the_page_of_rows_says_what_is_counted() -> None:
+def test_the_page_of_rows_says_what_is_count() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m studies.published_rows"

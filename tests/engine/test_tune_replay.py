@@ -15,8 +15,8 @@ from cache_engine.methods.fewer_steps import FewerSteps
 from cache_engine.plans import ModelFacts
 from cache_engine.records import schedules_of
 from cache_engine.session import Call, Session
-from studies.tune.grid import Ran
-from studies.tune.replay import found_by_chance, missed_by_chance, needed, needed_by_chance
+from studies.tune.grid import GridRun
+from studies.tune.replay import best_by_chance, missed_by_chance, runs_needed, runs_needed_by_chance
 
 FACTS = ModelFacts(12, 8, ("cond", "uncond"))
 METHOD = DBCache(max_warmup_steps=2, residual_diff_threshold=0.2, max_continuous_cached_steps=3)
@@ -27,20 +27,20 @@ def test_chance_is_that_of_all_ways_to_draw() -> None:
     for runs in range(1, 6):
         ways = list(itertools.combinations(settings, runs))
         assert missed_by_chance(8, 2, runs) == pytest.approx(sum(min(way) > 1.03 for way in ways) / len(ways))
-        assert found_by_chance(settings, runs) == statistics.median_low(min(way) for way in ways)
+        assert best_by_chance(settings, runs) == statistics.median_low(min(way) for way in ways)
     orders = [
         next(place for place, value in enumerate(order, 1) if value < 1.03)
         for order in itertools.permutations(settings)
     ]
-    assert needed_by_chance(8, 2) == statistics.median_low(orders)
+    assert runs_needed_by_chance(8, 2) == statistics.median_low(orders)
 
 
 def test_runs_are_counted_until_the_best_is_near_the_grids() -> None:
-    assert needed((inf, 1.2, 1.02, 1.0), best=1.0) == 3
-    assert needed((inf, 1.2), best=1.0) is None
+    assert runs_needed((inf, 1.2, 1.02, 1.0), best=1.0) == 3
+    assert runs_needed((inf, 1.2), best=1.0) is None
 
 
-def ran(method: DBCache) -> Ran:
+def ran(method: DBCache) -> GridRun:
     """On changes that grow with the time since the last computed step, and are larger in the second
     stream.
     """
@@ -58,7 +58,7 @@ def ran(method: DBCache) -> Ran:
         session.decide(call, lambda call=call: change(call))
         if call.decision is not None and call.decision.mode == "C":
             since[call.stream] = call.step
-    return Ran(method, 40.0, 1.0, schedules_of(session.trace), changes, "")
+    return GridRun(method, 40.0, 1.0, schedules_of(session.trace), changes, "")
 
 
 def test_a_run_stands_for_settings_that_decide_every_call_alike() -> None:
