@@ -38,7 +38,7 @@ def main() -> int:
     baseline = METHODS["baseline"]()
     methods = {name: METHODS["dbcache"](**knobs) for name, knobs in SETTINGS.items()}
 
-    run(request, baseline)  # loads, counts and warms up
+    plain = run(request, baseline)  # loads, counts and warms up
     begin = time.perf_counter()
     run_comparison(request, methods["one in three, forecast"])
     whole = time.perf_counter() - begin

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any, Final, NamedTuple
 
 from cache_engine.flops import costs
 from cache_engine.method import method_from
@@ -19,6 +20,8 @@ from studies.shared import DOCS, write_page
 PAGE = DOCS / "published-rows.md"
 PLAIN = 3719.50  # TFLOPs of the plain 50 steps as the FoCa paper counts them; cache-dit counts 3726.87
 STEPS = 50
+COMPUTED: Final[Mode] = "C"
+CACHED: Final[Mode] = "c"
 TOKENS, WIDTH, HEADS, BLOCKS = 4608, 3072, 24, 57  # of FLUX.1-dev at 1024 x 1024
 RECEIVED = (
     BLOCKS * TOKENS**2 * (2 * WIDTH + 5 * HEADS) / 1e12
@@ -223,9 +226,7 @@ def count(row: PublishedSetting) -> Count:
     method = method_from({"name": row.name, **row.knobs})
     effective = method.effective(request)
     plan = method.plan(spec.facts(effective))
-    computed: Mode = "C"
-    cached: Mode = "c"
-    fixed: list[Mode] = [computed] * row.computed + [cached] * row.cached
+    fixed: list[Mode] = [*repeat(COMPUTED, row.computed), *repeat(CACHED, row.cached)]
     modes: list[Mode] = (
         fixed
         if row.average

@@ -45,7 +45,7 @@ class MetricStatistics(NamedTuple):
     tail: float
     worst: float
     share: float | None
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]  (a column of summary.csv)
     identical: int
 
 

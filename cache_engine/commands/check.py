@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> Answer:
         Measurements(options.out or Path(temporary), request, prompts) as runs,
     ):
         for place in range(len(prompts)):
-            runs.baseline(place)
-            closeness.append(runs.measured(place, method).closeness)
+            runs.measure_baseline(place)
+            closeness.append(runs.measure(place, method).closeness)
     reached, worst = float(np.percentile(closeness, percentile)), int(np.argmin(closeness))
     data = {
         "method": method.to_dict(),

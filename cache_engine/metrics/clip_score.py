@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from ..metric import Metric, MetricInput, WeightFiles
 
@@ -17,12 +17,12 @@ class ClipScore(Metric):
     encoder's length.
     """
 
-    name: ClassVar[str] = "clip_score"
-    title: ClassVar[str] = "Clip Score"
-    better: ClassVar[Literal["higher"]] = "higher"
-    reference: ClassVar[bool] = False
-    source: ClassVar[str] = "Hessel et al. 2021, CLIP ViT-g-14 laion2B"
-    memory: ClassVar[int] = 5_500_000_000
+    name = "clip_score"
+    title = "Clip Score"
+    better = "higher"
+    reference = False
+    source = "Hessel et al. 2021, CLIP ViT-g-14 laion2B"
+    memory = 5_500_000_000
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(device)

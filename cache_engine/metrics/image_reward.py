@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from ..metric import Metric, MetricInput, WeightFiles
 
@@ -43,12 +43,12 @@ RENAMED = (
 
 
 class ImageReward(Metric):
-    name: ClassVar[str] = "image_reward"
-    title: ClassVar[str] = "ImageReward"
-    better: ClassVar[Literal["higher"]] = "higher"
-    reference: ClassVar[bool] = False
-    source: ClassVar[str] = "Xu et al. 2023 (arXiv 2304.05977), ImageReward-v1.0"
-    memory: ClassVar[int] = 2_000_000_000
+    name = "image_reward"
+    title = "ImageReward"
+    better = "higher"
+    reference = False
+    source = "Xu et al. 2023 (arXiv 2304.05977), ImageReward-v1.0"
+    memory = 2_000_000_000
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from ..metric import Metric, MetricInput, missing_package
 from ..quality import pixels
@@ -18,12 +18,12 @@ ALEXNET = "alexnet-owt-7be5be79.pth"
 
 
 class Lpips(Metric):
-    name: ClassVar[str] = "lpips"
-    title: ClassVar[str] = "LPIPS"
-    better: ClassVar[Literal["lower"]] = "lower"
-    reference: ClassVar[bool] = True
-    source: ClassVar[str] = "Zhang et al. 2018, AlexNet, version 0.1"
-    memory: ClassVar[int] = 300_000_000
+    name = "lpips"
+    title = "LPIPS"
+    better = "lower"
+    reference = True
+    source = "Zhang et al. 2018, AlexNet, version 0.1"
+    memory = 300_000_000
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 from ..metric import Metric, MetricInput
 from ..quality import pixels, psnr
 
@@ -11,11 +9,11 @@ from ..quality import pixels, psnr
 class Psnr(Metric):
     """10 log10(255^2 / mean squared error) in dB; None for identical pictures."""
 
-    name: ClassVar[str] = "psnr"
-    title: ClassVar[str] = "PSNR"
-    better: ClassVar[Literal["higher"]] = "higher"
-    reference: ClassVar[bool] = True
-    source: ClassVar[str] = "over float64; what the seed's script was meant to compute"
+    name = "psnr"
+    title = "PSNR"
+    better = "higher"
+    reference = True
+    source = "over float64; what the seed's script was meant to compute"
 
     def score(self, judged: MetricInput) -> float | None:
         return psnr(pixels(judged.reference), pixels(judged.picture))

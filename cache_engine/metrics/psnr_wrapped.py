@@ -7,7 +7,6 @@ Above about 31 dB it is too high by 1 dB at most; under 30 it means little (two 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -20,14 +19,12 @@ class PsnrWrapped(Metric):
     it).
     """
 
-    name: ClassVar[str] = "psnr_wrapped"
-    title: ClassVar[str] = "PSNR as published (wraps)"
-    better: ClassVar[Literal["higher"]] = "higher"
-    reference: ClassVar[bool] = True
-    source: ClassVar[str] = "cache-dit 1.5.3's own PSNR, reproduced to compare with its tables"
-    note: ClassVar[str] = (
-        "8-bit arithmetic that wraps at 256: only to be held against published figures, never a quality"
-    )
+    name = "psnr_wrapped"
+    title = "PSNR as published (wraps)"
+    better = "higher"
+    reference = True
+    source = "cache-dit 1.5.3's own PSNR, reproduced to compare with its tables"
+    note = "8-bit arithmetic that wraps at 256: only to be held against published figures, never a quality"
 
     def score(self, judged: MetricInput) -> float | None:
         difference = pixels(judged.reference) - pixels(judged.picture)  # uint8, and so is its square

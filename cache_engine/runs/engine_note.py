@@ -13,7 +13,7 @@ ENGINE = "engine.json"
 
 
 def note_engine(folder: Path, engine: Engine) -> None:
-    """Write the folder's engine.json, or check that it names this engine. Raises EngineError if it does not."""
+    """Write the folder's engine.json, or check it. Raises EngineError if it names another engine."""
     path = folder / ENGINE
     if not path.exists():
         with writing(folder):

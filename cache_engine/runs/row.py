@@ -1,4 +1,4 @@
-"""A row: the figures of one run (one prompt, one setting), as ``table.jsonl`` keeps them beside its picture."""
+"""A row: the figures of one run (one prompt, one setting), one line of ``table.jsonl``."""
 
 from __future__ import annotations
 

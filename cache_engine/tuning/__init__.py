@@ -1,1 +1,1 @@
-"""The best setting for a goal: every setting is judged from surveys, a few are verified by real runs."""
+"""Find the best setting for a goal: forecast every setting from surveys, then verify a few by real runs."""

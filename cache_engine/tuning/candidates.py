@@ -18,11 +18,11 @@ from .measurements import IDENTICAL
 from .space import parts_of
 
 UNCALIBRATED = 8.0  # dB: standard deviation of forecasts for a model without a PSNR calibration
-# dB: typical error (RMS) of forecasts that give an error but no PSNR. Measured on fewer steps, 18 runs of three
-# prompts.
+# dB: typical error (RMS) of forecasts that give an error but no PSNR. Measured on fewer steps, 18 runs of
+# three prompts.
 ROUGH = 5.0
-# Without a forecast, we guess that a setting comes closer the more it computes: LEAST dB with no compute, MOST
-# with all of it, and a standard deviation of GUESSED. Real runs then correct the guess.
+# Without a forecast, we guess that a setting comes closer the more it computes: LEAST dB with no compute,
+# MOST with all of it, and a standard deviation of GUESSED. Real runs then correct the guess.
 LEAST, MOST, GUESSED = 15.0, 55.0, 10.0
 SameRuns = tuple[object, ...]  # equal for settings that are expected to decide and predict alike
 
@@ -54,10 +54,13 @@ class Candidate(NamedTuple):
         return all(forecast.psnr_db is not None or forecast.identical for forecast in self.forecasts)
 
 
-def forecast_candidates(methods: Sequence[Method], surveys: Sequence[Survey]) -> Iterator[tuple[int, list[Candidate]]]:
+def forecast_candidates(
+    methods: Sequence[Method], surveys: Sequence[Survey]
+) -> Iterator[tuple[int, list[Candidate]]]:
     """Simulate all settings, prompt by prompt. Twins become one candidate.
 
-    Yields the number of prompts so far and the candidates with their forecasts so far; the last has all prompts.
+    Yields the number of prompts so far and the candidates with their forecasts so far; the last has all
+    prompts.
     """
     forecasts: list[list[Forecast]] = [[] for _ in methods]
     for count, survey in enumerate(surveys, 1):
@@ -81,7 +84,7 @@ def _without_twins(methods: Sequence[Method], forecasts: Sequence[Sequence[Forec
 
 
 def prediction(method: Method) -> tuple[object, ...]:
-    """Return the knobs of a setting that do not decide: they say what is predicted, how, and in how many steps."""
+    """Return the knobs that do not decide: they say what is predicted, how, and in how many steps."""
     deciding = {
         "max_warmup_steps",
         "warmup_interval",
@@ -131,8 +134,8 @@ def costs_of(candidates: Sequence[Candidate]) -> SettingCosts:
 def _cost(forecast: Forecast) -> tuple[float, float]:
     """Return TFLOPs and seconds.
 
-    A survey cannot count methods that skip parts of blocks. We count their skipped blocks as free: otherwise no
-    such setting would ever be run.
+    A survey cannot count methods that skip parts of blocks. We count their skipped blocks as free: otherwise
+    no such setting would ever be run.
     """
     if forecast.tflops is not None:
         return forecast.tflops, forecast.seconds
@@ -146,7 +149,8 @@ def features(
 ) -> np.ndarray:
     """Return the features of all candidates, (candidates, features).
 
-    Candidates whose forecasts err alike are near each other: those of one method, in the same number of steps.
+    Candidates whose forecasts err alike are near each other: those of one method, in the same number of
+    steps.
     """
     names = sorted({parts_of(candidate.method).method.name for candidate in candidates})
     rows = []
@@ -166,15 +170,20 @@ def features(
     return np.array(rows)
 
 
-def deviation_of(candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]) -> np.ndarray:
+def deviation_of(
+    candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]
+) -> np.ndarray:
     """Return one standard deviation of each expectation's error, in dB, (candidates,).
 
-    The model's PSNR calibration states it (its bands hold nine of ten, so a band is 1.645 deviations wide to each
-    side). Without one there are fixed values.
+    The model's PSNR calibration states it (its bands hold nine of ten, so a band is 1.645 deviations wide to
+    each side). Without one there are fixed values.
     """
     calibration = psnr_calibration_of(surveys[0])
     stated = np.array(
-        [UNCALIBRATED if calibration is None else calibration.off(level) / 1.645 for level in expected.tolist()]
+        [
+            UNCALIBRATED if calibration is None else calibration.off(level) / 1.645
+            for level in expected.tolist()
+        ]
     )
     forecast = np.where([candidate.has_psnr for candidate in candidates], stated, np.maximum(stated, ROUGH))
     return np.where([candidate.has_closeness for candidate in candidates], forecast, GUESSED)

@@ -1,10 +1,10 @@
-"""The expected PSNR of every setting after some settings were measured: a Gaussian process on forecast errors.
+"""The expected PSNR of every setting after some settings were measured: a Gaussian process on forecast
+errors.
 
 Forecasts err together. A prompt is easier than expected; an order of the predictor does worse than expected;
-neighbouring settings err alike. So each measurement corrects the forecasts of the other settings, and those of
-similar settings the most.
-Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equations 2.25 and 2.26. The scale
-of the errors is learnt too (a Student-t process, Shah et al. 2014).
+neighbouring settings err alike. So each measurement corrects the forecasts of the other settings, and those
+of similar settings the most. Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006),
+equations 2.25 and 2.26. The scale of the errors is learnt too (a Student-t process, Shah et al. 2014).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-SHARED, ALIKE = 0.35, 0.65  # shares of the error's variance: common to all settings, and common to similar ones
+# Shares of the error's variance: common to all settings, and common to similar settings.
+SHARED, ALIKE = 0.35, 0.65
 NOISE = 0.01  # of the variance: a setting's runs are equal, and runs with the same features nearly so
 PRIOR_MEASUREMENTS = 4.0  # the stated deviation weighs as much as this many measurements
 
@@ -44,9 +45,9 @@ def _normal(values: np.ndarray) -> np.ndarray:
 class GaussianProcess:
     """The prior.
 
-    expected: forecast dB, (settings,).  features: (settings, features); the part of the error that is common to
-    similar settings is correlated by one half at a distance of 1.  deviation: one standard deviation of each
-    forecast's error in dB, (settings,).
+    expected: forecast dB, (settings,).  features: (settings, features); the part of the error that is common
+    to similar settings is correlated by one half at a distance of 1.  deviation: one standard deviation of
+    each forecast's error in dB, (settings,).
     """
 
     def __init__(self, expected: np.ndarray, features: np.ndarray, deviation: np.ndarray) -> None:

@@ -16,9 +16,9 @@ SAME = 1e-9
 class Goal(Strict):
     """The wanted setting.
 
-    kind: ``close`` wants the least compute with at least ``value`` dB; ``fast`` the closest picture whose denoise
-    loop is at least ``value`` times as fast; ``cheap`` the closest picture with ``value`` times less compute.
-    share: of the prompts, this share must come as close.
+    kind: ``close`` wants the least compute with at least ``value`` dB; ``fast`` the closest picture whose
+    denoise loop is at least ``value`` times as fast; ``cheap`` the closest picture with ``value`` times less
+    compute. share: of the prompts, this share must come as close.
     """
 
     kind: Literal["close", "fast", "cheap"] = "close"

@@ -30,8 +30,8 @@ REQUEST, SURVEYS = "request.json", "surveys"
 class Measurement(NamedTuple):
     """One setting on one prompt.
 
-    psnr_db: None for a picture equal to the baseline's.  seconds: of the denoise loop.  picture, baseline: the
-    PNG files of this run and of the plain run.
+    psnr_db: None for a picture equal to the baseline's.  seconds: of the denoise loop.  picture, baseline:
+    the PNG files of this run and of the plain run.
     """
 
     prompt: str
@@ -57,8 +57,8 @@ class Measurements:
     """The real runs of one request on several prompts. Use it as a context manager.
 
     Prompts are named by their place in ``prompts``.  emit, stop: as in ``run``.  The folder belongs to one
-    request, its prompts and one engine, and one process at a time: EngineError for any other. The methods raise
-    EngineError or Cancelled; a run that did not end leaves nothing.
+    request, its prompts and one engine, and one process at a time: EngineError for any other. The methods
+    raise EngineError or Cancelled; a run that did not end leaves nothing.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Measurements:
         )
 
     def measure(self, number: int, method: Method) -> Measurement:
-        """Return the measurement of a setting; run it if there is none. The prompt's baseline must have been run."""
+        """Return the measurement of a setting; run it if there is none. The baseline must have been run."""
         setting = setting_of(method)
         return self.find(number, setting) or self._keep(number, setting, self._run(number, method))
 
@@ -177,7 +177,8 @@ class Measurements:
 def claim_folder(path: Path, contents: dict[str, Any], what: str) -> None:
     """Write ``contents`` to ``path``, or check that the file has them already.
 
-    what: the name of the folder's contents, for the error. Raises EngineError if the folder is another task's.
+    what: the name of the folder's contents, for the error. Raises EngineError if the folder is another
+    task's.
     """
     if path.is_file():
         if read_text(path) != json.dumps(contents, indent=1):

@@ -1,4 +1,4 @@
-"""A tune's standing as plain JSON values: for the command line, result files and the page."""
+"""The status of a tune as plain JSON values, for the command line, result files and the page."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def tune_json(
     stop: threading.Event | None = None,
     enough: Callable[[], bool] = lambda: False,
 ) -> Generator[dict[str, Any]]:
-    """``tune`` with each standing described."""
+    """Tune as ``tune`` does, and yield each status as JSON values."""
     for status in tune(task, folder, emit=emit, stop=stop, enough=enough):
-        yield described(task, status)
+        yield status_json(task, status)
 
 
-def described(task: TuneTask, status: TuneStatus) -> dict[str, Any]:
-    """``cloud``: all settings as [times less compute, times as fast, dB].  ``fewer_steps``: the plain model's
-    among them, whole.
+def status_json(task: TuneTask, status: TuneStatus) -> dict[str, Any]:
+    """Return a status as JSON values.
 
-    dB that are expected are None where neither a survey nor a run tells them.
+    "cloud" has all settings, each as [times less compute, times as fast, dB]; "fewer_steps" has those of the
+    plain model in full. An expected dB is None where neither a survey nor a run gives it.
     """
-    one = _Settings(task, status)
+    setting = _SettingJson(task, status)
     return {
         "goal": task.goal.model_dump(),
         "stage": status.stage,
@@ -47,22 +47,23 @@ def described(task: TuneTask, status: TuneStatus) -> dict[str, Any]:
         "made": status.made,
         "left": status.left,
         "settings": len(status.candidates),
-        "best": None if status.best is None else one(status.best),
-        "running": None if status.running is None else one(status.running),
-        "verified": [one(verified.place) for verified in status.verified],
-        "frontier": [one(place) for place in frontier(status)],
+        "best": None if status.best is None else setting(status.best),
+        "running": None if status.running is None else setting(status.running),
+        "verified": [setting(verification.place) for verification in status.verified],
+        "frontier": [setting(place) for place in _frontier(status)],
         "fewer_steps": [
-            one(place)
+            setting(place)
             for place, candidate in enumerate(status.candidates)
             if parts_of(candidate.method).method.name == "fewer_steps"
         ],
-        "cloud": one.cloud(),
+        "cloud": setting.cloud(),
     }
 
 
-def frontier(status: TuneStatus) -> list[int]:
-    """Candidates that none is expected to beat in both compute and likeness, the dearest first; of those
-    whose likeness is told.
+def _frontier(status: TuneStatus) -> list[int]:
+    """Return the places of the best candidates, the most compute first.
+
+    No candidate is expected to be better than these in both compute and PSNR. Guesses are left out.
     """
     if status.posterior is None or status.costs is None:
         return []
@@ -76,18 +77,20 @@ def frontier(status: TuneStatus) -> list[int]:
     return found[::-1]
 
 
-class _Settings:
-    """Of one standing: a candidate's place -> all that is known of it."""
+class _SettingJson:
+    """Makes the JSON values of one candidate, given its place."""
 
     def __init__(self, task: TuneTask, status: TuneStatus) -> None:
         self._goal, self._status = task.goal, status
         self._steps = resolve(task.request).steps or 0
-        self._verified = {one.place: one for one in status.verified}
-        self._accepted = {one.place: one for one in status.accepted}
+        self._verified = {verification.place: verification for verification in status.verified}
+        self._accepted = {acceptance.place: acceptance for acceptance in status.accepted}
 
     def __call__(self, place: int) -> dict[str, Any]:
-        """ "expected" is what is believed now; "measured" is there once it was run, "acceptance" once it was
-        on prompts not searched on.
+        """Return the values of a candidate.
+
+        "expected" is always there; "measured" after its runs on the tuning prompts, "acceptance" after those
+        on the acceptance prompts.
         """
         candidate, posterior, costs = (
             self._status.candidates[place],
@@ -97,7 +100,7 @@ class _Settings:
         assert posterior is not None
         assert costs is not None
         has_estimate = self._status.has_estimate(place)
-        known: dict[str, Any] = {
+        data: dict[str, Any] = {
             "key": setting_of(candidate.method).key,
             "recipe": format_recipe(candidate.method),
             "method": candidate.method.to_dict(),
@@ -107,18 +110,18 @@ class _Settings:
                 "compute_ratio": float(costs.full_tflops / costs.tflops[place]),
                 "speedup": float(costs.full_seconds / costs.seconds[place]),
                 "psnr_db": float(posterior.mean[place]) if has_estimate else None,
-                "spread_db": float(posterior.spread[place]) if has_estimate else None,
+                "spread_db": float(posterior.deviation[place]) if has_estimate else None,
             },
         }
         if verified := self._verified.get(place):
-            known["measured"] = {
+            data["measured"] = {
                 "psnr_db": verified.held,
                 "whole": verified.whole,
                 **self._figures(verified.runs),
             }
         if accepted := self._accepted.get(place):
-            known |= self._beyond(candidate.method, accepted)
-        return known
+            data |= self._beyond(candidate.method, accepted)
+        return data
 
     def cloud(self) -> list[list[float | None]]:
         posterior, costs = self._status.posterior, self._status.costs
@@ -149,7 +152,7 @@ class _Settings:
         }
 
     def _change(self, method: Method, neighbour: Method) -> dict[str, Any]:
-        """The one knob that differs, and its value there; a share of the steps is told as their number."""
+        """Return the knob that differs and its value there; a share of the steps becomes their number."""
         ours, theirs = parts_of(method).knobs, parts_of(neighbour).knobs
         knob = next(name for name in ours if ours[name] != theirs[name])
         if isinstance(neighbour, FewerSteps) and knob == FRACTION:
@@ -157,7 +160,7 @@ class _Settings:
         return {"knob": knob, "value": theirs[knob]}
 
     def _figures(self, runs: tuple[Measurement, ...]) -> dict[str, Any]:
-        """Means of what was measured, and how it lies: share above the floor, 5th percentile, the worst."""
+        """Return means of real runs, their 5th percentile and worst PSNR, and the share above the floor."""
         if not runs:
             return {"prompts": 0}
         closeness, costs = np.array([run.closeness for run in runs]), self._status.costs

@@ -1,8 +1,8 @@
-"""sweep(): every combination of two or three knobs' values on one prompt, each with its picture. No search,
-no forecast.
+"""sweep_json(): run every combination of two or three knobs' values on one prompt, without search or
+forecast.
 
-A generator like ``tune``: between two of its values at most one picture is drawn, every run is in the folder,
-none is made twice.
+Like ``tune`` it is a generator: it draws at most one picture between two of its values, keeps every run in
+the folder, and makes no run twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ MOST = 1000
 
 
 class SweepTask(Strict):
-    """``axes``: two or three (knob, range as text).  knobs: what the method's other knobs are."""
+    """The task of a sweep.
+
+    axes: two or three pairs of a knob and its range as text.  knobs: the other knobs.
+    """
 
     request: RunRequest
     method: str = "dbcache"
@@ -38,43 +41,44 @@ class SweepTask(Strict):
 
     @property
     def ranges(self) -> space.Ranges:
-        """The axes' values, in their order. Raises EngineError where they cannot be read, or make too many
-        combinations.
+        """Return the axes' values, in the axes' order.
+
+        Raises EngineError if they cannot be read or make too many combinations.
         """
         if len({name for name, _ in self.axes}) < len(self.axes):
             raise EngineError("axes: a knob stands on two of them; choose another knob for one.")
-        found = space.ranges(self.method, dict(self.axes))
+        ranges = space.parse_ranges(self.method, dict(self.axes))
         count = 1
-        for values in found.values():
+        for values in ranges.values():
             count *= len(values)
         if count > MOST:
             raise EngineError(f"axes: {count} combinations are more than {MOST}; give an axis fewer values.")
-        return {name: found[name] for name, _ in self.axes}
+        return {name: ranges[name] for name, _ in self.axes}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Every combination, the last axis running fastest. Raises EngineError where none fits the model."""
+        """Return all combinations; the last axis changes fastest. Raises EngineError if none fits."""
         facts, ranges = facts_of(resolve(self.request)), self.ranges
-        found = []
+        cells = []
         for values in product(*ranges.values()):
             try:
-                found.append(
+                cells.append(
                     Cell(
                         values,
-                        space.setting(
+                        space.method_with(
                             self.method, {**self.knobs, **dict(zip(ranges, values, strict=True))}, facts
                         ),
                     )
                 )
             except EngineError as error:
-                found.append(Cell(values, None, str(error)))
-        if not any(cell.method for cell in found):
-            raise EngineError(found[0].refused)
-        return tuple(found)
+                cells.append(Cell(values, None, str(error)))
+        if not any(cell.method for cell in cells):
+            raise EngineError(cells[0].refused)
+        return tuple(cells)
 
 
 class Cell(NamedTuple):
-    """One combination; ``refused`` says why it does not fit the model."""
+    """One combination. refused: why it does not fit the model; empty if it fits."""
 
     values: tuple[Any, ...]
     method: Method | None
@@ -84,62 +88,62 @@ class Cell(NamedTuple):
 def sweep_json(
     task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None
 ) -> Generator[dict[str, Any]]:
-    """Where the sweep is, as plain JSON values; the last one's stage is "done". Goes on where an earlier one
-    of the task stopped.
+    """Sweep, or resume an earlier sweep of the same task, and yield its status as plain JSON values.
 
-    Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
+    The last value's stage is "done". Raises EngineError or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
     cells = task.cells
     wanted = [cell.method for cell in cells if cell.method]
     with Measurements(folder, request, (request.prompt,), emit=emit, stop=stop) as runs:
         claim_folder(folder / SWEEP, task.model_dump(mode="json"), "sweep")
-        known: dict[Method, Measurement] = {
-            method: found for method in wanted if (found := runs.known(0, setting_of(method)))
+        measured: dict[Method, Measurement] = {
+            method: earlier for method in wanted if (earlier := runs.find(0, setting_of(method)))
         }
-        plain = runs.known(0, setting_of(METHODS["baseline"]()))
+        plain = runs.find(0, setting_of(METHODS["baseline"]()))
 
         def status(stage: str, doing: str) -> dict[str, Any]:
             return {
                 "stage": stage,
                 "doing": doing,
                 "made": runs.made,
-                "left": (plain is None) + len(set(wanted)) - len(known),
+                "left": (plain is None) + len(set(wanted)) - len(measured),
                 "axes": [{"knob": name, "values": list(values)} for name, values in task.ranges.items()],
                 "baseline": plain
                 and {"tflops": plain.tflops, "seconds": plain.seconds, "picture": str(plain.picture)},
                 "cells": [
-                    _described(cell, known.get(cell.method) if cell.method else None, plain) for cell in cells
+                    _cell_json(cell, measured.get(cell.method) if cell.method else None, plain)
+                    for cell in cells
                 ],
             }
 
         yield status("baselines", "the plain run")
-        plain = runs.baseline(0)
+        plain = runs.measure_baseline(0)
         for place, method in enumerate(wanted, 1):
-            if method not in known:
+            if method not in measured:
                 yield status("running", f"setting {place} of {len(wanted)}")
-                known[method] = runs.measured(0, method)
+                measured[method] = runs.measure(0, method)
         yield status("done", f"{runs.made} pictures drawn")
 
 
-def _described(cell: Cell, found: Measurement | None, plain: Measurement | None) -> dict[str, Any]:
-    has_estimate: dict[str, Any] = {"values": list(cell.values)}
+def _cell_json(cell: Cell, run: Measurement | None, plain: Measurement | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"values": list(cell.values)}
     if cell.method is None:
-        return has_estimate | {"refused": cell.refused}
-    has_estimate |= {
+        return data | {"refused": cell.refused}
+    data |= {
         "key": setting_of(cell.method).key,
         "recipe": format_recipe(cell.method),
         "method": cell.method.to_dict(),
     }
-    if found is None or plain is None:
-        return has_estimate
-    return has_estimate | {
-        "psnr_db": found.psnr_db,
-        "ssim": found.ssim,
-        "tflops": found.tflops,
-        "seconds": found.seconds,
-        "compute_ratio": plain.tflops / found.tflops,
-        "speedup": plain.seconds / found.seconds,
-        "schedule": next(iter(found.schedules.values())),
-        "picture": str(found.picture),
+    if run is None or plain is None:
+        return data
+    return data | {
+        "psnr_db": run.psnr_db,
+        "ssim": run.ssim,
+        "tflops": run.tflops,
+        "seconds": run.seconds,
+        "compute_ratio": plain.tflops / run.tflops,
+        "speedup": plain.seconds / run.seconds,
+        "schedule": next(iter(run.schedules.values())),
+        "picture": str(run.picture),
     }

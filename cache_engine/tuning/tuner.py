@@ -1,8 +1,9 @@
-"""tune(): the whole space judged in seconds, then real runs of the few settings that matter, the most
-promising first.
+"""tune(): forecast the whole space in seconds, then run the few settings that matter, the most promising
+first.
 
-A generator: between two of its values at most one picture is drawn, so whoever drives it can let others run
-in between, stop it, or go on another day: every run is in the folder, and none is made twice.
+tune() is a generator and draws at most one picture between two of its values. So its caller can let other
+jobs run in between, stop it, or continue another day: every run is kept in the folder, and no run is made
+twice.
 """
 
 from __future__ import annotations
@@ -21,16 +22,14 @@ from ..records import Emit, Prompt, RunRequest, ignore
 from ..strict import Strict, Whole
 from ..whatif.survey import Survey
 from . import space
-from .candidates import Candidate, costs, expected_of, features, judged, spread_of
+from .candidates import Candidate, costs_of, deviation_of, expected_of, features, forecast_candidates
 from .gaussian_process import GaussianProcess, Posterior
 from .goal import Goal, Search, SettingCosts
 from .measurements import Measurement, Measurements, claim_folder
 
-EDGE = 2.0  # dB below the goal: a neighbour that falls so far makes a setting one "on the edge"
-CHECKED, HARDEST = (
-    3,
-    3,
-)  # neighbours that are run, those that are expected to be worst; and on how many prompts, the hardest
+EDGE = 2.0  # dB: a setting is "on the edge" if a neighbour falls this far below the goal
+CHECKED = 3  # neighbours of the best that are run: those with the worst expected PSNR
+HARDEST = 3  # prompts on which they are run: those where the best itself is worst
 TASK = "task.json"
 
 
@@ -38,9 +37,11 @@ Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
 class TuneTask(Strict):
-    """What to tune. ``vary``: of each method its knobs' ranges, as text.  acceptance: prompts that the search
-    never sees, but for those on which its best fell short.  most: settings to verify, and as many again where
-    the best of them fall short there.
+    """The task of a tune.
+
+    vary: for each method, the ranges of its knobs as text.  acceptance: prompts that the search does not use,
+    unless its best falls short on them.  most: settings to verify, and as many again if the best of them fall
+    short on the acceptance prompts.
     """
 
     request: RunRequest
@@ -55,35 +56,37 @@ class TuneTask(Strict):
 
     @property
     def settings(self) -> list[Method]:
-        """All there is to choose from. Raises EngineError for ranges that cannot be read, fit nowhere or
-        hold too much.
+        """Return all settings to choose from.
+
+        Raises EngineError for ranges that cannot be read, do not fit the model or have too many combinations.
         """
         facts = facts_of(resolve(self.request))
-        found = [
-            one
+        varied = [
+            setting
             for method, texts in self.vary.items()
-            for one in space.grid(method, space.ranges(method, texts), facts)
+            for setting in space.grid(method, space.parse_ranges(method, texts), facts)
         ]
-        return [*found, *(space.fewer_steps_methods(facts) if self.fewer_steps else ())]
+        return [*varied, *(space.fewer_steps_methods(facts) if self.fewer_steps else ())]
 
     def ranges_of(self, method: Method) -> space.Ranges:
-        """Of a setting's method; none for the plain model."""
+        """Return the ranges of a setting's method; none for the plain model."""
         name = space.parts_of(method).method.name
-        return space.ranges(name, self.vary.get(name, {}))
+        return space.parse_ranges(name, self.vary.get(name, {}))
 
 
 class Verification(NamedTuple):
-    """A candidate that was run: on the tuning prompts, and (for the best) beyond them."""
+    """The real runs of a candidate on the tuning prompts."""
 
     place: int
     runs: tuple[Measurement, ...]
-    held: float  # dB that the wanted share of the tuning prompts reaches
+    held: float  # dB that the goal's share of the tuning prompts reaches
     whole: bool  # False: it missed the goal before all prompts were run
 
 
 class Acceptance(NamedTuple):
-    """The acceptance prompts, and what lies one step of one knob away: (setting, dB on the worst of the
-    prompts that are hardest).
+    """The real runs of a candidate on the acceptance prompts, and those of its neighbours.
+
+    neighbours: pairs of a setting, one step of one knob away, and its dB on the worst of the hardest prompts.
     """
 
     place: int
@@ -91,14 +94,15 @@ class Acceptance(NamedTuple):
     neighbours: tuple[tuple[Method, float], ...]
 
     def on_edge(self, floor: float) -> bool:
+        """Tell whether a neighbour falls EDGE dB or more below the floor."""
         return any(closeness < floor - EDGE for _, closeness in self.neighbours)
 
 
 class TuneStatus(NamedTuple):
-    """Where a tune is. ``doing``: for people.  made: pictures drawn since it began or went on.  left: at most
-    so many are to be drawn.
+    """The progress and the results of a tune.
 
-    costs: expected, until measured.  running: the candidate that is being run.
+    doing: a text for people.  made: pictures drawn since the tune began or was resumed.  left: pictures still
+    to draw, at most.  costs: expected until measured.  best, running: places among the candidates.
     """
 
     stage: Stage
@@ -114,10 +118,10 @@ class TuneStatus(NamedTuple):
     running: int | None = None
 
     def has_estimate(self, place: int) -> bool:
-        """Whether what is believed of a candidate's likeness rests on a survey or on runs of it, and is no
-        mere guess.
-        """
-        return self.candidates[place].known or any(one.place == place for one in self.verified)
+        """Tell whether a candidate's expected PSNR rests on surveys or runs, and is no guess."""
+        return self.candidates[place].has_closeness or any(
+            verification.place == place for verification in self.verified
+        )
 
 
 def tune(
@@ -128,19 +132,19 @@ def tune(
     stop: threading.Event | None = None,
     enough: Callable[[], bool] = lambda: False,
 ) -> Generator[TuneStatus]:
-    """Tune, or go on where an earlier tune of the same task stopped. The last value's stage is "done".
+    """Tune, or resume an earlier tune of the same task. The last value's stage is "done".
 
-    enough: asked before each setting but the first; once it says True, the best so far meets the acceptance
-    prompts. Raises EngineError (one sentence) or Cancelled; runs made so far are kept.
+    enough: called before each setting but the first; when it returns True, the best so far goes to the
+    acceptance prompts. Raises EngineError or Cancelled; runs made so far are kept.
     """
     request = resolve(task.request)
     methods = task.settings
     with Measurements(folder, request, (*task.prompts, *task.acceptance), emit=emit, stop=stop) as runs:
         claim_folder(folder / TASK, task.model_dump(mode="json"), "tune")
-        yield from _surveyed(task, runs)
+        yield from _run_baselines(task, runs)
         surveys = [runs.survey(number) for number in range(len(task.prompts))]
         candidates: list[Candidate] = []
-        for so_far, candidates in judged(methods, surveys):
+        for so_far, candidates in forecast_candidates(methods, surveys):
             search = search_of(task.goal, candidates, surveys)
             yield TuneStatus(
                 "judging",
@@ -157,11 +161,11 @@ def tune(
 
 
 def _most_left(task: TuneTask) -> int:
-    """Pictures, once the surveys are there; more where the best fall short on the acceptance prompts."""
+    """Return the number of pictures after the surveys, if no best falls short on the acceptance prompts."""
     return task.most * len(task.prompts) + 2 * len(task.acceptance) + CHECKED * HARDEST
 
 
-def _surveyed(task: TuneTask, runs: Measurements) -> Iterator[TuneStatus]:
+def _run_baselines(task: TuneTask, runs: Measurements) -> Iterator[TuneStatus]:
     count = len(task.prompts)
     for number in range(count):
         yield TuneStatus(
@@ -170,7 +174,7 @@ def _surveyed(task: TuneTask, runs: Measurements) -> Iterator[TuneStatus]:
             runs.made,
             2 * (count - number) + _most_left(task),
         )
-        runs.baseline(number)
+        runs.measure_baseline(number)
         yield TuneStatus(
             "baselines",
             f"survey {number + 1} of {count}",
@@ -183,31 +187,32 @@ def _surveyed(task: TuneTask, runs: Measurements) -> Iterator[TuneStatus]:
 def likely_worst_neighbours(
     method: Method, vary: space.Ranges, candidates: Sequence[Candidate], posterior: Posterior
 ) -> list[Method]:
-    """One step of one knob away, those first that are believed to be furthest off; twins of the setting are
-    the setting.
+    """Return the settings one step of one knob away, the lowest expected PSNR first.
+
+    Twins of the setting itself are left out.
     """
     place_of = {
-        one: place
+        twin: place
         for place, candidate in enumerate(candidates)
-        for one in (candidate.method, *candidate.twins)
+        for twin in (candidate.method, *candidate.twins)
     }
     near = space.neighbours(method, vary, place_of)
     return sorted(
-        (one for one in near if place_of[one] != place_of[method]),
-        key=lambda one: posterior.mean[place_of[one]],
+        (neighbour for neighbour in near if place_of[neighbour] != place_of[method]),
+        key=lambda neighbour: posterior.mean[place_of[neighbour]],
     )
 
 
 def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> Search:
-    """Nothing measured yet, all of them judged on these surveys."""
-    price = costs(candidates)
-    expected = expected_of(candidates, goal, price)
-    alike = features(candidates, price, expected, surveys[0].facts)
-    return Search(goal, GaussianProcess(expected, alike, spread_of(candidates, expected, surveys)), price)
+    """Start a search over candidates that were forecast from these surveys; nothing is measured yet."""
+    costs = costs_of(candidates)
+    expected = expected_of(candidates, goal, costs)
+    alike = features(candidates, costs, expected, surveys[0].facts)
+    return Search(goal, GaussianProcess(expected, alike, deviation_of(candidates, expected, surveys)), costs)
 
 
 class _Verifier:
-    """From judged to measured: the state of a tune while settings are run."""
+    """Runs the settings of a tune, and holds its state meanwhile."""
 
     def __init__(
         self,
@@ -228,8 +233,9 @@ class _Verifier:
         self._accepted: dict[int, Acceptance] = {}
 
     def steps(self) -> Iterator[TuneStatus]:
-        """Each best that does not hold on the acceptance prompts has one more setting verified, with what
-        that taught.
+        """Verify settings, and test the best on the acceptance prompts until one holds there.
+
+        For each best that does not hold, one more setting is verified.
         """
         while True:
             while len(self._verified) < self._most and not (self._verified and self._enough()):
@@ -268,51 +274,49 @@ class _Verifier:
         return next(iter(self._search.ranked()), None)
 
     def _verify(self, place: int) -> Iterator[TuneStatus]:
-        """Run a setting on the tuning prompts, the hardest first; one that has missed the goal is left."""
+        """Run a setting on the tuning prompts, the hardest first, and stop when it has missed the goal."""
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
-        found: list[Measurement] = []
+        runs: list[Measurement] = []
         left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED * HARDEST
         for number in map(int, np.argsort(candidate.closeness)):
             yield self._status(
                 "verifying",
-                f"setting {len(self._verified) + 1}, prompt {len(found) + 1} of {count}",
-                left - len(found),
+                f"setting {len(self._verified) + 1}, prompt {len(runs) + 1} of {count}",
+                left - len(runs),
                 place,
             )
-            found.append(self._runs.measured(number, candidate.method))
-            missed = sum(one.closeness < goal.value for one in found)
+            runs.append(self._runs.measure(number, candidate.method))
+            missed = sum(run.closeness < goal.value for run in runs)
             if goal.kind == "close" and missed > goal.may_miss(count):
                 break
-        closeness = sorted(one.closeness for one in found)
-        reached = closeness[min(goal.may_miss(count), len(found) - 1)]
-        self._verified.append(Verification(place, tuple(found), reached, len(found) == count))
-        self._learn(place, reached, found)
+        closeness = sorted(run.closeness for run in runs)
+        reached = closeness[min(goal.may_miss(count), len(runs) - 1)]
+        self._verified.append(Verification(place, tuple(runs), reached, len(runs) == count))
+        self._learn(place, reached, runs)
 
     def _learn(self, place: int, reached: float, runs: Sequence[Measurement]) -> None:
         self._search.measure(
             place,
             reached,
-            float(np.mean([one.tflops for one in runs])),
-            float(np.mean([one.seconds for one in runs])),
+            float(np.mean([run.tflops for run in runs])),
+            float(np.mean([run.seconds for run in runs])),
         )
 
     def _accept(self, place: int) -> Iterator[TuneStatus]:
-        """Run the best on prompts that the search has not seen, and its worst neighbours on the prompts that
-        are hardest for it.
-        """
-        method, goal, tuned = self._candidates[place].method, self._task.goal, len(self._task.prompts)
-        found: list[Measurement] = []
+        """Run the best on the acceptance prompts, and its worst neighbours on the prompts hardest for it."""
+        method, goal, count = self._candidates[place].method, self._task.goal, len(self._task.prompts)
+        runs: list[Measurement] = []
         near: list[tuple[Method, float]] = []
-        for number in range(tuned, tuned + len(self._task.acceptance)):
+        for number in range(count, count + len(self._task.acceptance)):
             yield self._status(
                 "accepting",
-                f"acceptance prompt {len(found) + 1} of {len(self._task.acceptance)}",
-                2 * (len(self._task.acceptance) - len(found)) + CHECKED * HARDEST,
+                f"acceptance prompt {len(runs) + 1} of {len(self._task.acceptance)}",
+                2 * (len(self._task.acceptance) - len(runs)) + CHECKED * HARDEST,
                 place,
             )
-            self._runs.baseline(number)
-            found.append(self._runs.measured(number, method))
-        hardest = sorted(range(tuned), key=lambda number: self._runs.measured(number, method).closeness)[
+            self._runs.measure_baseline(number)
+            runs.append(self._runs.measure(number, method))
+        hardest = sorted(range(count), key=lambda number: self._runs.measure(number, method).closeness)[
             :HARDEST
         ]
         for neighbour in likely_worst_neighbours(
@@ -322,16 +326,16 @@ class _Verifier:
             for number in hardest:
                 yield self._status(
                     "accepting",
-                    "what lies one step of one knob away",
+                    "neighbours: one step of one knob away",
                     (CHECKED - len(near)) * HARDEST - len(closeness),
                     place,
                 )
-                closeness.append(self._runs.measured(number, neighbour).closeness)
+                closeness.append(self._runs.measure(number, neighbour).closeness)
             near.append((neighbour, min(closeness)))
-        self._accepted[place] = Acceptance(place, tuple(found), tuple(near))
+        self._accepted[place] = Acceptance(place, tuple(runs), tuple(near))
         if (
             goal.kind == "close"
-            and found
-            and (reached := float(goal.held(np.array([one.closeness for one in found])))) < goal.value
+            and runs
+            and (reached := float(goal.held(np.array([run.closeness for run in runs])))) < goal.value
         ):
-            self._learn(place, reached, found)
+            self._learn(place, reached, runs)

@@ -80,7 +80,10 @@ def request(number: int, steps: int) -> RunRequest:
 
 def settings(steps: int) -> list[Method]:
     facts = facts_of(request(0, steps))
-    return [*space.grid("dbcache", space.ranges("dbcache", VARY), facts), *space.fewer_steps_methods(facts)]
+    return [
+        *space.grid("dbcache", space.parse_ranges("dbcache", VARY), facts),
+        *space.fewer_steps_methods(facts),
+    ]
 
 
 def path_of(asked: RunRequest) -> Path:

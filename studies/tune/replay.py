@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cache_engine import Method
 from cache_engine.tuning import space
-from cache_engine.tuning.candidates import Candidate, judged
+from cache_engine.tuning.candidates import Candidate, forecast_candidates
 from cache_engine.tuning.gaussian_process import Posterior
 from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.tuner import CHECKED, EDGE, likely_worst_neighbours, search_of
@@ -38,7 +38,7 @@ class ReplayedTune(NamedTuple):
 
 
 def candidates_of(methods: Sequence[Method], surveys: Sequence[Survey]) -> tuple[Candidate, ...]:
-    *_, (_, candidates) = judged(methods, surveys)
+    *_, (_, candidates) = forecast_candidates(methods, surveys)
     return tuple(candidates)
 
 

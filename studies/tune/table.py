@@ -124,7 +124,7 @@ def edges(
     Each prompt on its own, over all settings; each prompt on its own, over its tune's best; and the prompts
     as one tuning set, without those that the rule was chosen on.
     """
-    vary = space.ranges("dbcache", VARY)
+    vary = space.parse_ranges("dbcache", VARY)
     each, own = Cliffs(0, 0, 0, 0), Cliffs(0, 0, 0, 0)
     for real in reals:
         made = replayed(real, floor, False)

@@ -14,7 +14,7 @@ from cache_engine.methods.dbcache import DBCache
 from cache_engine.plans import Signal
 from cache_engine.quality import measure
 from cache_engine.records import schedules_of
-from cache_engine.tuning.space import FRACTION, USUAL_RANGES, ranges
+from cache_engine.tuning.space import FRACTION, USUAL_RANGES, parse_ranges
 from cache_engine.whatif.survey import Survey, load
 from studies.shared import append_json_line, draw_unclocked, read_json_lines, results_folder
 
@@ -94,7 +94,7 @@ def setting(case: Case, survey: Survey) -> Method:
         return DBCache(
             **{
                 name: draw.choice(values)
-                for name, values in ranges("dbcache", USUAL_RANGES).items()
+                for name, values in parse_ranges("dbcache", USUAL_RANGES).items()
                 if name != FRACTION
             }
         )

@@ -18,10 +18,10 @@ from app.tune.views import card, sheet
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.methods.spectrum import Spectrum
 from cache_engine.records import RunRequest
-from cache_engine.tuning.candidates import GUESSED, LEAST, MOST, judged
+from cache_engine.tuning.candidates import GUESSED, LEAST, MOST, forecast_candidates
 from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.measurements import IDENTICAL
-from cache_engine.tuning.report import described
+from cache_engine.tuning.report import status_json
 from cache_engine.tuning.tuner import TuneStatus, TuneTask, search_of, tune
 from cache_engine.whatif.survey import Survey, load
 
@@ -49,14 +49,16 @@ def standings(tmp_path_factory: pytest.TempPathFactory) -> list[TuneStatus]:
 
 @pytest.fixture(scope="module")
 def has_estimate(standings: list[TuneStatus]) -> list[dict[str, Any]]:
-    return [described(TASK, one) for one in standings]
+    return [status_json(TASK, one) for one in standings]
 
 
 def test_the_goal_is_reached_by_real_runs_within_the_usual_number(
     standings: list[TuneStatus], has_estimate: list[dict[str, Any]]
 ) -> None:
     last = has_estimate[-1]
-    assert not [one for one in standings[-1].candidates if one.known and not one.forecasts[0].identical]
+    assert not [
+        one for one in standings[-1].candidates if one.has_closeness and not one.forecasts[0].identical
+    ]
     assert 0 < len(last["verified"]) <= TASK.most
     assert last["best"]["measured"]["psnr_db"] >= 30
     assert last["best"]["measured"]["compute_ratio"] > 2
@@ -101,19 +103,19 @@ def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
     search = search_of(TASK.goal, candidates, [survey])
     share = search.costs.tflops / search.costs.full_tflops
     for place, candidate in enumerate(candidates):
-        mean, spread = search.posterior.mean[place], search.posterior.spread[place]
+        mean, spread = search.posterior.mean[place], search.posterior.deviation[place]
         if candidate.forecasts[0].identical:
             assert mean == IDENTICAL
         else:
             assert mean == pytest.approx(LEAST + (MOST - LEAST) * share[place])
             assert spread == GUESSED
-    *_, (_, several) = judged([DBCache(residual_diff_threshold=0), Spectrum()], [survey])
-    assert [one.known for one in several] == [True, False]
+    *_, (_, several) = forecast_candidates([DBCache(residual_diff_threshold=0), Spectrum()], [survey])
+    assert [one.has_closeness for one in several] == [True, False]
     assert several[0].closeness == (IDENTICAL,)
 
 
 def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
-    """What it skips is neither judged nor counted by a survey."""
+    """What it skips is neither forecast_candidates nor counted by a survey."""
     task = TASK.replaced(
         request=TASK.request.replaced(steps=8),
         goal=Goal(value=25),
@@ -121,10 +123,10 @@ def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
         vary={"fora": {"interval": "2..5"}},
     )
     *_, last = tune(task, tmp_path)
-    assert not any(one.known for one in last.candidates)
+    assert not any(one.has_closeness for one in last.candidates)
     assert last.verified
     assert last.best is not None
-    assert described(task, last)["best"]["measured"]["psnr_db"] >= 25
+    assert status_json(task, last)["best"]["measured"]["psnr_db"] >= 25
 
 
 def surveyed(standings: list[TuneStatus]) -> Survey:

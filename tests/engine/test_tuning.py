@@ -32,8 +32,8 @@ def process(count: int = 40, spread: float = 3.0) -> tuple[GaussianProcess, np.n
 
 def test_without_measurements_the_forecast_is_believed_as_it_is() -> None:
     one, expected, _ = process()
-    assert np.array_equal(one.after([]).mean, expected)
-    assert set(one.after([]).spread) == {3.0}
+    assert np.array_equal(one.posterior([]).mean, expected)
+    assert set(one.posterior([]).deviation) == {3.0}
 
 
 def test_it_is_the_posterior_of_a_gaussian_process() -> None:
@@ -43,27 +43,27 @@ def test_it_is_the_posterior_of_a_gaussian_process() -> None:
     kernel = SHARED + ALIKE * 2.0 ** -np.square(features[:, None] - features[None]).sum(axis=-1)
     inverse = np.linalg.inv(kernel[np.ix_(places, places)] + NOISE * np.eye(3))
     mean = expected + kernel[:, places] @ inverse @ (np.array(values) - expected[places])
-    assert np.allclose(one.after(list(zip(places, values, strict=True))).mean, mean)
+    assert np.allclose(one.posterior(list(zip(places, values, strict=True))).mean, mean)
 
 
 def test_a_measured_setting_is_all_but_certain_and_corrects_those_like_it() -> None:
     one, expected, _ = process()
-    after = one.after([(5, expected[5] + 6)])
+    after = one.posterior([(5, expected[5] + 6)])
     assert after.mean[5] == pytest.approx(expected[5] + 6, abs=0.1)
-    assert after.spread[5] < 0.2 * after.spread.max()
+    assert after.deviation[5] < 0.2 * after.deviation.max()
     assert (after.mean > expected).all()  # what all forecasts share is learnt from one
 
 
 def test_forecasts_that_were_far_off_widen_what_is_left_open() -> None:
     one, expected, _ = process()
-    near, far = one.after([(5, expected[5] + 1)]), one.after([(5, expected[5] + 15)])
-    assert far.spread.max() > 2 * near.spread.max()
+    near, far = one.posterior([(5, expected[5] + 1)]), one.posterior([(5, expected[5] + 15)])
+    assert far.deviation.max() > 2 * near.deviation.max()
 
 
 def test_chances_and_gains_are_those_of_a_normal_distribution() -> None:
     one, expected, _ = process()
-    after = one.after([(0, 30.0)])
-    draws = np.random.default_rng(2).normal(after.mean, after.spread, size=(200_000, len(expected)))
+    after = one.posterior([(0, 30.0)])
+    draws = np.random.default_rng(2).normal(after.mean, after.deviation, size=(200_000, len(expected)))
     assert np.allclose(after.reaches(28), (draws >= 28).mean(axis=0), atol=0.01)
     assert np.allclose(after.gain(28), np.maximum(draws - 28, 0).mean(axis=0), atol=0.05)
 
@@ -141,7 +141,7 @@ def test_expected_times_are_corrected_by_measured_ones() -> None:
     ],
 )
 def test_ranges_are_read(knob: str, text: str, found: tuple[Any, ...]) -> None:
-    assert space.values(KNOBS[knob], text) == found
+    assert space.parse_values(KNOBS[knob], text) == found
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def test_ranges_are_read(knob: str, text: str, found: tuple[Any, ...]) -> None:
 )
 def test_bad_ranges_are_one_sentence(knob: str, text: str, sentence: str) -> None:
     with pytest.raises(EngineError, match=sentence) as caught:
-        space.values(KNOBS[knob], text)
+        space.parse_values(KNOBS[knob], text)
     assert str(caught.value).startswith(f"{knob}: ")
     assert len(str(caught.value)) < 160
 
 
 def test_a_mask_may_be_as_long_as_a_run() -> None:
-    assert space.values(KNOBS["steps_computation_mask"], "10" * 50) == ("10" * 50,)
+    assert space.parse_values(KNOBS["steps_computation_mask"], "10" * 50) == ("10" * 50,)
 
 
 @pytest.mark.parametrize("prompts", [("a fox", ""), ("a fox", "x" * 2001), ("a fox", 5)])
@@ -192,7 +192,9 @@ def test_too_many_prompts_are_told_as_such() -> None:
 
 
 def test_neighbours_are_one_step_of_one_knob_away() -> None:
-    vary = space.ranges("dbcache", {"Fn_compute_blocks": "1,2,4", "max_continuous_cached_steps": "2,4,-1"})
+    vary = space.parse_ranges(
+        "dbcache", {"Fn_compute_blocks": "1,2,4", "max_continuous_cached_steps": "2,4,-1"}
+    )
     settings = space.grid("dbcache", vary, facts_of(REQUEST))
     near = space.neighbours(DBCache(Fn_compute_blocks=2, max_continuous_cached_steps=4), vary, settings)
     assert {
@@ -218,13 +220,13 @@ def test_shares_of_the_steps_are_short_and_give_every_number(steps: int) -> None
 
 def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     facts = facts_of(REQUEST)
-    vary = space.ranges("dbcache", {"fraction": "0.5, 1", "max_warmup_steps": "2, 4, 8"})
+    vary = space.parse_ranges("dbcache", {"fraction": "0.5, 1", "max_warmup_steps": "2, 4, 8"})
     found = space.grid("dbcache", vary, facts)
     within = [one for one in found if isinstance(one, FewerSteps)]
     assert len(found) == 3 + 2  # 8 steps of warm-up are more than the 4 steps that half a run has
     assert {one.effective(resolve(REQUEST)).steps for one in within} == {4}
     for one in found:
-        assert space.parts_of(one).closed == one
+        assert space.parts_of(one).joined == one
     half = next(one for one in within if space.parts_of(one).knobs["max_warmup_steps"] == 2)
     near = [space.parts_of(one).knobs for one in space.neighbours(half, vary, found)]
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
@@ -241,7 +243,7 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     ],
 )
 def test_every_knob_goes_along_into_fewer_steps(knobs: dict[str, Any]) -> None:
-    made = space.setting("dbcache", {"fraction": 0.5, **knobs}, facts_of(REQUEST.replaced(steps=56)))
+    made = space.method_with("dbcache", {"fraction": 0.5, **knobs}, facts_of(REQUEST.replaced(steps=56)))
     assert space.parts_of(made) == space.SettingParts(METHODS["dbcache"](**knobs), 0.5)
 
 
@@ -267,6 +269,8 @@ def test_several_methods_are_one_space() -> None:
 
 
 def test_too_many_settings_are_refused() -> None:
-    vary = space.ranges("dbcache", {"residual_diff_threshold": "0..1 /200", "max_warmup_steps": "0..199"})
+    vary = space.parse_ranges(
+        "dbcache", {"residual_diff_threshold": "0..1 /200", "max_warmup_steps": "0..199"}
+    )
     with pytest.raises(EngineError, match=r"ranges: \d+ settings are more than"):
         space.grid("dbcache", vary, facts_of(REQUEST))
