@@ -1,4 +1,4 @@
-"""A history of comparisons that nothing had to be run for."""
+"""A history filled with comparisons made without a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METHOD = METHODS["dbcache"](residual_diff_threshold=0.3)
 
 
 def made(finished: float = 1_000.0, **request: object) -> Comparison:
-    """A comparison whose pictures are alike, so that its likeness is the same when it is measured again."""
+    """Make a comparison of two equal pictures: measured again, its quality is the same."""
     before, after = (run(method)._replace(finished=finished) for method in (METHODS["baseline"](), METHOD))
     asked = before.request.replaced(**request)
     return Comparison(before._replace(request=asked), after._replace(request=asked), QUALITY, False)
@@ -21,7 +21,7 @@ def made(finished: float = 1_000.0, **request: object) -> Comparison:
 
 @dataclass
 class Filled:
-    """A history of three runs, oldest first: a, b, c."""
+    """A history with three runs, oldest first: a, b, c."""
 
     folder: Path
 

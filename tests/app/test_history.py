@@ -1,4 +1,4 @@
-"""Kept comparisons: whole or not at all, the same after a restart, as many as there may be."""
+"""The history's files: complete or absent, the same after a restart, and no more than the limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cache_engine import EngineError, load_comparison, save_comparison
 from tests.app.past import METHOD, Filled, keys, made
 
 
-def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> None:
+def test_entries_names_and_pins_survive_a_restart(filled: Filled) -> None:
     filled.history.rename("a", "  the\n first ")
     filled.history.pin("a", True)
     again = HistoryStore(filled.folder)
@@ -32,7 +32,7 @@ def test_what_is_kept_is_there_after_a_restart_with_its_note(filled: Filled) -> 
     assert len((again.entry("a") or pytest.fail("gone")).name) == LONGEST
 
 
-def test_a_kept_comparison_is_what_was_measured(tmp_path: Path) -> None:
+def test_a_stored_comparison_equals_the_measured_one(tmp_path: Path) -> None:
     fresh = made(5.0)
     data = save_comparison(fresh, tmp_path / "one", survey_note="none")
     assert (
@@ -49,13 +49,13 @@ def test_a_kept_comparison_is_what_was_measured(tmp_path: Path) -> None:
     assert kept.baseline.image.tobytes() == fresh.baseline.image.tobytes()
 
 
-def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
+def test_damaged_and_half_written_folders_are_skipped(filled: Filled) -> None:
     (filled.folder / "b" / "result.json").write_text('{"request": {}}', encoding="utf-8")
     (filled.folder / "c" / "accelerated.png").write_bytes(b"no picture")
     for name in (
         ".old.part",
         ".young.part",
-    ):  # a server ended while it was written; another server is writing it
+    ):  # one of a server that ended, one of a server that is writing
         (filled.folder / name).mkdir()
     os.utime(filled.folder / ".old.part", (0, 0))
     (filled.folder / "a file").write_text("?", encoding="utf-8")
@@ -87,7 +87,7 @@ def test_what_is_damaged_or_cut_is_passed_over(filled: Filled) -> None:
         (("method",), {}),
     ],
 )
-def test_an_odd_result_is_passed_over_and_no_more(
+def test_a_damaged_result_file_hides_its_own_run_only(
     filled: Filled, path: tuple[str, ...], value: object
 ) -> None:
     file = filled.folder / "b" / "result.json"
@@ -105,7 +105,7 @@ def test_an_odd_result_is_passed_over_and_no_more(
     assert keys(again) == ["d", "c", "a"]
 
 
-def test_the_oldest_goes_that_is_not_pinned(tmp_path: Path) -> None:
+def test_the_oldest_unpinned_run_is_removed(tmp_path: Path) -> None:
     history = HistoryStore(tmp_path)
     for place in range(3):
         history.add(f"old{place}", made(place + 1.0))
@@ -122,13 +122,13 @@ def test_the_oldest_goes_that_is_not_pinned(tmp_path: Path) -> None:
     assert keys(history) == [path.name for path in tmp_path.iterdir()] == ["old0"]
 
 
-def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_stored_is_reported_and_still_shown(tmp_path: Path) -> None:
     (tmp_path / "history").write_text("in the way", encoding="utf-8")
     history = HistoryStore(tmp_path / "history")
     worker = Worker(lambda *_, **__: made(), None, LongJobs(None), history)
     job = worker.submit(made().baseline.request, METHOD)
     list(worker.watch(job))
-    other = worker.submit(made().baseline.request, METHOD)  # the engine's thread goes on
+    other = worker.submit(made().baseline.request, METHOD)  # the engine's thread still runs
     list(worker.watch(other))
     assert worker.comparison(job.key) is not None
     assert history.last_failure == "history: the last run could not be stored (Not a directory)."
@@ -139,11 +139,11 @@ def test_a_run_that_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path
         kept.pin("a", True)
 
 
-def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
+def test_the_worker_reopens_runs_of_an_earlier_server(filled: Filled) -> None:
     worker = Worker(
         lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), HistoryStore(filled.folder)
     )
-    assert worker.comparison("a") is None  # asked with every move of a knob: no disk is read for it
+    assert worker.comparison("a") is None  # called with every move of a knob, so it reads no disk
     kept = worker.reopen("a")
     assert kept is not None
     assert kept.baseline.request.prompt == "a red fox"
@@ -152,7 +152,7 @@ def test_the_worker_finds_what_was_run_before_its_start(filled: Filled) -> None:
     assert Worker(lambda *_, **__: pytest.fail("compared"), None).reopen("a") is None
 
 
-def test_whatever_hinders_keeping_the_engines_thread_goes_on(
+def test_no_failure_to_store_stops_the_engines_thread(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -167,7 +167,7 @@ def test_whatever_hinders_keeping_the_engines_thread_goes_on(
     assert keys(filled.history) == ["c", "b", "a"]
 
 
-def test_a_run_that_cannot_be_removed_stays_and_says_so(
+def test_a_run_that_cannot_be_removed_stays_with_an_error(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def in_use(*_: object) -> None:
@@ -185,10 +185,12 @@ def test_a_run_that_cannot_be_removed_stays_and_says_so(
     assert keys(HistoryStore(filled.folder)) == ["c", "a"]
     assert (
         filled.folder / "elsewhere" / "b" / "result.json"
-    ).is_file()  # a link was removed, not what it leads to
+    ).is_file()  # the link was removed, not its target
 
 
-def test_none_is_kept_on_a_space_or_by_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_is_stored_on_a_space_or_when_switched_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
     assert history_folder() == tmp_path / "history"
     for name, value in (

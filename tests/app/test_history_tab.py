@@ -1,4 +1,4 @@
-"""What tab History answers where something went wrong, or somebody else was quicker: without a browser."""
+"""Tab History's answers, without a browser: errors, and changes that another page made meanwhile."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def values(**given: Any) -> dict[Any, Any]:
     return found | {getattr(RUN, name, None) or getattr(PARTS, name): value for name, value in given.items()}
 
 
-def test_the_newest_is_shown_and_a_picture_that_is_damaged_or_gone_hinders_nothing(
+def test_the_newest_run_is_shown_also_with_damaged_or_missing_pictures(
     tab: HistoryHandlers, filled: Filled
 ) -> None:
     whole = tab.show(values())
@@ -63,8 +63,8 @@ def test_the_newest_is_shown_and_a_picture_that_is_damaged_or_gone_hinders_nothi
     assert tab.open(values(chosen="c"))[PARTS.status]["kind"] == "error"
 
 
-def test_the_button_does_what_stands_on_it(tab: HistoryHandlers) -> None:
-    for _ in range(2):  # the second time from a page that was drawn before the first
+def test_the_pin_button_does_what_its_label_says(tab: HistoryHandlers) -> None:
+    for _ in range(2):  # the second click comes from a page that still shows the old label
         tab.pin_chosen(values(chosen="a", pin=PIN))
         assert (tab.history.entry("a") or pytest.fail("gone")).pinned
     tab.pin_in_compare("a", UNPIN)
@@ -73,7 +73,7 @@ def test_the_button_does_what_stands_on_it(tab: HistoryHandlers) -> None:
     assert "Generate first" in str(tab.pin_in_compare("nobody", PIN)[1])
 
 
-def test_a_name_that_was_not_touched_is_not_written(tab: HistoryHandlers) -> None:
+def test_an_unchanged_name_is_not_written(tab: HistoryHandlers) -> None:
     tab.history.rename("a", "Best of all")  # by another page, after this one was drawn
     assert list(tab.rename(values(chosen="a", name="", shown_name=""))) == [PARTS.shown_name]
     assert (tab.history.entry("a") or pytest.fail("gone")).name == "Best of all"
@@ -84,10 +84,10 @@ def test_a_name_that_was_not_touched_is_not_written(tab: HistoryHandlers) -> Non
         PARTS.status,
         PARTS.card,
         PARTS.shown_name,
-    }  # what is chosen meanwhile stays so
+    }  # the chosen run does not change
 
 
-def test_a_run_is_not_opened_over_one_that_is_on_its_way(
+def test_no_run_is_opened_while_compare_is_running(
     tab: HistoryHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tab.worker, "busy_with", lambda key: key == "on its way")
@@ -96,7 +96,7 @@ def test_a_run_is_not_opened_over_one_that_is_on_its_way(
     assert "wait until it ends, or stop it" in str(refused)
 
 
-def test_a_run_of_a_model_that_is_not_offered_is_refused_in_a_sentence(
+def test_a_run_of_an_unknown_model_is_refused_with_a_sentence(
     tab: HistoryHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = tab.worker.reopen("a")
@@ -108,7 +108,7 @@ def test_a_run_of_a_model_that_is_not_offered_is_refused_in_a_sentence(
     assert "'somebody/model' is not offered here" in str(tab.open(values(chosen="a")))
 
 
-def test_what_cannot_be_removed_is_told_and_nothing_is_removed_unasked(
+def test_removing_needs_confirmation_and_reports_errors(
     tab: HistoryHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tab.remove(values(chosen="a") | {PARTS.confirmed: False})

@@ -1,4 +1,4 @@
-"""Kept comparisons as rows, card and CSV: what was measured, found by words, harmless as text."""
+"""Stored comparisons as rows, card and CSV: measured figures, search by words, harmless text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.app.made import QUALITY
 from tests.app.past import Filled, made
 
 
-def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -> None:
+def test_the_search_looks_into_prompt_setting_name_and_model(filled: Filled) -> None:
     filled.history.rename("b", "Keeper")
     filled.history.pin("b", True)
     every = filled.history.entries()
@@ -31,7 +31,7 @@ def test_words_are_looked_for_in_prompt_setting_name_and_model(filled: Filled) -
     assert [one.key for one in search(every, "", PINNED)] == ["b"]
 
 
-def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
+def test_rows_and_card_show_the_measured_figures(filled: Filled) -> None:
     filled.history.rename("a", "first")
     filled.history.pin("a", True)
     every = filled.history.entries()
@@ -60,7 +60,7 @@ def test_rows_and_card_say_what_was_measured(filled: Filled) -> None:
     assert card(None)["facts"] == []
 
 
-def test_a_run_is_held_against_others_of_the_same_picture_alone(filled: Filled) -> None:
+def test_a_run_is_compared_only_against_runs_of_the_same_request(filled: Filled) -> None:
     every = filled.history.entries()
     newest, owl, oldest = every
     assert [key for _, key in rival_choices(every, newest)] == ["", "a"]

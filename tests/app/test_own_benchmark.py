@@ -1,6 +1,4 @@
-"""The user's own benchmark among the published rows: its own baseline, its own dots, and nothing that was
-not measured.
-"""
+"""The user's own benchmark among the published rows: own baseline, own marks, measured figures only."""
 
 from __future__ import annotations
 
@@ -83,7 +81,7 @@ def laid(folder: Path, model: str = "tiny", **metrics: float | None) -> tuple[Li
     return own_benchmark.read_summary(path)
 
 
-def test_every_setting_stands_against_its_own_baseline(tmp_path: Path) -> None:
+def test_every_setting_is_relative_to_its_own_baseline(tmp_path: Path) -> None:
     plain, medium, free = laid(
         tmp_path, image_reward=0.9, clip_score=31.0, psnr=34.0, psnr_wrapped=35.0, ssim=0.95, lpips=0.1
     )
@@ -97,7 +95,7 @@ def test_every_setting_stands_against_its_own_baseline(tmp_path: Path) -> None:
     assert (medium.name, medium.preset) == (MEDIUM, "")
 
 
-def test_a_score_that_is_not_above_0_has_no_share(tmp_path: Path) -> None:
+def test_a_score_of_0_or_less_has_no_percentage(tmp_path: Path) -> None:
     whole = outcome(image_reward=-0.5)
     first = whole.settings[0].replaced(metrics={"image_reward": -1.0})
     path = tmp_path / "summary.json"
@@ -108,14 +106,14 @@ def test_a_score_that_is_not_above_0_has_no_share(tmp_path: Path) -> None:
     assert (medium.value("image_reward"), medium.relative("image_reward")) == (-0.5, None)
 
 
-def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> None:
+def test_own_settings_are_drawn_as_dots_over_any_models_rows(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95)
     for model in (FLUX, LIGHTNING):
         drawn = chart(select_settings(model, ALL, own_settings=own), FigureChoice("ssim"))
         dots = [one for one in drawn["points"] if one["mark"] == "dot"]
         assert [one["id"] for one in dots] == [
             one.key for one in own[1:]
-        ]  # likeness to itself is no figure of the baseline
+        ]  # the baseline has no PSNR or SSIM against itself
         assert drawn["points"][-2:] == dots  # over the others
         assert dots[0]["lines"][:2] == ["yours, measured", "tiny FLUX (embedded), 12 steps, 128 × 96"]
         assert {one["mark"] for one in drawn["legend"]} >= {"dot"}
@@ -125,7 +123,7 @@ def test_they_are_drawn_as_solid_dots_over_any_models_rows(tmp_path: Path) -> No
     assert [one.family for one in narrowed] == ["forecast", OWN_FAMILY]
 
 
-def test_metrics_that_were_not_scored_are_not_there(tmp_path: Path) -> None:
+def test_metrics_without_scores_are_left_out(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95, psnr=34.0)
     for quality in ("image_reward", "clip_score", "psnr", "lpips"):
         assert [
@@ -161,7 +159,7 @@ def test_the_dotted_line_is_of_published_rows_alone(tmp_path: Path) -> None:
     assert [best["x"], best["y"]] not in drawn["lines"][0]["points"]
 
 
-def test_the_card_says_what_was_measured_on_what_and_what_is_published(tmp_path: Path) -> None:
+def test_the_card_shows_measured_figures_engine_and_published_figures(tmp_path: Path) -> None:
     own = laid(tmp_path, image_reward=0.9, clip_score=31.0, ssim=0.95, psnr=None, psnr_wrapped=None)
     card = own_benchmark.card(own[1])
     facts = {fact["name"]: fact["text"] for fact in card["facts"]}
@@ -190,7 +188,7 @@ def test_the_card_says_what_was_measured_on_what_and_what_is_published(tmp_path:
     )
 
 
-def test_rows_and_the_file_tell_yours_from_theirs(tmp_path: Path) -> None:
+def test_rows_and_csv_mark_the_users_own_runs(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95)
     rows = select_settings(FLUX, ALL, own_settings=own)
     assert [row["tag"] for row in sheet(rows, FigureChoice())["rows"][-3:]] == ["yours"] * 3
@@ -207,7 +205,7 @@ def test_rows_and_the_file_tell_yours_from_theirs(tmp_path: Path) -> None:
     )
 
 
-def test_found_by_its_key_and_by_its_model(tmp_path: Path) -> None:
+def test_a_setting_is_found_by_its_key_and_knows_its_model(tmp_path: Path) -> None:
     own = laid(tmp_path, "flux-dev", ssim=0.95)
     assert find_setting(own[1].key, own) == own[1]
     assert find_setting(own[1].key) is None
@@ -224,7 +222,7 @@ def test_names_from_a_file_are_text_alone(tmp_path: Path) -> None:
     assert any(HOSTILE.split("/")[-1] in fact["text"] for fact in own_benchmark.card(own[1])["facts"])
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_of_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"^benchmark: the file cannot be read \(.*\); choose it again\.$"):
         own_benchmark.read_summary(tmp_path / "gone.json")
     assert benchmark_summary_from(outcome(ssim=0.9).model_dump_json().encode()) == outcome(ssim=0.9)

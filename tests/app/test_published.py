@@ -1,6 +1,4 @@
-"""The published tables, merged: every row against its own baseline, and what is said of them stands in
-them.
-"""
+"""The published tables, merged: every row has its own baseline; figures in the notes stand in the tables."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ def named(name: str) -> ListedSetting:
     return next(one for one in published_settings() if name in (one.name, one.preset))
 
 
-def test_rows_of_many_tables_become_one_entry_a_setting() -> None:
+def test_rows_of_several_tables_become_one_entry_for_each_setting() -> None:
     kinds = Counter((one.baseline.model, one.family) for one in published_settings())
     assert kinds == {
         (FLUX, "dbcache"): 43,
@@ -78,7 +76,7 @@ def test_no_printed_figure_is_lost() -> None:
 
 
 def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
-    """Of 99 settings all but two; the two are known, and said."""
+    """All but two of 99 settings; the cards of these two say so."""
     wrong = {}
     for one in published_settings():
         for speed, column in (("tflops", "speedup_tflops"), ("latency_s", "speedup_latency")):
@@ -104,7 +102,7 @@ def test_the_baselines_are_rows_of_the_tables(base: object) -> None:
     assert [found.relative(figure) for figure in ("tflops", "image_reward", "clip_score")] == [1, 100, 100]
 
 
-def test_whose_baseline_is_whose() -> None:
+def test_every_row_has_the_baseline_of_its_table() -> None:
     assert {one.baseline for one in select_settings(FLUX, ["other", "fewer"])} == {CITED}
     assert {one.baseline for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]})} == {FAST}
     assert {
@@ -135,7 +133,7 @@ def test_filters() -> None:
     }
 
 
-# ---- what is drawn ----
+# ---- chart and table ----
 
 
 @pytest.mark.parametrize("quality", QUALITIES)
@@ -170,7 +168,7 @@ def test_better_is_up_and_right_on_every_chart(quality: str, speed: str, own: bo
     assert all(any(x >= one["x"] and y >= one["y"] for x, y in edge) for one in drawn["points"])
 
 
-def test_the_sheet_shows_what_was_printed_or_its_share() -> None:
+def test_the_table_shows_printed_or_relative_figures() -> None:
     row = {False: ["1153.05", "17.71 s"], True: ["3.23×", "2.42×"]}
     for own, texts in row.items():
         drawn = sheet(select_settings(FLUX), FigureChoice(relative=own))
@@ -179,7 +177,7 @@ def test_the_sheet_shows_what_was_printed_or_its_share() -> None:
         assert len(drawn["columns"]) == len(cells)
 
 
-def test_nothing_to_draw_is_said() -> None:
+def test_an_empty_chart_says_why() -> None:
     assert chart([], FigureChoice())["empty"].startswith("No row passes all filters.")
     fast = select_settings(FLUX, ["dbcache"], {"R": [0.8]})
     assert chart(fast, FigureChoice("ssim"))["empty"] == "None of these 6 rows prints both SSIM and TFLOPs."
@@ -212,10 +210,10 @@ def test_an_axis_has_room_for_one_value_and_for_equal_ones() -> None:
     assert 0 < around([5.0], log=True, turned=True).place(5.0) < 100
 
 
-# ---- what is said ----
+# ---- notes ----
 
 
-def test_every_figure_in_the_notes_is_printed_or_follows_from_what_is() -> None:
+def test_every_figure_in_the_notes_is_printed_or_derived() -> None:
     told = {float(text) for note in NOTES for text in re.findall(r"\d+\.\d+", note.text + note.title)}
     printed = {
         float(row[column])
@@ -223,7 +221,7 @@ def test_every_figure_in_the_notes_is_printed_or_follows_from_what_is() -> None:
         for column in (*QUALITIES, *SPEEDS, "speedup_tflops", "speedup_latency", "R")
         if row[column] not in ("", "inf")
     }
-    worked_out = {2.94, 3719.50, 33.007, 1.0333, 0.04, 0.003, 26.6, 29.8, 27.9}  # each looked at below
+    worked_out = {2.94, 3719.50, 33.007, 1.0333, 0.04, 0.003, 26.6, 29.8, 27.9}  # each derived below
     assert told - printed == worked_out
     assert round(3719.50 / 1264.63, 2) == 2.94
     assert round(3719.50 / 2.47, 2) == 1505.87  # Chipmunk's, to the cent
@@ -245,7 +243,7 @@ def test_fast_and_ultra_are_whole_numbers_of_computed_steps() -> None:
 
 
 @pytest.mark.parametrize(("true", "reads"), [(26.6, 29.8), (32.6, 32.9), (7.7, 27.9)])
-def test_what_eight_bits_make_of_psnr(true: float, reads: float) -> None:
+def test_psnr_in_eight_bit_arithmetic(true: float, reads: float) -> None:
     """Differences and squares of 8-bit values, modulo 256, as in the tables' script; Gaussian noise,
     unrelated pictures.
     """
@@ -262,7 +260,7 @@ def test_what_eight_bits_make_of_psnr(true: float, reads: float) -> None:
     assert 10 * math.log10(255**2 / wrapped) == pytest.approx(reads, abs=0.2)
 
 
-def test_notes_light_up_with_what_they_are_about() -> None:
+def test_notes_on_the_shown_figures_are_marked() -> None:
     def lit(*choice: object) -> list[str]:
         return [
             note["title"].split(" ")[0]

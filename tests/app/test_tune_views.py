@@ -1,4 +1,4 @@
-"""What chart, table, card and strips say of a real tune's snapshots."""
+"""Chart, table, card and strips of a real tune's snapshots; tasks made from the fields."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ TASK = TuneTask(
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def snapshots(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return list(tune_json(TASK, tmp_path_factory.mktemp("tune")))
 
 
-def test_the_frontier_appears_once_the_settings_are_judged(told: list[dict[str, Any]]) -> None:
-    assert chart(told[0], FrontierChoice())["points"] == []
-    assert "frontier appears" in chart(told[0], FrontierChoice())["empty"]
-    judged = next(one for one in told if one["stage"] == "judging")
-    view = chart(judged, FrontierChoice())
+def test_the_frontier_appears_once_the_settings_are_estimated(snapshots: list[dict[str, Any]]) -> None:
+    assert chart(snapshots[0], FrontierChoice())["points"] == []
+    assert "frontier appears" in chart(snapshots[0], FrontierChoice())["empty"]
+    estimated = next(one for one in snapshots if one["stage"] == "judging")
+    view = chart(estimated, FrontierChoice())
     assert {point["mark"] for point in view["points"]} == {"expected", "cross"}
-    assert len(judged["cloud"]) == judged["settings"]
-    assert 0 < len(view["cloud"]) <= judged["settings"]  # what lies beyond the axis is left out
+    assert len(estimated["cloud"]) == estimated["settings"]
+    assert 0 < len(view["cloud"]) <= estimated["settings"]  # what lies beyond the axis is left out
     assert view["limit"]["text"] == "30 dB"
 
 
-def test_what_was_measured_is_marked_so_and_the_best_is_named(told: list[dict[str, Any]]) -> None:
-    last = told[-1]
+def test_measured_settings_and_the_best_have_their_marks(snapshots: list[dict[str, Any]]) -> None:
+    last = snapshots[-1]
     view = chart(last, FrontierChoice(), last["best"]["key"])
     by_key = {point["id"]: point for point in view["points"]}
     for one in last["verified"]:
@@ -60,21 +60,23 @@ def test_what_was_measured_is_marked_so_and_the_best_is_named(told: list[dict[st
     assert all(0 <= place <= 100 for dot in view["cloud"] for place in dot)
 
 
-def test_marks_that_are_only_expected_leave_room_for_each_other(told: list[dict[str, Any]]) -> None:
+def test_expected_marks_keep_a_distance(snapshots: list[dict[str, Any]]) -> None:
     places = sorted(
-        point["x"] for point in chart(told[-1], FrontierChoice())["points"] if point["mark"] == "expected"
+        point["x"]
+        for point in chart(snapshots[-1], FrontierChoice())["points"]
+        if point["mark"] == "expected"
     )
     assert all(later - earlier >= MARK_DISTANCE for earlier, later in itertools.pairwise(places))
 
 
-def test_near_the_goal_shows_ten_decibels(told: list[dict[str, Any]]) -> None:
-    near, whole = chart(told[-1], FrontierChoice(near=True)), chart(told[-1], FrontierChoice())
+def test_near_the_goal_shows_ten_decibels(snapshots: list[dict[str, Any]]) -> None:
+    near, whole = chart(snapshots[-1], FrontierChoice(near=True)), chart(snapshots[-1], FrontierChoice())
     assert len(near["cloud"]) < len(whole["cloud"])
     assert near["limit"]["y"] == 50
 
 
-def test_the_running_setting_is_shown(told: list[dict[str, Any]]) -> None:
-    running = next(one for one in told if one["stage"] == "verifying")
+def test_the_running_setting_is_shown(snapshots: list[dict[str, Any]]) -> None:
+    running = next(one for one in snapshots if one["stage"] == "verifying")
     assert (
         next(
             point["mark"]
@@ -85,8 +87,8 @@ def test_the_running_setting_is_shown(told: list[dict[str, Any]]) -> None:
     )
 
 
-def test_table_and_csv_hold_every_setting_that_is_known_by_name(told: list[dict[str, Any]]) -> None:
-    last = told[-1]
+def test_table_and_csv_hold_every_described_setting(snapshots: list[dict[str, Any]]) -> None:
+    last = snapshots[-1]
     rows = tune_views.sheet(last)["rows"]
     assert {row["id"] for row in rows} == set(settings_by_key(last))
     measured = tune_views.sheet(last, measured=True)["rows"]
@@ -97,8 +99,8 @@ def test_table_and_csv_hold_every_setting_that_is_known_by_name(told: list[dict[
     assert float(best["psnr_db"]) == last["best"]["measured"]["psnr_db"]
 
 
-def test_the_card_says_what_the_acceptance_prompts_gave(told: list[dict[str, Any]]) -> None:
-    last = told[-1]
+def test_the_card_shows_the_acceptance_prompts(snapshots: list[dict[str, Any]]) -> None:
+    last = snapshots[-1]
     names = [fact["name"] for fact in tune_views.card(last, last["best"])["facts"]]
     assert names[:2] == ["Reached by 95 % of 2 tuning prompts", "Denoise loop, mean"]
     assert "Other prompts that pass (1)" in names
@@ -119,8 +121,8 @@ def test_dots_below_the_floor_and_cliffs_look_different() -> None:
     assert view["lines"][0]["at"] > view["lines"][1]["at"]
 
 
-# ---- what is typed ----
-def test_a_wish_becomes_a_task() -> None:
+# ---- fields ----
+def test_fields_become_a_task() -> None:
     given = tune_form.TuneFields(
         goal="At least this close",
         value=30,
@@ -147,7 +149,7 @@ def test_a_wish_becomes_a_task() -> None:
 
 
 @pytest.mark.parametrize("model", ["tiny", "flux-dev"])
-def test_prompts_are_shipped_and_no_acceptance_prompt_is_tuned_on(model: str) -> None:
+def test_example_prompts_for_tuning_and_acceptance_differ(model: str) -> None:
     tuning, acceptance = (
         tune_form.text_lines(tune_form.example_prompts(model, kind)) for kind in ("", "-acceptance")
     )
@@ -163,7 +165,7 @@ def test_the_embedded_model_knows_every_word_of_its_prompts() -> None:
 
 
 @pytest.mark.parametrize("method", tune_form.TUNABLE)
-def test_ranges_to_begin_with_can_be_read(method: str) -> None:
+def test_first_ranges_can_be_read(method: str) -> None:
     task = TuneTask(
         request=REQUEST,
         prompts=("a fox",),
@@ -174,12 +176,10 @@ def test_ranges_to_begin_with_can_be_read(method: str) -> None:
     assert len(task.settings) >= 4
 
 
-def test_several_methods_have_their_ranges_under_their_names() -> None:
+def test_several_methods_have_a_heading_each() -> None:
     both = ["dbcache", "teacache"]
     text = tune_form.default_ranges(both, "max_warmup_steps = 3, 5")
-    assert text.startswith(
-        "[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold"
-    )  # what was typed stays
+    assert text.startswith("[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold")  # typed ranges stay
     assert set(tune_form.parse_ranges(text, both)) == set(both)
     assert tune_form.default_ranges(["dbcache"], text) == "max_warmup_steps = 3, 5"
     assert tune_form.default_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith(
@@ -205,7 +205,7 @@ def sweep_snapshot(third: bool = False) -> dict[str, Any]:
     return {"axes": axes, "cells": cells}
 
 
-def test_axes_swap_and_three_go_round_in_six() -> None:
+def test_two_axes_swap_and_three_go_through_six_orders() -> None:
     view = sweep_views.cells(sweep_snapshot(), [])
     assert (view["columns"], [row["head"] for row in view["tables"][0]["rows"]]) == (
         ["1", "2"],
@@ -226,7 +226,7 @@ def test_axes_swap_and_three_go_round_in_six() -> None:
     ]
 
 
-def test_a_sweeps_csv_has_a_line_for_each_cell_that_was_drawn() -> None:
+def test_a_sweeps_csv_has_a_line_for_each_measured_cell() -> None:
     snapshot = sweep_snapshot()
     figures = {
         "recipe": "r",
@@ -250,8 +250,8 @@ def test_a_sweeps_csv_has_a_line_for_each_cell_that_was_drawn() -> None:
     ]
 
 
-# ---- presets of one's own ----
-def test_a_saved_preset_is_one_of_its_methods_and_its_name_is_taken(
+# ---- saved presets ----
+def test_a_saved_preset_belongs_to_its_method_and_keeps_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
