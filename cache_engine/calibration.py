@@ -86,8 +86,7 @@ class _Watch:
     def fit(self) -> Coefficients:
         if self.moves and len(self.moves) <= DEGREE:
             raise EngineError(
-                f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree "
-                f"{DEGREE}; "
+                f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree {DEGREE}; "
                 "use more steps or prompts."
             )
         ratios = (1.0, *(fmean(self.sizes[step]) for step in sorted(self.sizes)))

@@ -67,7 +67,6 @@ def wrong_torch() -> str | None:
             "https://download.pytorch.org/whl/cu128`."
         )
     return (
-        f"torch: {torch.__version__} is built for CUDA {torch.version.cuda} but cannot use the {card}; "
-        f"update the "
-        "NVIDIA driver, or install a torch built for an older CUDA."
+        f"torch: {torch.__version__} is built for CUDA {torch.version.cuda} but cannot use the {card}; update "
+        "the NVIDIA driver, or install a torch built for an older CUDA."
     )

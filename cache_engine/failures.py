@@ -80,8 +80,7 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
     if _out_of_memory(error):
         return (
             f"{spec.title} does not fit this device's memory ({spec.needs}); close what else uses it, choose "
-            f"a smaller "
-            "picture, or the embedded model (tiny)."
+            "a smaller picture, or the embedded model (tiny)."
         )
     if "GatedRepoError" in names:
         return (
@@ -91,14 +90,12 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
     if "RepositoryNotFoundError" in names:
         return (
             f"{spec.revision()} is not on the hub, or is private; check the name, set HF_TOKEN if it is "
-            f"private, or "
-            "name a local folder."
+            "private, or name a local folder."
         )
     if "LocalEntryNotFoundError" in names or "OfflineModeIsEnabled" in names:
         return (
             f"{spec.title} is not on this machine and the hub cannot be reached; connect, or name a local "
-            f"folder "
-            "that holds it."
+            "folder that holds it."
         )
     if getattr(error, "errno", None) == 28 or ON_DISK in text:
         return (
@@ -114,13 +111,11 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
     }:
         return (
             f"the download of {spec.title} was cut off ({type(error).__name__}); try again, it goes on where "
-            f"it "
-            "stopped."
+            "it stopped."
         )
     if "SafetensorError" in names:
         return (
             f"a weight file of {spec.title} is damaged or cut short in {spec.revision()}; delete it and "
-            f"download it "
-            "again."
+            "download it again."
         )
     return None

@@ -43,8 +43,7 @@ class Named(Strict):
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"file: {file[:200]} cannot be read "
-                f"({getattr(error, 'strerror', None) or type(error).__name__}); "
-                "name a file that is there."
+                f"({getattr(error, 'strerror', None) or type(error).__name__}); name a file that is there."
             ) from None
 
     def unchanged(self) -> Path:
@@ -87,15 +86,13 @@ class Picture(Named):
                 if not all(LEAST_SIDE <= side <= MOST_SIDE for side in found.size):
                     raise EngineError(
                         f"image: {path.name} has {found.width} x {found.height} pixels; choose one of "
-                        f"{LEAST_SIDE} to "
-                        f"{MOST_SIDE} a side."
+                        f"{LEAST_SIDE} to {MOST_SIDE} a side."
                     )
                 return ImageOps.exif_transpose(found).convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EngineError(
                 f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, "
-                f"JPEG or WebP "
-                "file."
+                "JPEG or WebP file."
             ) from None
 
 

@@ -200,8 +200,8 @@ def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: SeenCal
     spec = spec_of(request.model)
     if transformer is None:
         raise EngineError(
-            f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
-            "without its weights; run a comparison instead."
+            f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted without "
+            "its weights; run a comparison instead."
         )
     parameter = next(transformer.parameters())
     made = (

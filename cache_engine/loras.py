@@ -89,8 +89,7 @@ def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
     if not layers or strange:
         raise EngineError(
             f"loras: {path.name} was made for another model: {len(strange) or 'none'} of its {len(layers)} "
-            f"layers "
-            f"{'are not' if strange else 'are'} in {title}; choose one that was trained on it."
+            f"layers {'are not' if strange else 'are'} in {title}; choose one that was trained on it."
         )
     try:
         pipe.load_lora_weights(str(path), adapter_name=name)
@@ -99,16 +98,14 @@ def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
     except Exception as error:
         raise EngineError(
             f"loras: {path.name} does not fit {title} ({type(error).__name__}: {_first(error)}); choose one "
-            f"that was "
-            "trained on it."
+            "that was trained on it."
         ) from error
 
 
 def _no_lora(path: Path, error: Exception) -> str:
     return (
         f"loras: {path.name} is no LoRA, or is damaged ({type(error).__name__}: {_first(error)}); choose "
-        f"another file, or "
-        "download it again."
+        "another file, or download it again."
     )
 
 

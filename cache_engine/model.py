@@ -155,23 +155,23 @@ class ModelSpec:
             value = getattr(filled, name)
             if value % self.multiple:
                 raise EngineError(
-                    f"{name}: {value} is not a multiple of {self.multiple}; {self.title} draws in steps "
-                    f"of {self.multiple} pixels, so choose {value // self.multiple * self.multiple}."
+                    f"{name}: {value} is not a multiple of {self.multiple}; {self.title} draws in steps of "
+                    f"{self.multiple} pixels, so choose {value // self.multiple * self.multiple}."
                 )
         if len(self.sizes) == 1 and (filled.width, filled.height) != self.sizes[0]:
             raise EngineError(
-                f"width x height: {filled.width} x {filled.height} is not what {self.title} was trained "
-                f"on; choose {width} x {height}."
+                f"width x height: {filled.width} x {filled.height} is not what {self.title} was trained on; "
+                f"choose {width} x {height}."
             )
         if filled.max_sequence_length > self.max_sequence_length:
             raise EngineError(
-                f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; "
-                f"choose 1 to {self.max_sequence_length}."
+                f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; choose 1 "
+                f"to {self.max_sequence_length}."
             )
         if self.image == "none" and filled.image is not None:
             raise EngineError(
                 f"image: {self.title} takes no input picture; leave it out, or choose a model that edits "
-                f"pictures."
+                "pictures."
             )
         if self.image == "needed" and filled.image is None:
             raise EngineError(f"image: {self.title} edits a picture; name one (--image FILE).")
@@ -201,8 +201,8 @@ class ModelSpec:
             if calls == wanted
             else (
                 f"survey: {self.title} called its transformer {calls} times in {steps} steps, not {wanted}, "
-                f"so its settings cannot be judged "
-                "without running them; run each of them (compare, check or benchmark)."
+                "so its settings cannot be judged without running them; run each of them (compare, check or "
+                "benchmark)."
             )
         )
 

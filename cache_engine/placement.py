@@ -76,8 +76,8 @@ def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: 
         return Placement(device.kind, "float32", why="float32: bfloat16 is slow or not exact enough here")
     if not device.bfloat16:
         raise EngineError(
-            f"device: {device.name} has no bfloat16, and float16 makes {title} draw black pictures; "
-            "choose a card of 2020 or later, or the embedded model (tiny) on the CPU."
+            f"device: {device.name} has no bfloat16, and float16 makes {title} draw black pictures; choose a "
+            "card of 2020 or later, or the embedded model (tiny) on the CPU."
         )
     if memory is None or device.free is None:
         return Placement("cuda", "bfloat16", why="its size is not known, so it is loaded whole")
@@ -97,8 +97,8 @@ def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: 
     least = memory.at("offload", "int8" if quantiser else "none")
     remedy = "close what else uses the card" if quantiser else "install torchao for 8-bit weights"
     raise EngineError(
-        f"device: {title} needs at least {gibibytes(least)} on {device.name}, which has {gibibytes(device.free)} "
-        f"free; {remedy}, or choose the embedded model (tiny)."
+        f"device: {title} needs at least {gibibytes(least)} on {device.name}, which has "
+        f"{gibibytes(device.free)} free; {remedy}, or choose the embedded model (tiny)."
     )
 
 

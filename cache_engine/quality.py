@@ -35,8 +35,8 @@ def measure(reference: Image.Image, other: Image.Image) -> Quality:
     a, b = pixels(reference), pixels(other)
     if a.shape != b.shape:
         raise EngineError(
-            f"the pictures differ in size ({a.shape[1]} x {a.shape[0]}, {b.shape[1]} x {b.shape[0]}); "
-            "only equal sizes can be compared."
+            f"the pictures differ in size ({a.shape[1]} x {a.shape[0]}, {b.shape[1]} x {b.shape[0]}); only "
+            "equal sizes can be compared."
         )
     distance = np.abs(a.astype(np.int16) - b.astype(np.int16))
     ssim: Any = structural_similarity(a, b, channel_axis=2)

@@ -84,8 +84,7 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(
         data,
         f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x {len(job.settings)} "
-        f"settings, "
-        f"the baseline among them\n{options.out}",
+        f"settings, the baseline among them\n{options.out}",
     )
 
 
@@ -135,7 +134,7 @@ def _shard(text: str | None, prompts: int) -> tuple[int, int]:
     if not (by and place.isdigit() and shards.isdigit() and 1 <= int(place) <= int(shards) <= prompts):
         raise EngineError(
             f"shard: {text!r} is not valid; write I/N with I from 1 to N, and N at most the {prompts} "
-            f"prompts."
+            "prompts."
         )
     return int(place), int(shards)
 

@@ -62,8 +62,7 @@ def run(options: argparse.Namespace) -> Answer:
         options.out.write_text(json.dumps(data) + "\n", encoding="utf-8")
     except OSError as error:
         raise EngineError(
-            f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose "
-            f"another "
+            f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose another "
             "file."
         ) from None
     curve = (

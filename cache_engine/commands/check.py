@@ -79,8 +79,8 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(
         data,
         f"{verdict}: percentile {percentile:g} of {len(prompts)} prompts is {reached:.1f} dB, wanted "
-        f"{floor:g}; "
-        f"{data['share_above']:.0%} are above it, the worst has {closeness[worst]:.1f} dB ({prompts[worst]})",
+        f"{floor:g}; {data['share_above']:.0%} are above it, the worst has {closeness[worst]:.1f} dB "
+        f"({prompts[worst]})",
         0 if data["holds"] else SHORT,
     )
 

@@ -86,8 +86,7 @@ def run(options: argparse.Namespace) -> Answer:
         data,
         f"{result.speedup:.2f}x faster{times} ({result.baseline.seconds.denoise:.2f} s -> "
         f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, "
-        f"{psnr}, "
-        f"SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}",
+        f"{psnr}, SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}",
     )
 
 

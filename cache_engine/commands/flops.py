@@ -57,9 +57,8 @@ def run(options: argparse.Namespace) -> Answer:
     doubt = spec.doubles and (request.guidance or 0) > 1
     note = (
         (
-            f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for "
-            f"a second one in every step, "
-            "and then a run has twice as much"
+            f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for a "
+            "second one in every step, and then a run has twice as much"
         )
         if doubt
         else ""
@@ -75,8 +74,7 @@ def run(options: argparse.Namespace) -> Answer:
     }
     text = (
         f"{tflops:.2f} TFLOPs of {baseline:.2f} ({baseline / tflops:.2f}x less compute), {computed:g} of "
-        f"{facts.steps} "
-        f"steps computed{f': {schedule}' if schedule else ''}"
+        f"{facts.steps} steps computed{f': {schedule}' if schedule else ''}"
     )
     return Answer(data, f"{text}\n{note}" if note else text)
 

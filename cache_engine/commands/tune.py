@@ -114,31 +114,27 @@ def text(data: dict[str, Any]) -> str:
         beyond = closest["acceptance"]
         return (
             f"none of {data['settings']} settings was found to hold on the acceptance prompts ({len(fell)} "
-            f"were run there): "
-            f"{closest['recipe']} comes closest, {beyond['share_above']:.0%} of {beyond['prompts']} above "
-            f"the floor; lower the goal or "
-            "the share, or let more be verified with --most."
+            f"were run there): {closest['recipe']} comes closest, {beyond['share_above']:.0%} of "
+            f"{beyond['prompts']} above the floor; lower the goal or the share, or let more be verified with "
+            "--most."
         )
     if best is None:
         return (
             f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were "
-            f"run); lower the goal, or "
-            "let more be verified with --most."
+            "run); lower the goal, or let more be verified with --most."
         )
     found = best["measured"]
     lines = [
         f"{best['recipe']}: {found['psnr_db']:.1f} dB, {found['tflops']:.4g} TFLOPs "
-        f"({best['expected']['compute_ratio']:.2f}x less), "
-        f"measured on {found['prompts']} prompts; {data['settings']} settings judged, "
-        f"{len(data['verified'])} verified"
+        f"({best['expected']['compute_ratio']:.2f}x less), measured on {found['prompts']} prompts; "
+        f"{data['settings']} settings judged, {len(data['verified'])} verified"
     ]
     if best.get("acceptance", {}).get("prompts"):
         beyond = best["acceptance"]
         share = "" if beyond["share_above"] is None else f"{beyond['share_above']:.0%} above the floor, "
         lines.append(
-            f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} "
-            f"dB, worst "
-            f"{beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
+            f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} dB, "
+            f"worst {beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
         )
     if best.get("on_the_edge"):
         worst = min(best["neighbours"], key=lambda one: one["psnr_db"])

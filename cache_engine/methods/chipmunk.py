@@ -42,8 +42,8 @@ class Chipmunk(Method):
     keys: float = knob(
         0.165,
         "Share of keys",
-        "How many keys each group of 192 tokens attends to in a partial step. Saves compute, "
-        "not time. 1: all.",
+        "How many keys each group of 192 tokens attends to in a partial step. Saves compute, not time. 1: "
+        "all.",
         low=0.005,
         high=1,
         step=0.005,
@@ -66,8 +66,7 @@ class Chipmunk(Method):
         if self.dense_blocks >= facts.blocks:
             raise EngineError(
                 f"dense_blocks: {self.dense_blocks} leaves none of {facts.blocks} blocks to run in part; "
-                f"choose "
-                f"{facts.blocks - 1} or less."
+                f"choose {facts.blocks - 1} or less."
             )
         sites = (Columns(self.keys, self.neurons, self.dense_blocks),) if self.interval > 1 else ()
         return Plan(Interval(self.interval, self.first, between=("p",)), Reuse(), sites)

@@ -70,8 +70,8 @@ class DBCache(Method):
     streak_rule: StreakRule = knob(
         "1.5.3",
         "Rule for runs",
-        "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as it did "
-        "before, when the published tables were made.",
+        "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as it did before, when the "
+        "published tables were made.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

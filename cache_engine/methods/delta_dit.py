@@ -31,8 +31,8 @@ class DeltaDiT(Method):
     rule: Literal["singles", "staged"] = knob(
         "singles",
         "Which blocks",
-        "singles: all single blocks, as published for FLUX. staged: as in the paper, the rear "
-        "blocks early, then the front ones.",
+        "singles: all single blocks, as published for FLUX. staged: as in the paper, the rear blocks early, "
+        "then the front ones.",
     )
     ratio: float = knob(
         0.66, "Share of blocks", "Staged: how many of the blocks are skipped.", low=0.01, high=1, step=0.01

@@ -28,8 +28,8 @@ class FORA(Method):
     before_projection: bool = knob(
         False,
         "Before projection",
-        "Remember attention before its output projection, which then runs in every step: what "
-        "the published row for N = 3 paid for, 2 % of a step.",
+        "Remember attention before its output projection, which then runs in every step: what the published "
+        "row for N = 3 paid for, 2 % of a step.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

@@ -50,8 +50,8 @@ class Kriging(Method):
             )
         if facts.alike is None:
             raise EngineError(
-                "kriging: how alike this model's steps are has not been measured; choose a method "
-                "without a fit, such as fixed_mask."
+                "kriging: how alike this model's steps are has not been measured; choose a method without a "
+                "fit, such as fixed_mask."
             )
         schedule = Mask(mask) if mask else Interval(self.interval, self.first)
         return Plan(schedule, Best(facts.alike, self.settle), (Stack(0, facts.blocks),))

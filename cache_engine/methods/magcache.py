@@ -51,8 +51,7 @@ class MagCache(Method):
         if facts.ratios is None:
             raise EngineError(
                 "magcache: its ratios have not been measured on this model; choose FLUX.1-dev, for which "
-                "they "
-                "are published, or a method without a fit, such as dbcache."
+                "they are published, or a method without a fit, such as dbcache."
             )
         schedule = Magnitude(
             facts.ratios, self.threshold, self.max_continuous_cached_steps, self.fraction, self.landmark

@@ -31,8 +31,8 @@ class TaylorSeer(Method):
     site: Literal["modules", "stack"] = knob(
         "modules",
         "Forecast what",
-        "modules: every module's output, as published. stack: the last block's output alone, "
-        "one tensor for each order (lite).",
+        "modules: every module's output, as published. stack: the last block's output alone, one tensor for "
+        "each order (lite).",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

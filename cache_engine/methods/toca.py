@@ -31,8 +31,8 @@ def ratio_knob() -> Any:
     return knob(
         0.1,
         "Share of tokens",
-        "How many tokens are run again in a partial step; more in the first blocks of each kind, "
-        "fewer in the last. 0: none.",
+        "How many tokens are run again in a partial step; more in the first blocks of each kind, fewer in "
+        "the last. 0: none.",
         low=0,
         high=1,
         step=0.01,
@@ -43,8 +43,8 @@ def score_knob() -> Any:
     return knob(
         "v_norm",
         "Which tokens",
-        "What makes a token worth running: a long (or short) value, a long key, the attention "
-        "it gets (costs a tenth of a computed step), or its age alone.",
+        "What makes a token worth running: a long (or short) value, a long key, the attention it gets "
+        "(costs a tenth of a computed step), or its age alone.",
     )
 
 

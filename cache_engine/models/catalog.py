@@ -63,8 +63,7 @@ def sections_of(transformer: Any) -> tuple[Section, ...]:
     if sections is None:
         raise EngineError(
             f"{type(transformer).__name__} is not described; known transformers are "
-            f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds "
-            f"one."
+            f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds one."
         )
     return sections
 

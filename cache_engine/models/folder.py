@@ -44,21 +44,19 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
     if known is None:
         raise EngineError(
             f"model: {source} has a {name}, which is not described; known are "
-            f"{', '.join(sorted(TRANSFORMERS))}. "
-            f"One line in {LISTED} adds one."
+            f"{', '.join(sorted(TRANSFORMERS))}. One line in {LISTED} adds one."
         )
     config = defaults(name) | read(source, "transformer/config.json")
     takes = parameters(pipeline)
     if "strength" in takes:
         raise EngineError(
             f"model: {source} is a {pipeline}, which leaves out the first steps; choose the pipeline that "
-            f"draws from noise."
+            "draws from noise."
         )
     if known.video:
         raise EngineError(
-            f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach "
-            f"a method to it "
-            "yourself, with attached()."
+            f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach a "
+            "method to it yourself, with attached()."
         )
     weights = Weights(source, "", 0, "as its model card says")
     guidance = takes.get("guidance_scale")
@@ -105,8 +103,8 @@ def read(source: str, file: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         where = "holds" if folder.is_dir() else "is not on this machine, or the hub has"
         raise EngineError(
-            f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as "
-            "save_pretrained writes it, or a hub id."
+            f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as save_pretrained "
+            "writes it, or a hub id."
         ) from error
     except json.JSONDecodeError as error:
         raise EngineError(

@@ -44,8 +44,8 @@ class Weights(NamedTuple):
                 None
                 if present
                 else (
-                    f"{self.variable}: {self.folder} holds no {self.index_file}; point it to the folder "
-                    f"of {self.hub_id}, or unset it."
+                    f"{self.variable}: {self.folder} holds no {self.index_file}; point it to the folder of "
+                    f"{self.hub_id}, or unset it."
                 )
             )
         if self.cached():
@@ -53,17 +53,15 @@ class Weights(NamedTuple):
         if self.gated and not token():
             return (
                 f"{self.hub_id} is gated ({self.licence}): accept its licence on "
-                f"huggingface.co/{self.hub_id}, then "
-                f"set HF_TOKEN or point {self.variable} to a local folder; the embedded model (tiny) runs at "
-                f"once."
+                f"huggingface.co/{self.hub_id}, then set HF_TOKEN or point {self.variable} to a local folder; "
+                "the embedded model (tiny) runs at once."
             )
         if self.gated:
             return self._no_room()
         return (
             f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
-            f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model "
-            f"(tiny) runs at "
-            "once."
+            f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model (tiny) "
+            "runs at once."
         )
 
     def cached(self) -> bool:
@@ -97,8 +95,7 @@ class Weights(NamedTuple):
             return None
         return (
             f"{self.hub_id} needs {self.size / GB:.0f} GB on disk and {place} has {free / GB:.0f} GB free; "
-            f"make room, or "
-            "set HF_HOME to a larger disk."
+            "make room, or set HF_HOME to a larger disk."
         )
 
 

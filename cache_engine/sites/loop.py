@@ -97,9 +97,9 @@ class Loop:
             and bool(times[first] != times[found])
         ):
             raise EngineError(
-                f"steps: the run begins at step {found} of {len(times)}, which this pipeline told neither "
-                f"its scheduler "
-                "(set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a strength of 1."
+                f"steps: the run begins at step {found} of {len(times)}, which this pipeline told neither its "
+                "scheduler (set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a "
+                "strength of 1."
             )
 
     def close(self) -> None:
@@ -110,6 +110,5 @@ class Loop:
         if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):
             raise EngineError(
                 f"steps: the run had {session.step} steps and was decided as the first of {session.total}; "
-                f"use a "
-                "scheduler that knows its step_index, or a pipeline that sets _num_timesteps."
+                "use a scheduler that knows its step_index, or a pipeline that sets _num_timesteps."
             )
