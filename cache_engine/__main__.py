@@ -1,6 +1,4 @@
-"""python -m cache_engine ...: the engine's command line. With --json the last line of stdout is one JSON
-object.
-"""
+"""python -m cache_engine ...: the command line. With --json the last line of stdout is one JSON object."""
 
 from __future__ import annotations
 
@@ -18,17 +16,17 @@ from .strict import EngineError
 
 
 class Defaults(argparse.HelpFormatter):
-    """Tells what is taken where an option is not given."""
+    """Adds an option's default to its help."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        said = action.help or ""
+        text = action.help or ""
         if action.default in (None, False, "", argparse.SUPPRESS) or isinstance(action.default, list):
-            return said
-        return f"{said} (%(default)s)".strip()
+            return text
+        return f"{text} (%(default)s)".strip()
 
 
 class Parser(argparse.ArgumentParser):
-    """One line on stderr and exit code 2 for whatever is wrong."""
+    """Prints one line on stderr and exits with code 2 for wrong arguments."""
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message}", file=sys.stderr)
@@ -39,26 +37,28 @@ def parser() -> Parser:
     main = Parser(prog="python -m cache_engine", description=__doc__, allow_abbrev=False)
     commands = main.add_subparsers(dest="command", required=True, parser_class=Parser)
     for name, command in COMMANDS.items():
-        one = commands.add_parser(
+        subparser = commands.add_parser(
             name, help=command.help, description=command.help, allow_abbrev=False, formatter_class=Defaults
         )
-        command.arguments(one)
-        one.add_argument("--json", action="store_true", help="the last line of stdout is one JSON object")
+        command.arguments(subparser)
+        subparser.add_argument(
+            "--json", action="store_true", help="the last line of stdout is one JSON object"
+        )
     return main
 
 
-def _speak(encoding: str | None = None) -> None:
-    """A console's own encoding may lack letters, which is no reason to lose what was said."""
+def _set_output(encoding: str | None = None) -> None:
+    """Replace letters that the console's encoding lacks, so that the rest is printed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace", encoding=encoding)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    _speak()
+    _set_output()
     options = parser().parse_args(arguments)
     if options.json:
-        _speak(encoding="utf-8")  # whatever the console has: programs read JSON so
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")  # what libraries note on import is nobody's error
+        _set_output(encoding="utf-8")  # programs read JSON in UTF-8, whatever the console uses
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")  # hints at import are not errors
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:
         answer = COMMANDS[options.command].run(options)

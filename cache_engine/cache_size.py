@@ -1,4 +1,4 @@
-"""What a cache will hold in memory, from shapes alone: to be said before a run, not found out in it."""
+"""Computes a cache's memory from shapes alone, so that it is known before a run."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def cache_bytes(
 def numbers(
     plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int
 ) -> int:
-    """How many tokens' worth of channels one stream holds. ``tokens``: of the image, and of the text where
-    it is carried.
+    """Return how many vectors of ``channels`` numbers one stream's cache holds.
+
+    tokens: of the image, and of the text if the blocks carry it.
     """
     if not plan.sites:
         return 0
-    kept = (
-        min(plan.predictor.keep, computed) + 2 * plan.predictor.uses_last_prediction
-    )  # the value in use now, and one from before
+    # uses_last_prediction keeps two more values: the one in use and the one before it
+    values = min(plan.predictor.keep, computed) + 2 * plan.predictor.uses_last_prediction
     turns = {site.steps[0] if site.steps else 0 for site in plan.sites}
-    held = max(
+    size = max(  # of two stages only one holds memory at a time
         sum(
             sum(columns(site, sections, lengths, tokens))
             if isinstance(site, Columns)
@@ -50,15 +50,17 @@ def numbers(
             for site in active_sites(plan, step)
         )
         for step in turns
-    )  # of two stages one at a time
-    return held * kept + (tokens[0] if plan.signal else 0)
+    )
+    return size * values + (tokens[0] if plan.signal else 0)
 
 
 def columns(
     site: Columns, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int]
 ) -> Iterator[int]:
-    """What each block that runs in part holds: of its attention a tensor, of its feed-forward the result, all
-    that entered its last layer and the groups' means.
+    """Yield the vectors that each partly run block holds.
+
+    They are the attention's result, the feed-forward's result, all inputs of its last layer, and the means of
+    the groups.
     """
     sections_of_blocks = [
         section for section, length in zip(sections, lengths, strict=True) for _ in range(length)
@@ -70,29 +72,27 @@ def columns(
 
 
 def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int], heads: int) -> int:
-    """Bytes of what one stream holds beside tensors of channels: a score and a step of each token, or the
-    keys that were chosen.
-    """
-    found, met = 0, sum(tokens)
+    """Return the bytes of one stream's bookkeeping: a score and a step of each token, or the chosen keys."""
+    size, count = 0, sum(tokens)
     for site in plan.sites:
         if isinstance(site, Tokens):
-            found += 8 * met * sum(lengths)
+            size += 8 * count * sum(lengths)
         elif isinstance(site, Columns):
-            found += (
+            size += (
                 4
                 * heads
-                * ceil(met / site.queries)
-                * max(1, round(site.keys * met))
+                * ceil(count / site.queries)
+                * max(1, round(site.keys * count))
                 * (sum(lengths) - site.dense_blocks)
             )
-    return found
+    return size
 
 
 def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> int:
-    """How many tensors as long as image and text together a site holds of one computed step."""
+    """Return how many tensors of one computed step a site holds, each as long as image and text together."""
     if isinstance(site, Stack):
         return parts(site, sections, lengths)
-    attentions = isinstance(site, Tokens)  # of single blocks too, where no output shows it
+    attentions = isinstance(site, Tokens)  # it also keeps the single blocks' attention, which is no output
     return sum(
         (section.streams + (attentions and section.joint)) * length
         for section, length in zip(sections, lengths, strict=True)
@@ -100,7 +100,7 @@ def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> 
 
 
 def parts(stack: Stack, sections: Sequence[Section], lengths: Sequence[int]) -> int:
-    """Residuals of a stack: one for each run of block lists that carry the same tensors."""
+    """Return the number of a stack's residuals: one for each run of lists that carry the same tensors."""
     carried, start = [], 0
     for section, length in zip(sections, lengths, strict=True):
         within = start < stack.stop and stack.start < start + length

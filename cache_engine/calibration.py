@@ -1,4 +1,4 @@
-"""Fits what TeaCache, MagCache and Kriging have to know of a model, from plain runs of it."""
+"""Fits the coefficients that TeaCache, MagCache and Kriging need of a model, from plain runs of it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ from .sites.attach import attached
 from .strict import EngineError
 
 DEGREE = 4  # of TeaCache's polynomial
-SAMPLED = 200_000  # values of a residual that are enough to say how alike two are
+SAMPLED = 200_000  # values of a residual that are enough to compare two
 
 
 def calibrate(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
-    """Run each of ``draws`` (they call ``target``, a pipeline, or a bare transformer with ``attach`` as in
-    attached()).
+    """Run each of ``draws``, which call ``target``; return the fitted coefficients.
 
-    ratios: MagCache's, mean over tokens of |residual| over |residual one step before|, averaged over runs and
-    streams. polynomial: TeaCache's, least squares of how far the residual of all blocks moved on how far the
-    modulated input did; None for a model that is not described with such an input. alike: inner products of
-    the residual at each two steps, averaged likewise; 1 is the mean size. Ours differs from TeaCache's in
-    what is fitted: the residual is what gets reused, so its change is the error made.
+    target: a pipeline, or a bare transformer with the further arguments of ``attached``.
+
+    ratios: MagCache's. |residual| over |residual one step before|, averaged over tokens, runs and streams.
+    polynomial: TeaCache's. Least squares of the residual's change (of all blocks) on the change of the
+    modulated input; None for a model that is not described with such an input. TeaCache fits the change of
+    the output instead. We fit the residual's, because the residual is reused: its change is the error made.
+    alike: Kriging's. Inner products of the residuals of every two steps, averaged likewise; 1 is
+    the mean size.
+    Raises EngineError for too few steps.
     """
     watch = _Watch()
     with attached(target, watch, on_call=lambda call: watch(session, call), **attach) as session:
         for draw in draws:
-            if "steps" in attach:  # a bare transformer is not told of a new run by its scheduler
+            if "steps" in attach:  # a bare transformer has no scheduler that announces a new run
                 session.begin()
             draw()
             watch.collect(session.trace)
@@ -70,7 +73,7 @@ class _Watch:
         self.before[call.stream] = residual
 
     def collect(self, trace: Iterable[StepTrace]) -> None:
-        """A run is over: fetch what was seen in it."""
+        """At the end of a run: fetch its measurements from the device."""
         for call in trace:
             if call.step > 0:
                 ratio, moved = torch.stack(self.seen[call.step, call.stream]).tolist()
@@ -84,10 +87,11 @@ class _Watch:
         self.before.clear()
 
     def fit(self) -> Coefficients:
-        if self.moves and len(self.moves) <= DEGREE:
+        """Return the coefficients of all runs so far."""
+        if 0 < len(self.moves) <= DEGREE:
             raise EngineError(
-                f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree {DEGREE}; "
-                "use more steps or prompts."
+                f"steps: {len(self.moves)} measured steps are too few to fit a polynomial of degree "
+                f"{DEGREE}; use more steps or prompts."
             )
         ratios = (1.0, *(fmean(self.sizes[step]) for step in sorted(self.sizes)))
         return Coefficients(self._polynomial(), ratios, self._alike())

@@ -1,5 +1,6 @@
-"""What compute is counted from where a request does not tell: the calls that a pipeline makes, and what
-LoRAs add to a transformer.
+"""Records the calls that a pipeline really makes, and the LoRAs on its transformer.
+
+Compute is counted from them for models whose request does not determine the shapes of the calls.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from .sites.refusals import batch_of
 
 @dataclass(frozen=True)
 class SeenCall:
-    """One call of the transformer as a pipeline made it, by name; tensors without data. Two are equal if
-    their shapes are.
+    """The arguments of one call of the transformer, by name; its tensors have no data.
+
+    Two calls are equal if the shapes of their tensors are.
     """
 
     shapes: tuple[tuple[str, torch.Size], ...]
@@ -30,47 +32,41 @@ class SeenCall:
 
 @contextmanager
 def record_calls(transformer: nn.Module) -> Iterator[list[SeenCall]]:
-    """What is asked of it within the ``with``. Nothing of the model is changed but for a hook, which is
-    removed.
-    """
-    found: list[SeenCall] = []
+    """Yield a list to which a hook on the model adds every call within the ``with``."""
+    calls: list[SeenCall] = []
     names = list(signature(transformer.forward).parameters)
-    described = TRANSFORMERS.get(type(transformer).__name__)
-    keep = described is not None and described.reads  # counted on the loaded model, on the very values
+    description = TRANSFORMERS.get(type(transformer).__name__)
+    keep_data = description is not None and description.reads  # the loaded model counts on these values
 
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = dict(zip(names, args)) | kwargs
         shapes = tuple(
-            (name, one.shape) for name, one in sorted(given.items()) if isinstance(one, torch.Tensor)
+            (name, value.shape) for name, value in sorted(given.items()) if isinstance(value, torch.Tensor)
         )
-        found.append(
-            SeenCall(
-                shapes,
-                batch_of(given, names[0]),
-                given if keep else {name: _empty(one) for name, one in given.items()},
-            )
-        )
+        arguments = given if keep_data else _without_data(given)
+        calls.append(SeenCall(shapes, batch_of(given, names[0]), arguments))
 
     hook = transformer.register_forward_pre_hook(look, with_kwargs=True)
     try:
-        yield found
+        yield calls
     finally:
         hook.remove()
 
 
-def _empty(value: Any) -> Any:
-    """Tensors, in lists and dicts too, as they are without data."""
+def _without_data(value: Any) -> Any:
+    """Replace tensors by meta tensors, in lists and dicts too."""
     if isinstance(value, torch.Tensor):
         return torch.empty_like(value, device="meta")
     if isinstance(value, dict):
-        return {name: _empty(one) for name, one in value.items()}
-    return type(value)(_empty(one) for one in value) if type(value) in (list, tuple) else value
+        return {name: _without_data(item) for name, item in value.items()}
+    return type(value)(_without_data(item) for item in value) if type(value) in (list, tuple) else value
 
 
 @dataclass(frozen=True)
 class Adapters:
-    """What LoRAs add to a loaded transformer: peft's configs by name. Two are equal if they add as many
-    ranks to the same layers.
+    """The LoRAs on a loaded transformer: peft's configs by name.
+
+    Two are equal if they add the same ranks to the same layers.
     """
 
     layers: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
@@ -78,6 +74,7 @@ class Adapters:
 
 
 def adapters_of(transformer: nn.Module | None) -> Adapters | None:
+    """Return the LoRAs on the transformer, or None without any."""
     configs = getattr(transformer, "peft_config", None)
     if transformer is None or not configs:
         return None

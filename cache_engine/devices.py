@@ -1,6 +1,4 @@
-"""What there is to run on: the device and its free memory, as torch and the operating system tell. Torch is
-imported inside.
-"""
+"""The device of this machine and its free memory. Torch is imported inside the functions."""
 
 from __future__ import annotations
 
@@ -14,12 +12,10 @@ from .placement import Device
 
 
 def device() -> Device:
-    """The accelerator where there is one, else the CPU."""
+    """Return the accelerator, or the CPU where there is none."""
     import torch
 
-    if os.environ.get(
-        "SPACES_ZERO_GPU"
-    ):  # a stand-in until a fork gets the real card, of which nothing is told before
+    if os.environ.get("SPACES_ZERO_GPU"):  # the real card is unknown until a fork gets one
         return Device("cuda", "ZeroGPU")
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
@@ -30,16 +26,17 @@ def device() -> Device:
 
 
 def installed(package: str) -> bool:
+    """Return whether the package can be imported; it is not imported."""
     return importlib.util.find_spec(package) is not None
 
 
 def nvidia_card() -> str | None:
-    """The name of an NVIDIA card as its driver tells, whatever torch thinks; None without a driver."""
+    """Return the name of an NVIDIA card from its driver, independent of torch; None without a driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
     try:
-        told = subprocess.run(
+        names = subprocess.run(
             [program, "--query-gpu=name", "--format=csv,noheader"],
             capture_output=True,
             text=True,
@@ -50,11 +47,11 @@ def nvidia_card() -> str | None:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return told.strip().splitlines()[0] if told.strip() else None
+    return names.strip().splitlines()[0] if names.strip() else None
 
 
 def wrong_torch() -> str | None:
-    """A sentence where an NVIDIA card is there and this torch cannot use it."""
+    """Return a sentence if this machine has an NVIDIA card that the installed torch cannot use, else None."""
     import torch
 
     card = nvidia_card()
@@ -67,6 +64,6 @@ def wrong_torch() -> str | None:
             "https://download.pytorch.org/whl/cu128`."
         )
     return (
-        f"torch: {torch.__version__} is built for CUDA {torch.version.cuda} but cannot use the {card}; update "
-        "the NVIDIA driver, or install a torch built for an older CUDA."
+        f"torch: {torch.__version__} is built for CUDA {torch.version.cuda} but cannot use the {card}; "
+        "update the NVIDIA driver, or install a torch built for an older CUDA."
     )

@@ -1,4 +1,4 @@
-"""Why a model could not be loaded or run, as one sentence with the remedy."""
+"""Turns errors of torch, diffusers and the hub into one sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "can't allocate memory",
-)  # a card's, cuBLAS', a CPU's
+)  # messages of CUDA, of cuBLAS and of a CPU's allocator
 
 
 def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
-    """The sentence for whatever torch, diffusers or the hub's client raised while loading or running
-    ``spec``.
+    """Return an EngineError for an error that was raised while ``spec`` was loaded or run.
+
+    An EngineError among the causes is returned as it is.
     """
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
-    found = next((one for one in chain if isinstance(one, EngineError)), None)
-    if found is not None:
-        return found
-    for one in chain:
-        if sentence := _sentence(one, spec):
+    for cause in chain:
+        if isinstance(cause, EngineError):
+            return cause
+    for cause in chain:
+        if sentence := _sentence(cause, spec):
             return EngineError(f"model: {sentence}")
     first = (str(error).strip().splitlines() or [""])[0]
     return EngineError(
@@ -38,9 +39,7 @@ def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
 
 
 class OutOfMemoryGuard:
-    """Out of memory within the ``with`` becomes one sentence, and what the failed run held is let go: the
-    next one finds it free.
-    """
+    """Turns out-of-memory errors within the ``with`` into one sentence, and frees the failed run's memory."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
@@ -56,9 +55,7 @@ class OutOfMemoryGuard:
         import torch
 
         sentence = as_engine_error(error, self._spec)
-        while (
-            error is not None
-        ):  # whoever keeps the error would keep its frames, and with them every tensor of the run
+        while error is not None:  # its frames would keep every tensor of the run alive
             traceback.clear_frames(error.__traceback__)
             error.__traceback__ = None
             error = error.__context__
@@ -70,8 +67,8 @@ class OutOfMemoryGuard:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    told = str(error)
-    return type(error).__name__ == "OutOfMemoryError" or any(part in told for part in OUT_OF_MEMORY)
+    message = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or any(part in message for part in OUT_OF_MEMORY)
 
 
 def _sentence(error: BaseException, spec: ModelSpec) -> str | None:

@@ -1,4 +1,4 @@
-"""Files that a request names: a LoRA, an input picture. Two are equal only if their contents are."""
+"""Files that a request names: a LoRA, an input picture. Two are equal only if their contents are equal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ LEAST_SIDE, MOST_SIDE = 16, 8192  # pixels
 MOST_LORAS = 8
 
 
-class Named(Strict):
-    """A file by its path and what is in it. ``sha256`` is taken from the file where it is not given. Raises
-    EngineError.
+class HashedFile(Strict):
+    """A file's path and the hash of its contents.
+
+    Without ``sha256`` the file is read and hashed. Raises EngineError if it cannot be read.
     """
 
     file: str = Field(min_length=1, max_length=1000)
@@ -35,11 +36,11 @@ class Named(Strict):
 
     @classmethod
     def hashed(cls, file: str) -> str:
-        """The hash of what the file holds now. Raises EngineError where there is none."""
+        """Return the hash of the file's present contents. Raises EngineError if it cannot be read."""
         path = Path(file)
         try:
-            found = path.stat()
-            return _hash(path, found.st_size, found.st_mtime_ns)
+            stat = path.stat()
+            return _hash(path, stat.st_size, stat.st_mtime_ns)
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"file: {file[:200]} cannot be read "
@@ -47,14 +48,14 @@ class Named(Strict):
             ) from None
 
     def unchanged(self) -> Path:
-        """The file's path. Raises EngineError where it holds something else by now."""
+        """Return the file's path. Raises EngineError if its contents have changed since it was named."""
         if self.hashed(self.file) != self.sha256:
             raise EngineError(f"file: {self.file} has changed since it was named; name it again.")
         return Path(self.file)
 
 
-class Lora(Named):
-    """Weights that are added to a model's own, and how strongly."""
+class Lora(HashedFile):
+    """Weights that are added to a model's own, multiplied by ``weight``."""
 
     weight: float = Field(default=1.0, ge=-4, le=4)
 
@@ -66,8 +67,8 @@ class Lora(Named):
         super().__init__(**data)
 
 
-class Picture(Named):
-    """A picture to start from."""
+class Picture(HashedFile):
+    """The input picture of a model that edits pictures."""
 
     def __init__(self, **data: Any) -> None:
         super().__init__(**data)
@@ -75,20 +76,21 @@ class Picture(Named):
             self.opened()
 
     def opened(self) -> Image:
-        """Upright, in RGB. Raises EngineError for a file that is no picture, is damaged, or has changed
-        since it was named.
+        """Return the picture upright and in RGB.
+
+        Raises EngineError for a file that is no picture, is damaged, or has changed since it was named.
         """
         from PIL import Image, ImageOps
 
         path = self.unchanged()
         try:
-            with Image.open(path) as found:
-                if not all(LEAST_SIDE <= side <= MOST_SIDE for side in found.size):
+            with Image.open(path) as picture:
+                if not all(LEAST_SIDE <= side <= MOST_SIDE for side in picture.size):
                     raise EngineError(
-                        f"image: {path.name} has {found.width} x {found.height} pixels; choose one of "
+                        f"image: {path.name} has {picture.width} x {picture.height} pixels; choose one of "
                         f"{LEAST_SIDE} to {MOST_SIDE} a side."
                     )
-                return ImageOps.exif_transpose(found).convert("RGB")
+                return ImageOps.exif_transpose(picture).convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EngineError(
                 f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, "
@@ -108,13 +110,13 @@ def _picture(value: object) -> object:
     return Picture(**value) if isinstance(value, Mapping) else value
 
 
-# As JSON and ``model_dump`` have them, too.
+# Both also accept dictionaries, as JSON and ``model_dump`` have them.
 Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
 Input = Annotated[Picture | None, BeforeValidator(_picture)]
 
 
 @lru_cache(maxsize=64)
 def _hash(path: Path, size: int, modified: int) -> str:
-    """Read again only if the file's size or time is another."""
+    """Hash the file. The cache answers while path, size and time of change stay the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

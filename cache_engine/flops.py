@@ -1,10 +1,9 @@
-"""TFLOPs of each mode of a plan: the transformer's meta copy is run with the plan attached, and what runs is
-counted.
+"""Counts the TFLOPs of a plan's calls by running a copy of the transformer without weights under the plan.
 
-calflops counts the layers; its release does not know scaled_dot_product_attention, so attention is added
+calflops counts the layers. Its release does not know scaled_dot_product_attention, so attention is added
 here: 2 FLOPs a multiply-add in QK and AV, 5 an element of the softmax. No weights and no device are needed.
-calflops patches torch for the whole process and leaves it patched after an error: everything is put back from
-a snapshot, under one lock.
+calflops patches torch for the whole process and leaves it patched after an error. So one lock lets one
+thread count at a time, and torch is restored from a snapshot.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _PATCHED = (
 
 
 class Attention(TorchFunctionMode):
-    """Counts scaled_dot_product_attention of this thread: all of it, and its softmax alone."""
+    """Counts the FLOPs of this thread's scaled_dot_product_attention, and of its softmax alone."""
 
     flops = softmax = 0
 
@@ -80,7 +79,7 @@ def _torch_restored() -> Iterator[None]:
 
 
 class _Bound(nn.Module):
-    """A model with some of its arguments given: calflops takes tensors only."""
+    """A model with its other arguments bound: calflops passes tensors only."""
 
     def __init__(self, model: nn.Module, given: Mapping[str, Any]) -> None:
         super().__init__()
@@ -91,10 +90,10 @@ class _Bound(nn.Module):
 
 
 def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
-    """TFLOPs of one forward of ``model`` (any device, meta included) with keyword ``inputs``.
+    """Return the TFLOPs of one forward of ``model`` (on any device, meta too) with keyword ``inputs``.
 
-    Two forwards: under a TorchFunctionMode torch looks its own functions up by name, so calflops' would count
-    twice.
+    It takes two forwards: under a TorchFunctionMode torch looks functions up by name, and calflops would
+    count them twice.
     """
     from calflops import calculate_flops
 
@@ -111,9 +110,7 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
 
 
 def priced(site: Site) -> Site:
-    """A site without what does not change the cost of a call: those that differ in nothing else are counted
-    once.
-    """
+    """Return the site without the fields that do not change a call's cost: equal costs are counted once."""
     return site._replace(steps=None, aging=0.0) if isinstance(site, Tokens) else site._replace(steps=None)
 
 
@@ -121,8 +118,9 @@ PLAIN = Plan(Always(), Reuse(), ())
 
 
 def runs_plainly(plan: Plan, sites: Sequence[Site]) -> bool:
-    """Whether a computed call runs just what the plain model runs: beside stacks it only adds and compares,
-    and that is not counted.
+    """Return whether a computed call costs the same as the plain model's.
+
+    Beside stacks it only adds and compares, and that is not counted.
     """
     return all(isinstance(site, Stack) for site in sites) and (
         plan.signal is None or plan.signal.kind == "front_residual"
@@ -146,19 +144,20 @@ def _meta_copy(name: str, adapters: Adapters | None = None) -> nn.Module:
     return made
 
 
-def tensors(described: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
-    """Arguments as ``ModelSpec.inputs`` describes them; ``make(shape, device=)`` for the tensors of
-    floats.
+def tensors(description: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
+    """Return the arguments that ``ModelSpec.inputs`` describes.
+
+    ``make(shape, device=)`` makes the tensors of floats.
     """
-    if isinstance(described, dict):
-        return {name: tensors(one, device, make) for name, one in described.items()}
-    if isinstance(described, list):
-        return [tensors(one, device, make) for one in described]
-    if isinstance(described, Given):
-        return described.value
-    if isinstance(described, IntegerTensor):
-        return torch.full(described.shape, described.value, dtype=torch.long, device=device)
-    return make(described, device=device)
+    if isinstance(description, dict):
+        return {name: tensors(item, device, make) for name, item in description.items()}
+    if isinstance(description, list):
+        return [tensors(item, device, make) for item in description]
+    if isinstance(description, Given):
+        return description.value
+    if isinstance(description, IntegerTensor):
+        return torch.full(description.shape, description.value, dtype=torch.long, device=device)
+    return make(description, device=device)
 
 
 def _inputs(spec: ModelSpec, request: RunRequest) -> dict[str, Any]:
@@ -178,11 +177,9 @@ def _cost(
 
 
 def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
-    """One call in ``mode`` under a plan with a fixed schedule; a call that is not computed follows one that
-    is.
-    """
-    kept = min(plan.predictor.keep, 3)  # what adding up more would cost is below a millionth
-    before: tuple[Mode, ...] = () if mode == "C" else ("C",) * kept
+    """Return the TFLOPs of one call in ``mode``. A call that is not computed follows computed ones."""
+    values = min(plan.predictor.keep, 3)  # summing up more values costs less than a millionth
+    before: tuple[Mode, ...] = () if mode == "C" else ("C",) * values
     letters = (*before, mode, mode)
     with (
         _LOCK,
@@ -196,12 +193,12 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
 
 
 def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: SeenCall | None) -> Counted:
-    """For a class whose forward reads values: counted on the loaded model."""
+    """Count on the loaded model: the forward of some classes reads values."""
     spec = spec_of(request.model)
     if transformer is None:
         raise EngineError(
-            f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted without "
-            "its weights; run a comparison instead."
+            f"model: the forward of {spec.transformer} reads values, so its compute cannot be counted "
+            "without its weights; run a comparison instead."
         )
     parameter = next(transformer.parameters())
     made = (
@@ -213,7 +210,7 @@ def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: SeenCal
 
 
 def _on_meta(transformer: nn.Module | None, request: RunRequest, call: SeenCall | None) -> Counted:
-    """For all others: on the meta copy, remembered by size, LoRAs and plan."""
+    """Count on the copy without weights, once for each size, LoRAs and plan."""
     adapters = adapters_of(transformer) if request.loras else None
     shape = RunRequest(
         model=request.model,
@@ -222,40 +219,41 @@ def _on_meta(transformer: nn.Module | None, request: RunRequest, call: SeenCall 
         height=request.height,
         max_sequence_length=request.max_sequence_length,
     )
-    # a frozen record has a hash
-    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]
+    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
 
 
 def costs(
     request: RunRequest, plan: Plan, transformer: nn.Module | None = None, calls: Sequence[SeenCall] = ()
 ) -> Costs:
-    """(mode, step) -> TFLOPs of one call. ``request`` is resolved. All are counted here: a run asks on the
-    clock.
+    """Return a function (mode, step) -> TFLOPs of one call. ``request`` is resolved.
 
-    transformer: the loaded model, for the few classes that cannot be run without weights, and with the
-    request's LoRAs on it, which are not counted without.  calls: what the pipeline asks of it; the cost is
-    their mean, of one sample. Raises EngineError where the plan does not fit the model.
+    All modes are counted here, because a run asks for them while its clock runs.
+
+    transformer: the loaded model, with the request's LoRAs on it. Without it LoRAs are not counted, and
+    classes whose forward reads values cannot be counted.
+    calls: the pipeline's calls; the cost is their mean, for one sample.
+    Raises EngineError if the plan does not fit the model.
     """
-    described = TRANSFORMERS.get(spec_of(request.model).transformer)
-    means = _on_loaded if described and described.reads else _on_meta
-    alike = Counter(calls) or Counter([None])
-    ways = [
-        (means(transformer, request, call), number / alike.total() / (call.batch if call else 1))
-        for call, number in alike.items()
+    description = TRANSFORMERS.get(spec_of(request.model).transformer)
+    counter = _on_loaded if description and description.reads else _on_meta
+    numbers = Counter(calls) or Counter([None])
+    weighted = [
+        (counter(transformer, request, call), number / numbers.total() / (call.batch if call else 1))
+        for call, number in numbers.items()
     ]
 
     def counted(plan: Plan, mode: Mode) -> float:
-        return sum(one(plan, mode) * share for one, share in ways)
+        return sum(count_call(plan, mode) * weight for count_call, weight in weighted)
 
-    found: dict[tuple[tuple[Site, ...], Mode], float] = {}
+    tflops: dict[tuple[tuple[Site, ...], Mode], float] = {}
     for sites in dict.fromkeys(active_sites(plan, step) for step in range(request.steps or 1)):
         alone = plan._replace(schedule=Always(), sites=tuple(map(priced, sites)))
         modes: list[Mode] = ["C", *(site.serves for site in sites)]
         for mode in dict.fromkeys(modes):
-            found[sites, mode] = counted(PLAIN if mode == "C" and runs_plainly(plan, sites) else alone, mode)
+            tflops[sites, mode] = counted(PLAIN if mode == "C" and runs_plainly(plan, sites) else alone, mode)
 
     def cost(mode: Mode, step: int) -> float:
         sites = active_sites(plan, step)
-        return found[sites, mode if any(site.serves == mode for site in sites) else "C"]
+        return tflops[sites, mode if any(site.serves == mode for site in sites) else "C"]
 
     return cost

@@ -1,4 +1,4 @@
-"""Loaded models: one pipeline at a time stays in memory, with the facts of what runs it."""
+"""Loads models. One pipeline at a time stays in memory, with a record of the engine that runs it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _LOADED: dict[str, LoadedModel] = {}
 
 
 class LoadedModel(NamedTuple):
-    """A model that is ready to draw. ``warm``: shapes that have been run once, unrecorded, and the calls
-    that they made.
+    """A model that is ready to draw.
+
+    warm: for each shape that was warmed up, the calls of the transformer that its warm-up run made.
     """
 
     spec: ModelSpec
@@ -30,7 +31,7 @@ class LoadedModel(NamedTuple):
 
 
 def preload() -> None:
-    """Import torch and diffusers: seconds that a page would rather spend before the first click."""
+    """Import torch and diffusers. It takes seconds, which a page can spend before the first click."""
     import torch
 
     del torch
@@ -38,8 +39,9 @@ def preload() -> None:
 
 
 def preload_model(name: str) -> None:
-    """Load a row's pipeline before anyone asks for it; what is not here is downloaded. Raises EngineError,
-    as ``loaded`` does.
+    """Load a row's pipeline ahead of the first run, and download what is missing.
+
+    Raises EngineError, as ``load_model`` does.
     """
     spec = spec_of(name)
     try:
@@ -50,12 +52,12 @@ def preload_model(name: str) -> None:
 
 
 def engine_of(name: str) -> Engine:
-    """What runs a row here. Loads it; raises EngineError, as ``loaded`` does."""
+    """Load a row and return the engine that runs it. Raises EngineError, as ``load_model`` does."""
     return load_model(name).engine
 
 
 def _quiet() -> None:
-    """Their bars and hints go to stderr, where an engine's user looks for errors."""
+    """Silence the libraries' progress bars and hints: stderr is for errors."""
     import diffusers
     import transformers
 
@@ -65,9 +67,9 @@ def _quiet() -> None:
 
 
 def load_model(name: str) -> LoadedModel:
-    """The row's pipeline, from memory or disk. Another model's is dropped first.
+    """Return the row's pipeline, from memory or from disk. Another loaded model is unloaded first.
 
-    Raises EngineError where the model is not to be had, its files are damaged, or it does not fit.
+    Raises EngineError if the model is not available, its files are damaged, or it does not fit.
     """
     with _LOCK:
         if name not in _LOADED:
@@ -77,7 +79,7 @@ def load_model(name: str) -> LoadedModel:
 
 
 def unload_model() -> None:
-    """Let go of the loaded model and what it holds on the device."""
+    """Free the loaded model and its memory on the device."""
     import torch
 
     _LOADED.clear()
@@ -90,18 +92,18 @@ def _load(spec: ModelSpec) -> LoadedModel:
     if reason := spec.unavailable():
         raise EngineError(f"model: {reason}")
     _quiet()
-    found = device()
-    placement = place(spec.title, spec.memory, found, quantiser=installed("torchao"))
+    on = device()
+    placement = place(spec.title, spec.memory, on, quantiser=installed("torchao"))
     try:
         pipe = spec.load(placement)
         sections_of(pipe.transformer)
     except Exception as error:
         unload_model()
         raise as_engine_error(error, spec) from error
-    return LoadedModel(spec, pipe, _engine(spec, found, placement), {})
+    return LoadedModel(spec, pipe, _engine(spec, on, placement), {})
 
 
-def _engine(spec: ModelSpec, found: Device, placement: Placement) -> Engine:
+def _engine(spec: ModelSpec, on: Device, placement: Placement) -> Engine:
     import diffusers
     import torch
 
@@ -111,7 +113,7 @@ def _engine(spec: ModelSpec, found: Device, placement: Placement) -> Engine:
         dtype=placement.dtype,
         quantisation=placement.quantisation,
         placement=placement.mode,
-        threads=torch.get_num_threads() if found.kind == "cpu" else 0,
-        device=found.name if found.kind == "cuda" else f"{found.kind} {found.name}".strip(),
+        threads=torch.get_num_threads() if on.kind == "cpu" else 0,
+        device=on.name if on.kind == "cuda" else f"{on.kind} {on.name}".strip(),
         versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
     )

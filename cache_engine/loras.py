@@ -1,6 +1,4 @@
-"""A request's LoRAs on a loaded pipeline, through diffusers' own loader: on before the run, off after it,
-whatever ends it.
-"""
+"""Puts a request's LoRAs on a loaded pipeline for one run, with diffusers' own loader."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
 
 @contextmanager
 def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
-    """The pipeline with the request's LoRAs for as long as the ``with`` lasts; afterwards it has its own
-    weights, bit for bit.
+    """Load the request's LoRAs for as long as the ``with`` lasts.
+
+    At the end the pipeline has its own weights again, bit for bit.
 
     Raises EngineError for a file that is no LoRA of this model, is damaged, or has changed since it was
     named.
@@ -56,7 +55,7 @@ def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
     try:
         try:
             with catch_warnings():
-                simplefilter("ignore")  # peft wonders at a second one
+                simplefilter("ignore")  # peft warns of a second LoRA
                 for name, lora in zip(names, request.loras, strict=True):
                     _load(pipe, name, lora, spec.title)
                 pipe.set_adapters(names, [lora.weight for lora in request.loras])
@@ -83,13 +82,13 @@ def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
         raise EngineError(_no_lora(path, error)) from error
     known = {f"transformer.{layer}" for layer, _ in pipe.transformer.named_modules()}
     of_transformer = [layer for layer in layers if layer.startswith("transformer.")]
-    strange = sorted(
+    foreign = sorted(
         layer for layer in of_transformer if layer not in known and f"{layer}.base_layer" not in known
     )
-    if not layers or strange:
+    if not layers or foreign:
         raise EngineError(
-            f"loras: {path.name} was made for another model: {len(strange) or 'none'} of its {len(layers)} "
-            f"layers {'are not' if strange else 'are'} in {title}; choose one that was trained on it."
+            f"loras: {path.name} was made for another model: {len(foreign) or 'none'} of its {len(layers)} "
+            f"layers {'are not' if foreign else 'are'} in {title}; choose one that was trained on it."
         )
     try:
         pipe.load_lora_weights(str(path), adapter_name=name)

@@ -1,4 +1,4 @@
-"""Method: a published way of caching as a frozen record of knobs, and the registry that finds them all."""
+"""Method: a published way of caching as a frozen record of knobs; METHODS lists all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Grain = Literal["none", "stack", "module", "token", "column"]
 
 
 class Knob(NamedTuple):
-    """One parameter of a method, as sliders, command line, presets and docs show it."""
+    """One parameter of a method. Sliders, command line, presets and docs are made from it."""
 
     name: str
     label: str
@@ -51,7 +51,7 @@ def interval_knob(default: int) -> Any:
     return knob(
         default,
         "Interval",
-        "One step in so many is computed, the others are predicted. 1: all are, bit-equal.",
+        "One step in this many is computed, the others are predicted. 1: all are computed (exact).",
         low=1,
         high=50,
         step=1,
@@ -59,14 +59,14 @@ def interval_knob(default: int) -> Any:
 
 
 def first_knob(default: int) -> Any:
-    return knob(default, "First steps", "So many steps at the start are computed.", low=1, high=200, step=1)
+    return knob(default, "First steps", "This many steps at the start are computed.", low=1, high=200, step=1)
 
 
 def order_knob(default: int, *, high: int = 3) -> Any:
     return knob(
         default,
         "Order",
-        "How a skipped step is predicted: of which degree in time. 0 repeats the last.",
+        "Degree in time of the prediction for a skipped step. 0 repeats the last value.",
         low=0,
         high=high,
         step=1,
@@ -79,12 +79,12 @@ def mask_knob() -> Any:
         title="Mask",
         max_length=200,
         pattern=DIGITS,
-        description="A 1 or 0 for each step: 1 is computed. Empty: no mask.",
+        description="A 1 or 0 for each step: steps with 1 are computed. Empty: no mask.",
     )
 
 
 def fits_steps(name: str, value: int, facts: ModelFacts, *, low: int = 1) -> None:
-    """Refuse a number of steps that the run does not have."""
+    """Raise EngineError for a number of steps that the run does not have."""
     if value > facts.steps:
         raise EngineError(
             f"{name}: {value} is more than the {facts.steps} steps of the run; choose {low} to {facts.steps}."
@@ -92,13 +92,13 @@ def fits_steps(name: str, value: int, facts: ModelFacts, *, low: int = 1) -> Non
 
 
 def fits_mask(name: str, mask: str, facts: ModelFacts) -> None:
-    """Refuse a mask that is not of the run's length."""
+    """Raise EngineError for a mask that is not as long as the run."""
     if mask and len(mask) != facts.steps:
         raise EngineError(f"{name}: has {len(mask)} digits for {facts.steps} steps; give one for each step.")
 
 
 def has_modules(method: str, facts: ModelFacts) -> None:
-    """Refuse a model whose blocks' modules are not described."""
+    """Raise EngineError for a model whose blocks' modules are not described."""
     if not facts.modules:
         raise EngineError(
             f"{method}: the attention and feed-forward modules of this model's blocks are not described, so "
@@ -107,7 +107,7 @@ def has_modules(method: str, facts: ModelFacts) -> None:
 
 
 def has_attention(method: str, facts: ModelFacts) -> None:
-    """Refuse a model of which nobody says where in a block its tokens meet."""
+    """Raise EngineError for a model whose attention modules are not described."""
     if not facts.attention:
         raise EngineError(
             f"{method}: where attention sits in this model's blocks is not described, so parts of a block "
@@ -116,10 +116,10 @@ def has_attention(method: str, facts: ModelFacts) -> None:
 
 
 class Method(Strict):
-    """One published method. Subclasses declare knobs as fields and turn them into a plan.
+    """One published method. Subclasses declare their knobs as fields and turn them into a plan.
 
-    grain: what is remembered: the sum of a stack of blocks, or every module's output, ...
-    always: the knobs with which every step is computed, bit-equal to the baseline.
+    grain: what the cache remembers: the residual of a stack of blocks, module outputs, tokens or columns.
+    always: knobs with which every step is computed; the picture then equals the baseline's, bit for bit.
     """
 
     name: ClassVar[str]
@@ -129,27 +129,29 @@ class Method(Strict):
     always: ClassVar[dict[str, Any]]
 
     def effective(self, request: RunRequest) -> RunRequest:
-        """The request as this method runs it."""
+        """Return the request as this method runs it. ``request`` is resolved."""
         return request
 
     def plan(self, facts: ModelFacts) -> Plan:
-        """When, how and where, for this model. Raises EngineError where the knobs do not fit it."""
-        raise EngineError(
-            f"{self.name}: has no plan."
-        )  # every subclass has one; the contract test sees to it
+        """Return when, how and where to skip.
+
+        Raises EngineError if the knobs do not fit the model or the steps.
+        """
+        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"name": ..., knobs...}``: what result files, presets and the API carry."""
+        """Return ``{"name": ..., knobs...}``, the form in result files, presets and the API."""
         return {"name": self.name, **self.model_dump()}
 
     @classmethod
     @cache
     def knobs(cls) -> tuple[Knob, ...]:
+        """Return the knobs, in the order of their fields."""
         kinds: dict[str, Kind] = {"integer": "int", "number": "float", "string": "text", "boolean": "bool"}
-        found = []
+        knobs = []
         for name, facts in cls.model_json_schema()["properties"].items():
             choices = tuple(facts.get("enum", ()))
-            found.append(
+            knobs.append(
                 Knob(
                     name,
                     facts["title"],
@@ -162,14 +164,14 @@ class Method(Strict):
                     facts["description"],
                 )
             )
-        return tuple(found)
+        return tuple(knobs)
 
 
 # ``METHODS["dbcache"]`` -> its class.
 METHODS: Registry[type[Method]] = Registry(lambda: subclasses("cache_engine.methods", Method), "method")
 
 
-def method_from(described: Mapping[str, Any]) -> Method:
-    """The inverse of ``Method.described``."""
-    name, *knobs = described.get("name", ""), {k: v for k, v in described.items() if k != "name"}
-    return METHODS[str(name)](**knobs[0])
+def method_from(fields: Mapping[str, Any]) -> Method:
+    """Return the method of ``{"name": ..., knobs...}``, the inverse of ``to_dict``. Raises EngineError."""
+    knobs = {name: value for name, value in fields.items() if name != "name"}
+    return METHODS[str(fields.get("name", ""))](**knobs)

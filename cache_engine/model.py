@@ -14,9 +14,9 @@ from .strict import EngineError
 
 
 class Source(NamedTuple):
-    """Where the attention gets its keys and values of a module's tokens: two layers of the block.
+    """The two layers of a block that make the keys and values of one module's tokens.
 
-    text: they are the first of the tokens that meet there; otherwise the last, or all.
+    text: these tokens are the first ones in the attention; otherwise they are the last ones, or all.
     """
 
     key: str
@@ -25,9 +25,10 @@ class Source(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """A feed-forward, two layers of the block and (block) -> what is between them, done to each neuron alone.
+    """A feed-forward: its two layers, and the function between them, which treats each neuron alone.
 
-    What the last layer takes beside the neurons stands before them.  width: neurons for each channel.
+    If the last layer has other inputs too (FLUX's single blocks: the attention output), their columns come
+    first. between: (block) -> that function. width: neurons for each channel.
     """
 
     first: str
@@ -37,16 +38,21 @@ class Neurons(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One list of blocks. ``takes``: the image and, if carried, the text argument; ``returns``: in the
-    block's order.
+    """One list of blocks with the same class and arguments.
 
-    length: the config's name for how many blocks it has.  modulated: (block, its arguments) -> TeaCache's
-    signal. outputs: the modules of a block whose outputs are gated and added.  muted: those that nobody reads
-    while the outputs are served.  projections: the last layers within an output module, in the order of its
-    results. attention: the module in which tokens meet.  tokenwise: the outputs to which every token goes
-    alone, each with its source. neurons: of those, the ones on the image's side whose neurons can be run
-    apart. streams: how many tensors as long as image and text together a block's outputs make up. text_first:
-    where image and text are one tensor, which of them comes first.
+    path: the list's attribute on the transformer.
+    takes: names of a block's image argument and, if the blocks carry the text, its text argument.
+    returns: the same names in the order of the block's results.
+    length: the config key with the number of blocks.
+    modulated: (block, its arguments) -> TeaCache's signal.
+    outputs: the modules of a block whose outputs are gated and added to the image or text.
+    muted: the modules whose results are not needed while the outputs come from the cache.
+    projections: for an output module, its last layers, in the order of its results.
+    attention: the module in which tokens interact.
+    tokenwise: the output modules that treat every token alone, each with the source of its keys and values.
+    neurons: of these, the feed-forwards of the image, whose neurons can be run one by one.
+    streams: total length of a block's outputs, in multiples of image and text together.
+    text_first: where image and text are one tensor, the text comes first.
     """
 
     path: str
@@ -65,12 +71,12 @@ class Section(NamedTuple):
 
     @property
     def joint(self) -> bool:
-        """Whether attention and feed-forward meet in one output, as in FLUX's single blocks."""
+        """Whether attention and feed-forward share one output, as in FLUX's single blocks."""
         return bool(self.attention) and self.attention in self.muted
 
 
 class Coefficients(NamedTuple):
-    """What was fitted on one model's activations and holds for no other; meaning as in ModelFacts."""
+    """Values fitted on one model's activations. They hold for no other model; ModelFacts explains them."""
 
     polynomial: tuple[float, ...] | None = None
     ratios: tuple[float, ...] | None = None
@@ -78,13 +84,13 @@ class Coefficients(NamedTuple):
 
 
 class Given(NamedTuple):
-    """An argument of the transformer that is no tensor of floats."""
+    """An argument of the transformer that is not a tensor."""
 
     value: Any
 
 
 class IntegerTensor(NamedTuple):
-    """A tensor of one whole number: token ids, a mask in which every token counts, a size in pixels."""
+    """A tensor filled with one whole number: token ids, a mask of ones, a size in pixels."""
 
     shape: tuple[int, ...]
     value: int = 0
@@ -92,15 +98,28 @@ class IntegerTensor(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as the engine needs to know it.
+    """All that the engine knows of one model: a row of ``MODELS``, or a folder, file or hub id.
 
-    config: the transformer's config, from which it is built without weights to count its compute. load:
-    (placement, **parts) -> a diffusers pipeline, with those parts in place of its own. inputs: (request) ->
-    one transformer call's arguments: a tuple is a tensor's shape; ``Given`` is handed over as it is.
-    text_tokens: (pipeline, request) -> tokens of text in a call, where that depends on the prompt. fetch:
-    downloads what it takes for ``unavailable`` to be None. to_pixels: (pipeline, latents (batch, tokens,
-    numbers)) -> (batch, tokens, values): each token's part of the picture, in levels of 8 bits. call:
-    (request) -> the pipeline's arguments beside prompt, steps, size and generator.
+    transformer, config: its class and config. Without weights they are enough to count compute.
+    load: (placement, **parts) -> a diffusers pipeline; ``parts`` replace the pipeline's own.
+    inputs: (request) -> the arguments of one transformer call. A tuple is a tensor's shape; a ``Given`` value
+    is passed as it is.
+    call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
+    sizes: (width, height) in pixels, the default first. multiple: both must be multiples of it.
+    needs: the device memory, for people. revision: () -> the version of the weights.
+    unavailable: () -> None if the weights can be loaded, else one sentence with the remedy.
+    fetch: downloads what ``unavailable`` misses. Raises EngineError, or an error of the hub's client.
+    guidance, true_cfg_scale: defaults; a guidance of None means that the model has no guidance input.
+    memory: bytes of its parts; None if unknown.
+    text_tokens: (pipeline, request) -> tokens of text in a call, if that depends on the prompt.
+    to_pixels: (pipeline, latents (batch, tokens, numbers)) -> (batch, tokens, values): each token's part of
+    the picture, in levels of 8 bits.
+    psnr_calibration: file with the measured errors of its PSNR forecasts.
+    image: whether the model takes an input picture.
+    doubles: with guidance_scale > 1 it also runs the negative prompt, as a second call of each step or as a
+    second sample in one call.
+    as_called: the request does not determine the shapes of the calls, so compute is counted on real calls.
+    unknown_words: (prompt) -> the words that the model was not trained on.
     """
 
     name: str
@@ -129,19 +148,18 @@ class ModelSpec:
     memory: MemoryNeeds | None = None
     text_tokens: Callable[[Any, RunRequest], int] | None = None
     to_pixels: Callable[[Any, Any], Any] | None = None
-    psnr_calibration: Path | None = None  # how far its forecasts of likeness are off, where that was measured
+    psnr_calibration: Path | None = None
     examples: tuple[str, ...] = ()
-    image: Literal["none", "optional", "needed"] = "none"  # an input picture
-    # its guidance may ask for a second answer in every step, to a negative prompt: in a second call or in one
-    # of two
+    image: Literal["none", "optional", "needed"] = "none"
     doubles: bool = False
-    as_called: bool = (
-        False  # its compute is counted on the shapes of real calls: nobody knows how its pipeline pads
-    )
+    as_called: bool = False
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
 
     def resolve(self, request: RunRequest) -> RunRequest:
-        """Fill in what the request leaves to the model, and refuse what the model cannot take."""
+        """Return the request with every None replaced by this model's default.
+
+        Raises EngineError for a value that the model cannot take.
+        """
         width, height = self.sizes[0]
         filled = request.replaced(
             steps=request.steps or self.steps,
@@ -165,8 +183,8 @@ class ModelSpec:
             )
         if filled.max_sequence_length > self.max_sequence_length:
             raise EngineError(
-                f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; choose 1 "
-                f"to {self.max_sequence_length}."
+                f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; choose "
+                f"1 to {self.max_sequence_length}."
             )
         if self.image == "none" and filled.image is not None:
             raise EngineError(
@@ -180,7 +198,7 @@ class ModelSpec:
         return filled
 
     def facts(self, request: RunRequest) -> ModelFacts:
-        """What a plan may depend on, for a resolved request."""
+        """Return what a plan may depend on. ``request`` is resolved."""
         guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
         lengths = tuple(self.config[section.length] for section in self.sections)
         return model_facts(
@@ -192,8 +210,9 @@ class ModelSpec:
         )
 
     def why_no_survey(self, request: RunRequest, calls: int, steps: int) -> str:
-        """Why a baseline that made so many calls in so many steps leaves no survey: one sentence, or nothing
-        where it leaves one.
+        """Return why a run with this many calls and steps cannot be recorded, as one sentence; else "".
+
+        A survey needs one call for each stream in each step.
         """
         wanted = steps * len(self.facts(request).streams)
         return (
@@ -201,8 +220,8 @@ class ModelSpec:
             if calls == wanted
             else (
                 f"survey: {self.title} called its transformer {calls} times in {steps} steps, not {wanted}, "
-                "so its settings cannot be judged without running them; run each of them (compare, check or "
-                "benchmark)."
+                "so its settings cannot be judged without running them; run each of them (compare, check "
+                "or benchmark)."
             )
         )
 
@@ -212,17 +231,17 @@ def model_facts(
     lengths: tuple[int, ...],
     steps: int,
     streams: tuple[str, ...],
-    known: Coefficients,
+    coefficients: Coefficients,
 ) -> ModelFacts:
-    """What a plan may depend on, from a model's description."""
+    """Return what a plan may depend on. ``lengths``: blocks of each section."""
     return ModelFacts(
         sum(lengths),
         steps,
         streams,
         lengths,
         all(section.outputs for section in sections),
-        known.polynomial if sections[0].modulated else None,
-        known.ratios,
+        coefficients.polynomial if sections[0].modulated else None,
+        coefficients.ratios,
         all(section.tokenwise and section.neurons for section in sections),
-        known.alike,
+        coefficients.alike,
     )

@@ -1,6 +1,4 @@
-"""Where a model's parts will live, decided before anything is loaded: from the free memory and what the
-parts weigh.
-"""
+"""Decides before a model is loaded where its parts go: from the free memory and the parts' sizes."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ class MemoryNeeds(NamedTuple):
         return self.transformer + self.text + self.rest
 
     def at(self, mode: PlacementMode, quantisation: Quantisation) -> int:
-        """The most that is needed at once. Offloaded: the largest part alone. int8: weights of half the
-        size.
+        """Return the bytes that are needed at most at one time.
+
+        Offloaded parts are on the device one at a time, so the largest one counts. int8 halves the weights.
         """
         half = 2 if quantisation == "int8" else 1
         parts = (self.transformer // half, self.text // half, self.rest)
@@ -37,18 +36,18 @@ class MemoryNeeds(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """How a model is loaded. ``dtype``: torch's name. ``why``: one line for who asks."""
+    """How a model is loaded. ``dtype``: torch's name. ``why``: the reason, in one line."""
 
     device: str
     dtype: str
     mode: PlacementMode = "resident"
     quantisation: Quantisation = "none"
-    tiled: bool = False  # the picture is decoded in tiles
+    tiled: bool = False  # decode the picture in tiles
     why: str = ""
 
 
 class Device(NamedTuple):
-    """What there is to load on. ``free`` in bytes; None where nobody tells (a CPU, Apple's GPUs)."""
+    """A device to load on. ``free`` and ``total`` in bytes; None where unknown (a CPU, Apple's GPUs)."""
 
     kind: str
     name: str
@@ -66,11 +65,10 @@ CHOICES: tuple[tuple[PlacementMode, Quantisation], ...] = (
 
 
 def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: bool = True) -> Placement:
-    """The first of: resident, offloaded part by part, 8-bit weights, both, that fits the device's free
-    memory.
+    """Return the first way that fits the free memory: resident, offloaded, 8-bit weights, or both.
 
-    Offloading comes before quantising because it changes no number. ``quantiser``: whether torchao is
-    installed. Raises EngineError where nothing fits, with what would.
+    Offloading comes before 8-bit weights because it does not change the picture. ``quantiser``: torchao is
+    installed. Raises EngineError if nothing fits; the sentence says what would help.
     """
     if device.kind != "cuda":
         return Placement(device.kind, "float32", why="float32: bfloat16 is slow or not exact enough here")
@@ -103,4 +101,5 @@ def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: 
 
 
 def gibibytes(size: int) -> str:
+    """Return bytes as text, such as ``21.3 GiB``."""
     return f"{size / GIB:.1f} GiB"

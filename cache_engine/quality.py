@@ -1,6 +1,4 @@
-"""Likeness of two pictures: PSNR, SSIM and where they differ. Arrays, never what a page shows; numpy, no
-torch.
-"""
+"""Compares two pictures: PSNR, SSIM and a difference picture. Works on arrays with numpy, without torch."""
 
 from __future__ import annotations
 
@@ -18,18 +16,21 @@ HEAT = np.array([(0, 0, 0), (74, 12, 107), (187, 55, 84), (249, 142, 9), (252, 2
 
 
 def pixels(picture: Image.Image) -> np.ndarray:
-    """(height, width, 3) uint8."""
+    """Return the picture as an array (height, width, 3) of uint8."""
     return np.asarray(picture.convert("RGB"))
 
 
 def psnr(reference: np.ndarray, other: np.ndarray) -> float | None:
-    """10 log10(255^2 / mean squared error) in dB over uint8 RGB; None for identical pictures."""
+    """Return 10 log10(255^2 / mean squared error) in dB over uint8 RGB; None for identical pictures."""
     error = float(np.mean((reference.astype(np.float64) - other.astype(np.float64)) ** 2))
     return None if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def measure(reference: Image.Image, other: Image.Image) -> Quality:
-    """All figures of likeness; SSIM as the published tables define it (7 x 7 uniform window, uint8 RGB)."""
+    """Return all figures. SSIM is as in the published tables: 7 x 7 uniform window, uint8 RGB.
+
+    Raises EngineError for pictures of different sizes.
+    """
     from skimage.metrics import structural_similarity
 
     a, b = pixels(reference), pixels(other)
@@ -50,8 +51,9 @@ def measure(reference: Image.Image, other: Image.Image) -> Quality:
 
 
 def difference(reference: Image.Image, other: Image.Image, gain: float = 8.0) -> Image.Image:
-    """A heat map of the largest channel difference; full heat at 255 / ``gain``, a fixed scale for all
-    pictures.
+    """Return a heat map of each pixel's largest channel difference.
+
+    The scale is the same for all pictures: a difference of 255 / ``gain`` has the hottest colour.
     """
     distance = np.abs(pixels(reference).astype(np.float64) - pixels(other)).max(axis=2)
     heat = np.clip(distance * gain / 255, 0, 1) * (len(HEAT) - 1)

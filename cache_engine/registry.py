@@ -1,4 +1,4 @@
-"""Registry: what there is by name, found by importing every file of a package on first use."""
+"""Registry: items by name, found by importing every file of a package on first use."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ T = TypeVar("T")
 
 
 def modules_of(package: str) -> Iterator[ModuleType]:
-    """Every file of a package of the engine, imported; less those whose name begins with ``patch_``, which
-    are parts of networks.
-    """
+    """Import and yield every file of a package, except ``patch_*``: those are parts of networks."""
     within = importlib.import_module(package)
-    for found in pkgutil.iter_modules(within.__path__):
-        if not found.name.startswith("patch_"):
-            yield importlib.import_module(f"{package}.{found.name}")
+    for module in pkgutil.iter_modules(within.__path__):
+        if not module.name.startswith("patch_"):
+            yield importlib.import_module(f"{package}.{module.name}")
 
 
 def subclasses(package: str, base: type[Any]) -> dict[str, Any]:
-    """The classes under ``base`` that a package's files define, by their ``name``."""
+    """Return the subclasses of ``base`` that a package's files define, each under its ``name``."""
     return {
         item.name: item
         for module in modules_of(package)
@@ -34,18 +32,21 @@ def subclasses(package: str, base: type[Any]) -> dict[str, Any]:
 
 
 class Registry(Mapping[str, T]):
-    """``found`` is asked once, when something is looked up.  field: what an error says was given;
-    ``choose``: and what to do.
+    """A mapping that is filled when it is first used.
+
+    discover: returns all items by name. field, choose: begin and middle of the error for an unknown name.
     """
 
-    def __init__(self, found: Callable[[], dict[str, T]], field: str, choose: str = "choose one of") -> None:
-        self._found, self._field, self._choose = found, field, choose
-        self._kept: dict[str, T] = {}
+    def __init__(
+        self, discover: Callable[[], dict[str, T]], field: str, choose: str = "choose one of"
+    ) -> None:
+        self._discover, self._field, self._choose = discover, field, choose
+        self._items: dict[str, T] = {}
 
     def _filled(self) -> dict[str, T]:
-        if not self._kept:
-            self._kept = self._found()
-        return self._kept
+        if not self._items:
+            self._items = self._discover()
+        return self._items
 
     def __getitem__(self, name: str) -> T:
         try:

@@ -1,4 +1,4 @@
-"""A comparison, or a forecast, as result files and endpoints carry it: plain JSON values, no pictures."""
+"""Comparisons and forecasts as plain JSON values without pictures, for result files and endpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .whatif.simulation import Forecast, simulate
 
 
 def comparison_json(result: Comparison) -> dict[str, Any]:
-    """The contents of result.json. ``psnr_db`` is None where the pictures are identical."""
+    """Return the contents of result.json. ``psnr_db`` is None for identical pictures."""
     quality = result.quality
     return {
         "request": result.baseline.request.model_dump(),
@@ -31,9 +31,7 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
 
 
 def _survey(result: Comparison) -> dict[str, Any] | None:
-    """How far the baseline's sample is off, and what it had expected of this setting: beside what was
-    measured, to be judged by it.
-    """
+    """Return the survey's sampling error and forecast for this setting, beside the measured figures."""
     survey = result.baseline.survey
     if survey is None:
         return None
@@ -49,38 +47,38 @@ def _survey(result: Comparison) -> dict[str, Any] | None:
     }
 
 
-def side_json(one: RunResult) -> dict[str, Any]:
-    """One run: what ``load_baseline`` makes a RunResult of, beside request, engine and picture."""
+def side_json(result: RunResult) -> dict[str, Any]:
+    """Return one run's figures, from which ``runs.run_folder`` makes a RunResult again."""
     return {
-        "seconds": one.seconds._asdict(),
-        "timed": list(one.timed),
-        "tflops": one.tflops,
-        "schedule": one.schedule,
-        "schedules": one.schedules,
-        "trace": [call._asdict() for call in one.trace],
-        "peak_bytes": one.peak_bytes,
-        "cache_bytes": one.cache_bytes,
-        "finished": one.finished,
-        "effective": one.effective.model_dump(),
+        "seconds": result.seconds._asdict(),
+        "timed": list(result.timed),
+        "tflops": result.tflops,
+        "schedule": result.schedule,
+        "schedules": result.schedules,
+        "trace": [call._asdict() for call in result.trace],
+        "peak_bytes": result.peak_bytes,
+        "cache_bytes": result.cache_bytes,
+        "finished": result.finished,
+        "effective": result.effective.model_dump(),
     }
 
 
-def forecast_json(found: Forecast) -> dict[str, object]:
-    """A forecast as the command line and the endpoints give it."""
+def forecast_json(forecast: Forecast) -> dict[str, object]:
+    """Return a forecast as the command line and the endpoints give it."""
     return {
-        "method": found.method,
-        "schedule": found.schedule,
-        "schedules": found.schedules,
-        "steps_computed": found.steps_computed,
-        "tflops": found.tflops,
-        "baseline_tflops": found.baseline_tflops,
-        "compute_ratio": found.compute_ratio,
-        "seconds": found.seconds,
-        "baseline_seconds": found.baseline_seconds,
-        "speedup": found.speedup,
-        "psnr_db": found.psnr_db,
-        "band": found.band,
-        "identical": found.identical,
-        "note": found.note,
-        "trace": [call._asdict() for call in found.trace],
+        "method": forecast.method,
+        "schedule": forecast.schedule,
+        "schedules": forecast.schedules,
+        "steps_computed": forecast.steps_computed,
+        "tflops": forecast.tflops,
+        "baseline_tflops": forecast.baseline_tflops,
+        "compute_ratio": forecast.compute_ratio,
+        "seconds": forecast.seconds,
+        "baseline_seconds": forecast.baseline_seconds,
+        "speedup": forecast.speedup,
+        "psnr_db": forecast.psnr_db,
+        "band": forecast.band,
+        "identical": forecast.identical,
+        "note": forecast.note,
+        "trace": [call._asdict() for call in forecast.trace],
     }

@@ -1,4 +1,4 @@
-"""What comes from outside is checked here, once: one strict base whose every complaint is one sentence."""
+"""The base class of every record that holds input from outside, and the engine's two exceptions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 
 class EngineError(Exception):
-    """One sentence that says what is wrong and what to do."""
+    """An error for the user: one sentence that says what is wrong and what to do."""
 
 
 class Cancelled(Exception):
-    """The run was stopped on request. Not an error."""
+    """The user stopped the run. Not an error."""
 
 
 def whole(value: object) -> object:
-    """Let 28.0 pass for 28 (sliders send it); everything else meets the strict check."""
+    """Turn 28.0 into 28, as sliders send it. The strict check then sees the value."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -25,8 +25,9 @@ DIGITS = "^[01]*$"  # the pattern of a mask
 
 
 class Strict(BaseModel):
-    """Base of all that comes from outside: unknown keys, NaN, booleans for numbers and values out of range
-    are EngineErrors.
+    """A frozen record that raises EngineError for unknown keys, wrong types, NaN and values out of range.
+
+    A boolean is not accepted for a number.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,7 +39,7 @@ class Strict(BaseModel):
             raise EngineError(self._sentence(error)) from None
 
     def replaced(self, **changes: Any) -> Any:
-        """A copy with some fields changed, validated like any other."""
+        """Return a copy with some fields changed. The copy is validated too."""
         return type(self)(**{**self.model_dump(), **changes})
 
     @classmethod
@@ -50,13 +51,14 @@ class Strict(BaseModel):
             return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
-        return f"{field}: {short_repr(first['input'])} is not valid; {cls._wanted(field, one=len(first['loc']) > 1)}"
+        wanted = cls._wanted(field, of_item=len(first["loc"]) > 1)
+        return f"{field}: {short_repr(first['input'])} is not valid; {wanted}"
 
     @classmethod
-    def _wanted(cls, field: str, *, one: bool) -> str:
-        """``one``: it is one of the field's list that is wrong, not the list."""
+    def _wanted(cls, field: str, *, of_item: bool) -> str:
+        """Say what the field accepts. ``of_item``: an item of the field's list is wrong, not the list."""
         wanted = cls.model_json_schema()["properties"].get(field, {})
-        if one and wanted.get("items", {}).get("type") == "string":
+        if of_item and wanted.get("items", {}).get("type") == "string":
             wanted = wanted["items"]
         wanted = wanted | next((kind for kind in wanted.get("anyOf", ()) if kind.get("type") != "null"), {})
         if "enum" in wanted:
@@ -75,6 +77,6 @@ class Strict(BaseModel):
 
 
 def short_repr(value: object) -> str:
-    """A value as an error message shows it: short, on one line."""
+    """Return a value as an error message shows it: on one line, at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

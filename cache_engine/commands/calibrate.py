@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> Answer:
     prompts = prompts_from_file(options.prompts) if options.prompts else spec.examples
     if not prompts:
         raise EngineError(
-            f"prompts: {f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
+            "prompts: "
+            f"{f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
             "give --prompts FILE, one a line."
         )
     model = load_model(options.model)
@@ -62,8 +63,8 @@ def run(options: argparse.Namespace) -> Answer:
         options.out.write_text(json.dumps(data) + "\n", encoding="utf-8")
     except OSError as error:
         raise EngineError(
-            f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose another "
-            "file."
+            f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose "
+            "another file."
         ) from None
     curve = (
         "a polynomial"

@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> Answer:
     doubt = spec.doubles and (request.guidance or 0) > 1
     note = (
         (
-            f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for a "
-            "second one in every step, and then a run has twice as much"
+            f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for "
+            "a second one in every step, and then a run has twice as much"
         )
         if doubt
         else ""

@@ -115,8 +115,8 @@ def text(data: dict[str, Any]) -> str:
         return (
             f"none of {data['settings']} settings was found to hold on the acceptance prompts ({len(fell)} "
             f"were run there): {closest['recipe']} comes closest, {beyond['share_above']:.0%} of "
-            f"{beyond['prompts']} above the floor; lower the goal or the share, or let more be verified with "
-            "--most."
+            f"{beyond['prompts']} above the floor; lower the goal or the share, or let more be verified "
+            "with --most."
         )
     if best is None:
         return (
@@ -133,8 +133,8 @@ def text(data: dict[str, Any]) -> str:
         beyond = best["acceptance"]
         share = "" if beyond["share_above"] is None else f"{beyond['share_above']:.0%} above the floor, "
         lines.append(
-            f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} dB, "
-            f"worst {beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
+            f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} "
+            f"dB, worst {beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
         )
     if best.get("on_the_edge"):
         worst = min(best["neighbours"], key=lambda one: one["psnr_db"])

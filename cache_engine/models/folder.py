@@ -55,8 +55,8 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
         )
     if known.video:
         raise EngineError(
-            f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach a "
-            "method to it yourself, with attached()."
+            f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach "
+            "a method to it yourself, with attached()."
         )
     weights = Weights(source, "", 0, "as its model card says")
     guidance = takes.get("guidance_scale")
@@ -103,8 +103,8 @@ def read(source: str, file: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         where = "holds" if folder.is_dir() else "is not on this machine, or the hub has"
         raise EngineError(
-            f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as save_pretrained "
-            "writes it, or a hub id."
+            f"model: {source} {where} no {file}; name the folder of a diffusers pipeline, as "
+            "save_pretrained writes it, or a hub id."
         ) from error
     except json.JSONDecodeError as error:
         raise EngineError(
@@ -113,8 +113,8 @@ def read(source: str, file: str) -> dict[str, Any]:
     except OSError as error:  # every error of the hub's client is one
         first = (str(error).strip().splitlines() or [""])[0]
         raise EngineError(
-            f"model: {source} cannot be read from the hub ({type(error).__name__}: {first[:120]}); check the "
-            "name, set HF_TOKEN if it is gated or private, or name a local folder."
+            f"model: {source} cannot be read from the hub ({type(error).__name__}: {first[:120]}); check "
+            "the name, set HF_TOKEN if it is gated or private, or name a local folder."
         ) from error
 
 
@@ -133,8 +133,8 @@ def parameters(pipeline: str) -> dict[str, Any]:
     kind = getattr(diffusers, pipeline, None)
     if kind is None:
         raise EngineError(
-            f"model: {pipeline} is not a pipeline of diffusers {diffusers.__version__}; update diffusers, or "
-            "choose another model."
+            f"model: {pipeline} is not a pipeline of diffusers {diffusers.__version__}; update diffusers, "
+            "or choose another model."
         )
     return {one.name: one.default for one in inspect.signature(kind.__call__).parameters.values()}
 

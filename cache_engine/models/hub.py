@@ -53,15 +53,15 @@ class Weights(NamedTuple):
         if self.gated and not token():
             return (
                 f"{self.hub_id} is gated ({self.licence}): accept its licence on "
-                f"huggingface.co/{self.hub_id}, then set HF_TOKEN or point {self.variable} to a local folder; "
-                "the embedded model (tiny) runs at once."
+                f"huggingface.co/{self.hub_id}, then set HF_TOKEN or point {self.variable} to a local "
+                "folder; the embedded model (tiny) runs at once."
             )
         if self.gated:
             return self._no_room()
         return (
             f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
-            f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model (tiny) "
-            "runs at once."
+            f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model "
+            "(tiny) runs at once."
         )
 
     def cached(self) -> bool:

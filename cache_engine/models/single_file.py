@@ -114,8 +114,8 @@ def header(path: Path) -> Shapes:
     """Names and shapes of the transformer's weights, from the file's first bytes. Raises EngineError."""
     if path.suffix.lower() != ".safetensors":
         raise EngineError(
-            f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, so "
-            "convert it first."
+            f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, "
+            "so convert it first."
         )
     size = path.stat().st_size
     try:
@@ -150,8 +150,8 @@ def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
     known = ", ".join(dict.fromkeys(one.transformer for one in LAYOUTS))
     if layout is None:
         raise EngineError(
-            f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files can "
-            f"be {known}; for another class name the folder of its pipeline."
+            f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files "
+            f"can be {known}; for another class name the folder of its pipeline."
         )
     found = facts(layout, shapes)
     same_class = [row for row in rows if row.transformer == layout.transformer]
@@ -160,8 +160,8 @@ def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
             return one
     blocks = " + ".join(str(found[length]) for length in layout.lengths)
     raise EngineError(
-        f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none of "
-        f"{', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
+        f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none "
+        f"of {', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
     )
 
 

@@ -1,6 +1,4 @@
-"""One clock for host and device: marks that cost no synchronisation, and the denoise loop between two that
-do.
-"""
+"""One clock for host and device. Marks cost no synchronisation; the loop's begin and end are synchronised."""
 
 from __future__ import annotations
 
@@ -11,20 +9,20 @@ import torch
 
 
 class Clock:
-    """``mark`` is a host time, or an event in a CUDA device's own queue; ``between`` waits for the later one.
+    """Times calls and the denoise loop on one device.
 
-    ``loop_begins`` and ``loop_ends`` are host times in seconds, taken when the device has nothing left to do.
+    loop_begins, loop_ends: host times in seconds, read when the device has finished all its work; before
+    that None.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.live = (
-            device.type == "cpu"
-        )  # a value can be fetched, and a time read, without waiting for the device
+        self.live = device.type == "cpu"  # values and times can be read without waiting for the device
         self.loop_begins: float | None = None
         self.loop_ends: float | None = None
 
     def mark(self) -> Any:
+        """Return the present: a host time, or an event in a CUDA device's own queue."""
         if self.device.type != "cuda":
             return perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -32,18 +30,18 @@ class Clock:
         return event
 
     def between(self, start: Any, end: Any) -> float:
-        """Seconds from one mark to a later one."""
+        """Return the seconds from one mark to a later one; waits until the device reaches the later one."""
         if isinstance(start, float):
             return end - start
         end.synchronize()
         return start.elapsed_time(end) / 1000
 
     def fetch(self, scalar: torch.Tensor) -> float:
-        """A value off the device: whoever asks waits for all that the device has to do before."""
+        """Return a value from the device. Waits for all work that the device was given before."""
         return float(scalar)
 
     def synchronise(self) -> float:
-        """Wait for the device, then the host's time in seconds."""
+        """Wait for the device and return the host's time in seconds."""
         if self.device.type not in ("cpu", "meta"):
             torch.accelerator.synchronize(self.device)
         return perf_counter()

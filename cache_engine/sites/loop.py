@@ -1,6 +1,4 @@
-"""The denoise loop as a pipeline's scheduler tells of it: when a run begins, how many steps it has, when
-each is over.
-"""
+"""Follows the denoise loop through the pipeline's scheduler: a run's start, its steps, each step's end."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from .clock import Clock
 
 
 def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
-    """Set an attribute of one instance; when the stack closes, the instance has what it had."""
+    """Set an attribute of one instance until the stack closes; then the instance is as before."""
     before = vars(item).get(name)
     own = name in vars(item)
     setattr(item, name, value)
@@ -26,8 +24,10 @@ def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
 
 
 class Loop:
-    """A run is due when ``set_timesteps`` returns, and begins with the next call of the model: only then is
-    it known where in the timesteps the pipeline starts. A step ends when ``step`` returns.
+    """Wraps a scheduler's ``set_timesteps`` and ``step``.
+
+    A run is due when ``set_timesteps`` returns. It begins with the next call of the model, because only then
+    the pipeline has said where in the timesteps it starts. A step ends when ``step`` returns.
     """
 
     def __init__(self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None) -> None:
@@ -59,9 +59,8 @@ class Loop:
             self.due = False
             self.finite.clear()
             steps = len(self.scheduler.timesteps) - (getattr(self.scheduler, "begin_index", None) or 0)
-            self.session.begin(
-                min(steps, getattr(self.pipe, "_num_timesteps", steps))
-            )  # not every pipeline tells its scheduler
+            # some pipelines set _num_timesteps instead of the scheduler's begin_index
+            self.session.begin(min(steps, getattr(self.pipe, "_num_timesteps", steps)))
 
     def step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         session, clock = self.session, self.clock
@@ -73,7 +72,7 @@ class Loop:
         session.next_step()
         if session.step == session.total:
             clock.loop_ends = clock.synchronise()
-        if clock.live or session.step == session.total:  # elsewhere each look would hold the device up
+        if clock.live or session.step == session.total:  # on a GPU each look makes it wait
             broken = next((step for step, fine in self.finite if not clock.fetch(fine)), None)
             self.finite.clear()
             if broken is not None:
@@ -86,25 +85,24 @@ class Loop:
         return result
 
     def check_start(self) -> None:
-        """After the first step. Raises EngineError where the pipeline has skipped timesteps and told
-        nobody.
-        """
-        times, found = self.scheduler.timesteps, (getattr(self.scheduler, "step_index", None) or 0) - 1
+        """After the first step: raise EngineError for timesteps that were skipped without a begin_index."""
+        times, current = self.scheduler.timesteps, (getattr(self.scheduler, "step_index", None) or 0) - 1
         first = getattr(self.scheduler, "begin_index", None) or 0
         if (
             first + self.session.total == len(times)
-            and first < found < len(times)
-            and bool(times[first] != times[found])
+            and first < current < len(times)
+            and bool(times[first] != times[current])
         ):
             raise EngineError(
-                f"steps: the run begins at step {found} of {len(times)}, which this pipeline told neither its "
-                "scheduler (set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a "
+                f"steps: the run begins at step {current} of {len(times)}, which this pipeline told neither "
+                "its scheduler (set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a "
                 "strength of 1."
             )
 
     def close(self) -> None:
-        """A run is over, as far as anybody says. Raises EngineError where it was shorter than its timesteps,
-        and its scheduler does not know at which of them it is, so that ``check_start`` could not see it.
+        """At the end of a run: raise EngineError if it had fewer steps than timesteps.
+
+        This is for schedulers without a step_index: ``check_start`` cannot check those.
         """
         session = self.session
         if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):

@@ -1,6 +1,4 @@
-"""Ways of using a model in which skipped blocks would break it or mislead: refused by name, with the
-reason.
-"""
+"""Refuses models and calls in which skipped blocks would break the picture or the measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ KEPT_KEYS = ("kv_cache", "kv_caches")
 
 
 def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
-    """Raises EngineError for a model whose blocks cannot be skipped one by one."""
+    """Raise EngineError for a model whose blocks cannot be skipped one by one."""
     if getattr(transformer, "_compiled_call_impl", None) is not None:
         raise EngineError(
             "the transformer is compiled as a whole, so its blocks cannot be reached; compile the blocks "
@@ -54,7 +52,7 @@ def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
 
 
 def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
-    """Raises EngineError for arguments that act between the blocks of a call, where blocks may be skipped."""
+    """Raise EngineError for arguments that act between blocks. ``skips``: the plan skips blocks."""
     if not skips:
         return
     if any(given.get(name) is not None for name in CONTROL):
@@ -74,8 +72,10 @@ def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
 
 
 def batch_of(given: Mapping[str, Any], picture: str) -> int:
-    """Samples in a call. ``picture``: the forward's first parameter, a tensor or a list of one for each
-    sample.
+    """Return the samples in a call.
+
+    picture: the name of the forward's first parameter, a tensor (batch, ...) or a list with one tensor for
+    each sample. Without it the model itself raises an error.
     """
     samples = given.get(picture)
-    return 1 if samples is None else len(samples)  # without one the model itself says what is missing
+    return 1 if samples is None else len(samples)
