@@ -1,4 +1,4 @@
-"""The plain model: every block at every step. The other side of every comparison."""
+"""The plain model, which computes every block at every step. Every comparison has it as one side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..schedules import Always
 
 
 class Baseline(Method):
-    """Always computes; runs through the same code path as every cache."""
+    """Compute every block at every step, through the same code path as every cache."""
 
     name = "baseline"
     title = "Baseline"

@@ -1,20 +1,22 @@
-"""Chipmunk: in a skipped step attention sees some keys and the feed-forward runs some neurons. Saves compute,
-not time, here.
+"""Chipmunk: partial steps compute attention for some keys and the feed-forward for some neurons.
 
 Source: "Chipmunk: Training-Free Acceleration of Diffusion Transformers with Dynamic Column-Sparse Deltas"
 (Sandy Research, 2025; code: sandyresearch/chipmunk, Apache-2.0), with the released settings for FLUX: 16.5 %
 of the keys, 30 % of the neurons, the first two blocks whole, everything computed at the first two steps and
-every tenth. Its own kernels make it faster; this is a reference in plain PyTorch, slower than the plain
-model, that shows what the method does to a picture and what it would compute.
+at every tenth. Its own kernels make it fast. This version is a reference in plain PyTorch, slower than the
+plain model: it shows the picture that the method gives and the compute that it would take.
 
-Where this differs: groups are neighbours in the model's own order of tokens, not tiles of the picture; keys
-are chosen anew at each computed step, not once a run; 5 % of the neurons are run in turn, within the share,
-not 5 % at random beside it; shares are not rounded up to what a kernel takes; a step is computed or partial
-as a whole, so the feed-forward is computed at step 1 too; no step is skipped altogether.
+Differences to the original:
+- Groups are neighbours in the model's own order of tokens, not tiles of the picture.
+- Keys are chosen at each computed step, not once a run.
+- 5 % of the neurons are run in turn, as part of the share, not at random in addition to it.
+- Shares are not rounded up to a kernel's sizes.
+- A step is computed or partial as a whole, so the feed-forward is computed at step 1 too.
+- No step is skipped completely.
 
-Kept of every block but the first ones: what attention gives beside the chosen keys, and which those are; the
-feed-forward's result, every neuron of it, and in single blocks the attention (FLUX.1-dev, 1024 x 1024: 10.3
-GB in bfloat16).
+Memory, for every block but the first ones: the attention's result without the chosen keys, the numbers of
+these keys, the feed-forward's result and every neuron of it, and in single blocks the attention (FLUX.1-dev,
+1024 x 1024: 10.3 GB in bfloat16).
 """
 
 from __future__ import annotations
@@ -27,9 +29,7 @@ from ..strict import EngineError, Whole
 
 
 class Chipmunk(Method):
-    """Compute one step in N; in between some keys and neurons: saves compute, but no time without its own
-    kernels.
-    """
+    """Compute one step in N; in between, some keys and neurons. Without its own kernels it saves no time."""
 
     name = "chipmunk"
     title = "Chipmunk (saves compute, not time)"
@@ -42,8 +42,7 @@ class Chipmunk(Method):
     keys: float = knob(
         0.165,
         "Share of keys",
-        "How many keys each group of 192 tokens attends to in a partial step. Saves compute, not time. 1: "
-        "all.",
+        "Keys that each group of 192 tokens attends to in a partial step. Saves compute, not time. 1: all.",
         low=0.005,
         high=1,
         step=0.005,
@@ -51,13 +50,13 @@ class Chipmunk(Method):
     neurons: float = knob(
         0.3,
         "Share of neurons",
-        "How many neurons each group of 128 tokens runs in a partial step. Saves compute, not time. 1: all.",
+        "Neurons that each group of 128 tokens runs in a partial step. Saves compute, not time. 1: all.",
         low=0.05,
         high=1,
         step=0.05,
     )
     dense_blocks: Whole = knob(
-        2, "Whole blocks", "So many blocks in front run whole in every step.", low=0, high=100, step=1
+        2, "Whole blocks", "This many blocks at the front run whole in every step.", low=0, high=100, step=1
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

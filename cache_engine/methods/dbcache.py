@@ -1,12 +1,14 @@
-"""DBCache (dual block cache) with TaylorSeer: first and last blocks run, the middle is reused or forecast.
+"""DBCache (dual block cache) with TaylorSeer: first and last blocks run, the middle is reused or predicted.
 
-Source: cache-dit 1.5.3 (Apache-2.0; behaviour, not code). Where this differs on purpose: knobs that cannot be
-meant are refused (Fn + Bn >= blocks runs blocks twice there; a limit of 0 never caches; a static mask that
-starts with 0 fails there; a mask of another length is read as zeros there; a warm-up longer than the run
-caches nothing there); a threshold of 1 or more still minds a change of shape; the change is a float32 and
-known for the warm-up too; each stream of a guided run has its own steps and memory, with nothing to set by
-hand. Of its other forecasts, foca is the paper's here (it leaves out a step there, and a division) and dmd
-fits a batch as one.
+Source: cache-dit 1.5.3 (Apache-2.0; we took its behaviour, not its code). Intended differences:
+- Settings that make no sense are errors here. cache-dit accepts them: Fn + Bn >= blocks runs blocks twice, a
+  limit of 0 never caches, a static mask that starts with 0 fails during the run, a mask of another length is
+  read as zeros, and a warm-up longer than the run caches nothing.
+- With a threshold of 1 or more, a change of shape still computes the step.
+- The change is measured in float32, in warm-up steps too.
+- Each stream of a guided run has its own steps and memory, without any setting by the user.
+- The predictor foca follows the paper. cache-dit leaves out one of its steps and a division.
+- The predictor dmd fits a whole batch at once.
 """
 
 from __future__ import annotations
@@ -30,48 +32,73 @@ class DBCache(Method):
     always = {"residual_diff_threshold": 0.0}
 
     Fn_compute_blocks: Whole = knob(
-        1, "First blocks", "Computed in every step. More: closer, slower.", low=1, high=100, step=1
+        1,
+        "First blocks",
+        "Blocks at the front that run in every step. More: closer to the baseline, slower.",
+        low=1,
+        high=100,
+        step=1,
     )
     Bn_compute_blocks: Whole = knob(
-        0, "Last blocks", "Computed in every step, after the skipped middle.", low=0, high=100, step=1
+        0,
+        "Last blocks",
+        "Blocks at the end that run in every step, after the skipped middle.",
+        low=0,
+        high=100,
+        step=1,
     )
     max_warmup_steps: Whole = knob(
-        4, "Warm-up steps", "The first steps, always computed.", low=0, high=200, step=1
+        4, "Warm-up steps", "This many steps at the start are computed.", low=0, high=200, step=1
     )
     warmup_interval: Whole = knob(
-        1, "Warm-up interval", "Every how many of the warm-up steps is forced.", low=1, high=50, step=1
+        1, "Warm-up interval", "During warm-up, compute every Nth step.", low=1, high=50, step=1
     )
     max_cached_steps: Whole = knob(
-        -1, "Cached in all", "The most steps that may be cached. -1: no limit.", low=-1, high=200, step=1
+        -1,
+        "Cached in all",
+        "Most steps of a run that may be cached (-1: unlimited).",
+        low=-1,
+        high=200,
+        step=1,
     )
     max_continuous_cached_steps: Whole = knob(
-        -1, "Max in a row", "The most, then one step is computed. -1: no limit.", low=-1, high=200, step=1
+        -1,
+        "Max in a row",
+        "Most cached steps in a row before a computed one (-1: unlimited).",
+        low=-1,
+        high=200,
+        step=1,
     )
     residual_diff_threshold: float = knob(
         0.12,
         "Threshold",
-        "A change below it is cached. 0: nothing is, bit-equal. 1: everything is.",
+        "Steps that change less than this are cached. 0: none (exact). 1: all.",
         low=0,
         high=1,
         step=0.01,
     )
     taylorseer_order: Whole = knob(
-        1, "Taylor order", "How a skipped step is predicted. 0 repeats the last.", low=0, high=3, step=1
+        1,
+        "Taylor order",
+        "Degree of the prediction for a cached step. 0 repeats the last value.",
+        low=0,
+        high=3,
+        step=1,
     )
     predictor: PredictorName = knob(
-        "taylor", "Forecast", "What predicts a skipped step where the order is 1 or more."
+        "taylor", "Forecast", "How a cached step is predicted, if the order is 1 or more."
     )
     steps_computation_mask: str = mask_knob()
     steps_computation_policy: Literal["dynamic", "static"] = knob(
         "dynamic",
         "Mask policy",
-        "dynamic: limits and threshold still apply at the zeros. static: the mask alone.",
+        "dynamic: at zeros, limits and threshold still decide. static: the mask alone decides.",
     )
     streak_rule: StreakRule = knob(
         "1.5.3",
         "Rule for runs",
-        "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as it did before, when the "
-        "published tables were made.",
+        "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as earlier versions did, with "
+        "which the published tables were made.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

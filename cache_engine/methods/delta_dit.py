@@ -1,10 +1,10 @@
-"""Δ-DiT: what a run of blocks adds is reused, and the current input goes on through.
+"""Δ-DiT: in a skipped step a group of blocks adds to the current input what it added last.
 
 Paper: "Δ-DiT: A Training-Free Acceleration Method Tailored for Diffusion Transformers" (arXiv 2406.01125),
 section 4. Its stage rule skips the rear blocks in the early steps (they draw details) and the front blocks in
 the late ones (they draw outlines). The published FLUX rows do not follow it: they skip all single blocks in
-every stage, so that is the default here. Their N = 3 row also runs something else in every second skipped
-step; here N = 3 is what it says.
+every stage, so that is the default here. Their row for N = 3 also runs something else in every second
+skipped step. Here N = 3 means: one step in three is computed, nothing else runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..strict import EngineError, Whole
 
 
 class DeltaDiT(Method):
-    """Compute one step in N; in between a run of blocks adds what it added last."""
+    """Compute one step in N; in between, a group of blocks adds what it added last."""
 
     name = "delta_dit"
     title = "Δ-DiT"
@@ -35,7 +35,7 @@ class DeltaDiT(Method):
         "then the front ones.",
     )
     ratio: float = knob(
-        0.66, "Share of blocks", "Staged: how many of the blocks are skipped.", low=0.01, high=1, step=0.01
+        0.66, "Share of blocks", "Staged: share of the blocks that are skipped.", low=0.01, high=1, step=0.01
     )
     fraction: float = knob(
         0.5,

@@ -1,14 +1,14 @@
-"""DuCa: between two computed steps, whole steps are skipped and some tokens refreshed, in turn.
+"""DuCa: between two computed steps, steps without any block and steps for some tokens alternate.
 
 Paper: "Accelerating Diffusion Transformers with Dual Feature Caching" (arXiv 2412.18911). The first skipped
-step of an interval is an aggressive one: no block runs, and the last block's output is the one of the step
-before, whether that was computed or partial. The next one is ToCa's, which sets right some of what went
-wrong; and so on in turn. Tokens are chosen by their values' length, so fast attention stays.
+step of an interval is an aggressive one: no block runs, and the last block's output is that of the step
+before, which was computed or partial. The next step is one of ToCa's, which corrects some of the errors; and
+so on in turn. Tokens are chosen by the length of their values, so fast attention can be used.
 
-Where this differs on purpose: the port to FLUX that the published rows were made with reuses what *enters*
-the last block, so its aggressive steps leave that block out; here it is the output, as in the paper.
+Intended difference: the port to FLUX that made the published rows reuses the *input* of the last block, so
+its aggressive steps leave that block out. Here the output is reused, as in the paper.
 
-Kept: what ToCa keeps, and the last block's output.
+Memory: that of ToCa, and the last block's output.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .toca import age_knob, ratio_knob, score_knob, token_site
 
 
 class DuCa(Method):
-    """Compute one step in N; in between skip all blocks and refresh some tokens, in turn."""
+    """Compute one step in N; in between, steps that skip all blocks and steps for some tokens alternate."""
 
     name = "duca"
     title = "DuCa"

@@ -1,5 +1,6 @@
-"""The honest opponent: the plain model with fewer steps, often hard to beat. Within them a cache may run as
-well.
+"""The plain model with fewer steps. Caches must be compared with it: it is often hard to beat.
+
+A cache can also run within the fewer steps.
 """
 
 from __future__ import annotations
@@ -15,13 +16,11 @@ from ..recipe import parse_recipe
 from ..records import RunRequest
 from ..schedules import Always
 
-_parsed = lru_cache(maxsize=4096)(parse_recipe)  # a tune asks for thousands, again and again
+_parsed = lru_cache(maxsize=4096)(parse_recipe)  # a tune parses thousands, each many times
 
 
 class FewerSteps(Method):
-    """A share of the steps: a run of its own, not a subset of the baseline's steps. Every block at every
-    step, or as ``cache`` says.
-    """
+    """Run a share of the steps, as a run of its own: its steps are not a subset of the baseline's."""
 
     name = "fewer_steps"
     title = "Fewer steps"
@@ -32,7 +31,7 @@ class FewerSteps(Method):
     fraction: float = knob(
         0.34,
         "Share of the steps",
-        "Of the baseline's steps, rounded. 1: all, bit-equal.",
+        "Share of the baseline's steps, rounded. 1: all (exact).",
         low=0.01,
         high=1,
         step=0.01,
@@ -41,24 +40,23 @@ class FewerSteps(Method):
         default="",
         title="Cache within them",
         max_length=400,
-        description="A recipe of DBCache, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: every block of every "
-        "step.",
+        description="A DBCache recipe, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: no cache.",
     )
 
     def effective(self, request: RunRequest) -> RunRequest:
-        """The request with its share of steps, at least one. ``request`` is resolved."""
+        """Return the request with its share of steps, at least one. ``request`` is resolved."""
         assert request.steps is not None
         return request.replaced(steps=self.of(request.steps))
 
     def of(self, steps: int) -> int:
-        """How many of so many steps."""
+        """Return this share of a number of steps."""
         return max(1, round(steps * self.fraction))
 
     @property
     def within(self) -> Method | None:
-        """What runs in the steps that are left. Raises EngineError for a recipe that cannot be read."""
+        """The cache within the fewer steps. Raises EngineError for a recipe that cannot be read."""
         return _parsed(self.cache) if self.cache.strip() else None
 
     def plan(self, facts: ModelFacts) -> Plan:
-        """``facts``: of the run with fewer steps."""
+        """Return the plan of the run with fewer steps, whose facts these are."""
         return Plan(Always(), Reuse(), sites=()) if self.within is None else self.within.plan(facts)

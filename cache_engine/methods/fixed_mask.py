@@ -1,9 +1,9 @@
-"""A mask of computed steps that was searched for once, the same for every prompt.
+"""A mask of computed steps that was found by a search once and is the same for every prompt.
 
-Sources: adaptive methods keep choosing the same few schedules, so one fixed mask carries over from prompt to
-prompt (Golden Path Hypothesis, nanguoyu, 2026: an exhaustive search over 50-step FLUX.1-dev runs with plain
-reuse); the masks of 13 steps that BudCache and MeanCache arrived at. Theirs are for 50 steps; for another
-count each place keeps its share of the run.
+Adaptive methods choose the same few schedules again and again, so one fixed mask works for other prompts too.
+Sources: Golden Path Hypothesis (nanguoyu, 2026), an exhaustive search over 50-step FLUX.1-dev runs with plain
+reuse; and the masks of 13 steps that BudCache and MeanCache found. All are for 50 steps. For another number
+of steps each computed step keeps its share of the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEARCHED = {
 
 
 class FixedMask(Method):
-    """Compute the steps of a searched mask; the rest is one remembered residual, reused or forecast."""
+    """Compute the steps of a searched mask; in the others one residual is reused or predicted."""
 
     name = "fixed_mask"
     title = "Searched mask"
@@ -37,11 +37,11 @@ class FixedMask(Method):
     mask: Literal["golden 9", "golden 9b", "budcache 13", "meancache 13", "every step"] = knob(
         "golden 9",
         "Searched mask",
-        "Which published mask, by its number of computed steps in 50. every step: bit-equal.",
+        "A published mask; its number is the computed steps of 50. every step: exact.",
     )
     steps_computation_mask: str = mask_knob()
     predictor: PredictorName = knob(
-        "taylor", "Forecast", "What predicts a skipped step where the order is 1 or more."
+        "taylor", "Forecast", "How a skipped step is predicted, if the order is 1 or more."
     )
     order: Whole = order_knob(0)
     site: Literal["stack", "modules"] = knob(
@@ -65,7 +65,7 @@ class FixedMask(Method):
         )
 
     def _digits(self, steps: int) -> str:
-        """The searched mask for a run of ``steps`` steps, ends on ends."""
+        """Return the searched mask for a run of ``steps`` steps. First and last step stay first and last."""
         if self.mask == "every step":
             return "1" * steps
         places = {round(step * (steps - 1) / (SEARCHED_FOR - 1)) for step in SEARCHED[self.mask]}

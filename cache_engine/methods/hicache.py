@@ -1,8 +1,8 @@
-"""HiCache: TaylorSeer with scaled Hermite polynomials for powers, which damps long forecasts.
+"""HiCache: TaylorSeer with scaled Hermite polynomials in place of powers, which damps long predictions.
 
 Paper: "HiCache: Training-free Acceleration of Diffusion Models via Hermite Polynomial-based Feature Caching"
-(arXiv 2508.16984). The polynomials are evaluated k steps ahead; the authors' first code took -k, a slip that
-their later work corrects.
+(arXiv 2508.16984). The polynomials are evaluated k steps ahead. The authors' first code took -k, an error
+that their later work corrects.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..strict import Whole
 
 
 class HiCache(Method):
-    """Compute one step in N; a damped forecast of every module's output in between."""
+    """Compute one step in N; in between, a damped prediction of every module's output."""
 
     name = "hicache"
     title = "HiCache"
@@ -29,7 +29,7 @@ class HiCache(Method):
     sigma: float = knob(
         0.5,
         "Scale",
-        "How far a forecast goes: the slope counts 2 sigma² times, so 0.5 halves it.",
+        "Strength of the prediction: the slope is multiplied by 2 sigma², so 0.5 halves it.",
         low=0.05,
         high=1,
         step=0.05,

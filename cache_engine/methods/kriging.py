@@ -1,10 +1,10 @@
-"""Kriging: the whole stack's residual is forecast with the weights that miss least on the model's own
-calibration runs.
+"""Kriging: the residual of all blocks is predicted with the weights that have the smallest error on the
+model's own calibration runs.
 
-This project's own, after none: how alike the residual is at any two times of a run hardly depends on the
-prompt (MagCache, arXiv 2506.09045, found so for its size), and whoever knows that knows the best linear
-forecast; see ``predictors.Kriging`` for equations and sources. One tensor, no threshold, nothing measured at
-run time.
+This method is our own. The inner products of the residual at any two times of a run hardly depend on the
+prompt (MagCache, arXiv 2506.09045, found so for its size), and they determine the best linear prediction.
+``predictors.Kriging`` has equations and sources. It keeps one tensor, has no threshold and measures nothing
+during a run.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from ..strict import EngineError, Whole
 
 
 class Kriging(Method):
-    """Compute the steps of a mask, or one in N; in between forecast what all blocks add, as the calibration
-    says.
-    """
+    """Compute the steps of a mask, or one in N; in between, predict the residual by the calibration."""
 
     name = "kriging"
     title = "Kriging"
@@ -32,7 +30,7 @@ class Kriging(Method):
     settle: float = knob(
         0.75,
         "Settle",
-        "Share of what earlier forecasts missed that is made good after a computed step.",
+        "Share of the earlier predictions' error that is corrected after a computed step.",
         low=0,
         high=1,
         step=0.05,

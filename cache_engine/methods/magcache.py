@@ -1,9 +1,8 @@
-"""MagCache: the whole stack is skipped for as long as its residual is known to keep its size.
+"""MagCache: all blocks are skipped while the size of their residual is known to change little.
 
-Paper: "MagCache: Fast Video Generation with Magnitude-Aware Cache" (arXiv 2506.09045). How the residual's
-size develops over a run hardly depends on the prompt, so ratios measured once give a schedule that is known
-beforehand. Its authors' FLUX script always computes one landmark of the 28 steps; diffusers' version of it
-does not (landmark -1).
+Paper: "MagCache: Fast Video Generation with Magnitude-Aware Cache" (arXiv 2506.09045). The size of the
+residual over a run hardly depends on the prompt, so ratios measured once give a schedule before the run. The
+authors' FLUX script always computes one landmark of the 28 steps. diffusers' version does not (landmark -1).
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ class MagCache(Method):
     threshold: float = knob(
         0.24,
         "Threshold",
-        "How much expected error may add up. 0: every step is computed, bit-equal.",
+        "Sum of expected errors at which a step is computed. 0: every step (exact).",
         low=0,
         high=2,
         step=0.01,
     )
     max_continuous_cached_steps: Whole = knob(
-        5, "Max in a row", "The most steps skipped, then one is computed.", low=1, high=200, step=1
+        5, "Max in a row", "Most skipped steps in a row before a computed one.", low=1, high=200, step=1
     )
     fraction: float = knob(
-        0.1, "First share", "Share of the steps, at the start, that is computed.", low=0, high=1, step=0.01
+        0.1, "First share", "This share of the steps at the start is computed.", low=0, high=1, step=0.01
     )
     landmark: Whole = knob(
         11,

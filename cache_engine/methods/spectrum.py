@@ -1,8 +1,8 @@
-"""Spectrum: the last block's output is fitted by Chebyshev polynomials over the whole run.
+"""Spectrum: Chebyshev polynomials are fitted to the last block's output over the whole run.
 
-Paper: "Spectrum" (arXiv 2603.01623): degree 4, ridge 0.1, mixed with a straight line; windows between
-computed steps widen. Ours differs: the fit is a row of weights in float64 on the values themselves, where its
-code fits in float32.
+Paper: "Spectrum" (arXiv 2603.01623): degree 4, ridge 0.1, mixed with a straight line; the windows
+between computed steps widen. Difference: the weights of the fit are computed in float64. The paper's code
+fits in float32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..strict import Whole
 
 
 class Spectrum(Method):
-    """Compute ever more rarely; fit a polynomial in time to all that was computed."""
+    """Compute steps at growing distances; in between, evaluate a polynomial fitted to all computed steps."""
 
     name = "spectrum"
     title = "Spectrum"
@@ -27,19 +27,19 @@ class Spectrum(Method):
     window: float = knob(
         2.0,
         "Window",
-        "From one computed step to the next, in steps (the whole part counts).",
+        "Steps from one computed step to the next, rounded down.",
         low=1,
         high=50,
         step=0.25,
     )
     growth: float = knob(
-        0.75, "Growth", "So much wider is the window after each computed step.", low=0, high=10, step=0.25
+        0.75, "Growth", "Added to the window after each computed step.", low=0, high=10, step=0.25
     )
     order: Whole = knob(4, "Order", "Degree of the polynomial.", low=1, high=8, step=1)
     ridge: float = knob(
         0.1,
         "Ridge",
-        "Pulls the fit towards zero; keeps it calm with few values.",
+        "Pulls the fit towards zero, which steadies it while there are few values.",
         low=0.001,
         high=10,
         step=0.001,
@@ -47,7 +47,7 @@ class Spectrum(Method):
     ratio: float = knob(
         0.5,
         "Share of the fit",
-        "The rest is a straight line through the last two values.",
+        "Weight of the polynomial; the rest is a straight line through the last two values.",
         low=0,
         high=1,
         step=0.05,

@@ -1,8 +1,8 @@
-"""TaylorSeer: module outputs are forecast by a Taylor series of finite differences.
+"""TaylorSeer: module outputs are predicted by a Taylor series of finite differences.
 
 Paper: "From Reusing to Forecasting: Accelerating Diffusion Models with TaylorSeers" (arXiv 2503.06923). The
-first steps are computed, then one in N. As in the paper's code: distances are step numbers, differences start
-at step 2, each is divided by its own gap. Its "lite" form forecasts one tensor, the output of the last block.
+first steps are computed, then one in N. As in the paper's code, distances are step numbers, differences start
+at step 2, and each is divided by its own gap. The "lite" form predicts one tensor: the last block's output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..strict import Whole
 
 
 class TaylorSeer(Method):
-    """Compute one step in N; forecast every module's output in between."""
+    """Compute one step in N; in between, predict every module's output."""
 
     name = "taylorseer"
     title = "TaylorSeer"

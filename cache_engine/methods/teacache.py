@@ -1,10 +1,10 @@
-"""TeaCache: the whole stack is skipped while the modulated input has moved little.
+"""TeaCache: all blocks are skipped while their modulated input has changed little.
 
 Paper: "Timestep Embedding Tells: It's Time to Cache" (arXiv 2411.19108). The change of the first block's
-modulated input from step to step is rescaled by a polynomial fitted to the model, added up, and held against
-a threshold; the first and the last step are computed. The residual of all blocks is reused. Ours differs: the
-change is a float32 whatever the model's dtype, and the text stream is served too (nothing reads it after the
-last block).
+modulated input from step to step is rescaled by a polynomial fitted to the model, added up, and compared
+with a threshold. The first and the last step are computed. The residual of all blocks is reused. Differences:
+the change is a float32 whatever the model's dtype, and the text's residual is reused too (nothing reads the
+text after the last block).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TeaCache(Method):
     threshold: float = knob(
         0.6,
         "Threshold",
-        "How much rescaled change may add up before a step is computed. 0: every step is, bit-equal.",
+        "Sum of rescaled changes at which a step is computed. 0: every step (exact).",
         low=0,
         high=5,
         step=0.05,

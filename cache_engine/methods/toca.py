@@ -1,18 +1,19 @@
-"""ToCa: in a skipped step attention is reused, and the feed-forward refreshed for the tokens that need it
-most.
+"""ToCa: partial steps reuse attention, and run the feed-forward for the tokens that need it most.
 
 Paper: "Accelerating Diffusion Transformers with Token-wise Feature Caching" (arXiv 2410.05317), with the
 share of tokens by depth and the schedule of its code for FLUX: the first steps are computed, then one in N. A
-token's need is its score at the last computed step and, added to it, its age: ``age_weight`` for every N
-steps since it was run. Scores, each of length 1 over a block's tokens: the length of its value (v_norm, which
-leaves fast attention alone) or of its key before it is normalised; how much attention it gets, which costs a
-tenth of a step more wherever a step is computed; or age alone. low_v_norm prefers short values, as DuCa's
-code for DiT does.
+token's need is its score at the last computed step plus its age: ``age_weight`` for every N steps since it
+was run. A block's scores are scaled to length 1. The score is one of:
+- the length of the token's value (v_norm), which works with fast attention; low_v_norm prefers short values,
+  as DuCa's code for DiT does;
+- the length of its key before normalisation;
+- the attention that it gets, which costs a tenth of a step more at every computed step;
+- nothing: its age alone.
 
-Where this differs on purpose: attention is remembered after its output projection, which then runs no more;
-the single blocks' first layer is run for the chosen tokens without copying its weights.
+Intended differences: attention is remembered after its output projection, which then does not run in partial
+steps; the single blocks' first layer runs for the chosen tokens without a copy of its weights.
 
-Kept: every module's output, and of single blocks the attention too (FLUX.1-dev, 1024 x 1024: 3.2 GB in
+Memory: every module's output, and the attention of single blocks (FLUX.1-dev, 1024 x 1024: 3.2 GB in
 bfloat16).
 """
 
@@ -31,8 +32,8 @@ def ratio_knob() -> Any:
     return knob(
         0.1,
         "Share of tokens",
-        "How many tokens are run again in a partial step; more in the first blocks of each kind, fewer in "
-        "the last. 0: none.",
+        "Tokens that are run in a partial step: more in the first blocks of each kind, fewer in the last. 0: "
+        "none.",
         low=0,
         high=1,
         step=0.01,
@@ -43,8 +44,8 @@ def score_knob() -> Any:
     return knob(
         "v_norm",
         "Which tokens",
-        "What makes a token worth running: a long (or short) value, a long key, the attention it gets "
-        "(costs a tenth of a computed step), or its age alone.",
+        "Which tokens are run first: those with long (or short) values, with long keys, with much attention "
+        "(costs a tenth of a computed step), or the oldest.",
     )
 
 
@@ -52,7 +53,7 @@ def age_knob() -> Any:
     return knob(
         0.25,
         "Age counts",
-        "Added to a token's score for every interval that it was not run. 0: its age does not matter.",
+        "Added to a token's score for every interval without a run. 0: age does not matter.",
         low=0,
         high=2,
         step=0.05,
@@ -60,12 +61,12 @@ def age_knob() -> Any:
 
 
 def token_site(ratio: float, score: Score, age_weight: float, interval: int) -> Tokens:
-    """Tokens are never all of one score, so by age alone any weight will do."""
+    """Return the site. For the score "age" any weight gives the same order of tokens."""
     return Tokens(ratio, score, 1.0 if score == "age" else age_weight / interval)
 
 
 class ToCa(Method):
-    """Compute one step in N; in between reuse attention and refresh some tokens' feed-forward."""
+    """Compute one step in N; in between, reuse attention and run the feed-forward for some tokens."""
 
     name = "toca"
     title = "ToCa"
