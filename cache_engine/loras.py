@@ -80,10 +80,12 @@ def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
         layers = {LAYER.split(key)[0] for key in pipe.lora_state_dict(str(path)) if LAYER.search(key)}
     except Exception as error:
         raise EngineError(_no_lora(path, error)) from error
-    known = {f"transformer.{layer}" for layer, _ in pipe.transformer.named_modules()}
+    layers_of_model = {f"transformer.{layer}" for layer, _ in pipe.transformer.named_modules()}
     of_transformer = [layer for layer in layers if layer.startswith("transformer.")]
     foreign = sorted(
-        layer for layer in of_transformer if layer not in known and f"{layer}.base_layer" not in known
+        layer
+        for layer in of_transformer
+        if layer not in layers_of_model and f"{layer}.base_layer" not in layers_of_model
     )
     if not layers or foreign:
         raise EngineError(

@@ -1,6 +1,4 @@
-"""``benchmark``: prompts x settings into a folder, resumable; and what is made of such folders: merge,
-score, summary, plot, worst.
-"""
+"""``benchmark``: runs prompts x settings into a folder, resumably, and reports on such folders."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from .shared import Answer, Command, number, real, request_arguments, request_fr
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--guidance")
-    parser.add_argument("--seed", default="0", help="the same for every prompt")
+    parser.add_argument("--seed", default="0", help="seed of the noise, the same for every prompt")
     parser.add_argument("--prompts", metavar="FILE|drawbench", help="one prompt a line, or a JSON list")
     parser.add_argument(
         "--methods",
@@ -27,16 +25,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"recipes or presets, one a line, or JSON; or a set: {', '.join(SETS)}",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="what is there is kept: the same command goes on after it"
+        "--out", type=Path, metavar="DIR", help="folder for the results; the same command resumes"
     )
-    parser.add_argument("--limit", help="only the first so many prompts")
-    parser.add_argument("--metrics", help="such as psnr,ssim; without it all that can be had")
+    parser.add_argument("--limit", help="use only this many prompts, from the first on")
+    parser.add_argument("--metrics", help="such as psnr,ssim; default: all that are available")
     parser.add_argument(
         "--workers",
-        help="processes, or workers of a Ray cluster; without it one process, or all the cluster has",
+        help="number of processes, or of Ray workers; default: one process, or the whole cluster",
     )
     parser.add_argument(
-        "--threads", help="of each worker on a CPU; pictures are equal to the bit where this is equal"
+        "--threads",
+        help="threads of each worker on a CPU; pictures of runs with equal threads are equal, bit for bit",
     )
     parser.add_argument("--ray", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
     parser.add_argument(
@@ -46,9 +45,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="report", metavar="merge|score|summary|plot|worst", parser_class=type(parser)
     )
     for report in REPORTS:
-        one = reports.add_parser(report.name, help=report.help, description=report.help, allow_abbrev=False)
-        report.arguments(one)
-        one.add_argument(
+        subparser = reports.add_parser(
+            report.name, help=report.help, description=report.help, allow_abbrev=False
+        )
+        report.arguments(subparser)
+        subparser.add_argument(
             "--json",
             action="store_true",
             default=argparse.SUPPRESS,
@@ -83,13 +84,13 @@ def run(options: argparse.Namespace) -> Answer:
     }
     return Answer(
         data,
-        f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x {len(job.settings)} "
-        f"settings, the baseline among them\n{options.out}",
+        f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x "
+        f"{len(job.settings)} settings, the baseline among them\n{options.out}",
     )
 
 
 def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """The job, and what is left out of it, each with the reason."""
+    """Return the job, and the settings and metrics that are left out, each with the reason."""
     from ..benchmark.job import BenchmarkJob, baseline_first
     from ..benchmark.prompts import prompts
     from ..benchmark.settings import choose_settings
@@ -141,12 +142,12 @@ def _shard(text: str | None, prompts: int) -> tuple[int, int]:
 
 def _count(options: argparse.Namespace, name: str, high: int) -> int | None:
     text = getattr(options, name)
-    found = number(text)
-    if text is not None and not (isinstance(found, int) and 1 <= found <= high):
+    value = number(text)
+    if text is not None and not (isinstance(value, int) and 1 <= value <= high):
         raise EngineError(f"{name}: {text!r} is not valid; choose a whole number from 1 to {high}.")
-    return found if isinstance(found, int) else None
+    return value if isinstance(value, int) else None
 
 
 COMMAND = Command(
-    "benchmark", "prompts x settings: pictures and figures into a folder, resumable", arguments, run
+    "benchmark", "run prompts x settings into a folder of pictures and figures, resumably", arguments, run
 )

@@ -1,4 +1,4 @@
-"""What is made of a benchmark's folder: merge, score, summary, plot, worst."""
+"""The reports on a benchmark's folder: merge, score, summary, plot, worst."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
 def _merge(options: argparse.Namespace) -> Answer:
     from ..benchmark.merge import merge
 
-    found = merge(options.folders, options.out)
-    missing = f", {found.missing} of the job still missing" if found.missing else ", complete"
-    return Answer({"out": str(options.out), **found._asdict()}, f"{found.rows} rows{missing}\n{options.out}")
+    merged = merge(options.folders, options.out)
+    missing = f", {merged.missing} of the job still missing" if merged.missing else ", complete"
+    return Answer(
+        {"out": str(options.out), **merged._asdict()}, f"{merged.rows} rows{missing}\n{options.out}"
+    )
 
 
 def _score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=Path, required=True, metavar="DIR", help="pictures, or folders of them"
     )
-    parser.add_argument("--baseline", type=Path, metavar="DIR", help="the pictures to hold them against")
-    parser.add_argument("--prompts", metavar="FILE|drawbench", help="the n-th is the n-th picture's")
-    parser.add_argument("--metrics", help="such as psnr,ssim; without it all that can be had")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="pictures to compare them with")
+    parser.add_argument(
+        "--prompts", metavar="FILE|drawbench", help="prompts; the n-th belongs to the n-th picture"
+    )
+    parser.add_argument("--metrics", help="such as psnr,ssim; default: all that are available")
     parser.add_argument(
         "--floor",
         action="append",
         default=[],
         metavar="METRIC=VALUE",
-        help="what is good enough; may be repeated",
+        help="value that is good enough; may be repeated",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="a JSON-lines file with every picture's figures"
@@ -56,10 +60,10 @@ def _score(options: argparse.Namespace) -> Answer:
         if options.metrics or (options.baseline if METRICS[name].reference else options.prompts)
     )
     texts = prompts(options.prompts) if options.prompts else ()
-    found = list(score(options.images, options.baseline, texts, load_metrics(usable)))
+    scored = list(score(options.images, options.baseline, texts, load_metrics(usable)))
     floors = _floors(options)
     if options.out:
-        rows = [{"folder": one.name, **row} for one in found for row in one.rows]
+        rows = [{"folder": folder.name, **row} for folder in scored for row in folder.rows]
         with writing(options.out):
             write_whole(
                 options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
@@ -71,11 +75,11 @@ def _score(options: argparse.Namespace) -> Answer:
         for one in found
     }
     skipped = "".join(f"\nleft out: {name}: {reason}" for name, reason in wanted.skipped.items())
-    return Answer({"folders": data, "skipped": wanted.skipped}, scored_markdown(found, floors) + skipped)
+    return Answer({"folders": data, "skipped": wanted.skipped}, scored_markdown(scored, floors) + skipped)
 
 
 def _folder_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="what `benchmark --out` wrote")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of `benchmark --out`")
 
 
 def _summary_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +89,7 @@ def _summary_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="METRIC=VALUE",
-        help="what is good enough; may be repeated",
+        help="value that is good enough; may be repeated",
     )
 
 
@@ -97,14 +101,14 @@ def _summary(options: argparse.Namespace) -> Answer:
     from ..runs.disk import write_whole, writing
 
     job, engine, rows = read(options.folder)
-    found = figures_of(job, rows, _floors(options))
-    page, table = markdown(job, engine, found), as_csv(job, found)
+    lines = figures_of(job, rows, _floors(options))
+    page, table = markdown(job, engine, lines), as_csv(job, lines)
     with writing(options.folder):
         write_whole(options.folder / "summary.md", page.encode())
         write_whole(options.folder / "summary.csv", table.encode())
         write_whole(
             options.folder / "summary.json",
-            benchmark_summary(job, engine, found).model_dump_json(indent=1).encode(),
+            benchmark_summary(job, engine, lines).model_dump_json(indent=1).encode(),
         )
     data = {
         line.setting.key: {
@@ -114,7 +118,7 @@ def _summary(options: argparse.Namespace) -> Answer:
                 name: statistics and statistics._asdict() for name, statistics in line.metrics.items()
             },
         }
-        for line in found
+        for line in lines
     }
     return Answer(data, page)
 
@@ -153,7 +157,7 @@ def _plot(options: argparse.Namespace) -> Answer:
 def _worst_arguments(parser: argparse.ArgumentParser) -> None:
     _folder_arguments(parser)
     parser.add_argument("--metric", default="psnr")
-    parser.add_argument("--most", default="20", help="how many pairs")
+    parser.add_argument("--most", default="20", help="number of pairs")
 
 
 def _worst(options: argparse.Namespace) -> Answer:
@@ -162,23 +166,23 @@ def _worst(options: argparse.Namespace) -> Answer:
     most = number(options.most)
     if not isinstance(most, int) or not 1 <= most <= 1000:
         raise EngineError(f"most: {options.most!r} is not valid; choose a whole number from 1 to 1000.")
-    found = worst(options.folder, options.metric, most)
+    worst_rows = worst(options.folder, options.metric, most)
     page = options.folder / f"worst-{options.metric}.html"
     return Answer(
         {
             "page": str(page),
-            "pairs": [{name: row[name] for name in ("prompt", "setting", "metrics")} for row in found],
+            "pairs": [{name: row[name] for name in ("prompt", "setting", "metrics")} for row in worst_rows],
         },
-        f"{len(found)} pairs, the worst at {found[0]['metrics'][options.metric]:.4g}\n{page}",
+        f"{len(worst_rows)} pairs, the worst at {worst_rows[0]['metrics'][options.metric]:.4g}\n{page}",
     )
 
 
 REPORTS = (
     Command("merge", "join shards of one job into one folder", _merge_arguments, _merge),
-    Command("score", "judge folders of pictures made elsewhere", _score_arguments, _score),
+    Command("score", "score folders of pictures that were made elsewhere", _score_arguments, _score),
     Command(
         "summary",
-        "the table in the seed's form, measured beside published; writes summary.md, .csv and .json",
+        "table of all settings, measured beside published figures; writes summary.md, .csv and .json",
         _summary_arguments,
         _summary,
     ),
@@ -188,5 +192,5 @@ REPORTS = (
         _folder_arguments,
         _plot,
     ),
-    Command("worst", "a page of the worst pairs", _worst_arguments, _worst),
+    Command("worst", "write a page with the worst pairs of pictures", _worst_arguments, _worst),
 )

@@ -1,4 +1,4 @@
-"""``calibrate``: fit what TeaCache, MagCache and Kriging have to know of a model, and write it to a file."""
+"""``calibrate``: fits the coefficients of TeaCache, MagCache and Kriging, and writes them to a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .shared import Answer, Command, number, request_arguments, request_from_opt
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument(
-        "--prompts", type=Path, metavar="FILE", help="one a line; without it the model's example prompts"
+        "--prompts", type=Path, metavar="FILE", help="prompts, one a line; default: the model's examples"
     )
-    parser.add_argument("--runs", default="8", help="how many pictures to draw, over the prompts")
+    parser.add_argument("--runs", default="8", help="pictures to draw, over all prompts")
     parser.add_argument(
         "--out",
         type=Path,
@@ -51,13 +51,13 @@ def run(options: argparse.Namespace) -> Answer:
         for n in range(runs)
     ]
     with OutOfMemoryGuard(model.spec):
-        found = calibrate(model.pipe, [partial(draw, model, request) for request in requests])
+        coefficients = calibrate(model.pipe, [partial(draw, model, request) for request in requests])
     data = {
         "model": options.model,
         "revision": model.spec.revision(),
         "steps": requests[0].steps,
         "runs": runs,
-        **found._asdict(),
+        **coefficients._asdict(),
     }
     try:
         options.out.write_text(json.dumps(data) + "\n", encoding="utf-8")
@@ -68,12 +68,14 @@ def run(options: argparse.Namespace) -> Answer:
         ) from None
     curve = (
         "a polynomial"
-        if found.polynomial
+        if coefficients.polynomial
         else "no polynomial (TeaCache's signal is not described for this model)"
     )
-    return Answer(data, f"{len(found.ratios or ())} ratios and {curve} from {runs} runs\n{options.out}")
+    return Answer(
+        data, f"{len(coefficients.ratios or ())} ratios and {curve} from {runs} runs\n{options.out}"
+    )
 
 
 COMMAND = Command(
-    "calibrate", "fit what TeaCache, MagCache and Kriging have to know of a model", arguments, run
+    "calibrate", "fit the coefficients that TeaCache, MagCache and Kriging need of a model", arguments, run
 )

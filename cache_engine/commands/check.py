@@ -1,4 +1,4 @@
-"""``check``: whether one setting is close enough on many prompts. Exit code 3 where it falls short."""
+"""``check``: tells whether one setting is close enough on many prompts. Exit code 3 if it is not."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ from .shared import (
     request_from_options,
 )
 
-SHORT = 3
+FALLS_SHORT = 3  # exit code
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     method_arguments(parser, default="dbcache")
     parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="FILE", help="one a line, or a JSON list"
+        "--prompts", type=Path, required=True, metavar="FILE", help="prompts, one a line, or a JSON list"
     )
-    parser.add_argument("--seed", default="0", help="of the noise")
-    parser.add_argument("--min-psnr", required=True, help="dB")
+    parser.add_argument("--seed", default="0", help="seed of the noise")
+    parser.add_argument("--min-psnr", required=True, help="lowest PSNR that is close enough, in dB")
     parser.add_argument(
-        "--percentile", default="5", help="of the prompts' PSNR that has to reach it; 0: the worst"
+        "--percentile",
+        default="5",
+        help="percentile of the prompts' PSNR that must reach --min-psnr; 0: the worst prompt",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="keep the pictures and their table here; the same command goes on with it",
+        help="keep the pictures and their table here; the same command resumes",
     )
 
 
@@ -81,13 +83,13 @@ def run(options: argparse.Namespace) -> Answer:
         f"{verdict}: percentile {percentile:g} of {len(prompts)} prompts is {reached:.1f} dB, wanted "
         f"{floor:g}; {data['share_above']:.0%} are above it, the worst has {closeness[worst]:.1f} dB "
         f"({prompts[worst]})",
-        0 if data["holds"] else SHORT,
+        0 if data["holds"] else FALLS_SHORT,
     )
 
 
 COMMAND = Command(
     "check",
-    "whether one setting is close enough on many prompts (exit code 3 where it is not)",
+    "tell whether one setting is close enough on many prompts (exit code 3 if it is not)",
     arguments,
     run,
 )

@@ -1,4 +1,4 @@
-"""``compare``: both sides of one prompt; pictures and result.json into a folder."""
+"""``compare``: runs both sides for one prompt and writes pictures and result.json into a folder."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--negative-prompt", default="")
-    parser.add_argument("--seed", default="0", help="of the noise")
+    parser.add_argument("--seed", default="0", help="seed of the noise")
     parser.add_argument("--guidance")
     parser.add_argument(
         "--lora",
         action="append",
         default=[],
         metavar="FILE[:WEIGHT]",
-        help="a .safetensors file; may be repeated",
+        help="a .safetensors file and its weight; may be repeated",
     )
-    parser.add_argument("--image", metavar="FILE", help="a picture to start from, for models that edit one")
+    parser.add_argument("--image", metavar="FILE", help="the input picture, for models that edit one")
     method_arguments(parser, default="dbcache")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json"
     )
     parser.add_argument(
-        "--repeats", default="1", help="timed runs of each side, in turn, 1 to 20: the middle one counts"
+        "--repeats", default="1", help="timed runs of each side, alternating, 1 to 20; the median counts"
     )
     parser.add_argument(
-        "--no-survey", action="store_true", help="leave out survey.npz, and the baseline run that records it"
+        "--no-survey", action="store_true", help="skip survey.npz and the baseline run that records it"
     )
 
 
@@ -59,13 +59,17 @@ def run(options: argparse.Namespace) -> Answer:
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
         seed=number(options.seed),
-        loras=[lora(one) for one in options.lora],
+        loras=[lora(text) for text in options.lora],
         image=Picture(file=options.image) if options.image else None,
         **guidance,
     )
     folder = writable(options.out)
     result = run_comparison(
-        request, method, emit=_tell, survey=not options.no_survey, repeats=repeats_of(number(options.repeats))
+        request,
+        method,
+        emit=_report,
+        survey=not options.no_survey,
+        repeats=repeats_of(number(options.repeats)),
     )
     why = "" if options.no_survey or result.baseline.survey is not None else why_no_survey(result.baseline)
     data = save_comparison(
@@ -75,7 +79,7 @@ def run(options: argparse.Namespace) -> Answer:
         **({"survey_note": why} if why else {}),
     )
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
-    said = f"{why}\n" if why else ""
+    note = f"{why}\n" if why else ""
     low, high = result.spread or (0, 0)
     times = (
         f", {low:.2f}x to {high:.2f}x in {len(result.accelerated.timed)} pairs of runs"
@@ -86,12 +90,12 @@ def run(options: argparse.Namespace) -> Answer:
         data,
         f"{result.speedup:.2f}x faster{times} ({result.baseline.seconds.denoise:.2f} s -> "
         f"{result.accelerated.seconds.denoise:.2f} s denoising), {result.compute_ratio:.2f}x less compute, "
-        f"{psnr}, SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{said}{folder}",
+        f"{psnr}, SSIM {result.quality.ssim:.3f}\n{result.accelerated.schedule}\n{note}{folder}",
     )
 
 
 def lora(text: str) -> Lora:
-    """``FILE[:WEIGHT]``; a colon that is part of the path (a Windows drive) stays in it."""
+    """Return the LoRA of ``FILE[:WEIGHT]``. A colon in the path (a Windows drive) stays in the path."""
     file, colon, weight = text.rpartition(":")
     if colon and file.lower().endswith(".safetensors"):
         return Lora(file=file, weight=real(weight))
@@ -99,7 +103,7 @@ def lora(text: str) -> Lora:
 
 
 def writable(folder: Path) -> Path:
-    """The folder, made if need be: before the run, not after it."""
+    """Make the folder before the run, so that a bad path is reported early. Raises EngineError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,8 +113,8 @@ def writable(folder: Path) -> Path:
     return folder
 
 
-def _tell(event: Event) -> None:
-    """Progress on stderr, one line a stage, for who watches: a program finds nothing but errors there."""
+def _report(event: Event) -> None:
+    """Print progress to stderr, one line a stage, if it is a terminal. Programs find only errors there."""
     if not sys.stderr.isatty():
         return
     if isinstance(event, Progress) and event.call is None:

@@ -1,6 +1,4 @@
-"""``doctor``: what there is to run on, which models fit and how, whether a hub token is set, and what is
-installed.
-"""
+"""``doctor``: reports the device, the models that fit and how, the hub token and the installed packages."""
 
 from __future__ import annotations
 
@@ -36,18 +34,18 @@ def run(options: argparse.Namespace) -> Answer:
     del options
     from ..models.hub import token
 
-    found = device()
-    fits = [fitting(name, found) for name in MODELS]
-    trouble = wrong_torch()
+    here = device()
+    fits = [fitting(name, here) for name in MODELS]
+    problem = wrong_torch()
     data = {
         "device": {
-            "kind": found.kind,
-            "name": found.name,
-            "free_bytes": found.free,
-            "total_bytes": found.total,
-            "bfloat16": found.bfloat16,
+            "kind": here.kind,
+            "name": here.name,
+            "free_bytes": here.free,
+            "total_bytes": here.total,
+            "bfloat16": here.bfloat16,
         },
-        "problem": trouble,
+        "problem": problem,
         "models": fits,
         "token": token(),
         "folders": {name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
@@ -57,33 +55,31 @@ def run(options: argparse.Namespace) -> Answer:
             **{name: package_version(name) for name in PACKAGES},
         },
     }
-    memory = (
-        f", {gibibytes(found.free)} free of {gibibytes(found.total)}" if found.free and found.total else ""
-    )
+    memory = f", {gibibytes(here.free)} free of {gibibytes(here.total)}" if here.free and here.total else ""
     lines = [
-        f"device    {found.kind}: {found.name}{memory}",
+        f"device    {here.kind}: {here.name}{memory}",
         f"token     {'set' if data['token'] else 'not set: gated models need HF_TOKEN'}",
         *(f"folder    {name}={folder}" for name, folder in data["folders"].items()),
-        *([f"problem   {trouble}"] if trouble else []),
+        *([f"problem   {problem}"] if problem else []),
         "versions  "
-        + ", ".join(f"{name} {one or 'not installed'}" for name, one in data["versions"].items()),
+        + ", ".join(f"{name} {number or 'not installed'}" for name, number in data["versions"].items()),
         "",
         table(
             [
                 ("model", "here?", "how it would run"),
-                *((one["model"], "yes" if one["here"] else "no", one["how"]) for one in fits),
+                *((fit["model"], "yes" if fit["here"] else "no", fit["how"]) for fit in fits),
             ]
         ),
     ]
-    return Answer(data, "\n".join(lines), code=1 if trouble else 0)
+    return Answer(data, "\n".join(lines), code=1 if problem else 0)
 
 
-def fitting(name: str, found: Device) -> dict[str, object]:
-    """Whether a row is on this machine and how it would be placed now."""
+def fitting(name: str, here: Device) -> dict[str, object]:
+    """Return whether a row's weights are on this machine, and how it would be placed now."""
     spec = MODELS[name]
     reason = spec.unavailable()
     try:
-        placement = place(spec.title, spec.memory, found, quantiser=installed("torchao"))
+        placement = place(spec.title, spec.memory, here, quantiser=installed("torchao"))
     except EngineError as error:
         return {
             "model": name,
@@ -107,4 +103,4 @@ def package_version(name: str) -> str | None:
         return None
 
 
-COMMAND = Command("doctor", "what there is to run on, what fits, and what is missing", arguments, run)
+COMMAND = Command("doctor", "report the device, the models that fit, and what is missing", arguments, run)

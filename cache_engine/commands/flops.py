@@ -1,4 +1,4 @@
-"""``flops``: what a setting costs, from shapes alone: no weights, no device."""
+"""``flops``: counts a setting's compute from shapes alone, without weights or a device."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     method_arguments(parser, default="baseline")
     parser.add_argument(
         "--computed-steps",
-        help="where the schedule depends on the picture: how many steps are computed "
-        "(an average may be fractional)",
+        help="computed steps, for schedules that depend on the picture (an average may be fractional)",
     )
 
 
@@ -57,8 +56,8 @@ def run(options: argparse.Namespace) -> Answer:
     doubt = spec.doubles and (request.guidance or 0) > 1
     note = (
         (
-            f"of one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} may ask for "
-            "a second one in every step, and then a run has twice as much"
+            f"counted with one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} "
+            "may ask for a second one in every step, and then a run has twice as much"
         )
         if doubt
         else ""
@@ -98,7 +97,7 @@ def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tupl
 
 
 class _Unknown:
-    """The change of a step that was not run: an error only where a decision asks for it."""
+    """The change of a step that was not run. Raises EngineError if a decision needs it."""
 
     def __init__(self, call: Call) -> None:
         self.step = call.step
@@ -110,4 +109,4 @@ class _Unknown:
         )
 
 
-COMMAND = Command("flops", "what a setting costs in TFLOPs, without weights or a device", arguments, run)
+COMMAND = Command("flops", "count a setting's TFLOPs, without weights or a device", arguments, run)

@@ -1,4 +1,4 @@
-"""``methods``: every method with its knobs, their defaults and bounds."""
+"""``methods``: lists every method with its knobs, their defaults and bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Answer:
     del options
-    found = [
+    listed = [
         {
             "name": name,
             "title": method.title,
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> Answer:
         for name, method in METHODS.items()
     ]
     parts = []
-    for method in found:
+    for method in listed:
         lines = [
             (
                 f"  {knob['name']}",
@@ -40,14 +40,14 @@ def run(options: argparse.Namespace) -> Answer:
             f"{method['name']}: {method['title']} "
             f"({method['grain']})\n{table(lines) if lines else '  no knobs'}"
         )
-    return Answer(found, "\n\n".join(parts))
+    return Answer(listed, "\n\n".join(parts))
 
 
 def values(knob: dict[str, Any]) -> str:
-    """What a knob takes, in short."""
+    """Return the values that a knob accepts, in short."""
     if knob["type"] in ("text", "bool"):
         return {"text": "text", "bool": "false|true"}[knob["type"]]
     return "|".join(knob["choices"]) or f"{knob['low']}..{knob['high']}"
 
 
-COMMAND = Command("methods", "the methods and their knobs", arguments, run)
+COMMAND = Command("methods", "list the methods and their knobs", arguments, run)

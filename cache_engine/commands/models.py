@@ -1,6 +1,4 @@
-"""``models``: which models there are, what they need, and whether they can run here; or what one folder, hub
-id or file holds.
-"""
+"""``models``: lists the models with their needs and whether they can run here, or describes one model."""
 
 from __future__ import annotations
 
@@ -17,18 +15,16 @@ from .shared import Answer, Command, table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", help="say what a row, a diffusers folder, a hub id or a .safetensors file holds"
-    )
+    parser.add_argument("--model", help="describe this row, diffusers folder, hub id or .safetensors file")
 
 
 def run(options: argparse.Namespace) -> Answer:
     if options.model:
-        return _found(spec_of(options.model))
-    found = []
+        return _described(spec_of(options.model))
+    listed = []
     for row in MODELS.values():
         reason = row.unavailable()
-        found.append(
+        listed.append(
             {
                 "name": row.name,
                 "title": row.title,
@@ -45,14 +41,14 @@ def run(options: argparse.Namespace) -> Answer:
     lines = [("name", "family", "blocks", "here?", "needs")]
     lines += [
         (row["name"], row["family"], row["blocks"], "yes" if row["available"] else "no", row["needs"])
-        for row in found
+        for row in listed
     ]
-    why = "\n".join(f"{row['name']}: {row['reason']}" for row in found if row["reason"])
-    return Answer(found, f"{table(lines)}\n{why}".rstrip())
+    why = "\n".join(f"{row['name']}: {row['reason']}" for row in listed if row["reason"])
+    return Answer(listed, f"{table(lines)}\n{why}".rstrip())
 
 
-def _found(spec: ModelSpec) -> Answer:
-    """One model: its block lists, streams, and which methods fit it."""
+def _described(spec: ModelSpec) -> Answer:
+    """Describe one model: its block lists, its streams and the methods that fit it."""
     picture = Picture(file="-", sha256="0" * 64) if spec.image == "needed" else None
     facts = spec.facts(spec.resolve(RunRequest(model=spec.name, prompt="-", image=picture)))
     unfit: dict[str, str] = {}
@@ -94,5 +90,8 @@ def _found(spec: ModelSpec) -> Answer:
 
 
 COMMAND = Command(
-    "models", "the models, what they need, and whether they can run here; or what one holds", arguments, run
+    "models",
+    "list the models with their needs and whether they can run here, or describe one",
+    arguments,
+    run,
 )

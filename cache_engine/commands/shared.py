@@ -1,4 +1,4 @@
-"""What commands share: their shape, and arguments that become a request and a method."""
+"""Shared by the commands: their type, and the arguments that become a request and a method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..strict import EngineError
 
 
 class Answer(NamedTuple):
-    """What a command says: for programs, for people, and to the shell."""
+    """The result of a command: JSON data for programs, text for people, an exit code for the shell."""
 
     data: Any
     text: str
@@ -23,6 +23,8 @@ class Answer(NamedTuple):
 
 
 class Command(NamedTuple):
+    """One command. ``arguments`` declares its options; ``run`` executes it and raises EngineError."""
+
     name: str
     help: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -37,20 +39,20 @@ def request_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", help="steps of the denoising loop")
     parser.add_argument("--size", metavar="WxH", help="picture size in pixels, such as 1024x1024")
-    parser.add_argument("--text-tokens", help="length that the prompt is padded to")
-    parser.add_argument("--true-cfg-scale", help="above 1: guided by a second call in every step")
+    parser.add_argument("--text-tokens", help="tokens that the prompt is padded to")
+    parser.add_argument("--true-cfg-scale", help="above 1, each step makes a second call for guidance")
 
 
 def method_arguments(parser: argparse.ArgumentParser, *, default: str) -> None:
     parser.add_argument("--method", default=default, help="a row of `methods`")
     parser.add_argument("--recipe", help="instead of --method, such as F8B0_W8I1M0MC3_R0.12_T1O1")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KNOB=VALUE", help="a knob; may be repeated"
+        "--set", action="append", default=[], metavar="KNOB=VALUE", help="set a knob; may be repeated"
     )
 
 
 def request_from_options(options: argparse.Namespace, **more: Any) -> RunRequest:
-    """The arguments as a checked request; what was not given is left to the model's row."""
+    """Return the options as a checked request. Missing options stay None: the model's row fills them."""
     fields: dict[str, Any] = {
         "model": options.model,
         "steps": number(options.steps),
@@ -66,7 +68,7 @@ def request_from_options(options: argparse.Namespace, **more: Any) -> RunRequest
 
 
 def method_from_options(options: argparse.Namespace) -> Method:
-    """--recipe, or --method with its --set knobs."""
+    """Return the method of --recipe, or of --method with its --set knobs. Raises EngineError."""
     if options.recipe:
         if options.set:
             raise EngineError(
@@ -82,27 +84,25 @@ def method_from_options(options: argparse.Namespace) -> Method:
 def pairs(
     settings: Iterable[str], option: str = "set", example: str = "Fn_compute_blocks=8"
 ) -> list[tuple[str, str]]:
-    """NAME=VALUE, each taken apart."""
-    found = []
+    """Split each NAME=VALUE into name and value. Raises EngineError for one without ``=``."""
+    split = []
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise EngineError(f"{option}: {setting!r} is not valid; write it like {example}.")
-        found.append((name.strip(), value.strip()))
-    return found
+        split.append((name.strip(), value.strip()))
+    return split
 
 
 def typed(value: str, kind: str) -> Any:
-    """A knob's text as its type; what cannot be read is handed on, and refused with the knob's own
-    sentence.
-    """
+    """Convert a knob's text to its type. Text that cannot be converted stays text: the knob refuses it."""
     if kind == "bool":
         return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
     return {"int": number, "float": real}.get(kind, str)(value)
 
 
 def number(text: str | None) -> int | float | str | None:
-    """A whole number; else as ``real``: the record that takes it says what is wrong."""
+    """Return a whole number, else what ``real`` returns. The record that gets it reports a wrong value."""
     try:
         return int(text) if text is not None else None
     except ValueError:
@@ -110,7 +110,7 @@ def number(text: str | None) -> int | float | str | None:
 
 
 def real(text: str | None) -> float | str | None:
-    """A finite number; what is none is handed on as text, and refused by what takes it."""
+    """Return a finite number, else the text itself. The record that gets it reports a wrong value."""
     try:
         return text if text is None or not math.isfinite(float(text)) else float(text)
     except ValueError:
@@ -118,7 +118,7 @@ def real(text: str | None) -> float | str | None:
 
 
 def table(rows: Iterable[Iterable[Any]]) -> str:
-    """Columns side by side, as wide as they need to be."""
+    """Return rows as aligned columns."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
@@ -127,4 +127,5 @@ def table(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def pretty(data: Any) -> str:
+    """Return data as indented JSON."""
     return json.dumps(data, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""``simulate``: what a survey says of one setting, without a run."""
+"""``simulate``: estimates one setting from a baseline's survey, without a run."""
 
 from __future__ import annotations
 
@@ -26,26 +26,28 @@ def run(options: argparse.Namespace) -> Answer:
     from ..whatif.survey import load
 
     survey = load(options.survey)
-    found = simulate(survey, method_from_options(options), psnr_calibration_of(survey))
-    return Answer(forecast_json(found), text(found))
+    forecast = simulate(survey, method_from_options(options), psnr_calibration_of(survey))
+    return Answer(forecast_json(forecast), text(forecast))
 
 
-def text(found: Forecast) -> str:
+def text(forecast: Forecast) -> str:
     likeness = (
-        f"{found.psnr_db:.1f} dB ({_band(found)})"
-        if found.psnr_db is not None
-        else ("identical" if found.identical else f"no estimate of the likeness: {found.note}")
+        f"{forecast.psnr_db:.1f} dB ({_band(forecast)})"
+        if forecast.psnr_db is not None
+        else ("identical" if forecast.identical else f"no estimate of the likeness: {forecast.note}")
     )
-    compute = f"{found.compute_ratio:.2f}x less compute" if found.compute_ratio else "compute not counted"
+    compute = (
+        f"{forecast.compute_ratio:.2f}x less compute" if forecast.compute_ratio else "compute not counted"
+    )
     return (
-        f"expected from the baseline run: {found.speedup:.2f}x faster, {compute}, {likeness}, "
-        f"{found.steps_computed} of {len(found.schedule)} steps computed\n"
-        + "\n".join(found.schedules.values())
+        f"expected from the baseline run: {forecast.speedup:.2f}x faster, {compute}, {likeness}, "
+        f"{forecast.steps_computed} of {len(forecast.schedule)} steps computed\n"
+        + "\n".join(forecast.schedules.values())
     )
 
 
-def _band(found: Forecast) -> str:
-    return f"{found.band[0]:.1f} to {found.band[1]:.1f}" if found.band else found.note
+def _band(forecast: Forecast) -> str:
+    return f"{forecast.band[0]:.1f} to {forecast.band[1]:.1f}" if forecast.band else forecast.note
 
 
-COMMAND = Command("simulate", "what a baseline's survey says of one setting, without a run", arguments, run)
+COMMAND = Command("simulate", "estimate one setting from a baseline's survey, without a run", arguments, run)

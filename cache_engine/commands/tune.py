@@ -1,4 +1,4 @@
-"""``tune``: the frontier in seconds, and the best setting for a goal, verified by real runs."""
+"""``tune``: finds the best setting for a goal from estimates, and verifies it by real runs."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", action="append", default=[], help="a tuning prompt; may be repeated")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="tuning prompts, one a line")
     parser.add_argument(
-        "--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting has to hold"
+        "--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting must hold too"
     )
-    parser.add_argument("--seed", default="0", help="of the noise")
-    parser.add_argument("--min-psnr", help="goal: the least compute with at least so many dB")
-    parser.add_argument("--min-speedup", help="goal: the closest picture at least so many times as fast")
+    parser.add_argument("--seed", default="0", help="seed of the noise")
+    parser.add_argument("--min-psnr", help="goal: the least compute with at least this PSNR in dB")
     parser.add_argument(
-        "--min-compute-ratio", help="goal: the closest picture with so many times less compute"
+        "--min-speedup", help="goal: the closest picture that is at least this many times faster"
     )
-    parser.add_argument("--share", default="0.95", help="of the prompts that have to be as close")
+    parser.add_argument(
+        "--min-compute-ratio", help="goal: the closest picture with at least this many times less compute"
+    )
+    parser.add_argument("--share", default="0.95", help="share of prompts that must reach the goal")
     parser.add_argument(
         "--most",
         default="6",
         help="settings to verify by real runs; as many again where the best fall short on --accept",
     )
-    parser.add_argument("--minutes", help="no further setting is run after so many")
+    parser.add_argument("--minutes", help="start no further setting after this many minutes")
     parser.add_argument(
         "--vary",
         action="append",
@@ -42,17 +44,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[METHOD.]KNOB=RANGE",
         help="such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the steps) or "
         "teacache.threshold="
-        "'0.1..0.5 /5'; may be repeated, for several methods; without it DBCache's usual ones",
+        "'0.1..0.5 /5'; may be repeated, for several methods; default: DBCache's usual ranges",
     )
     parser.add_argument(
-        "--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps"
+        "--no-fewer-steps", action="store_true", help="do not search the plain model with fewer steps"
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="DIR",
-        help="what is there is kept: the same command goes on with it",
+        help="folder for the results; the same command resumes",
     )
 
 
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def task_of(options: argparse.Namespace) -> Any:
-    """The arguments as a TuneTask. Raises EngineError."""
+    """Return the options as a TuneTask. Raises EngineError."""
     from ..benchmark.prompts import prompts_from_file
     from ..tuning.goal import Goal
     from ..tuning.space import USUAL_RANGES
@@ -98,35 +100,35 @@ def task_of(options: argparse.Namespace) -> Any:
 
 
 def _ranges(given: list[str]) -> dict[str, dict[str, str]]:
-    """By method; DBCache's where none is named."""
-    found: dict[str, dict[str, str]] = {}
+    """Return the ranges by method; without a method they are DBCache's."""
+    ranges: dict[str, dict[str, str]] = {}
     for name, values in pairs(given, "vary", "residual_diff_threshold=0.04..0.2 /5"):
         method, _, knob = name.rpartition(".")
-        found.setdefault(method or "dbcache", {})[knob] = values
-    return found
+        ranges.setdefault(method or "dbcache", {})[knob] = values
+    return ranges
 
 
 def text(data: dict[str, Any]) -> str:
     best = data["best"]
-    fell = [one for one in data["verified"] if one.get("acceptance", {}).get("prompts")]
-    if best is None and fell:
-        closest = max(fell, key=lambda one: one["acceptance"]["share_above"])
+    accepted_on = [row for row in data["verified"] if row.get("acceptance", {}).get("prompts")]
+    if best is None and accepted_on:
+        closest = max(accepted_on, key=lambda row: row["acceptance"]["share_above"])
         beyond = closest["acceptance"]
         return (
-            f"none of {data['settings']} settings was found to hold on the acceptance prompts ({len(fell)} "
-            f"were run there): {closest['recipe']} comes closest, {beyond['share_above']:.0%} of "
-            f"{beyond['prompts']} above the floor; lower the goal or the share, or let more be verified "
-            "with --most."
+            f"none of {data['settings']} settings was found to hold on the acceptance prompts "
+            f"({len(accepted_on)} were run there): {closest['recipe']} comes closest, "
+            f"{beyond['share_above']:.0%} of {beyond['prompts']} above the floor; lower the goal or the "
+            "share, or let more be verified with --most."
         )
     if best is None:
         return (
             f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were "
             "run); lower the goal, or let more be verified with --most."
         )
-    found = best["measured"]
+    measured = best["measured"]
     lines = [
-        f"{best['recipe']}: {found['psnr_db']:.1f} dB, {found['tflops']:.4g} TFLOPs "
-        f"({best['expected']['compute_ratio']:.2f}x less), measured on {found['prompts']} prompts; "
+        f"{best['recipe']}: {measured['psnr_db']:.1f} dB, {measured['tflops']:.4g} TFLOPs "
+        f"({best['expected']['compute_ratio']:.2f}x less), measured on {measured['prompts']} prompts; "
         f"{data['settings']} settings judged, {len(data['verified'])} verified"
     ]
     if best.get("acceptance", {}).get("prompts"):
@@ -137,11 +139,11 @@ def text(data: dict[str, Any]) -> str:
             f"dB, worst {beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
         )
     if best.get("on_the_edge"):
-        worst = min(best["neighbours"], key=lambda one: one["psnr_db"])
+        worst = min(best["neighbours"], key=lambda row: row["psnr_db"])
         lines.append(f"on the edge: one step away, {worst['recipe']} falls to {worst['psnr_db']:.1f} dB")
     return "\n".join(lines)
 
 
 COMMAND = Command(
-    "tune", "the best setting for a goal: all are judged, the most promising are run", arguments, run
+    "tune", "find the best setting for a goal: all are estimated, the most promising are run", arguments, run
 )

@@ -1,5 +1,6 @@
-"""What one call of each transformer class is given: (config, resolved request) -> arguments as in
-``ModelSpec.inputs``.
+"""The arguments of one call of each transformer class: (config, resolved request) -> arguments.
+
+The form of the arguments is that of ``ModelSpec.inputs``.
 
 A latent pixel is 8 x 8 pixels of the picture (32 x 32 for Sana), so shapes hold for any size; text is
 ``max_sequence_length`` tokens long.
@@ -22,12 +23,12 @@ def _text(request: RunRequest) -> int:
 
 
 def _grid(request: RunRequest, pixels: int) -> tuple[int, int]:
-    """Rows and columns of squares of so many pixels."""
+    """Return the rows and columns of squares with sides of ``pixels``."""
     return (request.height or 0) // pixels, (request.width or 0) // pixels
 
 
 def latent(text_width: str, pixels: int = 8, **more: Any) -> Call:
-    """A picture of latents (1, channels, rows, columns) and a text (1, tokens, ``config[text_width]``)."""
+    """Describe calls with latents (1, channels, rows, columns) and a text (1, tokens, config[text_width])."""
 
     def call(config: Config, request: RunRequest) -> dict[str, Any]:
         return {
@@ -41,7 +42,10 @@ def latent(text_width: str, pixels: int = 8, **more: Any) -> Call:
 
 
 def packed(text_width: str, places: int = 3, batched: bool = False, **more: Any) -> Call:
-    """Tokens (1, rows x columns, channels) of 16 x 16 pixels with their places, and a text with its own."""
+    """Describe calls with packed tokens (1, rows x columns, channels), a text, and the positions of both.
+
+    A token is 16 x 16 pixels.
+    """
 
     def call(config: Config, request: RunRequest) -> dict[str, Any]:
         rows, columns = _grid(request, 16)
@@ -59,15 +63,17 @@ def packed(text_width: str, places: int = 3, batched: bool = False, **more: Any)
 
 
 def width(name: str) -> Callable[[Config, RunRequest], tuple[int, ...]]:
+    """Describe an argument (1, config[name])."""
     return lambda config, request: (1, config[name])
 
 
 def mask(config: Config, request: RunRequest) -> IntegerTensor:
-    """Every token of the text counts."""
+    """Return the mask of a text whose tokens all count."""
     return IntegerTensor((1, _text(request)), 1)
 
 
 def pixels(config: Config, request: RunRequest) -> tuple[int, ...]:
+    """Return the shape of a size or a place in pixels."""
     return (1, 2)
 
 
@@ -117,12 +123,12 @@ def z_image(config: Config, request: RunRequest) -> dict[str, Any]:
 
 
 def pixart(config: Config, request: RunRequest) -> dict[str, Any]:
-    found = latent("caption_channels")(config, request)
+    arguments = latent("caption_channels")(config, request)
     sized = config.get("use_additional_conditions")
     if sized is None:
         sized = config["sample_size"] == 128
     nothing = Given(None)
-    return found | {
+    return arguments | {
         "added_cond_kwargs": {
             "resolution": (1, 2) if sized else nothing,
             "aspect_ratio": (1, 1) if sized else nothing,
@@ -158,7 +164,7 @@ def glm(config: Config, request: RunRequest) -> dict[str, Any]:
 
 
 def wan(config: Config, request: RunRequest) -> dict[str, Any]:
-    """21 latent frames, as of 81 pictures."""
+    """21 latent frames stand for 81 pictures."""
     return {
         "hidden_states": (1, config["in_channels"], 21, *_grid(request, 8)),
         "timestep": (1,),
@@ -167,7 +173,7 @@ def wan(config: Config, request: RunRequest) -> dict[str, Any]:
 
 
 def ltx(config: Config, request: RunRequest) -> dict[str, Any]:
-    """A latent pixel is 32 x 32 pixels and 8 pictures; 16 of them in time."""
+    """A latent pixel covers 32 x 32 pixels of 8 pictures; there are 16 latent frames."""
     rows, columns = _grid(request, 32)
     return {
         "hidden_states": (1, 16 * rows * columns, config["in_channels"]),

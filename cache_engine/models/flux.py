@@ -13,7 +13,7 @@ from .hub import GB, Weights, load_pipeline
 
 
 def modulated(block: Any, arguments: Mapping[str, Any]) -> Any:
-    """What TeaCache looks at: the first block's input, normalised, scaled and shifted for this step."""
+    """Return TeaCache's signal: the first block's input, normalised, scaled and shifted for this step."""
     return block.norm1(arguments["hidden_states"], emb=arguments["temb"])[0]
 
 
@@ -103,14 +103,14 @@ EXAMPLES = (
 
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:
-    """Shapes of one call's tensors: a token is 16 x 16 pixels (VAE 8, packed 2 x 2)."""
+    """Return the shapes of one call's tensors. A token is 16 x 16 pixels (VAE 8, packed 2 x 2)."""
     width, height, text = (
         request.width or 0,
         request.height or 0,
         request.max_sequence_length or 0,
     )  # resolved: never None
     tokens = (width // 16) * (height // 16)
-    found = {
+    tensors = {
         "hidden_states": (1, tokens, config["in_channels"]),
         "encoder_hidden_states": (1, text, config["joint_attention_dim"]),
         "pooled_projections": (1, config["pooled_projection_dim"]),
@@ -118,19 +118,19 @@ def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[in
         "img_ids": (tokens, 3),
         "txt_ids": (text, 3),
     }
-    return found | {"guidance": (1,)} if config["guidance_embeds"] else found
+    return tensors | {"guidance": (1,)} if config["guidance_embeds"] else tensors
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
-    """What FluxPipeline takes beside prompt, size, steps and generator."""
-    found: dict[str, Any] = {"max_sequence_length": request.max_sequence_length}
+    """Return FluxPipeline's arguments beside prompt, size, steps and generator."""
+    named: dict[str, Any] = {"max_sequence_length": request.max_sequence_length}
     if request.guidance is not None:
-        found["guidance_scale"] = request.guidance
+        named["guidance_scale"] = request.guidance
     if (
         request.true_cfg_scale is not None and request.true_cfg_scale > 1
     ):  # with negative_prompt=None it is ignored
-        found |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
-    return found
+        named |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
+    return named
 
 
 MEMORY = MemoryNeeds(

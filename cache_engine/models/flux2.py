@@ -1,6 +1,4 @@
-"""FLUX.2 klein base 4B: double blocks that carry image and text apart, then single blocks on both as one
-tensor.
-"""
+"""FLUX.2 klein base 4B: double blocks carry image and text apart, single blocks carry both as one tensor."""
 
 from __future__ import annotations
 
@@ -57,8 +55,9 @@ MEMORY = MemoryNeeds(
 
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:
-    """Shapes of one call's tensors: a token is 16 x 16 pixels; the text is padded to
-    ``max_sequence_length``.
+    """Return the shapes of one call's tensors.
+
+    A token is 16 x 16 pixels. The text is padded to ``max_sequence_length``.
     """
     width, height, text = (
         request.width or 0,
@@ -76,8 +75,9 @@ def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[in
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
-    """What Flux2KleinPipeline takes beside prompt, size, steps and generator. Its ``guidance_scale`` is true
-    CFG.
+    """Return Flux2KleinPipeline's arguments beside prompt, size, steps and generator.
+
+    Its ``guidance_scale`` is true CFG.
     """
     if request.negative_prompt:
         raise EngineError("negative_prompt: FLUX.2 klein takes none; leave it empty.")

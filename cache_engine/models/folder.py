@@ -1,4 +1,4 @@
-"""A model that is no row of ours: a diffusers folder or a hub id, described by its own config files."""
+"""Models beside the rows: a diffusers folder or a hub id, described by its own config files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ LISTED = "cache_engine/models/generic.py"
 
 
 def is_source(name: str) -> bool:
-    """Whether a name can be a folder, a file or a hub id rather than a row."""
+    """Return whether a name can be a folder, a file or a hub id rather than a row."""
     return "/" in name or "\\" in name or Path(name).exists()
 
 
 def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """What the folder's (or repository's) config files say, as a row.
+    """Return a row made from the config files of a folder or repository, or from a single file.
 
-    Raises EngineError where they are missing, or name a pipeline or transformer that cannot be cached.
+    rows: the known models; a single file has to fit one of them.
+    Raises EngineError for missing config files, and for a pipeline or transformer that cannot be cached.
     """
     if Path(source).is_file():
         return single_file.row(source, rows)
@@ -40,8 +41,8 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
             "transformer."
         )
     name = str(part[1])
-    known = TRANSFORMERS.get(name)
-    if known is None:
+    description = TRANSFORMERS.get(name)
+    if description is None:
         raise EngineError(
             f"model: {source} has a {name}, which is not described; known are "
             f"{', '.join(sorted(TRANSFORMERS))}. One line in {LISTED} adds one."
@@ -53,7 +54,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
             f"model: {source} is a {pipeline}, which leaves out the first steps; choose the pipeline that "
             "draws from noise."
         )
-    if known.video:
+    if description.video:
         raise EngineError(
             f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach "
             "a method to it yourself, with attached()."
@@ -66,10 +67,10 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
         family=pipeline,
         transformer=name,
         config=config,
-        sections=known.sections,
-        blocks=sum(config[section.length] for section in known.sections),
+        sections=description.sections,
+        blocks=sum(config[section.length] for section in description.sections),
         load=partial(load_pipeline, "DiffusionPipeline", lambda: source),
-        inputs=lambda request: known.call(config, request),
+        inputs=lambda request: description.call(config, request),
         call=lambda request: arguments(takes, request),
         steps=int(takes.get("num_inference_steps") or 28),
         sizes=SIZES,
@@ -88,7 +89,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
 
 
 def read(source: str, file: str) -> dict[str, Any]:
-    """A JSON file of the folder, of the hub's cache, or of the hub."""
+    """Read a JSON file from the folder, the hub's cache or the hub. Raises EngineError."""
     folder = Path(source)
     try:
         if folder.is_dir():
@@ -119,15 +120,19 @@ def read(source: str, file: str) -> dict[str, Any]:
 
 
 def defaults(transformer: str) -> dict[str, Any]:
-    """What a config file may leave out."""
+    """Return the values that a config file may leave out."""
     import diffusers
 
-    found = inspect.signature(getattr(diffusers, transformer).__init__).parameters.values()
-    return {one.name: one.default for one in found if one.default is not inspect.Parameter.empty}
+    signature = inspect.signature(getattr(diffusers, transformer).__init__)
+    return {
+        parameter.name: parameter.default
+        for parameter in signature.parameters.values()
+        if parameter.default is not inspect.Parameter.empty
+    }
 
 
 def parameters(pipeline: str) -> dict[str, Any]:
-    """What the pipeline's call takes, with its defaults."""
+    """Return the parameters of the pipeline's call, with their defaults. Raises EngineError."""
     import diffusers
 
     kind = getattr(diffusers, pipeline, None)
@@ -136,17 +141,22 @@ def parameters(pipeline: str) -> dict[str, Any]:
             f"model: {pipeline} is not a pipeline of diffusers {diffusers.__version__}; update diffusers, "
             "or choose another model."
         )
-    return {one.name: one.default for one in inspect.signature(kind.__call__).parameters.values()}
+    return {
+        name: parameter.default for name, parameter in inspect.signature(kind.__call__).parameters.items()
+    }
 
 
 def arguments(takes: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
-    """What such a pipeline takes beside prompt, size, steps and generator."""
+    """Return the pipeline's arguments beside prompt, size, steps and generator.
+
+    Without max_area FLUX Kontext draws a million pixels, whatever size the request has.
+    """
     offered = {
         "max_sequence_length": request.max_sequence_length,
         "guidance_scale": request.guidance,
         "negative_prompt": request.negative_prompt or None,
         "max_area": (request.width or 0) * (request.height or 0),
-    }  # else FLUX Kontext draws a million pixels, whatever is asked
+    }
     if request.true_cfg_scale is not None and request.true_cfg_scale > 1:
         offered |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
     return {name: value for name, value in offered.items() if name in takes and value is not None}

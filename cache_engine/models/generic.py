@@ -1,8 +1,6 @@
-"""Any diffusers transformer: where its blocks are, what they carry, and what one call is given. One line a
-class.
+"""The known diffusers transformers, one line a class: their block lists and the arguments of one call.
 
-A class that is not in the table is described by diffusers itself if its blocks are in diffusers' own
-registry.
+For a class that is not in the table, the blocks may be in diffusers' own registry.
 """
 
 from __future__ import annotations
@@ -17,8 +15,11 @@ IMAGE, TEXT = "hidden_states", "encoder_hidden_states"
 
 
 class TransformerDescription(NamedTuple):
-    """A transformer class as the engine needs to know it. ``reads``: its forward reads values, so a copy
-    without weights cannot run, and its compute is counted on the loaded model.
+    """What the engine knows of a transformer class.
+
+    call: (config, resolved request) -> the arguments of one call.
+    reads: the forward reads values. A copy without weights cannot run it, so compute is counted on the loaded
+    model.
     """
 
     sections: tuple[Section, ...]
@@ -27,25 +28,27 @@ class TransformerDescription(NamedTuple):
     reads: bool = False
 
 
-def one(path: str = "transformer_blocks", length: str = "num_layers", takes: str = IMAGE) -> Section:
-    """Blocks that carry one tensor: the image alone, or image and text together."""
+def single_tensor(
+    path: str = "transformer_blocks", length: str = "num_layers", takes: str = IMAGE
+) -> Section:
+    """Describe blocks that carry one tensor: the image alone, or image and text together."""
     return Section(path, (takes,), (takes,), length=length)
 
 
 def image_and_text(path: str = "transformer_blocks", length: str = "num_layers") -> Section:
-    """Blocks that take image and text and return them in this order."""
+    """Describe blocks that take image and text and return them in this order."""
     return Section(path, (IMAGE, TEXT), (IMAGE, TEXT), length=length)
 
 
 def text_and_image(path: str = "transformer_blocks", length: str = "num_layers") -> Section:
-    """Blocks that take image and text and return the text first."""
+    """Describe blocks that take image and text and return the text first."""
     return Section(path, (IMAGE, TEXT), (TEXT, IMAGE), length=length)
 
 
 def joined(
     path: str = "single_transformer_blocks", length: str = "num_single_layers", text_first: bool = True
 ) -> Section:
-    """Blocks after a list that carried both apart; their one tensor holds text and image."""
+    """Describe blocks whose one tensor joins text and image, after a list that carried both apart."""
     return Section(path, (IMAGE,), (IMAGE,), length=length, text_first=text_first)
 
 
@@ -73,7 +76,7 @@ TRANSFORMERS: dict[str, TransformerDescription] = {
         latent("text_embed_dim", original_size=pixels, target_size=pixels, crop_coords=pixels),
     ),
     "ErnieImageTransformer2DModel": TransformerDescription(
-        (one("layers", takes="x"),), calls.ernie, reads=True
+        (single_tensor("layers", takes="x"),), calls.ernie, reads=True
     ),
     "Flux2Transformer2DModel": TransformerDescription(flux2.SECTIONS, flux2.shapes),
     "FluxTransformer2DModel": TransformerDescription(flux.SECTIONS, flux.shapes),
@@ -86,43 +89,50 @@ TRANSFORMERS: dict[str, TransformerDescription] = {
         (image_and_text(), image_and_text("single_transformer_blocks", "num_single_layers")),
         latent("text_embed_dim", pixels=32, encoder_attention_mask=mask),
     ),
-    "Krea2Transformer2DModel": TransformerDescription((one(),), calls.krea2),
+    "Krea2Transformer2DModel": TransformerDescription((single_tensor(),), calls.krea2),
     "LongCatImageTransformer2DModel": TransformerDescription(LIKE_FLUX, packed("joint_attention_dim")),
-    "Lumina2Transformer2DModel": TransformerDescription((one("layers"),), calls.lumina2, reads=True),
-    "OmniGenTransformer2DModel": TransformerDescription((one("layers"),), calls.omnigen, reads=True),
+    "Lumina2Transformer2DModel": TransformerDescription(
+        (single_tensor("layers"),), calls.lumina2, reads=True
+    ),
+    "OmniGenTransformer2DModel": TransformerDescription(
+        (single_tensor("layers"),), calls.omnigen, reads=True
+    ),
     "OvisImageTransformer2DModel": TransformerDescription(LIKE_FLUX, packed("joint_attention_dim")),
-    "PRXTransformer2DModel": TransformerDescription((one("blocks", "depth"),), latent("context_in_dim")),
-    "PixArtTransformer2DModel": TransformerDescription((one(),), calls.pixart),
+    "PRXTransformer2DModel": TransformerDescription(
+        (single_tensor("blocks", "depth"),), latent("context_in_dim")
+    ),
+    "PixArtTransformer2DModel": TransformerDescription((single_tensor(),), calls.pixart),
     "QwenImageTransformer2DModel": TransformerDescription(qwen_image.SECTIONS, qwen_image.shapes),
     "SD3Transformer2DModel": TransformerDescription(
         (text_and_image(),), latent("joint_attention_dim", pooled_projections=width("pooled_projection_dim"))
     ),
-    "SanaTransformer2DModel": TransformerDescription((one(),), latent("caption_channels", pixels=32)),
-    "ZImageTransformer2DModel": TransformerDescription(
-        (one("layers", "n_layers", takes="x"),), calls.z_image
+    "SanaTransformer2DModel": TransformerDescription(
+        (single_tensor(),), latent("caption_channels", pixels=32)
     ),
-    "LTXVideoTransformer3DModel": TransformerDescription((one(),), calls.ltx, video=True),
-    "WanTransformer3DModel": TransformerDescription((one("blocks"),), calls.wan, video=True),
+    "ZImageTransformer2DModel": TransformerDescription(
+        (single_tensor("layers", "n_layers", takes="x"),), calls.z_image
+    ),
+    "LTXVideoTransformer3DModel": TransformerDescription((single_tensor(),), calls.ltx, video=True),
+    "WanTransformer3DModel": TransformerDescription((single_tensor("blocks"),), calls.wan, video=True),
 }
 
 
 def known_sections(transformer: Any) -> tuple[Section, ...] | None:
-    """The block lists of this transformer (a module): from the table, else as diffusers' registry has its
-    blocks.
+    """Return the block lists of a transformer (a module), from the table or from diffusers' registry.
 
-    None where nobody describes them.
+    None if neither describes it.
     """
-    known = TRANSFORMERS.get(type(transformer).__name__)
-    return known.sections if known else registered(transformer)
+    description = TRANSFORMERS.get(type(transformer).__name__)
+    return description.sections if description else registered(transformer)
 
 
 def registered(transformer: Any) -> tuple[Section, ...] | None:
-    """Lists of blocks that are all of one class of diffusers' (private) registry."""
+    """Return the lists whose blocks all have one class of diffusers' (private) registry."""
     try:
         from diffusers.hooks._helpers import TransformerBlockRegistry
     except ImportError:
         return None
-    found = []
+    sections = []
     for path, part in transformer.named_children():
         kinds = {type(block) for block in part.children()} if hasattr(part, "__getitem__") else set()
         if len(kinds) != 1 or (kind := kinds.pop()) is None:
@@ -133,8 +143,8 @@ def registered(transformer: Any) -> tuple[Section, ...] | None:
             continue
         image, text = facts.hidden_states_argument_name, facts.encoder_hidden_states_argument_name
         if facts.return_encoder_hidden_states_index is None:
-            found.append(Section(path, (image,), (image,)))
+            sections.append(Section(path, (image,), (image,)))
         else:
             order = (image, text) if facts.return_hidden_states_index == 0 else (text, image)
-            found.append(Section(path, (image, text), order))
-    return tuple(found) or None
+            sections.append(Section(path, (image, text), order))
+    return tuple(sections) or None

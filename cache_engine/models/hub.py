@@ -1,4 +1,4 @@
-"""Weights on a hub or in a folder: where they are, whether they can be had, and what stands in the way."""
+"""Weights on the hub or in a local folder: where they are, why they are unavailable, how they are loaded."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ GB = 10**9
 
 
 class Weights(NamedTuple):
-    """A hub repository, and the environment variable that may name a local folder instead. ``size`` in
-    bytes.
-    """
+    """A hub repository, and an environment variable that may name a local folder. ``size``: bytes."""
 
     hub_id: str
     variable: str
@@ -30,14 +28,15 @@ class Weights(NamedTuple):
 
     @property
     def folder(self) -> str | None:
-        """The local folder, if one was named."""
+        """The local folder that the variable names, or None."""
         return os.environ.get(self.variable) or None
 
     def source(self) -> str:
+        """Return the local folder, or else the hub id."""
         return self.folder or self.hub_id
 
     def unavailable(self) -> str | None:
-        """None if it can be loaded, or downloaded at once; else one sentence with the remedy."""
+        """Return None if the weights can be loaded or downloaded now, else one sentence with the remedy."""
         if self.folder:
             present = (Path(self.folder) / self.index_file).is_file()
             return (
@@ -65,16 +64,16 @@ class Weights(NamedTuple):
         )
 
     def cached(self) -> bool:
-        """Whether the hub's cache on this machine has it."""
+        """Return whether the hub's cache on this machine has the index file."""
         from huggingface_hub import try_to_load_from_cache
 
         return isinstance(try_to_load_from_cache(self.hub_id, self.index_file), str)
 
     def fetch(self) -> None:
-        """Have the index here: what it lists comes as it is loaded. Raises EngineError, or what the hub's
-        client raises.
+        """Download the index file; the files that it lists are downloaded as the pipeline is loaded.
 
-        Where a licence stands in the way nothing is tried: ``unavailable`` says what to do.
+        A gated repository without a token is not tried: ``unavailable`` says what to do. Raises EngineError,
+        or an error of the hub's client.
         """
         if self.folder or self.cached() or (self.gated and not token()):
             return
@@ -100,17 +99,16 @@ class Weights(NamedTuple):
 
 
 def token() -> bool:
-    """Whether a hub token is set. Its value is never read into anything of ours."""
+    """Return whether a hub token is set. Its value is not kept."""
     from huggingface_hub import get_token
 
     return get_token() is not None
 
 
 def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement, **parts: Any) -> Any:
-    """The stock diffusers pipeline of this class from a hub id or folder, placed. ``parts``: in place of its
-    own.
+    """Load the stock diffusers pipeline of this class and place it. ``parts`` replace its own.
 
-    A download that was cut off goes on where it stopped: the hub's client keeps the part that it has.
+    source: returns a hub id or a folder. The hub's client resumes a download that was cut off.
     """
     import diffusers
     import torch
@@ -125,7 +123,7 @@ def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement
 
 
 def placed(pipe: Any, placement: Placement) -> Any:
-    """The pipeline where the placement says; its progress bar is off, as ours is shown instead."""
+    """Move the pipeline to its place. Its progress bar is switched off: we show our own."""
     pipe.set_progress_bar_config(disable=True)
     if placement.tiled and hasattr(getattr(pipe, "vae", None), "enable_tiling"):
         pipe.vae.enable_tiling()
@@ -136,9 +134,7 @@ def placed(pipe: Any, placement: Placement) -> Any:
 
 
 def _quantised(placement: Placement) -> Any:
-    """8-bit weights for the transformer and the text encoders, through diffusers' and transformers' own
-    configs.
-    """
+    """Return the configs for 8-bit weights of transformer and text encoders, or None without 8 bits."""
     if placement.quantisation == "none":
         return None
     import diffusers
@@ -155,8 +151,9 @@ def _quantised(placement: Placement) -> Any:
 
 
 def quantise(transformer: Any, placement: Placement) -> None:
-    """The same in place, for a file: diffusers' ``from_single_file`` takes a config and leaves every weight
-    as it is (0.42).
+    """Turn a loaded transformer's weights into 8 bits in place, if the placement says so.
+
+    Single files need it: diffusers 0.42's ``from_single_file`` accepts a config but changes no weight.
     """
     if placement.quantisation != "none":
         quantiser = _int8()

@@ -1,8 +1,8 @@
-"""The embedded model's autoencoder: a fixed linear basis of 16 x 16 patches, dressed as an `AutoencoderKL`.
+"""The embedded model's autoencoder: a fixed linear basis of 16 x 16 patches, behaving like `AutoencoderKL`.
 
 Flux packs 2 x 2 latents of C channels into one token of 4C numbers. Here these 4C numbers are the coordinates
 of one 16 x 16 patch in an orthonormal basis (PCA), each divided by the square root of its standard deviation,
-so that the coordinates are nearly comparable and large ones still come first.
+so that the coordinates are comparable and large ones still come first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return (tokens * self.scale) @ self.basis.T + self.mean
 
     def encode(self, x: Tensor, return_dict: bool = True) -> SimpleNamespace | tuple[SimpleNamespace]:
-        """Pictures -> a distribution without spread, as `encode(x).latent_dist.mode()`."""
+        """Pictures -> a distribution without variance; use it as `encode(x).latent_dist.mode()`."""
         batch, _, height, width = x.shape
         rows, columns = height // self.patch_size, width // self.patch_size
         z = self.tokens(x).view(batch, rows, columns, -1, 2, 2).permute(0, 3, 1, 4, 2, 5)

@@ -1,6 +1,4 @@
-"""Qwen-Image, 60 double blocks with true CFG, and Qwen-Image-Lightning: the same model with a few-step LoRA
-fused in.
-"""
+"""Qwen-Image (60 double blocks, true CFG) and Qwen-Image-Lightning, the same with a few-step LoRA fused in."""
 
 from __future__ import annotations
 
@@ -76,8 +74,9 @@ LIGHTNING_SCHEDULE: dict[str, Any] = dict(
 
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
-    """One call's arguments: a token is 16 x 16 pixels (VAE 8, packed 2 x 2); the text is as long as the
-    prompt.
+    """Return one call's arguments.
+
+    A token is 16 x 16 pixels (VAE 8, packed 2 x 2). The text is as long as the prompt.
     """
     width, height, text = (
         request.width or 0,
@@ -94,16 +93,16 @@ def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
-    """What QwenImagePipeline takes beside prompt, size, steps and generator."""
-    found = {"max_sequence_length": request.max_sequence_length, "true_cfg_scale": request.true_cfg_scale}
+    """Return QwenImagePipeline's arguments beside prompt, size, steps and generator."""
+    named = {"max_sequence_length": request.max_sequence_length, "true_cfg_scale": request.true_cfg_scale}
     guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
     return (
-        found | {"negative_prompt": request.negative_prompt or " "} if guided else found
+        named | {"negative_prompt": request.negative_prompt or " "} if guided else named
     )  # None would turn CFG off
 
 
 def text_tokens(pipe: Any, request: RunRequest) -> int:
-    """Tokens of text in a call: the prompt is not padded. Guided by a negative prompt, the mean of both."""
+    """Return the tokens of text in a call: the unpadded prompt's, with guidance the mean of both prompts."""
     prompts = [
         request.prompt,
         *(text for name, text in arguments(request).items() if name == "negative_prompt"),
@@ -151,14 +150,14 @@ def _row(name: str, title: str, **changed: Any) -> ModelSpec:
 
 
 def _lightning(steps: int, version: str) -> ModelSpec:
-    """A row whose LoRA is fused into the transformer, so that caching meets plain layers."""
+    """Return a row whose LoRA is fused into the transformer, so that its layers are plain ones."""
     names = [f"Qwen-Image-Lightning-{steps}steps-{version}{kind}.safetensors" for kind in ("-bf16", "")]
     lora = Weights(
         "lightx2v/Qwen-Image-Lightning", "QWEN_IMAGE_LIGHT_DIR", 2 * GB, "Apache-2.0", index_file=names[0]
     )
 
     def file() -> str:
-        """In a local folder either precision will do."""
+        """Return the file's name. In a local folder it may have either precision."""
         folder = Path(lora.folder or ".")
         return next((name for name in names if lora.folder and (folder / name).is_file()), names[0])
 

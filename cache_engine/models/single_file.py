@@ -1,6 +1,4 @@
-"""A single file of transformer weights: recognised from its header, loaded with a row's config; all else is
-that row's.
-"""
+"""A single file of transformer weights: its header tells which row it fits, and that row loads the rest."""
 
 from __future__ import annotations
 
@@ -22,10 +20,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Layout(NamedTuple):
-    """How one kind of file names its weights. ``lengths``, ``widths`` (name of a weight, axis) and ``flags``
-    are by the config's name.
+    """How one kind of file names its weights. Keys of the mappings are keys of the transformer's config.
 
-    inner: a weight as long as the blocks are wide.  marks: weights that only this kind has.
+    marks: weights that only this kind of file has.
+    lengths: prefix of the blocks' weights. widths: a weight and the axis that has the width. flags: a weight
+    that is present if the flag is True. inner: a weight as long as the blocks are wide.
     """
 
     transformer: str
@@ -85,9 +84,9 @@ LAYOUTS = (
 
 
 def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """What the file holds, as the row that it fits, with its own weights.
+    """Return the one of ``rows`` that the file fits, with the file's weights.
 
-    Raises EngineError where it is damaged, no checkpoint of a transformer, or one that no row describes.
+    Raises EngineError for a damaged file, for one without a transformer, and for one that fits no row.
     """
     path = Path(source)
     shapes = header(path)
@@ -111,7 +110,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
 
 
 def header(path: Path) -> Shapes:
-    """Names and shapes of the transformer's weights, from the file's first bytes. Raises EngineError."""
+    """Read the names and shapes of the transformer's weights from the file's header. Raises EngineError."""
     if path.suffix.lower() != ".safetensors":
         raise EngineError(
             f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, "
@@ -121,10 +120,10 @@ def header(path: Path) -> Shapes:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            found = json.loads(file.read(length)) if 0 < length <= min(size, MOST_HEADER) else None
-        weights = {str(name): one for name, one in dict(found or {}).items() if name != "__metadata__"}
-        end = 8 + length + max((int(one["data_offsets"][1]) for one in weights.values()), default=0)
-        shapes = {name: tuple(map(int, one["shape"])) for name, one in weights.items()}
+            content = json.loads(file.read(length)) if 0 < length <= min(size, MOST_HEADER) else None
+        weights = {str(name): entry for name, entry in dict(content or {}).items() if name != "__metadata__"}
+        end = 8 + length + max((int(entry["data_offsets"][1]) for entry in weights.values()), default=0)
+        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in weights.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         weights, shapes, end = {}, {}, 0
     if not shapes:
@@ -143,30 +142,30 @@ def header(path: Path) -> Shapes:
 
 
 def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """The row whose config has these shapes. Raises EngineError where none has."""
+    """Return the row whose config fits these shapes. Raises EngineError if none does."""
     if any(".lora" in key or "lora_" in key for key in shapes):
         raise EngineError(f"model: {name} is a LoRA, not a model; name its model, and the file with --lora.")
-    layout = next((one for one in LAYOUTS if all(mark in shapes for mark in one.marks)), None)
-    known = ", ".join(dict.fromkeys(one.transformer for one in LAYOUTS))
+    layout = next((layout for layout in LAYOUTS if all(mark in shapes for mark in layout.marks)), None)
+    classes = ", ".join(dict.fromkeys(layout.transformer for layout in LAYOUTS))
     if layout is None:
         raise EngineError(
             f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files "
-            f"can be {known}; for another class name the folder of its pipeline."
+            f"can be {classes}; for another class name the folder of its pipeline."
         )
-    found = facts(layout, shapes)
+    measured = facts(layout, shapes)
     same_class = [row for row in rows if row.transformer == layout.transformer]
-    for one in same_class:
-        if facts_of(layout, one.config) == found:
-            return one
-    blocks = " + ".join(str(found[length]) for length in layout.lengths)
+    for row in same_class:
+        if facts_of_config(layout, row.config) == measured:
+            return row
+    blocks = " + ".join(str(measured[length]) for length in layout.lengths)
     raise EngineError(
-        f"model: {name} is a {layout.transformer} of {blocks} blocks, {found['inner']} wide, which is none "
-        f"of {', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
+        f"model: {name} is a {layout.transformer} of {blocks} blocks, {measured['inner']} wide, which is "
+        f"none of {', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
     )
 
 
 def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
-    """What a file's names and shapes say of its config."""
+    """Return the config values that a file's names and shapes tell."""
     lengths = {
         name: len({key.split(".")[1] for key in shapes if key.startswith(f"{prefix}.")})
         for name, prefix in layout.lengths.items()
@@ -179,8 +178,8 @@ def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
     return {**lengths, **widths, **flags, "inner": shapes.get(layout.inner, (0,))[0]}
 
 
-def facts_of(layout: Layout, config: Mapping[str, Any]) -> dict[str, object]:
-    """The same of a row's config."""
+def facts_of_config(layout: Layout, config: Mapping[str, Any]) -> dict[str, object]:
+    """Return the same values of a row's config."""
     names = (*layout.lengths, *layout.widths, *layout.flags)
     return {name: config[name] for name in names} | {
         "inner": config["num_attention_heads"] * config["attention_head_dim"]
@@ -188,9 +187,9 @@ def facts_of(layout: Layout, config: Mapping[str, Any]) -> dict[str, object]:
 
 
 def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
-    """The file's weights in the class and config of ``base``, through diffusers' own conversion.
+    """Load the file's weights into the class and config of ``base``, with diffusers' own conversion.
 
-    Raises EngineError where weights are missing.
+    Raises EngineError for missing weights.
     """
     import diffusers
     import torch
@@ -210,7 +209,7 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
             made = kind.from_single_file(
                 within or weights, config=folder, dtype=getattr(torch, placement.dtype)
             )
-        except (KeyError, IndexError, ValueError) as error:  # of the conversion, which looks for every weight
+        except (KeyError, IndexError, ValueError) as error:  # the conversion looks up every weight
             raise EngineError(
                 f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file."
             ) from error

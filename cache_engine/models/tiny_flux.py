@@ -1,6 +1,4 @@
-"""The embedded model: a real, small FLUX pipeline that runs on a laptop's CPU. Its card is in
-assets/tiny_flux/.
-"""
+"""The embedded model: a real, small FLUX pipeline for a laptop's CPU. Its card is in assets/tiny_flux/."""
 
 from __future__ import annotations
 
@@ -45,13 +43,13 @@ def _load(placement: Placement, **parts: Any) -> Any:
 
 
 def _unknown_words(prompt: str) -> tuple[str, ...]:
-    known = set(_domain()["words"])
-    return tuple(dict.fromkeys(word for word in re.findall(r"\w+", prompt.lower()) if word not in known))
+    vocabulary = set(_domain()["words"])
+    return tuple(dict.fromkeys(word for word in re.findall(r"\w+", prompt.lower()) if word not in vocabulary))
 
 
 @cache
 def _revision() -> str:
-    """A hash of all weights: another training is another model."""
+    """Return a hash of all weights: another training is another model."""
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*.safetensors")):
         digest.update(path.read_bytes())
@@ -65,20 +63,20 @@ def _unavailable() -> str | None:
 
 
 def _coefficients() -> Coefficients:
-    """What `python -m cache_engine calibrate` found on these very weights; nothing where it was not run on
-    them.
-    """
+    """Return what `python -m cache_engine calibrate` fitted on these weights; empty for other weights."""
     path = FOLDER / "calibration.json"
-    found = _json(path) if path.is_file() else {}
-    if found.get("revision") != _revision():
+    fitted = _json(path) if path.is_file() else {}
+    if fitted.get("revision") != _revision():
         return Coefficients()
     return Coefficients(
-        tuple(found["polynomial"]), tuple(found["ratios"]), tuple(map(tuple, found.get("alike", ()))) or None
+        tuple(fitted["polynomial"]),
+        tuple(fitted["ratios"]),
+        tuple(map(tuple, fitted.get("alike", ()))) or None,
     )
 
 
 def _to_pixels(pipe: Any, latents: Any) -> Any:
-    """Every token is a patch of its own."""
+    """Return the pixels of each token's patch, in levels of 8 bits."""
     return (127.5 + 127.5 * pipe.vae.patches(latents.to(pipe.vae.dtype)).float()).clamp(0, 255)
 
 
