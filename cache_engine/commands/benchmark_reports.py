@@ -69,10 +69,11 @@ def _score(options: argparse.Namespace) -> Answer:
                 options.out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode()
             )
     data = {
-        one.name: {
-            name: statistics and statistics._asdict() for name, statistics in one.statistics(floors).items()
+        folder.name: {
+            name: statistics and statistics._asdict()
+            for name, statistics in folder.statistics(floors).items()
         }
-        for one in found
+        for folder in scored
     }
     skipped = "".join(f"\nleft out: {name}: {reason}" for name, reason in wanted.skipped.items())
     return Answer({"folders": data, "skipped": wanted.skipped}, scored_markdown(scored, floors) + skipped)

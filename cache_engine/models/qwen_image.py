@@ -1,4 +1,4 @@
-"""Qwen-Image (60 double blocks, true CFG) and Qwen-Image-Lightning, the same with a few-step LoRA fused in."""
+"""Qwen-Image (60 double blocks, true CFG) and Qwen-Image-Lightning, which has a few-step LoRA fused in."""
 
 from __future__ import annotations
 
@@ -183,11 +183,11 @@ def _lightning(steps: int, version: str) -> ModelSpec:
         return pipe
 
     def unavailable() -> str | None:
-        return BASE.unavailable() or lora._replace(index=file()).unavailable()
+        return BASE.unavailable() or lora._replace(index_file=file()).unavailable()
 
     def fetch() -> None:
         BASE.fetch()
-        lora._replace(index=file()).fetch()
+        lora._replace(index_file=file()).fetch()
 
     return _row(
         f"qwen-image-lightning-{steps}",
