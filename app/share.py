@@ -85,24 +85,24 @@ def from_query(packed: str) -> Carried:
 def from_text(text: str, source: str) -> Carried:
     """Read the text of ``text_of`` or a result.json, and ignore its other fields. Raises EngineError."""
     try:
-        found = json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
+        data = None
     if (
-        not isinstance(found, dict)
-        or not isinstance(found.get("request"), dict)
-        or not isinstance(found.get("method"), dict)
+        not isinstance(data, dict)
+        or not isinstance(data.get("request"), dict)
+        or not isinstance(data.get("method"), dict)
     ):
         raise EngineError(
             f"{source}: it holds no setting of a comparison; choose a file or link that CacheLens made."
         )
-    given = found["request"]
-    left = found.get("left")
+    given = data["request"]
+    left = data.get("left")
     missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
     missing += [str(word)[:40] for word in left[:4]] if isinstance(left, list) else []
     request = form.request_from({name: given[name] for name in FIELDS if given.get(name) is not None})
     return Carried(
-        request, form.method_of(found["method"], request), tuple(dict.fromkeys([*missing, *beside(request)]))
+        request, form.method_of(data["method"], request), tuple(dict.fromkeys([*missing, *beside(request)]))
     )
 
 
@@ -154,8 +154,8 @@ def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
     """Return the contents of result.json, with file names in place of this machine's paths."""
-    found = comparison_json(comparison)
-    for request in (found["request"], found["baseline"]["effective"], found["accelerated"]["effective"]):
+    result = comparison_json(comparison)
+    for request in (result["request"], result["baseline"]["effective"], result["accelerated"]["effective"]):
         for file in (*request["loras"], *filter(None, [request["image"]])):
             file["file"] = Path(file["file"]).name
-    return found
+    return result

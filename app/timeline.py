@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cache_engine import METHODS, Comparison, StepTrace
 
@@ -25,6 +25,23 @@ SIGNAL = "change since last computed"
 LIMIT, MASK = "residual_diff_threshold", "steps_computation_mask"  # the knobs that the timeline can turn
 
 
+class RunningSide(NamedTuple):
+    """The side that runs now.
+
+    ``streams``: names of the calls in a step, so that all rows stand from the start.
+    """
+
+    side: Side
+    streams: Sequence[str] = ()
+
+
+class Marks(NamedTuple):
+    """A visitor's marks. ``top``: the axis' end while it must not move.  painted: steps forced by hand."""
+
+    top: float | None = None
+    painted: Collection[int] = ()
+
+
 def timeline_of(
     comparison: Comparison, *, top: float | None = None, painted: Collection[int] = ()
 ) -> TimelineValue:
@@ -34,8 +51,7 @@ def timeline_of(
         comparison.accelerated.trace,
         len(comparison.accelerated.schedule),
         comparison.accelerated.method,
-        top=top,
-        painted=painted,
+        marks=Marks(top, painted),
     )
 
 
@@ -45,29 +61,25 @@ def timeline_value(
     steps: int,
     method: Mapping[str, Any] | None = None,
     *,
-    running: Side | None = None,
-    streams: Sequence[str] = (),
+    running: RunningSide | None = None,
     expected: str = "",
-    top: float | None = None,
-    painted: Collection[int] = (),
+    marks: Marks = Marks(),
 ) -> TimelineValue:
     """Return both sides' calls as columns, a column a step.
 
-    running: the side that runs now; None: a finished pair.  streams: names of the calls in a step, if known
-    beforehand, so that all rows stand from the start.  expected: the source of accelerated calls that did not
-    run.  top: the axis' end while it must not move.  painted: steps forced by hand.
+    running: None for a finished pair.  expected: the source of accelerated calls that did not run.
     """
-    knobs = method or {}
+    knobs, streams = method or {}, running.streams if running else ()
     names = list(dict.fromkeys([*streams, *(call.stream for call in (*baseline, *accelerated))])) or ["cond"]
     full = {(call.step, call.stream): call for call in baseline}
     rows = [_row(name, len(names) > 1, steps, accelerated, full, knobs) for name in names]
     shades = [cell["mode"] for row in rows for cell in row["cells"] if cell]
     line = _limit(accelerated, knobs)
-    top = top or axis_top(line, [call.change for call in accelerated if call.change is not None])
+    top = marks.top or axis_top(line, [call.change for call in accelerated if call.change is not None])
     for cell in (cell for row in rows for cell in row["cells"] if cell):
         if (change := cell["change"]) is not None:
             cell["y"] = round(change / top, 4)
-    for cell in (row["cells"][step] for row in rows for step in painted if step < steps):
+    for cell in (row["cells"][step] for row in rows for step in marks.painted if step < steps):
         if cell:
             cell["painted"] = True
     done = {step for step in range(steps) if all((step, name) in full for name in names)}
@@ -75,7 +87,7 @@ def timeline_value(
     whole = () if running else accelerated
     return {
         "steps": steps,
-        "running": running,
+        "running": running.side if running else None,
         "calls": len(shades),
         "per_step": len(names),
         "counts": {mode: shades.count(mode) for mode in MODES},
@@ -86,7 +98,7 @@ def timeline_value(
         "limit": None if line is None else {"place": round(min(line / top, 1), 4), "text": number(line)},
         "top": top,
         "ticks": [Tick(place=round(tick / top, 4), text=number(tick)) for tick in _ticks(top)],
-        "at": _look_at(accelerated, max(done, default=0), running),
+        "at": _look_at(accelerated, max(done, default=0), running is not None),
         "banner": nothing_cached(whole, steps, knobs) if whole else "",
         "fix": enough(whole, knobs) if whole else None,
         "drag": _drag(knobs, line) if whole else None,
@@ -185,7 +197,7 @@ def _ticks(top: float) -> list[float]:
     return [step * count for count in range(1, math.floor(top / step + 1e-9) + 1)]
 
 
-def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: str | None) -> int:
+def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: bool) -> int:
     """Return the step that the readout shows until a visitor picks another."""
     if running:
         return calls[-1].step if calls else baseline_at

@@ -146,7 +146,7 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
             f"{done}: change {change} is {'' if call.change < call.limit else 'not '}below "
             f"{number(call.limit)}{row}"
         )
-    said = {
+    reason = {
         "always": "this side computes every step",
         "first": "no earlier step is remembered",
         "warm-up": f"warm-up, whatever the change ({change})" if change else "warm-up",
@@ -156,7 +156,7 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
         "threshold 0": f"threshold 0 caches no step{noted}",
         "threshold 1": f"threshold 1 caches at every change{noted}",
     }.get(call.reason, f"{call.reason}{noted}")
-    return f"{done}: {said}{row}"
+    return f"{done}: {reason}{row}"
 
 
 def beside(request: RunRequest) -> list[str]:

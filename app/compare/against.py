@@ -88,8 +88,8 @@ class SecondContender:
         parts, name = self.parts, values[self.parts.against]
         comparison = self.worker.comparison(values[parts.shown])
         if comparison is None or self.worker.busy_with(values[parts.job]):
-            said = statuses.idle("Generate first: there is no run yet to compare against.")
-            yield {parts.against: "baseline", parts.status: said}
+            status = statuses.idle("Generate first: there is no run yet to compare against.")
+            yield {parts.against: "baseline", parts.status: status}
             return
         if name == "baseline":
             yield self.show(comparison, None) | {parts.against: name}

@@ -174,7 +174,7 @@ class SettingFields:
             )
         return updates
 
-    def open(self, model: str, request: Mapping[str, Any], method: dict[str, Any], said: str) -> Updates:
+    def open(self, model: str, request: Mapping[str, Any], method: dict[str, Any], message: str) -> Updates:
         """Put a whole comparison into the fields. ``model``: the one that is chosen so far."""
         parts, target = self.parts, request["model"]
         updates = self.for_model(target) if target != model else {}
@@ -190,7 +190,7 @@ class SettingFields:
         guidance = {"guidance": parts.guidance, "true_cfg_scale": parts.cfg}
         updates |= {part: request[name] for name, part in guidance.items() if request[name] is not None}
         updates |= self.fill(target, request["steps"], method, preset_title(target, method_from(method)))
-        return updates | {parts.status: statuses.idle(said)}
+        return updates | {parts.status: statuses.idle(message)}
 
     def for_model(self, model: str) -> Updates:
         """Set the fields to the model's usual request and to its first preset."""
@@ -198,14 +198,14 @@ class SettingFields:
         sizes = [form.size_text(size) for size in row.sizes]
         title, method = start_setting(model)
         reason = row.unavailable()
-        said = f"{row.title}: {row.licence}, {row.needs}."
+        licence = f"{row.title}: {row.licence}, {row.needs}."
         examples = [*row.examples[:4], *[""] * 4][: len(parts.chips)]
         return {
             parts.size: gr.Dropdown(sizes, value=sizes[0]),
             parts.steps: row.steps,
             parts.guidance: gr.Number(row.guidance, visible=row.guidance is not None),
             parts.cfg: gr.Number(row.true_cfg_scale, visible=form.takes_cfg(model)),
-            parts.status: statuses.failed(reason) if reason else statuses.idle(said),
+            parts.status: statuses.failed(reason) if reason else statuses.idle(licence),
             **{
                 chip: gr.Button(text, visible=bool(text))
                 for chip, text in zip(parts.chips, examples, strict=True)

@@ -135,6 +135,6 @@ class Sharing:
         except EngineError as error:
             return {self.parts.status: statuses.failed(str(error))}
 
-    def _open(self, found: share.Carried, model: str, source: str) -> Updates:
-        said = f"{source}: press Generate.{share.sentence(found.left)}"
-        return self.setting.open(model, found.request.model_dump(), found.method.to_dict(), said)
+    def _open(self, carried: share.Carried, model: str, source: str) -> Updates:
+        message = f"{source}: press Generate.{share.sentence(carried.left)}"
+        return self.setting.open(model, carried.request.model_dump(), carried.method.to_dict(), message)

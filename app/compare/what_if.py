@@ -247,9 +247,9 @@ class WhatIf:
             if record.survey is None:
                 return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not been run.")}
             schedules = [simulate(record.survey, method).schedules]
-        mask, said = what_if_views.frozen(schedules, measured=measured)
+        mask, sentence = what_if_views.frozen(schedules, measured=measured)
         return self._change(values, self._mask_knobs(raw, mask)) | {
-            self.parts.status: statuses.idle(said),
+            self.parts.status: statuses.idle(sentence),
             self.parts.painted: ["", []],
         }
 

@@ -15,7 +15,7 @@ from ..components.dial import DialPoint, DialRun, DialThumb, DialValue
 from ..components.headline import HeadlineCard, HeadlineValue
 from ..components.stale import StaleValue
 from ..components.timeline import TimelineValue
-from ..timeline import remedy, timeline_value
+from ..timeline import Marks, remedy, timeline_value
 from ..views import ABOUT, card, less_compute, place, scale
 from ..words import decibels, flops_unit, likeness, memory, number, plural, seconds, significant, times_faster
 
@@ -155,8 +155,7 @@ def timeline(
         forecast.trace,
         len(forecast.schedule),
         forecast.method,
-        top=top,
-        painted=painted,
+        marks=Marks(top, painted),
         expected=f"expected from the baseline run of {last.baseline.clock}",
     )
     if forecast.tflops is None:

@@ -112,8 +112,8 @@ def _wire_run(
                 yield {parts.status: live.status()} | drawn
         except (Cancelled, EngineError) as error:
             stopped = isinstance(error, Cancelled)
-            said = statuses.stopped(live.progress) if stopped else statuses.failed(str(error))
-            yield result.restore_timeline(values) | {parts.status: said}
+            status = statuses.stopped(live.progress) if stopped else statuses.failed(str(error))
+            yield result.restore_timeline(values) | {parts.status: status}
             return
         done = [*values[parts.done], job.key]
         figures = setting.published_figures(values, method.to_dict())

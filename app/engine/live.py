@@ -10,7 +10,7 @@ from cache_engine import Comparison, Event, Method, ModelFacts, Progress, SideDo
 from .. import statuses
 from ..components.status import StatusValue
 from ..components.timeline import TimelineValue
-from ..timeline import timeline_of, timeline_value
+from ..timeline import RunningSide, timeline_of, timeline_value
 from .compare_job import JobStatus
 
 DRAWING = 0.3  # seconds between two drawings of a usual timeline
@@ -79,6 +79,5 @@ class LiveComparison:
             self.calls["accelerated"],
             self.facts.steps,
             self.method.to_dict(),
-            running=side,
-            streams=self.facts.streams,
+            running=RunningSide(side, self.facts.streams),
         )

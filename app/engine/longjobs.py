@@ -225,14 +225,14 @@ class LongJobs:
                 spent=self._spent,
             )
 
-    def _end(self, job: LongJob, state: str, said: str) -> None:
+    def _end(self, job: LongJob, state: str, reason: str) -> None:
         with self._lock:
             running, self._running, self._begun = self._running, None, None
             self._line.remove(job)
         if running is not None:
             running.close()  # releases its folder
         try:
-            self._open_store().update(job.key, state=state, said=said)
+            self._open_store().update(job.key, state=state, said=reason)
         except EngineError:
             log.exception("job %s: its end could not be noted", job.key)
 

@@ -178,12 +178,12 @@ class ForkedRunner:
 
 def _platform_sentence(error: gr.Error) -> str:
     """Return the platform's message to a visitor as plain text. Its links are HTML or Markdown."""
-    said = (
+    text = (
         re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message)))
         .strip()
         .rstrip(".")
     )
-    return f"{error.title}: {said}{'; choose fewer steps, or try again' if error.title == ABORTED else ''}."
+    return f"{error.title}: {text}{'; choose fewer steps, or try again' if error.title == ABORTED else ''}."
 
 
 def comparison_runner() -> Callable[..., Comparison]:

@@ -29,7 +29,7 @@ from app.published import notes as published_notes
 from app.published import views as published_views
 from app.published.figures import FigureChoice
 from app.published.tables import select_settings
-from app.timeline import timeline_of, timeline_value
+from app.timeline import RunningSide, timeline_of, timeline_value
 from cache_engine import Progress
 from tests.app.made import QUALITY, dbcache, pair
 
@@ -139,7 +139,7 @@ def stages() -> Iterator[TimelineValue]:
     whole = PLAIN.accelerated
     for done in (0, 5, 17):
         yield timeline_value(
-            PLAIN.baseline.trace, whole.trace[:done], 28, whole.method, running="accelerated"
+            PLAIN.baseline.trace, whole.trace[:done], 28, whole.method, running=RunningSide("accelerated")
         )
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.timeline import axis_top, timeline_of, timeline_value
+from app.timeline import RunningSide, axis_top, timeline_of, timeline_value
 from cache_engine import METHODS
 from tests.app.made import FULL, dbcache, pair, run
 
@@ -65,7 +65,9 @@ def test_a_running_side_fills_from_the_left_and_the_axis_stands_still() -> None:
     knobs = dbcache().model_dump()
     tops = set()
     for done in range(29):
-        view = timeline_value(baseline, whole[:done], 28, knobs, running="accelerated", streams=("cond",))
+        view = timeline_value(
+            baseline, whole[:done], 28, knobs, running=RunningSide("accelerated", ("cond",))
+        )
         cells = view["rows"][0]["cells"]
         assert [cell is not None for cell in cells] == [True] * done + [False] * (28 - done)
         assert view["at"] == (done - 1 if done else 27)
@@ -76,12 +78,12 @@ def test_a_running_side_fills_from_the_left_and_the_axis_stands_still() -> None:
 
 def test_while_the_baseline_runs_its_last_step_is_told() -> None:
     baseline = run(METHODS["baseline"]()).trace
-    view = timeline_value(baseline[:5], (), 28, dbcache().model_dump(), running="baseline")
+    view = timeline_value(baseline[:5], (), 28, dbcache().model_dump(), running=RunningSide("baseline"))
     assert view["baseline"] == [True] * 5 + [False] * 23
     assert view["at"] == 4
-    assert timeline_value((), (), 28, running="baseline")["at"] == 0
+    assert timeline_value((), (), 28, running=RunningSide("baseline"))["at"] == 0
     guided = run(METHODS["baseline"](), streams=("cond", "uncond")).trace
-    half = timeline_value(guided[:5], (), 28, running="baseline", streams=("cond", "uncond"))
+    half = timeline_value(guided[:5], (), 28, running=RunningSide("baseline", ("cond", "uncond")))
     assert half["baseline"] == [True] * 2 + [False] * 26  # the third step lacks a call
 
 
