@@ -14,6 +14,7 @@ from .compare import layout as compare
 from .components import header
 from .components.header import EngineState
 from .components.theme import css, theme
+from .controls import AT_ONCE
 from .engine.longjobs import LongJobs
 from .engine.store import JobStore, user_folder
 from .engine.worker import Worker
@@ -56,11 +57,9 @@ def build_page() -> gr.Blocks:
         clock.tick(
             lambda: statuses.header((model,), _state(worker)),
             outputs=badge,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **AT_ONCE,
         )
-        page.load(worker.warm, queue=False, show_progress="hidden", api_visibility="private")
+        page.load(worker.warm, **AT_ONCE)
         api.build(worker)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=MOST_WAITING, api_open=False)
     return page
@@ -68,15 +67,11 @@ def build_page() -> gr.Blocks:
 
 def _state(worker: Worker) -> EngineState:
     state = worker.state()
-    return (
-        "busy"
-        if state["running"] or state["long"]
-        else "recording"
-        if state["recording"]
-        else "loading"
-        if state["loading"]
-        else "idle"
-    )
+    if state["running"] or state["long"]:
+        return "busy"
+    if state["recording"]:
+        return "recording"
+    return "loading" if state["loading"] else "idle"
 
 
 def launch_options() -> dict[str, Any]:

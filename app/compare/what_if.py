@@ -171,23 +171,23 @@ class WhatIf:
         return None
 
     # ---- events of the fields ----
-    def moved(self, values: Updates) -> Updates:
+    def on_knob(self, values: Updates) -> Updates:
         """A knob was moved."""
         return self._answer(values, self.setting.raw_method(values))
 
-    def typed(self, method: str, values: Updates) -> Updates:
+    def on_text_knob(self, method: str, values: Updates) -> Updates:
         """A text knob of ``method`` changed.
 
         If the server set it, together with its recipe, there is nothing to do.
         """
         if values[self.parts.chosen] != method or self.setting.recipe_is_current(values):
             return {self.parts.recipe: gr.skip()}
-        return self.moved(values)
+        return self.on_knob(values)
 
-    def stepped(self, values: Updates) -> Updates:
+    def on_steps(self, values: Updates) -> Updates:
         """The steps were changed. No knob moves with them, so a recipe that is being typed is left alone."""
         recipe = (self.parts.recipe_text, self.parts.recipe)
-        return {part: value for part, value in self.moved(values).items() if part not in recipe}
+        return {part: value for part, value in self.on_knob(values).items() if part not in recipe}
 
     def _answer(self, values: Updates, raw: dict[str, Any], *, top: float | None = None) -> Updates:
         """Update recipe, note and numbers to a setting, or name its error. Makes one method and one plan."""
@@ -208,15 +208,15 @@ class WhatIf:
         return self._answer(values, raw | changes, top=top) | moved
 
     # ---- events of the timeline ----
-    def limited(self, values: Updates, event: gr.EventData) -> Updates:
+    def on_limit(self, values: Updates, event: gr.EventData) -> Updates:
         """The threshold line was dragged."""
         return self._change(values, {LIMIT: event.value}, top=event.top)
 
-    def fixed(self, values: Updates, event: gr.EventData) -> Updates:
+    def on_fix(self, values: Updates, event: gr.EventData) -> Updates:
         """The banner's button was clicked: one knob takes the value that the button offered."""
         return self._change(values, {str(event.knob): event.value})
 
-    def painted(self, values: Updates, event: gr.EventData) -> Updates:
+    def on_paint(self, values: Updates, event: gr.EventData) -> Updates:
         """Steps were forced by hand: the shown decisions become a mask that decides alone."""
         mask, (old_mask, old_steps) = str(event.mask), values[self.parts.painted]
         raw = self.setting.raw_method(values)
@@ -231,7 +231,7 @@ class WhatIf:
         policy = {POLICY: "static" if mask else "dynamic"} if POLICY in raw else {}
         return {MASK: mask} | policy
 
-    def frozen(self, values: Updates) -> Updates:
+    def on_freeze(self, values: Updates) -> Updates:
         """The decisions of this setting's last runs become one mask. Says how many runs the mask equals."""
         raw, comparison = self.setting.raw_method(values), self._shown(values)
         if comparison is None or MASK not in raw:
@@ -247,7 +247,7 @@ class WhatIf:
             if record.survey is None:
                 return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not been run.")}
             schedules = [simulate(record.survey, method).schedules]
-        mask, sentence = what_if_views.frozen(schedules, measured=measured)
+        mask, sentence = what_if_views.frozen_mask(schedules, measured=measured)
         return self._change(values, self._mask_knobs(raw, mask)) | {
             self.parts.status: statuses.idle(sentence),
             self.parts.painted: ["", []],
@@ -268,7 +268,7 @@ class WhatIf:
         ]
 
     # ---- events of the dial, and after a leap ----
-    def turn(self, values: Updates, event: gr.EventData) -> Updates:
+    def on_turn(self, values: Updates, event: gr.EventData) -> Updates:
         """The dial was turned: the knobs move to the setting that meets the goal."""
         comparison = self._shown(values)
         record = self.worker.record_of(comparison) if comparison else BaselineRecord()

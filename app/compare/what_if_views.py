@@ -282,7 +282,7 @@ def best(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | No
 # ---- freeze ----
 
 
-def frozen(runs: Sequence[Mapping[str, str]], *, measured: bool) -> tuple[str, str]:
+def frozen_mask(runs: Sequence[Mapping[str, str]], *, measured: bool) -> tuple[str, str]:
     """Return the most common decisions of some runs as one mask, and a sentence on how many runs it equals.
 
     All streams share the mask: it computes a step that any stream computed.

@@ -274,11 +274,11 @@ def _wire_knobs(parts: CompareParts, setting: SettingFields, what_if: WhatIf) ->
         # gradio fires a text's input event for letters, but not for deleted text.
         typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]
         coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
-        gr.on(moved, what_if.moved, inputs=inputs, outputs=outputs, **NEWEST)
+        gr.on(moved, what_if.on_knob, inputs=inputs, outputs=outputs, **NEWEST)
         if typed:
             gr.on(
                 typed,
-                partial(what_if.typed, method),
+                partial(what_if.on_text_knob, method),
                 inputs={*inputs, parts.recipe},
                 outputs=outputs,
                 **NEWEST,
@@ -292,7 +292,7 @@ def _wire_steps(parts: CompareParts, setting: SettingFields, what_if: WhatIf) ->
     recipe = (parts.recipe_text, parts.recipe)
     outputs = [part for part in _follow_outputs(setting, what_if) if part not in recipe]
     parts.steps.change(setting.bounds, inputs=inputs, outputs=setting.bound_outputs, **NEWEST)
-    parts.steps.input(what_if.stepped, inputs=inputs, outputs=outputs, **NEWEST)
+    parts.steps.input(what_if.on_steps, inputs=inputs, outputs=outputs, **NEWEST)
     # The steps may be set by the server instead of typed.
     parts.steps.change(what_if.again, inputs=inputs, outputs=what_if.outputs, **NEWEST)
 
@@ -307,8 +307,8 @@ def _wire_timeline(parts: CompareParts, setting: SettingFields, what_if: WhatIf)
         "inputs": {*_place(parts), *parts.knobs.values()},
         **AT_ONCE,
     }
-    parts.timeline.limit(what_if.limited, outputs=numbers, **events)
-    parts.timeline.fix(what_if.fixed, outputs=numbers, **events)
-    parts.timeline.paint(what_if.painted, outputs=[*outputs, *masks, parts.painted], **events)
-    parts.timeline.freeze(what_if.frozen, outputs=[*outputs, *masks, parts.painted], **events)
-    parts.dial.turn(what_if.turn, outputs=[*dict.fromkeys([*setting.outputs, *outputs])], **events)
+    parts.timeline.limit(what_if.on_limit, outputs=numbers, **events)
+    parts.timeline.fix(what_if.on_fix, outputs=numbers, **events)
+    parts.timeline.paint(what_if.on_paint, outputs=[*outputs, *masks, parts.painted], **events)
+    parts.timeline.freeze(what_if.on_freeze, outputs=[*outputs, *masks, parts.painted], **events)
+    parts.dial.turn(what_if.on_turn, outputs=[*dict.fromkeys([*setting.outputs, *outputs])], **events)

@@ -38,7 +38,7 @@ class LongJobs:
 
     def __init__(self, store: JobStore | None, kinds: Mapping[str, Start] = KINDS) -> None:
         self._store, self._kinds = store, kinds
-        self._line: deque[LongJob] = deque()
+        self._queue: deque[LongJob] = deque()
         self._stop = threading.Event()
         self._begun: LongJob | None = None  # the first job, from before its first picture on
         self._running: Generator[Snapshot] | None = None
@@ -58,8 +58,8 @@ class LongJobs:
                 task, partial(store.copy_file, key)
             )  # outside the lock: a LoRA may be large
             with self._lock:
-                self._admit()
-                self._line.append(
+                self._refuse_if_full()
+                self._queue.append(
                     store.add(key, kind, title, own_task, None if minutes is None else 60 * minutes)
                 )
         except EngineError:
@@ -72,25 +72,25 @@ class LongJobs:
         """Queue a job again that ended before it was done. Raises EngineError."""
         with self._lock:
             job = self.job(key)
-            queued = any(other.key == key for other in self._line)
+            queued = any(other.key == key for other in self._queue)
             if queued or job.state not in ("stopped", "failed", "interrupted"):
                 return
-            self._admit()
+            self._refuse_if_full()
             self._open_store().update(key, state="waiting", said="")
-            self._line.append(job._replace(state="waiting", said=""))
+            self._queue.append(job._replace(state="waiting", said=""))
         self.on_change()
 
     def stop(self, key: str) -> bool:
         """Stop a job within one step and keep its pictures. Returns False if it neither waits nor runs."""
         with self._lock:
-            job = next((job for job in self._line if job.key == key), None)
+            job = next((job for job in self._queue if job.key == key), None)
             if job is None:
                 return False
             if job is self._begun:
                 self._stop.set()
                 self._open_store().update(key, state="stopping")
             else:
-                self._line.remove(job)
+                self._queue.remove(job)
                 self._open_store().update(
                     key, state="stopped", said="it had not begun" if not job.made else ""
                 )
@@ -104,7 +104,7 @@ class LongJobs:
         """
         self.job(key)  # a key from outside must not name another folder
         with self._lock:
-            if not any(job.key == key for job in self._line):
+            if not any(job.key == key for job in self._queue):
                 self._snapshots.pop(key, None)
                 self._open_store().remove(key)
 
@@ -157,7 +157,7 @@ class LongJobs:
     def due(self) -> int:
         """Return how many jobs wait or run."""
         with self._lock:
-            return len(self._line)
+            return len(self._queue)
 
     def step(self) -> None:
         """Draw one picture of the first job.
@@ -165,7 +165,7 @@ class LongJobs:
         Never raises: an error ends the job, and its sentence is noted there.
         """
         with self._lock:
-            job = self._line[0] if self._line else None
+            job = self._queue[0] if self._queue else None
             if job is None:
                 return
             if job is not self._begun:  # from now on ``stop`` stops it
@@ -195,7 +195,7 @@ class LongJobs:
     def fail(self, sentence: str) -> None:
         """End the first job, if there is one: the engine cannot draw."""
         with self._lock:
-            self._begun = job = self._line[0] if self._line else None
+            self._begun = job = self._queue[0] if self._queue else None
         if job is not None:
             self._end(job, "failed", sentence)
 
@@ -228,7 +228,7 @@ class LongJobs:
     def _end(self, job: LongJob, state: str, reason: str) -> None:
         with self._lock:
             running, self._running, self._begun = self._running, None, None
-            self._line.remove(job)
+            self._queue.remove(job)
         if running is not None:
             running.close()  # releases its folder
         try:
@@ -242,8 +242,8 @@ class LongJobs:
         while len(self._snapshots) > MOST_REMEMBERED:
             self._snapshots.popitem(last=False)
 
-    def _admit(self) -> None:
-        if len(self._line) >= MOST_IN_LINE:
+    def _refuse_if_full(self) -> None:
+        if len(self._queue) >= MOST_IN_LINE:
             raise EngineError(
                 f"jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one."
             )

@@ -187,17 +187,17 @@ def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
 
 def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
     runs = [{"cond": "CCcC"}, {"cond": "CCcC"}, {"cond": "CCCc"}]
-    assert what_if_views.frozen(runs, measured=True) == (
+    assert what_if_views.frozen_mask(runs, measured=True) == (
         "1101",
         "Frozen: the mask equals 2 of the last 3 runs of this setting.",
     )
     assert (
-        what_if_views.frozen(runs[:1], measured=True)[1]
+        what_if_views.frozen_mask(runs[:1], measured=True)[1]
         == "Frozen: the mask equals 1 of 1 run of this setting."
     )
     apart = [{"cond": "CCcc", "uncond": "CcCc"}]
-    mask, said = what_if_views.frozen(apart, measured=True)
+    mask, said = what_if_views.frozen_mask(apart, measured=True)
     assert mask == "1110"
     assert said.startswith("Frozen: the mask equals 0 of 1 run")
     assert said.endswith("a step that one of them computed is now computed by all.")
-    assert "was not run" in what_if_views.frozen(runs[:1], measured=False)[1]
+    assert "was not run" in what_if_views.frozen_mask(runs[:1], measured=False)[1]
