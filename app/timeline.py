@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cache_engine import METHODS, Comparison, StepTrace
+from cache_engine import METHODS, Comparison, Reason, StepTrace
 
 from .components.base.shapes import Tick
 from .components.timeline import (
@@ -217,11 +217,11 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
             f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the "
             f"threshold is {number(line)}. {number(_above(least))} would cache the first step."
         )
-    if "threshold 0" in why:
+    if Reason.THRESHOLD_0 in why:
         return f"{nothing}: threshold 0 caches no step. This setting proves that the two pictures are equal."
-    if "always" in why:
+    if Reason.ALWAYS in why:
         return f"{nothing}: this method computes every step."
-    if "mask" in why:
+    if Reason.MASK in why:
         return f"{nothing}: mask and warm-up compute every step. Put zeros into the mask."
     return (
         f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
@@ -232,7 +232,7 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
 def _least(calls: Sequence[StepTrace]) -> float | None:
     """Return the smallest change that was compared to the threshold."""
     return min(
-        (call.change for call in calls if call.reason.startswith("change") and call.change is not None),
+        (call.change for call in calls if call.reason.startswith(Reason.CHANGE) and call.change is not None),
         default=None,
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cache_engine import MODELS, RunRequest, StepTrace
+from cache_engine import MODELS, Reason, RunRequest, StepTrace
 
 # The words of likeness. Each holds from its PSNR (dB) up to the next word's.
 LIKENESS: tuple[tuple[float, str], ...] = (
@@ -124,7 +124,7 @@ def change_text(change: float, limit: float | None = None) -> str:
 
 def is_forced(call: StepTrace) -> bool:
     """Return whether a call was computed by a rule, whatever its change."""
-    return call.mode == "C" and not call.reason.startswith("change")
+    return call.mode == "C" and not call.reason.startswith(Reason.CHANGE)
 
 
 def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = None) -> str:
@@ -141,22 +141,22 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
         if call.mode == "c" and streak
         else ""
     )
-    if call.reason.startswith("change") and call.change is not None and call.limit is not None:
+    if call.reason.startswith(Reason.CHANGE) and call.change is not None and call.limit is not None:
         return (
             f"{done}: change {change} is {'' if call.change < call.limit else 'not '}below "
             f"{number(call.limit)}{row}"
         )
-    reason = {
-        "always": "this side computes every step",
-        "first": "no earlier step is remembered",
-        "warm-up": f"warm-up, whatever the change ({change})" if change else "warm-up",
-        "mask": f"decided by the mask{noted}",
-        "max in a row": f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the limit{noted}",
-        "max in all": f"{knobs.get('max_cached_steps', 'no more')} cached in all is the limit{noted}",
-        "threshold 0": f"threshold 0 caches no step{noted}",
-        "threshold 1": f"threshold 1 caches at every change{noted}",
-    }.get(call.reason, f"{call.reason}{noted}")
-    return f"{done}: {reason}{row}"
+    explanations: dict[str, str] = {
+        Reason.ALWAYS: "this side computes every step",
+        Reason.FIRST: "no earlier step is remembered",
+        Reason.WARM_UP: f"warm-up, whatever the change ({change})" if change else "warm-up",
+        Reason.MASK: f"decided by the mask{noted}",
+        Reason.MAX_IN_A_ROW: f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the limit{noted}",
+        Reason.MAX_IN_ALL: f"{knobs.get('max_cached_steps', 'no more')} cached in all is the limit{noted}",
+        Reason.THRESHOLD_0: f"threshold 0 caches no step{noted}",
+        Reason.THRESHOLD_1: f"threshold 1 caches at every change{noted}",
+    }
+    return f"{done}: {explanations.get(call.reason, f'{call.reason}{noted}')}{row}"
 
 
 def beside(request: RunRequest) -> list[str]:

@@ -23,6 +23,7 @@ from .models.catalog import resolve as resolve
 from .plans import Decision as Decision
 from .plans import ModelFacts as ModelFacts
 from .plans import Plan as Plan
+from .plans import Reason as Reason
 from .quality import difference as difference
 from .recipe import BASELINE as BASELINE
 from .recipe import RECIPE_KNOBS as RECIPE_KNOBS

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from enum import StrEnum
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
@@ -101,32 +102,63 @@ class ModelFacts(NamedTuple):
     alike: tuple[tuple[float, ...], ...] | None = None
 
 
-CHANGE = "change"
+class Reason(StrEnum):
+    """Why a call was computed or cached. The text stands in traces."""
+
+    ALWAYS = "always"
+    FIXED = "fixed"
+    FIRST = "first"  # nothing is remembered yet
+    LAST = "last"
+    WARM_UP = "warm-up"
+    MASK = "mask"
+    INTERVAL = "interval"
+    WINDOW = "window"
+    LANDMARK = "landmark"
+    MAX_IN_ALL = "max in all"
+    MAX_IN_A_ROW = "max in a row"
+    THRESHOLD_0 = "threshold 0"
+    THRESHOLD_1 = "threshold 1"
+    CHANGE = "change"  # the signal's change was compared with the limit
+    SUM = "sum"  # the sum of the changes was compared with the limit
+    ERROR = "error"  # the expected error was compared with the limit
 
 
 class Decision(NamedTuple):
-    """Compute or not, and why: ``CHANGE`` where the change decided, held against ``limit``."""
+    """Compute a call or not, and why.
+
+    limit: of the signal's change.  detail: follows the reason in a trace, such as ``0.061 < 0.12``.
+    """
 
     mode: Mode
-    reason: str
+    reason: Reason
     limit: float | None = None
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The reason with its detail."""
+        return f"{self.reason} {self.detail}" if self.detail else self.reason
 
 
-def worded(reason: str, mode: Mode, change: float | None, limit: float | None) -> str:
-    """The reason for people. Decided ten thousand times for each time that it is read: a decision itself has
-    no words.
+COMPUTE_ALWAYS = Decision("C", Reason.ALWAYS)
+
+
+def reason_text(reason: str, mode: Mode, change: float | None, limit: float | None) -> str:
+    """Return ``Decision.text`` as traces show it: with the change and its limit, if they decided.
+
+    It is called only for traces that are read: runs make far more decisions.
     """
-    if reason != CHANGE or change is None or limit is None:
-        return reason
-    return compared(CHANGE, change, ">=" if mode == "C" else "<", limit)
+    if reason != Reason.CHANGE or change is None or limit is None:
+        return str(reason)
+    return f"{reason} {comparison(change, '>=' if mode == 'C' else '<', limit)}"
 
 
-def compared(name: str, value: float, sign: str, limit: float) -> str:
-    """``change 0.061 < 0.12``, with as many digits as it takes for the sentence to be true."""
-    if abs(value - limit) > 0.001 * abs(value):  # rounding moves it by half of that at most
-        return f"{name} {value:.4g} {sign} {_written(limit)}"
+def comparison(value: float, sign: str, limit: float) -> str:
+    """Return ``0.061 < 0.12``, with as many digits as the statement needs to be true."""
+    if abs(value - limit) > 0.001 * abs(value):  # rounding moves the value by half of that at most
+        return f"{value:.4g} {sign} {_written(limit)}"
     digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
-    return f"{name} {value:.{digits}g} {sign} {_written(limit)}"
+    return f"{value:.{digits}g} {sign} {_written(limit)}"
 
 
 _TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
-from .plans import CHANGE, Costs, Decide, Decision, Plan, worded
+from .plans import COMPUTE_ALWAYS, Costs, Decide, Decision, Mode, Plan, Reason, reason_text
 from .records import StepTrace
 from .strict import EngineError
 
@@ -86,7 +86,7 @@ class Session:
         costs: Costs | None = None,
     ) -> None:
         self.planner, self.blocks, self.streams, self.stepped = planner, blocks, streams, stepped
-        self.costs = costs or (lambda mode, step: 0.0)
+        self.costs: Costs = costs or _no_costs
         self.plan: Plan | None = (
             planner(total) if total else None
         )  # knobs that do not fit are refused at once
@@ -173,9 +173,9 @@ class Session:
 
     def traced(self, call: Call, *, fetch: bool = True) -> StepTrace:
         """The call as a fact. ``fetch=False`` leaves out a change that is still on the device."""
-        decision = call.decision or Decision("C", "always")
+        decision = call.decision or COMPUTE_ALWAYS
         known = fetch or call.live
-        fetched = known or decision.reason == CHANGE  # the decision itself asked for it
+        fetched = known or decision.reason is Reason.CHANGE  # the decision itself asked for it
         change = checked(float(call.measured), call.step) if fetched and call.measured is not None else None
         tflops = call.batch * self.costs(decision.mode, call.step)
         return StepTrace(
@@ -183,7 +183,7 @@ class Session:
             call.number,
             call.stream,
             decision.mode,
-            worded(decision.reason, decision.mode, change, decision.limit),
+            reason_text(decision.text, decision.mode, change, decision.limit),
             change,
             decision.limit,
             call.blocks_run,
@@ -195,6 +195,10 @@ class Session:
     @property
     def trace(self) -> tuple[StepTrace, ...]:
         return tuple(self.traced(call) for call in self.calls)
+
+
+def _no_costs(mode: Mode, step: int) -> float:
+    return 0.0
 
 
 def walk(

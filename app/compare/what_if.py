@@ -18,6 +18,7 @@ from cache_engine import (
     Forecast,
     Method,
     Plan,
+    Reason,
     RunRequest,
     frontier,
     is_recipe,
@@ -160,7 +161,7 @@ class WhatIf:
         """The longest warm-up that lets a step be cached, if only the warm-up forbids it; else None."""
         longest = method.to_dict().get("max_warmup_steps")
         if longest is None or any(
-            call.mode != "C" or call.reason not in ("warm-up", "first") for call in forecast.trace
+            call.mode != "C" or call.reason not in (Reason.WARM_UP, Reason.FIRST) for call in forecast.trace
         ):
             return None
         assert record.survey is not None

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..plans import CHANGE, Decide, Decision, Probe, compared
+from ..plans import Decide, Decision, Probe, Reason, comparison
 
 StreakRule = Literal["1.5.3", "before"]
 WARM_UP, FIRST, MASKED, SERVED = (
-    Decision("C", "warm-up"),
-    Decision("C", "first"),
-    Decision("C", "mask"),
-    Decision("c", "mask"),
+    Decision("C", Reason.WARM_UP),
+    Decision("C", Reason.FIRST),
+    Decision("C", Reason.MASK),
+    Decision("c", Reason.MASK),
 )
-MOST_IN_ALL, MOST_IN_A_ROW = Decision("C", "max in all"), Decision("C", "max in a row")
+MOST_IN_ALL, MOST_IN_A_ROW = Decision("C", Reason.MAX_IN_ALL), Decision("C", Reason.MAX_IN_A_ROW)
 
 
 class _Streak:
@@ -65,8 +65,11 @@ class Drift:
         )
         leading_ones = len(mask) - len(mask.lstrip("1"))
         warmup = range(0, min(self.warmup, leading_ones) if mask else self.warmup, self.interval)
-        always, never = Decision("c", "threshold 1", threshold), Decision("C", "threshold 0", threshold)
-        below, above = Decision("c", CHANGE, threshold), Decision("C", CHANGE, threshold)
+        always, never = (
+            Decision("c", Reason.THRESHOLD_1, threshold),
+            Decision("C", Reason.THRESHOLD_0, threshold),
+        )
+        below, above = Decision("c", Reason.CHANGE, threshold), Decision("C", Reason.CHANGE, threshold)
 
         def decide(probe: Probe, streak: int | None = None) -> Decision:
             if probe.step in warmup:
@@ -125,19 +128,19 @@ class Accumulated:
                 return Decision("C", forced)
             total += self.rescaled(probe.change())
             if total < self.threshold:
-                return Decision("c", compared("sum", total, "<", self.threshold))
-            reason, total = compared("sum", total, ">=", self.threshold), 0.0
-            return Decision("C", reason)
+                return Decision("c", Reason.SUM, detail=comparison(total, "<", self.threshold))
+            reached, total = comparison(total, ">=", self.threshold), 0.0
+            return Decision("C", Reason.SUM, detail=reached)
 
         return decide
 
-    def _forced(self, probe: Probe) -> str:
-        """Why this step is computed whatever the change, or nothing."""
+    def _forced(self, probe: Probe) -> Reason | None:
+        """Return why this step is computed whatever the change, or None."""
         if not probe.ready:
-            return "first"
+            return Reason.FIRST
         if probe.step == probe.total - 1:
-            return "last"
-        return "threshold 0" if self.threshold <= 0 else ""
+            return Reason.LAST
+        return Reason.THRESHOLD_0 if self.threshold <= 0 else None
 
     def rescaled(self, change: float) -> float:
         """The polynomial's value: how far a change of the input is likely to move the output."""

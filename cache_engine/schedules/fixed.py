@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..plans import Decide, Decision, Mode, Probe, compared
+from ..plans import COMPUTE_ALWAYS, Decide, Decision, Mode, Probe, Reason, comparison
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Always:
     """Compute every step: the baseline."""
 
     def begin(self) -> Decide:
-        return lambda probe: Decision("C", "always")
+        return lambda probe: COMPUTE_ALWAYS
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Fixed:
     letters: tuple[Mode, ...]
 
     def begin(self) -> Decide:
-        return lambda probe: Decision(self.letters[probe.step], "fixed")
+        return lambda probe: Decision(self.letters[probe.step], Reason.FIXED)
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Interval:
 
     def _decide(self, probe: Probe) -> Decision:
         if probe.step < self.first or not probe.ready:
-            return Decision("C", "first")
+            return Decision("C", Reason.FIRST)
         if probe.streak >= self.interval - 1:
-            return Decision("C", "interval")
-        return Decision(self.between[probe.streak % len(self.between)], "interval")
+            return Decision("C", Reason.INTERVAL)
+        return Decision(self.between[probe.streak % len(self.between)], Reason.INTERVAL)
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Mask:
 
     def _decide(self, probe: Probe) -> Decision:
         if not probe.ready:
-            return Decision("C", "first")
-        return Decision("C" if self.digits[probe.step] == "1" else "c", "mask")
+            return Decision("C", Reason.FIRST)
+        return Decision("C" if self.digits[probe.step] == "1" else "c", Reason.MASK)
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Widening:
         def decide(probe: Probe) -> Decision:
             nonlocal window
             if probe.step < self.first or not probe.ready:
-                return Decision("C", "first")
+                return Decision("C", Reason.FIRST)
             if probe.streak + 1 < int(window):
-                return Decision("c", f"window {window:g}")
-            reason = f"window {window:g}"
+                return Decision("c", Reason.WINDOW, detail=f"{window:g}")
+            detail = f"{window:g}"
             window += self.growth
-            return Decision("C", reason)
+            return Decision("C", Reason.WINDOW, detail=detail)
 
         return decide
 
@@ -115,7 +115,7 @@ class Magnitude:
             nonlocal ratio, error
             entry = self._entry(probe)
             if probe.step < int(self.start * probe.total + 0.5) or not probe.ready:
-                return Decision("C", "first")
+                return Decision("C", Reason.FIRST)
             ratio *= self.ratios[entry]
             error += abs(1 - ratio)
             decision = self._decide(error, probe.streak, entry)
@@ -131,11 +131,11 @@ class Magnitude:
 
     def _decide(self, error: float, streak: int, entry: int) -> Decision:
         if self.threshold <= 0:
-            return Decision("C", "threshold 0")
+            return Decision("C", Reason.THRESHOLD_0)
         if streak >= self.longest:
-            return Decision("C", "max in a row")
+            return Decision("C", Reason.MAX_IN_A_ROW)
         if entry == self.landmark:
-            return Decision("C", "landmark")
+            return Decision("C", Reason.LANDMARK)
         if error <= self.threshold:
-            return Decision("c", compared("error", error, "<=", self.threshold))
-        return Decision("C", compared("error", error, ">", self.threshold))
+            return Decision("c", Reason.ERROR, detail=comparison(error, "<=", self.threshold))
+        return Decision("C", Reason.ERROR, detail=comparison(error, ">", self.threshold))

@@ -94,7 +94,7 @@ class ActivationRecorder:
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
         image = block.inputs(args, kwargs)[block.section.takes[0]]
-        if block.index == 0:
+        if block.number == 0:
             self.enter(block, image, args, kwargs)
         begin = self.clock.mark()
         result = block.forward(*args, **kwargs)
@@ -102,7 +102,7 @@ class ActivationRecorder:
         outputs = block.outputs(result)
         self.passes(block, outputs)
         self.look(
-            block.index + 1, image_part(outputs[block.section.takes[0]], self.entry.shape[1], block.section)
+            block.number + 1, image_part(outputs[block.section.takes[0]], self.entry.shape[1], block.section)
         )
         return result
 

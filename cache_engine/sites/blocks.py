@@ -15,7 +15,7 @@ from ..strict import EngineError
 class Block(NamedTuple):
     """One transformer block, with its forward as it was before any site replaced it."""
 
-    index: int  # 0..N-1 across all sections
+    number: int  # 0..N-1 across all sections
     module: nn.Module
     forward: Callable[..., Any]
     section: Section
@@ -42,8 +42,8 @@ class Block(NamedTuple):
 
     def result(self, values: Mapping[str, Tensor]) -> Any:
         """The inverse of ``outputs``."""
-        ordered = tuple(values[name] for name in self.section.returns)
-        return ordered if len(ordered) > 1 else ordered[0]
+        ordered = [values[name] for name in self.section.returns]
+        return tuple(ordered) if len(ordered) > 1 else ordered[0]
 
     def carried(self, values: Mapping[str, Tensor]) -> list[Tensor]:
         """Return inputs or outputs in the order of ``inputs``. A model's last block may return no text."""

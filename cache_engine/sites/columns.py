@@ -72,14 +72,14 @@ class ColumnSite:
         """For each module, the forward to run in place of its own."""
         for block in self.at.blocks[self.site.dense_blocks :]:
             attention = block.module.get_submodule(block.section.attention)
-            place = (block.index, block.section.attention)
+            place = (block.number, block.section.attention)
             yield attention, wraps(attention.forward)(partial(self.attention, place, attention.forward))
             for name, neurons in block.section.neurons.items():
                 parts = FeedForward(block, neurons, self.site)
                 for layer, forward in ((parts.first, self.first), (parts.last, self.last)):
                     yield (
                         layer,
-                        wraps(layer.forward)(partial(forward, (block.index, name), parts, layer.forward)),
+                        wraps(layer.forward)(partial(forward, (block.number, name), parts, layer.forward)),
                     )
 
     def attention(

@@ -43,7 +43,7 @@ class ModuleSite:
                 else:
                     yield (
                         module,
-                        wraps(module.forward)(partial(self.output, (block.index, name), module.forward)),
+                        wraps(module.forward)(partial(self.output, (block.number, name), module.forward)),
                     )
 
     def output(self, place: tuple[int, str], original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -52,8 +52,8 @@ class ModuleSite:
         if here is None:
             return original(*args, **kwargs)
         if here.serving:
-            values = here.predict()
-            return values if len(values) > 1 else values[0]
+            values = list(here.predict())
+            return tuple(values) if len(values) > 1 else values[0]
         result = original(*args, **kwargs)
         here.remember(result if isinstance(result, tuple) else (result,))
         return result
@@ -70,13 +70,13 @@ class ModuleSite:
         entered: dict[int, Tensor] = {}
 
         def projection(place: int, value: Tensor) -> Tensor:
-            here = self.at.here(Modules, (block.index, name))
+            here = self.at.here(Modules, (block.number, name))
             if here is not None and not here.serving:
                 entered[place] = value
             return originals[place](value)
 
         def attention(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            here = self.at.here(Modules, (block.index, name))
+            here = self.at.here(Modules, (block.number, name))
             if here is None:
                 return original(*args, **kwargs)
             if here.serving:

@@ -74,20 +74,20 @@ class StackSite:
         if at.call is None:
             return block.forward(*args, **kwargs)
         inputs = block.inputs(args, kwargs)
-        if block.index == 0:
+        if block.number == 0:
             self.find_signal(block, block.arguments(args, kwargs))
-        if block.index == self.decides_at:
+        if block.number == self.decides_at:
             self.decide(at.call, block, inputs)
-        part = self.parts.get(block.index)
+        part = self.parts.get(block.number)
         if at.stack and part and at.skipping:
             return block.result(
-                self.predicted(at.stack, part, inputs) if block.index == part.start else inputs
+                self.predicted(at.stack, part, inputs) if block.number == part.start else inputs
             )
-        if part and block.index == part.start:
+        if part and block.number == part.start:
             self.start = inputs
         at.call.blocks_run += not (at.serving and at.inner is not None and at.inner.serves == "c")
         result = block.forward(*args, **kwargs)
-        if at.stack and part and block.index == part.stop - 1:
+        if at.stack and part and block.number == part.stop - 1:
             self.remember(at.stack, part, block.outputs(result))
         return result
 

@@ -63,7 +63,7 @@ class TokenSite:
         self.shares: dict[int, float] = {}
         for block in at.blocks:
             path = block.section.path
-            self.shares[block.index] = share(
+            self.shares[block.number] = share(
                 site.ratio, depths[path], lengths[path], joint=block.section.joint, both=both
             )
             depths[path] += 1
@@ -86,14 +86,14 @@ class TokenSite:
                 if name != section.attention:
                     yield instead(part(name), self.feeding, block)
             for name, source in section.tokenwise.items():
-                yield instead(part(name), self.refreshed, block, (block.index, name))
+                yield instead(part(name), self.refreshed, block, (block.number, name))
                 if self.site.score.endswith("_norm"):
                     layer = part(source.key if self.site.score == "k_norm" else source.value)
-                    yield instead(layer, self.projected, (block.index, name), heads_of(attention))
+                    yield instead(layer, self.projected, (block.number, name), heads_of(attention))
 
     def attention(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Serve it whole, or in single blocks for the chosen tokens; or run it and remember that."""
-        here = self.at.here(Tokens, (block.index, block.section.attention))
+        here = self.at.here(Tokens, (block.number, block.section.attention))
         if here is None:
             return original(*args, **kwargs)
         if not here.serving:
@@ -114,7 +114,7 @@ class TokenSite:
     def watched(self, block: Block, meeting: Meeting, original: Callable[[], Tensor]) -> Tensor:
         """Note how much attention every token gets."""
         received = meeting.received()
-        self.scores |= {(block.index, name): received for name in block.section.tokenwise}
+        self.scores |= {(block.number, name): received for name in block.section.tokenwise}
         return original()
 
     def projected(
@@ -130,7 +130,7 @@ class TokenSite:
 
     def feeding(self, block: Block, original: Callable[..., Any], entering: Tensor) -> Tensor:
         """In single blocks: what feeds the common projection, for the chosen tokens."""
-        here = self.at.here(Tokens, (block.index, only_output(block.section)))
+        here = self.at.here(Tokens, (block.number, only_output(block.section)))
         if here is None or not here.serving:
             return original(entering)
         chosen = self.chosen(block, here, only_output(block.section))
@@ -186,12 +186,16 @@ class TokenSite:
         """(batch, chosen): the tokens to be run. In a single block they are the same for all of its
         modules.
         """
-        place = (block.index, name)
+        place = (block.number, name)
         call = here.call
         if self.choice is None or self.choice[0] is not call or self.choice[1] != place:
             _, score, fresh = self.at.history.at(place).values[0]
             need = score + self.site.aging * (call.step - fresh)
-            self.choice = call, place, need.topk(int(self.shares[block.index] * need.shape[1]), dim=1).indices
+            self.choice = (
+                call,
+                place,
+                need.topk(int(self.shares[block.number] * need.shape[1]), dim=1).indices,
+            )
         return self.choice[2]
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..method import Method
-from ..plans import Decision, ModelFacts, Plan, Site, Stack, serving_site, worded
+from ..plans import COMPUTE_ALWAYS, ModelFacts, Plan, Site, Stack, reason_text, serving_site
 from ..records import RunRequest, StepTrace, schedules_of
 from ..session import Call
 from .expected_psnr import psnr_expected
@@ -21,15 +21,14 @@ from .psnr_calibration import WIDEST, PsnrCalibration
 from .replay import Replay, replay
 from .survey import Survey
 
-ALWAYS = Decision("C", "always")
 UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
 TOO_FAR = f"so far from the plain picture forecasts may be off by more than {WIDEST:g} dB"
 UNSEEN = "the survey does not say what later steps of this model make of an error"
 
 
 class Forecast(NamedTuple):
-    """What a survey says of one setting: expected, not measured. ``calls``: the fields of ``trace``, with a
-    decision's reason.
+    """What a survey says of one setting: expected, not measured. ``calls``: the fields of ``trace``, with the
+    decision's ``text`` as reason.
 
     tflops: None where the survey cannot count it.  psnr_db: None where the survey cannot judge it, or where
     ``identical`` says that the picture is the baseline's own.  band (low, high): also None where it would be
@@ -55,7 +54,8 @@ class Forecast(NamedTuple):
         """Like a run's, from the baseline's own times."""
         calls = map(StepTrace._make, self.calls)
         return tuple(
-            call._replace(reason=worded(call.reason, call.mode, call.change, call.limit)) for call in calls
+            call._replace(reason=reason_text(call.reason, call.mode, call.change, call.limit))
+            for call in calls
         )
 
     @property
@@ -184,9 +184,19 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> I
     always = all(site.steps is None for site in plan.sites)
     modes = {mode: served.get(serving_site(plan, 0, mode), full) for mode in ("C", "c", "p")}
     for call in calls:
-        mode, reason, limit = call.decision or ALWAYS
+        decision = call.decision or COMPUTE_ALWAYS
+        mode, reason, limit, detail = decision
         cost = modes[mode] if always else served.get(serving_site(plan, call.step, mode), full)
-        yield call.step, call.number, call.stream, mode, reason, call.measured, limit, *cost[call.stream]
+        yield (
+            call.step,
+            call.number,
+            call.stream,
+            mode,
+            decision.text if detail else reason,
+            call.measured,
+            limit,
+            *cost[call.stream],
+        )
 
 
 def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:

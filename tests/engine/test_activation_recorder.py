@@ -80,7 +80,7 @@ def test_what_is_kept_of_joined_blocks_is_the_image(name: str) -> None:
 
     for parameter in model.parameters():
         parameter.requires_grad_()
-    hooks = [block.module.register_forward_hook(keep(block.index)) for block in blocks]
+    hooks = [block.module.register_forward_hook(keep(block.number)) for block in blocks]
     found = model(**calls.at(0), return_dict=False)[0]
     found.square().sum().backward()
     for hook in hooks:

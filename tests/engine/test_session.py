@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cache_engine.plans import Decide, Decision, Plan
+from cache_engine.plans import Decide, Decision, Plan, Reason
 from cache_engine.predictors import Reuse
 from cache_engine.schedules import Always, Drift, Fixed
 from cache_engine.session import STREAM_NAMES, Call, Session, walk
@@ -167,7 +167,7 @@ def test_forget_lets_a_stream_start_again() -> None:
     session.forget(call)
     assert (call.ready, call.streak, call.cached) == (False, 0, 0)
     assert session.memory == {"uncond": "another stream"}
-    assert session.decide(call) == Decision("C", "first")
+    assert session.decide(call) == Decision("C", Reason.FIRST)
     assert [decide(session).decision.mode for _ in range(4)] == ["c", "c", "c", "C"]  # type: ignore[union-attr]
 
 
