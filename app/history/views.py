@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from cache_engine import MODELS, clock
 
-from ..cards import picture_url, ratio_bars
 from ..components.setting import SettingValue
 from ..components.sheet import SheetColumn, SheetRow, SheetValue
-from ..csv_text import csv_text
+from ..values import csv_text, picture_url, ratio_bars
 from ..words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
 from .store import HistoryEntry
 

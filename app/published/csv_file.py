@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..csv_text import csv_text
+from ..values import csv_text
 from .tables import FAMILIES, FIGURES, OWN_FAMILY, SCORES, ListedSetting
 
 NAME = "cachelens-published.csv"

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..axes import Axis, around
-from ..cards import picture_url
 from ..components.chart import ChartLegend, ChartLimit, ChartLine, ChartPoint, ChartValue
+from ..values import picture_url
 from ..words import decibels, plural, speed_text
 from .snapshot import (
     SPREAD,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..csv_text import csv_text
+from ..values import csv_text
 from .snapshot import TunedSetting, TuneSnapshot, figures_of, settings_by_key, worst_neighbour
 from .sweep_views import SweepSnapshot, is_measured
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict, TypeGuard
 
-from ..cards import picture_url, ratio_bars
 from ..components.cells import CellsValue, GridCell, GridRow, GridTable
 from ..components.setting import SettingValue
+from ..values import picture_url, ratio_bars
 from ..words import decibels, speed_text, structural
 
 Order = Sequence[int]  # indices of the axes: the one across, the one down, and the one with a grid each

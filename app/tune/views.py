@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..axes import Axis, around
-from ..cards import ratio_bars
 from ..components.base.shapes import NamedText
 from ..components.setting import SettingValue
 from ..components.sheet import SheetRow, SheetValue
 from ..components.strips import StripsDot, StripsLine, StripsRow, StripsValue
+from ..values import ratio_bars
 from ..words import decibels, plural, seconds, share
 from .chart import HIGHEST_DB
 from .snapshot import (

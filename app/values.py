@@ -1,7 +1,11 @@
-"""Parts of the values that several tabs make for their cards, tables and charts. Pure."""
+"""Pieces of the values that several tabs make for cards, tables and charts: bars, addresses, CSV. Pure."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from .components.setting import SettingBar
@@ -31,3 +35,12 @@ def ratio_bars(compute_ratio: float, speedup: float, sign: str = "") -> list[Set
 def picture_url(path: str) -> str:
     """Return the address under which the page serves a picture of an allowed folder."""
     return f"gradio_api/file={quote(path)}"
+
+
+def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a line with the heads and a line for each row. None makes an empty field."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return file.getvalue()
