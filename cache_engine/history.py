@@ -65,8 +65,9 @@ class PlaceHistory(ABC, Generic[Value]):
         return self.values if earlier is None else (*self.values, earlier.value)
 
     def weights(self, predictor: Predictor, step: int, total: int, gram: Gram) -> tuple[float, ...]:
-        """The predictor's weights at ``step``. gram: inner products of the values, for predictors that need
-        them.
+        """Return the predictor's weights at ``step``.
+
+        gram: returns the inner products of the values, for predictors that need them.
         """
         last_prediction = None if self.earlier_prediction is None else self.earlier_prediction.step
         if predictor.needs_inner_products:
@@ -97,16 +98,16 @@ class StreamHistory(ABC, Generic[Place, Reference]):
         """Make the history of a place where nothing is remembered."""
 
     def at(self, place: Hashable) -> Place:
-        """The history of a place; a new one where nothing is remembered."""
+        """Return the history of a place: a new one if nothing is remembered."""
         history = self.places.get(place)
         if history is None:
             history = self.places[place] = self.new_history(place)
         return history
 
     def enter(self, stack: Stack, *other_parts: Hashable) -> Place:
-        """The history of the stack that may serve the call at hand.
+        """Return the history of the stack that may serve the current call.
 
-        A stack with ``steps`` is a stage of the run: everything but the stack and its other parts is forgotten.
+        A stack with ``steps`` is a stage of the run: all but the stack and its other parts is forgotten.
         """
         if stack.steps is not None:
             self.places = {place: self.at(place) for place in (stack, *other_parts)}
@@ -114,7 +115,7 @@ class StreamHistory(ABC, Generic[Place, Reference]):
 
 
 def reference_modes(signal: Signal | None) -> tuple[Mode, ...]:
-    """The modes of a call whose signal becomes the reference for the changes of the calls after it."""
+    """Return the modes of a call whose signal becomes the reference for later changes."""
     if signal is None:
         return ()
     return ("C", "c", "p") if signal.since == "previous" else ("C",)

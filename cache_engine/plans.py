@@ -1,6 +1,4 @@
-"""What a method plans, in frozen facts: when, how and where; and what its schedules and predictors may
-ask.
-"""
+"""A method's plan in frozen facts: when to compute, how to predict, and where in the model."""
 
 from __future__ import annotations
 
@@ -14,14 +12,14 @@ Mode = Literal["C", "c", "p"]  # computed, cached, partial
 
 
 class Signal(NamedTuple):
-    """What a schedule may look at: how far a tensor moved since the last computed (or previous) step."""
+    """The tensor whose change a schedule may ask for, measured since the last computed (or previous) step."""
 
     kind: Literal["front_residual", "modulated_input"]
     since: Literal["computed", "previous"]
 
 
 class Stack(NamedTuple):
-    """Skip blocks ``start..stop-1`` (flat numbering) and serve their residual (or their output)."""
+    """Skip blocks ``start..stop-1`` (numbered across all sections) and predict their residual (or output)."""
 
     start: int
     stop: int
@@ -31,10 +29,10 @@ class Stack(NamedTuple):
 
 
 class Modules(NamedTuple):
-    """Let every block run with the outputs of its attention and feed-forward served: they meet the current
-    gates.
+    """Run every block with predicted outputs of its attention and feed-forward; its gates are the current
+    ones.
 
-    ``before_projection``: remember the attention before its output projection, which then runs in every step.
+    before_projection: remember the attention before its output projection, which then runs in every step.
     """
 
     serves: Mode = "c"
@@ -46,12 +44,11 @@ Score = Literal["v_norm", "low_v_norm", "k_norm", "attention", "age"]
 
 
 class Tokens(NamedTuple):
-    """Let every block run with its attention served, and its feed-forward run for the tokens that need it
-    most.
+    """Run every block with remembered attention, and its feed-forward for the tokens that need it most.
 
-    ratio: share of a block's tokens, about: see ``sites.tokens.share``.  score: what a token's need is
-    measured by. aging: what each step since a token was run last adds to its score; a block's scores have
-    length 1.
+    ratio: approximate share of a block's tokens that run; see ``sites.tokens.share``.
+    score: the measure of a token's need.
+    aging: added to a token's score for each step since it last ran. A block's scores have length 1.
     """
 
     ratio: float
@@ -62,11 +59,12 @@ class Tokens(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Let every block run, its attention on some keys and its feed-forward on some neurons: the rest is the
-    last computed step's.
+    """Run every block on some keys of its attention and some neurons of its feed-forward. The rest comes
+    from the last computed step.
 
-    keys, neurons: the shares that are run.  dense_blocks: so many blocks in front run whole.
-    queries, rows: tokens next to each other that share one choice, of keys and of neurons.
+    keys, neurons: the shares that run.
+    dense_blocks: the number of first blocks that run whole.
+    queries, rows: the number of neighbouring tokens that share one choice of keys, and of neurons.
     """
 
     keys: float
@@ -82,13 +80,14 @@ Site = Stack | Modules | Tokens | Columns
 
 
 class ModelFacts(NamedTuple):
-    """What a plan may depend on.
+    """The facts that a plan may depend on. A coefficient is None if it was not fitted for the model.
 
-    sections: blocks of each block list.  modules: whether the blocks' modules are described, so that
-    ``Modules`` fits. polynomial: TeaCache's, highest power first.  ratios: MagCache's, evenly over a run.
-    None: nobody fitted them. attention: whether it is described, too, where in a block tokens meet, so that
-    ``Tokens`` and ``Columns`` fit. alike: Kriging's, inner products of all blocks' residual at evenly spread
-    times of a run. None: nobody fitted them.
+    sections: the number of blocks of each block list.
+    modules: whether the blocks' modules are described, so that ``Modules`` fits.
+    attention: whether the blocks' attention is described too, so that ``Tokens`` and ``Columns`` fit.
+    polynomial: TeaCache's, highest power first.
+    ratios: MagCache's, evenly spread over a run.
+    alike: Kriging's inner products of all blocks' residual, at evenly spread times of a run.
     """
 
     blocks: int
@@ -166,21 +165,21 @@ _TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.g
 
 @lru_cache(maxsize=64)
 def _written(limit: float) -> str:
-    """A run holds all its changes against one limit."""
+    """Return the limit as text. Cached, because a run compares all its changes with one limit."""
     return f"{limit:.10g}"
 
 
 class Probe(Protocol):
-    """What a schedule may ask about the call at hand, in its own stream."""
+    """The facts of the current call, in its own stream, that a schedule may ask for."""
 
     step: int
     total: int
-    ready: bool  # something is remembered
+    ready: bool  # a value to predict from is remembered
     streak: int  # cached steps in a row up to here
     cached: int  # cached steps so far
 
     def change(self) -> float:
-        """The signal's relative change; one device synchronisation."""
+        """Return the signal's relative change. One device synchronisation."""
         ...
 
 
@@ -189,7 +188,7 @@ Decide = Callable[[Probe], Decision]
 
 class Schedule(Protocol):
     def begin(self) -> Decide:
-        """A decision function with fresh state, for one stream of one run."""
+        """Return a decision function with fresh state, for one stream of one run."""
         ...
 
 
@@ -197,29 +196,33 @@ Gram = Callable[[], tuple[tuple[float, ...], ...]]
 
 
 class Predictor(Protocol):
-    """``uses_last_prediction``: also wants the value in use one step before the last computed one. ``needs_inner_products``: asks for
-    ``gram``.
-    """
+    """Predicts a skipped value as a weighted sum of computed values."""
 
     @property
     def keep(self) -> int:
-        """Computed values that are remembered."""
+        """The number of computed values to remember."""
         ...
 
     @property
-    def uses_last_prediction(self) -> bool: ...
+    def uses_last_prediction(self) -> bool:
+        """Whether the value predicted right before the newest computed step gets a weight too (FoCa)."""
+        ...
 
     @property
-    def needs_inner_products(self) -> bool: ...
+    def needs_inner_products(self) -> bool:
+        """Whether the weights depend on the values, through ``gram``, and not on the steps alone."""
+        ...
 
     def row(
         self, steps: tuple[int, ...], step: int, total: int, last_prediction: int | None, gram: Gram
     ) -> tuple[float, ...]:
-        """Weights over the values computed at ``steps`` (newest first) that predict the value at ``step`` of
-        ``total``.
+        """Return the weights of the values computed at ``steps`` (newest first) that predict the value at
+        ``step`` of ``total``.
 
-        last_prediction: the step of the value that was predicted right before ``steps[0]``, or None; it comes last in
-        the row. gram: inner products of the values at ``steps``, in their order; one device synchronisation.
+        last_prediction: the step of the value predicted right before ``steps[0]``, or None. Its weight is the
+        last one.
+        gram: returns the inner products of the values at ``steps``, in their order. One device
+        synchronisation.
         """
         ...
 
@@ -252,12 +255,12 @@ Costs = Callable[[Mode, int], float]  # (mode, step) -> TFLOPs of one call
 
 
 def active_sites(plan: Plan, step: int) -> tuple[Site, ...]:
-    """The sites that may serve at this step; none where every block runs."""
+    """Return the sites that may serve at this step; none if every block runs."""
     return tuple(site for site in plan.sites if site.steps is None or site.steps[0] <= step < site.steps[1])
 
 
 def serving_site(plan: Plan, step: int, mode: Mode) -> Site | None:
-    """The site that serves a call of this mode at this step; None where every block runs."""
+    """Return the site that serves a call of this mode at this step, or None if every block runs."""
     for site in plan.sites:  # a plain loop: simulations ask it thousands of times a second
         if site.serves == mode and (site.steps is None or site.steps[0] <= step < site.steps[1]):
             return site

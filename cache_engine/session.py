@@ -1,4 +1,4 @@
-"""One run's decisions, stream by stream, and its trace. No torch: a simulation runs this very Session."""
+"""One run's decisions, stream by stream, and its trace. No torch: a what-if runs the same Session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
 @dataclass(slots=True)
 class Call:
-    """One forward of the transformer while it runs. Serves the schedule as its probe."""
+    """One forward of the transformer while it runs. It is the schedule's probe."""
 
     step: int
     number: int
@@ -29,16 +29,14 @@ class Call:
     decision: Decision | None = field(default=None, init=False)
     measured: SupportsFloat | None = field(default=None, init=False)
     blocks_run: int = field(default=0, init=False)
-    live: bool = field(
-        default=True, init=False
-    )  # change and seconds are known at once; False: they are still on the device
+    # True: change and seconds are known at once; False: they are still on the device
+    live: bool = field(default=True, init=False)
     seconds: Callable[[], float] = lambda: 0.0
-    batch: int = field(
-        default=1, init=False
-    )  # samples in the call: some pipelines put both branches of their guidance into one
+    # samples in the call: some pipelines put both branches of their guidance into one call
+    batch: int = field(default=1, init=False)
 
     def change(self) -> float:
-        """The signal's change as a float; asks the device for it."""
+        """Return the signal's change as a float. One device synchronisation."""
         if self.measured is None and self.measure is not None:
             self.measured = self.measure()
         if self.measured is None:
@@ -50,7 +48,7 @@ class Call:
 
 
 def checked(change: float, step: int) -> float:
-    """The change itself, unless it is not a number: a broken run must not pass for a fast one."""
+    """Return the change. Raises EngineError if it is not finite: the run is broken."""
     if not math.isfinite(change):
         raise EngineError(
             f"step {step}: the change is {change}, so the model's activations are broken; use bfloat16 "
@@ -70,9 +68,10 @@ class _Stream:
 class Session:
     """Decides every call once. ``begin`` starts a run; nothing of an earlier run survives it.
 
-    planner: total steps -> Plan.  streams: names of the calls within a step, or None where they are only
-    found out by running; with names, a call past the last one begins the next step unless ``stepped`` says
-    that someone else (the scheduler's ``step``) calls ``next_step``.
+    planner: (total steps) -> Plan.
+    streams: the names of the calls within a step, or None if only the run shows their number. With names, a
+    call after the last stream begins the next step.
+    stepped: the scheduler calls ``next_step``; calls do not begin steps by themselves.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Session:
 
     def _reset(self) -> None:
         self.calls: list[Call] = []
-        self.memory: dict[str, Any] = {}  # what the sites remember, by stream: opaque here, gone with the run
+        self.memory: dict[str, Any] = {}  # by stream, the StreamTensors of the sites; gone with the run
         self.step = self.calls_in_step = 0
         self._streams: dict[str, _Stream] = {}
 
@@ -109,12 +108,12 @@ class Session:
         self.begun = True
 
     def end(self) -> None:
-        """The run is over, done or not: what it remembered is gone, its trace stays."""
+        """End the run, complete or not: forget what it remembered, keep its trace."""
         self.begun = False
         self.memory.clear()
 
     def next_step(self) -> None:
-        """The scheduler has taken its step."""
+        """Begin the next step: the scheduler has taken one."""
         if self.streams and self.calls_in_step not in (0, len(self.streams)):
             raise EngineError(
                 f"step {self.step}: the model was called {self.calls_in_step} times for "
@@ -124,7 +123,7 @@ class Session:
             self.step, self.calls_in_step = self.step + 1, 0
 
     def open(self) -> Call:
-        """The transformer is being called: which step, which stream."""
+        """Begin a call: find its step and its stream."""
         if not self.begun or self.plan is None:
             raise EngineError("the run has not begun; call session.begin() before the model.")
         calls, names = self.calls, self.streams or STREAM_NAMES
@@ -147,15 +146,16 @@ class Session:
         return call
 
     def forget(self, call: Call) -> None:
-        """What the call's stream remembers does not fit any more (another shape): start it afresh."""
+        """Start the call's stream afresh: its remembered values have another shape."""
         assert self.plan is not None
         self._streams[call.stream] = _Stream(self.plan.schedule.begin())
         self.memory.pop(call.stream, None)
         call.ready, call.streak, call.cached = False, 0, 0
 
     def decide(self, call: Call, measure: Callable[[], SupportsFloat] | None = None) -> Decision:
-        """Decide the call. ``measure`` gives the change (a device scalar is fine: it is fetched when it is
-        needed).
+        """Decide the call.
+
+        measure: returns the signal's change. It may be a scalar on the device, which is fetched when needed.
         """
         stream = self._streams[call.stream]
         call.measure = measure if call.ready else None
@@ -172,7 +172,7 @@ class Session:
         return decision
 
     def traced(self, call: Call, *, fetch: bool = True) -> StepTrace:
-        """The call as a fact. ``fetch=False`` leaves out a change that is still on the device."""
+        """Return the call's trace. ``fetch=False`` leaves out a change that is still on the device."""
         decision = call.decision or COMPUTE_ALWAYS
         known = fetch or call.live
         fetched = known or decision.reason is Reason.CHANGE  # the decision itself asked for it
@@ -204,7 +204,7 @@ def _no_costs(mode: Mode, step: int) -> float:
 def walk(
     plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], SupportsFloat]
 ) -> Session:
-    """Run the decisions alone: what would be computed if the changes were these."""
+    """Decide a run without a model, with the changes that ``change`` returns."""
     session = Session(lambda _: plan, 0, streams=streams)
     session.begin(total)
     for _ in range(total * len(streams)):

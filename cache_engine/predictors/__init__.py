@@ -1,6 +1,4 @@
-"""HOW a skipped value is predicted: a row of weights over the values computed last, newest first. No
-torch.
-"""
+"""HOW to predict a skipped value: a weight for each of the values computed last, newest first. No torch."""
 
 from __future__ import annotations
 
@@ -27,8 +25,8 @@ PredictorName = Literal["taylor", "newton", "foca", "hermite", "chebyshev", "dmd
 
 
 def predictor_named(name: PredictorName, order: int, first_difference: int = 2) -> Predictor:
-    """A predictor by its name. An order of 0 is reuse, whatever the name; foca and chebyshev have an order of
-    their own.
+    """Return the predictor of a name. Order 0 is reuse for every name. foca and chebyshev ignore
+    any other order.
 
     first_difference: the earliest step at which taylor, hermite and dmd's fallback form a difference.
     """

@@ -38,9 +38,8 @@ class Chebyshev:
             [sum(row[i] * row[j] for row in basis) + self.ridge * (i == j) for j in range(self.degree + 1)]
             for i in range(self.degree + 1)
         ]
-        at = solved(
-            normal, self._basis(2 * step / total - 1)
-        )  # the matrix is symmetric: solve for the point, not the data
+        # the matrix is symmetric: solve for the predicted point, not for the data
+        at = solved(normal, self._basis(2 * step / total - 1))
         line = Newton(1).row(steps[:2], step)
         return tuple(
             self.blend * sum(a * value for a, value in zip(at, row, strict=True))
@@ -56,9 +55,7 @@ class Chebyshev:
 
 
 def solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """The solution of a small positive definite system, by elimination: its pivots are positive without any
-    exchange.
-    """
+    """Solve a small positive definite system by elimination. Its pivots are positive without row exchange."""
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for place, pivot in enumerate(rows):
         for row in rows[place + 1 :]:

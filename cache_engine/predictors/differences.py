@@ -9,13 +9,13 @@ from ..plans import Gram
 
 
 def no_inner_products() -> tuple[tuple[float, ...], ...]:
-    """In place of inner products, for predictors that look at step numbers alone."""
+    """Stand in for ``gram`` where a predictor uses step numbers alone."""
     raise AssertionError("this predictor's weights depend on the data")
 
 
 @dataclass(frozen=True)
 class Reuse:
-    """The last computed value, as it is."""
+    """Reuse the last computed value."""
 
     keep: int = 1
     uses_last_prediction = needs_inner_products = False
@@ -127,11 +127,11 @@ class FoCa:
     """Forecast then calibrate: a BDF2 prediction and a Heun correction for every skipped step, in closed
     form.
 
-    Paper: FoCa (arXiv 2508.16211), eq. 6 to 8. With slopes from finite differences the literal recursion sums
-    up to ``F0 + j full + (1 - 2^-j) (local - full)``, j steps after the last computed one: ``full`` is the
-    slope between the last two computed values, ``local`` the slope to the value in use one step earlier,
-    computed or predicted. Not cache-dit's version, which leaves out the BDF2 step and does not divide its
-    differences by their gap.
+    Paper: FoCa (arXiv 2508.16211), eq. 6 to 8. With slopes from finite differences the recursion sums up to
+    ``F0 + j full + (1 - 2^-j) (local - full)``, j steps after the last computed one. ``full`` is the slope
+    between the last two computed values. ``local`` is the slope to the value used one step before the last
+    computed one, which was computed or predicted. cache-dit's version differs: it leaves out the BDF2 step
+    and does not divide its differences by their gap.
     """
 
     keep: int = 2
@@ -150,7 +150,7 @@ class FoCa:
         gap, ahead = steps[0] - steps[1], step - steps[0]
         blend = (
             0.0 if last_prediction is None else 1 - 0.5**ahead
-        )  # nothing was served in between: local and full are one slope
+        )  # without a prediction in between, local and full are the same slope
         along = (ahead - blend) / gap
         weights = (1 + along + blend, -along)
         return weights if last_prediction is None else (*weights, -blend)

@@ -48,8 +48,9 @@ class DMD:
 
 
 def modes(gram: list[tuple[float, ...]], ahead: float) -> tuple[float, ...]:
-    """Weights, newest first, of the forecast ``ahead`` spacings after the newest; reuse where there is
-    nothing to fit.
+    """Return the weights, newest first, that predict the value ``ahead`` spacings after the newest one.
+
+    The weights are those of reuse if no mode can be fitted.
 
     gram: inner products of the values, newest first.
     """

@@ -1,4 +1,4 @@
-"""Best linear forecast: weights that would have missed least on the runs that a model was calibrated with."""
+"""Best linear forecast: the weights with the smallest error on the runs that calibrated the model."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from ..plans import Gram
 from .chebyshev import solved
 from .differences import no_inner_products
 
-POINTS = 3  # computed values that a forecast is made of
-# share of a value's own size that is taken for noise: keeps close neighbours from getting huge weights
+POINTS = 3  # computed values in a forecast
+# share of a value's own size that counts as noise: it keeps close neighbours from getting huge weights
 NUGGET = 1e-5
 
 
 @dataclass(frozen=True)
 class Kriging:
-    """``alike``: mean inner products of the value at evenly spread times of a run, each with each; symmetric,
-    1 on average.
+    """Predicts from ``alike``: mean inner products of the values at evenly spread times of a run.
+
+    ``alike`` is symmetric and 1 on average.
 
     Sources: the best linear prediction of Wiener 1949 and Kolmogorov 1941, known as (simple) kriging since
     Matheron 1963: weights solve ``alike[known, known] w = alike[known, step]``. Between the times that were
     measured, ``alike`` is taken to be straight. No degree, no damping: how far a trend carries is what the
     calibration saw.
 
-    settle: a computed step also shows what the forecasts before it missed. This share of their sum, as the
-    value that was computed then corrects them, is added in the first skipped step after it, so that the path
-    is not left for good: the corrector step of multistep solvers (UniPC, arXiv 2302.04867, has one), without
-    a call of its own. How much is best depends on how much of an error the model mends by itself. Steps are
-    taken to weigh alike.
+    settle: a computed step also shows the errors of the forecasts before it. This share of their sum is
+    corrected in the first skipped step after it, so that the run returns to its path. Multistep solvers
+    correct likewise (UniPC, arXiv 2302.04867); here it costs no call. The best share depends on how much of
+    an error the model repairs by itself. All steps get equal weight.
     """
 
     alike: tuple[tuple[float, ...], ...] = field(
@@ -52,7 +52,7 @@ class Kriging:
         return tuple(weights.values())
 
     def _missed(self, steps: tuple[int, ...], total: int) -> dict[int, float]:
-        """The sum of what is now thought of the last skipped steps, less what was then."""
+        """Return the weights of the errors of the last skipped steps: forecast now minus forecast then."""
         after = next(
             (place for place in range(1, len(steps)) if steps[place - 1] - steps[place] > 1), len(steps)
         )
@@ -80,7 +80,7 @@ class Kriging:
         )
 
     def _between(self, step: int, total: int) -> tuple[tuple[int, float], tuple[int, float]]:
-        """The two measured times around a step, with their shares; past the last one, the line goes on."""
+        """Return the two measured times around a step, with their shares. The last line is extrapolated."""
         at = step * len(self.alike) / total
         before = min(int(at), len(self.alike) - 2)
         return (before, before + 1 - at), (before + 1, at - before)

@@ -1,7 +1,8 @@
-"""Schedules that look at the data: the change of a signal decides."""
+"""Schedules that depend on the data: the change of a signal decides."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,9 +42,9 @@ class _Streak:
 class Drift:
     """DBCache's rule: cache while the front's residual stays close to the one of the last computed step.
 
-    Source: cache-dit 1.5.3, whose tests this keeps in their order. ``warmup`` steps (every ``interval``-th of
-    them) are computed; then the mask, the limits on cached steps, and last the change against ``threshold``
-    decide. Limits of -1 do not limit. A mask of policy "static" decides alone.
+    Source: cache-dit 1.5.3, with its conditions in its order. First come ``warmup`` steps, of which every
+    ``interval``-th is computed. Then the mask and the limits on cached steps decide, and last the change
+    against ``threshold``. A limit of -1 does not limit. A mask of policy "static" decides alone.
     """
 
     warmup: int
@@ -63,8 +64,7 @@ class Drift:
             self.max_cached,
             self.max_in_a_row,
         )
-        leading_ones = len(mask) - len(mask.lstrip("1"))
-        warmup = range(0, min(self.warmup, leading_ones) if mask else self.warmup, self.interval)
+        warmup = self._warm_up_steps()
         always, never = (
             Decision("c", Reason.THRESHOLD_1, threshold),
             Decision("C", Reason.THRESHOLD_0, threshold),
@@ -90,19 +90,27 @@ class Drift:
                 return always
             return below if probe.change() < threshold else above
 
-        if self.streak_rule == "1.5.3":
-            return decide
-        counted = _Streak()
+        return decide if self.streak_rule == "1.5.3" else _with_old_streak(decide)
 
-        def decide_as_before(probe: Probe) -> Decision:
-            decision = decide(probe, counted.count)
-            if decision is MOST_IN_A_ROW:
-                counted.count = 0
-            if decision.mode == "c":
-                counted.cached(probe.step)
-            return decision
+    def _warm_up_steps(self) -> range:
+        """Return the steps that are computed first. A mask cuts them to its leading ones."""
+        leading_ones = len(self.mask) - len(self.mask.lstrip("1"))
+        return range(0, min(self.warmup, leading_ones) if self.mask else self.warmup, self.interval)
 
-        return decide_as_before
+
+def _with_old_streak(decide: Callable[[Probe, int], Decision]) -> Decide:
+    """Return ``decide`` with the streak as cache-dit counted it before 1.5.3."""
+    streak = _Streak()
+
+    def decide_as_before(probe: Probe) -> Decision:
+        decision = decide(probe, streak.count)
+        if decision is MOST_IN_A_ROW:
+            streak.count = 0
+        if decision.mode == "c":
+            streak.cached(probe.step)
+        return decision
+
+    return decide_as_before
 
 
 @dataclass(frozen=True)
@@ -143,7 +151,7 @@ class Accumulated:
         return Reason.THRESHOLD_0 if self.threshold <= 0 else None
 
     def rescaled(self, change: float) -> float:
-        """The polynomial's value: how far a change of the input is likely to move the output."""
+        """Return the likely change of the output for a change of the input: the polynomial's value."""
         value = 0.0
         for coefficient in self.polynomial:
             value = value * change + coefficient

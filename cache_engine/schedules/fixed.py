@@ -1,4 +1,4 @@
-"""Schedules that are known before the run: the step number alone decides."""
+"""Schedules known before the run: the step number alone decides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Always:
 
 @dataclass(frozen=True)
 class Fixed:
-    """The modes of ``letters`` in turn, whatever the data says; used to count what each mode costs."""
+    """Use the modes of ``letters`` in turn. It serves to count the cost of each mode."""
 
     letters: tuple[Mode, ...]
 
@@ -92,8 +92,7 @@ class Widening:
 
 @dataclass(frozen=True)
 class Magnitude:
-    """MagCache's rule: cache while the residual's size, as it is known to develop, stays close to what is
-    remembered.
+    """MagCache's rule: cache while the expected size of the residual stays close to the remembered one's.
 
     Paper: MagCache (arXiv 2506.09045). ``ratios``: size of each step's residual over that of the step before,
     for a run of as many steps; other runs take the nearest entry. Their product since the last computed step

@@ -1,9 +1,8 @@
-"""The recorder: looks at every block of a baseline run and keeps a sample of the image stream. It changes
-nothing.
+"""Record a sample of the image stream around every block of a baseline run. The run itself does not change.
 
 On a CUDA device everything stays in the device's queue: no synchronisation until ``fetched``, after the loop.
-A call costs one gather of a few thousand values a block, and one subtraction and one norm of the image stream
-(four passes over it).
+A call costs one gather of a few thousand values for each block, and one subtraction and one norm of the image
+stream (four passes over it).
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ from .sampling import SampledPositions
 class RecordedCalls(NamedTuple):
     """The calls of a run in their order, streams taking turns.
 
-    arguments: of each call, by name.  answers: (1, tokens, outputs) each.  block_tensors: (1 + blocks, values)
-    each, the tensors before the first block and after every block, whole.
+    arguments: of each call, by name.
+    answers: (1, tokens, outputs) each.
+    block_tensors: (1 + blocks, values) each: the whole tensors before the first block and after every block.
     """
 
     arguments: Sequence[Mapping[str, Any]]
@@ -38,13 +38,17 @@ class RecordedCalls(NamedTuple):
 
 
 class RecordedActivations(NamedTuple):
-    """What ``fetched`` gives, as numpy arrays of float32; calls c in their order, blocks k, positions n.
+    """The result of ``fetched``: numpy arrays of float32. Axes: calls c in order, blocks k, positions n.
 
-    values (c, 1 + k, n): before the first block, then after each.  modulated (c, n) or (c, 0).  weights (n,),
-    sum 1 or nearly. last (outputs, channels): the last layer's weights, and modulation (c, channels): what
-    its norm multiplies by; (0,) both, unless that layer is known and every position was kept. mean_abs (c, k)
-    of the residuals, exact.  first_change (c,): exact change of the first block's residual from the stream's
-    last call, NaN at its first.  seconds (c, 1 + k): of the call as a whole, then of each block.
+    values (c, 1 + k, n): before the first block, then after each.
+    modulated (c, n), or (c, 0) if the model has no such signal.
+    weights (n,): their sum is 1 or nearly.
+    last (outputs, channels): the last layer's weights. modulation (c, channels): the factors of its norm.
+    Both are (0,) unless the last layer is of a known kind and every position was recorded.
+    mean_abs (c, k): of the residuals, exact.
+    first_change (c,): the exact change of the first block's residual since the stream's last call; NaN at its
+    first.
+    seconds (c, 1 + k): of the whole call, then of each block.
     """
 
     steps: tuple[int, ...]
@@ -60,8 +64,9 @@ class RecordedActivations(NamedTuple):
 
 
 class ActivationRecorder:
-    """Keeps ``most`` positions of every tensor. ``most`` is asked for once the size of the image stream is
-    known.
+    """Records ``most`` positions of every tensor.
+
+    most: (elements of the image stream) -> positions to record.
     """
 
     def __init__(
@@ -164,8 +169,9 @@ class ActivationRecorder:
             self.answers.append(result[0])
 
     def recorded_calls(self) -> RecordedCalls | None:
-        """What error propagation is found from. None where not everything was kept, or calls are not of one sample in
-        tokens.
+        """Return the calls that ``propagate_errors`` needs.
+
+        None if not every position was recorded, or if a call does not hold one sample of tokens.
         """
         lengths = {one.shape for call in self.block_tensors for one in call}
         if (

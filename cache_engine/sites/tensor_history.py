@@ -107,8 +107,8 @@ def combine(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:
     itself, bit for bit.
 
     The sum is taken in float32. Weights far from the computed steps are large and of both signs (10 steps
-    ahead of two neighbours: 11 and -10). In bfloat16 each product would be rounded by 1/256, which is more than
-    the forecast gains.
+    ahead of two neighbours: 11 and -10). In bfloat16 each product would be rounded by 1/256, which is more
+    than the forecast gains.
     """
     if all(weight == 0 for weight in weights[1:]):
         return values[0] if weights[0] == 1 else values[0] * weights[0]

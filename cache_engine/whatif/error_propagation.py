@@ -1,11 +1,10 @@
-"""Error propagation: what later steps make of a small error, found after a recorded run with some more calls of the
-model.
+"""How small errors of a run grow or fade until its end: measured after a recorded run, with some more calls.
 
-Whatever goes wrong early, a picture's runs end up off in a few directions that are its own. They are found by
-pushing the run a little, as a prediction would, and following it to the end. How far along each of them any
-error ends, of any step and block, is then a gradient, carried from the end back to the start (the adjoint of
-the loop). Both follow the noise level in strides: on a stretch where it hardly moves, one call stands for
-all.
+Whatever goes wrong early, the runs of one picture end up off in a few directions of its own. To find these
+directions, the run is pushed a little, as a prediction error would, and followed to the end. The distance
+along each direction at which any error ends, of any step and block, is then a gradient. It is carried from
+the end back to the start (the adjoint of the loop). Both follow the noise level in strides: where the noise
+level hardly moves, one call stands for several.
 
 Needs automatic differentiation, and memory for one call's gradients.
 """
@@ -38,18 +37,20 @@ Shown = Callable[
 
 
 class ErrorPropagation(NamedTuple):
-    """As numpy arrays of float32. Directions d, blocks k, steps t, streams s; calls c along the run, the last
-    step's first.
+    """The effect of errors on the end of a run, in numpy arrays of float32.
 
-    The picture is looked at through ``EACH`` mixtures e of every token's values, as large as their
-    differences are (signs at random), in levels of 8 bits; directions are as long as a picture whose values
-    all differ by one level.
+    Axes: directions d, blocks k, steps t, streams s; calls c along the run, the last step's first.
 
-    mixtures (tokens, e + d, outputs): what one unit of a token's output adds to its mixtures; and how far
-    along each direction that is. patterns (d, tokens * e): the mixtures of each direction. levels (c,): noise
-    levels after the calls' steps. products (c, s, k, d, t, k): an error behind the first block named moves
-    the end by its product with a gradient; for an error of what a stream had behind the second block at a
-    step, less what entered. In velocity: for one unit of noise level.
+    The picture is seen through ``EACH`` mixtures e of every token's values (random signs), as large as their
+    differences, in 8-bit levels. A direction is as long as a picture whose values all differ by one level.
+
+    mixtures (tokens, e + d, outputs): the effect of one unit of a token's output on its mixtures, and its
+    length along each direction.
+    patterns (d, tokens * e): the mixtures of each direction.
+    levels (c,): noise levels after the calls' steps.
+    products (c, s, k, d, t, k): how far an error behind the first-named block moves the end, by its product
+    with a gradient. The error is a stream's residual up to the second-named block at step t. In velocity:
+    for one unit of noise level.
     """
 
     mixtures: Any
@@ -67,9 +68,12 @@ def propagate_errors(
     shown: Shown,
     stop: threading.Event | None = None,
 ) -> ErrorPropagation | None:
-    """``sigmas``: noise levels before each step and after the last.  mix: weight of each stream.
+    """Measure how errors propagate along a recorded run.
 
-    None where too few steps were made, or nothing moves. Raises Cancelled.
+    sigmas: the noise levels before each step and after the last.
+    mix: the weight of each stream.
+    shown: latents to picture.
+    Returns None if too few steps were made, or if no push moves the end. Raises Cancelled.
     """
     loop = _Loop(transformer, calls, sigmas, mix, stop)
     pushes = loop.pushes()
@@ -99,12 +103,12 @@ def propagate_errors(
 
 
 def as_they_are(latents: Tensor) -> Tensor:
-    """Latents taken for the picture: one unit is half of black to white."""
+    """Take the latents for the picture: one unit is half the range from black to white."""
     return 127.5 * latents
 
 
 class _Loop:
-    """The loop, to first order along the path of the run that was heard."""
+    """The denoise loop, to first order along the path of the recorded run."""
 
     def __init__(
         self,
@@ -126,8 +130,9 @@ class _Loop:
         self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # (s, t, k, values)
 
     def pushes(self) -> dict[int, Tensor]:
-        """By step, errors of the velocity (pushes, tokens, outputs): of each stream, what the step before
-        would have said in its place, and what a line through the two before would.
+        """Return, by step, two errors of the velocity for each stream: (pushes, tokens, outputs).
+
+        They are the errors of reusing the step before, and of a line through the two steps before.
         """
         steps = [
             step for step in range(FIRST, len(self.latents)) if self.sigmas[step] >= EARLY * self.sigmas[0]
@@ -142,13 +147,13 @@ class _Loop:
         return found
 
     def end(self) -> Tensor:
-        """The latents after the last step."""
+        """Return the latents after the last step."""
         last = self.latents[-1][0].float()
         velocity = sum(weight * answer.float() for weight, answer in zip(self.mix, self.answers[-1]))
         return last + (self.sigmas[-1] - self.sigmas[-2]) * velocity
 
     def strides(self) -> list[tuple[int, int, int]]:
-        """First step, end, and the step that stands for them."""
+        """Return each stride: its first step, its end, and the step that stands for it."""
         found, begin, sigmas = [], 0, self.sigmas
         while begin < len(self.latents):
             end = begin + 1
@@ -161,7 +166,7 @@ class _Loop:
 
     @torch.no_grad()
     def followed(self, pushes: Mapping[int, Tensor]) -> Tensor:
-        """How far each push has moved the latents in the end (pushes, tokens, outputs)."""
+        """Return how far each push has moved the latents in the end: (pushes, tokens, outputs)."""
         off = torch.zeros_like(next(iter(pushes.values())))
         for begin, end, step in self.strides():
             across = self.sigmas[end] - self.sigmas[begin]
@@ -181,8 +186,8 @@ class _Loop:
         return off
 
     def carried_back(self, gradient: Tensor) -> Iterator[tuple[float, Tensor]]:
-        """From the end on, for each stride: the noise level after its step, and the products of all
-        streams.
+        """Yield, from the last stride to the first: the noise level after its step, and all streams'
+        products.
         """
         slope = torch.zeros_like(gradient)
         for begin, end, step in reversed(self.strides()):
@@ -197,10 +202,12 @@ class _Loop:
             yield level, torch.stack(products)
 
     def gradients(self, step: int, stream: int, answer: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a call: from its answer's (d, tokens, outputs) to its latents', and to (k, d, values) behind
-        every block.
+        """Carry a gradient back through one call.
+
+        answer: (d, tokens, outputs), with respect to the call's answer. Returns the gradients with respect to
+        its latents, and to the tensors behind every block: (k, d, values).
         """
-        with torch.enable_grad(), self.heard_blocks() as behind:
+        with torch.enable_grad(), self.collected_outputs() as behind:
             latents = self.latents[step][stream].expand(len(answer), -1, -1).clone().requires_grad_()
             said = self.answer(step, stream, latents)
             tensors = [tensor for block in behind for tensor in block]
@@ -217,8 +224,8 @@ class _Loop:
         ).float()
 
     @contextmanager
-    def heard_blocks(self) -> Iterator[list[list[Tensor]]]:
-        """What each block hands on, as it is made."""
+    def collected_outputs(self) -> Iterator[list[list[Tensor]]]:
+        """Collect each block's output tensors while the block runs."""
         found: list[list[Tensor]] = []
 
         def hear(block: Block) -> Any:
@@ -234,7 +241,7 @@ class _Loop:
                 hook.remove()
 
     def answer(self, step: int, stream: int, latents: Tensor) -> Tensor:
-        """What the model says of a batch of latents in place of the run's own."""
+        """Run a recorded call with other latents, a batch of them."""
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
         arguments = self.arguments[step * len(self.mix) + stream]
@@ -246,14 +253,14 @@ class _Loop:
 
 
 def _plain(value: Any) -> Any:
-    """A tensor, or a list of some, that can be differentiated through, wherever it was made."""
+    """Return a tensor, or a list of tensors, that autograd accepts even if it was made in inference mode."""
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def _repeated(value: Any, times: int) -> Any:
-    """An argument of one sample, for so many."""
+    """Repeat an argument of one sample for a batch."""
     if isinstance(value, list):
         return [_repeated(one, times) for one in value]
     return (

@@ -1,8 +1,7 @@
-"""What a survey expects of DBCache at every speed: a grid of its settings judged one by one, those that
-nothing beats kept.
+"""The best PSNR that a survey expects of DBCache at every speed. numpy, no torch.
 
-numpy, no torch. The grid is small enough to be judged in about a second, and its thresholds come from the
-changes recorded.
+A grid of settings is simulated in about a second. Its thresholds come from the recorded changes. The settings
+that no other setting beats are kept.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ STEP = 0.01  # of the threshold's slider
 
 
 def frontier(survey: Survey, calibration: PsnrCalibration | None = None) -> tuple[Forecast, ...]:
-    """Forecasts from the baseline's own speed to the fastest: no setting of the grid is both faster and
-    closer than one of them.
+    """Return forecasts from the baseline's own speed to the fastest. No setting of the grid is both faster
+    and closer to the baseline than one of them.
 
-    Made once for a survey and remembered with it.
+    The result is computed once for a survey and stored in its memo.
     """
     key = ("frontier", calibration)
     if key not in survey.memo:
@@ -67,7 +66,7 @@ def _thresholds(survey: Survey, front: int) -> list[float]:
 
 
 def _unbeaten(forecasts: list[Forecast]) -> tuple[Forecast, ...]:
-    """From slow to fast; of two that are as fast, the closer."""
+    """Return the unbeaten forecasts from slow to fast; of two equally fast ones, the closer."""
     kept: list[Forecast] = []
     for one in sorted(forecasts, key=lambda one: (-one.speedup, one.error or 0.0)):
         if not kept or (one.error or 0.0) < (kept[-1].error or 0.0):

@@ -1,14 +1,14 @@
-"""What errors in a block's output do to the picture in the end. numpy, no torch.
+"""The PSNR that a setting's prediction errors are expected to cost. numpy, no torch.
 
-Every cached call moves the latents by (noise level after - before) x what the model's answer is off by.
-Errors of all calls add up with their signs, as they do in the latents; a norm of each would lose that. What
-later steps make of them was measured on the baseline (error_propagation.py) for the few directions in which its
-runs end up off: how far an error ends along each is known, whatever it is. The rest of an error, across these
-directions, is taken to be what the last layer makes of it, less what a model mends of such at its noise level
-(``mended``).
+A cached call moves the latents by (noise level after - before) x (error of the model's answer). The errors of
+all calls add up with their signs, as they do in the latents; a norm of each would lose the signs. Their
+effect on the end was measured on the baseline (error_propagation.py) along the few directions in which its
+runs end up off. So the end of any error along each of these directions is known. The rest of an error,
+across these directions, is taken as the last layer's answer to it, minus the share that the model repairs at
+its noise level (``surviving_share``).
 
-A picture's difference is looked at through a few random mixtures of every token's values, as large as their
-differences are.
+The picture's difference is seen through a few random mixtures of every token's values, as large as the
+differences themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .survey import Survey
 
 
 def psnr_expected(survey: Survey, found: Replay) -> float | None:
-    """In dB. None where the survey does not say what errors do."""
+    """Return the expected PSNR in dB, or None if the survey has no error propagation."""
     if not survey.products.size:
         return None
     pixels = 0.0
@@ -46,30 +46,34 @@ def _by_site(survey: Survey, run: Replay) -> dict[Stack, tuple[list[int], list[f
 
 
 def table(survey: Survey, start: int, stop: int) -> np.ndarray:
-    """(s * t * t, n): what is left in the picture, in levels of 8 bits seen through n mixtures, of what a
-    stream's blocks ``start..stop-1`` added at the second step, were it served as an error at the first.
+    """Return the effect of errors on the final picture: (s * t * t, n), in 8-bit levels.
+
+    Row (stream, t, u): n random mixtures of the difference, if at step t the residual that the blocks
+    ``start..stop-1`` added at step u were added as an error.
     """
     key = ("pixels", start, stop)
     if key not in survey.memo:
         direct, along = mixed(survey, start, stop)
         level = np.array(survey.sigmas)
-        rest = mended(level[1:] / level[0])[:, None, None]
+        rest = surviving_share(level[1:] / level[0])[:, None, None]
         found = rest * (direct - along @ survey.patterns) + ended(survey, start, stop) @ _patterns(survey)
         found *= np.outer(survey.mix, np.diff(level))[:, :, None, None]
         survey.memo[key] = found.reshape(-1, found.shape[3]).astype(np.float32)
     return survey.memo[key]
 
 
-def mended(level: np.ndarray) -> np.ndarray:
-    """What is left of an error across the directions, made before the picture has so much noise: what was
-    pure noise is drawn anew, and what has none stays.
+def surviving_share(level: np.ndarray) -> np.ndarray:
+    """Return the share of an error across the directions that survives to the end, by noise level 0..1.
+
+    Errors made at high noise are painted over; errors made at the end stay. Model: 1 - noise level.
     """
     return 1 - level
 
 
 def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
-    """(s, t, t, d): how far along each direction it ends. Between the calls whose gradients are known, these
-    change evenly.
+    """Return how far along each direction an error ends: (s, t, t, d).
+
+    Between the calls with known gradients, the gradients are interpolated.
     """
     behind = survey.products[:, :, stop - 1]
     known = behind[..., stop - 1] - (behind[..., start - 1] if start > 0 else 0.0)  # (c, s, d, t)
@@ -80,8 +84,9 @@ def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
 
 
 def _patterns(survey: Survey) -> np.ndarray:
-    """(d, n): the mixtures of each direction, with its true size and angles to the others: a few mixtures
-    are off by some per cent.
+    """Return the mixtures of each direction (d, n), with its true size and angles to the others.
+
+    A few random mixtures alone would be off by some per cent.
     """
     if "patterns" not in survey.memo:
         found = np.linalg.qr(survey.patterns.T)[0]
@@ -91,8 +96,8 @@ def _patterns(survey: Survey) -> np.ndarray:
 
 
 def mixed(survey: Survey, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """(s, t, t, n) and (s, t, t, d): mixtures of what the last layer makes of it at once, and how far that
-    is along each direction.
+    """Return the last layer's direct answer to an error: its mixtures (s, t, t, n), and its length along each
+    direction (s, t, t, d).
     """
     weights = survey.memo.get("mixtures")
     if weights is None:
@@ -107,12 +112,12 @@ def mixed(survey: Survey, start: int, stop: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _mixtures(survey: Survey) -> np.ndarray:
-    """(s, t, tokens, width, e + d): what a channel of a token, before the last norm, adds to its mixtures,
-    and along each direction.
+    """Return the effect of each channel of a token, before the last norm: (s, t, tokens, width, e + d), on
+    the token's e mixtures and along each of the d directions.
 
-    The last layer is no plain matrix: it normalises every token and multiplies its channels by what the noise
-    level and the prompt ask for. Along the baseline's path both are known, and so is its answer to a small
-    error, to first order.
+    The last layer is no plain matrix: it normalises every token, then multiplies its channels by factors that
+    follow from noise level and prompt. Along the baseline's path both are known, and so is the layer's answer
+    to a small error, to first order.
     """
     shape = (*survey.modulation.shape[:2], -1, survey.last.shape[1])
     hidden = (
@@ -135,8 +140,9 @@ def _mixtures(survey: Survey) -> np.ndarray:
 
 
 def psnr_of(pixels: np.ndarray) -> float:
-    """PSNR in dB of two pictures after each was rounded to 8 bits; ``pixels``: their differences before, in
-    levels.
+    """Return the PSNR in dB of two pictures after each was rounded to 8 bits.
+
+    pixels: the differences before rounding, in 8-bit levels.
 
     Rounding hides a difference below one level or blows it up to one: at any phase, the mean square of d
     becomes d^2 + rest (1 - rest), with rest the part of d beyond its whole levels.

@@ -1,7 +1,7 @@
-"""How close a setting's picture is expected to be to the baseline's, with its band. numpy, no torch.
+"""How far the expected PSNR of this model may be from the measured one. numpy, no torch.
 
-What is expected follows from the baseline's record alone (expected_psnr.py). The band says how far such forecasts
-were off on real runs of this model; nothing is known of that until runs have been made.
+The expected PSNR follows from the baseline's survey alone (expected_psnr.py). The calibration says how far
+such forecasts were from real runs of the model. Without runs there is no calibration.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FEWEST = 12  # runs to tell from, in all and at a level
 
 
 class PsnrCalibration(NamedTuple):
-    """How far one model's forecasts were off. ``revision``: of the weights that it was measured on; for
-    others it says nothing.
+    """How far one model's forecasts were off.
 
-    levels: expected dB.  promised, cautious: at each, within so many dB to either side lay ``HELD`` and
-    ``CAUTIOUS`` of the runs. held: the share of a prompt's runs within the bands that the other prompts' runs
-    ask for, of those that have one.
+    revision: of the measured weights; other weights have no calibration.
+    levels: expected dB.
+    promised, cautious: at each level, the dB to either side that held ``HELD`` and ``CAUTIOUS`` of the runs.
+    held: the share of a prompt's runs within the bands fitted on the other prompts' runs.
     """
 
     model: str
@@ -46,11 +46,11 @@ class PsnrCalibration(NamedTuple):
     prompts: int
 
     def off(self, psnr_db: float) -> float:
-        """dB to either side that hold nine of ten runs."""
+        """Return the dB to either side of ``psnr_db`` that hold nine of ten runs."""
         return float(np.interp(psnr_db, self.levels, self.promised))
 
     def band(self, psnr_db: float) -> tuple[float, float] | None:
-        """None: it would be too wide to say anything."""
+        """Return the lowest and highest PSNR in dB, or None if the band is too wide to be useful."""
         if self.off(psnr_db) > WIDEST:
             return None
         off = min(float(np.interp(psnr_db, self.levels, self.cautious)), WIDEST)
@@ -61,7 +61,7 @@ class PsnrCalibration(NamedTuple):
 
 
 def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
-    """What was measured for the survey's model and weights, if anything was."""
+    """Return the calibration of the survey's model and weights, or None if none was measured."""
     own = survey.engine["model"] in MODELS and not survey.request.get("loras")
     path = MODELS[survey.engine["model"]].psnr_calibration if own else None
     if path is None or not path.is_file():
@@ -78,7 +78,7 @@ def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
 
 
 class CheckedForecast(NamedTuple):
-    """A forecast and the run that was made of it."""
+    """A forecast and the measured PSNR of the same setting."""
 
     prompt: str
     expected_db: float
@@ -86,7 +86,7 @@ class CheckedForecast(NamedTuple):
 
 
 def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecast]) -> PsnrCalibration | None:
-    """None: too few runs."""
+    """Fit the calibration to runs. Returns None for fewer than ``FEWEST`` runs or a single prompt."""
     prompts = sorted({run.prompt for run in runs})
     if len(runs) < FEWEST or len(prompts) < 2:
         return None
@@ -105,7 +105,10 @@ def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecas
 
 
 def _bands(runs: Sequence[CheckedForecast]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Levels, and the quantiles of how far the runs near each were off. (Nearness: a Gaussian kernel.)"""
+    """Return the levels, and the quantiles of the distance between forecast and run near each of them.
+
+    A Gaussian kernel of width ``REACH`` weights the runs by their distance from a level.
+    """
     expected = np.array([run.expected_db for run in runs])
     off = np.array([abs(run.measured_db - run.expected_db) for run in runs])
     order = np.argsort(off)

@@ -1,6 +1,4 @@
-"""Takes a survey while a baseline runs: the recorder's tensors, the scheduler's noise levels and the counted
-compute, together.
-"""
+"""Take a survey while a baseline runs: recorded tensors, the scheduler's noise levels, counted compute."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ from .survey import BUDGET, Survey, in_half, most_positions
 
 
 class SurveyTaken:
-    """A survey in the making; ``survey`` is there once the run is over, and the ``recorded_calls`` where error propagation
-    can be found of it.
+    """The result of ``recording_survey``: empty until the run is over.
+
+    recorded_calls: input of ``propagate_errors``, or None if the run does not allow it.
     """
 
     def __init__(self) -> None:
@@ -45,10 +44,10 @@ def recording_survey(
     budget: int = BUDGET,
     tflops: tuple[float, np.ndarray] | None = None,
 ) -> Iterator[SurveyTaken]:
-    """Within ``attached``, around the pipeline's call. ``request`` is resolved. The picture is the same, bit
-    for bit.
+    """Record the survey of the pipeline's call in this block. The picture is the same, bit for bit.
 
-    tflops: as ``counted`` gives them, where they depend on more than the request.
+    It is used within ``attached``. request: resolved.
+    tflops: as ``tflops_of_blocks`` returns them, if they depend on more than the request.
     """
     spec, pipe = model.spec, model.pipe
     facts = spec.facts(request)
@@ -93,7 +92,7 @@ def survey_of(
     sigmas: tuple[float, ...],
     tflops: tuple[float, np.ndarray],
 ) -> Survey:
-    """Calls in their order -> streams, steps; float32 -> float16."""
+    """Arrange the recorded calls by stream and step, in float16."""
     order = np.array(
         [[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams]
     )
@@ -133,10 +132,11 @@ def with_error_propagation(
     shown: Shown | None = None,
     stop: threading.Event | None = None,
 ) -> Survey:
-    """The survey with what later steps make of errors, where that can be found; outside ``attached``. Takes
-    as long as two to four runs.
+    """Return the survey with its error propagation, if that can be computed. Call it outside ``attached``.
 
-    shown: as a model's row has it; None: the latents are taken for the picture. Raises Cancelled.
+    It takes as long as two to four runs.
+    shown: latents to picture, as a model's row has it; None: the latents are taken for the picture.
+    Raises Cancelled.
     """
     if recorded_calls is None or not survey.sigmas:
         return survey
@@ -147,8 +147,9 @@ def with_error_propagation(
 
 
 def tflops_of_blocks(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
-    """TFLOPs of a full call, and of each block: what a call without it saves. Blocks of one list are alike:
-    one is counted.
+    """Return the TFLOPs of a full call, and of each block: the saving of a call without the block.
+
+    The blocks of one list are alike, so one is counted.
     """
     full = count(Plan(Always(), Reuse(), ()))("C", 0)
     blocks: list[float] = []

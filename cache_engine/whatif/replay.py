@@ -90,10 +90,10 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
             mode = decide(call).mode
             if mode == "C":
                 place_history.remember(step, computed_values[step], keep)
-            elif stack is None or stack.serves != mode:
-                note = note or INSIDE_BLOCKS
-            elif not stack.residual:
-                note = note or WHOLE_OUTPUTS
+            elif stack is None or stack.serves != mode or not stack.residual:
+                note = note or (
+                    WHOLE_OUTPUTS if stack is not None and stack.serves == mode else INSIDE_BLOCKS
+                )
             elif not note:
                 terms = place_history.error(plan.predictor, step, facts.steps)
                 errors.append(tuple.__new__(PredictionError, (stack, stream.index, step, terms)))

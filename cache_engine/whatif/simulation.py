@@ -1,8 +1,7 @@
-"""simulate(): what a setting would do to a surveyed run, without running it. numpy, no torch.
+"""simulate(): the expected effect of a setting on a surveyed run, without running it. numpy, no torch.
 
-The decisions are made by the very Session and schedules of a real run; only the change is looked up in the
-survey, where a real run measures it. What they do not know is that caching itself moves the picture off the
-baseline's path.
+The Session and the schedules of a real run make the decisions. Only the change comes from the survey, where a
+real run measures it. The forecast does not know that caching moves the picture off the baseline's path.
 """
 
 from __future__ import annotations
@@ -27,12 +26,13 @@ UNSEEN = "the survey does not say what later steps of this model make of an erro
 
 
 class Forecast(NamedTuple):
-    """What a survey says of one setting: expected, not measured. ``calls``: the fields of ``trace``, with the
-    decision's ``text`` as reason.
+    """The expected result of one setting, estimated from a survey.
 
-    tflops: None where the survey cannot count it.  psnr_db: None where the survey cannot judge it, or where
-    ``identical`` says that the picture is the baseline's own.  band (low, high): also None where it would be
-    too wide to say anything.  ``note`` says why.
+    calls: the fields of ``trace``, with each decision's ``text`` as reason.
+    tflops: None if the survey cannot count them.
+    psnr_db: None if the survey cannot judge the picture, or if ``identical`` says that it is the baseline's.
+    band: (low, high) in dB, or None as for psnr_db, or if it would be too wide to be useful.
+    note: why there is no PSNR or no band.
     """
 
     method: dict[str, Any]
@@ -51,7 +51,7 @@ class Forecast(NamedTuple):
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:
-        """Like a run's, from the baseline's own times."""
+        """The trace that the run would have, with the baseline's times."""
         calls = map(StepTrace._make, self.calls)
         return tuple(
             call._replace(reason=reason_text(call.reason, call.mode, call.change, call.limit))
@@ -84,11 +84,10 @@ class Forecast(NamedTuple):
 def simulate(
     survey: Survey, method: Method, calibration: PsnrCalibration | None = None, plan: Plan | None = None
 ) -> Forecast:
-    """The forecast of ``method`` on the survey's run. ``likeness``: from error to dB; None: no estimate of
-    it.
+    """Estimate a run of ``method`` on the survey's request.
 
-    plan: the method's for this run, where the caller has made it already.
-    Raises EngineError where the knobs do not fit the model, or the schedule needs a signal that was not
+    calibration: turns the error into a PSNR with its band; None: the forecast has no PSNR.
+    Raises EngineError if the knobs do not fit the model, or if the schedule needs a signal that was not
     recorded.
     """
     facts = _facts(survey, method)
@@ -118,7 +117,7 @@ def simulate(
 def _judged(
     survey: Survey, found: Replay, calibration: PsnrCalibration | None, identical: bool
 ) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
-    """The error, and what it is in dB with its band, if that is known."""
+    """Return the error, the PSNR in dB, its band, and a note; None for each unknown."""
     if identical:
         return 0.0, None, None, "every step is computed: the picture is the baseline's own"
     if found.errors is None:
@@ -134,7 +133,7 @@ def _judged(
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:
-    """The facts of the run as the method would have it: it may take fewer steps."""
+    """Return the facts of the run under the method, which may take fewer steps."""
     if type(method).effective is Method.effective:
         return survey.facts
     steps = method.effective(RunRequest(**survey.request)).steps
@@ -142,10 +141,10 @@ def _facts(survey: Survey, method: Method) -> ModelFacts:
 
 
 class Prices(NamedTuple):
-    """What a run costs: the baseline's own times, and counted compute. By stream: a call, and its first k
-    blocks.
+    """The cost of a run: the baseline's own times, and counted compute.
 
-    step_seconds: of a step beside its calls.
+    step_seconds: of a step, without its calls.
+    call_seconds, seconds: by stream, of one call, and of its first k blocks.
     """
 
     step_seconds: float
@@ -174,7 +173,7 @@ def _prices(survey: Survey) -> Prices:
 
 
 def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[tuple[Any, ...]]:
-    """The fields of each call's ``StepTrace``, in their order."""
+    """Yield the fields of each call's ``StepTrace`` in order."""
     full = {
         name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()
     }
@@ -200,7 +199,7 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> I
 
 
 def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:
-    """By stream, what a call without these blocks runs and costs: blocks run, blocks, TFLOPs, seconds."""
+    """Return, by stream, the blocks run, all blocks, TFLOPs and seconds of a call without the stack."""
     run, tflops = (
         blocks - (site.stop - site.start),
         prices.full_tflops - (prices.tflops[site.stop] - prices.tflops[site.start]),

@@ -1,10 +1,9 @@
-"""Survey: what a baseline run records so that other settings can be judged without running them. numpy, no
-torch.
+"""Survey: the record of a baseline run from which other settings are judged without running them.
 
-The image stream's activations before the first block and after every block, at the same positions for every
-step and stream. Positions are drawn with a probability that follows the size of their channel and weighted by
-its inverse (Horvitz and Thompson 1952): large transformers have a few channels hundreds of times the rest,
-which a uniform draw would miss.
+It holds the image stream's activations before the first block and after every block, at the same positions
+for every step and stream. A position is drawn with a probability that follows the size of its channel, and is
+weighted by the inverse of that probability (Horvitz and Thompson 1952). Large transformers have a few
+channels hundreds of times the rest, which a uniform draw would miss. numpy, no torch.
 """
 
 from __future__ import annotations
@@ -27,14 +26,15 @@ _HALF_TOP = 1024.0  # the largest stored value; far from float16's ends at both 
 
 
 def most_positions(elements: int, tensors: int, budget: int = BUDGET) -> int:
-    """How many of a tensor's ``elements`` are kept where ``tensors`` of them share the budget: all, if they
-    fit.
+    """Return how many of a tensor's ``elements`` are recorded: all, if ``tensors`` of them fit the budget.
+
+    budget: bytes for all tensors in float16.
     """
     return max(1, min(elements, budget // (2 * tensors)))
 
 
 def in_half(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """``values`` as float16 and the power of two that they have to be multiplied by."""
+    """Return ``values`` as float16, and the power of two to multiply them by."""
     top = float(np.abs(values).max(initial=0.0))
     scale = 2.0 ** np.ceil(np.log2(top / _HALF_TOP)) if top > 0 else 1.0
     return (values / scale).astype(np.float16), scale
@@ -46,20 +46,27 @@ def _nothing() -> np.ndarray:
 
 @dataclass(eq=False)
 class Survey:
-    """One baseline run. Axes: s streams, t steps, k blocks, n positions.
+    """One baseline run. Axes: streams s, steps t, blocks k, positions n. ``(0,)`` marks an absent array.
 
-    facts: what plans depend on.  request, engine: what was run, by what.  mix: weight of each stream in the
-    velocity. sigmas: the scheduler's noise levels, one more than steps, or none. entry (s, t, n): before the
-    first block.  residuals (k, s, t, n): after each block, less the entry. modulated (s, t, n) or (0,):
-    TeaCache's signal.  All float16, to be multiplied by entry_scale, scales (k,), modulated_scale. last
-    (outputs, channels): weights of the last layer, and modulation (s, t, channels): what its norm multiplies
-    by before it; (0,) both, unless that layer is known and the image stream was kept whole. mixtures (tokens,
-    e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): what later steps make
-    of an error, as in ``error_propagation.ErrorPropagation``; (0,) where nobody followed errors to the end. weights (n,):
-    sum of weight times |value| is the mean over the whole image stream. mean_abs (k, s, t): of the residuals
-    over the whole image stream, exact. exact (s, t): the change of the first block's residual from the step
-    before over the whole image stream; NaN at step 0. call_seconds (s, t), block_seconds (k, s, t);
-    loop_seconds: the denoise loop's. call_tflops: of one full call.  block_tflops (k,).
+    facts: the facts that plans depend on.
+    request, engine: the run and the engine that made it.
+    mix: the weight of each stream in the velocity.
+    sigmas: the scheduler's noise levels, one more than steps, or none.
+    entry (s, t, n): before the first block.
+    residuals (k, s, t, n): after each block, minus the entry.
+    modulated (s, t, n) or (0,): TeaCache's signal.
+    These three are float16, to be multiplied by entry_scale, scales (k,), modulated_scale.
+    last (outputs, channels): the last layer's weights. modulation (s, t, channels): the factors of the norm
+    before it. Both are (0,) unless that layer is of a known kind and the whole image stream was recorded.
+    mixtures (tokens, e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): the
+    effect of errors on the end, as in ``error_propagation.ErrorPropagation``; (0,) if it was not computed.
+    weights (n,): the sum of weight times |value| is the mean over the whole image stream.
+    mean_abs (k, s, t): of the residuals over the whole image stream, exact.
+    exact (s, t): the change of the first block's residual from the step before over the whole image stream;
+    NaN at step 0.
+    call_seconds (s, t), block_seconds (k, s, t): measured. loop_seconds: of the denoise loop.
+    call_tflops: of one full call. block_tflops (k,): of each block.
+    memo: results derived from the arrays, computed once.
     """
 
     facts: ModelFacts
@@ -99,8 +106,8 @@ class Survey:
     def changes(self, signal: Signal, front: int) -> list[list[list[float]]] | None:
         """[stream][reference step][step]: the signal's relative change mean|now - then| / mean|then|.
 
-        front: blocks whose residual is the signal, where it is one.  None: this run did not record the
-        signal.
+        front: the number of first blocks whose residual is the signal, for a front-residual signal.
+        Returns None if this run did not record the signal.
         """
         if signal.kind == "modulated_input":
             if not self.modulated.size:
@@ -127,15 +134,16 @@ class Survey:
         return found.tolist()
 
     def added(self, start: int, stop: int) -> np.ndarray:
-        """(s, t, n) in float32: what the blocks ``start..stop-1`` add at every position."""
+        """Return the residual of the blocks ``start..stop-1`` at every position: (s, t, n) in float32."""
         value = self.residuals[stop - 1].astype(np.float32) * self.scales[stop - 1]
         if start > 0:
             value -= self.residuals[start - 1].astype(np.float32) * self.scales[start - 1]
         return value
 
     def gram(self, start: int, stop: int) -> np.ndarray:
-        """Inner products (s * t, s * t) of what the blocks ``start..stop-1`` add, as means over the image
-        stream.
+        """Return the inner products (s * t, s * t) of the residual of the blocks ``start..stop-1``.
+
+        They are means over the image stream.
         """
         key = (start, stop)
         if key not in self.memo:
@@ -145,8 +153,9 @@ class Survey:
 
     @property
     def sampling_error(self) -> float | None:
-        """Root mean square of sampled over exact change less one, first block, step to step. None: a single
-        step.
+        """Return the root mean square of (sampled change / exact change - 1): first block, step to step.
+
+        None if the run has a single step.
         """
         changes = self.changes(Signal("front_residual", "computed"), 1)
         if changes is None or self.facts.steps < 2:
@@ -193,7 +202,7 @@ _PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, 
 
 
 def load(path: Path) -> Survey:
-    """The inverse of ``Survey.save``. Raises EngineError for a file that is none."""
+    """Read a file that ``Survey.save`` wrote. Raises EngineError for any other file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             plain: dict[str, Any] = json.loads(str(file["facts"]))
@@ -216,7 +225,7 @@ def load(path: Path) -> Survey:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
+    """Turn JSON's lists back into tuples."""
     return (
         tuple(map(_tuples, value))
         if isinstance(value, list)

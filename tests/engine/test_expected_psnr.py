@@ -16,7 +16,7 @@ import torch
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.strict import Cancelled
-from cache_engine.whatif.expected_psnr import ended, mended, mixed, psnr_expected, psnr_of
+from cache_engine.whatif.expected_psnr import ended, surviving_share, mixed, psnr_expected, psnr_of
 from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibration, calibrate_forecasts
 from cache_engine.whatif.replay import replay
 from cache_engine.whatif.simulation import simulate
@@ -159,7 +159,7 @@ def test_following_errors_stops_when_it_is_told_to(model: torch.nn.Module) -> No
 
 
 def test_early_errors_across_the_directions_are_mended() -> None:
-    assert list(mended(np.array([1.0, 0.5, 0.0]))) == [0.0, 0.5, 1.0]
+    assert list(surviving_share(np.array([1.0, 0.5, 0.0]))) == [0.0, 0.5, 1.0]
 
 
 def test_a_survey_of_a_part_says_that_it_cannot_judge(model: torch.nn.Module) -> None:
