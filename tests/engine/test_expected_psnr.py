@@ -16,7 +16,7 @@ import torch
 from cache_engine.method import METHODS
 from cache_engine.methods.dbcache import DBCache
 from cache_engine.strict import Cancelled
-from cache_engine.whatif.expected_psnr import ended, surviving_share, mixed, psnr_expected, psnr_of
+from cache_engine.whatif.expected_psnr import ended, mixed, psnr_expected, psnr_of, surviving_share
 from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibration, calibrate_forecasts
 from cache_engine.whatif.replay import replay
 from cache_engine.whatif.simulation import simulate
