@@ -1,6 +1,4 @@
-"""Metric: one figure of a picture, and the registry that finds them all. One metric, one file of
-``metrics/``.
-"""
+"""A metric gives one figure for a picture. Each metric is one file of ``metrics/``; METRICS finds them."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from .strict import EngineError
 
 
 class MetricInput(NamedTuple):
-    """What a metric looks at. ``reference``: the baseline's picture of the same prompt and seed, where there
-    is one.
-    """
+    """The input of a metric. reference: the baseline's picture of the same prompt and seed, or None."""
 
     picture: Any  # PIL.Image
     prompt: str
@@ -26,10 +22,11 @@ class MetricInput(NamedTuple):
 
 
 class Metric(ABC):
-    """Making one loads what it needs; ``score`` may then be called any number of times.
+    """A metric. Making one loads its network; ``score`` may then be called any number of times.
 
-    better: which way is good.  reference: whether it compares with the baseline.  source: whose definition it
-    is. memory: bytes of its network.  note: printed wherever the figure is.
+    better: whether a higher or a lower figure is better.  reference: True if it compares with the baseline.
+    source: the paper or program that defines it.  memory: bytes of its network.  note: printed wherever the
+    figure is.
     """
 
     name: ClassVar[str]
@@ -45,12 +42,12 @@ class Metric(ABC):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """None where it can be made; else one sentence with the remedy."""
+        """Return None if the metric can be used here; else one sentence with the remedy."""
         return None
 
     @abstractmethod
-    def score(self, judged: MetricInput) -> float | None:
-        """The figure; None where the pictures are identical and the figure would be infinite."""
+    def score(self, scored: MetricInput) -> float | None:
+        """Return the figure; None if the pictures are identical and the figure would be infinite."""
 
 
 # ``METRICS["psnr"]`` -> its class.
@@ -61,14 +58,13 @@ METRICS: Registry[type[Metric]] = Registry(
 
 class AvailableMetrics(NamedTuple):
     names: tuple[str, ...]
-    skipped: dict[str, str]  # name -> the sentence that says why
+    skipped: dict[str, str]  # by name, the reason
 
 
 def available_metrics(wanted: str | None) -> AvailableMetrics:
-    """The metrics of a list such as ``psnr,ssim`` (None: all there are) that can be made here, and why the
-    others cannot.
+    """Return the metrics of a list such as ``psnr,ssim`` (None: all metrics) that can be used here.
 
-    Raises EngineError for a name that is not known, or a list of none.
+    The others are returned with the reason. Raises EngineError for an unknown name or an empty list.
     """
     names = (
         list(METRICS)
@@ -76,7 +72,7 @@ def available_metrics(wanted: str | None) -> AvailableMetrics:
         else list(dict.fromkeys(filter(None, map(str.strip, wanted.split(",")))))
     )
     if not names:
-        raise EngineError(f"metrics: none was named; choose among {', '.join(METRICS)}.")
+        raise EngineError(f"metrics: no metric was named; choose among {', '.join(METRICS)}.")
     reasons = {name: METRICS[name].unavailable() for name in names}
     return AvailableMetrics(
         tuple(name for name in names if reasons[name] is None),
@@ -85,9 +81,9 @@ def available_metrics(wanted: str | None) -> AvailableMetrics:
 
 
 def load_metrics(names: tuple[str, ...]) -> dict[str, Metric]:
-    """The metrics, loaded; on the accelerator where their networks fit beside the model.
+    """Load the metrics, on the GPU if their networks fit beside the model.
 
-    Raises EngineError where one cannot be had on this machine.
+    Raises EngineError if a metric cannot be used on this machine.
     """
     for name in names:
         if reason := METRICS[name].unavailable():
@@ -100,29 +96,29 @@ def _device(metric: type[Metric]) -> str:
         return "cpu"
     from .devices import device
 
-    found = device()
-    roomy = found.kind == "cuda" and found.free is not None and found.free > 2 * metric.memory
+    here = device()
+    roomy = here.kind == "cuda" and here.free is not None and here.free > 2 * metric.memory
     return "cuda" if roomy else "cpu"
 
 
-def scores(metrics: Mapping[str, Metric], judged: MetricInput) -> dict[str, float | None]:
-    """Every metric's figure; those that compare are left out where there is nothing to compare with."""
+def scores(metrics: Mapping[str, Metric], scored: MetricInput) -> dict[str, float | None]:
+    """Return every metric's figure. Without a reference, metrics that compare are left out."""
     return {
-        name: metric.score(judged)
+        name: metric.score(scored)
         for name, metric in metrics.items()
-        if judged.reference is not None or not metric.reference
+        if scored.reference is not None or not metric.reference
     }
 
 
 class WeightFiles(NamedTuple):
-    """Weights in a local folder that a variable names, or in the hub's cache."""
+    """Files of weights: in a folder that an environment variable names, or in the hub's cache."""
 
     hub_id: str
     variable: str
     needed: tuple[str, ...]
 
     def find(self, name: str) -> Path | None:
-        """One of its files on this machine."""
+        """Return the path of a file on this machine; None if it is not here."""
         from huggingface_hub import try_to_load_from_cache
 
         folder = os.environ.get(self.variable)
@@ -132,15 +128,16 @@ class WeightFiles(NamedTuple):
         return Path(cached) if isinstance(cached, str) else None
 
     def path(self, name: str) -> Path:
-        """One of its files, which is needed now. Raises EngineError where it is gone."""
-        found = self.find(name)
-        if found is None:
+        """Return the path of a file. Raises EngineError if it is not on this machine."""
+        path = self.find(name)
+        if path is None:
             raise EngineError(
                 f"metrics: {name} of {self.hub_id} is not on this machine; put it where {self.variable} says."
             )
-        return found
+        return path
 
     def unavailable(self, metric: str) -> str | None:
+        """Return None if all needed files are here; else one sentence with the remedy."""
         missing = [name for name in self.needed if self.find(name) is None]
         if not missing:
             return None
@@ -158,7 +155,7 @@ class WeightFiles(NamedTuple):
 
 
 def missing_package(metric: str, name: str) -> str | None:
-    """A sentence where a Python package is not installed."""
+    """Return None if a Python package is installed; else one sentence with the remedy."""
     if importlib.util.find_spec(name) is not None:
         return None
     return f"{metric} needs the package {name}; install it with `pip install -r requirements-bench.txt`."

@@ -25,7 +25,7 @@ from cache_engine.benchmark.board import Assignment
 from cache_engine.benchmark.cluster import Actor, Cluster
 from cache_engine.benchmark.crew import Crew, CrewEvent, Free, Produced, Ready
 from cache_engine.benchmark.drive import drive
-from cache_engine.benchmark.folder import BenchmarkFolder, read
+from cache_engine.benchmark.folder import BenchmarkFolder, read_folder
 from cache_engine.benchmark.job import BenchmarkJob, baseline_first
 from cache_engine.benchmark.processes import Processes
 from cache_engine.benchmark.work import DrawnRow
@@ -138,7 +138,7 @@ class InstantCrew:
         yield from (Ready(worker, ENGINE) for worker in range(self.size))
         while self._given:
             worker, assignment = self._given.pop(0)
-            yield from (Produced(worker, made) for made in prepared_rows(assignment))
+            yield from (Produced(worker, row) for row in prepared_rows(assignment))
             yield Free(worker)
 
     def close(self) -> None: ...
@@ -173,7 +173,7 @@ def driver_cost(crew: Crew, job: BenchmarkJob) -> Cost:
 
         folder.add = timed
         drive(folder, crew)
-        assert len(read(folder.path)[2]) == len(job.keys)
+        assert len(read_folder(folder.path)[2]) == len(job.keys)
     first, last = times[1], times[-1]
     return Cost((last[0] - first[0]) / (len(times) - 2), (last[1] - first[1]) / (len(times) - 2))
 

@@ -1,3 +1,1 @@
-"""Prompts x settings -> pictures and a table on disk, resumable: on this machine, in shards, or on a Ray
-cluster.
-"""
+"""The benchmark: draw many prompts with many settings into a folder, on one machine, in shards or on Ray."""

@@ -1,5 +1,6 @@
-"""Who does what: hands out what is left, prompt by prompt, and takes back what a lost worker held. No torch,
-no files.
+"""The board assigns the rows that are left to workers, and takes back those of a lost worker.
+
+It knows neither torch nor files.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from ..runs.setting import Setting
 from ..strict import EngineError
 from .job import BenchmarkJob
 
-MOST_LOSSES = 3  # of one prompt: then it is the prompt, not the worker
+MOST_LOSSES = 3  # workers lost with one prompt: then the prompt is the cause
 
 
 class Assignment(NamedTuple):
-    """Settings of one prompt for one worker."""
+    """Settings of one prompt for one worker. ``number``: the prompt's place in the job."""
 
     number: int
     settings: tuple[Setting, ...]
 
 
 class Board:
-    """A prompt's baseline comes first and once; until it is there, the prompt's other settings wait, or go
-    with it.
+    """Makes assignments.
 
-    Shares are whole prompts while there is plenty, and get smaller towards the end, so that all workers end
+    A prompt's baseline is drawn first and once: its other settings are in the same assignment, or wait for
+    it. An assignment is a whole prompt at first. Towards the end it becomes smaller, so that all workers end
     together.
     """
 
@@ -41,14 +42,14 @@ class Board:
         self._made = {number for number in job.numbers if (number, self._baseline) in done}
         self._held: dict[int, Assignment] = {}
         self._losses: dict[int, int] = {}
-        self._barren = 0  # workers lost since the last row
+        self._losses_in_a_row = 0  # workers lost since the last row
 
     @property
     def finished(self) -> bool:
         return not self._held and not any(self._left.values())
 
     def take(self, worker: int) -> Assignment | None:
-        """The worker's next share; None while there is nothing that it could do."""
+        """Return the worker's next assignment; None while there is none for it."""
         number = next((number for number, left in self._left.items() if left and self._may_go(number)), None)
         if number is None:
             return None
@@ -66,9 +67,9 @@ class Board:
     def _may_go(self, number: int) -> bool:
         return number in self._made or self._left[number][0].key == self._baseline
 
-    def made(self, worker: int, key: Key) -> None:
-        """One row of the worker's share is written."""
-        self._barren = 0
+    def row_written(self, worker: int, key: Key) -> None:
+        """Note that a row of the worker's assignment was written."""
+        self._losses_in_a_row = 0
         number, settings = self._held[worker]
         if key[1] == self._baseline:
             self._made.add(number)
@@ -77,19 +78,19 @@ class Board:
         )
 
     def free(self, worker: int) -> None:
-        """The worker ended its share."""
+        """Note that the worker ended its assignment."""
         self._held.pop(worker, None)
 
     def lost(self, worker: int) -> None:
-        """The worker is gone: what it had not made is to be done again. Raises EngineError where that keeps
-        happening.
+        """Take back the rows that a lost worker had not made.
+
+        Raises EngineError if workers keep getting lost.
         """
-        self._barren += 1
-        if self._barren > MOST_LOSSES * self._workers:
+        self._losses_in_a_row += 1
+        if self._losses_in_a_row > MOST_LOSSES * self._workers:
             raise EngineError(
-                f"workers: {self._barren} ended one after the other without a single row; is there enough "
-                f"memory for "
-                f"{self._workers}?"
+                f"workers: {self._losses_in_a_row} ended one after the other without a single row; is there "
+                f"enough memory for {self._workers}?"
             )
         assignment = self._held.pop(worker, None)
         if assignment is None or not assignment.settings:

@@ -1,6 +1,4 @@
-"""A crew on a Ray cluster: one actor per GPU, or per group of cores, holds the model; rows stream back as
-they are made.
-"""
+"""A crew on a Ray cluster: one actor for each GPU or group of cores holds the model and sends rows back."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..records import Engine
 from ..strict import EngineError
 from .board import Assignment
 from .crew import CrewEvent, Free, Lost, Produced, Ready
@@ -21,7 +20,7 @@ LOCAL = "local"
 
 
 class Actor:
-    """In a process of the cluster, which Ray gives its device."""
+    """A worker in a process of the cluster. Ray gives it its device."""
 
     def __init__(self, job: str, threads: int) -> None:
         import torch
@@ -30,12 +29,11 @@ class Actor:
         self._runner: Runner | EngineError
         try:
             self._runner = Runner(job_from(job, "the job"))
-        except (
-            EngineError
-        ) as error:  # told when it is asked: an actor that cannot begin would be begun again and again
+        except EngineError as error:
+            # engine() returns it: Ray would start an actor that raises here again and again
             self._runner = error
 
-    def engine(self) -> Any:
+    def engine(self) -> Engine | EngineError:
         return self._runner if isinstance(self._runner, EngineError) else self._runner.engine
 
     def work(self, assignment: Assignment, baseline: bytes | None) -> Iterator[DrawnRow | EngineError]:
@@ -47,7 +45,7 @@ class Actor:
 
 
 class Cluster:
-    """Ray places the actors and says when one is lost; another takes its number."""
+    """The crew. Ray places the actors and reports a lost one; another actor then takes its number."""
 
     def __init__(
         self,
@@ -57,7 +55,11 @@ class Cluster:
         threads: int | None,
         actor: type[Actor] = Actor,
     ) -> None:
-        """address: of the cluster, or ``local``.  size: None: all its GPUs, or its cores by ``threads``."""
+        """Start the actors.
+
+        address: of the cluster, or ``local``.  size: the number of actors; None: one for each GPU, or for
+        each ``threads`` cores. Raises EngineError.
+        """
         try:
             import ray
         except ImportError:
@@ -65,7 +67,7 @@ class Cluster:
                 "ray: is not installed; `pip install -r requirements-bench.txt`, or use --workers."
             ) from None
         self._ray, self._job = ray, job.model_dump_json()
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it calls home otherwise
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data
         if not ray.is_initialized():
             try:
                 ray.init(
@@ -118,25 +120,25 @@ class Cluster:
                 if waited is ready[0] or waited == ready[0]
             )
             worker, waited = self._waiting.pop(place)
-            yield self._heard(worker, waited)
+            yield self._event(worker, waited)
 
-    def _heard(self, worker: int, waited: Any) -> CrewEvent:
-        """What a worker's answer says; a stream that goes on is waited for again."""
+    def _event(self, worker: int, waited: Any) -> CrewEvent:
+        """Turn a worker's answer into an event. A stream that continues is waited for again."""
         streams = not isinstance(waited, self._ray.ObjectRef)
         try:
-            said = self._ray.get(next(waited) if streams else waited)
+            answer = self._ray.get(next(waited) if streams else waited)
         except StopIteration:
             return Free(worker)
         except self._ray.exceptions.RayActorError:
             self.actors[worker] = self._kind.remote(self._job, self._threads)
             self._waiting.append((worker, self.actors[worker].engine.remote()))
             return Lost(worker)
-        if isinstance(said, EngineError):
-            raise said
+        if isinstance(answer, EngineError):
+            raise answer
         if not streams:
-            return Ready(worker, said)
+            return Ready(worker, answer)
         self._waiting.append((worker, waited))
-        return Produced(worker, said)
+        return Produced(worker, answer)
 
     def close(self) -> None:
         for actor in self.actors.values():

@@ -1,5 +1,6 @@
-"""What a crew of workers is to who drives it: shares go in, events come out. The simplest crew is this
-process itself.
+"""A crew of workers, as the driver sees it: it takes assignments and sends events.
+
+The simplest crew is this process itself.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ class Ready(NamedTuple):
 
 
 class Produced(NamedTuple):
+    """The worker made a row."""
+
     worker: int
-    made: DrawnRow
+    row: DrawnRow
 
 
 class Free(NamedTuple):
-    """The worker ended its share."""
+    """The worker ended its assignment."""
 
     worker: int
 
 
 class Lost(NamedTuple):
-    """The worker is gone with its share; another of the same number will be Ready."""
+    """The worker is lost, with its assignment. Another worker of the same number will be Ready."""
 
     worker: int
 
@@ -44,20 +47,24 @@ class Crew(Protocol):
     size: int
 
     def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
-        """For a worker that is Ready or Free."""
+        """Give an assignment to a worker that is Ready or Free.
+
+        baseline: the PNG of the prompt's baseline; None if the assignment begins with it.
+        """
         ...
 
     def events(self) -> Iterator[CrewEvent]:
-        """As they come; the worker of a Ready or Free may be given a share before the next is asked for.
-        Raises EngineError.
+        """Yield the events as they come. Raises EngineError.
+
+        After a Ready or Free, the driver may give the worker an assignment before it takes the next event.
         """
         ...
 
     def close(self) -> None: ...
 
 
-class Alone:
-    """No worker but this process."""
+class SingleProcess:
+    """The crew of one worker: this process."""
 
     size = 1
 
@@ -77,8 +84,8 @@ class Alone:
         yield Ready(0, runner.engine)
         while self._given:
             given, self._given = self._given, None
-            for made in runner.work(*given):
-                yield Produced(0, made)
+            for row in runner.work(*given):
+                yield Produced(0, row)
             yield Free(0)
 
     def close(self) -> None: ...

@@ -1,5 +1,6 @@
-"""drive(): hands out shares, writes rows as they come, shows how far it is. All state is the folder's: a
-kill loses one picture.
+"""drive(): gives assignments to a crew, writes the rows as they come, and shows the progress.
+
+All state is in the folder: if the process is killed, one picture is lost.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from .folder import BenchmarkFolder
 
 
 class RowCounts(NamedTuple):
-    made: int  # rows now
-    kept: int  # rows that were there
+    made: int  # rows drawn now
+    kept: int  # rows from an earlier run
 
 
 def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
-    """Until every row of the folder's job is there. Raises EngineError; what is written stays."""
+    """Draw the rows of the folder's job that are missing. Raises EngineError; written rows stay."""
     from tqdm import tqdm
 
     job, kept = folder.job, len(folder.rows)
@@ -53,10 +54,10 @@ def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
                     case Ready(worker, engine):
                         folder.accept(engine)
                         idle[worker] = None
-                    case Produced(worker, made):
-                        folder.add(made.row, made.png)
-                        board.made(worker, key_of(made.row))
-                        bar.set_postfix_str(made.row["setting"], refresh=False)
+                    case Produced(worker, drawn):
+                        folder.add(drawn.row, drawn.png)
+                        board.row_written(worker, key_of(drawn.row))
+                        bar.set_postfix_str(drawn.row["setting"], refresh=False)
                         bar.update()
                     case Free(worker):
                         board.free(worker)
@@ -64,7 +65,7 @@ def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
                     case Lost(worker):
                         board.lost(worker)
                         idle.pop(worker, None)
-                        bar.write(f"worker {worker} was lost; its share is done again", file=sys.stderr)
+                        bar.write(f"worker {worker} was lost; its assignment is made again", file=sys.stderr)
                 if board.finished:
                     break
                 hand_out()

@@ -1,6 +1,4 @@
-"""What many pictures' figures come to: mean with its interval, median, the worst, the share that is good
-enough.
-"""
+"""Figures of each setting over many pictures: mean and interval, median, worst, share above the floor."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ from .job import BenchmarkJob
 from .settings import PublishedRow, published_rows
 
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}
-RESAMPLED = 2000
-# Published column -> ours. Their PSNR wraps: only ours that wraps too may stand beside it.
+RESAMPLED = 2000  # draws of the bootstrap
+# Published column -> our metric. The published PSNR wraps at 256: only ours that wraps too is comparable.
 BESIDE = {
     "clip_score": "clip_score",
     "image_reward": "image_reward",
@@ -30,12 +28,12 @@ BESIDE = {
 
 
 class MetricStatistics(NamedTuple):
-    """One metric over all prompts. ``low``, ``high``: where 95 of 100 means of as many prompts lie
-    (bootstrap).
+    """One metric over all prompts.
 
-    tail: 5 of 100 pictures are worse.  share: at least as good as the floor, identical ones among them.
-    identical: how many pictures are the baseline's own, where the metric has no figure for that; the others
-    make up the rest.
+    low, high: 95 of 100 means of as many prompts lie between them (bootstrap).  tail: 5 of 100 pictures are
+    worse. share: of the pictures at least as good as the floor; identical pictures count as good.  count:
+    pictures with a figure.  identical: pictures equal to the baseline's; mean, median and worst leave them
+    out.
     """
 
     mean: float
@@ -52,71 +50,79 @@ class MetricStatistics(NamedTuple):
 def statistics_of(
     metric: str, values: Sequence[float | None], floor: float | None
 ) -> MetricStatistics | None:
-    """None where every picture is identical. ``values``: one a prompt; None for an identical picture."""
-    known = np.array([value for value in values if value is not None])
-    if not len(known):
+    """Summarise a metric's values, one a prompt; None stands for an identical picture.
+
+    Returns None if every picture is identical.
+    """
+    different = np.array([value for value in values if value is not None])
+    if not len(different):
         return None
     good = 1 if METRICS[metric].better == "higher" else -1
-    ordered = known * good
+    ordered = different * good
     enough = (
         None
         if floor is None
-        else float(((ordered >= good * floor).sum() + len(values) - len(known)) / len(values))
+        else float(((ordered >= good * floor).sum() + len(values) - len(different)) / len(values))
     )
     low = high = None
-    if len(known) > 1:
-        means = known[np.random.default_rng(0).integers(0, len(known), (RESAMPLED, len(known)))].mean(axis=1)
+    if len(different) > 1:
+        means = different[
+            np.random.default_rng(0).integers(0, len(different), (RESAMPLED, len(different)))
+        ].mean(axis=1)
         low, high = map(float, np.percentile(means, (2.5, 97.5)))
     return MetricStatistics(
-        float(known.mean()),
+        float(different.mean()),
         low,
         high,
-        float(np.median(known)),
+        float(np.median(different)),
         good * float(np.percentile(ordered, 5)),
         good * float(ordered.min()),
         enough,
-        len(known),
-        len(values) - len(known),
+        len(different),
+        len(values) - len(different),
     )
 
 
 class SettingFigures(NamedTuple):
-    """One setting over all prompts that it has rows for. Seconds and TFLOPs a picture; ratios over the
-    baseline of the same prompts.
+    """One setting over all prompts that have a row of it.
+
+    Seconds and TFLOPs are means a picture. Ratios are the baseline's mean on the same prompts, divided by the
+    setting's.
     """
 
     setting: Setting
     rows: int
     computed: float
     tflops: float
-    latency: float  # encoding, denoising, decoding
+    latency: float  # seconds of encoding, denoising and decoding
     denoise: float
     latency_ratio: float
     speedup: float  # of the denoise loop
     compute_ratio: float
     metrics: dict[str, MetricStatistics | None]
-    published: dict[
-        str, float
-    ]  # figures that the seed's tables print for this very setting, under their columns
+    published: dict[str, float]  # the published tables' figures of exactly this setting, by their columns
 
 
 def figures_of(
     job: BenchmarkJob, rows: Sequence[Row], floors: Mapping[str, float] | None = None
 ) -> list[SettingFigures]:
-    """The settings that have rows, from most to least compute. Raises EngineError where there are none."""
+    """Return the figures of all settings that have rows: the baseline, then from most to least compute.
+
+    Raises EngineError if no setting has a row.
+    """
     floors = FLOORS if floors is None else floors
     baseline = {row["prompt"]: row for row in rows if row["setting"] == job.settings[0].key}
-    found = []
+    figures = []
     for setting in job.settings:
         mine = [row for row in rows if row["setting"] == setting.key and row["prompt"] in baseline]
         if mine:
-            found.append(_line(setting, mine, [baseline[row["prompt"]] for row in mine], job, floors))
-    if not found:
+            figures.append(_figures(setting, mine, [baseline[row["prompt"]] for row in mine], job, floors))
+    if not figures:
         raise EngineError("the table has no rows yet; run the benchmark first.")
-    return [found[0], *sorted(found[1:], key=lambda line: -line.tflops)]
+    return [figures[0], *sorted(figures[1:], key=lambda each: -each.tflops)]
 
 
-def _line(
+def _figures(
     setting: Setting, rows: list[Row], plain: list[Row], job: BenchmarkJob, floors: Mapping[str, float]
 ) -> SettingFigures:
     def mean(of: list[Row], take: Any) -> float:
@@ -131,7 +137,7 @@ def _line(
     def tflops(row: Row) -> float:
         return row["tflops"]
 
-    judged = {name: [row["metrics"][name] for row in rows if name in row["metrics"]] for name in job.metrics}
+    values = {name: [row["metrics"][name] for row in rows if name in row["metrics"]] for name in job.metrics}
     return SettingFigures(
         setting,
         len(rows),
@@ -142,16 +148,16 @@ def _line(
         mean(plain, latency) / mean(rows, latency),
         mean(plain, denoise) / mean(rows, denoise),
         mean(plain, tflops) / mean(rows, tflops),
-        {name: statistics_of(name, values, floors.get(name)) for name, values in judged.items() if values},
+        {name: statistics_of(name, each, floors.get(name)) for name, each in values.items() if each},
         _published(setting),
     )
 
 
 def _published(setting: Setting) -> dict[str, float]:
-    """What the tables print of it; the rule for runs aside, as they do not name it. The detailed tables,
-    which come last, win.
+    """Return the published figures of a setting. The detailed tables, which come last, win.
 
-    Nothing for the baseline: the tables have four of it, which differ.
+    The rule for runs of cached steps is ignored, because the tables do not name it. The baseline has no
+    figures: the tables have four baselines, which differ.
     """
     if setting.method["name"] == "baseline":
         return {}

@@ -1,6 +1,4 @@
-"""A benchmark's folder: job.json, engine.json, table.jsonl and images/. Every row is safe once written,
-whatever happens next.
-"""
+"""A benchmark's folder: job.json, engine.json, table.jsonl and images/. Written rows survive any failure."""
 
 from __future__ import annotations
 
@@ -18,16 +16,16 @@ JOB = "job.json"
 
 
 class BenchmarkFolder:
-    """Open for writing; one at a time. Use as a context manager."""
+    """A folder that is open for writing, by one process at a time. Use it as a context manager."""
 
     def __init__(self, path: Path, job: BenchmarkJob) -> None:
-        """Make the folder, or go on with one of the same job. Raises EngineError: one sentence."""
+        """Make the folder, or continue one of the same job. Raises EngineError if it cannot be used."""
         self.path, self.job = path, job
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
             if (path / JOB).exists():
-                known = job_from(read_text(path / JOB), f"{path / JOB}")
-                if difference := known.differs(job):
+                earlier = job_from(read_text(path / JOB), f"{path / JOB}")
+                if difference := earlier.differs(job):
                     raise EngineError(
                         f"out: {path} was made with {difference}; give the same arguments, or choose another "
                         f"folder."
@@ -52,7 +50,7 @@ class BenchmarkFolder:
         self._table.close()
 
     def accept(self, engine: Engine) -> None:
-        """Rows of one table are of one engine: refuse another than the first."""
+        """Refuse another engine than the folder's: all rows of a table are made by one engine."""
         note_engine(self.path, engine)
 
     @property
@@ -65,13 +63,14 @@ class BenchmarkFolder:
             self._table.add(row, png)
 
     def picture(self, key: Key) -> bytes:
-        """The PNG of a row that is there."""
+        """Return the PNG of a row of the table."""
         return self._table.picture(key)
 
 
-def read(path: Path) -> tuple[BenchmarkJob, Engine | None, list[Row]]:
-    """A benchmark's folder, for who only reads it; its rows in the job's order. Raises EngineError where it
-    is none.
+def read_folder(path: Path) -> tuple[BenchmarkJob, Engine | None, list[Row]]:
+    """Read a benchmark's folder: its job, its engine and its rows in the job's order.
+
+    Raises EngineError if it is not a benchmark's folder.
     """
     if not (path / JOB).is_file():
         raise EngineError(

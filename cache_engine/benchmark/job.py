@@ -1,5 +1,6 @@
-"""What is benchmarked: one request, many prompts, many settings. Written beside the table, so that only the
-same job goes on there.
+"""The job of a benchmark: one request, many prompts, many settings.
+
+job.json lies beside the table, so that only the same job continues there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from ..strict import EngineError, Strict
 
 
 class BenchmarkJob(Strict):
-    """``request`` is resolved, and its prompt stands for all. ``settings`` begin with the baseline.
-    ``shard``: (I, N), from 1.
+    """The job.
+
+    request: resolved; each prompt replaces its prompt.  settings: they begin with the baseline.  shard: (I,
+    N), the I-th of N, counted from 1.
     """
 
     request: RunRequest
@@ -29,20 +32,20 @@ class BenchmarkJob(Strict):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The prompts of this shard."""
+        """The places of this shard's prompts."""
         place, shards = self.shard
         return tuple(range(place - 1, len(self.prompts), shards))
 
-    def requested(self, number: int) -> RunRequest:
+    def request_for(self, number: int) -> RunRequest:
         return self.request.replaced(prompt=self.prompts[number])
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """Every row that this shard makes, in the order of one process."""
+        """The keys of all rows of this shard, in the order in which one process makes them."""
         return tuple((number, setting.key) for number in self.numbers for setting in self.settings)
 
     def differs(self, other: BenchmarkJob) -> str | None:
-        """Where another job is not the same: a field's name and both values."""
+        """Name the first field in which another job differs, with both values; None if they are equal."""
         ours, theirs = self._flat(), other._flat()
         return next(
             (
@@ -64,7 +67,7 @@ class BenchmarkJob(Strict):
 
 
 def job_from(text: str, name: str) -> BenchmarkJob:
-    """The inverse of ``model_dump_json``. Raises EngineError that names the file."""
+    """Read a job from its JSON. ``name``: the file, for the error. Raises EngineError."""
     try:
         data = json.loads(text)
         return BenchmarkJob(
@@ -79,9 +82,9 @@ def job_from(text: str, name: str) -> BenchmarkJob:
 
 
 def baseline_first(methods: list[Method]) -> tuple[Setting, ...]:
-    """The settings without repeats, after the baseline."""
-    found = [setting_of(method_from({"name": "baseline"})), *map(setting_of, methods)]
-    return tuple({setting.key: setting for setting in found}.values())
+    """Return the baseline and the methods as settings, each of them once."""
+    settings = [setting_of(method_from({"name": "baseline"})), *map(setting_of, methods)]
+    return tuple({setting.key: setting for setting in settings}.values())
 
 
 def _short(value: Any) -> str:

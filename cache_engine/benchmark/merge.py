@@ -1,4 +1,4 @@
-"""Shards of one job into one folder, as if one process had made it."""
+"""Merge the shards of one job into one folder, as if one process had made it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..runs.engine_note import engine_difference
-from ..runs.row import Row, key_of
+from ..runs.row import Key, Row, key_of
 from ..strict import EngineError
-from .folder import BenchmarkFolder, read
+from .folder import BenchmarkFolder, read_folder
 
 
 class MergeCounts(NamedTuple):
@@ -18,13 +18,13 @@ class MergeCounts(NamedTuple):
 
 
 def merge(folders: list[Path], out: Path) -> MergeCounts:
-    """Rows and pictures of all folders, in the job's order. Going on with a merge that was cut off is fine.
+    """Copy the rows and pictures of all folders, in the job's order. An interrupted merge can be repeated.
 
-    Raises EngineError where they are not of one job and one engine, or where a row is in two of them.
+    Raises EngineError if the folders are of different jobs or engines, or if a row is in two folders.
     """
     whole, engine, rows = None, None, []
     for path in folders:
-        job, its_engine, its_rows = read(path)
+        job, its_engine, its_rows = read_folder(path)
         job = job.replaced(request=job.request, settings=job.settings, shard=(1, 1))
         if whole is not None and (difference := whole.differs(job)):
             raise EngineError(
@@ -38,26 +38,24 @@ def merge(folders: list[Path], out: Path) -> MergeCounts:
         ):
             raise EngineError(
                 f"merge: {folders[0]} was made on another engine than {path} ({difference}); their times "
-                f"cannot stand in one "
-                "table."
+                "cannot be compared in one table."
             )
         whole, engine = job, engine or its_engine
         rows += [(path, row) for row in its_rows]
     if whole is None:
         raise EngineError("merge: no folder was named; name the shards' folders.")
-    found: dict[tuple[int, str], tuple[Path, Row]] = {}
     twice = [key for key, times in Counter(key_of(row) for _, row in rows).items() if times > 1]
     if twice:
         raise EngineError(
             f"merge: prompt {twice[0][0]} under {twice[0][1]} is in two of the folders; name each shard once."
         )
-    found = {key_of(row): (path, row) for path, row in rows}
+    row_of: dict[Key, tuple[Path, Row]] = {key_of(row): (path, row) for path, row in rows}
     with BenchmarkFolder(out, whole) as folder:
         if engine is not None:
             folder.accept(engine)
         for key in whole.keys:
-            if key in found and key not in folder.rows:
-                path, row = found[key]
+            if key in row_of and key not in folder.rows:
+                path, row = row_of[key]
                 folder.add(row, _picture(path / row["picture"]))
         return MergeCounts(len(folder.rows), len(whole.keys) - len(folder.rows))
 

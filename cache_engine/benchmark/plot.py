@@ -1,5 +1,6 @@
-"""Charts as SVG files: quality against TFLOPs and against seconds, and bars in the seed's manner. Text is
-escaped; nothing is loaded.
+"""Charts as SVG files: each metric over TFLOPs and over seconds, and as bars.
+
+Text is escaped, and a chart loads no other file.
 """
 
 from __future__ import annotations
@@ -17,25 +18,26 @@ INK, SOFT, LINE, MARK = "#1b1b1f", "#5b5b66", "#d8d8de", "#3b5bdb"
 
 
 def charts(found: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[str, str]:
-    """File name -> SVG, for each metric that at least one setting has."""
-    made = {}
+    """Return the charts by file name, for each metric that at least one setting has."""
+    svgs = {}
     for name in metrics:
         scored = [line for line in found if line.metrics.get(name)]
         if not scored:
             continue
-        made[f"{name}-tflops.svg"] = scatter(name, scored, "TFLOPs a picture", lambda line: line.tflops)
-        made[f"{name}-seconds.svg"] = scatter(
+        svgs[f"{name}-tflops.svg"] = scatter(name, scored, "TFLOPs a picture", lambda line: line.tflops)
+        svgs[f"{name}-seconds.svg"] = scatter(
             name, scored, "seconds a picture (denoise loop)", lambda line: line.denoise
         )
-        made[f"{name}-bars.svg"] = bars(name, scored)
-    return made
+        svgs[f"{name}-bars.svg"] = bars(name, scored)
+    return svgs
 
 
 def scatter(
     name: str, found: Sequence[SettingFigures], label: str, at: Callable[[SettingFigures], float]
 ) -> str:
-    """One point a setting, its mean; a bar through it is the mean's 95 % interval. The best corner is left,
-    and up or down as it says.
+    """Draw one point for each setting at its mean; a bar through it shows the mean's 95 % interval.
+
+    The best corner is left, at the top or at the bottom: the chart's title says which way is better.
     """
     metric = METRICS[name]
     across, up = (
@@ -74,7 +76,7 @@ def scatter(
 
 
 def bars(name: str, found: Sequence[SettingFigures]) -> str:
-    """Settings from best to worst, each with its mean and how much less compute it takes."""
+    """Draw a bar for each setting, from best to worst, with its mean and its compute ratio."""
     metric = METRICS[name]
     means = {line.setting.key: statistics.mean for line in found if (statistics := line.metrics[name])}
     ordered = sorted(found, key=lambda line: means[line.setting.key], reverse=metric.better == "higher")
@@ -102,7 +104,7 @@ def bars(name: str, found: Sequence[SettingFigures]) -> str:
 
 
 def ticks(values: Sequence[float], wanted: int = 5) -> list[float]:
-    """Round numbers from below the least to above the greatest."""
+    """Return about ``wanted`` round numbers from below the least value to above the greatest."""
     low, high = min(values), max(values)
     span = (high - low) or abs(high) or 1
     step = 10 ** math.floor(math.log10(span / wanted))

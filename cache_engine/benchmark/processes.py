@@ -1,4 +1,4 @@
-"""A crew of processes on this machine, one a device; on a CPU they share the cores."""
+"""A crew of processes on this machine: one for each device, or several that share the cores of a CPU."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SPAWN = multiprocessing.get_context("spawn")
 
 class Member(NamedTuple):
     process: Any
-    line: Any  # a Connection, or what Windows has for it
+    line: Any  # a Connection, or its equivalent on Windows
 
 
 class Processes:
-    """A process that dies is replaced by another of its number."""
+    """The crew. A process that dies is replaced by another one of its number."""
 
     def __init__(self, job: BenchmarkJob, size: int, threads: int | None) -> None:
-        """threads: of each on a CPU; None: what the machine has, shared."""
+        """Start the processes. threads: of each process, on a CPU; None: the machine's cores, shared."""
         self._job, self.size = job.model_dump_json(), size
         self._threads = threads or max(1, (os.cpu_count() or 1) // size)
         self._devices = devices()
-        self.members = {worker: self._started(worker) for worker in range(size)}
+        self.members = {worker: self._start(worker) for worker in range(size)}
 
-    def _started(self, worker: int) -> Member:
+    def _start(self, worker: int) -> Member:
         ours, theirs = SPAWN.Pipe()
         device = self._devices[worker % len(self._devices)]
         process = SPAWN.Process(
@@ -49,26 +49,26 @@ class Processes:
     def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
         try:
             self.members[worker].line.send((assignment, baseline))
-        except OSError:  # it is gone; events() will tell
+        except OSError:  # the process died: events() reports it
             pass
 
     def events(self) -> Iterator[CrewEvent]:
         while True:
             lines = {member.line: worker for worker, member in self.members.items()}
             for line in wait(list(lines)):
-                yield self._heard(lines[line], line)
+                yield self._event(lines[line], line)
 
-    def _heard(self, worker: int, line: Any) -> CrewEvent:
+    def _event(self, worker: int, line: Any) -> CrewEvent:
         try:
-            kind, what = line.recv()
+            kind, value = line.recv()
         except (EOFError, OSError):
             line.close()
             self.members[worker].process.join()
-            self.members[worker] = self._started(worker)
+            self.members[worker] = self._start(worker)
             return Lost(worker)
         if kind == "failed":
-            raise EngineError(what)
-        return {"ready": Ready, "made": Produced}[kind](worker, what) if kind != "free" else Free(worker)
+            raise EngineError(value)
+        return {"ready": Ready, "made": Produced}[kind](worker, value) if kind != "free" else Free(worker)
 
     def close(self) -> None:
         for member in self.members.values():
@@ -79,25 +79,25 @@ class Processes:
 
 
 def _serve(line: Any, job: str, device: str, threads: int) -> None:
-    """In the process: one share after the other, until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who drives
+    """Work in the process: one assignment after the other, until the line is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     set_up(device, threads)
     try:
         runner = Runner(job_from(job, "the job"))
         line.send(("ready", runner.engine))
         while True:
             assignment, baseline = line.recv()
-            for made in runner.work(assignment, baseline):
-                line.send(("made", made))
+            for row in runner.work(assignment, baseline):
+                line.send(("made", row))
             line.send(("free", None))
     except EngineError as error:
         line.send(("failed", str(error)))
-    except (EOFError, OSError):  # who drives is gone
+    except (EOFError, OSError):  # the driver ended
         return
 
 
 def set_up(device: str, threads: int) -> None:
-    """Its own device and so many threads: torch has looked at neither yet."""
+    """Set the process's device and number of threads, before torch looks for devices."""
     os.environ["CUDA_VISIBLE_DEVICES"] = device
     import torch
 
@@ -105,7 +105,7 @@ def set_up(device: str, threads: int) -> None:
 
 
 def devices() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES may name, one by one; one empty name on a CPU."""
+    """Return the values for CUDA_VISIBLE_DEVICES, one for each device; one empty value on a CPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return visible.split(",")

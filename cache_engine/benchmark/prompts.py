@@ -1,4 +1,4 @@
-"""Which prompts: a file of one a line, a JSON list, or DrawBench from the hub."""
+"""Read prompts: from a file with one a line, from a JSON list, or DrawBench from the hub."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from ..strict import EngineError
 
-DRAWBENCH = "sayakpaul/drawbench"  # a data set of the hub: a CSV file with a column "Prompts"
+DRAWBENCH = "sayakpaul/drawbench"  # a data set on the hub: a CSV file with a column "Prompts"
 COLUMN = "Prompts"
 PLACE = Path(__file__).resolve().parents[2] / "presets" / "drawbench.txt"
 
 
 def prompts(name: str, limit: int | None = None) -> tuple[str, ...]:
-    """The prompts of a file, or of ``drawbench``; the first ``limit`` of them. Raises EngineError: one
-    sentence.
-    """
-    found = drawbench() if name == "drawbench" else prompts_from_file(Path(name))
-    if not found:
-        raise EngineError(f"prompts: {name} holds none; write one a line, or a JSON list.")
-    return found if limit is None else found[:limit]
+    """Return the first ``limit`` prompts of a file, or of ``drawbench``. Raises EngineError."""
+    texts = drawbench() if name == "drawbench" else prompts_from_file(Path(name))
+    if not texts:
+        raise EngineError(f"prompts: {name} holds no prompt; write one a line, or a JSON list.")
+    return texts if limit is None else texts[:limit]
 
 
 def prompts_from_file(path: Path) -> tuple[str, ...]:
-    """One a line; ``.json``: a list of texts or of objects with a ``prompt``; ``.jsonl``: such an object a
-    line.
+    """Read the prompts of a file.
+
+    ``.json``: a list of texts, or of objects with a ``prompt``.  ``.jsonl``: one such text or object a line.
+    Other files: one prompt a line. Raises EngineError.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -54,9 +54,7 @@ def _text(entry: Any, path: Path) -> str:
 
 
 def drawbench() -> tuple[str, ...]:
-    """From ``presets/drawbench.txt`` if somebody put it there, else from the hub (its cache, where there is
-    no way to it).
-    """
+    """Return DrawBench's prompts: from ``presets/drawbench.txt`` if it exists, else from the hub."""
     if PLACE.is_file():
         return prompts_from_file(PLACE)
     from huggingface_hub import snapshot_download
@@ -65,7 +63,7 @@ def drawbench() -> tuple[str, ...]:
         folder = Path(snapshot_download(DRAWBENCH, repo_type="dataset", allow_patterns="*.csv"))
         with next(folder.rglob("*.csv")).open(encoding="utf-8", newline="") as file:
             return tuple(row[COLUMN].strip() for row in csv.DictReader(file) if row[COLUMN].strip())
-    except Exception as error:  # whatever the hub's client raises without a way to it
+    except Exception as error:  # the hub's client raises many kinds without a connection
         raise EngineError(
             f"prompts: DrawBench cannot be had from the hub ({type(error).__name__}); put its 200 prompts, "
             f"one a line, into "

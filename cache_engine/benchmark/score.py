@@ -1,6 +1,4 @@
-"""Scores pictures that were made elsewhere: folders of pictures against the baseline's, as the seed's
-metrics scripts do.
-"""
+"""Score pictures that other programs made: compare folders of pictures with the baseline's folder."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class ScoredFolder(NamedTuple):
-    """One folder. ``rows``: ``{"picture", "prompt", metrics...}``, one a picture."""
+    """One folder. rows: ``{"picture", "prompt", metrics...}``, one for each picture."""
 
     name: str
     rows: list[dict[str, Any]]
@@ -31,14 +29,14 @@ class ScoredFolder(NamedTuple):
         }
 
 
-def score(
+def score_folders(
     images: Path, baseline: Path | None, prompts: Sequence[str], metrics: Mapping[str, Metric]
 ) -> Iterator[ScoredFolder]:
-    """Folder by folder: ``images`` itself where it holds pictures, else every folder in it that does.
+    """Score ``images`` if it holds pictures, else every folder in it that does.
 
-    Pictures are taken in the order of the numbers in their names; the n-th belongs to the n-th prompt, and is
-    held against the baseline's of the same name, or else its n-th. Raises EngineError where there are too few
-    of either.
+    Pictures are taken in the order of the numbers in their names. The n-th picture belongs to the n-th
+    prompt. It is compared with the baseline's picture of the same name, or else with the baseline's n-th.
+    Raises EngineError if there are too few prompts or baseline pictures.
     """
     folders = (
         [images]
@@ -94,21 +92,20 @@ def _row(
 def _counterpart(number: int, picture: Path, baseline: Path) -> Path:
     if (baseline / picture.name).is_file():
         return baseline / picture.name
-    there = pictures(baseline)
-    if number >= len(there):
+    candidates = pictures(baseline)
+    if number >= len(candidates):
         raise EngineError(
-            f"baseline: {baseline} holds {len(there)} pictures and none for {picture.name}; name the folder "
-            f"of the same "
-            "prompts."
+            f"baseline: {baseline} holds {len(candidates)} pictures and none for {picture.name}; name the "
+            "folder of the same prompts."
         )
-    return there[number]
+    return candidates[number]
 
 
 def pictures(folder: Path) -> list[Path]:
-    """Its pictures in the order of the numbers in their names: img_2 before img_10."""
-    found = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    """Return a folder's pictures in the order of the numbers in their names: img_2 before img_10."""
+    files = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
     return sorted(
-        found,
+        files,
         key=lambda path: [
             (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)
         ],

@@ -1,5 +1,6 @@
-"""Which settings: a file of recipes, presets or JSON, or a named set: the sweeps of the seed's scripts, the
-published tables.
+"""Choose the settings of a benchmark: from a file of recipes, presets or JSON, or a named set.
+
+The named sets are the sweeps of cache-dit's benchmark scripts and the published tables.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ PUBLISHED = PRESETS / "published.csv"
 
 
 class ChosenSettings(NamedTuple):
-    """skipped: settings of a named set that this model cannot run -> the sentence that says why."""
+    """The settings. skipped: settings of a named set that this model cannot run, each with the reason."""
 
     methods: list[Method]
     skipped: dict[str, str]
 
 
 def choose_settings(name: str, spec: ModelSpec, request: RunRequest) -> ChosenSettings:
-    """The settings of a named set, or of a file. ``request`` is resolved.
+    """Return the settings of a named set or of a file. ``request`` is resolved.
 
-    Raises EngineError where a file is wrong, or one of its settings does not fit: what somebody wrote down is
-    not left out.
+    Settings of a named set that do not fit are skipped. Raises EngineError if a file cannot be read, or if
+    one of its settings does not fit: a setting that the user wrote down is never skipped.
     """
     if name not in SETS:
         methods = settings_from_file(Path(name))
@@ -41,28 +42,28 @@ def choose_settings(name: str, spec: ModelSpec, request: RunRequest) -> ChosenSe
             if reason := unfit_reason(method, spec, request):
                 raise EngineError(f"methods: {label}: {reason}")
         return ChosenSettings([method for _, method in methods], {})
-    found, skipped = [], {}
-    for label, described in SETS[name](spec):
+    fitting, skipped = [], {}
+    for label, knobs in SETS[name](spec):
         try:
-            method = method_from(described)
+            method = method_from(knobs)
             reason = unfit_reason(method, spec, request)
         except EngineError as error:
             method, reason = None, str(error)
         if reason is not None:
             skipped[label] = reason
-        elif method is not None and method not in found:
-            found.append(method)
-    if not found:
+        elif method is not None and method not in fitting:
+            fitting.append(method)
+    if not fitting:
         raise EngineError(
             f"methods: none of {name} fits {spec.title} at {request.steps} steps "
             f"({next(iter(skipped.values()))}); "
             "choose another set, or other steps."
         )
-    return ChosenSettings(found, skipped)
+    return ChosenSettings(fitting, skipped)
 
 
 def unfit_reason(method: Method, spec: ModelSpec, request: RunRequest) -> str | None:
-    """Why the method cannot be run for this request."""
+    """Return the reason why a method cannot be run for this request; None if it can."""
     try:
         method.plan(spec.facts(spec.resolve(method.effective(request))))
     except EngineError as error:
@@ -71,8 +72,10 @@ def unfit_reason(method: Method, spec: ModelSpec, request: RunRequest) -> str | 
 
 
 def settings_from_file(path: Path) -> list[tuple[str, Method]]:
-    """(as written, setting): a recipe, a preset's name or a row of the published tables a line; or a JSON
-    list of those or of methods.
+    """Read settings, each with the text that stands in the file.
+
+    The file holds one recipe, preset's name or row of the published tables a line, or a JSON list of these or
+    of methods. Raises EngineError.
     """
     if not path.is_file():
         raise EngineError(
@@ -98,7 +101,7 @@ def settings_from_file(path: Path) -> list[tuple[str, Method]]:
     if isinstance(entries, dict):
         entries = [entries]
     if not entries:
-        raise EngineError(f"methods: {path} holds none; write one recipe a line, or a JSON list.")
+        raise EngineError(f"methods: {path} holds no setting; write one recipe a line, or a JSON list.")
     return [(str(entry)[:60], _method(entry, path)) for entry in entries]
 
 
@@ -113,7 +116,7 @@ def _method(entry: Any, path: Path) -> Method:
         if is_recipe(entry):
             return parse_recipe(entry)
         preset = next(
-            (one for one in (PRESETS / f"{entry}.json", path.parent / entry) if one.is_file()), None
+            (file for file in (PRESETS / f"{entry}.json", path.parent / entry) if file.is_file()), None
         )
         if preset is not None:
             return method_from(json.loads(preset.read_text(encoding="utf-8"))["method"])
@@ -125,7 +128,7 @@ def _method(entry: Any, path: Path) -> Method:
 
 
 class PublishedRow(NamedTuple):
-    """One row of the published tables. ``figures``: its numbers, under published.csv's own columns."""
+    """One row of the published tables. figures: its numbers, by the columns of published.csv."""
 
     table: str
     model: str
@@ -135,13 +138,14 @@ class PublishedRow(NamedTuple):
 
     @property
     def method(self) -> dict[str, Any]:
-        """``{"name": method, knobs...}``, under the rule for runs that the tables were made with; all knobs
-        of a method that we have.
+        """The row's method as ``{"name": method, knobs...}``, with all knobs if it is one of METHODS.
+
+        DBCache has the rule for runs of cached steps under which the tables were made.
         """
-        described = read_name(self.config)
-        if described["name"] in METHODS:
-            described = method_from(described).to_dict()
-        return described | {"streak_rule": "before"} if described["name"] == "dbcache" else described
+        knobs = read_name(self.config)
+        if knobs["name"] in METHODS:
+            knobs = method_from(knobs).to_dict()
+        return knobs | {"streak_rule": "before"} if knobs["name"] == "dbcache" else knobs
 
 
 FIGURES = (
@@ -159,6 +163,7 @@ FIGURES = (
 
 @cache
 def published_rows() -> tuple[PublishedRow, ...]:
+    """Return all rows of presets/published.csv."""
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         return tuple(
             PublishedRow(
@@ -173,7 +178,7 @@ def published_rows() -> tuple[PublishedRow, ...]:
 
 
 def published_rows_for(spec: ModelSpec) -> tuple[PublishedRow, ...]:
-    """The rows of this model; of FLUX.1-dev for those that no table is about."""
+    """Return the rows of this model, or those of FLUX.1-dev for a model without a table."""
     model = "Qwen-Image-Lightning" if spec.name.startswith("qwen-image-lightning") else "FLUX.1-dev"
     return tuple(row for row in published_rows() if row.model == model)
 
@@ -183,14 +188,11 @@ Labelled = Iterator[tuple[str, dict[str, Any]]]
 
 def _published(spec: ModelSpec) -> Labelled:
     for row in published_rows_for(spec):
-        described = row.method
-        if described["name"] in METHODS:
-            yield row.config, described
+        knobs = row.method
+        if knobs["name"] in METHODS:
+            yield row.config, knobs
         else:
-            yield (
-                row.config,
-                {"name": described["name"]},
-            )  # refused with the sentence for a method that is not known
+            yield row.config, {"name": knobs["name"]}  # skipped, with the reason for an unknown method
 
 
 def _dbcache(
@@ -209,7 +211,7 @@ def _dbcache(
 
 
 def _slow(order: int) -> Callable[[ModelSpec], Labelled]:
-    """The script for low ratios: without a limit at 0.08; then every threshold with its limits."""
+    """Make the script's sweep for low ratios: 0.08 without a limit, other thresholds with limits."""
 
     def sweep(spec: ModelSpec) -> Labelled:
         limits = [(0.08, -1), *product((0.12, 0.16, 0.2), (4, 3, 2)), *product((0.24, 0.32), (6, 4, 3, 2))]
@@ -220,8 +222,9 @@ def _slow(order: int) -> Callable[[ModelSpec], Labelled]:
 
 
 def _fast(spec: ModelSpec) -> Labelled:
-    """The script for high ratios: fixed schedules, as the threshold never binds; reuse, then forecasts of
-    both orders.
+    """Make the script's sweep for high ratios: reuse, then forecasts of both orders.
+
+    Its schedules are fixed, because the threshold is never reached.
     """
     for order, (warmup, interval), limit in product((0, 1, 2), ((8, 2), (8, 4), (16, 4)), (10, 8)):
         yield _dbcache(1, warmup, 0.8, limit, order, interval=interval)

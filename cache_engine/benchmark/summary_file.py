@@ -1,7 +1,7 @@
-"""What a benchmark came to, as one file to hand on: ``summary.json``. It is read as strictly as anything that
-comes from outside.
+"""summary.json: the figures of a benchmark in one file, to pass on to others.
 
-No request and no path is in it: who reads somebody's file opens nothing else because of it.
+It is read as strictly as all input from outside. It holds no request and no path, so reading somebody's file
+opens no other file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Positive = Annotated[float, Field(gt=0, le=1e12)]
 
 
 class SettingSummary(Strict):
-    """One setting: means over the prompts that it has rows for; ratios over the baseline of the same prompts.
+    """One setting: means over the prompts that have a row of it; ratios to the baseline on the same prompts.
 
-    latency: seconds of a whole picture.  metrics: ours by name; None where every picture is the baseline's
-    own.
+    latency: seconds of a whole picture.  metrics: our metrics by name; None if every picture equals the
+    baseline's.
     """
 
     setting: Setting
@@ -45,8 +45,10 @@ class SettingSummary(Strict):
 
 
 class BenchmarkSummary(Strict):
-    """``settings`` begin with the baseline. ``prompts``: how many the job has; a setting may have rows for
-    fewer so far.
+    """The summary.
+
+    settings: they begin with the baseline.  prompts: the number of the job's prompts; a setting may have rows
+    of fewer.
     """
 
     model: str = Field(min_length=1, max_length=300)
@@ -62,6 +64,7 @@ class BenchmarkSummary(Strict):
 def benchmark_summary(
     job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFigures]
 ) -> BenchmarkSummary:
+    """Make the summary of a job from the figures of its settings."""
     settings = tuple(
         SettingSummary(
             setting=line.setting,
@@ -81,17 +84,17 @@ def benchmark_summary(
 
 
 def benchmark_summary_from(data: bytes) -> BenchmarkSummary:
-    """The inverse of ``model_dump_json``. Raises EngineError: one sentence."""
+    """Read a summary from the bytes of its file. Raises EngineError if it is no summary."""
     if len(data) > MOST_BYTES:
         raise _refused(f"it is larger than {MOST_BYTES // 10**6} MB")
     try:
-        found = json.loads(data)
+        values = json.loads(data)
         settings = tuple(
-            SettingSummary(**one | {"setting": setting_of(method_from(one["setting"]["method"]))})
-            for one in found["settings"]
+            SettingSummary(**each | {"setting": setting_of(method_from(each["setting"]["method"]))})
+            for each in values["settings"]
         )
-        engine = None if found["engine"] is None else Engine(**found["engine"])
-        read = BenchmarkSummary(**found | {"settings": settings, "engine": engine})
+        engine = None if values["engine"] is None else Engine(**values["engine"])
+        read = BenchmarkSummary(**values | {"settings": settings, "engine": engine})
     except EngineError as error:
         raise _refused(str(error).rstrip(".")) from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The table in the seed's form, as Markdown and CSV: what was measured, beside what was published."""
+"""The tables of a benchmark as Markdown and CSV, with the published figures beside the measured ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARROW = {"higher": "↑", "lower": "↓"}
 
 
 def markdown(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigures]) -> str:
-    """Three tables: means, spreads, and measured beside published."""
+    """Return a page with three kinds of tables: means, statistics of each metric, and published figures."""
     return "\n".join(_page(job, engine, found)) + "\n"
 
 
@@ -85,8 +85,8 @@ def _page(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigur
                 ["Config", *SPREAD_HEADS],
                 ([line.setting.key, *_spread_cells(statistics)] for line, statistics in rows if statistics),
             )
-    known = [line for line in found if line.published]
-    if known:
+    published = [line for line in found if line.published]
+    if published:
         yield ""
         yield "## Measured beside published"
         yield ""
@@ -101,9 +101,9 @@ def _page(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigur
         yield from _table(
             [
                 "Config",
-                *(f"{title} {side}" for title in _compared(job) for side in ("measured", "published")),
+                *(f"{title} {side}" for title in _comparable(job) for side in ("measured", "published")),
             ],
-            ([line.setting.key, *_beside(job, line)] for line in known),
+            ([line.setting.key, *_beside(job, line)] for line in published),
         )
 
 
@@ -139,8 +139,8 @@ def _spread_cells(statistics: MetricStatistics) -> list[str]:
     ]
 
 
-def _compared(job: BenchmarkJob) -> dict[str, str]:
-    """Title -> published column, of what can stand side by side."""
+def _comparable(job: BenchmarkJob) -> dict[str, str]:
+    """Return the published columns that can be compared, by title."""
     metrics = {METRICS[ours].title: theirs for theirs, ours in BESIDE.items() if ours in job.metrics}
     return metrics | {
         "Latency(s)": "latency_s",
@@ -163,7 +163,7 @@ def _measured(line: SettingFigures, column: str) -> float | None:
 
 
 def _beside(job: BenchmarkJob, line: SettingFigures) -> Iterator[str]:
-    for column in _compared(job).values():
+    for column in _comparable(job).values():
         for value in (_measured(line, column), line.published.get(column)):
             yield (
                 "-"
@@ -182,9 +182,11 @@ def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
 
 
 def scored_markdown(found: Sequence[ScoredFolder], floors: Mapping[str, float]) -> str:
-    """Folders that were scored, a line each and metric."""
+    """Return a table of scored folders, one row for each folder and metric."""
     rows = [
-        (one.name, name, statistics) for one in found for name, statistics in one.statistics(floors).items()
+        (folder.name, name, statistics)
+        for folder in found
+        for name, statistics in folder.statistics(floors).items()
     ]
     return "\n".join(
         _table(
@@ -206,9 +208,7 @@ def scored_markdown(found: Sequence[ScoredFolder], floors: Mapping[str, float]) 
 
 
 def as_csv(job: BenchmarkJob, found: Sequence[SettingFigures]) -> str:
-    """Every figure of every setting, one setting a line; published ones under ``published_`` and their own
-    columns.
-    """
+    """Return all figures as CSV, one setting a line; published figures have columns with ``published_``."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
@@ -223,7 +223,7 @@ def as_csv(job: BenchmarkJob, found: Sequence[SettingFigures]) -> str:
             "tflops",
             "speedup_tflops",
             *(f"{name}_{part}" for name in job.metrics for part in MetricStatistics._fields),
-            *(f"published_{column}" for column in _compared(job).values()),
+            *(f"published_{column}" for column in _comparable(job).values()),
         ]
     )
     for line in found:
@@ -240,7 +240,7 @@ def as_csv(job: BenchmarkJob, found: Sequence[SettingFigures]) -> str:
                 line.tflops,
                 line.compute_ratio,
                 *(value for cells in every for value in cells),
-                *(line.published.get(column) for column in _compared(job).values()),
+                *(line.published.get(column) for column in _comparable(job).values()),
             ]
         )
     return file.getvalue()

@@ -1,6 +1,4 @@
-"""What a worker does, wherever it runs: holds the model and the metrics, draws, judges, and hands over
-rows.
-"""
+"""The work of a worker, wherever it runs: it loads model and metrics, draws pictures and scores them."""
 
 from __future__ import annotations
 
@@ -21,15 +19,16 @@ from .job import BenchmarkJob
 
 
 class DrawnRow(NamedTuple):
-    """A row of the table, and the picture as PNG."""
+    """A row of the table, and its picture as PNG."""
 
     row: Row
     png: bytes
 
 
 class Runner:
-    """Loaded once, then works share after share. Raises EngineError where the model or a metric is not to be
-    had.
+    """Loads the model and the metrics once, then works on one assignment after the other.
+
+    Raises EngineError if the model or a metric is not available.
     """
 
     def __init__(self, job: BenchmarkJob) -> None:
@@ -38,14 +37,17 @@ class Runner:
         self._metrics = load_metrics(job.metrics)
 
     def work(self, assignment: Assignment, baseline: bytes | None) -> Iterator[DrawnRow]:
-        """Row by row. ``baseline``: the prompt's baseline as PNG, unless the share begins with it."""
+        """Draw and score an assignment, row by row.
+
+        baseline: the PNG of the prompt's baseline; None if the assignment begins with it.
+        """
         reference = Image.open(io.BytesIO(baseline)).convert("RGB") if baseline else None
         for setting in assignment.settings:
-            result = run(self._job.requested(assignment.number), method_from(setting.method))
-            judged = MetricInput(result.image.convert("RGB"), result.request.prompt, reference)
+            result = run(self._job.request_for(assignment.number), method_from(setting.method))
+            scored = MetricInput(result.image.convert("RGB"), result.request.prompt, reference)
             yield DrawnRow(
-                row_of(assignment.number, setting, result) | {"metrics": scores(self._metrics, judged)},
-                png_of(judged.picture),
+                row_of(assignment.number, setting, result) | {"metrics": scores(self._metrics, scored)},
+                png_of(scored.picture),
             )
             if setting.key == self._job.settings[0].key:
-                reference = judged.picture
+                reference = scored.picture

@@ -1,4 +1,4 @@
-"""A page of the worst pairs: where a mean hides a failure, this shows it."""
+"""A page of the worst pairs of a benchmark: it shows failures that a mean hides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..quality import difference
 from ..runs.disk import write_whole, writing
 from ..runs.row import Row, key_of, png_of
 from ..strict import EngineError
-from .folder import read
+from .folder import read_folder
 from .score import open_picture
 
 STYLE = (
@@ -24,18 +24,19 @@ STYLE = (
 )
 
 
-def worst(path: Path, metric: str, most: int) -> list[Row]:
-    """Writes ``worst-METRIC.html`` and the difference pictures that it shows into the benchmark's folder;
-    worst first.
+def write_worst_pairs(path: Path, metric: str, most: int) -> list[Row]:
+    """Write ``worst-METRIC.html`` and its difference pictures into the benchmark's folder.
+
+    Returns the rows, the worst first. Raises EngineError.
     """
-    job, _, rows = read(path)
+    job, _, rows = read_folder(path)
     if metric not in METRICS or metric not in job.metrics or not METRICS[metric].reference:
-        known = ", ".join(name for name in job.metrics if METRICS[name].reference)
+        comparing = ", ".join(name for name in job.metrics if METRICS[name].reference)
         raise EngineError(
             f"metric: {metric!r} does not compare pictures here; choose among "
-            f"{known or 'none: this benchmark has none'}."
+            f"{comparing or 'none: this benchmark has none'}."
         )
-    known = {key_of(row): row for row in rows}
+    row_of = {key_of(row): row for row in rows}
     sign = 1 if METRICS[metric].better == "higher" else -1
     pairs = sorted(
         (row for row in rows if row["metrics"].get(metric) is not None),
@@ -44,7 +45,7 @@ def worst(path: Path, metric: str, most: int) -> list[Row]:
     if not pairs:
         raise EngineError("the table has no pairs that differ; there is no worst one.")
     shown = [
-        (row, known[row["prompt"], job.settings[0].key], f"worst/{metric}-{place:02d}.png")
+        (row, row_of[row["prompt"], job.settings[0].key], f"worst/{metric}-{place:02d}.png")
         for place, row in enumerate(pairs, 1)
     ]
     with writing(path):
@@ -65,7 +66,9 @@ def _page(metric: str, shown: list[tuple[Row, Row, str]]) -> Iterator[str]:
     yield f"<style>{STYLE}</style><h1>{title}</h1>"
     for place, (row, plain, name) in enumerate(shown, 1):
         figures = ", ".join(
-            f"{METRICS[one].title} {value:.4g}" for one, value in row["metrics"].items() if value is not None
+            f"{METRICS[name].title} {value:.4g}"
+            for name, value in row["metrics"].items()
+            if value is not None
         )
         yield f"<section><h2>{place}. {escape(row['text'])}</h2>"
         yield (

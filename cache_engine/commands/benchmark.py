@@ -110,7 +110,7 @@ def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         shard=_shard(options.shard, len(texts)),
     )
     for place in job.numbers:
-        job.requested(place)  # a prompt that is too long stops here
+        job.request_for(place)  # a prompt that is too long stops here
     return job, methods.skipped | metrics.skipped
 
 
@@ -123,9 +123,9 @@ def _crew(ray: str | None, job: Any, workers: int | None, threads: int | None) -
         from ..benchmark.processes import Processes
 
         return Processes(job, workers, threads)
-    from ..benchmark.crew import Alone
+    from ..benchmark.crew import SingleProcess
 
-    return Alone(job, threads)
+    return SingleProcess(job, threads)
 
 
 def _shard(text: str | None, prompts: int) -> tuple[int, int]:

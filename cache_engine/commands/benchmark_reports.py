@@ -48,7 +48,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _score(options: argparse.Namespace) -> Answer:
     from ..benchmark.prompts import prompts
-    from ..benchmark.score import score
+    from ..benchmark.score import score_folders
     from ..benchmark.summary_tables import scored_markdown
     from ..metric import METRICS, available_metrics, load_metrics
     from ..runs.disk import write_whole, writing
@@ -60,7 +60,7 @@ def _score(options: argparse.Namespace) -> Answer:
         if options.metrics or (options.baseline if METRICS[name].reference else options.prompts)
     )
     texts = prompts(options.prompts) if options.prompts else ()
-    scored = list(score(options.images, options.baseline, texts, load_metrics(usable)))
+    scored = list(score_folders(options.images, options.baseline, texts, load_metrics(usable)))
     floors = _floors(options)
     if options.out:
         rows = [{"folder": folder.name, **row} for folder in scored for row in folder.rows]
@@ -96,12 +96,12 @@ def _summary_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _summary(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import figures_of
-    from ..benchmark.folder import read
+    from ..benchmark.folder import read_folder
     from ..benchmark.summary_file import benchmark_summary
     from ..benchmark.summary_tables import as_csv, markdown
     from ..runs.disk import write_whole, writing
 
-    job, engine, rows = read(options.folder)
+    job, engine, rows = read_folder(options.folder)
     lines = figures_of(job, rows, _floors(options))
     page, table = markdown(job, engine, lines), as_csv(job, lines)
     with writing(options.folder):
@@ -141,11 +141,11 @@ def _floors(options: argparse.Namespace) -> dict[str, float]:
 
 def _plot(options: argparse.Namespace) -> Answer:
     from ..benchmark.figures import figures_of
-    from ..benchmark.folder import read
+    from ..benchmark.folder import read_folder
     from ..benchmark.plot import charts
     from ..runs.disk import write_whole, writing
 
-    job, _, rows = read(options.folder)
+    job, _, rows = read_folder(options.folder)
     made = charts(figures_of(job, rows), job.metrics)
     with writing(options.folder):
         (options.folder / "plots").mkdir(exist_ok=True)
@@ -162,12 +162,12 @@ def _worst_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _worst(options: argparse.Namespace) -> Answer:
-    from ..benchmark.worst import worst
+    from ..benchmark.worst import write_worst_pairs
 
     most = number(options.most)
     if not isinstance(most, int) or not 1 <= most <= 1000:
         raise EngineError(f"most: {options.most!r} is not valid; choose a whole number from 1 to 1000.")
-    worst_rows = worst(options.folder, options.metric, most)
+    worst_rows = write_worst_pairs(options.folder, options.metric, most)
     page = options.folder / f"worst-{options.metric}.html"
     return Answer(
         {

@@ -13,9 +13,7 @@ FILES = WeightFiles(
 
 
 class ClipScore(Metric):
-    """The picture is scaled and cropped as the model's own preprocessor says; the prompt is cut at the text
-    encoder's length.
-    """
+    """Scales and crops pictures as the model's preprocessor does; cuts prompts at the encoder's length."""
 
     name = "clip_score"
     title = "Clip Score"
@@ -38,14 +36,14 @@ class ClipScore(Metric):
     def unavailable(cls) -> str | None:
         return FILES.unavailable(cls.name)
 
-    def score(self, judged: MetricInput) -> float:
+    def score(self, scored: MetricInput) -> float:
         import torch
 
         length = self._model.config.text_config.max_position_embeddings
         words = self._words(
-            [judged.prompt], padding=True, truncation=True, max_length=length, return_tensors="pt"
+            [scored.prompt], padding=True, truncation=True, max_length=length, return_tensors="pt"
         )
-        image = self._images(images=judged.picture.convert("RGB"), return_tensors="pt")
+        image = self._images(images=scored.picture.convert("RGB"), return_tensors="pt")
         with torch.inference_mode():
-            found = self._model(**words.to(self.device), pixel_values=image["pixel_values"].to(self.device))
-            return 100 * float(torch.cosine_similarity(found.image_embeds, found.text_embeds))
+            output = self._model(**words.to(self.device), pixel_values=image["pixel_values"].to(self.device))
+            return 100 * float(torch.cosine_similarity(output.image_embeds, output.text_embeds))

@@ -1,10 +1,9 @@
-"""ImageReward-v1.0: how much people are expected to like a picture for a prompt. Published weights,
-architecture as published.
+"""ImageReward-v1.0: how much people are expected to like a picture for its prompt.
 
-A ViT-L/16 reads the picture (224 x 224), a BERT that attends to it reads the prompt (35 tokens), five linear
-layers turn its first position into a number, which is standardised. The first two are transformers' BLIP
-parts: only the names of the weights differ. Equality with the authors' package on random weights:
-studies/image_reward_reference.py.
+Weights and architecture are the published ones. A ViT-L/16 reads the picture (224 x 224). A BERT that attends
+to it reads the prompt (35 tokens). Five linear layers turn BERT's first position into a number, which is
+standardised. ViT and BERT are transformers' BLIP parts: only the names of the weights differ.
+studies/image_reward_reference.py shows equality with the authors' package on random weights.
 """
 
 from __future__ import annotations
@@ -21,15 +20,10 @@ WORDS = WeightFiles("bert-base-uncased", "IMAGEREWARD_MODEL_DIR", ("vocab.txt",)
 TOKENS, HEAD_WIDTH, VISION_EPS = 35, 64, 1e-6
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072
 PIXEL_MEAN, PIXEL_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-WIDTHS = (
-    1024,
-    128,
-    64,
-    16,
-    1,
-)  # of the five layers; between the first four stands a dropout, which counts in their numbering
+# Widths of the five layers. A dropout follows each of the first three and counts in the layers' numbers.
+WIDTHS = (1024, 128, 64, 16, 1)
 PLACES = (0, 2, 4, 6, 7)
-# The published names of the picture's encoder -> transformers'. The text encoder's are the same in both.
+# The picture encoder's published names -> transformers' names. The text encoder's names are equal.
 RENAMED = (
     (r"^cls_token$", "embeddings.class_embedding"),
     (r"^pos_embed$", "embeddings.position_embedding"),
@@ -66,23 +60,23 @@ class ImageReward(Metric):
     def unavailable(cls) -> str | None:
         return FILES.unavailable(cls.name) or WORDS.unavailable(cls.name)
 
-    def score(self, judged: MetricInput) -> float:
+    def score(self, scored: MetricInput) -> float:
         words = self._words(
-            judged.prompt, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
+            scored.prompt, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
         )
         return reward(
             self._net,
             words["input_ids"].to(self.device),
             words["attention_mask"].to(self.device),
-            seen(judged.picture, self._side).to(self.device),
+            prepared(scored.picture, self._side).to(self.device),
         )
 
 
 def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
-    """The three parts with the published weights in them; sizes follow from the weights and from ``text``,
-    the published config.
+    """Build the three parts and load the published weights. Sizes follow from the weights and ``text``.
 
-    Raises RuntimeError where a weight is missing or of another shape.
+    text: the published config of the text encoder. Raises RuntimeError if a weight is missing or has another
+    shape.
     """
     import torch
     from transformers import BlipTextConfig, BlipVisionConfig
@@ -153,7 +147,10 @@ def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
 
 
 def reward(net: Any, words: Any, counted: Any, image: Any) -> float:
-    """words, counted: (1, 35) token ids and which of them count.  image: (1, 3, side, side), normalised."""
+    """Return the reward.
+
+    words, counted: (1, 35) token ids, and 1 for those that count.  image: (1, 3, side, side), normalised.
+    """
     import torch
 
     with torch.inference_mode():
@@ -167,10 +164,8 @@ def reward(net: Any, words: Any, counted: Any, image: Any) -> float:
         return (float(net["head"](read.last_hidden_state[:, 0].float())) - MEAN) / DEVIATION
 
 
-def seen(picture: Any, side: int) -> Any:
-    """The picture as the network takes it: shorter side scaled (bicubic), middle cut out, normalised: (1, 3,
-    side, side).
-    """
+def prepared(picture: Any, side: int) -> Any:
+    """Scale a picture's shorter side (bicubic), cut out the middle, normalise: (1, 3, side, side)."""
     from torchvision.transforms import functional as F
 
     scaled: Any = F.resize(picture, [side], F.InterpolationMode.BICUBIC)
@@ -184,7 +179,7 @@ def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 def renamed(name: str) -> str:
     for pattern, replacement in RENAMED:
-        name, found = re.subn(pattern, replacement, name)
-        if found:
+        name, replaced = re.subn(pattern, replacement, name)
+        if replaced:
             return name
     return name

@@ -1,8 +1,6 @@
-"""LPIPS with AlexNet: distance of two pictures in a trained network's features. Pictures in [-1, 1], full
-size.
+"""LPIPS with AlexNet: the distance of two pictures in a trained network's features, at full size.
 
-torchmetrics carries the small trained layers; AlexNet's weights are torchvision's, looked for where torch
-keeps downloads.
+torchmetrics brings the small trained layers. AlexNet's weights are torchvision's, in torch's download folder.
 """
 
 from __future__ import annotations
@@ -44,12 +42,13 @@ class Lpips(Metric):
             "TORCH_HOME."
         )
 
-    def score(self, judged: MetricInput) -> float:
+    def score(self, scored: MetricInput) -> float:
         import torch
 
         pair = [
-            torch.from_numpy(pixels(one).copy()).permute(2, 0, 1)[None].float().to(self.device) / 127.5 - 1
-            for one in (judged.reference, judged.picture)
+            torch.from_numpy(pixels(picture).copy()).permute(2, 0, 1)[None].float().to(self.device) / 127.5
+            - 1
+            for picture in (scored.reference, scored.picture)
         ]
         with torch.inference_mode():
             self._net.reset()
@@ -57,6 +56,6 @@ class Lpips(Metric):
 
 
 def _checkpoints() -> Path:
-    """torch.hub's own rule, without importing torch."""
+    """Return torch.hub's download folder, without importing torch."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch") / "hub" / "checkpoints"

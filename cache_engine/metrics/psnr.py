@@ -13,7 +13,7 @@ class Psnr(Metric):
     title = "PSNR"
     better = "higher"
     reference = True
-    source = "over float64; what the seed's script was meant to compute"
+    source = "computed in float64, without cache-dit's wrap at 256"
 
-    def score(self, judged: MetricInput) -> float | None:
-        return psnr(pixels(judged.reference), pixels(judged.picture))
+    def score(self, scored: MetricInput) -> float | None:
+        return psnr(pixels(scored.reference), pixels(scored.picture))

@@ -1,7 +1,7 @@
-"""PSNR as the published tables have it: a difference of 8-bit numbers, and its square, wrap around at 256.
+"""PSNR as in the published tables: the difference of 8-bit numbers and its square wrap around at 256.
 
-Above about 31 dB it is too high by 1 dB at most; under 30 it means little (two unrelated pictures get about
-28 dB).
+Above about 31 dB it is too high by at most 1 dB. Under 30 dB it says little: two unrelated pictures get about
+28 dB.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ..quality import pixels
 
 
 class PsnrWrapped(Metric):
-    """The published arithmetic; None where it finds no error (which a constant error of 16 levels is to
-    it).
-    """
+    """The published arithmetic. None if it finds no error (it does not see a constant error of 16 levels)."""
 
     name = "psnr_wrapped"
     title = "PSNR as published (wraps)"
     better = "higher"
     reference = True
     source = "cache-dit 1.5.3's own PSNR, reproduced to compare with its tables"
-    note = "8-bit arithmetic that wraps at 256: only to be held against published figures, never a quality"
+    note = (
+        "8-bit arithmetic that wraps at 256: only for comparison with published figures, never as a quality"
+    )
 
-    def score(self, judged: MetricInput) -> float | None:
-        difference = pixels(judged.reference) - pixels(judged.picture)  # uint8, and so is its square
+    def score(self, scored: MetricInput) -> float | None:
+        difference = pixels(scored.reference) - pixels(scored.picture)  # uint8, and so is its square
         error = float(np.mean(difference * difference))
         return None if error == 0 else 10 * math.log10(255**2 / error)

@@ -13,5 +13,5 @@ class Ssim(Metric):
     reference = True
     source = "Wang et al. 2004, as scikit-image computes it"
 
-    def score(self, judged: MetricInput) -> float:
-        return measure(judged.reference, judged.picture).ssim
+    def score(self, scored: MetricInput) -> float:
+        return measure(scored.reference, scored.picture).ssim

@@ -1,5 +1,6 @@
-"""Runs in a folder, by the names that ``compare --out`` writes: result.json, baseline.png, accelerated.png;
-survey.npz if there is one.
+"""A folder of one comparison or baseline: result.json, baseline.png, accelerated.png and survey.npz.
+
+``compare --out``, the page's History and its remembered baselines write such folders.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RESULT, SURVEY = "result.json", "survey.npz"
 
 
 def save_baseline(baseline: RunResult, folder: Path) -> None:
-    """Make the folder. Raises EngineError where it cannot be written."""
+    """Write a baseline's folder. Raises EngineError if it cannot be written."""
     data = {
         "request": baseline.request.model_dump(),
         "engine": baseline.engine.model_dump(),
@@ -36,8 +37,9 @@ def save_baseline(baseline: RunResult, folder: Path) -> None:
 def save_comparison(
     comparison: Comparison, folder: Path, *, difference: Image.Image | None = None, **more: Any
 ) -> dict[str, Any]:
-    """Make the folder. What result.json then says, ``more`` among it. Raises EngineError where it cannot be
-    written.
+    """Write a comparison's folder and return the contents of result.json, to which ``more`` is added.
+
+    Raises EngineError if the folder cannot be written.
     """
     pictures = {
         "baseline": comparison.baseline.image,
@@ -65,7 +67,7 @@ def _write(
             survey.save(folder / SURVEY)
         (folder / RESULT).write_text(
             json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8"
-        )  # last: it says that all is there
+        )  # last: it marks the folder as complete
     except OSError as error:
         raise EngineError(
             f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
@@ -75,9 +77,7 @@ def _write(
 
 
 def load_baseline(folder: Path) -> RunResult:
-    """The baseline of a folder that ``save_baseline`` or ``compare --out`` made. Raises EngineError for one
-    that is damaged.
-    """
+    """Read the baseline of a folder, with its survey. Raises EngineError if the folder is damaged."""
     with _whole(folder):
         data = _read(folder)
         survey = load(folder / SURVEY) if (folder / SURVEY).is_file() else None
@@ -85,8 +85,9 @@ def load_baseline(folder: Path) -> RunResult:
 
 
 def load_comparison(folder: Path) -> Comparison:
-    """What ``compare --out`` wrote, without its survey; the likeness is measured anew. Raises EngineError
-    for one that is damaged.
+    """Read the comparison of a folder, without its survey; PSNR and SSIM are measured again.
+
+    Raises EngineError if the folder is damaged.
     """
     with _whole(folder):
         data = _read(folder)
@@ -112,21 +113,21 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _run(data: dict[str, Any], side: Side, method: Method, folder: Path) -> RunResult:
-    found = data[side]
+    values = data[side]
     with Image.open(folder / f"{side}.png") as picture:
         image = picture.convert("RGB")
     return RunResult(
         request=RunRequest(**data["request"]),
-        effective=RunRequest(**found["effective"]),
+        effective=RunRequest(**values["effective"]),
         method=method.to_dict(),
         recipe=format_recipe(method),
         image=image,
         engine=Engine(**data["engine"]),
-        trace=tuple(StepTrace(**call) for call in found["trace"]),
-        tflops=found["tflops"],
-        seconds=Seconds(**found["seconds"]),
-        peak_bytes=found["peak_bytes"],
-        cache_bytes=found["cache_bytes"],
-        finished=found["finished"],
-        timed=tuple(found.get("timed", ())),
+        trace=tuple(StepTrace(**call) for call in values["trace"]),
+        tflops=values["tflops"],
+        seconds=Seconds(**values["seconds"]),
+        peak_bytes=values["peak_bytes"],
+        cache_bytes=values["cache_bytes"],
+        finished=values["finished"],
+        timed=tuple(values.get("timed", ())),
     )

@@ -1,8 +1,8 @@
-"""Rows and their pictures on disk: a row is safe once written, whatever happens next.
+"""The table of a folder of runs: rows and their pictures on disk. A written row survives any failure.
 
-A picture is written under another name, then renamed; after that its row is appended and synced. A kill
-leaves at most one torn last line, which is cut when the table is opened again. One process writes to a folder
-at a time.
+A picture is written under another name and then renamed. After that, its row is appended and synced. A killed
+process leaves at most one torn last line, which is cut when the table is opened again. One process at a time
+writes to a folder.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ TABLE, LOCK = "table.jsonl", ".lock"
 
 
 class Table:
-    """``table.jsonl`` of a folder, open for writing until it is closed, and the pictures beside it.
+    """``table.jsonl`` of a folder, open for writing, and the pictures beside it.
 
-    Raises EngineError where it is open elsewhere, and what the system raises: see ``disk.writing``.
+    Raises EngineError if another process has it open. The system's own errors pass: see ``disk.writing``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,22 +37,20 @@ class Table:
         self._size = 0
 
     def load(self) -> None:
-        """Take in what is there, less a torn last line. Raises EngineError for a line in the middle that
-        cannot be read.
-        """
+        """Read the rows and cut a torn last line. Raises EngineError for another line that cannot be read."""
         rows, self._size = read_rows(self.folder / TABLE)
         self._file.truncate(self._size)
         self.rows = {key_of(row): row for row in rows}
 
     def add(self, row: Row, png: bytes) -> None:
-        """The picture, then its row."""
+        """Write the picture, then its row."""
         picture = self.folder / row["picture"]
         picture.parent.mkdir(parents=True, exist_ok=True)
         write_whole(picture, png)
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         try:
             rest = memoryview(line)
-            while rest:  # a disk that gets full takes a part of it first
+            while rest:  # a disk that becomes full takes only a part
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError:
@@ -62,7 +60,7 @@ class Table:
         self.rows[key_of(row)] = row
 
     def picture(self, key: Key) -> bytes:
-        """The PNG of a row that is there. Raises EngineError where it is gone."""
+        """Return the PNG of a row. Raises EngineError if the file is missing."""
         path = self.folder / self.rows[key]["picture"]
         try:
             return path.read_bytes()
@@ -79,8 +77,9 @@ class Table:
 
 
 def _locked(folder: Path) -> sqlite3.Connection:
-    """A lock that every system has and that is gone with its process, however that ends. A job may be ended
-    by another thread.
+    """Lock a folder with an sqlite file: it works on every system, and ends with its process.
+
+    Another thread may close it.
     """
     lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None, check_same_thread=False)
     try:
@@ -96,9 +95,9 @@ def _locked(folder: Path) -> sqlite3.Connection:
 
 
 def read_rows(path: Path) -> tuple[list[Row], int]:
-    """The table's rows and the bytes that they take: what follows is a line that was torn by a kill.
+    """Return the table's rows and the number of their bytes. A torn last line follows those bytes.
 
-    Raises EngineError for a line in the middle that cannot be read.
+    Raises EngineError for another line that cannot be read.
     """
     data = path.read_bytes() if path.exists() else b""
     rows: list[Row] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cache_engine.__main__ import main
-from cache_engine.benchmark.folder import read
+from cache_engine.benchmark.folder import read_folder
 from cache_engine.benchmark.job import BenchmarkJob, baseline_first
 from cache_engine.models.catalog import resolve
 from cache_engine.recipe import parse_recipe
@@ -75,7 +75,8 @@ def run(inputs: Path, out: Path, *more: str) -> int:
 def untimed(out: Path) -> list[str]:
     """The table's rows in the job's order, without what the clock says."""
     return [
-        json.dumps({name: value for name, value in one.items() if name != "seconds"}) for one in read(out)[2]
+        json.dumps({name: value for name, value in one.items() if name != "seconds"})
+        for one in read_folder(out)[2]
     ]
 
 

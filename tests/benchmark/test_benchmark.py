@@ -17,13 +17,13 @@ from PIL import Image
 
 from cache_engine import RunRequest, run_comparison
 from cache_engine.__main__ import main
-from cache_engine.benchmark.folder import read
+from cache_engine.benchmark.folder import read_folder
 from cache_engine.recipe import parse_recipe
 from tests.benchmark.made import PROMPTS, RECIPES, STEPS, arguments, pictures, run, untimed
 
 
 def test_every_prompt_has_its_baseline_and_every_setting(plain: Path) -> None:
-    job, engine, rows = read(plain)
+    job, engine, rows = read_folder(plain)
     assert [(row["prompt"], row["setting"]) for row in rows] == list(job.keys)
     assert len(rows) == len(PROMPTS) * (1 + len(RECIPES))
     assert engine is not None
@@ -33,7 +33,7 @@ def test_every_prompt_has_its_baseline_and_every_setting(plain: Path) -> None:
 
 
 def test_a_row_says_what_a_comparison_says(plain: Path) -> None:
-    row = read(plain)[2][-1]
+    row = read_folder(plain)[2][-1]
     result = run_comparison(RunRequest(prompt=row["text"], steps=STEPS, seed=0), parse_recipe(RECIPES[-1]))
     assert row["metrics"] == {"psnr": result.quality.psnr_db, "ssim": result.quality.ssim}
     assert (row["tflops"], row["schedules"]) == (result.accelerated.tflops, result.accelerated.schedules)
@@ -87,7 +87,7 @@ def test_two_processes_one_of_which_is_killed_make_the_same(plain: Path, tmp_pat
     from cache_engine.benchmark.processes import Processes
 
     out = tmp_path / "out"
-    with BenchmarkFolder(out, read(plain)[0]) as folder:
+    with BenchmarkFolder(out, read_folder(plain)[0]) as folder:
         crew = Processes(folder.job, 2, 1)
         victims = [crew.members[0].process]
         add = folder.add
@@ -132,7 +132,7 @@ def test_settings_of_another_method_are_named_and_run(tmp_path: Path) -> None:
         )
         == 0
     )
-    job, _, rows = read(out)
+    job, _, rows = read_folder(out)
     assert [setting.method["name"] for setting in job.settings] == [
         "baseline",
         "fora",

@@ -39,7 +39,7 @@ def test_each_row_is_made_once_whatever_happens(seed: int) -> None:
             key = held[worker].pop(0)
             assert (key[0], BASELINE) in done or key[1] == BASELINE
             done.append(key)
-            board.made(worker, key)
+            board.row_written(worker, key)
         else:
             del held[worker]
             board.free(worker)
@@ -65,7 +65,7 @@ def test_shares_get_small_towards_the_end() -> None:
     assert first is not None
     assert (first.settings[0].key, len(first.settings)) == (BASELINE, 2)
     assert board.take(1) is None
-    board.made(0, (0, BASELINE))
+    board.row_written(0, (0, BASELINE))
     others = [board.take(worker) for worker in (1, 2, 3)]
     assert all(assignment and 1 <= len(assignment.settings) <= 2 for assignment in others)
 
@@ -95,6 +95,6 @@ def test_workers_that_never_begin_are_an_error() -> None:
 def test_a_worker_lost_after_its_last_row_costs_nothing() -> None:
     board = Board(job(1, recipes=()), ())
     board.take(0)
-    board.made(0, (0, BASELINE))
+    board.row_written(0, (0, BASELINE))
     board.lost(0)
     assert board.finished

@@ -13,7 +13,7 @@ import ray
 from cache_engine.__main__ import main
 from cache_engine.benchmark.cluster import Cluster
 from cache_engine.benchmark.drive import drive
-from cache_engine.benchmark.folder import BenchmarkFolder, read
+from cache_engine.benchmark.folder import BenchmarkFolder, read_folder
 from cache_engine.runs.row import Row
 from tests.benchmark.made import pictures, run, untimed
 
@@ -29,7 +29,7 @@ def cluster() -> Iterator[None]:
 @pytest.mark.usefixtures("cluster")
 def test_two_actors_one_of_which_is_killed_make_what_one_process_makes(plain: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with BenchmarkFolder(out, read(plain)[0]) as folder:
+    with BenchmarkFolder(out, read_folder(plain)[0]) as folder:
         crew = Cluster(folder.job, "local", 2, 1)
         victims, add = [crew.actors[0]], folder.add
 
@@ -41,7 +41,7 @@ def test_two_actors_one_of_which_is_killed_make_what_one_process_makes(plain: Pa
         folder.add = add_and_kill
         outcome = drive(folder, crew)
     assert not victims
-    assert outcome.made == len(read(plain)[2])
+    assert outcome.made == len(read_folder(plain)[2])
     assert untimed(out) == untimed(plain)
     assert pictures(out) == pictures(plain)
 
@@ -51,7 +51,7 @@ def test_more_workers_than_there_are_is_one_sentence(plain: Path) -> None:
     with pytest.raises(
         Exception, match=r"^workers: 9 is more than the cluster's 2 cores; choose fewer, or add machines\.$"
     ):
-        Cluster(read(plain)[0], "local", 9, 1)
+        Cluster(read_folder(plain)[0], "local", 9, 1)
 
 
 def test_two_shards_merged_are_the_whole(
@@ -60,11 +60,11 @@ def test_two_shards_merged_are_the_whole(
     shards = [tmp_path / "first", tmp_path / "second"]
     for place, shard in enumerate(shards, 1):
         assert run(tmp_path, shard, "--shard", f"{place}/2") == 0
-    assert [len(read(shard)[2]) for shard in shards] == [8, 4]
+    assert [len(read_folder(shard)[2]) for shard in shards] == [8, 4]
     out = tmp_path / "out"
     assert main(["benchmark", "merge", *map(str, shards), "--out", str(out)]) == 0
     assert "12 rows, complete" in capsys.readouterr().out
-    assert read(out)[:2] == read(plain)[:2]
+    assert read_folder(out)[:2] == read_folder(plain)[:2]
     assert untimed(out) == untimed(plain)
     assert pictures(out) == pictures(plain)
     assert run(tmp_path, out) == 0  # it may be gone on with
@@ -80,8 +80,8 @@ def test_shards_of_other_jobs_are_not_merged(
     other = tmp_path / "other"
     with BenchmarkFolder(
         other,
-        read(plain)[0].replaced(
-            request=read(plain)[0].request, settings=read(plain)[0].settings, metrics=("psnr",)
+        read_folder(plain)[0].replaced(
+            request=read_folder(plain)[0].request, settings=read_folder(plain)[0].settings, metrics=("psnr",)
         ),
     ):
         pass

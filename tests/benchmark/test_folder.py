@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cache_engine.benchmark.folder import BenchmarkFolder, read
+from cache_engine.benchmark.folder import BenchmarkFolder, read_folder
 from cache_engine.strict import EngineError
 from tests.benchmark.made import ENGINE, job, row
 
@@ -33,7 +33,7 @@ def test_rows_and_pictures_are_there_when_it_is_opened_again(tmp_path: Path) -> 
         assert list(folder.rows) == [(0, "C0_Q0_NONE")]
         assert folder.picture((0, "C0_Q0_NONE")) == b"picture"
         folder.add(row(1, "C0_Q0_NONE"), b"another")
-    found, engine, rows = read(tmp_path / "out")
+    found, engine, rows = read_folder(tmp_path / "out")
     assert (found, engine) == (job(), ENGINE)
     assert [one["prompt"] for one in rows] == [0, 1]
 
@@ -45,7 +45,7 @@ def test_a_torn_last_line_is_cut_and_made_again(tmp_path: Path, cut: int) -> Non
         folder.add(row(1, "C0_Q0_NONE"), b"two")
     table = tmp_path / "table.jsonl"
     table.write_bytes(table.read_bytes()[:-cut])
-    assert len(read(tmp_path)[2]) == 1
+    assert len(read_folder(tmp_path)[2]) == 1
     with BenchmarkFolder(tmp_path, job()) as folder:
         assert list(folder.rows) == [(0, "C0_Q0_NONE")]
         folder.add(row(1, "C0_Q0_NONE"), b"two")

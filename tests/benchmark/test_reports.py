@@ -16,7 +16,7 @@ import pytest
 
 from cache_engine.__main__ import main
 from cache_engine.benchmark.figures import figures_of, statistics_of
-from cache_engine.benchmark.folder import read
+from cache_engine.benchmark.folder import read_folder
 from cache_engine.benchmark.plot import bars, charts, scatter, ticks
 from tests.benchmark.made import PROMPTS, RECIPES, job
 
@@ -84,7 +84,7 @@ def test_the_summary_is_the_tables_figures(folder: Path, capsys: pytest.CaptureF
     assert main(["benchmark", "summary", str(folder), "--floor", "psnr=20"]) == 0
     page = capsys.readouterr().out
     assert page.strip() == (folder / "summary.md").read_text(encoding="utf-8").strip()
-    _, engine, rows = read(folder)
+    _, engine, rows = read_folder(folder)
     assert engine is not None
     assert engine.versions in page
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
@@ -112,7 +112,7 @@ def test_charts_hold_every_setting(folder: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_points_place_is_its_figures(plain: Path) -> None:
-    wanted, _, rows = read(plain)
+    wanted, _, rows = read_folder(plain)
     found = [line for line in figures_of(wanted, rows) if line.metrics.get("psnr")]
     tree = ElementTree.fromstring(scatter("psnr", found, "TFLOPs", lambda line: line.tflops))
     places = [
@@ -150,7 +150,7 @@ def test_the_worst_come_first_and_their_pictures_are_there(folder: Path) -> None
     assert main(["benchmark", "worst", str(folder), "--most", "4"]) == 0
     page = (folder / "worst-psnr.html").read_text(encoding="utf-8")
     values = sorted(
-        row["metrics"]["psnr"] for row in read(folder)[2] if row["metrics"].get("psnr") is not None
+        row["metrics"]["psnr"] for row in read_folder(folder)[2] if row["metrics"].get("psnr") is not None
     )[:4]
     places = [page.index(f"PSNR {value:.4g}") for value in values]
     assert places == sorted(places)
@@ -184,7 +184,7 @@ def test_scores_of_folders_are_the_tables(
     )
     said = json.loads(capsys.readouterr().out.splitlines()[-1])["folders"]
     scored = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    for row in read(folder)[2]:
+    for row in read_folder(folder)[2]:
         found = next(one for one in scored if f"images/{one['folder']}/{one['picture']}" == row["picture"])
         if row["metrics"]:
             assert {"psnr": found["psnr"], "ssim": found["ssim"]} == row["metrics"]

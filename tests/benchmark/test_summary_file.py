@@ -11,7 +11,7 @@ import pytest
 
 from cache_engine.__main__ import main
 from cache_engine.benchmark.figures import figures_of
-from cache_engine.benchmark.folder import read
+from cache_engine.benchmark.folder import read_folder
 from cache_engine.benchmark.job import BenchmarkJob, baseline_first
 from cache_engine.benchmark.summary_file import MOST_BYTES, benchmark_summary, benchmark_summary_from
 from cache_engine.method import METHODS, Method
@@ -28,7 +28,7 @@ def folder(plain: Path, tmp_path: Path) -> Path:
 
 def test_summary_writes_what_reads_back_whole(folder: Path) -> None:
     assert main(["benchmark", "summary", str(folder)]) == 0
-    wanted, engine, rows = read(folder)
+    wanted, engine, rows = read_folder(folder)
     data = (folder / "summary.json").read_bytes()
     found = benchmark_summary_from(data)
     assert found == benchmark_summary(wanted, engine, figures_of(wanted, rows))
