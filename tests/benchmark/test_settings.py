@@ -99,7 +99,7 @@ def test_what_somebody_wrote_is_not_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds none"),
+        ("", "holds no setting"),
         ("no such preset", "'no such preset' in "),
         ("[1]", "'1' in "),
         ('[{"name": "nothing"}]', "method: 'nothing' is not known"),
