@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen_imports() -> None:
-    """Exclude live objects from later garbage collections: those of torch and diffusers take 0.2 s each time."""
+    """Exclude live objects from later garbage collections: those of torch and diffusers take 0.2 s each."""
     gc.collect()
     gc.freeze()
 
