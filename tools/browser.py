@@ -1,7 +1,6 @@
-"""Find a Chromium or Chrome for the browser tests; with --install, get Debian's packages where that is
-possible.
+"""Find Chromium or Chrome for the browser tests and print its path.
 
-python tools/browser.py [--install]     prints its path
+python tools/browser.py [--install]     --install first installs it with apt-get, on Debian and Ubuntu as root
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ ADVICE = (
 
 
 def find() -> str | None:
-    """Its path: CHROMIUM if set, else the first on PATH, else where macOS and Windows put it."""
+    """The browser's path: from CHROMIUM, PATH, or where macOS and Windows install it. None: missing."""
     if named := os.environ.get("CHROMIUM"):
         return shutil.which(named)
     on_path = (shutil.which(name) for name in NAMES)
@@ -45,7 +44,7 @@ def expanded(place: str) -> str:
 
 
 def has_emoji() -> bool:
-    """Whether Noto Color Emoji can be opened by its name, as the smoke run of the training does."""
+    """Whether Noto Color Emoji can be opened by name: the training's smoke run draws with it."""
     from PIL import ImageFont
 
     try:
@@ -56,9 +55,7 @@ def has_emoji() -> bool:
 
 
 def install() -> None:
-    """Debian and Ubuntu as root: the browser where there is none, a font family, and the emoji that training
-    draws.
-    """
+    """With apt-get, as root: install fonts, the emoji that training draws, and a browser if none is there."""
     apt = shutil.which("apt-get")
     if apt and getattr(os, "geteuid", lambda: 1)() == 0:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

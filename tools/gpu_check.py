@@ -1,11 +1,9 @@
-"""The acceptance on a real GPU, in one command, with the published table beside what is measured here.
+"""Check a real GPU in one command: print published figures beside what this machine measures.
 
-make gpu-check                    FLUX.1-dev itself (FLUX_DIR or HF_TOKEN); records assets/example/
-make gpu-check WEIGHTS=random     no download: full-size FLUX.1-dev from its config, every published setting
-    at threshold 1,
-                                  so that its schedule follows from step numbers alone
-python -m tools.gpu_check --weights random --tiny      the same on a tiny model, on any device, to see that it
-    runs
+make gpu-check                    real FLUX.1-dev weights (FLUX_DIR or HF_TOKEN); records assets/example/
+make gpu-check WEIGHTS=random     no download: FLUX.1-dev in full size with random weights; every published
+                                  setting runs at threshold 1, so that step numbers alone decide
+python -m tools.gpu_check --weights random --tiny      the same on a tiny model and any device, as a trial
 """
 
 from __future__ import annotations
@@ -49,8 +47,8 @@ HEAD = (
 )
 
 
-class Setting(NamedTuple):
-    """A published row: what was printed of it, on one NVIDIA L20."""
+class PublishedSetting(NamedTuple):
+    """A row of the published table, measured there on one NVIDIA L20."""
 
     title: str
     knobs: dict[str, Any]
@@ -59,15 +57,15 @@ class Setting(NamedTuple):
     faster: float | None
 
 
-def settings() -> list[Setting]:
-    """FLUX.1-dev's presets with a published figure."""
+def settings() -> list[PublishedSetting]:
+    """FLUX.1-dev's presets that have a published figure."""
     found = []
     for path in sorted((ROOT / "presets").glob("2*.json")):
         preset = json.loads(path.read_text(encoding="utf-8"))
         said = preset.get("published")
         if said and preset["models"] == ["flux-dev"]:
             found.append(
-                Setting(
+                PublishedSetting(
                     preset["title"],
                     preset["method"],
                     said["tflops"],
@@ -78,7 +76,7 @@ def settings() -> list[Setting]:
     return found
 
 
-class Measured(NamedTuple):
+class MeasuredRun(NamedTuple):
     seconds: float
     schedule: str
     tflops: float
@@ -88,7 +86,7 @@ class Measured(NamedTuple):
 
 @contextmanager
 def synchronisations(kind: str) -> Iterator[list[Any]]:
-    """What torch reports of host and device waiting for each other; nothing is reported but by CUDA."""
+    """Torch's warnings about the host waiting for the device. Only CUDA reports them."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         if kind == "cuda":
@@ -102,7 +100,7 @@ def synchronisations(kind: str) -> Iterator[list[Any]]:
 
 
 def random_pipeline(tiny: bool, kind: str) -> tuple[Any, dict[str, Any]]:
-    """FluxPipeline around a transformer of random weights, with random embeddings in place of a prompt."""
+    """A FluxPipeline whose transformer has random weights, and its arguments with random text embeddings."""
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 
     config = dict(MODELS["flux-dev"].config)
@@ -143,7 +141,7 @@ def random_pipeline(tiny: bool, kind: str) -> tuple[Any, dict[str, Any]]:
     )
 
 
-def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> Measured:
+def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> MeasuredRun:
     request = resolve(RunRequest(model="flux-dev", prompt="-", steps=STEPS, width=1024, height=1024))
     cost = costs(request, method.plan(MODELS["flux-dev"].facts(request))) if fits(method) else None
     clock = Clock(torch.device(kind))
@@ -154,7 +152,7 @@ def draw(pipe: Any, given: dict[str, Any], method: Method, kind: str) -> Measure
         trace, held = session.trace, sum(memory.bytes for memory in session.memory.values())
     assert clock.loop_begins is not None
     assert clock.loop_ends is not None
-    return Measured(
+    return MeasuredRun(
         clock.loop_ends - clock.loop_begins,
         "".join(call.mode for call in trace),
         sum(call.tflops for call in trace),
@@ -172,7 +170,7 @@ def with_random_weights(tiny: bool) -> int:
     pipe, given = random_pipeline(tiny, kind)
     if kind == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    pipe(**given | {"num_inference_steps": 2})  # kernels are chosen once
+    pipe(**given | {"num_inference_steps": 2})  # warm-up: CUDA chooses its kernels
     plain = bare(pipe, given, kind)
     baseline = draw(pipe, given, METHODS["baseline"](), kind)
     rows = [
@@ -201,9 +199,9 @@ def with_random_weights(tiny: bool) -> int:
                 f"{found.tflops:.2f}",
                 f"{one.tflops:.2f}",
                 f"{found.seconds:.2f}",
-                one.seconds or "",
+                str(one.seconds or ""),
                 f"{baseline.seconds / found.seconds:.2f}",
-                one.faster or "",
+                str(one.faster or ""),
                 f"{found.cache / 2**20:.0f}",
                 found.syncs,
                 found.schedule,
@@ -217,12 +215,12 @@ def with_random_weights(tiny: bool) -> int:
     if kind == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     if tiny:
-        print("a tiny model: only that it runs is shown; the TFLOPs are those of FLUX.1-dev")
+        print("tiny model: this shows only that the check runs; TFLOPs are FLUX.1-dev's")
     return 0
 
 
 def bare(pipe: Any, given: dict[str, Any], kind: str) -> float:
-    """Seconds of the pipeline with nothing attached."""
+    """Seconds of the pipeline without any method attached."""
     clock = Clock(torch.device(kind))
     begin = clock.synchronise()
     pipe(generator=torch.Generator("cpu").manual_seed(0), **given)
@@ -230,7 +228,7 @@ def bare(pipe: Any, given: dict[str, Any], kind: str) -> float:
 
 
 def with_real_weights() -> int:
-    """Each published setting on the first example prompt; the last comparison is the page's example."""
+    """Run each published setting on the first example prompt. The page shows the last one as its example."""
     rows = [
         ("setting", "TFLOPs", "published", "seconds", "published", "faster", "published", "PSNR", "schedule")
     ]
@@ -273,9 +271,9 @@ def with_real_weights() -> int:
                 f"{side['tflops']:.2f}",
                 f"{one.tflops:.2f}",
                 f"{side['seconds']['denoise']:.2f}",
-                one.seconds or "",
+                str(one.seconds or ""),
                 f"{result['speedup']:.2f}",
-                one.faster or "",
+                str(one.faster or ""),
                 "identical" if psnr is None else f"{psnr:.1f}",
                 side["schedule"],
             )
@@ -292,7 +290,7 @@ def show(rows: list[tuple[Any, ...]]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--weights", choices=("real", "random"), default="real")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args(arguments)
