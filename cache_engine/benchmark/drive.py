@@ -23,11 +23,11 @@ def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
     """Draw the rows of the folder's job that are missing. Raises EngineError; written rows stay."""
     from tqdm import tqdm
 
-    job, kept = folder.job, len(folder.rows)
+    job, earlier = folder.job, len(folder.rows)
     board = Board(job, folder.rows.keys(), crew.size)
     idle: dict[int, None] = {}
     if board.finished:
-        return RowCounts(0, kept)
+        return RowCounts(0, earlier)
 
     def hand_out() -> None:
         for worker in list(idle):
@@ -40,7 +40,7 @@ def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
 
     bar = tqdm(
         total=len(job.keys),
-        initial=kept,
+        initial=earlier,
         unit="picture",
         file=sys.stderr,
         disable=None,
@@ -71,4 +71,4 @@ def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
                 hand_out()
         finally:
             crew.close()
-    return RowCounts(len(folder.rows) - kept, kept)
+    return RowCounts(len(folder.rows) - earlier, earlier)

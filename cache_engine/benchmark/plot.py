@@ -17,11 +17,11 @@ BAR = 22
 INK, SOFT, LINE, MARK = "#1b1b1f", "#5b5b66", "#d8d8de", "#3b5bdb"
 
 
-def charts(found: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[str, str]:
+def charts(figures: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[str, str]:
     """Return the charts by file name, for each metric that at least one setting has."""
     svgs = {}
     for name in metrics:
-        scored = [line for line in found if line.metrics.get(name)]
+        scored = [line for line in figures if line.metrics.get(name)]
         if not scored:
             continue
         svgs[f"{name}-tflops.svg"] = scatter(name, scored, "TFLOPs a picture", lambda line: line.tflops)
@@ -33,7 +33,7 @@ def charts(found: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[str,
 
 
 def scatter(
-    name: str, found: Sequence[SettingFigures], label: str, at: Callable[[SettingFigures], float]
+    name: str, figures: Sequence[SettingFigures], label: str, at: Callable[[SettingFigures], float]
 ) -> str:
     """Draw one point for each setting at its mean; a bar through it shows the mean's 95 % interval.
 
@@ -41,8 +41,8 @@ def scatter(
     """
     metric = METRICS[name]
     across, up = (
-        ticks([at(line) for line in found]),
-        ticks([value for line in found for value in _ends(line, name)]),
+        ticks([at(line) for line in figures]),
+        ticks([value for line in figures for value in _ends(line, name)]),
     )
 
     def x(value: float) -> float:
@@ -62,7 +62,7 @@ def scatter(
             )
         yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, label, "middle")
         yield _text(LEFT, 24, f"{metric.title}, {metric.better} is better", "start", INK)
-        for line in found:
+        for line in figures:
             low, high = _ends(line, name)
             statistics = line.metrics[name]
             assert statistics
@@ -75,11 +75,11 @@ def scatter(
     return _svg(HEIGHT, body())
 
 
-def bars(name: str, found: Sequence[SettingFigures]) -> str:
+def bars(name: str, figures: Sequence[SettingFigures]) -> str:
     """Draw a bar for each setting, from best to worst, with its mean and its compute ratio."""
     metric = METRICS[name]
-    means = {line.setting.key: statistics.mean for line in found if (statistics := line.metrics[name])}
-    ordered = sorted(found, key=lambda line: means[line.setting.key], reverse=metric.better == "higher")
+    means = {line.setting.key: statistics.mean for line in figures if (statistics := line.metrics[name])}
+    ordered = sorted(figures, key=lambda line: means[line.setting.key], reverse=metric.better == "higher")
     scale = ticks([0.0, *means.values()])
     height, left = TOP + BAR * len(ordered) + 16, 330
 

@@ -26,19 +26,19 @@ SPREAD_HEADS = (
 ARROW = {"higher": "↑", "lower": "↓"}
 
 
-def markdown(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigures]) -> str:
+def markdown(job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFigures]) -> str:
     """Return a page with three kinds of tables: means, statistics of each metric, and published figures."""
-    return "\n".join(_page(job, engine, found)) + "\n"
+    return "\n".join(_page(job, engine, figures)) + "\n"
 
 
-def _page(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigures]) -> Iterator[str]:
+def _page(job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFigures]) -> Iterator[str]:
     request = job.request
     yield "# Benchmark"
     yield ""
     yield f"Measured: {engine_in_words(engine)}."
     yield (
         f"{request.steps} steps, {request.width} x {request.height}, seed {request.seed}, "
-        f"{max(line.rows for line in found)} of {len(job.prompts)} prompts."
+        f"{max(line.rows for line in figures)} of {len(job.prompts)} prompts."
     )
     yield ""
     yield (
@@ -72,11 +72,11 @@ def _page(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigur
                 _tflops(line.tflops),
                 f"{line.compute_ratio:.2f}x",
             ]
-            for line in found
+            for line in figures
         ),
     )
     for name in job.metrics:
-        rows = [(line, line.metrics[name]) for line in found if line.metrics.get(name)]
+        rows = [(line, line.metrics[name]) for line in figures if line.metrics.get(name)]
         if rows:
             yield ""
             yield f"## {_head(name)}"
@@ -85,7 +85,7 @@ def _page(job: BenchmarkJob, engine: Engine | None, found: Sequence[SettingFigur
                 ["Config", *SPREAD_HEADS],
                 ([line.setting.key, *_spread_cells(statistics)] for line, statistics in rows if statistics),
             )
-    published = [line for line in found if line.published]
+    published = [line for line in figures if line.published]
     if published:
         yield ""
         yield "## Measured beside published"
@@ -181,11 +181,11 @@ def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def scored_markdown(found: Sequence[ScoredFolder], floors: Mapping[str, float]) -> str:
+def scored_markdown(folders: Sequence[ScoredFolder], floors: Mapping[str, float]) -> str:
     """Return a table of scored folders, one row for each folder and metric."""
     rows = [
         (folder.name, name, statistics)
-        for folder in found
+        for folder in folders
         for name, statistics in folder.statistics(floors).items()
     ]
     return "\n".join(
@@ -207,7 +207,7 @@ def scored_markdown(found: Sequence[ScoredFolder], floors: Mapping[str, float]) 
     )
 
 
-def as_csv(job: BenchmarkJob, found: Sequence[SettingFigures]) -> str:
+def as_csv(job: BenchmarkJob, figures: Sequence[SettingFigures]) -> str:
     """Return all figures as CSV, one setting a line; published figures have columns with ``published_``."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -226,7 +226,7 @@ def as_csv(job: BenchmarkJob, found: Sequence[SettingFigures]) -> str:
             *(f"published_{column}" for column in _comparable(job).values()),
         ]
     )
-    for line in found:
+    for line in figures:
         every = [line.metrics.get(name) or (None,) * len(MetricStatistics._fields) for name in job.metrics]
         writer.writerow(
             [

@@ -187,12 +187,12 @@ def main() -> None:
     options = parser.parse_args()
     store = Store("search")
     masks = MaskSearch(store.folder)
-    found = {}
+    results = {}
     for budget in NEAR:
         for space in SPACES:
             search = Search(store, masks, space, budget, options.evaluations, options.prompts)
             psnr, method = search.best()
-            found[search.name] = {
+            results[search.name] = {
                 "method": method.to_dict(),
                 "psnr_db": round(psnr, 2),
                 "evaluations": len(search.seen),
@@ -200,7 +200,7 @@ def main() -> None:
             }
             print(f"{search.name}: {psnr:.2f} dB: {method_key(method)}", flush=True)
     FOUND.write_text(
-        json.dumps({"revision": store.revision, "found": found}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({"revision": store.revision, "found": results}, indent=1) + "\n", encoding="utf-8"
     )
 
 

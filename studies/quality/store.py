@@ -108,27 +108,27 @@ def draw_batch(requests: list[RunRequest], method: Method) -> tuple[list[Image.I
     Returns the pictures, the computed steps of the first stream, and the TFLOPs of one picture.
     """
     model = load_model("tiny")
-    effective = [model.spec.resolve(method.effective(model.spec.resolve(one))) for one in requests]
+    effective = [model.spec.resolve(method.effective(model.spec.resolve(each))) for each in requests]
     first = effective[0]
     plan = method.plan(model.spec.facts(first))
     fresh_scheduler(model)
-    generators = [torch.Generator("cpu").manual_seed(one.seed) for one in effective]
+    generators = [torch.Generator("cpu").manual_seed(each.seed) for each in effective]
     call = model.spec.call(first) | {
-        "negative_prompt": [one.negative_prompt for one in effective],
+        "negative_prompt": [each.negative_prompt for each in effective],
         "generator": generators,
     }
     with attached(model.pipe, FixedPlan(plan)) as session:
         session.costs = costs(first, plan, model.pipe.transformer)
         pictures = model.pipe(
-            prompt=[one.prompt for one in effective],
+            prompt=[each.prompt for each in effective],
             num_inference_steps=first.steps,
             width=first.width,
             height=first.height,
             **call,
         ).images
     trace = session.trace
-    computed = sum(one.mode == "C" for one in trace if one.stream == trace[0].stream)
-    return pictures, computed, sum(one.tflops for one in trace) / len(pictures)
+    computed = sum(call.mode == "C" for call in trace if call.stream == trace[0].stream)
+    return pictures, computed, sum(call.tflops for call in trace) / len(pictures)
 
 
 class ProcessorClock(Clock):

@@ -30,7 +30,7 @@ class ContenderScores(NamedTuple):
 
 
 def rows(store: Store, wanted: list[Contender]) -> list[ContenderScores]:
-    found = []
+    contender_rows = []
     for contender in wanted:
         name = method_key(contender.method)
         scores = [
@@ -43,11 +43,13 @@ def rows(store: Store, wanted: list[Contender]) -> list[ContenderScores]:
             means = np.array([score[1:] for score in scores]).mean(axis=0)
             ssim, computed, tflops = map(float, means)
             ratio = store.times.get(name)
-            found.append(ContenderScores(contender, len(scores), psnr, ssim, computed, tflops, ratio))
-    return found
+            contender_rows.append(
+                ContenderScores(contender, len(scores), psnr, ssim, computed, tflops, ratio)
+            )
+    return contender_rows
 
 
-def table(found: list[ContenderScores], baseline_tflops: float) -> str:
+def table(contender_rows: list[ContenderScores], baseline_tflops: float) -> str:
     """Return a Markdown table of contenders, the best mean PSNR first."""
     lines = [
         "| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th "
@@ -55,7 +57,7 @@ def table(found: list[ContenderScores], baseline_tflops: float) -> str:
         "| prompts |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in sorted(found, key=lambda row: -row.psnr.mean()):
+    for row in sorted(contender_rows, key=lambda row: -row.psnr.mean()):
         ratio = "not taken" if row.ratio is None else f"{row.ratio:.3f}"
         lines.append(
             f"| {row.contender.label} | {row.computed:.1f} | {row.tflops / baseline_tflops:.3f} | {ratio} | "
@@ -65,17 +67,19 @@ def table(found: list[ContenderScores], baseline_tflops: float) -> str:
     return "\n".join(lines)
 
 
-def winners(found: list[ContenderScores]) -> str:
+def winners(contender_rows: list[ContenderScores]) -> str:
     """Return a Markdown table that compares our winner of each budget with its opponents."""
     lines = [
         "| about | ours | against | gain in mean PSNR | TFLOPs, ours over its | time, ours over its | "
         "prompts |",
         "|---|---|---|---|---|---|---|",
     ]
-    for ours in found:
+    for ours in contender_rows:
         if ours.contender.label != WINNERS["ours"]:
             continue
-        for row in _opponents([row for row in found if row.contender.budget == ours.contender.budget]):
+        for row in _opponents(
+            [row for row in contender_rows if row.contender.budget == ours.contender.budget]
+        ):
             time = f"{ours.ratio / row.ratio:.3f}" if ours.ratio and row.ratio else "not taken"
             lines.append(
                 f"| {ours.contender.budget} computed steps | {_mean(ours)} | {row.contender.label}: "
@@ -127,15 +131,15 @@ SHOWN: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
 )
 
 
-def plot(found: list[ContenderScores], baseline_tflops: float) -> str:
+def plot(contender_rows: list[ContenderScores], baseline_tflops: float) -> str:
     """Draw mean PSNR over the share of the baseline's TFLOPs as SVG.
 
     A line under each dot ends at the 5th percentile.
     """
     width, height, left, bottom, top = 720, 380, 44, 44, 14
-    low = min(float(np.percentile(row.psnr, 5)) for row in found) - 1
-    high = max(float(row.psnr.mean()) for row in found) + 1
-    most = max(row.tflops for row in found) / baseline_tflops * 1.05
+    low = min(float(np.percentile(row.psnr, 5)) for row in contender_rows) - 1
+    high = max(float(row.psnr.mean()) for row in contender_rows) + 1
+    most = max(row.tflops for row in contender_rows) / baseline_tflops * 1.05
 
     def x(share: float) -> float:
         return round(left + share / most * (width - left - 10), 1)
@@ -163,7 +167,7 @@ def plot(found: list[ContenderScores], baseline_tflops: float) -> str:
         f"percentile "
         "(end of its line)</text>"
     )
-    for row in sorted(found, key=lambda row: -kind(row)[0]):
+    for row in sorted(contender_rows, key=lambda row: -kind(row)[0]):
         _, (name, colour, _) = kind(row)
         at = x(row.tflops / baseline_tflops)
         mean, low_end = y(float(row.psnr.mean())), y(float(np.percentile(row.psnr, 5)))
@@ -188,11 +192,13 @@ def kind(row: ContenderScores) -> tuple[int, tuple[str, str, Callable[[str], boo
 
 def write(folder: Path, store: Store, wanted: list[Contender]) -> None:
     """Write quality.md (its text is studies/quality/page.md) and quality.svg."""
-    found = rows(store, wanted)
-    plain = next(row for row in found if row.contender.method.name == "fewer_steps")
+    contender_rows = rows(store, wanted)
+    plain = next(row for row in contender_rows if row.contender.method.name == "fewer_steps")
     baseline_tflops = plain.tflops / plain.computed * STEPS
-    counts = {row.prompts for row in found}
-    by_budget = {budget: [row for row in found if row.contender.budget == budget] for budget in BUDGETS}
+    counts = {row.prompts for row in contender_rows}
+    by_budget = {
+        budget: [row for row in contender_rows if row.contender.budget == budget] for budget in BUDGETS
+    }
     page = PAGE.read_text(encoding="utf-8").format(
         revision=store.revision,
         steps=STEPS,
@@ -205,7 +211,7 @@ def write(folder: Path, store: Store, wanted: list[Contender]) -> None:
             for budget, mine in by_budget.items()
             if mine
         ),
-        winners=winners(found),
+        winners=winners(contender_rows),
     )
     write_page(folder / "quality.md", page)
-    write_page(folder / "quality.svg", plot(found, baseline_tflops))
+    write_page(folder / "quality.svg", plot(contender_rows, baseline_tflops))
