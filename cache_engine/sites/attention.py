@@ -1,9 +1,8 @@
-"""The attention of one module, looked at or replaced where it happens: on its queries, keys and values as
-they meet.
+"""Look into one module's attention, or replace it, where its queries, keys and values meet.
 
-A block's attention module projects, normalises and rotates in its own way; torch's
-scaled_dot_product_attention is where all of them come together, so it is met there, in this thread and for as
-long as the module runs. No class is touched.
+An attention module projects, normalises and rotates in its own way; torch's scaled_dot_product_attention is
+the one call where the three meet. It is intercepted in this thread, while the module runs. No class is
+touched.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Meeting(NamedTuple):
     scale: float
 
     def weights(self, rows: slice) -> Tensor:
-        """(batch, heads, rows, keys) in float32: how the attention of these queries is shared out."""
+        """Return the attention weights of these queries: (batch, heads, rows, keys) in float32."""
         met = torch.matmul(self.query[:, :, rows], self.key.transpose(-1, -2)).float() * self.scale
         if self.mask is not None:
             met = (
@@ -43,7 +42,7 @@ class Meeting(NamedTuple):
         return F.softmax(met, dim=-1)
 
     def received(self) -> Tensor:
-        """(batch, tokens): the share of all queries' and heads' attention that each token gets."""
+        """Return the share of all queries' and heads' attention that each token gets: (batch, tokens)."""
         queries, heads = self.query.shape[2], self.query.shape[1]
         parts = [
             self.weights(slice(start, start + ROWS)).sum(dim=(1, 2)) for start in range(0, queries, ROWS)
@@ -52,10 +51,10 @@ class Meeting(NamedTuple):
 
 
 class Met(TorchFunctionMode):
-    """While it is entered, ``attend(meeting, original)`` stands for scaled_dot_product_attention. ``met``: it
-    was called.
+    """Inside this mode, ``attend(meeting, original)`` replaces scaled_dot_product_attention.
 
-    Raises EngineError where it is called again: an IP-Adapter adds an attention of its own to every block.
+    met: whether it was called. Raises EngineError if it is called again: an IP-Adapter adds an attention of
+    its own to every block.
     """
 
     def __init__(self, attend: Callable[[Meeting, Callable[[], Tensor]], Tensor]) -> None:
@@ -93,8 +92,9 @@ def met(
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """Run an attention module with ``attend`` in its midst. Raises EngineError where it does not come to
-    that.
+    """Run an attention module with ``attend`` in place of its scaled_dot_product_attention.
+
+    Raises EngineError if the module does not call it.
     """
     with Met(attend) as watch:
         result = module(*args, **kwargs)

@@ -1,20 +1,18 @@
-"""The column site: in a partial step attention sees some keys and the feed-forward runs some neurons; the
-rest is remembered.
+"""The column site: in a partial step run some keys of the attention and some neurons of the feed-forward.
 
-Source: Chipmunk's code (sandyresearch/chipmunk, Apache-2.0): facts, not code. Both are differences: what the
-chosen columns gave at the last computed step is taken out of its result, and what they give now is put in.
+Source: Chipmunk's code (sandyresearch/chipmunk, Apache-2.0): facts, not code. Both are differences: the
+result of the last computed step, minus the earlier contribution of the chosen columns, plus their current
+one.
 
 - Attention. In a computed step, each group of ``queries`` neighbours chooses the keys that get most of its
-attention, and
-  ``rest`` is what remains of its result without an attention on these alone. Later its result is ``rest`` and
-  that attention, on the queries, keys and values of now.
-- Feed-forward, of the image in double blocks, of all tokens in single ones. Each group of ``rows`` neighbours
-runs the neurons
-  whose mean over the group moved most since they were run last; one in ``TURN`` is run in its turn, moved or
-  not. The last layer is applied to what changed.
+  attention, and remembers ``rest``: its result minus an attention on these keys alone. A partial step adds
+  that attention again, on the current queries, keys and values.
+- Feed-forward, of the image in double blocks, of all tokens in single blocks. Each group of ``rows``
+  neighbours runs the neurons whose mean over the group moved most since they last ran. One neuron in
+  ``TURN`` runs in its turn, moved or not. The last layer is applied to the change.
 
-In plain PyTorch every group gathers its own columns, which costs more time than it saves; kernels that gather
-while they multiply are Chipmunk's point, and are not here.
+In plain PyTorch every group gathers its own columns, which takes more time than it saves. Chipmunk's kernels
+gather while they multiply; they are not part of this project.
 """
 
 from __future__ import annotations
@@ -39,17 +37,17 @@ AT_ONCE = 8  # groups whose columns are gathered together
 
 
 def count(share: float, columns: int) -> int:
-    """How many columns a share of them is: one at least."""
+    """Return the number of columns that a share means, at least 1."""
     return max(1, round(share * columns))
 
 
 def groups(tokens: int, size: int) -> list[slice]:
-    """Neighbours in groups of ``size``; the last may be smaller."""
+    """Return neighbouring tokens in groups of ``size``. The last group may be smaller."""
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
 
 def alike(tokens: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """Tokens and their groups, so many groups of one size at a time as fit into memory."""
+    """Yield tokens and their groups: at most ``AT_ONCE`` groups of one size at a time, to bound memory."""
     whole = tokens // size
     for first in range(0, whole, AT_ONCE):
         last = min(first + AT_ONCE, whole)
@@ -59,9 +57,7 @@ def alike(tokens: int, size: int) -> Iterator[tuple[slice, slice]]:
 
 
 class ColumnSite:
-    """Stands in the way of every block's attention and of its feed-forward's two layers. ``at``: the call at
-    hand.
-    """
+    """Replaces every block's attention and the two layers of its feed-forward. ``at``: the running call."""
 
     def __init__(self, at: CurrentCall, site: Columns) -> None:
         self.at, self.site = at, site
@@ -69,7 +65,7 @@ class ColumnSite:
         self.entered: Tensor | None = None  # into the feed-forward at hand
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """For each module, the forward to run in place of its own."""
+        """Yield each module with the forward that replaces its own."""
         for block in self.at.blocks[self.site.dense_blocks :]:
             attention = block.module.get_submodule(block.section.attention)
             place = (block.number, block.section.attention)
@@ -103,9 +99,7 @@ class ColumnSite:
     def first(
         self, place: tuple[int, str], parts: FeedForward, original: Callable[..., Any], entering: Tensor
     ) -> Tensor:
-        """The feed-forward's first layer: for all neurons, or for none, because ``last`` runs those that are
-        chosen.
-        """
+        """Run the feed-forward's first layer for all neurons, or for none: ``last`` runs the chosen ones."""
         here = self.at.here(Columns, place)
         if here is None:
             return original(entering)
@@ -120,7 +114,7 @@ class ColumnSite:
     def last(
         self, place: tuple[int, str], parts: FeedForward, original: Callable[..., Any], entering: Tensor
     ) -> Tensor:
-        """Its last layer, on the neurons and on what stands before them."""
+        """Run the feed-forward's last layer, on its neurons and on the inputs in front of them."""
         here = self.at.here(Columns, place)
         if here is None:
             return original(entering)
@@ -158,15 +152,13 @@ class FeedForward:
         return groups(tokens.shape[1], self.site.rows)
 
     def moved(self, means: Tensor, ran: Tensor, step: int) -> Tensor:
-        """(batch, groups, chosen): the neurons to be run, by their means now and when they were run last."""
+        """Return the neurons to run (batch, groups, chosen), from their means now and when they last ran."""
         moved = (means - ran).abs()
         moved[..., step % TURN :: TURN] = torch.inf
         return moved.topk(count(self.site.neurons, moved.shape[-1]), dim=-1).indices
 
     def update(self, result: Tensor, before: Tensor, entering: Tensor, neurons: Tensor) -> None:
-        """Run the chosen neurons and bring ``before``, their values, and ``result``, the last layer's, up to
-        date.
-        """
+        """Run the chosen neurons; update their values ``before`` and the last layer's ``result`` in place."""
         for sample in range(len(entering)):
             for tokens, places in alike(entering.shape[1], self.site.rows):
                 chosen = neurons[sample, places]  # (groups, chosen)
@@ -185,7 +177,7 @@ class FeedForward:
 
 
 def chosen_keys(meeting: Meeting, site: Columns) -> Tensor:
-    """(batch, heads, groups, keys): for each group of queries the keys that get most of its attention."""
+    """Return, for each group of queries, the keys that get most attention: (batch, heads, groups, keys)."""
     most = count(site.keys, meeting.key.shape[2])
     found = [
         meeting.weights(rows).sum(dim=2).topk(most, dim=-1).indices
@@ -195,12 +187,10 @@ def chosen_keys(meeting: Meeting, site: Columns) -> Tensor:
 
 
 def sparse(meeting: Meeting, keys: Tensor, size: int) -> Tensor:
-    """(batch, heads, queries, channels): attention of each group on its keys alone, as if there were no
-    others.
-    """
+    """Return the attention of each group on its keys alone: (batch, heads, queries, channels)."""
 
     def some(tensor: Tensor, chosen: Tensor) -> Tensor:
-        """Of (batch, heads, tokens, channels) the chosen ones for every group, each group a head of its
+        """Return every group's chosen tokens of (batch, heads, tokens, channels), a group as a head of its
         own.
         """
         whole = tensor.unsqueeze(2).expand(-1, -1, chosen.shape[2], -1, -1)

@@ -1,9 +1,8 @@
-"""The module site: blocks run as they are, with the outputs of their attention and feed-forward remembered or
-served.
+"""The module site: run every block with remembered or predicted outputs of its attention and feed-forward.
 
-The gates, shifts and scales around a served output are this step's own, because the block's forward computes
-them. In single blocks the attention and the feed-forward meet in one projection: its output is served, what
-feeds it is muted.
+The block's forward computes the gates, shifts and scales around a predicted output, so they are those of the
+current step. In single blocks attention and feed-forward meet in one projection: its output is predicted, and
+the modules that feed it return empty tensors.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from .current_call import CurrentCall
 
 
 class ModuleSite:
-    """Stands in the way of the modules that ``Section.outputs`` and ``Section.muted`` name. ``at``: the call
-    at hand.
-    """
+    """Replaces the modules that ``Section.outputs`` and ``Section.muted`` name. ``at``: the running call."""
 
     def __init__(self, at: CurrentCall, *, before_projection: bool) -> None:
         self.at, self.before_projection = at, before_projection
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """For each module, the forward to run in place of its own."""
+        """Yield each module with the forward that replaces its own."""
         for block in self.at.blocks:
             for name in block.section.muted:
                 module = block.module.get_submodule(name)
@@ -47,7 +44,7 @@ class ModuleSite:
                     )
 
     def output(self, place: tuple[int, str], original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Serve what the module would return, or run it and remember that."""
+        """Predict the module's output, or run the module and remember its output."""
         here = self.at.here(Modules, place)
         if here is None:
             return original(*args, **kwargs)
@@ -61,10 +58,9 @@ class ModuleSite:
     def projected(
         self, block: Block, name: str, module: nn.Module, projections: list[nn.Module]
     ) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """As ``output``, but what enters the module's last projections is remembered, and they run in every
-        step.
+        """As ``output``, but remember the input of the module's last projections, which run in every step.
 
-        Results beyond them, such as an IP-Adapter's, are remembered as they are.
+        Results after those of the projections, such as an IP-Adapter's, are remembered as they are.
         """
         originals = [projection.forward for projection in projections]
         entered: dict[int, Tensor] = {}
@@ -95,7 +91,7 @@ class ModuleSite:
         yield module, wraps(module.forward)(partial(attention, module.forward))
 
     def muted(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """While outputs are served nobody reads this one: a tensor without channels stands for it."""
+        """Return a tensor without channels while outputs are predicted: no module reads this one."""
         if self.at.call is None or not self.at.serving:
             return original(*args, **kwargs)
         entering = args[0] if args else kwargs["hidden_states"]

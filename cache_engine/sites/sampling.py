@@ -1,4 +1,4 @@
-"""Which positions of the image stream a recorder keeps."""
+"""Choose the positions of the image stream that a recorder samples."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at fir
 
 
 class SampledPositions:
-    """Which positions are kept. During the first call, rows of tokens spread over the picture, whole; then
-    the draw among them.
+    """Samples the same positions of every tensor.
 
-    A channel's share is half even and half its part of mean|residual|, averaged over the blocks.
+    During the first call it keeps whole tokens spread over the picture; then it draws positions among them.
+    Half of a channel's share is even; the other half is its part of mean|residual|, averaged over the blocks.
+
+    most: positions to sample.
     """
 
     def __init__(self, image: Tensor, most: int, blocks: int) -> None:
@@ -42,12 +44,13 @@ class SampledPositions:
             torch.index_select(image.reshape(-1), 0, self.positions, out=into[place])
 
     def of(self, signal: Tensor) -> Tensor:
-        """One more tensor's values at the positions."""
+        """Return another tensor's values at the positions."""
         return signal.flatten() if self.whole else torch.index_select(signal.reshape(-1), 0, self.positions)
 
     def close(self, into: Tensor) -> None:
-        """The first call is over: draw, and keep its own values too. Systematic, so that every channel gets
-        its due.
+        """End the first call: draw the positions, and write its own values into ``into``.
+
+        The draw is systematic, so that every channel gets its share.
         """
         sizes = (self.rows[1:] - self.rows[0]).float().abs().mean(dim=1)
         profile = (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)).mean(

@@ -1,13 +1,13 @@
-"""The token site: in a partial step the attention is served, and the feed-forward run for the tokens that
+"""The token site: in a partial step use remembered attention, and run the feed-forward for the tokens that
 need it most.
 
 Source: ToCa (arXiv 2410.05317) and its code for FLUX: facts, not code. In a double block, image and text each
-have a feed-forward of their own: its results for the chosen tokens are written over the remembered ones, and
-all of them meet this step's gates. In a single block attention and feed-forward meet in one projection: it is
-run for the chosen tokens, on the attention that is remembered of them and on their new feed-forward.
+have a feed-forward of their own: its results for the chosen tokens replace the remembered ones, and all
+results meet the gates of the current step. In a single block attention and feed-forward meet in one
+projection: it runs for the chosen tokens, on their remembered attention and their new feed-forward.
 
-Remembered, in a computed step: every module's output, and in single blocks also the attention before that
-projection; of each token, its score and the step at which it was run last.
+A computed step remembers every module's output, and in single blocks also the attention before the
+projection. It remembers each token's score, and the step at which the token last ran.
 """
 
 from __future__ import annotations
@@ -35,24 +35,26 @@ FALL = 27
 
 
 def share(ratio: float, depth: int, blocks: int, *, joint: bool, both: bool) -> float:
-    """The share of tokens that is run in the block at ``depth`` of a list of ``blocks``.
+    """Return the share of tokens that run in the block at ``depth`` of a list of ``blocks``.
 
-    It falls with depth. FLUX has double and (joint) single blocks, ``both``: 0.4 and 1.6 times that, and it
-    falls as its code has it, whatever the list's length: on average over FLUX.1's blocks, 0.47 and 1.30 times
-    the ratio. In a model of one kind of block it falls over the whole list, by 1 on average.
+    The share falls with depth. FLUX has double and (joint) single blocks (``both``): theirs is 0.4 and 1.6
+    times the share, and it falls as in ToCa's code for FLUX, whatever the list's length. On average over
+    FLUX.1's blocks that is 0.47 and 1.30 times the ratio. In a model with one kind of block it falls over
+    the whole list, by 1 on average.
     """
     fall = 1.5 - depth / (FALL if both else max(blocks - 1, 1))
     return min(max(ratio * fall * ((1.6 if joint else 0.4) if both else 1), 0), 1)
 
 
 def taken(tensor: Tensor, tokens: Tensor) -> Tensor:
-    """Of (batch, tokens, channels) those at ``tokens``, (batch, chosen)."""
+    """Return the chosen tokens of a tensor (batch, tokens, channels). ``tokens``: (batch, chosen)."""
     return tensor.gather(1, tokens.unsqueeze(-1).expand(-1, -1, tensor.shape[-1]))
 
 
 class TokenSite:
-    """Stands in the way of every block's attention, of what follows it and of what feeds that. ``at``: the
-    call at hand.
+    """Replaces every block's attention, the modules after it, and the modules that feed them.
+
+    at: the running call.
     """
 
     def __init__(self, at: CurrentCall, site: Tokens) -> None:
@@ -71,7 +73,7 @@ class TokenSite:
         self.choice: tuple[Call, Place, Tensor] | None = None  # the tokens of the single block at hand
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """For each module, the forward to run in place of its own."""
+        """Yield each module with the forward that replaces its own."""
 
         def instead(
             module: nn.Module, forward: Callable[..., Any], *known: Any
@@ -92,7 +94,9 @@ class TokenSite:
                     yield instead(layer, self.projected, (block.number, name), heads_of(attention))
 
     def attention(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Serve it whole, or in single blocks for the chosen tokens; or run it and remember that."""
+        """Use the remembered attention, in single blocks for the chosen tokens alone; or run it and remember
+        it.
+        """
         here = self.at.here(Tokens, (block.number, block.section.attention))
         if here is None:
             return original(*args, **kwargs)
@@ -112,7 +116,7 @@ class TokenSite:
         return values[0] if len(values) == 1 else values
 
     def watched(self, block: Block, meeting: Meeting, original: Callable[[], Tensor]) -> Tensor:
-        """Note how much attention every token gets."""
+        """Keep the attention that every token receives as its score."""
         received = meeting.received()
         self.scores |= {(block.number, name): received for name in block.section.tokenwise}
         return original()
@@ -120,7 +124,7 @@ class TokenSite:
     def projected(
         self, place: Place, heads: int, original: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Note how long every token's value (or key) is: over heads, the mean of its lengths."""
+        """Keep the length of every token's value (or key) as its score: the mean over heads."""
         result = original(*args, **kwargs)
         here = self.at.here(Tokens, place)
         if here is not None and not here.serving:
@@ -129,7 +133,7 @@ class TokenSite:
         return result
 
     def feeding(self, block: Block, original: Callable[..., Any], entering: Tensor) -> Tensor:
-        """In single blocks: what feeds the common projection, for the chosen tokens."""
+        """In single blocks: run a module that feeds the common projection, for the chosen tokens."""
         here = self.at.here(Tokens, (block.number, only_output(block.section)))
         if here is None or not here.serving:
             return original(entering)
@@ -145,7 +149,7 @@ class TokenSite:
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
-        """Run the chosen tokens and serve the others; or run all and remember that."""
+        """Run the chosen tokens and use remembered results for the others; or run all and remember them."""
         here = self.at.here(Tokens, place)
         if here is None:
             return original(entering, *args, **kwargs)
@@ -166,9 +170,7 @@ class TokenSite:
         return result
 
     def score(self, source: Source, place: Place, result: Tensor) -> Tensor:
-        """(batch, tokens) of length 1, in float32: how much every token needs to be run, as far as this step
-        tells.
-        """
+        """Return the need of every token to run: (batch, tokens) of length 1, in float32."""
         tokens = result.shape[1]
         if self.site.score == "age":
             return torch.zeros(result.shape[:2], dtype=torch.float32, device=result.device)
@@ -183,9 +185,7 @@ class TokenSite:
         return -found if self.site.score == "low_v_norm" else found
 
     def chosen(self, block: Block, here: PlaceInCall, name: str) -> Tensor:
-        """(batch, chosen): the tokens to be run. In a single block they are the same for all of its
-        modules.
-        """
+        """Return the tokens to run: (batch, chosen). All modules of a single block use the same tokens."""
         place = (block.number, name)
         call = here.call
         if self.choice is None or self.choice[0] is not call or self.choice[1] != place:
