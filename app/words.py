@@ -151,7 +151,9 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
         Reason.FIRST: "no earlier step is remembered",
         Reason.WARM_UP: f"warm-up, whatever the change ({change})" if change else "warm-up",
         Reason.MASK: f"decided by the mask{noted}",
-        Reason.MAX_IN_A_ROW: f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the limit{noted}",
+        Reason.MAX_IN_A_ROW: (
+            f"{knobs.get('max_continuous_cached_steps', streak)} in a row is the limit{noted}"
+        ),
         Reason.MAX_IN_ALL: f"{knobs.get('max_cached_steps', 'no more')} cached in all is the limit{noted}",
         Reason.THRESHOLD_0: f"threshold 0 caches no step{noted}",
         Reason.THRESHOLD_1: f"threshold 1 caches at every change{noted}",

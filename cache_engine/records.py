@@ -130,7 +130,7 @@ class RunResult(NamedTuple):
 
     @property
     def baseline_key(self) -> tuple[RunRequest, Engine]:
-        """Under what a baseline is remembered: another run with the same request and engine would repeat it."""
+        """The key of a kept baseline: a run with the same request and engine would repeat it."""
         return self.request, self.engine
 
 

@@ -25,9 +25,9 @@ from cache_engine.method import METHODS, Method
 from cache_engine.models.catalog import MODELS
 from cache_engine.models.generic import TRANSFORMERS
 from cache_engine.records import RunRequest
-from cache_engine.sites import memory
 from cache_engine.sites.attach import attached
 from cache_engine.sites.clock import Clock
+from cache_engine.sites.tensor_history import SignalReference
 
 STEPS = 4
 STATIC = dict(max_warmup_steps=1, residual_diff_threshold=1)  # computed, then cached to the end
@@ -191,13 +191,13 @@ def test_a_dynamic_decision_reads_one_value(row: str, monkeypatch: pytest.Monkey
     """
     asked = []
 
-    def change(self: memory.Reference, signal: Tensor) -> float:
+    def change(self: SignalReference, signal: Tensor) -> float:
         assert signal.device.type == "cuda"
         assert signal.dtype == torch.bfloat16
         asked.append(signal.shape)
         return 0.2 if len(asked) == 2 else 0.05
 
-    monkeypatch.setattr(memory.Reference, "change", change)
+    monkeypatch.setattr(SignalReference, "change", change)
     streams = METHOD[row][1][:1]
     with pipeline(row, **{section.length: 2 for section in MODELS[row].sections}) as (pipe, given):
         given = {name: value for name, value in given.items() if not name.startswith("negative_")}

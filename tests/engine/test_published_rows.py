@@ -52,5 +52,5 @@ def test_a_cached_step_costs_what_still_runs(
     assert cost("c", 20) == pytest.approx(cost_of_a_cached_step, rel=0.003, abs=0.006)
 
 
-def test_the_page_of_rows_says_what_is_count() -> None:
+def test_the_page_of_rows_says_what_is_counted() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m studies.published_rows"
