@@ -61,9 +61,9 @@ def solved(matrix: list[list[float]], right: list[float]) -> list[float]:
         for row in rows[place + 1 :]:
             factor = row[place] / pivot[place]
             row[place:] = [a - factor * b for a, b in zip(row[place:], pivot[place:], strict=True)]
-    found: list[float] = []
+    solution: list[float] = []
     for place in reversed(range(len(rows))):
         row = rows[place]
-        known = sum(a * b for a, b in zip(row[place + 1 : -1], found, strict=True))
-        found.insert(0, (row[-1] - known) / row[place])
-    return found
+        rest = sum(a * b for a, b in zip(row[place + 1 : -1], solution, strict=True))
+        solution.insert(0, (row[-1] - rest) / row[place])
+    return solution

@@ -61,11 +61,11 @@ def modes(gram: list[tuple[float, ...]], ahead: float) -> tuple[float, ...]:
     reuse = (1.0,) + (0.0,) * (len(gram) - 1)
     if not np.isfinite(energies).all() or energies[-1] <= 0:
         return reuse
-    kept = energies > energies[-1] * 1e-8  # squares of the singular values
-    scaled = turn[:, kept] / np.sqrt(energies[kept])
+    large = energies > energies[-1] * 1e-8  # squares of the singular values
+    scaled = turn[:, large] / np.sqrt(energies[large])
     eigenvalues, vectors = np.linalg.eig(scaled.T @ inner[:-1, 1:] @ scaled)
     shapes = scaled @ vectors  # each mode as weights over the values 1..n
     products = shapes.conj().T @ inner[1:, 1:] @ shapes
     amplitudes = np.linalg.lstsq(products, shapes.conj().T @ inner[1:, -1], rcond=1e-12)[0]
-    found = (shapes @ (eigenvalues.astype(complex) ** ahead * amplitudes)).real
-    return (*found[::-1].tolist(), 0.0) if np.isfinite(found).all() else reuse
+    weights = (shapes @ (eigenvalues.astype(complex) ** ahead * amplitudes)).real
+    return (*weights[::-1].tolist(), 0.0) if np.isfinite(weights).all() else reuse

@@ -47,8 +47,8 @@ class Kriging:
     ) -> tuple[float, ...]:
         weights = dict.fromkeys(steps, 0.0) | self._best(steps, step, total)
         if self.settle and step == steps[0] + 1:
-            for known, weight in self._missed(steps, total).items():
-                weights[known] += self.settle * weight
+            for then, weight in self._missed(steps, total).items():
+                weights[then] += self.settle * weight
         return tuple(weights.values())
 
     def _missed(self, steps: tuple[int, ...], total: int) -> dict[int, float]:
@@ -57,26 +57,30 @@ class Kriging:
             (place for place in range(1, len(steps)) if steps[place - 1] - steps[place] > 1), len(steps)
         )
         earlier = steps[after:]
-        found = dict.fromkeys(steps, 0.0)
+        errors = dict.fromkeys(steps, 0.0)
         for skipped in range(earlier[0] + 1, steps[after - 1]) if earlier else ():
-            for sign, known in ((1, steps), (-1, earlier)):
-                for at, weight in self._best(known, skipped, total).items():
-                    found[at] += sign * weight
-        return found
+            for sign, known_steps in ((1, steps), (-1, earlier)):
+                for at, weight in self._best(known_steps, skipped, total).items():
+                    errors[at] += sign * weight
+        return errors
 
     def _best(self, steps: tuple[int, ...], step: int, total: int) -> dict[int, float]:
-        known = steps[:POINTS]
+        steps_used = steps[:POINTS]
         matrix = [
-            [self._alike(one, other, total) * (1 + NUGGET * (one == other)) for other in known]
-            for one in known
+            [self._alike(row, column, total) * (1 + NUGGET * (row == column)) for column in steps_used]
+            for row in steps_used
         ]
-        return dict(zip(known, solved(matrix, [self._alike(one, step, total) for one in known]), strict=True))
+        return dict(
+            zip(
+                steps_used, solved(matrix, [self._alike(row, step, total) for row in steps_used]), strict=True
+            )
+        )
 
-    def _alike(self, one: int, other: int, total: int) -> float:
+    def _alike(self, first: int, second: int, total: int) -> float:
         return sum(
             weight * share * self.alike[i][j]
-            for i, weight in self._between(one, total)
-            for j, share in self._between(other, total)
+            for i, weight in self._between(first, total)
+            for j, share in self._between(second, total)
         )
 
     def _between(self, step: int, total: int) -> tuple[tuple[int, float], tuple[int, float]]:

@@ -115,7 +115,7 @@ class ActivationRecorder:
         assert self.positions is not None
         if self.positions.whole and self.last is not None:
             parts = image_first(block, block.carried(values), self.entry.shape[1])
-            self.block_tensors[-1].append(torch.cat([one.detach().flatten() for one in parts]))
+            self.block_tensors[-1].append(torch.cat([part.detach().flatten() for part in parts]))
 
     @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -173,11 +173,11 @@ class ActivationRecorder:
 
         None if not every position was recorded, or if a call does not hold one sample of tokens.
         """
-        lengths = {one.shape for call in self.block_tensors for one in call}
+        lengths = {tensor.shape for call in self.block_tensors for tensor in call}
         if (
             len(lengths) != 1
             or len(self.modulations) != len(self.calls)
-            or any(one.ndim != 3 or len(one) != 1 for one in self.answers)
+            or any(tensor.ndim != 3 or len(tensor) != 1 for tensor in self.answers)
         ):
             return None
         return RecordedCalls(self.arguments, self.answers, [torch.stack(call) for call in self.block_tensors])
@@ -208,9 +208,9 @@ class ActivationRecorder:
             and self.positions.whole
             and self.last.weight.shape[1] == self.positions.channels
         ):
-            found = torch.cat(self.modulations).float().cpu()
-            if len(found) == len(values):  # one sample a call
-                last, modulation = self.last.weight.detach().float().cpu(), found
+            factors = torch.cat(self.modulations).float().cpu()
+            if len(factors) == len(values):  # one sample a call
+                last, modulation = self.last.weight.detach().float().cpu(), factors
         modulated = (
             torch.stack(self.modulated).float().cpu() if self.modulated else values.new_empty(len(values), 0)
         )
@@ -237,17 +237,17 @@ class ActivationRecorder:
     def whole_changes(self, values: Tensor) -> Tensor:
         """As ``compare``, where every value was kept."""
         before: dict[str, Tensor] = {}
-        found = []
+        changes = []
         for call, value in zip(self.calls, values):
             now = value[1] - value[0]
             then = before.get(call.stream)
-            found.append(
+            changes.append(
                 (now - then).abs().mean() / then.abs().mean()
                 if then is not None
                 else now.new_tensor(torch.nan)
             )
             before[call.stream] = now
-        return torch.stack(found)
+        return torch.stack(changes)
 
 
 @contextmanager

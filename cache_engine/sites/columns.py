@@ -179,11 +179,11 @@ class FeedForward:
 def chosen_keys(meeting: Meeting, site: Columns) -> Tensor:
     """Return, for each group of queries, the keys that get most attention: (batch, heads, groups, keys)."""
     most = count(site.keys, meeting.key.shape[2])
-    found = [
+    keys = [
         meeting.weights(rows).sum(dim=2).topk(most, dim=-1).indices
         for rows in groups(meeting.query.shape[2], site.queries)
     ]
-    return torch.stack(found, dim=2)
+    return torch.stack(keys, dim=2)
 
 
 def sparse(meeting: Meeting, keys: Tensor, size: int) -> Tensor:
@@ -196,7 +196,7 @@ def sparse(meeting: Meeting, keys: Tensor, size: int) -> Tensor:
         whole = tensor.unsqueeze(2).expand(-1, -1, chosen.shape[2], -1, -1)
         return whole.gather(3, chosen.unsqueeze(-1).expand(*chosen.shape, tensor.shape[-1])).flatten(1, 2)
 
-    found = []
+    results = []
     for tokens, places in alike(meeting.query.shape[2], size):
         chosen, mask = keys[:, :, places], meeting.mask
         apart = (chosen.shape[2], -1)
@@ -209,8 +209,8 @@ def sparse(meeting: Meeting, keys: Tensor, size: int) -> Tensor:
             attn_mask=mask,
             scale=meeting.scale,
         )
-        found.append(result.unflatten(1, (-1, chosen.shape[2])).flatten(2, 3))
-    return torch.cat(found, dim=2)
+        results.append(result.unflatten(1, (-1, chosen.shape[2])).flatten(2, 3))
+    return torch.cat(results, dim=2)
 
 
 def plain(layer: nn.Module) -> nn.Linear:

@@ -76,9 +76,9 @@ class TokenSite:
         """Yield each module with the forward that replaces its own."""
 
         def instead(
-            module: nn.Module, forward: Callable[..., Any], *known: Any
+            module: nn.Module, forward: Callable[..., Any], *arguments: Any
         ) -> tuple[nn.Module, Callable[..., Any]]:
-            return module, wraps(module.forward)(partial(forward, *known, module.forward))
+            return module, wraps(module.forward)(partial(forward, *arguments, module.forward))
 
         for block in self.at.blocks:
             section, part = block.section, block.module.get_submodule
@@ -174,15 +174,15 @@ class TokenSite:
         tokens = result.shape[1]
         if self.site.score == "age":
             return torch.zeros(result.shape[:2], dtype=torch.float32, device=result.device)
-        found = self.scores.pop(place, None)
-        if found is None:
+        scores = self.scores.pop(place, None)
+        if scores is None:
             raise EngineError(
                 f"score: the projections of the attention are fused, so {self.site.score} cannot be taken; "
                 f"call "
                 "unfuse_qkv_projections(), or choose attention or age."
             )
-        found = F.normalize(found[:, :tokens] if source.text else found[:, -tokens:], dim=-1)
-        return -found if self.site.score == "low_v_norm" else found
+        scores = F.normalize(scores[:, :tokens] if source.text else scores[:, -tokens:], dim=-1)
+        return -scores if self.site.score == "low_v_norm" else scores
 
     def chosen(self, block: Block, here: PlaceInCall, name: str) -> Tensor:
         """Return the tokens to run: (batch, chosen). All modules of a single block use the same tokens."""

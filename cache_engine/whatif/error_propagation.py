@@ -98,8 +98,8 @@ def propagate_errors(
         mixtures = torch.autograd.grad(shown(latents), latents, pulled)[0]
     patterns = torch.einsum("dkv,ekv->dke", directions, signs / values**0.5)
     levels, products = zip(*loop.carried_back(mixtures[EACH:]))
-    found = mixtures.transpose(0, 1), patterns.flatten(1), torch.tensor(levels), torch.stack(products)
-    return ErrorPropagation(*(one.contiguous().cpu().numpy() for one in found))
+    tensors = mixtures.transpose(0, 1), patterns.flatten(1), torch.tensor(levels), torch.stack(products)
+    return ErrorPropagation(*(tensor.contiguous().cpu().numpy() for tensor in tensors))
 
 
 def as_they_are(latents: Tensor) -> Tensor:
@@ -121,11 +121,13 @@ class _Loop:
         self.transformer, self.sigmas, self.mix, self.stop = transformer, sigmas, mix, stop
         self.blocks = numbered(transformer, sections_of(transformer))
         streams = len(mix)
-        self.arguments = [{name: _plain(value) for name, value in one.items()} for one in calls.arguments]
+        self.arguments = [{name: _plain(value) for name, value in call.items()} for call in calls.arguments]
         rows = range(0, len(calls.arguments), streams)
-        self.latents = [[one["hidden_states"] for one in self.arguments[row : row + streams]] for row in rows]
+        self.latents = [
+            [call["hidden_states"] for call in self.arguments[row : row + streams]] for row in rows
+        ]
         self.answers = [list(map(_plain, calls.answers[row : row + streams])) for row in rows]
-        block_tensors = torch.stack([_plain(one) for one in calls.block_tensors]).float()
+        block_tensors = torch.stack([_plain(tensors) for tensors in calls.block_tensors]).float()
         added = block_tensors[:, 1:] - block_tensors[:, :1]
         self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # (s, t, k, values)
 
@@ -137,14 +139,14 @@ class _Loop:
         steps = [
             step for step in range(FIRST, len(self.latents)) if self.sigmas[step] >= EARLY * self.sigmas[0]
         ][::2]
-        found: dict[int, Tensor] = {}
+        pushes: dict[int, Tensor] = {}
         for step in steps:
             rows = []
             for stream, weight in enumerate(self.mix):
                 now, then, before = (self.answers[step - back][stream] for back in range(3))
                 rows += [weight * (then - now), weight * (2 * then - before - now)]
-            found[step] = torch.cat(rows).float()
-        return found
+            pushes[step] = torch.cat(rows).float()
+        return pushes
 
     def end(self) -> Tensor:
         """Return the latents after the last step."""
@@ -154,15 +156,15 @@ class _Loop:
 
     def strides(self) -> list[tuple[int, int, int]]:
         """Return each stride: its first step, its end, and the step that stands for it."""
-        found, begin, sigmas = [], 0, self.sigmas
+        strides, begin, sigmas = [], 0, self.sigmas
         while begin < len(self.latents):
             end = begin + 1
             while end < len(self.latents) and sigmas[begin] - sigmas[end + 1] <= STRIDE * sigmas[0]:
                 end += 1
             middle = (sigmas[begin] + sigmas[end]) / 2
-            found.append((begin, end, min(range(begin, end), key=lambda step: abs(sigmas[step] - middle))))
+            strides.append((begin, end, min(range(begin, end), key=lambda step: abs(sigmas[step] - middle))))
             begin = end
-        return found
+        return strides
 
     @torch.no_grad()
     def followed(self, pushes: Mapping[int, Tensor]) -> Tensor:
@@ -226,16 +228,16 @@ class _Loop:
     @contextmanager
     def collected_outputs(self) -> Iterator[list[list[Tensor]]]:
         """Collect each block's output tensors while the block runs."""
-        found: list[list[Tensor]] = []
+        outputs: list[list[Tensor]] = []
 
         def hear(block: Block) -> Any:
             return block.module.register_forward_hook(
-                lambda module, args, result: found.append(block.carried(block.outputs(result)))
+                lambda module, args, result: outputs.append(block.carried(block.outputs(result)))
             )
 
         hooks = [hear(block) for block in self.blocks]
         try:
-            yield found
+            yield outputs
         finally:
             for hook in hooks:
                 hook.remove()
@@ -255,14 +257,14 @@ class _Loop:
 def _plain(value: Any) -> Any:
     """Return a tensor, or a list of tensors, that autograd accepts even if it was made in inference mode."""
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def _repeated(value: Any, times: int) -> Any:
     """Repeat an argument of one sample for a batch."""
     if isinstance(value, list):
-        return [_repeated(one, times) for one in value]
+        return [_repeated(item, times) for item in value]
     return (
         value.expand(times, *value.shape[1:])
         if isinstance(value, Tensor) and value.shape[:1] == (1,)

@@ -56,19 +56,22 @@ def settings(survey: Survey) -> Iterator[Method]:
 def _thresholds(survey: Survey, front: int) -> list[float]:
     """Multiples of the slider's step that lie within the changes after ``front`` blocks."""
     changes = survey.changes(Signal("front_residual", "computed"), front) or []
-    found = [
-        one[step - gap][step] for one in changes for gap in GAPS for step in range(gap, survey.facts.steps)
+    recorded = [
+        stream[step - gap][step]
+        for stream in changes
+        for gap in GAPS
+        for step in range(gap, survey.facts.steps)
     ]
-    if not found:
+    if not recorded:
         return []
-    places = np.quantile(found, np.linspace(0.05, 1, THRESHOLDS))
+    places = np.quantile(recorded, np.linspace(0.05, 1, THRESHOLDS))
     return sorted({min(0.99, round(float(np.ceil(place / STEP) * STEP), 2)) for place in places})
 
 
 def _unbeaten(forecasts: list[Forecast]) -> tuple[Forecast, ...]:
     """Return the unbeaten forecasts from slow to fast; of two equally fast ones, the closer."""
-    kept: list[Forecast] = []
-    for one in sorted(forecasts, key=lambda one: (-one.speedup, one.error or 0.0)):
-        if not kept or (one.error or 0.0) < (kept[-1].error or 0.0):
-            kept.append(one)
-    return tuple(reversed(kept))
+    unbeaten: list[Forecast] = []
+    for forecast in sorted(forecasts, key=lambda forecast: (-forecast.speedup, forecast.error or 0.0)):
+        if not unbeaten or (forecast.error or 0.0) < (unbeaten[-1].error or 0.0):
+            unbeaten.append(forecast)
+    return tuple(reversed(unbeaten))

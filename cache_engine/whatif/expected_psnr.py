@@ -20,12 +20,12 @@ from .replay import Replay
 from .survey import Survey
 
 
-def psnr_expected(survey: Survey, found: Replay) -> float | None:
+def psnr_expected(survey: Survey, run: Replay) -> float | None:
     """Return the expected PSNR in dB, or None if the survey has no error propagation."""
     if not survey.products.size:
         return None
     pixels = 0.0
-    for site, (places, weights) in _by_site(survey, found).items():
+    for site, (places, weights) in _by_site(survey, run).items():
         pixels = pixels + np.array(weights, np.float32) @ table(survey, site.start, site.stop)[places]
     return psnr_of(pixels) if isinstance(pixels, np.ndarray) else None
 
@@ -56,9 +56,9 @@ def table(survey: Survey, start: int, stop: int) -> np.ndarray:
         direct, along = mixed(survey, start, stop)
         level = np.array(survey.sigmas)
         rest = surviving_share(level[1:] / level[0])[:, None, None]
-        found = rest * (direct - along @ survey.patterns) + ended(survey, start, stop) @ _patterns(survey)
-        found *= np.outer(survey.mix, np.diff(level))[:, :, None, None]
-        survey.memo[key] = found.reshape(-1, found.shape[3]).astype(np.float32)
+        effects = rest * (direct - along @ survey.patterns) + ended(survey, start, stop) @ _patterns(survey)
+        effects *= np.outer(survey.mix, np.diff(level))[:, :, None, None]
+        survey.memo[key] = effects.reshape(-1, effects.shape[3]).astype(np.float32)
     return survey.memo[key]
 
 
@@ -76,11 +76,11 @@ def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
     Between the calls with known gradients, the gradients are interpolated.
     """
     behind = survey.products[:, :, stop - 1]
-    known = behind[..., stop - 1] - (behind[..., start - 1] if start > 0 else 0.0)  # (c, s, d, t)
+    gradients = behind[..., stop - 1] - (behind[..., start - 1] if start > 0 else 0.0)  # (c, s, d, t)
     shares = np.stack(
-        [np.interp(survey.sigmas[1:], survey.levels, one) for one in np.eye(len(survey.levels))], axis=1
+        [np.interp(survey.sigmas[1:], survey.levels, unit) for unit in np.eye(len(survey.levels))], axis=1
     )
-    return np.einsum("xc,csdt->sxtd", shares, known, optimize=True)
+    return np.einsum("xc,csdt->sxtd", shares, gradients, optimize=True)
 
 
 def _patterns(survey: Survey) -> np.ndarray:
@@ -89,9 +89,9 @@ def _patterns(survey: Survey) -> np.ndarray:
     A few random mixtures alone would be off by some per cent.
     """
     if "patterns" not in survey.memo:
-        found = np.linalg.qr(survey.patterns.T)[0]
-        found *= np.sign(np.einsum("nd,dn->d", found, survey.patterns)) * len(found) ** 0.5
-        survey.memo["patterns"] = np.ascontiguousarray(found.T, np.float32)
+        directions = np.linalg.qr(survey.patterns.T)[0]
+        directions *= np.sign(np.einsum("nd,dn->d", directions, survey.patterns)) * len(directions) ** 0.5
+        survey.memo["patterns"] = np.ascontiguousarray(directions.T, np.float32)
     return survey.memo["patterns"]
 
 
@@ -106,9 +106,9 @@ def mixed(survey: Survey, start: int, stop: int) -> tuple[np.ndarray, np.ndarray
     each = count - len(survey.patterns)
     added = survey.added(start, stop).reshape(streams, steps, tokens, width)
     # for each stream and token: (values' steps, width) @ (width, steps * mixtures)
-    found = np.moveaxis(added, 1, 2) @ weights.transpose(0, 2, 3, 1, 4).reshape(streams, tokens, width, -1)
-    found = found.reshape(streams, tokens, steps, steps, count).transpose(0, 3, 2, 1, 4)
-    return found[..., :each].reshape(streams, steps, steps, -1), found[..., each:].sum(axis=3)
+    answers = np.moveaxis(added, 1, 2) @ weights.transpose(0, 2, 3, 1, 4).reshape(streams, tokens, width, -1)
+    answers = answers.reshape(streams, tokens, steps, steps, count).transpose(0, 3, 2, 1, 4)
+    return answers[..., :each].reshape(streams, steps, steps, -1), answers[..., each:].sum(axis=3)
 
 
 def _mixtures(survey: Survey) -> np.ndarray:
@@ -127,7 +127,7 @@ def _mixtures(survey: Survey) -> np.ndarray:
     spread = hidden.std(axis=3, keepdims=True)
     hidden /= spread
     mixed = survey.mixtures @ survey.last
-    found = np.empty((*hidden.shape, mixed.shape[1]), np.float32)
+    effects = np.empty((*hidden.shape, mixed.shape[1]), np.float32)
     for stream, step in np.ndindex(*hidden.shape[:2]):
         normal = hidden[stream, step][:, None]
         rows = mixed * survey.modulation[stream, step]
@@ -135,8 +135,8 @@ def _mixtures(survey: Survey) -> np.ndarray:
             axis=2, keepdims=True
         )  # the norm takes away a token's mean, and what lies along the token
         rows -= normal * (rows * normal).mean(axis=2, keepdims=True)
-        found[stream, step] = np.moveaxis(rows / spread[stream, step][:, None], 1, 2)
-    return found
+        effects[stream, step] = np.moveaxis(rows / spread[stream, step][:, None], 1, 2)
+    return effects
 
 
 def psnr_of(pixels: np.ndarray) -> float:

@@ -69,12 +69,12 @@ def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
     try:
         read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         read |= {name: tuple(read[name]) for name in ("levels", "promised", "cautious")}
-        found = PsnrCalibration(**read)
+        calibration = PsnrCalibration(**read)
     except (OSError, ValueError, TypeError, KeyError):
         raise EngineError(
             f"psnr_calibration: {path.name} cannot be read; restore it from the repository."
         ) from None
-    return found if found.revision == survey.engine["revision"] else None
+    return calibration if calibration.revision == survey.engine["revision"] else None
 
 
 class CheckedForecast(NamedTuple):
@@ -119,7 +119,7 @@ def _bands(runs: Sequence[CheckedForecast]) -> tuple[tuple[float, ...], tuple[fl
     shares = near[enough][:, order].cumsum(axis=1)
     shares /= shares[:, -1:]
     promised, cautious = (
-        tuple(float(off[order][np.searchsorted(one, share)].round(3)) for one in shares)
+        tuple(float(off[order][np.searchsorted(level_shares, share)].round(3)) for level_shares in shares)
         for share in (HELD, CAUTIOUS)
     )
     return tuple(np.array(LEVELS, float)[enough].tolist()), promised, cautious

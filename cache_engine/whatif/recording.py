@@ -83,7 +83,7 @@ def recording_survey(
 
 
 def survey_of(
-    found: RecordedActivations,
+    activations: RecordedActivations,
     facts: ModelFacts,
     request: RunRequest,
     engine: Engine,
@@ -94,11 +94,13 @@ def survey_of(
 ) -> Survey:
     """Arrange the recorded calls by stream and step, in float16."""
     order = np.array(
-        [[c for c, name in enumerate(found.streams) if name == stream] for stream in facts.streams]
+        [[c for c, name in enumerate(activations.streams) if name == stream] for stream in facts.streams]
     )
-    entry, entry_scale = in_half(found.values[:, 0])
-    halves = [in_half(found.values[:, k] - found.values[:, 0]) for k in range(1, facts.blocks + 1)]
-    modulated, modulated_scale = in_half(found.modulated)
+    entry, entry_scale = in_half(activations.values[:, 0])
+    halves = [
+        in_half(activations.values[:, k] - activations.values[:, 0]) for k in range(1, facts.blocks + 1)
+    ]
+    modulated, modulated_scale = in_half(activations.modulated)
     scale = request.true_cfg_scale or 1.0
     return Survey(
         facts=facts,
@@ -113,14 +115,14 @@ def survey_of(
         entry=entry[order],
         residuals=np.stack([half[order] for half, _ in halves]),
         scales=np.array([scale for _, scale in halves], np.float32),
-        modulated=modulated[order] if found.modulated.size else np.zeros(0, np.float16),
-        weights=found.weights,
-        last=found.last,
-        modulation=found.modulation[order] if found.last.size else found.modulation,
-        mean_abs=np.moveaxis(found.mean_abs[order], 2, 0),
-        exact=found.first_change[order],
-        call_seconds=found.seconds[order][..., 0],
-        block_seconds=np.moveaxis(found.seconds[order][..., 1:], 2, 0),
+        modulated=modulated[order] if activations.modulated.size else np.zeros(0, np.float16),
+        weights=activations.weights,
+        last=activations.last,
+        modulation=activations.modulation[order] if activations.last.size else activations.modulation,
+        mean_abs=np.moveaxis(activations.mean_abs[order], 2, 0),
+        exact=activations.first_change[order],
+        call_seconds=activations.seconds[order][..., 0],
+        block_seconds=np.moveaxis(activations.seconds[order][..., 1:], 2, 0),
         block_tflops=tflops[1],
     )
 
@@ -140,10 +142,10 @@ def with_error_propagation(
     """
     if recorded_calls is None or not survey.sigmas:
         return survey
-    found = propagate_errors(
+    propagation = propagate_errors(
         transformer, recorded_calls, survey.sigmas, survey.mix, shown or as_they_are, stop
     )
-    return survey if found is None else replace(survey, memo={}, **found._asdict())
+    return survey if propagation is None else replace(survey, memo={}, **propagation._asdict())
 
 
 def tflops_of_blocks(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:

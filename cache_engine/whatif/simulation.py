@@ -92,13 +92,13 @@ def simulate(
     """
     facts = _facts(survey, method)
     plan = method.plan(facts) if plan is None else plan
-    found = replay(survey, plan, facts)
+    replayed = replay(survey, plan, facts)
     prices = _prices(survey)
-    rows = tuple(_traced(found.session.calls, plan, prices, facts.blocks))
+    rows = tuple(_traced(replayed.session.calls, plan, prices, facts.blocks))
     columns = dict(zip(StepTrace._fields, zip(*rows)))  # each field of all calls
     identical = facts == survey.facts and set(columns["mode"]) == {"C"}
     counted = all(isinstance(site, Stack) for site in plan.sites)
-    error, psnr_db, band, note = _judged(survey, found, calibration, identical)
+    error, psnr_db, band, note = _judged(survey, replayed, calibration, identical)
     return Forecast(
         method=method.to_dict(),
         calls=rows,
@@ -115,19 +115,19 @@ def simulate(
 
 
 def _judged(
-    survey: Survey, found: Replay, calibration: PsnrCalibration | None, identical: bool
+    survey: Survey, replayed: Replay, calibration: PsnrCalibration | None, identical: bool
 ) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
     """Return the error, the PSNR in dB, its band, and a note; None for each unknown."""
     if identical:
         return 0.0, None, None, "every step is computed: the picture is the baseline's own"
-    if found.errors is None:
-        return None, None, None, found.note
-    psnr_db = psnr_expected(survey, found)
+    if replayed.errors is None:
+        return None, None, None, replayed.note
+    psnr_db = psnr_expected(survey, replayed)
     if psnr_db is None:
         return None, None, None, UNSEEN
     error = 10 ** (-psnr_db / 20)
-    if found.note or calibration is None:
-        return error, None, None, found.note or UNCALIBRATED
+    if replayed.note or calibration is None:
+        return error, None, None, replayed.note or UNCALIBRATED
     band = calibration.band(psnr_db)
     return error, psnr_db, band, "" if band else TOO_FAR
 

@@ -128,10 +128,10 @@ class Survey:
     def _changes(self, values: np.ndarray, means: np.ndarray | None) -> list[list[float]]:
         """values (t, n), means (t,) or None -> [reference][step], zero up to the reference."""
         means = np.abs(values) @ self.weights if means is None else means
-        found = np.zeros((len(values), len(values)))
+        changes = np.zeros((len(values), len(values)))
         for then in range(len(values) - 1):
-            found[then, then + 1 :] = np.abs(values[then + 1 :] - values[then]) @ self.weights / means[then]
-        return found.tolist()
+            changes[then, then + 1 :] = np.abs(values[then + 1 :] - values[then]) @ self.weights / means[then]
+        return changes.tolist()
 
     def added(self, start: int, stop: int) -> np.ndarray:
         """Return the residual of the blocks ``start..stop-1`` at every position: (s, t, n) in float32."""
@@ -160,7 +160,7 @@ class Survey:
         changes = self.changes(Signal("front_residual", "computed"), 1)
         if changes is None or self.facts.steps < 2:
             return None
-        sampled = np.array([[one[t - 1][t] for t in range(1, self.facts.steps)] for one in changes])
+        sampled = np.array([[stream[t - 1][t] for t in range(1, self.facts.steps)] for stream in changes])
         return float(np.sqrt(np.mean((sampled / self.exact[:, 1:] - 1) ** 2)))
 
     def save(self, path: Path) -> None:
@@ -198,7 +198,7 @@ _ARRAYS = (
     "levels",
     "products",
 )
-_PLAIN = tuple(one.name for one in fields(Survey) if one.name not in (*_ARRAYS, "facts", "memo"))
+_PLAIN = tuple(item.name for item in fields(Survey) if item.name not in (*_ARRAYS, "facts", "memo"))
 
 
 def load(path: Path) -> Survey:
