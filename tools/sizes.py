@@ -6,6 +6,7 @@ python tools/sizes.py
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("app.py", "app", "assets", "cache_engine", "studies", "tests", "tools")
 SUFFIXES = (".py", ".js", ".css", ".html")
 WANTED, MOST = 150, 350  # lines in a file
-WIDEST = 110  # characters in a line of Python
+WIDEST = 110  # characters in a line of Python, without a comment for a tool
+PRAGMA = re.compile(r"\s*# (noqa|pyright:|type:).*")
 
 POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"}
 POSIX_CALLS = {
@@ -47,7 +49,7 @@ def python_faults(name: str, text: str) -> list[str]:
     faults = [
         f"{name}:{number}: {len(line)} characters. The limit is {WIDEST}."
         for number, line in enumerate(text.splitlines(), 1)
-        if len(line) > WIDEST
+        if len(PRAGMA.sub("", line)) > WIDEST
     ]
     if name not in POSIX_ALLOWED:
         faults += [
