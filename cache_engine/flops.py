@@ -219,7 +219,8 @@ def _on_meta(transformer: nn.Module | None, request: RunRequest, call: SeenCall 
         height=request.height,
         max_sequence_length=request.max_sequence_length,
     )
-    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]  # a frozen record has a hash
+    # a frozen record has a hash
+    return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]
 
 
 def costs(

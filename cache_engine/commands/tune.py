@@ -87,7 +87,8 @@ def task_of(options: argparse.Namespace) -> Any:
     given = [name for name in GOALS if getattr(options, name) is not None]
     if len(given) != 1:
         raise EngineError("goal: give one of --min-psnr, --min-speedup and --min-compute-ratio.")
-    goal = Goal(kind=GOALS[given[0]], value=real(getattr(options, given[0])), share=real(options.share))  # pyright: ignore
+    value, share = real(getattr(options, given[0])), real(options.share)
+    goal = Goal(kind=GOALS[given[0]], value=value, share=share)  # pyright: ignore
     return TuneTask(
         request=request_from_options(options, prompt=prompts[0], seed=number(options.seed)),
         prompts=prompts,

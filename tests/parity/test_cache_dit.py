@@ -76,7 +76,8 @@ class Following:
 
         def decide(probe: Probe) -> Decision:
             wanted = own(probe)
-            return Decision(self.letters[probe.number], f"{wanted.mode}: {wanted.reason}", wanted.limit)  # type: ignore[attr-defined,arg-type]
+            mode, reason = self.letters[probe.number], f"{wanted.mode}: {wanted.reason}"  # type: ignore
+            return Decision(mode, reason, wanted.limit)  # type: ignore[arg-type]
 
         return decide
 
