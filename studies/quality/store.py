@@ -103,7 +103,7 @@ def looks_at_data(method: Method) -> bool:
 
 
 def draw_batch(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image], int, float]:
-    """Draw pictures in one batch: they equal those of ``run``, and take 1 / 1.7 of its time.
+    """Draw pictures in one batch as ``run`` draws them (up to rounding), in 1 / 1.7 of its time.
 
     Returns the pictures, the computed steps of the first stream, and the TFLOPs of one picture.
     """
