@@ -43,8 +43,11 @@ class PlaceHistory(ABC, Generic[Value]):
         newest = self.newest_prediction
         self.earlier_prediction = newest if newest is not None and newest.step == step - 1 else None
         self.newest_prediction = None
-        self.steps = (step, *self.steps[: keep - 1])
-        self.values = (value, *self.values[: keep - 1])
+        if keep == 1:
+            self.steps, self.values = (step,), (value,)
+        else:
+            self.steps = (step, *self.steps[: keep - 1])
+            self.values = (value, *self.values[: keep - 1])
         self.can_predict = True
 
     def predict(self, predictor: Predictor, step: int, total: int) -> Value:

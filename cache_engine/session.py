@@ -129,8 +129,8 @@ class Session:
         calls, names = self.calls, self.streams or STREAM_NAMES
         most, in_step = len(names), self.calls_in_step
         if in_step == most and not self.stepped:
-            self.next_step()
-            in_step = 0
+            self.step += 1
+            self.calls_in_step = in_step = 0
         if self.step >= self.total or in_step >= most:
             raise EngineError(
                 f"call {len(calls) + 1} does not fit {self.total} steps of {most} calls; "
@@ -158,13 +158,15 @@ class Session:
         measure: returns the signal's change. It may be a scalar on the device, which is fetched when needed.
         """
         stream = self._streams[call.stream]
-        call.measure = measure if call.ready else None
+        if call.ready:
+            call.measure = measure
         call.decision = decision = stream.decide(call)
-        if call.measured is None and call.measure is not None:
-            call.measured = call.measure()
+        if call.measure is not None:
+            if call.measured is None:
+                call.measured = call.measure()
+            call.measure = None
         if call.live and call.measured is not None:
             checked(float(call.measured), call.step)
-        call.measure = None
         if decision.mode == "C":
             stream.ready, stream.streak = True, 0
         else:

@@ -68,7 +68,11 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
     mapped = _mapped_steps(facts.steps, survey.facts.steps)
-    streams = [_ReplayedStream(index, survey, plan.predictor, mapped) for index in range(len(facts.streams))]
+    steps = _steps(survey, plan, facts)
+    streams = [
+        _ReplayedStream(index, survey, plan.predictor, mapped, steps[0].stack)
+        for index in range(len(facts.streams))
+    ]
     computed_values = _computed_values(facts.steps)
     errors: list[PredictionError] = []
     note = ""
@@ -78,7 +82,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
         plan.predictor.keep,
         reference_modes(plan.signal),
     )
-    for step, (place, (stack, changes)) in enumerate(zip(mapped, _steps(survey, plan, facts))):
+    for step, (place, (stack, changes)) in enumerate(zip(mapped, steps)):
         for stream in streams:
             call = begin_call()
             call.live = False  # a change is checked only if a decision asks for it
@@ -152,12 +156,13 @@ class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
     predictor, by the remembered steps and the predicted step.
     """
 
-    def __init__(self, index: int, survey: Survey, predictor: Predictor, mapped: Sequence[int]) -> None:
+    def __init__(
+        self, index: int, survey: Survey, predictor: Predictor, mapped: Sequence[int], stack: Stack | None
+    ) -> None:
         super().__init__()
         self.index, self.survey, self.mapped = index, survey, mapped
         self.error_terms = survey.memo.setdefault(("terms", predictor, len(mapped)), {})
-        self.stack: Stack | None = None
-        self.place_history = self.at(None)  # of that stack
+        self.enter_stack(stack)
 
     def new_history(self, place: Hashable) -> _ReplayedPlace:
         return _ReplayedPlace(self, place)

@@ -6,7 +6,7 @@ real run measures it. The forecast does not know that caching moves the picture 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from .survey import Survey
 UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
 TOO_FAR = f"so far from the plain picture forecasts may be off by more than {WIDEST:g} dB"
 UNSEEN = "the survey does not say what later steps of this model make of an error"
+_MODE, _TFLOPS, _SECONDS = map(StepTrace._fields.index, ("mode", "tflops", "seconds"))
 
 
 class Forecast(NamedTuple):
@@ -94,17 +95,16 @@ def simulate(
     plan = method.plan(facts) if plan is None else plan
     replayed = replay(survey, plan, facts)
     prices = _prices(survey)
-    rows = tuple(_traced(replayed.session.calls, plan, prices, facts.blocks))
-    columns = dict(zip(StepTrace._fields, zip(*rows)))  # each field of all calls
-    identical = facts == survey.facts and set(columns["mode"]) == {"C"}
+    rows = _traced(replayed.session.calls, plan, prices, facts.blocks)
+    identical = facts == survey.facts and all(row[_MODE] == "C" for row in rows)
     counted = all(isinstance(site, Stack) for site in plan.sites)
     error, psnr_db, band, note = _judged(survey, replayed, calibration, identical)
     return Forecast(
         method=method.to_dict(),
         calls=rows,
         baseline_seconds=survey.loop_seconds,
-        seconds=prices.step_seconds * facts.steps + sum(columns["seconds"]),
-        tflops=sum(columns["tflops"]) if counted else None,
+        seconds=prices.step_seconds * facts.steps + sum([row[_SECONDS] for row in rows]),
+        tflops=sum([row[_TFLOPS] for row in rows]) if counted else None,
         baseline_tflops=prices.full_tflops * survey.facts.steps * len(survey.facts.streams),
         psnr_db=psnr_db,
         band=band,
@@ -172,8 +172,8 @@ def _prices(survey: Survey) -> Prices:
     return survey.memo["prices"]
 
 
-def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the fields of each call's ``StepTrace`` in order."""
+def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> tuple[tuple[Any, ...], ...]:
+    """Return the fields of each call's ``StepTrace`` in order."""
     full = {
         name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()
     }
@@ -182,20 +182,14 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> I
     }
     always = all(site.steps is None for site in plan.sites)
     modes = {mode: served.get(serving_site(plan, 0, mode), full) for mode in ("C", "c", "p")}
+    rows: list[tuple[Any, ...]] = []
     for call in calls:
         decision = call.decision or COMPUTE_ALWAYS
         mode, reason, limit, detail = decision
         cost = modes[mode] if always else served.get(serving_site(plan, call.step, mode), full)
-        yield (
-            call.step,
-            call.number,
-            call.stream,
-            mode,
-            decision.text if detail else reason,
-            call.measured,
-            limit,
-            *cost[call.stream],
-        )
+        text, stream = decision.text if detail else reason, call.stream
+        rows.append((call.step, call.number, stream, mode, text, call.measured, limit, *cost[stream]))
+    return tuple(rows)
 
 
 def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:
