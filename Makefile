@@ -18,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := $(BIN)/python
 # Two processes of one thread each. The tests of a file stay together and share what they set up. Browser tests come
-# last: beside heavier tests their clicks come late.
+# last, in one process: beside other work their clicks come late.
 SIDE_BY_SIDE := -n 2 --dist loadfile
 NPM := $(shell command -v npm 2>/dev/null)
 NO_NPM := @echo "The page's scripts are left out: npm is missing. Install it with apt-get install npm, or brew install node." >&2
@@ -32,7 +32,7 @@ run: $(VENV)/.run
 test: lint test-js
 	$(RUN) tools/browser.py --install
 	$(RUN) -m pytest --ignore=tests/e2e $(SIDE_BY_SIDE) -m "$(MARKED)" --durations=20
-	$(RUN) -m pytest tests/e2e $(SIDE_BY_SIDE) -m "$(MARKED)" --durations=20
+	$(RUN) -m pytest tests/e2e -m "$(MARKED)" --durations=20
 
 test-all:
 	$(MAKE) test MARKED=

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> Answer:
     if not prompts:
         raise EngineError(
             "prompts: "
-            f"{f'{options.prompts} holds none' if options.prompts else f'{spec.title} comes with none'}; "
+            f"{f'{options.prompts} holds no prompt' if options.prompts else f'{spec.title} comes with no example prompt'}; "
             "give --prompts FILE, one a line."
         )
     model = load_model(options.model)

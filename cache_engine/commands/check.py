@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> Answer:
     if not isinstance(floor, float) or not isinstance(percentile, float) or not 0 <= percentile <= 100:
         raise EngineError("min-psnr, percentile: not valid; give dB, and a number from 0 to 100.")
     if not prompts:
-        raise EngineError(f"prompts: {options.prompts} holds none; write one a line.")
+        raise EngineError(f"prompts: {options.prompts} holds no prompt; write one prompt per line.")
     request = resolve(request_from_options(options, prompt=prompts[0], seed=number(options.seed)))
     closeness = []
     with (

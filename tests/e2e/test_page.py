@@ -29,6 +29,8 @@ def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
 def test_the_pages_title_says_how_far_a_run_is_to_who_looks_elsewhere(visit: Visit) -> None:
     page = visit.page
     name = page.title()
+    # a picture of its own: a kept baseline would leave too few steps to see the percentage
+    page.locator("#prompt textarea").fill("a large yellow star on a white background")
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away !== false })")
     page.locator("#generate").click()
     expect(page).to_have_title(re.compile(f"% · {name}"), timeout=RUN)
