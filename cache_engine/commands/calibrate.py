@@ -40,11 +40,12 @@ def run(options: argparse.Namespace) -> Answer:
     spec = spec_of(options.model)
     prompts = prompts_from_file(options.prompts) if options.prompts else spec.examples
     if not prompts:
-        raise EngineError(
-            "prompts: "
-            f"{f'{options.prompts} holds no prompt' if options.prompts else f'{spec.title} comes with no example prompt'}; "
-            "give --prompts FILE, one a line."
+        empty = (
+            f"{options.prompts} holds no prompt"
+            if options.prompts
+            else f"{spec.title} has no example prompts"
         )
+        raise EngineError(f"prompts: {empty}; give --prompts FILE, one prompt per line.")
     model = load_model(options.model)
     requests = [
         model.spec.resolve(request_from_options(options, prompt=prompts[n % len(prompts)], seed=n))

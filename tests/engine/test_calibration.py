@@ -88,7 +88,8 @@ def test_the_command_says_which_prompts_are_missing_and_takes_them(
     prompts.write_text("a small red apple on a blue background\n", encoding="utf-8")
     shutil.copytree(FOLDER, tmp_path / "folder")  # a folder of one's own comes with no examples
     assert main(["calibrate", "--model", str(tmp_path / "folder"), "--steps", "6", "--out", str(out)]) == 2
-    assert capsys.readouterr().err.strip().endswith("comes with none; give --prompts FILE, one a line.")
+    error = capsys.readouterr().err.strip()
+    assert error.endswith("has no example prompts; give --prompts FILE, one prompt per line.")
     assert (
         main(["calibrate", "--steps", "6", "--prompts", str(prompts), "--runs", "2", "--out", str(out)]) == 0
     )
