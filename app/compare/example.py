@@ -60,4 +60,4 @@ def source(comparison: Comparison | None) -> str:
     title = MODELS[model].title if model in MODELS else model
     engine = comparison.accelerated.engine
     day = time.strftime("%Y-%m-%d", time.gmtime(comparison.accelerated.finished))
-    return f"Recorded example: {title}, {engine.device}, {day}. Press Generate to measure here."
+    return f"Recorded example: {title}, {engine.device}, {day}. Press Generate to run."
