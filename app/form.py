@@ -193,8 +193,8 @@ def _number(value: Any, otherwise: float) -> float:
 def method_choices(everything: bool) -> list[tuple[str, str]]:
     """Return (title, name) of the first methods, and a line that opens the others.
 
-    everything: list the others too. The line stays then: a click sends its event twice, and gradio refuses a
-    value that the new list lacks.
+    everything: list the others too. The line that opens them stays in the list: a click sends its event
+    twice, and gradio would refuse the second event if the list lacked its value.
     """
     rest = [name for name in METHODS if name not in (*FRONT, "baseline")] if everything else []
     return [

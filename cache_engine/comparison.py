@@ -165,7 +165,7 @@ def with_median_time(first: RunResult, runs: list[RunResult]) -> RunResult:
 
 
 def why_no_survey(baseline: RunResult) -> str:
-    """Return why this baseline cannot be recorded, as one sentence; empty if it can."""
+    """Return why no survey of this baseline can be recorded, as one sentence; empty if one can."""
     return spec_of(baseline.request.model).why_no_survey(
         baseline.request, len(baseline.trace), baseline.request.steps or 0
     )

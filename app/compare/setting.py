@@ -221,7 +221,7 @@ class SettingFields:
         return self.fill(model, steps, preset.setting.to_dict(), title)
 
     def from_method(self, values: Updates) -> Updates:
-        """Show another method with its knobs as they are, or open the whole list of methods."""
+        """Switch to the chosen method with its fields' present values, or list all methods."""
         parts, name = self.parts, values[self.parts.method]
         if name == form.MORE:
             return {parts.method: gr.Dropdown(form.method_choices(True), value=values[parts.chosen])}

@@ -177,5 +177,5 @@ def worst_pictures(setting: TunedSetting) -> tuple[str, str]:
 
 
 def per_cent(share: float) -> str:
-    """Write a goal's share: 95 %, 99.5 %."""
+    """Return the share of prompts that must reach a goal as text: 95 %, 99.5 %."""
     return f"{100 * share:g} %"

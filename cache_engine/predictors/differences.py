@@ -35,10 +35,10 @@ class Reuse:
 class Taylor:
     """TaylorSeer's forecast: finite differences over computed steps as derivatives of a Taylor series.
 
-    Paper: "From Reusing to Forecasting" (arXiv 2503.06923), eq. 2 and 3. Each rung is divided by its own gap,
-    so over unevenly spaced steps a second difference is not exactly a second derivative: as in the paper's
-    own code. ``first_difference`` is the earliest step at which a difference is formed: 2 there, 3 in
-    cache-dit.
+    Paper: "From Reusing to Forecasting" (arXiv 2503.06923), eq. 2 and 3. At each computed step, differences
+    of every order are divided by the gap to the computed step before it. Over unevenly spaced steps a second
+    difference is therefore not exactly a second derivative; the paper's own code does the same.
+    ``first_difference`` is the earliest step at which a difference is formed: 2 there, 3 in cache-dit.
     """
 
     order: int

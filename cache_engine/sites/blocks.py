@@ -63,7 +63,8 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
 def compiled(module: nn.Module) -> Callable[..., Any] | None:
     """Return the compiled call of a block, or None for a block that is not compiled.
 
-    While it runs, the module has its own forward again, so that no forward of a site is traced.
+    While the compiled call runs, the module's own ``forward`` is back in place of the one that a site set on
+    it, so that torch.compile never traces a site.
     """
     run = getattr(module, "_compiled_call_impl", None)
     if run is None:
