@@ -92,7 +92,7 @@ class RequestFields(NamedTuple):
     picture: str | None = None
 
 
-def request_of(fields: RequestFields) -> RunRequest:
+def request_from_fields(fields: RequestFields) -> RunRequest:
     """Make a resolved request of the page's fields. Fields that the model does not take are left out.
 
     Raises EngineError: one sentence with field, value, bounds and remedy.

@@ -63,7 +63,7 @@ class SecondContender:
         parts.show_equal.click(self.run_equal, inputs=inputs, outputs=self.outputs, **QUIET)
 
     def select(self, values: Updates) -> Updates:
-        """Show a contender that has run. Of any other, say what it is and what it remembers."""
+        """Show the chosen contender if it has run, else its description and its memory."""
         parts, comparison = self.parts, self.worker.comparison(values[self.parts.shown])
         if comparison is None:
             return {parts.against_note: statuses.idle("Generate first.")}

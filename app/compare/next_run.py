@@ -24,9 +24,9 @@ OTHER_FIELDS = (
 REPEATED = "Generate runs both sides in turn; the median run of each counts."
 
 
-def request_of(parts: CompareParts, values: Updates) -> RunRequest:
+def request_from_parts(parts: CompareParts, values: Updates) -> RunRequest:
     """Make a resolved request of the tab's fields. Raises EngineError."""
-    return form.request_of(
+    return form.request_from_fields(
         form.RequestFields(
             model=values[parts.model],
             prompt=values[parts.prompt],
@@ -61,7 +61,7 @@ def wire(
 
     def cost(values: Updates) -> StatusValue:
         try:
-            request = request_of(parts, values)
+            request = request_from_parts(parts, values)
             return statuses.idle(worker.cost_note(request, setting.method_to_run(values, request)))
         except EngineError:  # Generate will name the error
             return statuses.idle()
@@ -80,7 +80,7 @@ def _wire_baseline_note(parts: CompareParts, worker: Worker) -> None:
         if comparison is None:
             return ""
         try:
-            if request_of(parts, values) != comparison.baseline.request:
+            if request_from_parts(parts, values) != comparison.baseline.request:
                 return OTHER_FIELDS
         except EngineError:  # Generate will name the error
             return OTHER_FIELDS

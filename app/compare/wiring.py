@@ -97,7 +97,7 @@ def _wire_run(
             values[parts.seed] = random.randrange(2**32)
             yield {parts.seed: values[parts.seed]}
         try:
-            request = next_run.request_of(parts, values)
+            request = next_run.request_from_parts(parts, values)
             method = setting.method_to_run(values, request)
             live = LiveComparison(method, facts_of(method.effective(request)))
             job = worker.submit(request, method, repeats_of(values[parts.repeats]))

@@ -33,7 +33,7 @@ class TaskReader:
     def read(self, values: Updates) -> TuneTask | SweepTask:
         """Make the task. Raises EngineError."""
         fields, goal, search = self.fields, self.fields.goal, self.fields.search
-        request = next_run.request_of(self.compare, values)
+        request = next_run.request_from_parts(self.compare, values)
         if values[fields.mode] == FIND:
             return tune_form.tune_task(
                 request,

@@ -22,7 +22,7 @@ FIELDS: dict[str, Any] = dict(
 
 
 def test_whole_floats_pass_and_everything_arrives() -> None:
-    request = form.request_of(form.RequestFields(**FIELDS))
+    request = form.request_from_fields(form.RequestFields(**FIELDS))
     assert (request.seed, request.steps, request.width, request.height, request.guidance) == (
         7,
         28,
@@ -56,14 +56,14 @@ def test_whole_floats_pass_and_everything_arrives() -> None:
 )
 def test_a_bad_field_is_one_sentence(field: str, value: Any, said: str) -> None:
     with pytest.raises(EngineError) as error:
-        form.request_of(form.RequestFields(**FIELDS | {field: value}))
+        form.request_from_fields(form.RequestFields(**FIELDS | {field: value}))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("prompt", ["日本語", "🦊 fox", "a\u202eb", "x" * 2000, "<b>&amp;</b> {{x}} ${y}"])
 def test_any_unicode_is_a_prompt(prompt: str) -> None:
-    assert form.request_of(form.RequestFields(**FIELDS | {"prompt": prompt})).prompt == prompt
+    assert form.request_from_fields(form.RequestFields(**FIELDS | {"prompt": prompt})).prompt == prompt
 
 
 @pytest.mark.parametrize("knob", METHODS["dbcache"].knobs(), ids=lambda knob: knob.name)
