@@ -9,6 +9,7 @@ from .comparison import compare as compare
 from .comparison import repeats_of as repeats_of
 from .comparison import run_comparison as run_comparison
 from .comparison import with_survey as with_survey
+from .failures import unexpected as unexpected
 from .loading import engine_of as engine_of
 from .loading import preload as preload
 from .loading import preload_model as preload_model
@@ -53,6 +54,7 @@ from .runs.run_folder import save_comparison as save_comparison
 from .sites.attach import attached as attached
 from .strict import Cancelled as Cancelled
 from .strict import EngineError as EngineError
+from .strict import lines_of as lines_of
 from .tuning.goal import Goal as Goal
 from .tuning.report import tune_json as tune_json
 from .tuning.space import USUAL_RANGES as USUAL_RANGES

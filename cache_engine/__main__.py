@@ -8,11 +8,13 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .commands import COMMANDS
-from .strict import EngineError
+from .failures import DEBUG, unexpected
+from .strict import one_line
 
 
 class Defaults(argparse.HelpFormatter):
@@ -29,7 +31,7 @@ class Parser(argparse.ArgumentParser):
     """Prints one line on stderr and exits with code 2 for wrong arguments."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(one_line(f"{self.prog}: {message}"), file=sys.stderr)
         sys.exit(2)
 
 
@@ -62,8 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:
         answer = COMMANDS[options.command].run(options)
-    except EngineError as error:
-        print(error, file=sys.stderr)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        told = unexpected(error, f"{DEBUG}=1 prints where it happened")
+        print(one_line(str(told)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; nothing half done was written.", file=sys.stderr)

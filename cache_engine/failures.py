@@ -7,8 +7,9 @@ import traceback
 from types import TracebackType
 
 from .model import ModelSpec
-from .strict import EngineError
+from .strict import EngineError, first_line
 
+DEBUG = "CACHELENS_DEBUG"  # the environment variable that makes the command line print tracebacks
 ON_DISK = "No space left on device"
 OUT_OF_MEMORY = (
     "CUDA out of memory",
@@ -31,10 +32,22 @@ def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
     for cause in chain:
         if sentence := _sentence(cause, spec):
             return EngineError(f"model: {sentence}")
-    first = (str(error).strip().splitlines() or [""])[0]
     return EngineError(
-        f"model: {spec.title} cannot be loaded from {spec.revision()} ({type(error).__name__}: "
-        f"{first[:160]}); restore its files or download it again."
+        f"model: {spec.title} cannot be loaded from {spec.revision()} ({first_line(error)}); restore its "
+        "files or download it again."
+    )
+
+
+def unexpected(error: Exception, where: str) -> EngineError:
+    """Return an EngineError for an error that no rule names: a library's, a file's, or a mistake of ours.
+
+    where: tells the user where the traceback is. An EngineError is returned as it is.
+    """
+    if isinstance(error, EngineError):
+        return error
+    return EngineError(
+        f"engine: this could not be done ({first_line(error)}); choose another model, file or setting. "
+        f"{where}."
     )
 
 

@@ -18,7 +18,7 @@ from .failures import as_engine_error
 from .files import Lora
 from .loading import LoadedModel
 from .records import RunRequest
-from .strict import EngineError
+from .strict import EngineError, first_line
 
 LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
 
@@ -98,17 +98,13 @@ def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
         raise
     except Exception as error:
         raise EngineError(
-            f"loras: {path.name} does not fit {title} ({type(error).__name__}: {_first(error)}); choose one "
+            f"loras: {path.name} does not fit {title} ({first_line(error, 120)}); choose one "
             "that was trained on it."
         ) from error
 
 
 def _no_lora(path: Path, error: Exception) -> str:
     return (
-        f"loras: {path.name} is no LoRA, or is damaged ({type(error).__name__}: {_first(error)}); choose "
+        f"loras: {path.name} is no LoRA, or is damaged ({first_line(error, 120)}); choose "
         "another file, or download it again."
     )
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:120].rstrip(".:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -74,6 +75,27 @@ class Strict(BaseModel):
         if "maxLength" in wanted:
             return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
         return f"give a value of type {wanted.get('type', 'as documented')}."
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, stripped, without the empty ones.
+
+    A line ends at ``\\n`` or ``\\r\\n`` alone. ``str.splitlines`` also splits at U+2028 and others, which
+    texts and JSON strings may hold.
+    """
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def first_line(error: BaseException, most: int = 160) -> str:
+    """Return the type of an error and the first line of its message, to be named in a sentence."""
+    lines = lines_of(str(error))
+    text = one_line(lines[0])[:most].rstrip(".: ") if lines else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """Return the text with its line breaks and other control characters written as escapes."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
 def short_repr(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from cache_engine import MODELS, Method, RunRequest, attached
+from cache_engine import MODELS, Method, RunRequest, attached, lines_of
 from cache_engine.flops import costs
 from cache_engine.loading import load_model
 from cache_engine.plans import FixedPlan
@@ -33,7 +33,7 @@ def results_folder(study: str) -> Path:
 
 def read_json_lines(path: Path) -> Iterator[Any]:
     """Yield the values of a file, one a line. Lines that a killed process left unfinished are skipped."""
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in lines_of(path.read_text(encoding="utf-8")) if path.is_file() else ():
         try:
             yield json.loads(line)
         except ValueError:

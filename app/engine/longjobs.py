@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from cache_engine import Cancelled, EngineError, SweepTask, TuneTask
+from cache_engine import Cancelled, EngineError, SweepTask, TuneTask, unexpected
 
 from .kinds import KINDS, Snapshot, Start, with_own_files
 from .store import JobStore, LongJob
@@ -188,8 +188,7 @@ class LongJobs:
             self._end(
                 job,
                 "failed",
-                f"engine: the job failed ({type(error).__name__}, more in the log). Its pictures are kept; "
-                "resume it to try again.",
+                f"{unexpected(error, 'The log has more')} Its pictures are kept; resume it to try again.",
             )
 
     def fail(self, sentence: str) -> None:

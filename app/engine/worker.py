@@ -26,6 +26,7 @@ from cache_engine import (
     RunResult,
     preload,
     run_comparison,
+    unexpected,
     with_survey,
 )
 
@@ -289,7 +290,4 @@ class Worker:
             return error
         code = secrets.token_hex(3)
         log.error("a job failed (%s)", code, exc_info=error)
-        return EngineError(
-            f"engine: the run failed ({type(error).__name__}, {code} in the log); the model was restored. "
-            "Try again, or choose another setting."
-        )
+        return unexpected(error, f"The log has more under {code}")

@@ -18,6 +18,7 @@ from cache_engine import (
     RunRequest,
     SweepTask,
     TuneTask,
+    lines_of,
     tunable_knobs,
 )
 
@@ -68,7 +69,7 @@ def example_prompts(model: str, kind: str = "") -> str:
 
 def text_lines(text: Any) -> tuple[str, ...]:
     """Split a text into its lines, without empty ones."""
-    return tuple(line.strip() for line in str(text or "").splitlines() if line.strip())
+    return tuple(lines_of(str(text or "")))
 
 
 # ---- ranges ----

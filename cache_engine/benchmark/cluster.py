@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..records import Engine
-from ..strict import EngineError
+from ..strict import EngineError, first_line
 from .board import Assignment
 from .crew import CrewEvent, Free, Lost, Produced, Ready
 from .job import BenchmarkJob, job_from
@@ -77,11 +77,9 @@ class Cluster:
                     logging_level=logging.ERROR,
                 )
             except (ConnectionError, ValueError, RuntimeError) as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise EngineError(
-                    f"ray: {address!r} cannot be reached ({reason[:120]}); start a cluster with `ray start`, "
-                    f"or use "
-                    "--ray local."
+                    f"ray: {address!r} cannot be reached ({first_line(error, 120)}); start a cluster with "
+                    "`ray start`, or use --ray local."
                 ) from None
         there = ray.cluster_resources()
         gpus, cores = int(there.get("GPU", 0)), max(1, int(there.get("CPU", 1)))

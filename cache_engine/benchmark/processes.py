@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
+from ..failures import unexpected
 from ..strict import EngineError
 from .board import Assignment
 from .crew import CrewEvent, Free, Lost, Produced, Ready
@@ -90,10 +91,10 @@ def _serve(line: Any, job: str, device: str, threads: int) -> None:
             for row in runner.work(assignment, baseline):
                 line.send(("made", row))
             line.send(("free", None))
-    except EngineError as error:
-        line.send(("failed", str(error)))
     except (EOFError, OSError):  # the driver ended
         return
+    except Exception as error:
+        line.send(("failed", str(unexpected(error, "The rows written so far are kept"))))
 
 
 def set_up(device: str, threads: int) -> None:

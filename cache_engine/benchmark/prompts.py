@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..strict import EngineError
+from ..strict import EngineError, lines_of
 
 DRAWBENCH = "sayakpaul/drawbench"  # a data set on the hub: a CSV file with a column "Prompts"
 COLUMN = "Prompts"
@@ -29,8 +29,8 @@ def prompts_from_file(path: Path) -> tuple[str, ...]:
     Other files: one prompt a line. Raises EngineError.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        text = path.read_bytes().decode("utf-8-sig")
+        lines = lines_of(text)
         if path.suffix not in (".json", ".jsonl"):
             return tuple(lines)
         entries = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in lines]

@@ -17,7 +17,7 @@ from ..method import METHODS, Method, method_from
 from ..model import ModelSpec
 from ..recipe import is_recipe, parse_recipe, read_name
 from ..records import RunRequest
-from ..strict import EngineError
+from ..strict import EngineError, lines_of
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 PUBLISHED = PRESETS / "published.csv"
@@ -87,11 +87,7 @@ def settings_from_file(path: Path) -> list[tuple[str, Method]]:
         entries = (
             json.loads(text)
             if path.suffix == ".json"
-            else [
-                line.strip()
-                for line in text.splitlines()
-                if line.strip() and not line.lstrip().startswith("#")
-            ]
+            else [line for line in lines_of(text) if not line.startswith("#")]
         )
     except (OSError, ValueError) as error:
         raise EngineError(

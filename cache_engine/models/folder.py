@@ -11,7 +11,7 @@ from typing import Any
 
 from ..model import ModelSpec
 from ..records import RunRequest
-from ..strict import EngineError
+from ..strict import EngineError, first_line
 from . import single_file
 from .generic import TRANSFORMERS
 from .hub import Weights, load_pipeline
@@ -112,9 +112,8 @@ def read(source: str, file: str) -> dict[str, Any]:
             f"model: {file} of {source} is damaged (line {error.lineno}); restore it."
         ) from error
     except OSError as error:  # every error of the hub's client is one
-        first = (str(error).strip().splitlines() or [""])[0]
         raise EngineError(
-            f"model: {source} cannot be read from the hub ({type(error).__name__}: {first[:120]}); check "
+            f"model: {source} cannot be read from the hub ({first_line(error, 120)}); check "
             "the name, set HF_TOKEN if it is gated or private, or name a local folder."
         ) from error
 

@@ -5,7 +5,9 @@ torch.
 from __future__ import annotations
 
 import json
+import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -24,7 +26,8 @@ from app.engine.longjobs import MOST_IN_LINE, LongJobs
 from app.engine.store import JobStore
 from app.engine.worker import Worker
 from app.tune.job_views import jobs
-from cache_engine import METHODS, Comparison, EngineError, Goal, RunRequest, SweepTask, TuneTask
+from cache_engine import METHODS, Comparison, EngineError, Goal, RunRequest, SweepTask, TuneTask, comparison
+from cache_engine.__main__ import main
 from tests.app.drawing import REQUEST, TASK, Drawing, long, steps
 from tests.app.made import QUALITY, run
 
@@ -112,6 +115,32 @@ def test_who_hears_of_the_end_finds_the_worker_free(monkeypatch: pytest.MonkeyPa
     with pytest.raises(EngineError, match="cannot be loaded") if fails else nullcontext():
         list(worker.watch(job))
     assert busy == [False]
+
+
+def test_an_error_of_a_library_is_the_same_sentence_on_the_page_and_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the error's type and first line; its traceback is in the log, or on stderr if it is asked for."""
+    told = (
+        r"engine: this could not be done \(TypeError: unsupported operand\\x85for \+\); choose another model,"
+    )
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise TypeError("unsupported operand\x85for +:\nNone and int")
+
+    monkeypatch.setattr(comparison, "run_comparison", fails)
+    arguments = ["compare", "--prompt", "a fox", "--out", str(Path(os.environ["CACHELENS_DIR"]) / "out")]
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(told, line)
+    monkeypatch.setenv("CACHELENS_DEBUG", "1")
+    assert main(arguments) == 2
+    assert "in fails" in capsys.readouterr().err
+    worker = Worker(fails, None, LongJobs(None))
+    with pytest.raises(EngineError, match=told) as caught:
+        list(worker.watch(worker.submit(REQUEST, METHODS["dbcache"]())))
+    assert str(caught.value).rpartition(" ")[2].rstrip(".") in caplog.text
+    assert "in fails" in caplog.text
 
 
 def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.tune.form import text_lines
 from cache_engine.benchmark import prompts as prompts_module
 from cache_engine.benchmark.figures import figures_of
 from cache_engine.benchmark.job import baseline_first
@@ -18,6 +19,7 @@ from cache_engine.recipe import format_recipe, parse_recipe
 from cache_engine.records import RunRequest
 from cache_engine.runs.setting import setting_of
 from cache_engine.strict import EngineError
+from studies.shared import read_json_lines
 from tests.benchmark.made import job
 
 
@@ -183,6 +185,21 @@ def test_prompts_are_read(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert prompts(str(tmp_path / name)) == ("a fox", "an owl")
     assert prompts(str(tmp_path / name), 1) == ("a fox",)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "the page", "a study"])
+def test_lines_end_at_line_feeds_alone(name: str, end: str, tmp_path: Path) -> None:
+    """Python's splitlines also splits at U+2028, U+2029, U+0085 and others, which texts may hold."""
+    wanted = tuple(f"a fox{sign}in snow" for sign in "\u2028\u2029\x85\x0b\x0c\x1c")
+    quoted = name in ("a.jsonl", "a study")
+    lines = [json.dumps(prompt, ensure_ascii=False) if quoted else prompt for prompt in wanted]
+    path = tmp_path / name
+    path.write_bytes((end.join(lines) + end).encode())
+    if name == "the page":
+        assert text_lines(path.read_bytes().decode()) == wanted
+    else:
+        assert (tuple(read_json_lines(path)) if name == "a study" else prompts(str(path))) == wanted
 
 
 @pytest.mark.parametrize(
