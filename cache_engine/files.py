@@ -76,9 +76,10 @@ class Picture(HashedFile):
             self.opened()
 
     def opened(self) -> Image:
-        """Return the picture upright and in RGB.
+        """Return the picture upright and in RGB of 8 bits. Transparent parts become white.
 
-        Raises EngineError for a file that is no picture, is damaged, or has changed since it was named.
+        Raises EngineError for a file that is no picture, is damaged, or has changed since it was named, and
+        for numbers whose white is not known.
         """
         from PIL import Image, ImageOps
 
@@ -90,12 +91,48 @@ class Picture(HashedFile):
                         f"image: {path.name} has {picture.width} x {picture.height} pixels; choose one of "
                         f"{LEAST_SIDE} to {MOST_SIDE} a side."
                     )
-                return ImageOps.exif_transpose(picture).convert("RGB")
+                return _on_white(_eight_bits(ImageOps.exif_transpose(picture), path.name, picture.format))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EngineError(
                 f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, "
                 "JPEG or WebP file."
             ) from None
+
+
+def _eight_bits(picture: Image, name: str, kind: str | None) -> Image:
+    """Return a picture of larger or fractional numbers in 8 bits, scaled by their range; others as they are.
+
+    kind: its file format. Raises EngineError for numbers that do not tell what white is.
+    """
+    import numpy as np
+    from PIL import Image
+
+    deep = picture.mode.startswith("I;16") or (picture.mode == "I" and kind == "PPM")  # read as 0 to 65535
+    if picture.mode == "I" and not deep:
+        raise EngineError(f"image: {name} has 32-bit integers, so its white is not known; save it as a PNG.")
+    if not deep and picture.mode != "F":
+        return picture
+    values = np.asarray(picture, np.float32)
+    low, high = values.min(), values.max()
+    if not deep and not 0 <= low <= high <= 1:
+        raise EngineError(
+            f"image: {name} has fractional numbers from {low:g} to {high:g}; scale them to 0 to 1, or save "
+            "it as a PNG."
+        )
+    grey = Image.fromarray(np.round(values * (255 / 65535 if deep else 255)).astype(np.uint8))
+    if (hidden := picture.info.get("transparency")) is not None:
+        grey.putalpha(Image.fromarray((values != hidden).astype(np.uint8) * 255))
+    return grey
+
+
+def _on_white(picture: Image) -> Image:
+    """Return the picture in RGB, on white: transparent pixels may hide any colour."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _lora(value: object) -> object:

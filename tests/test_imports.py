@@ -48,7 +48,7 @@ RULES = [
     Rule("cache_engine.strict", "", "pydantic"),
     Rule("cache_engine.registry", "strict"),
     Rule("cache_engine.plans", ""),
-    Rule("cache_engine.files", "strict", "pydantic", lazy="PIL"),
+    Rule("cache_engine.files", "strict", "pydantic", lazy="PIL numpy"),
     Rule("cache_engine.records", "strict plans files", "pydantic PIL"),
     # dmd: eigenvalues, loaded only when the predictor is used
     Rule("cache_engine.predictors.dmd", "plans strict predictors.*", lazy="numpy"),

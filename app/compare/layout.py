@@ -141,7 +141,7 @@ def _request(model: str, *, metered: bool) -> RequestParts:
                 label="Input picture",
                 type="filepath",
                 sources=["upload", "clipboard"],
-                format="png",
+                image_mode=None,  # the file as it is: the engine turns it into RGB
                 height=180,
                 interactive=True,
                 visible=form.takes_picture(model),

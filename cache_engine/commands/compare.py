@@ -34,7 +34,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE[:WEIGHT]",
         help="a .safetensors file and its weight; may be repeated",
     )
-    parser.add_argument("--image", metavar="FILE", help="the input picture, for models that edit one")
+    parser.add_argument(
+        "--image",
+        metavar="FILE",
+        help="the input picture, for models that take one; transparent parts become white",
+    )
     method_arguments(parser, default="dbcache")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json"

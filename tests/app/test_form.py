@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
+from gradio.data_classes import ImageData
+from PIL import Image
 
 from app import form
+from app.compare import layout
+from app.engine.worker import Worker
 from cache_engine import METHODS, EngineError, ModelFacts, RunRequest, resolve
+from cache_engine.files import Picture
 
 FIELDS: dict[str, Any] = dict(
     model="flux-dev",
@@ -102,3 +109,14 @@ def test_a_setting_that_does_not_fit_is_refused_before_it_runs() -> None:
 def test_a_moved_knob_of_any_method_fits_the_embedded_model(name: str) -> None:
     """The check that answers a knob knows as much of the model as a run does."""
     form.plan_of(METHODS[name](), form.usual_request("tiny", 28.0))
+
+
+def test_an_uploaded_picture_reaches_the_engine_as_it_is(tmp_path: Path) -> None:
+    """gradio would turn it into RGB, and show the colours that transparent pixels hide."""
+    path = tmp_path / "x.png"
+    Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(path)
+    with gr.Blocks() as page:
+        parts, _ = layout.build(Worker(lambda *_, **__: pytest.fail("a run"), None), "tiny", page)
+    sent = parts.picture.preprocess(ImageData(path=str(path), orig_name="x.png"))
+    assert sent == str(path)
+    assert Picture(file=sent).opened().getpixel((0, 0)) == (255, 255, 255)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -150,6 +152,96 @@ def test_a_wrong_file_is_one_sentence(content: bytes | None, sentence: str, tmp_
         path.write_bytes(content)
     with pytest.raises(EngineError, match=sentence):
         Picture(file=str(path))
+
+
+RAMP = np.linspace(0, 1, 32 * 32).reshape(32, 32)
+EXPECTED = np.round(RAMP * 255)
+DEEP = np.round(RAMP * 65535).astype(np.uint16)
+
+
+def saved(path: Path, picture: Image.Image, **options: Any) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def graymap(path: Path, values: np.ndarray[Any, Any]) -> Path:
+    path.write_bytes(b"P5 32 32 65535\n" + values.astype(">u2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda folder: saved(folder / "deep.png", Image.fromarray(DEEP)),
+        lambda folder: saved(folder / "deep.tif", Image.fromarray(DEEP)),
+        lambda folder: saved(folder / "big-endian.tif", Image.fromarray(DEEP.astype(">u2"))),
+        lambda folder: graymap(folder / "deep.pgm", DEEP),
+        lambda folder: saved(folder / "fractions.tif", Image.fromarray(RAMP.astype(np.float32))),
+        lambda folder: saved(folder / "plain.png", Image.fromarray(EXPECTED.astype(np.uint8))),
+    ],
+)
+def test_larger_and_fractional_numbers_are_scaled_by_their_range(
+    written: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """Pillow's own conversion cuts them off at 255: white or black pictures."""
+    drawn = np.asarray(Picture(file=str(written(tmp_path))).opened())
+    assert drawn.shape == (32, 32, 3)
+    assert np.abs(drawn - EXPECTED[..., None]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (DEEP.astype(np.int32) * 32768, "has 32-bit integers, so its white is not known; save it as a PNG"),
+        ((RAMP * 255).astype(np.float32), "has fractional numbers from 0 to 255; scale them to 0 to 1"),
+        (np.full((32, 32), np.nan, np.float32), "has fractional numbers from nan to nan"),
+    ],
+)
+def test_numbers_whose_white_is_not_known_are_refused(
+    values: np.ndarray[Any, Any], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match=rf"^image: x\.tif {sentence}"):
+        Picture(file=str(saved(tmp_path / "x.tif", Image.fromarray(values))))
+
+
+def palette(colours: bytes) -> Image.Image:
+    picture = Image.new("P", (32, 32), 1)
+    picture.putpalette(colours)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "options"),
+    [
+        ("x.png", Image.new("RGBA", (32, 32), (255, 0, 0, 0)), {}),
+        ("x.webp", Image.new("RGBA", (32, 32), (255, 0, 0, 0)), {"lossless": True, "exact": True}),
+        ("x.tif", Image.new("RGBA", (32, 32), (255, 0, 0, 0)), {}),
+        ("x.png", Image.new("LA", (32, 32), (0, 0)), {}),
+        ("x.png", palette(bytes([0, 0, 0, 255, 0, 0])), {"transparency": 1}),
+        ("x.gif", palette(bytes([0, 0, 0, 255, 0, 0])), {"transparency": 1}),
+        ("x.png", Image.new("RGB", (32, 32), "red"), {"transparency": (255, 0, 0)}),
+        ("x.png", Image.fromarray(np.full((32, 32), 77, np.uint16)), {"transparency": 77}),
+    ],
+)
+def test_transparent_pixels_are_white_whatever_colour_they_hide(
+    name: str, picture: Image.Image, options: dict[str, Any], tmp_path: Path
+) -> None:
+    file = saved(tmp_path / name, picture, **options)
+    assert Picture(file=str(file)).opened().getcolors() == [(32 * 32, (255, 255, 255))]
+
+
+def test_a_turned_picture_is_upright_and_print_colours_are_screen_colours(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    turned = saved(tmp_path / "turned.jpg", Image.new("RGB", (48, 32)), exif=exif)
+    assert Picture(file=str(turned)).opened().size == (32, 48)
+    printed = saved(tmp_path / "print.tif", Image.new("CMYK", (32, 32), (0, 255, 255, 0)))
+    assert Picture(file=str(printed)).opened().getcolors() == [(32 * 32, (255, 0, 0))]
+
+
+def test_half_transparent_is_half_white(tmp_path: Path) -> None:
+    file = saved(tmp_path / "x.png", Image.new("RGBA", (32, 32), (255, 0, 0, 51)))
+    assert Picture(file=str(file)).opened().getcolors() == [(32 * 32, (255, 204, 204))]
 
 
 def test_a_picture_out_of_bounds_and_one_that_changed(picture: Path, tmp_path: Path) -> None:
