@@ -53,6 +53,7 @@ class Section(NamedTuple):
     neurons: of these, the feed-forwards of the image, whose neurons can be run one by one.
     streams: total length of a block's outputs, in multiples of image and text together.
     text_first: where image and text are one tensor, the text comes first.
+    refilled: between the blocks the model exchanges a part of the text, and drops that part of the results.
     """
 
     path: str
@@ -68,6 +69,7 @@ class Section(NamedTuple):
     neurons: Mapping[str, Neurons] = {}
     streams: int = 0
     text_first: bool = False
+    refilled: bool = False
 
     @property
     def joint(self) -> bool:

@@ -52,6 +52,11 @@ def joined(
     return Section(path, (IMAGE,), (IMAGE,), length=length, text_first=text_first)
 
 
+def refilled(*sections: Section) -> tuple[Section, ...]:
+    """Describe lists between whose blocks the model exchanges a part of the text."""
+    return tuple(section._replace(refilled=True) for section in sections)
+
+
 LIKE_FLUX = (text_and_image(), text_and_image("single_transformer_blocks", "num_single_layers"))
 
 TRANSFORMERS: dict[str, TransformerDescription] = {
@@ -63,7 +68,7 @@ TRANSFORMERS: dict[str, TransformerDescription] = {
         latent("joint_attention_dim"),
     ),
     "BriaTransformer2DModel": TransformerDescription(LIKE_FLUX, packed("joint_attention_dim")),
-    "BriaFiboTransformer2DModel": TransformerDescription((text_and_image(), joined()), calls.fibo),
+    "BriaFiboTransformer2DModel": TransformerDescription(refilled(text_and_image(), joined()), calls.fibo),
     "ChromaTransformer2DModel": TransformerDescription(
         (text_and_image(), joined()), packed("joint_attention_dim")
     ),
@@ -81,7 +86,7 @@ TRANSFORMERS: dict[str, TransformerDescription] = {
     "Flux2Transformer2DModel": TransformerDescription(flux2.SECTIONS, flux2.shapes),
     "FluxTransformer2DModel": TransformerDescription(flux.SECTIONS, flux.shapes),
     "HiDreamImageTransformer2DModel": TransformerDescription(
-        (image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)),
+        refilled(image_and_text("double_stream_blocks"), joined("single_stream_blocks", text_first=False)),
         calls.hidream,
         reads=True,
     ),

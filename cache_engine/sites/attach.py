@@ -103,7 +103,7 @@ def planner(
 ) -> Callable[[int], Plan]:
     """Return a function that makes the method's plan for a number of steps."""
     lengths = tuple(sum(block.section is section for block in blocks) for section in sections)
-    coefficients = coefficients_of(type(transformer).__name__, transformer.config)
+    coefficients = coefficients_of(type(transformer).__name__, getattr(transformer, "config", {}))
     return lambda total: method.plan(model_facts(sections, lengths, total, streams, coefficients))
 
 

@@ -9,7 +9,12 @@ from torch import nn
 
 from ..strict import EngineError
 
-CONTROL = ("controlnet_block_samples", "controlnet_single_block_samples", "block_controlnet_hidden_states")
+CONTROL = (
+    "controlnet_block_samples",
+    "controlnet_single_block_samples",
+    "block_controlnet_hidden_states",
+    "control_hidden_states",
+)
 KEPT_KEYS = ("kv_cache", "kv_caches")
 
 
@@ -57,7 +62,8 @@ def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
         return
     if any(given.get(name) is not None for name in CONTROL):
         raise EngineError(
-            "ControlNet adds its signal between the blocks, which a cache skips; run it without one."
+            "a control signal (ControlNet, VACE) is added between the blocks, which a cache skips; run it "
+            "without the signal, or without a cache."
         )
     if any(given.get(name) is not None for name in KEPT_KEYS):
         raise EngineError(

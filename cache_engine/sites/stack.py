@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from ..history import reference_modes
 from ..plans import Stack
 from ..session import Call, Session
+from ..strict import EngineError
 from .blocks import Block, image_part
 from .current_call import CurrentCall
+from .not_computed import BETWEEN_BLOCKS, NotComputed
 from .tensor_history import SignalReference
 
 
@@ -60,6 +62,8 @@ class StackSite:
         self.entry: Tensor | None = None  # the image before the first block
         self.signal: Tensor | None = None
         self.start: dict[str, Tensor] = {}  # the tensors before the current part
+        # the number of the block that ran or was skipped last, and its results
+        self.handed_on: tuple[int | None, dict[str, Tensor]] = None, {}
         self.parts: dict[int, range] = {}
 
     def forwards(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
@@ -79,17 +83,51 @@ class StackSite:
         if block.number == self.decides_at:
             self.decide(at.call, block, inputs)
         part = self.parts.get(block.number)
-        if at.stack and part and at.skipping:
-            return block.result(
-                self.predicted(at.stack, part, inputs) if block.number == part.start else inputs
-            )
         if part and block.number == part.start:
             self.start = inputs
+        elif part:
+            self.refuse_changes(block, inputs)
+        if at.stack and part and at.skipping:
+            return block.result(self.skipped(at.stack, part, block, inputs))
         at.call.blocks_run += not (at.serving and at.inner is not None and at.inner.serves == "c")
         result = block.forward(*args, **kwargs)
-        if at.stack and part and block.number == part.stop - 1:
-            self.remember(at.stack, part, block.outputs(result))
+        if at.stack and part:
+            outputs = block.outputs(result)
+            if block.number == part.stop - 1:
+                self.remember(at.stack, part, outputs)
+            else:
+                self.handed_on = block.number, outputs
         return result
+
+    def refuse_changes(self, block: Block, inputs: dict[str, Tensor]) -> None:
+        """Raise EngineError if the inputs are not the very results of the block before.
+
+        Skipping a range of blocks is right only if nothing happens between them. Objects are compared, not
+        their values, so the check takes no time on the device. It finds most such models in their first call.
+        """
+        before, values = self.handed_on
+        self.handed_on = None, {}
+        if block.section.refilled:
+            return
+        if before != block.number - 1 or any(inputs[name] is not values[name] for name in inputs):
+            raise EngineError(BETWEEN_BLOCKS)
+
+    def skipped(
+        self, stack: Stack, part: range, block: Block, inputs: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the results of a skipped block: predicted for the part's last block, else not computed.
+
+        Where the model itself refills the text, the first block has the predicted results and the others pass
+        them on.
+        """
+        if block.section.refilled:
+            return self.predicted(stack, part, inputs) if block.number == part.start else inputs
+        if block.number == part.stop - 1:
+            return self.predicted(stack, part, self.start)
+        if block.number == part.start:
+            inputs = {name: NotComputed.like(tensor) for name, tensor in inputs.items()}
+        self.handed_on = block.number, inputs
+        return inputs
 
     def find_signal(self, block: Block, arguments: dict[str, Any]) -> None:
         """At the first block: keep the image, and the modulated input if it is the signal."""
