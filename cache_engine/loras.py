@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
-from pathlib import Path
-from typing import Any
 from warnings import catch_warnings, simplefilter
 
-import torch
 from torch import nn
 
 from .devices import installed
 from .failures import as_engine_error
-from .files import Lora
 from .loading import LoadedModel
+from .models.lora_files import load_lora
 from .records import RunRequest
-from .strict import EngineError, first_line
-
-LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
+from .strict import EngineError
 
 
 @contextmanager
@@ -57,7 +51,7 @@ def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
             with catch_warnings():
                 simplefilter("ignore")  # peft warns of a second LoRA
                 for name, lora in zip(names, request.loras, strict=True):
-                    _load(pipe, name, lora, spec.title)
+                    load_lora(pipe, lora.unchanged(), name, spec.title)
                 pipe.set_adapters(names, [lora.weight for lora in request.loras])
         except Exception as error:
             raise as_engine_error(error, spec) from error
@@ -72,39 +66,3 @@ def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
                 delattr(part, name)
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _load(pipe: Any, name: str, lora: Lora, title: str) -> None:
-    path = lora.unchanged()
-    try:
-        layers = {LAYER.split(key)[0] for key in pipe.lora_state_dict(str(path)) if LAYER.search(key)}
-    except Exception as error:
-        raise EngineError(_no_lora(path, error)) from error
-    layers_of_model = {f"transformer.{layer}" for layer, _ in pipe.transformer.named_modules()}
-    of_transformer = [layer for layer in layers if layer.startswith("transformer.")]
-    foreign = sorted(
-        layer
-        for layer in of_transformer
-        if layer not in layers_of_model and f"{layer}.base_layer" not in layers_of_model
-    )
-    if not layers or foreign:
-        raise EngineError(
-            f"loras: {path.name} was made for another model: {len(foreign) or 'none'} of its {len(layers)} "
-            f"layers {'are not' if foreign else 'are'} in {title}; choose one that was trained on it."
-        )
-    try:
-        pipe.load_lora_weights(str(path), adapter_name=name)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        raise EngineError(
-            f"loras: {path.name} does not fit {title} ({first_line(error, 120)}); choose one "
-            "that was trained on it."
-        ) from error
-
-
-def _no_lora(path: Path, error: Exception) -> str:
-    return (
-        f"loras: {path.name} is no LoRA, or is damaged ({first_line(error, 120)}); choose "
-        "another file, or download it again."
-    )

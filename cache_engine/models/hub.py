@@ -83,6 +83,14 @@ class Weights(NamedTuple):
 
         hf_hub_download(self.hub_id, self.index_file)
 
+    def file(self) -> Path:
+        """Return the path of the index file; download it if the hub's cache lacks it."""
+        if self.folder:
+            return Path(self.folder) / self.index_file
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(self.hub_id, self.index_file))
+
     def _no_room(self) -> str | None:
         from huggingface_hub.constants import HF_HUB_CACHE
 

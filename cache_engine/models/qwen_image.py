@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -12,9 +11,9 @@ from typing import Any
 from ..model import Given, ModelSpec, Neurons, Section
 from ..placement import MemoryNeeds, Placement
 from ..records import RunRequest
-from ..strict import EngineError
 from .flux import IMAGE, TEXT
 from .hub import GB, Weights, load_pipeline
+from .lora_files import fused
 
 SECTIONS = (
     Section(
@@ -151,6 +150,7 @@ def _row(name: str, title: str, **changed: Any) -> ModelSpec:
 
 def _lightning(steps: int, version: str) -> ModelSpec:
     """Return a row whose LoRA is fused into the transformer, so that its layers are plain ones."""
+    title = f"Qwen-Image-Lightning, {steps} steps"
     names = [f"Qwen-Image-Lightning-{steps}steps-{version}{kind}.safetensors" for kind in ("-bf16", "")]
     lora = Weights(
         "lightx2v/Qwen-Image-Lightning", "QWEN_IMAGE_LIGHT_DIR", 2 * GB, "Apache-2.0", index_file=names[0]
@@ -164,23 +164,14 @@ def _lightning(steps: int, version: str) -> ModelSpec:
     def load(placement: Placement) -> Any:
         from diffusers import FlowMatchEulerDiscreteScheduler
 
-        if importlib.util.find_spec("peft") is None:
-            raise EngineError("model: the Lightning LoRA needs peft; install it with `pip install peft`.")
-        if placement.quantisation != "none":
-            raise EngineError(
-                "model: the Lightning LoRA cannot be fused into 8-bit weights; use qwen-image, or a card "
-                "with 46 GB free."
-            )
-        pipe = load_pipeline(
+        base = partial(
+            load_pipeline,
             "QwenImagePipeline",
             BASE.source,
             placement,
             scheduler=FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING_SCHEDULE),
         )
-        pipe.load_lora_weights(lora.source(), weight_name=file())
-        pipe.fuse_lora()
-        pipe.unload_lora_weights()
-        return pipe
+        return fused(base, lora._replace(index_file=file()).file, title, placement)
 
     def unavailable() -> str | None:
         return BASE.unavailable() or lora._replace(index_file=file()).unavailable()
@@ -191,7 +182,7 @@ def _lightning(steps: int, version: str) -> ModelSpec:
 
     return _row(
         f"qwen-image-lightning-{steps}",
-        f"Qwen-Image-Lightning, {steps} steps",
+        title,
         load=load,
         steps=steps,
         true_cfg_scale=1.0,
