@@ -1,0 +1,145 @@
+"""The recipe by hand: ``python -m assets.train_lightning paths|train|export|evaluate|all [--smoke]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from diffusers import FluxPipeline
+from safetensors.torch import save_file
+
+from assets.train_tiny_flux import export as teacher
+from assets.train_tiny_flux.card import contact_sheet
+from assets.train_tiny_flux.evaluate import STEPS
+
+from . import card, paths, scores
+from .student import Recipe, Student
+
+FOLDER = Path("build/tiny_lightning")
+ASSETS = Path(__file__).resolve().parents[1]
+TEACHER, OUT = ASSETS / "tiny_flux", ASSETS / "tiny_lightning"
+MOST_BYTES = 3_000_000  # of a LoRA file
+
+
+class Scale(NamedTuple):
+    """How much is made. The first shard of paths is kept apart, to look at while a student learns."""
+
+    recipes: tuple[Recipe, ...]
+    shards: int
+    paths: int  # a shard
+    looked_at: int  # of the first shard
+    prompts: int
+    teacher_steps: int
+    timed: int
+
+
+FULL = Scale(
+    (Recipe(8, slopes=350, walks=150, walk_batch=4), Recipe(4, slopes=100, walks=400, start=8)),
+    shards=17,
+    paths=64,
+    looked_at=16,
+    prompts=200,
+    teacher_steps=STEPS,
+    timed=5,
+)
+SHORT = dict(slope_batch=2, walk_batch=1)
+SMOKE = Scale(
+    (Recipe(8, slopes=1, walks=1, **SHORT), Recipe(4, slopes=0, walks=1, start=8, **SHORT)),
+    shards=2,
+    paths=2,
+    looked_at=1,
+    prompts=1,
+    teacher_steps=2,
+    timed=1,
+)
+
+
+def pipeline() -> FluxPipeline:
+    """Return the teacher, freshly read."""
+    torch.set_flush_denormal(True)
+    return teacher.load(TEACHER)
+
+
+def draw(options: argparse.Namespace, scale: Scale) -> None:
+    """Write the teacher's paths that are missing."""
+    paths.make(pipeline(), options.folder / "paths", scale.shards, teacher.scale(TEACHER), scale.paths)
+
+
+def train(options: argparse.Namespace, scale: Scale) -> None:
+    """Train each student, or what a checkpoint left of it."""
+    looked_at = paths.read(options.folder / "paths", range(1)).first(scale.looked_at)
+    taught = paths.read(options.folder / "paths", range(1, scale.shards))
+    for recipe in scale.recipes:
+        student = Student(pipeline(), options.folder, recipe)
+        if student.resume():
+            print(f"{student.name} goes on at update {student.step}", flush=True)
+        student.run(taught, looked_at)
+
+
+def export(options: argparse.Namespace, scale: Scale) -> None:
+    """Write the averaged weights as LoRA files."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    for recipe in scale.recipes:
+        student = Student(pipeline(), options.folder, recipe)
+        if not student.resume():
+            raise SystemExit(f"{student.checkpoint}: there is no such checkpoint; train first.")
+        file = options.out / f"tiny-{student.name}.safetensors"
+        save_file(student.lora(), file, {"format": "pt"})
+        if file.stat().st_size > MOST_BYTES:
+            raise SystemExit(f"{file}: it is larger than {MOST_BYTES} bytes; choose a smaller rank.")
+
+
+def evaluate(options: argparse.Namespace, scale: Scale) -> None:
+    """Score each LoRA, and the teacher in as many steps; write the card and the sheets."""
+    guidance, minutes = teacher.scale(TEACHER), []
+    full = scores.drawn(pipeline(), scale.prompts, guidance, scale.teacher_steps, scale.timed)
+    rows = [("embedded model", scale.teacher_steps, 2, scores.judged(full, None))]
+    for recipe in scale.recipes:
+        steps, name = recipe.steps, f"tiny-lightning-{recipe.steps}"
+        pipe = scores.with_lora(pipeline(), options.out / f"{name}.safetensors")
+        drawn = scores.drawn(pipe, scale.prompts, 1.0, steps, scale.timed)
+        contact_sheet(drawn.pictures[: card.SHOWN], options.out / f"contact-sheet-{steps}.png")
+        rows.append((name, steps, 1, scores.judged(drawn, full)))
+        for title, calls, asked in (("embedded model", 2, guidance), ("embedded model, no guidance", 1, 1.0)):
+            other = scores.drawn(pipeline(), scale.prompts, asked, steps, scale.timed)
+            rows.append((title, steps, calls, scores.judged(other, full)))
+        state = torch.load(options.folder / f"lightning-{steps}.pt", weights_only=True)
+        minutes.append(state["seconds"] / 60)
+    facts = card.Facts(scale.prompts, scale.teacher_steps, (scale.shards - 1) * scale.paths, guidance)
+    recipes = [card.learned(*pair) for pair in zip(scale.recipes, minutes, strict=True)]
+    card.write(options.out, facts, [card.row(*row) for row in rows], recipes)
+
+
+STAGES = {"paths": draw, "train": train, "export": export, "evaluate": evaluate}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the stages that were asked for, in order."""
+    parser = argparse.ArgumentParser(prog="python -m assets.train_lightning", description=__doc__)
+    parser.add_argument("stage", choices=(*STAGES, "all"))
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(os.environ.get("TINY_LIGHTNING_FOLDER", FOLDER)),
+        help="paths, checkpoints, log and scores (or TINY_LIGHTNING_FOLDER)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="for the LoRA files and the card; default: assets/tiny_lightning, or in FOLDER for --smoke",
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="every stage in small, away from assets/tiny_lightning"
+    )
+    options = parser.parse_args(arguments)
+    options.out = options.out or (options.folder / "tiny_lightning" if options.smoke else OUT)
+    for name in STAGES if options.stage == "all" else (options.stage,):
+        STAGES[name](options, SMOKE if options.smoke else FULL)
+
+
+if __name__ == "__main__":
+    main()
