@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -43,70 +44,123 @@ _PATCHED = (
 )  # what calflops replaces beside torch.nn.functional
 
 
+def _rowwise(input: Tensor, *_: Any, **__: Any) -> Tensor:
+    return torch.empty_like(input)
+
+
+def _projected(input: Tensor, weight: Tensor, *_: Any, **__: Any) -> Tensor:
+    return input.new_empty((*input.shape[:-1], weight.shape[0]))
+
+
+def _attended(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
+    return query.new_empty((*query.shape[:-1], value.shape[-1]))
+
+
+def _elementwise(input: Tensor, other: Any, **__: Any) -> Tensor:
+    if not isinstance(other, Tensor):
+        return torch.empty_like(input) if input.is_floating_point() else NotImplemented
+    if input.dtype != other.dtype:
+        return NotImplemented
+    return input.new_empty(torch.broadcast_shapes(input.shape, other.shape))
+
+
+# Results without values. On the meta device torch works these functions' results out in Python, and a forward
+# of FLUX.1-dev takes four times as long.
+_RESULTS: dict[Any, Callable[..., Tensor]] = {
+    F.linear: _projected,
+    F.scaled_dot_product_attention: _attended,
+    **dict.fromkeys((F.layer_norm, F.rms_norm, F.gelu, F.silu), _rowwise),
+    **dict.fromkeys((torch.Tensor.mul, torch.Tensor.add), _elementwise),
+}
+
+
 class Attention(TorchFunctionMode):
-    """Counts the FLOPs of this thread's scaled_dot_product_attention, and of its softmax alone."""
+    """Counts the FLOPs of this thread's scaled_dot_product_attention, and of its softmax alone.
+
+    originals: torch's own functions by the functions that calflops put in their place. Under a mode torch
+    looks a function up by its name, finds the replacement that has counted the call, and would count twice.
+    """
 
     flops = softmax = 0
+
+    def __init__(self, originals: Mapping[Any, Any] = MappingProxyType({})) -> None:
+        super().__init__()
+        self.originals = originals
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
+        kwargs, func = kwargs or {}, self.originals.get(func, func)
         if func is F.scaled_dot_product_attention:
             named = dict(zip(("query", "key", "value"), args)) | dict(kwargs)
             query, key, value = (named[name].shape for name in ("query", "key", "value"))
             pairs = torch.Size(query[:-1]).numel() * key[-2]
             self.softmax += pairs * SOFTMAX
             self.flops += pairs * (2 * query[-1] + 2 * value[-1] + SOFTMAX)
-        return func(*args, **kwargs)
+        first = next(iter((*args, *kwargs.values())), None)
+        result = NotImplemented
+        if func in _RESULTS and isinstance(first, Tensor) and first.is_meta:
+            result = _RESULTS[func](*args, **kwargs)
+        return func(*args, **kwargs) if result is NotImplemented else result
+
+
+class _Snapshot:
+    """Torch's functions before calflops replaces them."""
+
+    def __init__(self) -> None:
+        names = [(F, name) for name in vars(F)]
+        names += [
+            (owner, name) for owner in (torch, torch.Tensor) for name in _PATCHED if hasattr(owner, name)
+        ]
+        self.functions = [(owner, name, getattr(owner, name), name in vars(owner)) for owner, name in names]
+
+    def originals(self) -> dict[Any, Any]:
+        """Return torch's functions by the functions that stand in their place now."""
+        now = [(getattr(owner, name), original) for owner, name, original, _ in self.functions]
+        return {function: original for function, original in now if function is not original}
+
+    def restore(self) -> None:
+        for owner, name, original, is_own in self.functions:
+            if not is_own and name in vars(owner):
+                delattr(owner, name)
+            elif getattr(owner, name) is not original:
+                setattr(owner, name, original)
 
 
 @contextmanager
-def _torch_restored() -> Iterator[None]:
-    owners: list[tuple[Any, dict[str, Any]]] = [(F, dict(vars(F)))]
-    owners += [(owner, {name: vars(owner).get(name) for name in _PATCHED}) for owner in (torch, torch.Tensor)]
+def _torch_restored() -> Iterator[_Snapshot]:
+    snapshot = _Snapshot()
     try:
-        yield
+        yield snapshot
     finally:
-        for owner, before in owners:
-            for name, value in before.items():
-                if vars(owner).get(name) is value:
-                    continue
-                if value is None:
-                    delattr(owner, name)
-                else:
-                    setattr(owner, name, value)
+        snapshot.restore()
 
 
 class _Bound(nn.Module):
-    """A model with its other arguments bound: calflops passes tensors only."""
+    """A model with its other arguments bound, because calflops passes tensors only."""
 
-    def __init__(self, model: nn.Module, given: Mapping[str, Any]) -> None:
+    def __init__(self, model: nn.Module, given: Mapping[str, Any], snapshot: _Snapshot) -> None:
         super().__init__()
-        self.model, self.given = model, given
+        self.model, self.given, self.snapshot = model, given, snapshot
+        self.attention_flops = 0.0
 
     def forward(self, **tensors: torch.Tensor) -> Any:
-        return self.model(**tensors, **self.given)
+        with Attention(self.snapshot.originals()) as attention:
+            result = self.model(**tensors, **self.given)
+        self.attention_flops = attention.flops
+        return result
 
 
 def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
-    """Return the TFLOPs of one forward of ``model`` (on any device, meta too) with keyword ``inputs``.
-
-    It takes two forwards: under a TorchFunctionMode torch looks functions up by name, and calflops would
-    count them twice.
-    """
+    """Return the TFLOPs of one forward of ``model`` (on any device, meta too) with keyword ``inputs``."""
     from calflops import calculate_flops
 
     tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
-    model = _Bound(model, {name: value for name, value in inputs.items() if name not in tensors})
-    with _LOCK, torch.no_grad():
-        with _torch_restored():
-            layers, _, _ = calculate_flops(
-                model, kwargs=dict(tensors), print_results=False, output_as_string=False
-            )
-        with Attention() as attention:
-            model(**tensors)
-    return (float(layers) + attention.flops) / 1e12
+    given = {name: value for name, value in inputs.items() if name not in tensors}
+    with _LOCK, torch.no_grad(), _torch_restored() as snapshot:
+        bound = _Bound(model, given, snapshot)
+        layers, _, _ = calculate_flops(bound, kwargs=tensors, print_results=False, output_as_string=False)
+    return (float(layers) + bound.attention_flops) / 1e12
 
 
 def priced(site: Site) -> Site:
@@ -144,7 +198,7 @@ def _meta_copy(name: str, adapters: Adapters | None = None) -> nn.Module:
     return made
 
 
-def tensors(description: Any, device: str = "meta", make: Callable[..., torch.Tensor] = torch.empty) -> Any:
+def tensors(description: Any, device: str = "meta", make: Callable[..., Tensor] = torch.empty) -> Any:
     """Return the arguments that ``ModelSpec.inputs`` describes.
 
     ``make(shape, device=)`` makes the tensors of floats.
@@ -188,7 +242,8 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
     ):
         session.begin()
         for _ in before:
-            model(**inputs)
+            with Attention():
+                model(**inputs)
         return count(model, inputs)
 
 
