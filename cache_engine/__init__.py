@@ -9,8 +9,8 @@
         pipe("a fox")
     session.trace
 
-Importing this package imports no torch: a name is imported when it is first used.
-The list of names is ``__init__.pyi``, which type checkers and editors read too.
+Importing this package does not import torch: each name is imported when it is first used. ``__init__.pyi``
+lists the names; type checkers and editors read that file too.
 """
 
 from __future__ import annotations

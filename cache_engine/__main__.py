@@ -1,4 +1,7 @@
-"""python -m cache_engine ...: the command line. With --json the last line of stdout is one JSON object."""
+"""The command line: ``python -m cache_engine COMMAND``.
+
+With ``--json`` the last line of stdout is one JSON object.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +47,17 @@ def parser() -> Parser:
         )
         command.arguments(subparser)
         subparser.add_argument(
-            "--json", action="store_true", help="the last line of stdout is one JSON object"
+            "--json",
+            action="store_true",
+            help="print the result as one JSON object, in the last line of stdout",
         )
     return main
 
 
 def _set_output(encoding: str | None = None) -> None:
-    """Replace letters that the console's encoding lacks, so that the rest is printed."""
+    """Make printing skip letters that the console's encoding lacks, so that the rest of
+    the text is printed.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace", encoding=encoding)
 
@@ -59,8 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _set_output()
     options = parser().parse_args(arguments)
     if options.json:
-        _set_output(encoding="utf-8")  # programs read JSON in UTF-8, whatever the console uses
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")  # hints at import are not errors
+        # programs that read our JSON expect UTF-8, whatever encoding the console uses
+        _set_output(encoding="utf-8")
+    # hides the hints that diffusers prints when it is imported: they are not errors
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:
         answer = COMMANDS[options.command].run(options)

@@ -1,4 +1,4 @@
-"""Computes a cache's memory from shapes alone, so that it is known before a run."""
+"""Computes a cache's memory from shapes alone, so that the page can show it before a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .models.catalog import spec_of
 from .plans import Columns, Plan, Site, Stack, Tokens, active_sites
 from .records import RunRequest
 
-BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}  # of one number
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of one number
 
 
 def cache_bytes(
@@ -18,8 +18,8 @@ def cache_bytes(
 ) -> int:
     """Return the bytes of one run's cache at its fullest, all streams together. ``request`` is resolved.
 
-    computed: how many steps are computed, which bounds what is remembered; None takes all steps.
-    dtype: torch's name of the type that the model runs in.
+    computed: the number of computed steps, which limits how many values are remembered; None means all steps.
+    dtype: torch's name for the type of the model's numbers.
     """
     spec = spec_of(request.model)
     facts, inputs = spec.facts(request), spec.inputs(request)
@@ -33,16 +33,17 @@ def cache_bytes(
 def numbers(
     plan: Plan, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int], computed: int
 ) -> int:
-    """Return how many vectors of ``channels`` numbers one stream's cache holds.
+    """Return how many vectors one stream's cache holds; each has ``channels`` numbers.
 
-    tokens: of the image, and of the text if the blocks carry it.
+    tokens: number of the image's tokens, and of the text's tokens if the blocks carry the text.
     """
     if not plan.sites:
         return 0
-    # uses_last_prediction keeps two more values: the one in use and the one before it
+    # a predictor that uses the last prediction keeps two more values: the current prediction and the earlier
+    # one
     values = min(plan.predictor.keep, computed) + 2 * plan.predictor.uses_last_prediction
     turns = {site.steps[0] if site.steps else 0 for site in plan.sites}
-    size = max(  # of two stages only one holds memory at a time
+    size = max(  # only one of a run's stages holds memory at a time
         sum(
             sum(columns(site, sections, lengths, tokens))
             if isinstance(site, Columns)
@@ -57,10 +58,10 @@ def numbers(
 def columns(
     site: Columns, sections: Sequence[Section], lengths: Sequence[int], tokens: Sequence[int]
 ) -> Iterator[int]:
-    """Yield the vectors that each partly run block holds.
+    """Yield the number of vectors that each partly computed block holds.
 
-    They are the attention's result, the feed-forward's result, all inputs of its last layer, and the means of
-    the groups.
+    The vectors are the attention's result, the feed-forward's result, all inputs of the feed-forward's last
+    layer, and the means of the groups.
     """
     sections_of_blocks = [
         section for section, length in zip(sections, lengths, strict=True) for _ in range(length)
@@ -72,7 +73,7 @@ def columns(
 
 
 def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int], heads: int) -> int:
-    """Return the bytes of one stream's bookkeeping: a score and a step of each token, or the chosen keys."""
+    """Return the bytes of one stream's bookkeeping: each token's score and step, or the chosen keys."""
     size, count = 0, sum(tokens)
     for site in plan.sites:
         if isinstance(site, Tokens):
@@ -89,10 +90,13 @@ def marks(plan: Plan, lengths: Sequence[int], tokens: Sequence[int], heads: int)
 
 
 def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> int:
-    """Return how many tensors of one computed step a site holds, each as long as image and text together."""
+    """Return how many tensors of one computed step a site holds. Each tensor is as long as image and text
+    together.
+    """
     if isinstance(site, Stack):
         return parts(site, sections, lengths)
-    attentions = isinstance(site, Tokens)  # it also keeps the single blocks' attention, which is no output
+    # token sites also keep the attention of single blocks, which is not an output module
+    attentions = isinstance(site, Tokens)
     return sum(
         (section.streams + (attentions and section.joint)) * length
         for section, length in zip(sections, lengths, strict=True)
@@ -100,7 +104,9 @@ def tensors(site: Site, sections: Sequence[Section], lengths: Sequence[int]) -> 
 
 
 def parts(stack: Stack, sections: Sequence[Section], lengths: Sequence[int]) -> int:
-    """Return the number of a stack's residuals: one for each run of lists that carry the same tensors."""
+    """Return the number of a stack's residuals: one for each run of block lists that
+    carry the same tensors.
+    """
     carried, start = [], 0
     for section, length in zip(sections, lengths, strict=True):
         within = start < stack.stop and stack.start < start + length

@@ -1,4 +1,6 @@
-"""Fits the coefficients that TeaCache, MagCache and Kriging need of a model, from plain runs of it."""
+"""Fits the coefficients that TeaCache, MagCache and Kriging need for a model, from
+plain runs of that model.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +22,28 @@ from .session import Session
 from .sites.attach import attached
 from .strict import EngineError
 
-DEGREE = 4  # of TeaCache's polynomial
-SAMPLED = 200_000  # values of a residual that are enough to compare two
+DEGREE = 4  # degree of TeaCache's polynomial
+SAMPLED = 200_000  # values of a residual that are enough to compare two residuals
 
 
 def calibrate(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) -> Coefficients:
-    """Run each of ``draws``, which call ``target``; return the fitted coefficients.
+    """Run each of ``draws``, which call ``target``, and return the coefficients that were fitted.
 
     target: a pipeline, or a bare transformer with the further arguments of ``attached``.
 
-    ratios: MagCache's. |residual| over |residual one step before|, averaged over tokens, runs and streams.
-    polynomial: TeaCache's. Least squares of the residual's change (of all blocks) on the change of the
-    modulated input; None for a model that is not described with such an input. TeaCache fits the change of
-    the output instead. We fit the residual's, because the residual is reused: its change is the error made.
-    alike: Kriging's. Inner products of the residuals of every two steps, averaged likewise; 1 is
-    the mean size.
-    Raises EngineError for too few steps.
+    ratios: for MagCache. |residual| over |residual of the step before|, averaged over tokens, runs and
+    streams.
+    polynomial: for TeaCache. Least squares of the change of the residual (of all blocks) on the change of the
+    modulated input; None for a model whose modulated input is not described. TeaCache's authors fit the
+    change of the output instead. We fit the change of the residual, because a skipped step reuses the
+    residual: its change is the error.
+    alike: for Kriging. Inner products of the residuals of every two steps, averaged in the same way; 1 is the
+    mean size. Raises EngineError for too few steps.
     """
     watch = _Watch()
     with attached(target, watch, on_call=lambda call: watch(session, call), **attach) as session:
         for draw in draws:
-            if "steps" in attach:  # a bare transformer has no scheduler that announces a new run
+            if "steps" in attach:  # a bare transformer has no scheduler that could announce a new run
                 session.begin()
             draw()
             watch.collect(session.trace)
@@ -48,7 +51,7 @@ def calibrate(target: Any, draws: Iterable[Callable[[], Any]], **attach: Any) ->
 
 
 class _Watch:
-    """Computes every step, and sees every call's residual as it is remembered."""
+    """A schedule that computes every step and sees each call's residual when it is remembered."""
 
     def __init__(self) -> None:
         self.before: dict[str, Tensor] = {}
@@ -73,7 +76,7 @@ class _Watch:
         self.before[call.stream] = residual
 
     def collect(self, trace: Iterable[StepTrace]) -> None:
-        """At the end of a run: fetch its measurements from the device."""
+        """Fetch a run's measurements from the device, at the end of the run."""
         for call in trace:
             if call.step > 0:
                 ratio, moved = torch.stack(self.seen[call.step, call.stream]).tolist()

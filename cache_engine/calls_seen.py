@@ -1,6 +1,6 @@
-"""Records the calls that a pipeline really makes, and the LoRAs on its transformer.
+"""Records the transformer calls that a pipeline really makes, and the LoRAs on its transformer.
 
-Compute is counted from them for models whose request does not determine the shapes of the calls.
+For models whose request does not determine the shapes of the calls, compute is counted from these records.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .sites.refusals import batch_of
 class SeenCall:
     """The arguments of one call of the transformer, by name; its tensors have no data.
 
-    Two calls are equal if the shapes of their tensors are.
+    Two calls are equal if their tensors have the same shapes.
     """
 
     shapes: tuple[tuple[str, torch.Size], ...]
@@ -32,11 +32,12 @@ class SeenCall:
 
 @contextmanager
 def record_calls(transformer: nn.Module) -> Iterator[list[SeenCall]]:
-    """Yield a list to which a hook on the model adds every call within the ``with``."""
+    """Yield a list. Inside the ``with`` block, a hook on the model appends every call to this list."""
     calls: list[SeenCall] = []
     names = list(signature(transformer.forward).parameters)
     description = TRANSFORMERS.get(type(transformer).__name__)
-    keep_data = description is not None and description.reads  # the loaded model counts on these values
+    # compute is counted on the loaded model with these values
+    keep_data = description is not None and description.reads
 
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = dict(zip(names, args)) | kwargs
@@ -54,7 +55,7 @@ def record_calls(transformer: nn.Module) -> Iterator[list[SeenCall]]:
 
 
 def _without_data(value: Any) -> Any:
-    """Replace tensors by meta tensors, in lists and dicts too."""
+    """Replace tensors by meta tensors, also inside lists and dicts."""
     if isinstance(value, torch.Tensor):
         return torch.empty_like(value, device="meta")
     if isinstance(value, dict):
@@ -64,9 +65,9 @@ def _without_data(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Adapters:
-    """The LoRAs on a loaded transformer: peft's configs by name.
+    """The LoRAs on a loaded transformer: peft's configurations by name.
 
-    Two are equal if they add the same ranks to the same layers.
+    Two instances are equal if they add the same ranks to the same layers.
     """
 
     layers: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
@@ -74,7 +75,7 @@ class Adapters:
 
 
 def adapters_of(transformer: nn.Module | None) -> Adapters | None:
-    """Return the LoRAs on the transformer, or None without any."""
+    """Return the LoRAs on the transformer, or None if it has none."""
     configs = getattr(transformer, "peft_config", None)
     if transformer is None or not configs:
         return None

@@ -1,6 +1,6 @@
-"""compare() yields the events of a comparison; run_comparison() blocks and returns its result.
+"""compare() yields the events of a comparison. run_comparison() blocks and returns the result.
 
-(This file is not compare.py: the package exports a function of that name.)
+This file is not named compare.py, because the package exports a function of that name.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from .records import (
 from .strict import EngineError, short_repr
 
 if TYPE_CHECKING:
-    from .runner import PreparedRun  # torch
+    from .runner import PreparedRun  # imports torch
 
-MOST_BASELINES = 32  # about 3 MB each at 1024 x 1024, and a survey
-MOST_SURVEYS = 500_000_000  # bytes of surveys among them
+MOST_BASELINES = 32  # number of baselines; each takes about 3 MB at 1024 x 1024, and its survey
+MOST_SURVEYS = 500_000_000  # bytes of all their surveys together
 MOST_REPEATS = 20
 
 
 class Baselines:
-    """The baselines that were run last, each under its request and its engine. Any thread may use it.
+    """The baselines that ran last, each stored under its request and its engine. Any thread may call it.
 
-    A baseline is used again only for exactly the same request on exactly the same engine.
+    A baseline is reused only for exactly the same request on exactly the same engine.
     """
 
     def __init__(self, most: int = MOST_BASELINES) -> None:
@@ -57,14 +57,14 @@ class Baselines:
             return result
 
     def newest(self, request: RunRequest) -> RunResult | None:
-        """Return the newest baseline of this resolved request, whatever engine ran it, or None."""
+        """Return the newest baseline of this resolved request on any engine, or None."""
         with self._lock:
             return next(
                 (result for (own, _), result in reversed(self._results.items()) if own == request), None
             )
 
     def put(self, result: RunResult) -> None:
-        """Remember a baseline, and forget the oldest ones where there are too many or they are too large."""
+        """Remember a baseline. Forget the oldest baselines if their number or their size passes the limit."""
         with self._lock:
             self._results[result.baseline_key] = result
             self._results.move_to_end(result.baseline_key)
@@ -87,13 +87,14 @@ def run_comparison(
     survey: bool = False,
     repeats: int = 1,
 ) -> Comparison:
-    """Run both sides on this thread and compare them. A baseline that ``baselines`` has is not run again.
+    """Run both sides on this thread and compare them. If ``baselines`` has the baseline, it is not run again.
 
-    survey: also record a survey, in a baseline run of its own, unless ``why_no_survey`` gives a reason.
-    repeats: timed runs of each side; with more than one the baseline is timed again too.
-    Raises EngineError or Cancelled; ``baselines`` then gets nothing half done.
+    survey: also record a survey in a separate baseline run, unless ``why_no_survey`` gives a reason against
+    it.
+    repeats: number of timed runs of each side; if it is more than one, the baseline is timed again too.
+    Raises EngineError or Cancelled; ``baselines`` then stores nothing half done.
     """
-    from .runner import Watch, execute, prepare  # torch
+    from .runner import Watch, execute, prepare  # imports torch
 
     baselines = Baselines() if baselines is None else baselines
     watches: dict[Side, Watch] = {
@@ -101,7 +102,8 @@ def run_comparison(
         "accelerated": Watch("accelerated", emit, stop),
     }
     watches["baseline"].tell("load", f"Loading {request.model}")
-    accelerated_run = prepare(request, method)  # knobs that do not fit are refused before anything runs
+    # knobs that do not fit the model are refused before anything runs
+    accelerated_run = prepare(request, method)
     baseline_run = accelerated_run.under(METHODS["baseline"]())
     remembered = baselines.get(baseline_run.request, baseline_run.model.engine)
     baseline = remembered._replace(timed=()) if remembered else execute(baseline_run, watches["baseline"])
@@ -140,23 +142,26 @@ def repeats_of(given: object) -> int:
 def time_in_turns(
     prepared: Mapping[Side, PreparedRun], repeats: int, *, emit: Emit, stop: threading.Event | None
 ) -> dict[Side, list[RunResult]]:
-    """Run each side ``repeats`` times. The sides alternate, and so does the side that goes first.
+    """Run each side ``repeats`` times. The two sides alternate, and the first side of each pair alternates
+    too.
 
-    A machine that is slower for a minute then slows both sides.
+    A machine that slows down for a minute then slows both sides.
     """
-    from .runner import Watch, execute  # torch
+    from .runner import Watch, execute  # imports torch
 
     results: dict[Side, list[RunResult]] = {side: [] for side in prepared}
     for number in range(repeats):
         for side in list(prepared)[:: -1 if number % 2 else 1]:
-            message = f"Timing both sides in turn, run {number + 1} of {repeats}"
+            message = f"Timing both sides in turn: run {number + 1} of {repeats}"
             emit(Progress(side, "timing", message, number, repeats))
             results[side].append(execute(prepared[side], Watch(side, stop=stop)))
     return results
 
 
 def with_median_time(first: RunResult, runs: list[RunResult]) -> RunResult:
-    """Return the run with the median denoising time, with all the times and the picture of the first run."""
+    """Return the run with the median denoising time. It gets all the times, and the
+    picture of the first run.
+    """
     times = [result.seconds.denoise for result in runs]
     median = runs[times.index(statistics.median_low(times))]
     return median._replace(
@@ -165,7 +170,7 @@ def with_median_time(first: RunResult, runs: list[RunResult]) -> RunResult:
 
 
 def why_no_survey(baseline: RunResult) -> str:
-    """Return why no survey of this baseline can be recorded, as one sentence; empty if one can."""
+    """Return, as one sentence, why this baseline's survey cannot be recorded. Return "" if it can."""
     return spec_of(baseline.request.model).why_no_survey(
         baseline.request, len(baseline.trace), baseline.request.steps or 0
     )
@@ -174,12 +179,12 @@ def why_no_survey(baseline: RunResult) -> str:
 def with_survey(
     baseline: RunResult, *, emit: Emit = ignore, stop: threading.Event | None = None
 ) -> RunResult:
-    """Run the baseline once more to record a survey; return the given result with that survey.
+    """Run the baseline once more to record a survey. Return the given result with this survey.
 
-    Recording takes time. In the timed run it would make the cache look faster than it is.
-    Raises EngineError or Cancelled.
+    Recording takes time: in the timed run it would make the cache look faster than it is. Raises EngineError
+    or Cancelled.
     """
-    from .runner import run  # torch
+    from .runner import run  # imports torch
 
     recorded = run(
         baseline.request, METHODS["baseline"](), emit=emit, stop=stop, side="baseline", survey=True
@@ -188,10 +193,10 @@ def with_survey(
 
 
 def compare(request: RunRequest, method: Method, *, baseline: RunResult | None = None) -> Generator[Event]:
-    """Yield the events of a comparison as they come; the last one is the ``Comparison``.
+    """Yield the events of a comparison as they happen. The last event is the ``Comparison``.
 
-    Closing the iterator stops the run. ``baseline``: an earlier result, used if it has this request and
-    engine. Raises EngineError: one sentence.
+    Closing the iterator stops the run. ``baseline``: an earlier result, which is reused if its request and
+    engine are the same. Raises EngineError, with one sentence.
     """
     baselines, stop = Baselines(), threading.Event()
     if baseline is not None:
@@ -201,7 +206,7 @@ def compare(request: RunRequest, method: Method, *, baseline: RunResult | None =
     def work() -> None:
         try:
             run_comparison(request, method, baselines=baselines, emit=events.put, stop=stop)
-        except Exception as error:  # raised again on the caller's thread
+        except Exception as error:  # the consumer raises this error again, on the caller's thread
             events.put(error)
 
     thread = threading.Thread(target=work, name="compare", daemon=True)

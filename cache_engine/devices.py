@@ -1,4 +1,4 @@
-"""The device of this machine and its free memory. Torch is imported inside the functions."""
+"""Describes this machine's device and its free memory. Torch is imported inside the functions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .placement import Device
 
 
 def device() -> Device:
-    """Return the accelerator, or the CPU where there is none."""
+    """Return the accelerator, or the CPU if the machine has no accelerator."""
     import torch
 
-    if os.environ.get("SPACES_ZERO_GPU"):  # the real card is unknown until a fork gets one
+    # on ZeroGPU, the real card is unknown until a forked process gets a card
+    if os.environ.get("SPACES_ZERO_GPU"):
         return Device("cuda", "ZeroGPU")
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
@@ -26,12 +27,14 @@ def device() -> Device:
 
 
 def installed(package: str) -> bool:
-    """Return whether the package can be imported; it is not imported."""
+    """Return whether the package can be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
 
 
 def nvidia_card() -> str | None:
-    """Return the name of an NVIDIA card from its driver, independent of torch; None without a driver."""
+    """Return the name of the NVIDIA card as its driver reports it, without torch. Return None without a
+    driver.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -51,7 +54,7 @@ def nvidia_card() -> str | None:
 
 
 def wrong_torch() -> str | None:
-    """Return a sentence if this machine has an NVIDIA card that the installed torch cannot use, else None."""
+    """Return a sentence if the installed torch cannot use this machine's NVIDIA card, otherwise None."""
     import torch
 
     card = nvidia_card()
@@ -59,8 +62,8 @@ def wrong_torch() -> str | None:
         return None
     if torch.version.cuda is None:
         return (
-            f"torch: {torch.__version__} is a CPU build, but there is an {card}; install a CUDA build with "
-            "`pip install --force-reinstall torch torchvision --index-url "
+            f"torch: {torch.__version__} is a CPU build, but this machine has an {card}; install a CUDA "
+            "build with `pip install --force-reinstall torch torchvision --index-url "
             "https://download.pytorch.org/whl/cu128`."
         )
     return (

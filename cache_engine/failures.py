@@ -1,4 +1,4 @@
-"""Turns errors of torch, diffusers and the hub into one sentence with a remedy."""
+"""Turns an error of torch, diffusers or the hub into one sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "can't allocate memory",
-)  # messages of CUDA, of cuBLAS and of a CPU's allocator
+)  # messages of CUDA, of cuBLAS, and of a CPU's memory allocator
 
 
 def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
     """Return an EngineError for an error that was raised while ``spec`` was loaded or run.
 
-    An EngineError among the causes is returned as it is.
+    If the error was caused by an EngineError, that EngineError is returned unchanged.
     """
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
@@ -52,7 +52,9 @@ def unexpected(error: Exception, where: str) -> EngineError:
 
 
 class OutOfMemoryGuard:
-    """Turns out-of-memory errors within the ``with`` into one sentence, and frees the failed run's memory."""
+    """Turns an out-of-memory error inside the ``with`` block into one sentence, and frees the failed run's
+    memory.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
@@ -68,7 +70,7 @@ class OutOfMemoryGuard:
         import torch
 
         sentence = as_engine_error(error, self._spec)
-        while error is not None:  # its frames would keep every tensor of the run alive
+        while error is not None:  # the error's stack frames would keep every tensor of the run in memory
             traceback.clear_frames(error.__traceback__)
             error.__traceback__ = None
             error = error.__context__
@@ -89,8 +91,8 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
     text = str(error)
     if _out_of_memory(error):
         return (
-            f"{spec.title} does not fit this device's memory ({spec.needs}); close what else uses it, choose "
-            "a smaller picture, or the embedded model (tiny)."
+            f"{spec.title} does not fit this device's memory ({spec.needs}); close other programs that "
+            "use the device, or choose a smaller picture or the embedded model (tiny)."
         )
     if "GatedRepoError" in names:
         return (
@@ -104,8 +106,8 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
         )
     if "LocalEntryNotFoundError" in names or "OfflineModeIsEnabled" in names:
         return (
-            f"{spec.title} is not on this machine and the hub cannot be reached; connect, or name a local "
-            "folder that holds it."
+            f"{spec.title} is not on this machine and the hub cannot be reached; connect to the "
+            "internet, or name a local folder that holds the model."
         )
     if getattr(error, "errno", None) == 28 or ON_DISK in text:
         return (
@@ -120,12 +122,12 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
         "IncompleteRead",
     }:
         return (
-            f"the download of {spec.title} was cut off ({type(error).__name__}); try again, it goes on where "
-            "it stopped."
+            f"the download of {spec.title} was interrupted ({type(error).__name__}); try again, and it "
+            "continues."
         )
     if "SafetensorError" in names:
         return (
-            f"a weight file of {spec.title} is damaged or cut short in {spec.revision()}; delete it and "
-            "download it again."
+            f"a weight file of {spec.title} in {spec.revision()} is damaged or incomplete; delete it "
+            "and download it again."
         )
     return None

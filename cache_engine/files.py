@@ -1,4 +1,6 @@
-"""Files that a request names: a LoRA, an input picture. Two are equal only if their contents are equal."""
+"""Files that a request names: a LoRA or an input picture. Two files are equal only if their contents are
+equal.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ MOST_LORAS = 8
 class HashedFile(Strict):
     """A file's path and the hash of its contents.
 
-    Without ``sha256`` the file is read and hashed. Raises EngineError if it cannot be read.
+    Without ``sha256``, the file is read and hashed. Raises EngineError if the file cannot be read.
     """
 
     file: str = Field(min_length=1, max_length=1000)
@@ -36,7 +38,7 @@ class HashedFile(Strict):
 
     @classmethod
     def hashed(cls, file: str) -> str:
-        """Return the hash of the file's present contents. Raises EngineError if it cannot be read."""
+        """Return the hash of the file's present contents. Raises EngineError if the file cannot be read."""
         path = Path(file)
         try:
             stat = path.stat()
@@ -44,25 +46,29 @@ class HashedFile(Strict):
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"file: {file[:200]} cannot be read "
-                f"({getattr(error, 'strerror', None) or type(error).__name__}); name a file that is there."
+                f"({getattr(error, 'strerror', None) or type(error).__name__}); name a file that "
+                "exists."
             ) from None
 
     def unchanged(self) -> Path:
-        """Return the file's path. Raises EngineError if its contents have changed since it was named."""
+        """Return the file's path. Raises EngineError if the contents have changed since the request named the
+        file.
+        """
         if self.hashed(self.file) != self.sha256:
             raise EngineError(f"file: {self.file} has changed since it was named; name it again.")
         return Path(self.file)
 
 
 class Lora(HashedFile):
-    """Weights that are added to a model's own, multiplied by ``weight``."""
+    """A LoRA file: its weights are multiplied by ``weight`` and added to the model's own weights."""
 
     weight: float = Field(default=1.0, ge=-4, le=4)
 
     def __init__(self, **data: Any) -> None:
         if isinstance(file := data.get("file"), str) and not file.lower().endswith(".safetensors"):
             raise EngineError(
-                f"loras: {file[:200]} is no .safetensors file; other kinds can run code, so convert it first."
+                f"loras: {file[:200]} is not a .safetensors file, and other formats can run code; "
+                "convert it first."
             )
         super().__init__(**data)
 
@@ -88,14 +94,14 @@ class Picture(HashedFile):
             with Image.open(path) as picture:
                 if not all(LEAST_SIDE <= side <= MOST_SIDE for side in picture.size):
                     raise EngineError(
-                        f"image: {path.name} has {picture.width} x {picture.height} pixels; choose one of "
-                        f"{LEAST_SIDE} to {MOST_SIDE} a side."
+                        f"image: {path.name} has {picture.width} x {picture.height} pixels; choose a "
+                        f"picture with sides of {LEAST_SIDE} to {MOST_SIDE} pixels."
                     )
                 return _on_white(_eight_bits(ImageOps.exif_transpose(picture), path.name, picture.format))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EngineError(
-                f"image: {path.name} is no picture, or is damaged ({type(error).__name__}); choose a PNG, "
-                "JPEG or WebP file."
+                f"image: {path.name} is not a picture, or is damaged ({type(error).__name__}); choose a "
+                "PNG, JPEG or WebP file."
             ) from None
 
 
@@ -147,13 +153,13 @@ def _picture(value: object) -> object:
     return Picture(**value) if isinstance(value, Mapping) else value
 
 
-# Both also accept dictionaries, as JSON and ``model_dump`` have them.
+# Both types also accept dictionaries in the form of JSON and ``model_dump``.
 Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
 Input = Annotated[Picture | None, BeforeValidator(_picture)]
 
 
 @lru_cache(maxsize=64)
 def _hash(path: Path, size: int, modified: int) -> str:
-    """Hash the file. The cache answers while path, size and time of change stay the same."""
+    """Hash the file. A cached hash is returned while path, size and time of change stay the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

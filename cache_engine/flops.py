@@ -1,9 +1,9 @@
-"""Counts the TFLOPs of a plan's calls by running a copy of the transformer without weights under the plan.
+"""Counts the TFLOPs of a plan's calls: a copy of the transformer without weights runs under the plan.
 
 calflops counts the layers. Its release does not know scaled_dot_product_attention, so attention is added
-here: 2 FLOPs a multiply-add in QK and AV, 5 an element of the softmax. No weights and no device are needed.
-calflops patches torch for the whole process and leaves it patched after an error. So one lock lets one
-thread count at a time, and torch is restored from a snapshot.
+here: 2 FLOPs for each multiply-add in QK and AV, 5 for each element of the softmax. Counting needs neither
+weights nor a device. calflops patches torch for the whole process and leaves torch patched after an error. So
+a lock lets only one thread count at a time, and torch is restored from a snapshot.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .schedules import Always, Fixed
 from .sites.attach import attached
 from .strict import EngineError
 
-SOFTMAX = 5  # FLOPs an element
+SOFTMAX = 5  # FLOPs for each element
 _LOCK = threading.RLock()
 _PATCHED = (
     "matmul",
@@ -41,7 +41,7 @@ _PATCHED = (
     "add",
     "einsum",
     "baddbmm",
-)  # what calflops replaces beside torch.nn.functional
+)  # functions that calflops replaces, besides those of torch.nn.functional
 
 
 def _rowwise(input: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -164,7 +164,9 @@ def count(model: nn.Module, inputs: Mapping[str, Any]) -> float:
 
 
 def priced(site: Site) -> Site:
-    """Return the site without the fields that do not change a call's cost: equal costs are counted once."""
+    """Return the site without the fields that do not change a call's cost, so that equal costs are counted
+    once.
+    """
     return site._replace(steps=None, aging=0.0) if isinstance(site, Tokens) else site._replace(steps=None)
 
 
@@ -174,7 +176,7 @@ PLAIN = Plan(Always(), Reuse(), ())
 def runs_plainly(plan: Plan, sites: Sequence[Site]) -> bool:
     """Return whether a computed call costs the same as the plain model's.
 
-    Beside stacks it only adds and compares, and that is not counted.
+    Sites beside stacks only add and compare on a computed call, and that is not counted.
     """
     return all(isinstance(site, Stack) for site in sites) and (
         plan.signal is None or plan.signal.kind == "front_residual"
@@ -199,9 +201,9 @@ def _meta_copy(name: str, adapters: Adapters | None = None) -> nn.Module:
 
 
 def tensors(description: Any, device: str = "meta", make: Callable[..., Tensor] = torch.empty) -> Any:
-    """Return the arguments that ``ModelSpec.inputs`` describes.
+    """Make the arguments that ``ModelSpec.inputs`` describes.
 
-    ``make(shape, device=)`` makes the tensors of floats.
+    ``make(shape, device=)`` makes the floating-point tensors.
     """
     if isinstance(description, dict):
         return {name: tensors(item, device, make) for name, item in description.items()}
@@ -231,8 +233,10 @@ def _cost(
 
 
 def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode) -> float:
-    """Return the TFLOPs of one call in ``mode``. A call that is not computed follows computed ones."""
-    values = min(plan.predictor.keep, 3)  # summing up more values costs less than a millionth
+    """Return the TFLOPs of one call in ``mode``. Before a call that is not computed,
+    computed calls are run.
+    """
+    values = min(plan.predictor.keep, 3)  # adding up more values costs less than a millionth of a call
     before: tuple[Mode, ...] = () if mode == "C" else ("C",) * values
     letters = (*before, mode, mode)
     with (
@@ -248,7 +252,7 @@ def _counted(model: nn.Module, inputs: Mapping[str, Any], plan: Plan, mode: Mode
 
 
 def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: SeenCall | None) -> Counted:
-    """Count on the loaded model: the forward of some classes reads values."""
+    """Count on the loaded model, for classes whose forward reads values."""
     spec = spec_of(request.model)
     if transformer is None:
         raise EngineError(
@@ -265,7 +269,7 @@ def _on_loaded(transformer: nn.Module | None, request: RunRequest, call: SeenCal
 
 
 def _on_meta(transformer: nn.Module | None, request: RunRequest, call: SeenCall | None) -> Counted:
-    """Count on the copy without weights, once for each size, LoRAs and plan."""
+    """Count on the copy without weights. Each combination of size, LoRAs and plan is counted once."""
     adapters = adapters_of(transformer) if request.loras else None
     shape = RunRequest(
         model=request.model,
@@ -274,7 +278,7 @@ def _on_meta(transformer: nn.Module | None, request: RunRequest, call: SeenCall 
         height=request.height,
         max_sequence_length=request.max_sequence_length,
     )
-    # a frozen record has a hash
+    # hashable, because a frozen record has a hash
     return lambda plan, mode: _cost(shape, plan, mode, adapters, call)  # pyright: ignore[reportArgumentType]
 
 
@@ -283,11 +287,11 @@ def costs(
 ) -> Costs:
     """Return a function (mode, step) -> TFLOPs of one call. ``request`` is resolved.
 
-    All modes are counted here, because a run asks for them while its clock runs.
+    All modes are counted here, not during the run, because the run's clock is on then.
 
-    transformer: the loaded model, with the request's LoRAs on it. Without it LoRAs are not counted, and
+    transformer: the loaded model, with the request's LoRAs on it. Without it, LoRAs are not counted, and
     classes whose forward reads values cannot be counted.
-    calls: the pipeline's calls; the cost is their mean, for one sample.
+    calls: the calls that the pipeline made; the cost is their mean for one sample.
     Raises EngineError if the plan does not fit the model.
     """
     description = TRANSFORMERS.get(spec_of(request.model).transformer)

@@ -19,9 +19,9 @@ _LOADED: dict[str, LoadedModel] = {}
 
 
 class LoadedModel(NamedTuple):
-    """A model that is ready to draw.
+    """A loaded model that is ready to draw.
 
-    warm: for each shape that was warmed up, the calls of the transformer that its warm-up run made.
+    warm: by shape, the transformer calls of the warm-up run; shapes without a warm-up run are missing.
     """
 
     spec: ModelSpec
@@ -31,7 +31,7 @@ class LoadedModel(NamedTuple):
 
 
 def preload() -> None:
-    """Import torch and diffusers. It takes seconds, which a page can spend before the first click."""
+    """Import torch and diffusers. This takes seconds, so the page does it before the first click."""
     import torch
 
     del torch
@@ -39,7 +39,7 @@ def preload() -> None:
 
 
 def preload_model(name: str) -> None:
-    """Load a row's pipeline ahead of the first run, and download what is missing.
+    """Load a row's pipeline before the first run needs it. Missing files are downloaded.
 
     Raises EngineError, as ``load_model`` does.
     """
@@ -67,9 +67,10 @@ def _quiet() -> None:
 
 
 def load_model(name: str) -> LoadedModel:
-    """Return the row's pipeline, from memory or from disk. Another loaded model is unloaded first.
+    """Return the row's pipeline, from memory or from disk. A different loaded model is unloaded first.
 
-    Raises EngineError if the model is not available, its files are damaged, or it does not fit.
+    Raises EngineError if the model is not available, if its files are damaged, or if it does not fit the
+    memory.
     """
     with _LOCK:
         if name not in _LOADED:
@@ -79,7 +80,7 @@ def load_model(name: str) -> LoadedModel:
 
 
 def unload_model() -> None:
-    """Free the loaded model and its memory on the device."""
+    """Unload the model and free its memory on the device."""
     import torch
 
     _LOADED.clear()

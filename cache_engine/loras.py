@@ -1,4 +1,4 @@
-"""Puts a request's LoRAs on a loaded pipeline for one run, with diffusers' own loader."""
+"""Loads a request's LoRAs into a pipeline for one run, with diffusers' own loader."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from .strict import EngineError
 
 @contextmanager
 def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
-    """Load the request's LoRAs for as long as the ``with`` lasts.
+    """Load the request's LoRAs for the time of the ``with`` block.
 
-    At the end the pipeline has its own weights again, bit for bit.
+    Afterwards the pipeline has its own weights again, bit for bit.
 
-    Raises EngineError for a file that is no LoRA of this model, is damaged, or has changed since it was
-    named.
+    Raises EngineError if a file is not a LoRA of this model, is damaged, or has changed since it was named.
     """
     if not request.loras:
         yield
         return
     pipe, spec = model.pipe, model.spec
     if not hasattr(pipe, "load_lora_weights"):
-        raise EngineError(f"loras: diffusers loads none into a {type(pipe).__name__}; leave them out.")
+        raise EngineError(
+            f"loras: diffusers cannot load a LoRA into a {type(pipe).__name__}; leave the LoRAs out."
+        )
     if not installed("peft"):
         raise EngineError("loras: they need peft; install it with `pip install peft`.")
     parts = [
@@ -49,7 +50,7 @@ def apply_loras(model: LoadedModel, request: RunRequest) -> Iterator[None]:
     try:
         try:
             with catch_warnings():
-                simplefilter("ignore")  # peft warns of a second LoRA
+                simplefilter("ignore")  # peft warns about a second LoRA
                 for name, lora in zip(names, request.loras, strict=True):
                     load_lora(pipe, lora.unchanged(), name, spec.title)
                 pipe.set_adapters(names, [lora.weight for lora in request.loras])

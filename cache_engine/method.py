@@ -1,4 +1,4 @@
-"""Method: a published way of caching as a frozen record of knobs; METHODS lists all of them."""
+"""A Method is a published way of caching, written as a frozen record of knobs. METHODS lists all methods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Grain = Literal["none", "stack", "module", "token", "column"]
 
 
 class Knob(NamedTuple):
-    """One parameter of a method. Sliders, command line, presets and docs are made from it."""
+    """One parameter of a method. Sliders, command line, presets and docs are made from the knobs."""
 
     name: str
     label: str
@@ -51,7 +51,7 @@ def interval_knob(default: int) -> Any:
     return knob(
         default,
         "Interval",
-        "One step in this many is computed, the others are predicted. 1: all are computed (exact).",
+        "One step in this many is computed; the others are predicted. 1: every step is computed (exact).",
         low=1,
         high=50,
         step=1,
@@ -66,7 +66,7 @@ def order_knob(default: int, *, high: int = 3) -> Any:
     return knob(
         default,
         "Order",
-        "Degree in time of the prediction for a skipped step. 0 repeats the last value.",
+        "Degree in time of the prediction for a skipped step. 0: the last value is repeated.",
         low=0,
         high=high,
         step=1,
@@ -84,7 +84,7 @@ def mask_knob() -> Any:
 
 
 def fits_steps(name: str, value: int, facts: ModelFacts, *, low: int = 1) -> None:
-    """Raise EngineError for a number of steps that the run does not have."""
+    """Raise EngineError if a knob asks for more steps than the run has, or for fewer than ``low``."""
     if value > facts.steps:
         raise EngineError(
             f"{name}: {value} is more than the {facts.steps} steps of the run; choose {low} to {facts.steps}."
@@ -92,34 +92,38 @@ def fits_steps(name: str, value: int, facts: ModelFacts, *, low: int = 1) -> Non
 
 
 def fits_mask(name: str, mask: str, facts: ModelFacts) -> None:
-    """Raise EngineError for a mask that is not as long as the run."""
+    """Raise EngineError if the mask's length is not the run's number of steps."""
     if mask and len(mask) != facts.steps:
-        raise EngineError(f"{name}: has {len(mask)} digits for {facts.steps} steps; give one for each step.")
+        raise EngineError(
+            f"{name}: the mask has {len(mask)} digits for {facts.steps} steps; give one digit for each step."
+        )
 
 
 def has_modules(method: str, facts: ModelFacts) -> None:
-    """Raise EngineError for a model whose blocks' modules are not described."""
+    """Raise EngineError if the modules in the model's blocks are not described."""
     if not facts.modules:
         raise EngineError(
-            f"{method}: the attention and feed-forward modules of this model's blocks are not described, so "
-            "their outputs cannot be served; choose a method that skips whole blocks, such as dbcache."
+            f"{method}: the attention and feed-forward modules of this model's blocks are not "
+            "described, so their outputs cannot be cached; choose a method that skips whole blocks, "
+            "such as dbcache."
         )
 
 
 def has_attention(method: str, facts: ModelFacts) -> None:
-    """Raise EngineError for a model whose attention modules are not described."""
+    """Raise EngineError if the attention modules in the model's blocks are not described."""
     if not facts.attention:
         raise EngineError(
-            f"{method}: where attention sits in this model's blocks is not described, so parts of a block "
-            "cannot be run alone; choose a method that skips whole blocks, such as dbcache."
+            f"{method}: the attention modules in this model's blocks are not described, so parts of a "
+            "block cannot run alone; choose a method that skips whole blocks, such as dbcache."
         )
 
 
 class Method(Strict):
-    """One published method. Subclasses declare their knobs as fields and turn them into a plan.
+    """One published method. A subclass declares its knobs as fields and turns them into a plan.
 
-    grain: what the cache remembers: the residual of a stack of blocks, module outputs, tokens or columns.
-    always: knobs with which every step is computed; the picture then equals the baseline's, bit for bit.
+    grain: the values that the cache remembers: the residual of a stack of blocks, module outputs, tokens, or
+    columns.
+    always: the knobs with which every step is computed; the picture then equals the baseline's, bit for bit.
     """
 
     name: ClassVar[str]
@@ -133,20 +137,20 @@ class Method(Strict):
         return request
 
     def plan(self, facts: ModelFacts) -> Plan:
-        """Return when, how and where to skip.
+        """Return the plan: when, how and where to skip.
 
         Raises EngineError if the knobs do not fit the model or the steps.
         """
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{"name": ..., knobs...}``, the form in result files, presets and the API."""
+        """Return ``{"name": ..., knobs...}``, the form that result files, presets and the API use."""
         return {"name": self.name, **self.model_dump()}
 
     @classmethod
     @cache
     def knobs(cls) -> tuple[Knob, ...]:
-        """Return the knobs, in the order of their fields."""
+        """Return the method's knobs, in the order of its fields."""
         kinds: dict[str, Kind] = {"integer": "int", "number": "float", "string": "text", "boolean": "bool"}
         knobs = []
         for name, facts in cls.model_json_schema()["properties"].items():
@@ -167,7 +171,7 @@ class Method(Strict):
         return tuple(knobs)
 
 
-# ``METHODS["dbcache"]`` -> its class.
+# Maps a method's name to its class.
 METHODS: Registry[type[Method]] = Registry(lambda: subclasses("cache_engine.methods", Method), "method")
 
 

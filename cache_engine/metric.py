@@ -1,4 +1,6 @@
-"""A metric gives one figure for a picture. Each metric is one file of ``metrics/``; METRICS finds them."""
+"""A metric gives one figure for a picture. Each metric is one file in ``metrics/``; METRICS finds all of
+them.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,21 @@ from .strict import EngineError
 
 
 class MetricInput(NamedTuple):
-    """The input of a metric. reference: the baseline's picture of the same prompt and seed, or None."""
+    """A metric's input. reference: the baseline's picture of the same prompt and seed, or None."""
 
-    picture: Any  # PIL.Image
+    picture: Any  # a PIL.Image
     prompt: str
     reference: Any = None
 
 
 class Metric(ABC):
-    """A metric. Making one loads its network; ``score`` may then be called any number of times.
+    """One metric. Creating it loads its network; ``score`` may then be called any number of times. Making one
+    loads its network; ``score`` may then be called any number of times.
 
-    better: whether a higher or a lower figure is better.  reference: True if it compares with the baseline.
-    source: the paper or program that defines it.  memory: bytes of its network.  note: printed wherever the
-    figure is.
+    better: says whether a higher or a lower figure is better. reference: True if the metric compares with the
+    baseline's picture.
+    source: the paper or program that defines the metric. memory: bytes of its network. note: a text that is
+    printed wherever the figure is.
     """
 
     name: ClassVar[str]
@@ -42,15 +46,17 @@ class Metric(ABC):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Return None if the metric can be used here; else one sentence with the remedy."""
+        """Return None if the metric can be used on this machine; otherwise return one sentence with the
+        remedy.
+        """
         return None
 
     @abstractmethod
     def score(self, scored: MetricInput) -> float | None:
-        """Return the figure; None if the pictures are identical and the figure would be infinite."""
+        """Return the figure, or None if the pictures are identical and the figure would be infinite."""
 
 
-# ``METRICS["psnr"]`` -> its class.
+# Maps a metric's name to its class.
 METRICS: Registry[type[Metric]] = Registry(
     lambda: subclasses("cache_engine.metrics", Metric), "metrics", "choose among"
 )
@@ -58,13 +64,13 @@ METRICS: Registry[type[Metric]] = Registry(
 
 class AvailableMetrics(NamedTuple):
     names: tuple[str, ...]
-    skipped: dict[str, str]  # by name, the reason
+    skipped: dict[str, str]  # by metric: the reason why it is skipped
 
 
 def available_metrics(wanted: str | None) -> AvailableMetrics:
-    """Return the metrics of a list such as ``psnr,ssim`` (None: all metrics) that can be used here.
+    """Return the metrics named by a list such as ``psnr,ssim`` (None: all metrics) that can be used here.
 
-    The others are returned with the reason. Raises EngineError for an unknown name or an empty list.
+    The unusable ones are returned with the reason. Raises EngineError for an unknown name or an empty list.
     """
     names = (
         list(METRICS)
@@ -81,7 +87,7 @@ def available_metrics(wanted: str | None) -> AvailableMetrics:
 
 
 def load_metrics(names: tuple[str, ...]) -> dict[str, Metric]:
-    """Load the metrics, on the GPU if their networks fit beside the model.
+    """Load the metrics. Their networks go on the GPU if they fit there beside the model.
 
     Raises EngineError if a metric cannot be used on this machine.
     """
@@ -102,7 +108,7 @@ def _device(metric: type[Metric]) -> str:
 
 
 def scores(metrics: Mapping[str, Metric], scored: MetricInput) -> dict[str, float | None]:
-    """Return every metric's figure. Without a reference, metrics that compare are left out."""
+    """Return every metric's figure. Without a reference, metrics that need one are left out."""
     return {
         name: metric.score(scored)
         for name, metric in metrics.items()
@@ -111,14 +117,16 @@ def scores(metrics: Mapping[str, Metric], scored: MetricInput) -> dict[str, floa
 
 
 class WeightFiles(NamedTuple):
-    """Files of weights: in a folder that an environment variable names, or in the hub's cache."""
+    """Weight files of a metric. They are in the folder that an environment variable names, or in the hub's
+    cache.
+    """
 
     hub_id: str
     variable: str
     needed: tuple[str, ...]
 
     def find(self, name: str) -> Path | None:
-        """Return the path of a file on this machine; None if it is not here."""
+        """Return the path of a file on this machine, or None if the file is missing."""
         from huggingface_hub import try_to_load_from_cache
 
         folder = os.environ.get(self.variable)
@@ -132,30 +140,32 @@ class WeightFiles(NamedTuple):
         path = self.find(name)
         if path is None:
             raise EngineError(
-                f"metrics: {name} of {self.hub_id} is not on this machine; put it where {self.variable} says."
+                f"metrics: {name} of {self.hub_id} is not on this machine; put the file into the folder "
+                f"that {self.variable} names."
             )
         return path
 
     def unavailable(self, metric: str) -> str | None:
-        """Return None if all needed files are here; else one sentence with the remedy."""
+        """Return None if all needed files are on this machine; otherwise return one
+        sentence with the remedy.
+        """
         missing = [name for name in self.needed if self.find(name) is None]
         if not missing:
             return None
         folder = os.environ.get(self.variable)
         if folder:
             return (
-                f"{metric} needs {', '.join(missing)} in {folder}, which {self.variable} names; put "
-                f"{self.hub_id}'s files there."
+                f"{metric} needs {', '.join(missing)} in {folder}, the folder that {self.variable} "
+                f"names; put the files of {self.hub_id} there."
             )
         return (
-            f"{metric} needs {self.hub_id}: download it with `hf download {self.hub_id}`, or let "
-            f"{self.variable} name a "
-            "folder that holds it (one that modelscope made is as good)."
+            f"{metric} needs {self.hub_id}: download it with `hf download {self.hub_id}`, or set "
+            f"{self.variable} to a folder that holds it (a folder made by modelscope works too)."
         )
 
 
 def missing_package(metric: str, name: str) -> str | None:
-    """Return None if a Python package is installed; else one sentence with the remedy."""
+    """Return None if the Python package is installed; otherwise return one sentence with the remedy."""
     if importlib.util.find_spec(name) is not None:
         return None
     return f"{metric} needs the package {name}; install it with `pip install -r requirements-bench.txt`."

@@ -1,4 +1,6 @@
-"""Frozen descriptions of a model: its row in the registry, its block lists, the arguments of its calls."""
+"""Frozen descriptions of a model: its row in the registry, its block lists, and the
+arguments of its calls.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from .strict import EngineError
 
 
 class Source(NamedTuple):
-    """The two layers of a block that make the keys and values of one module's tokens.
+    """The two layers of a block that make the keys and values for the tokens of one module.
 
-    text: these tokens are the first ones in the attention; otherwise they are the last ones, or all.
+    text: True if these tokens come first in the attention; otherwise they come last, or are all tokens.
     """
 
     key: str
@@ -25,10 +27,10 @@ class Source(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """A feed-forward: its two layers, and the function between them, which treats each neuron alone.
+    """A feed-forward part: its two layers, and the function between them, which treats each neuron alone.
 
-    If the last layer has other inputs too (FLUX's single blocks: the attention output), their columns come
-    first. between: (block) -> that function. width: neurons for each channel.
+    If the last layer has other inputs too (in FLUX's single blocks: the attention's output), their columns
+    come first. between: takes the block and returns that function. width: number of neurons for each channel.
     """
 
     first: str
@@ -73,12 +75,14 @@ class Section(NamedTuple):
 
     @property
     def joint(self) -> bool:
-        """Whether attention and feed-forward share one output, as in FLUX's single blocks."""
+        """True if attention and feed-forward share one output, as in FLUX's single blocks."""
         return bool(self.attention) and self.attention in self.muted
 
 
 class Coefficients(NamedTuple):
-    """Values fitted on one model's activations. They hold for no other model; ModelFacts explains them."""
+    """Values that were fitted to one model's activations. They hold for no other model; ModelFacts explains
+    them.
+    """
 
     polynomial: tuple[float, ...] | None = None
     ratios: tuple[float, ...] | None = None
@@ -92,7 +96,7 @@ class Given(NamedTuple):
 
 
 class IntegerTensor(NamedTuple):
-    """A tensor filled with one whole number: token ids, a mask of ones, a size in pixels."""
+    """A tensor filled with one whole number, such as token ids, a mask of ones, or a size in pixels."""
 
     shape: tuple[int, ...]
     value: int = 0
@@ -100,28 +104,30 @@ class IntegerTensor(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All that the engine knows of one model: a row of ``MODELS``, or a folder, file or hub id.
+    """The engine's description of one model: a row of ``MODELS``, or made from a folder, a file or a hub id.
 
-    transformer, config: its class and config. Without weights they are enough to count compute.
-    load: (placement, **parts) -> a diffusers pipeline; ``parts`` replace the pipeline's own.
+    transformer, config: the transformer's class and configuration. They are enough to count compute without
+    weights.
+    load: (placement, **parts) -> a diffusers pipeline; ``parts`` replace the pipeline's own parts.
     inputs: (request) -> the arguments of one transformer call. A tuple is a tensor's shape; a ``Given`` value
-    is passed as it is.
+    is passed on unchanged.
     call: (request) -> the pipeline's arguments beside prompt, steps, size and generator.
-    sizes: (width, height) in pixels, the default first. multiple: both must be multiples of it.
-    needs: the device memory, for people. revision: () -> the version of the weights.
-    unavailable: () -> None if the weights can be loaded, else one sentence with the remedy.
-    fetch: downloads what ``unavailable`` misses. Raises EngineError, or an error of the hub's client.
-    guidance, true_cfg_scale: defaults; a guidance of None means that the model has no guidance input.
-    memory: bytes of its parts; None if unknown.
-    text_tokens: (pipeline, request) -> tokens of text in a call, if that depends on the prompt.
-    to_pixels: (pipeline, latents (batch, tokens, numbers)) -> (batch, tokens, values): each token's part of
-    the picture, in levels of 8 bits.
-    psnr_calibration: file with the measured errors of its PSNR forecasts.
-    image: whether the model takes an input picture.
-    doubles: with guidance_scale > 1 it also runs the negative prompt, as a second call of each step or as a
-    second sample in one call.
+    sizes: (width, height) in pixels, the default first. multiple: width and height must be multiples of it.
+    needs: the device memory, as a text for people. revision: () -> the version of the weights.
+    unavailable: () -> None if the weights can be loaded, otherwise one sentence with the remedy.
+    fetch: downloads the files that ``unavailable`` found missing. Raises EngineError, or an error of the
+    hub's client.
+    guidance, true_cfg_scale: the defaults; a guidance of None means that the model has no guidance input.
+    memory: bytes of the model's parts; None if unknown.
+    text_tokens: (pipeline, request) -> number of text tokens in a call, if it depends on the prompt.
+    to_pixels: (pipeline, latents (batch, tokens, numbers)) -> (batch, tokens, values): the pixels of each
+    token, in levels of 8 bits.
+    psnr_calibration: file with the measured errors of the model's PSNR forecasts.
+    image: True if the model takes an input picture.
+    doubles: with guidance_scale > 1, the pipeline also runs the negative prompt, as a second call of each
+    step or as a second sample in the same call.
     as_called: the request does not determine the shapes of the calls, so compute is counted on real calls.
-    unknown_words: (prompt) -> the words that the model was not trained on.
+    unknown_words: (prompt) -> the words in it that the model was not trained on.
     """
 
     name: str
@@ -175,18 +181,18 @@ class ModelSpec:
             value = getattr(filled, name)
             if value % self.multiple:
                 raise EngineError(
-                    f"{name}: {value} is not a multiple of {self.multiple}; {self.title} draws in steps of "
-                    f"{self.multiple} pixels, so choose {value // self.multiple * self.multiple}."
+                    f"{name}: {value} is not a multiple of {self.multiple}, as {self.title} needs; "
+                    f"choose {value // self.multiple * self.multiple}."
                 )
         if len(self.sizes) == 1 and (filled.width, filled.height) != self.sizes[0]:
             raise EngineError(
-                f"width x height: {filled.width} x {filled.height} is not what {self.title} was trained on; "
+                f"width x height: {self.title} was not trained on {filled.width} x {filled.height}; "
                 f"choose {width} x {height}."
             )
         if filled.max_sequence_length > self.max_sequence_length:
             raise EngineError(
-                f"max_sequence_length: {filled.max_sequence_length} is more than {self.title} takes; choose "
-                f"1 to {self.max_sequence_length}."
+                f"max_sequence_length: {filled.max_sequence_length} is more tokens than {self.title} "
+                f"takes; choose 1 to {self.max_sequence_length}."
             )
         if self.image == "none" and filled.image is not None:
             raise EngineError(
@@ -194,13 +200,16 @@ class ModelSpec:
                 "pictures."
             )
         if self.image == "needed" and filled.image is None:
-            raise EngineError(f"image: {self.title} edits a picture; name one (--image FILE).")
+            raise EngineError(f"image: {self.title} edits a picture; name the picture (--image FILE).")
         if self.guidance is None and filled.guidance is not None:
-            raise EngineError(f"guidance: {self.title} takes none; leave it out (true_cfg_scale guides it).")
+            raise EngineError(
+                f"guidance: {self.title} has no guidance input; leave it out (true_cfg_scale guides this "
+                "model)."
+            )
         return filled
 
     def facts(self, request: RunRequest) -> ModelFacts:
-        """Return what a plan may depend on. ``request`` is resolved."""
+        """Return the facts that a plan may depend on. ``request`` is resolved."""
         guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
         lengths = tuple(self.config[section.length] for section in self.sections)
         return model_facts(
@@ -212,18 +221,19 @@ class ModelSpec:
         )
 
     def why_no_survey(self, request: RunRequest, calls: int, steps: int) -> str:
-        """Return why a run with this many calls and steps cannot be recorded, as one sentence; else "".
+        """Return, as one sentence, why a run with this many calls and steps cannot be recorded. Return "" if
+        it can.
 
-        A survey needs one call for each stream in each step.
+        A survey needs exactly one call for each stream in each step.
         """
         wanted = steps * len(self.facts(request).streams)
         return (
             ""
             if calls == wanted
             else (
-                f"survey: {self.title} called its transformer {calls} times in {steps} steps, not {wanted}, "
-                "so its settings cannot be judged without running them; run each of them (compare, check "
-                "or benchmark)."
+                f"survey: {self.title} called its transformer {calls} times in {steps} steps, not "
+                f"{wanted}, so settings cannot be estimated without running them; run each setting "
+                "(compare, check or benchmark)."
             )
         )
 
@@ -235,7 +245,7 @@ def model_facts(
     streams: tuple[str, ...],
     coefficients: Coefficients,
 ) -> ModelFacts:
-    """Return what a plan may depend on. ``lengths``: blocks of each section."""
+    """Return the facts that a plan may depend on. ``lengths``: number of blocks of each section."""
     return ModelFacts(
         sum(lengths),
         steps,

@@ -1,4 +1,6 @@
-"""Decides before a model is loaded where its parts go: from the free memory and the parts' sizes."""
+"""Decides, before a model is loaded, where its parts go. It compares the free memory
+with the parts' sizes.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,17 @@ from typing import Literal, NamedTuple
 from .strict import EngineError
 
 GIB = 2**30
-SPARE = 2 * GIB  # CUDA's own context, cuDNN's and cuBLAS' workspaces, and what the allocator cannot reuse
+# for CUDA's own context, the workspaces of cuDNN and cuBLAS, and memory that the allocator cannot reuse
+SPARE = 2 * GIB
 
 PlacementMode = Literal["resident", "offload"]
 Quantisation = Literal["none", "int8"]
 
 
 class MemoryNeeds(NamedTuple):
-    """Bytes of a model's parts in bfloat16, and of its largest picture's activations (decoding included)."""
+    """Bytes of a model's parts in bfloat16, and of the activations of its largest picture (decoding
+    included).
+    """
 
     transformer: int
     text: int
@@ -26,9 +31,9 @@ class MemoryNeeds(NamedTuple):
         return self.transformer + self.text + self.rest
 
     def at(self, mode: PlacementMode, quantisation: Quantisation) -> int:
-        """Return the bytes that are needed at most at one time.
+        """Return the most bytes that are needed at one time.
 
-        Offloaded parts are on the device one at a time, so the largest one counts. int8 halves the weights.
+        Offloaded parts are on the device one at a time, so the largest part counts. int8 halves the weights.
         """
         half = 2 if quantisation == "int8" else 1
         parts = (self.transformer // half, self.text // half, self.rest)
@@ -36,18 +41,20 @@ class MemoryNeeds(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """How a model is loaded. ``dtype``: torch's name. ``why``: the reason, in one line."""
+    """The way a model is loaded. ``dtype``: torch's name of the type. ``why``: the reason, in one line."""
 
     device: str
     dtype: str
     mode: PlacementMode = "resident"
     quantisation: Quantisation = "none"
-    tiled: bool = False  # decode the picture in tiles
+    tiled: bool = False  # True: the picture is decoded in tiles
     why: str = ""
 
 
 class Device(NamedTuple):
-    """A device to load on. ``free`` and ``total`` in bytes; None where unknown (a CPU, Apple's GPUs)."""
+    """A device that can hold a model. ``free`` and ``total`` are bytes, or None where they are unknown (a
+    CPU, Apple's GPUs).
+    """
 
     kind: str
     name: str
@@ -65,20 +72,22 @@ CHOICES: tuple[tuple[PlacementMode, Quantisation], ...] = (
 
 
 def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: bool = True) -> Placement:
-    """Return the first way that fits the free memory: resident, offloaded, 8-bit weights, or both.
+    """Return the first way that fits the free memory: on the device, offloaded, 8-bit weights, or both.
 
-    Offloading comes before 8-bit weights because it does not change the picture. ``quantiser``: torchao is
-    installed. Raises EngineError if nothing fits; the sentence says what would help.
+    Offloading comes before 8-bit weights because it does not change the picture. ``quantiser``: True if
+    torchao is installed. Raises EngineError if no way fits; the sentence names a remedy.
     """
     if device.kind != "cuda":
-        return Placement(device.kind, "float32", why="float32: bfloat16 is slow or not exact enough here")
+        return Placement(device.kind, "float32", why="float32: bfloat16 is slow or inexact on this device")
     if not device.bfloat16:
         raise EngineError(
             f"device: {device.name} has no bfloat16, and float16 makes {title} draw black pictures; choose a "
             "card of 2020 or later, or the embedded model (tiny) on the CPU."
         )
     if memory is None or device.free is None:
-        return Placement("cuda", "bfloat16", why="its size is not known, so it is loaded whole")
+        return Placement(
+            "cuda", "bfloat16", why="the model's size is not known, so the whole model is put on the device"
+        )
     for mode, quantisation in CHOICES:
         if quantisation == "int8" and not quantiser:
             continue
@@ -93,7 +102,7 @@ def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: 
                 why=f"needs {gibibytes(needed)} of {gibibytes(device.free)} free",
             )
     least = memory.at("offload", "int8" if quantiser else "none")
-    remedy = "close what else uses the card" if quantiser else "install torchao for 8-bit weights"
+    remedy = "close other programs that use the card" if quantiser else "install torchao for 8-bit weights"
     raise EngineError(
         f"device: {title} needs at least {gibibytes(least)} on {device.name}, which has "
         f"{gibibytes(device.free)} free; {remedy}, or choose the embedded model (tiny)."

@@ -1,4 +1,4 @@
-"""A method's plan in frozen facts: when to compute, how to predict, and where in the model."""
+"""A method's plan as frozen facts: when to compute, how to predict, and where in the model."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
-Mode = Literal["C", "c", "p"]  # computed, cached, partial
+Mode = Literal["C", "c", "p"]  # computed, cached or partial
 
 
 class Signal(NamedTuple):
-    """The tensor whose change a schedule may ask for, measured since the last computed (or previous) step."""
+    """The tensor whose change a schedule may ask for. The change is measured since the last computed step, or
+    since the previous step.
+    """
 
     kind: Literal["front_residual", "modulated_input"]
     since: Literal["computed", "previous"]
 
 
 class Stack(NamedTuple):
-    """Skip blocks ``start..stop-1`` (numbered across all sections) and predict their residual (or output)."""
+    """Skip blocks ``start`` to ``stop - 1`` (numbered across all sections), and predict their residual or
+    their output.
+    """
 
     start: int
     stop: int
@@ -29,10 +33,11 @@ class Stack(NamedTuple):
 
 
 class Modules(NamedTuple):
-    """Run every block with predicted outputs of its attention and feed-forward; its gates are the current
-    ones.
+    """Run every block with predicted outputs of its attention and feed-forward. The block's gates are those
+    of the current step.
 
-    before_projection: remember the attention before its output projection, which then runs in every step.
+    before_projection: remember the attention's result before the output projection, which then runs in every
+    step.
     """
 
     serves: Mode = "c"
@@ -44,11 +49,12 @@ Score = Literal["v_norm", "low_v_norm", "k_norm", "attention", "age"]
 
 
 class Tokens(NamedTuple):
-    """Run every block with remembered attention, and its feed-forward for the tokens that need it most.
+    """Run every block with remembered attention, and run its feed-forward for the tokens that need it most.
 
     ratio: approximate share of a block's tokens that run; see ``sites.tokens.share``.
-    score: the measure of a token's need.
-    aging: added to a token's score for each step since it last ran. A block's scores have length 1.
+    score: the measure of how much a token needs to run.
+    aging: a token's score grows by this much for each step since the token last ran. The scores of a block
+    form a vector of length 1.
     """
 
     ratio: float
@@ -59,12 +65,12 @@ class Tokens(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Run every block on some keys of its attention and some neurons of its feed-forward. The rest comes
-    from the last computed step.
+    """Run every block on some keys of its attention and some neurons of its feed-forward. The other keys and
+    neurons count with their contribution at the last computed step.
 
-    keys, neurons: the shares that run.
-    dense_blocks: the number of first blocks that run whole.
-    queries, rows: the number of neighbouring tokens that share one choice of keys, and of neurons.
+    keys, neurons: the share of each that runs.
+    dense_blocks: the number of blocks at the front that run completely.
+    queries, rows: the number of neighbouring tokens that share one choice of keys, or one choice of neurons.
     """
 
     keys: float
@@ -82,12 +88,12 @@ Site = Stack | Modules | Tokens | Columns
 class ModelFacts(NamedTuple):
     """The facts that a plan may depend on. A coefficient is None if it was not fitted for the model.
 
-    sections: the number of blocks of each block list.
-    modules: whether the blocks' modules are described, so that ``Modules`` fits.
-    attention: whether the blocks' attention is described too, so that ``Tokens`` and ``Columns`` fit.
-    polynomial: TeaCache's, highest power first.
-    ratios: MagCache's, evenly spread over a run.
-    alike: Kriging's inner products of all blocks' residual, at evenly spread times of a run.
+    sections: the number of blocks in each block list.
+    modules: True if the blocks' modules are described, so that ``Modules`` can be used.
+    attention: True if the blocks' attention is described too, so that ``Tokens`` and ``Columns`` can be used.
+    polynomial: TeaCache's polynomial, highest power first.
+    ratios: MagCache's ratios, evenly spread over a run.
+    alike: Kriging's inner products of the residual of all blocks, at evenly spread times of a run.
     """
 
     blocks: int
@@ -102,11 +108,11 @@ class ModelFacts(NamedTuple):
 
 
 class Reason(StrEnum):
-    """Why a call was computed or cached. The text stands in traces."""
+    """The reason why a call was computed or cached. Traces show this text."""
 
     ALWAYS = "always"
     FIXED = "fixed"
-    FIRST = "first"  # nothing is remembered yet
+    FIRST = "first"  # no value is remembered yet
     LAST = "last"
     WARM_UP = "warm-up"
     MASK = "mask"
@@ -123,9 +129,10 @@ class Reason(StrEnum):
 
 
 class Decision(NamedTuple):
-    """Compute a call or not, and why.
+    """Whether a call is computed, and why.
 
-    limit: of the signal's change.  detail: follows the reason in a trace, such as ``0.061 < 0.12``.
+    limit: the limit on the signal's change. detail: a text that follows the reason in a trace, such as
+    ``0.061 < 0.12``.
     """
 
     mode: Mode
@@ -135,7 +142,7 @@ class Decision(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The reason with its detail."""
+        """Return the reason with its detail."""
         return f"{self.reason} {self.detail}" if self.detail else self.reason
 
 
@@ -143,9 +150,9 @@ COMPUTE_ALWAYS = Decision("C", Reason.ALWAYS)
 
 
 def reason_text(reason: str, mode: Mode, change: float | None, limit: float | None) -> str:
-    """Return ``Decision.text`` as traces show it: with the change and its limit, if they decided.
+    """Return ``Decision.text`` as traces show it; if the change decided, with the change and its limit.
 
-    It is called only for traces that are read: runs make far more decisions.
+    Only a trace that is read needs this text: runs make far more decisions than traces show.
     """
     if reason != Reason.CHANGE or change is None or limit is None:
         return str(reason)
@@ -153,8 +160,8 @@ def reason_text(reason: str, mode: Mode, change: float | None, limit: float | No
 
 
 def comparison(value: float, sign: str, limit: float) -> str:
-    """Return ``0.061 < 0.12``, with as many digits as the statement needs to be true."""
-    if abs(value - limit) > 0.001 * abs(value):  # rounding moves the value by half of that at most
+    """Return a comparison such as ``0.061 < 0.12``, with as many digits as it needs to be true."""
+    if abs(value - limit) > 0.001 * abs(value):  # rounding moves the value by at most half of this
         return f"{value:.4g} {sign} {_written(limit)}"
     digits = next((digits for digits in range(4, 17) if _TRUE[sign](float(f"{value:.{digits}g}"), limit)), 17)
     return f"{value:.{digits}g} {sign} {_written(limit)}"
@@ -165,21 +172,23 @@ _TRUE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.g
 
 @lru_cache(maxsize=64)
 def _written(limit: float) -> str:
-    """Return the limit as text. Cached, because a run compares all its changes with one limit."""
+    """Return the limit as text. The text is cached, because a run compares all its changes with the same
+    limit.
+    """
     return f"{limit:.10g}"
 
 
 class Probe(Protocol):
-    """The facts of the current call, in its own stream, that a schedule may ask for."""
+    """The facts about the current call in its own stream, as far as a schedule may ask for them."""
 
     step: int
     total: int
-    ready: bool  # a value to predict from is remembered
-    streak: int  # cached steps in a row up to here
-    cached: int  # cached steps so far
+    ready: bool  # True if the stream remembers a value to predict from
+    streak: int  # number of cached steps in a row before this step
+    cached: int  # number of cached steps so far
 
     def change(self) -> float:
-        """Return the signal's relative change. One device synchronisation."""
+        """Return the signal's relative change. This synchronises the device once."""
         ...
 
 
@@ -188,7 +197,7 @@ Decide = Callable[[Probe], Decision]
 
 class Schedule(Protocol):
     def begin(self) -> Decide:
-        """Return a decision function with fresh state, for one stream of one run."""
+        """Return a new decision function, with its own state, for one stream of one run."""
         ...
 
 
@@ -200,29 +209,33 @@ class Predictor(Protocol):
 
     @property
     def keep(self) -> int:
-        """The number of computed values to remember."""
+        """Return the number of computed values to remember."""
         ...
 
     @property
     def uses_last_prediction(self) -> bool:
-        """Whether the value predicted right before the newest computed step gets a weight too (FoCa)."""
+        """Return whether the value predicted right before the newest computed step gets
+        a weight too (FoCa).
+        """
         ...
 
     @property
     def needs_inner_products(self) -> bool:
-        """Whether the weights depend on the values, through ``gram``, and not on the steps alone."""
+        """Return whether the weights depend on the values, through ``gram``, and not on the step numbers
+        alone.
+        """
         ...
 
     def row(
         self, steps: tuple[int, ...], step: int, total: int, last_prediction: int | None, gram: Gram
     ) -> tuple[float, ...]:
-        """Return the weights of the values computed at ``steps`` (newest first) that predict the value at
-        ``step`` of ``total``.
+        """Return the weights that predict the value at ``step`` of ``total``, one weight for each value
+        computed at ``steps`` (newest first).
 
-        last_prediction: the step of the value predicted right before ``steps[0]``, or None. Its weight is the
-        last one.
-        gram: returns the inner products of the values at ``steps``, in their order. One device
-        synchronisation.
+        last_prediction: the step of the value that was predicted right before ``steps[0]``, or None. Its
+        weight comes last.
+        gram: a function that returns the inner products of the values at ``steps``, in the same order.
+        Calling it synchronises the device once.
         """
         ...
 
@@ -235,15 +248,17 @@ class Plan(NamedTuple):
 
 
 class PlanMaker(Protocol):
-    """Makes a plan for a model and a number of steps. Every Method is one."""
+    """Makes a plan for a model and a number of steps. Every Method is a plan-maker."""
 
     def plan(self, facts: ModelFacts) -> Plan:
-        """Raises EngineError if the knobs do not fit the model or the steps."""
+        """Return the plan for these facts. Raises EngineError if the knobs do not fit
+        the model or the steps.
+        """
         ...
 
 
 class FixedPlan(NamedTuple):
-    """A plan-maker whose plan was made before; the facts change nothing."""
+    """A plan-maker that always returns the same plan, whatever the facts."""
 
     made: Plan
 
@@ -251,17 +266,17 @@ class FixedPlan(NamedTuple):
         return self.made
 
 
-Costs = Callable[[Mode, int], float]  # (mode, step) -> TFLOPs of one call
+Costs = Callable[[Mode, int], float]  # takes (mode, step) and returns the TFLOPs of one call
 
 
 def active_sites(plan: Plan, step: int) -> tuple[Site, ...]:
-    """Return the sites that may serve at this step; none if every block runs."""
+    """Return the sites that may serve a call at this step; no site if every block runs."""
     return tuple(site for site in plan.sites if site.steps is None or site.steps[0] <= step < site.steps[1])
 
 
 def serving_site(plan: Plan, step: int, mode: Mode) -> Site | None:
     """Return the site that serves a call of this mode at this step, or None if every block runs."""
-    for site in plan.sites:  # a plain loop: simulations ask it thousands of times a second
+    for site in plan.sites:  # a plain loop is fastest: simulations call this thousands of times a second
         if site.serves == mode and (site.steps is None or site.steps[0] <= step < site.steps[1]):
             return site
     return None

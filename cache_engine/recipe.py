@@ -1,7 +1,8 @@
-"""Recipes: ``F8B0_W8I1M0MC3_R0.12_T1O1`` <-> a method. The parts may stand in any order.
+"""Converts recipes such as ``F8B0_W8I1M0MC3_R0.12_T1O1`` to methods and back. The parts of a recipe may come
+in any order.
 
-The field writes DBCache's settings so. Two parts are ours: the predictor, where it is not TaylorSeer's
-(``_dmd``), and ``_before`` for the streak rule of that name.
+Publications write DBCache's settings in this form. We added two parts: the predictor if it is not
+TaylorSeer's (``_dmd``), and ``_before`` for the streak rule of that name.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from .strict import EngineError
 
 NUMBER = r"\d+(?:\.\d+)?"
 MASK, MASK_POLICY = "steps_computation_mask", "steps_computation_policy"
-LIMITS = ("max_cached_steps", "max_continuous_cached_steps")  # a recipe's 0 is the knob's -1: no limit
+LIMITS = ("max_cached_steps", "max_continuous_cached_steps")  # a 0 in a recipe is the knob's -1: no limit
 
 
 class Part(NamedTuple):
-    """One part of a recipe: letters and a value, such as ``MC3``, or a word alone, such as ``dmd``."""
+    """One part of a recipe: letters with a value, such as ``MC3``, or a word alone, such as ``dmd``."""
 
     letters: str
     knob: str
-    word: str  # says in one or two words what the part is
+    word: str  # names the part in one or two words
     pattern: str = NUMBER
-    unwritten: str = ""  # the value of a word that is left out
+    unwritten: str = ""  # the knob's value if the recipe leaves the word out
 
 
-# Underscores stand between the groups.
+# Underscores separate these groups.
 GROUPS = (
     (Part("F", "Fn_compute_blocks", "first"), Part("B", "Bn_compute_blocks", "last")),
     (
@@ -40,7 +41,7 @@ GROUPS = (
         Part("MC", "max_continuous_cached_steps", "in row"),
     ),
     (Part("R", "residual_diff_threshold", "limit"),),
-    (Part("T", "taylorseer_order", "Taylor"), Part("O", "taylorseer_order", "Taylor")),  # T0: order 0
+    (Part("T", "taylorseer_order", "Taylor"), Part("O", "taylorseer_order", "Taylor")),  # T0 means order 0
     (Part("", "predictor", "predictor", "|".join(get_args(PredictorName)), "taylor"),),
     (Part("", "streak_rule", "rule", "before", "1.5.3"),),
     (Part("SCM", MASK, "mask", r"[01]+_(?:static|dynamic)"),),
@@ -53,8 +54,8 @@ TOKEN = re.compile(
 )
 BASELINE = "C0_Q0_NONE"
 EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
-# Rows of the published tables that are named in prose: recipe or method. The missing knobs of the DBCache
-# rows follow from their TFLOPs, and those of the others from theirs (docs: the table of methods).
+# Rows of the published tables that have a name in prose, each with its recipe or method. Knobs that a row
+# does not name follow from its TFLOPs (docs/published-rows.md).
 _NAMED: dict[str, str | dict[str, Any]] = {
     "FLUX.1-dev: 50 steps": BASELINE,
     "Baseline: FLUX.1 50 steps": BASELINE,
@@ -88,25 +89,25 @@ _NAMED: dict[str, str | dict[str, Any]] = {
 
 
 def read_name(name: str) -> dict[str, Any]:
-    """Return the setting that a row of the published tables names: ``{"name": method, knobs...}``.
+    """Return the setting that the name of a published row stands for: ``{"name": method, knobs...}``.
 
-    Recipes are read too. Raises EngineError for a name that is neither a recipe nor in the tables.
+    The name may also be a recipe. Raises EngineError if the name is neither a recipe nor in the tables.
     """
     setting = _NAMED.get(name.split(": arxiv")[0].strip(), name)
     return parse_recipe(setting).to_dict() if isinstance(setting, str) else dict(setting)
 
 
 def is_recipe(text: str) -> bool:
-    """Return whether the text is a recipe, and not the prose name of a table's row."""
+    """Return whether the text is a recipe, as opposed to the prose name of a table's row."""
     text = text.strip()
     return text == BASELINE or (bool(text) and "".join(m.group() for m in TOKEN.finditer(text)) == text)
 
 
 def parse_recipe(text: str) -> Method:
-    """Return the method that a recipe names. Raises EngineError with the part that cannot be read.
+    """Return the method that a recipe names. Raises EngineError that shows the part that cannot be read.
 
-    Missing parts: I is 1, M and MC have no limit, without T and O the last value is repeated, and the other
-    knobs have their defaults.
+    Missing parts: I is 1, M and MC have no limit, without T and O the last value is repeated, and other knobs
+    have their defaults.
     """
     text = text.strip()
     if text == BASELINE:
@@ -122,7 +123,7 @@ def parse_recipe(text: str) -> Method:
         if part.letters == "T":
             continue
         if part.letters and part.knob in knobs:
-            raise EngineError(f"recipe: {part.letters} stands twice in {text[:60]!r}; keep one.")
+            raise EngineError(f"recipe: {part.letters} stands twice in {text[:60]!r}; remove one of the two.")
         if part.knob == MASK:
             knobs[MASK], knobs[MASK_POLICY] = value.split("_")
         else:
@@ -152,7 +153,9 @@ def _value(part: Part, text: str) -> float | int | str:
 
 
 def _exact(value: float) -> str:
-    """Return the shortest plain digits of this very value: different settings never look alike."""
+    """Return the shortest decimal digits of exactly this value, so that different
+    settings never look alike.
+    """
     text = format(Decimal(repr(float(value))), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -160,7 +163,7 @@ def _exact(value: float) -> str:
 def format_recipe(method: Method) -> str:
     """Return the canonical recipe of a DBCache setting or of the baseline.
 
-    Other methods have no recipe: they get their name and knobs, such as ``fora(interval=3)``.
+    Other methods have no recipe: the result is their name with knobs, such as ``fora(interval=3)``.
     """
     if method.name == "baseline":
         return BASELINE
@@ -190,7 +193,9 @@ def _written(part: Part, knobs: Mapping[str, Any]) -> str:
 
 
 def recipe_chips(text: str) -> list[tuple[Part, str]]:
-    """Return the parts of a recipe, each as it is written; T and O are one part. Other texts have none."""
+    """Return the parts of a recipe, each with its text; T and O count as one part. Any other text has no
+    parts.
+    """
     chips: list[tuple[Part, str]] = []
     for part, value in _read(text) if is_recipe(text) else ():
         if part.letters == "O" and chips and chips[-1][0].letters == "T":

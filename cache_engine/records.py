@@ -1,6 +1,6 @@
-"""Frozen facts that cross borders: what is asked, what was decided, what came out.
+"""Frozen facts that the parts of the project exchange: requests, decisions and results.
 
-NamedTuples where thousands are made; strict pydantic for everything that comes from outside.
+Types that exist by the thousands are NamedTuples; everything that comes from outside is strict pydantic.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Prompt = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class RunRequest(Strict):
-    """What picture to draw. ``None`` means: as the model's row says."""
+    """The picture to draw. ``None`` stands for the default of the model's row."""
 
     model: str = Field(default="tiny", min_length=1, max_length=200)
     prompt: Prompt
@@ -39,7 +39,7 @@ class RunRequest(Strict):
 
 
 class Engine(Strict):
-    """What ran it. Two results may be compared only if this is equal."""
+    """The engine that ran a picture. Two results may be compared only if their engines are equal."""
 
     model: str
     revision: str
@@ -54,7 +54,7 @@ class Engine(Strict):
 
 
 class StepTrace(NamedTuple):
-    """One call of the transformer. ``change`` is None where nothing could be measured."""
+    """One call of the transformer. ``change`` is None if the call could not measure it."""
 
     step: int
     call: int
@@ -70,7 +70,7 @@ class StepTrace(NamedTuple):
 
 
 def schedules_of(trace: Iterable[StepTrace]) -> dict[str, str]:
-    """For each stream, its calls' modes in a string."""
+    """Return each stream's schedule: the modes of its calls as a string."""
     found: dict[str, str] = {}
     for call in trace:
         found[call.stream] = found.get(call.stream, "") + call.mode
@@ -88,7 +88,7 @@ class Seconds(NamedTuple):
 
 
 def clock(finished: float, now: float | None = None) -> str:
-    """Unix time as this machine's clock shows it; with the day where it is not today's."""
+    """Return a Unix time as this machine's clock shows it, with the date unless it is today."""
     then, today = time.localtime(finished), time.localtime(now)
     return time.strftime(
         "%H:%M" if then[:3] == today[:3] else "%d %b, %H:%M" if then[0] == today[0] else "%d %b %Y", then
@@ -96,10 +96,10 @@ def clock(finished: float, now: float | None = None) -> str:
 
 
 class RunResult(NamedTuple):
-    """One picture and how it came about. Pickles."""
+    """One picture, and the facts of the run that drew it. It can be pickled."""
 
-    request: RunRequest  # as asked, resolved
-    effective: RunRequest  # as the method ran it
+    request: RunRequest  # the user's request, resolved
+    effective: RunRequest  # the request as the method ran it
     method: dict[str, Any]
     recipe: str
     engine: Engine
@@ -110,14 +110,13 @@ class RunResult(NamedTuple):
     peak_bytes: int | None
     cache_bytes: int
     finished: float  # Unix time
-    survey: Any = None  # a survey.Survey, where a baseline was asked to take one
-    timed: tuple[
-        float, ...
-    ] = ()  # seconds of the denoise loop in every timed run, where there were several; this is the middle one
+    survey: Any = None  # a survey.Survey, if the baseline run recorded one
+    # seconds of the denoising loop in every timed run, if there were several; this result has the median time
+    timed: tuple[float, ...] = ()
 
     @property
     def schedules(self) -> dict[str, str]:
-        """A string of C, c and p for each stream."""
+        """Return each stream's schedule: a string of C, c and p."""
         return schedules_of(self.trace)
 
     @property
@@ -130,16 +129,16 @@ class RunResult(NamedTuple):
 
     @property
     def baseline_key(self) -> tuple[RunRequest, Engine]:
-        """The key of a kept baseline: a run with the same request and engine would repeat it."""
+        """Return the key of a remembered baseline: a run with the same request and engine would repeat it."""
         return self.request, self.engine
 
 
 class Quality(NamedTuple):
-    """Likeness of two pictures. ``psnr_db`` is None when they are identical."""
+    """The likeness of two pictures. ``psnr_db`` is None if they are identical."""
 
     psnr_db: float | None
     ssim: float
-    mean: float  # of the absolute difference, 0..255
+    mean: float  # mean of the absolute difference, 0 to 255
     largest: int
     share_over_8: float
 
@@ -156,13 +155,13 @@ class Comparison(NamedTuple):
 
     @property
     def speedup(self) -> float:
-        """Denoise loop, measured seconds over measured seconds."""
+        """Return the baseline's denoising time divided by the accelerated side's, both measured."""
         return self.baseline.seconds.denoise / self.accelerated.seconds.denoise
 
     @property
     def spread(self) -> tuple[float, float] | None:
-        """The smallest and the largest speedup of the runs that were timed in turn, where there were
-        several.
+        """Return the smallest and the largest speedup of the pairs of timed runs, or None if each side ran
+        once.
         """
         ratios = [
             before / after for before, after in zip(self.baseline.timed, self.accelerated.timed, strict=True)
@@ -171,7 +170,7 @@ class Comparison(NamedTuple):
 
     @property
     def compute_ratio(self) -> float:
-        """Counted TFLOPs over counted TFLOPs."""
+        """Return the baseline's TFLOPs divided by the accelerated side's, both counted."""
         return self.baseline.tflops / self.accelerated.tflops
 
     @property
@@ -191,7 +190,7 @@ class Progress(NamedTuple):
 
 
 class SideDone(NamedTuple):
-    """One side is complete. ``reused``: a remembered baseline, not a new run."""
+    """One side is complete. ``reused``: True if it is a remembered baseline and not a new run."""
 
     side: Side
     result: RunResult
@@ -203,4 +202,4 @@ Emit = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """For who wants the result only."""
+    """Do nothing with an event: for a caller who wants the result only."""

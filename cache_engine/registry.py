@@ -1,4 +1,4 @@
-"""Registry: items by name, found by importing every file of a package on first use."""
+"""A registry holds items by name. It finds them by importing every file of a package on first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def modules_of(package: str) -> Iterator[ModuleType]:
-    """Import and yield every file of a package, except ``patch_*``: those are parts of networks."""
+    """Import and yield every file of a package, except ``patch_*`` files, which are parts of networks."""
     within = importlib.import_module(package)
     for module in pkgutil.iter_modules(within.__path__):
         if not module.name.startswith("patch_"):
@@ -32,9 +32,10 @@ def subclasses(package: str, base: type[Any]) -> dict[str, Any]:
 
 
 class Registry(Mapping[str, T]):
-    """A mapping that is filled when it is first used.
+    """A mapping that fills itself when it is first used.
 
-    discover: returns all items by name. field, choose: begin and middle of the error for an unknown name.
+    discover: a function that returns all items by name. field, choose: the beginning and the middle of the
+    error for an unknown name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Comparisons and forecasts as plain JSON values without pictures, for result files and endpoints."""
+"""Writes comparisons and forecasts as plain JSON values without pictures, for result files and endpoints."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def comparison_json(result: Comparison) -> dict[str, Any]:
 
 
 def _survey(result: Comparison) -> dict[str, Any] | None:
-    """Return the survey's sampling error and forecast for this setting, beside the measured figures."""
+    """Return the survey's sampling error and its forecast for this setting, beside the measured figures."""
     survey = result.baseline.survey
     if survey is None:
         return None
@@ -48,7 +48,7 @@ def _survey(result: Comparison) -> dict[str, Any] | None:
 
 
 def side_json(result: RunResult) -> dict[str, Any]:
-    """Return one run's figures, from which ``runs.run_folder`` makes a RunResult again."""
+    """Return one run's figures. ``runs.run_folder`` can make a RunResult from them again."""
     return {
         "seconds": result.seconds._asdict(),
         "timed": list(result.timed),
@@ -64,7 +64,7 @@ def side_json(result: RunResult) -> dict[str, Any]:
 
 
 def forecast_json(forecast: Forecast) -> dict[str, object]:
-    """Return a forecast as the command line and the endpoints give it."""
+    """Return a forecast in the form that the command line and the endpoints output."""
     return {
         "method": forecast.method,
         "schedule": forecast.schedule,

@@ -1,4 +1,4 @@
-"""run(): draw one picture under one method, with a clock and a trace."""
+"""``run()`` draws one picture under one method, with a clock and a trace."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class PreparedRun(NamedTuple):
 
     model: LoadedModel
     request: RunRequest  # resolved
-    effective: RunRequest  # as the method runs it
+    effective: RunRequest  # the request as the method runs it
     method: Method
-    facts: ModelFacts  # of the effective request
+    facts: ModelFacts  # facts of the effective request
     plan: Plan
 
     def under(self, method: Method) -> PreparedRun:
@@ -46,7 +46,7 @@ class PreparedRun(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What follows a run: a function for its events, and the event that stops it."""
+    """The watcher of a run: a function that receives its events, and the event that stops it."""
 
     side: Side = "accelerated"
     emit: Emit = ignore
@@ -67,12 +67,14 @@ def run(
     side: Side = "accelerated",
     survey: bool = False,
 ) -> RunResult:
-    """Draw ``request`` under ``method`` and return the picture with its figures. Blocks until it is done.
+    """Draw ``request`` under ``method`` and return the picture with its figures. The call blocks until the
+    run ends.
 
-    emit: called with an event for every stage and step. stop: checked in every call of the transformer.
+    emit: is called with an event for every stage and step. stop: every call of the transformer checks this
+    event.
     survey: a baseline also records its activations, from which other settings can be estimated. The picture
-    stays the same, bit for bit. Not every pipeline can be recorded.
-    Raises EngineError (one sentence) or Cancelled. Either way the model is left as it was.
+    stays the same, bit for bit. Some pipelines cannot be recorded. Raises EngineError (one sentence) or
+    Cancelled. In both cases the model is left as it was before.
     """
     watch = Watch(side, emit, stop)
     watch.tell("load", f"Loading {request.model}")
@@ -95,7 +97,7 @@ def _prepared(model: LoadedModel, request: RunRequest, method: Method) -> Prepar
 
 
 def execute(prepared: PreparedRun, watch: Watch, *, survey: bool = False) -> RunResult:
-    """Count, warm up and run a prepared request. Arguments and errors are those of ``run``."""
+    """Count the compute, warm up, and run a prepared request. Arguments and errors are those of ``run``."""
     with OutOfMemoryGuard(prepared.model.spec), apply_loras(prepared.model, prepared.effective):
         count = _counter(prepared, watch, survey)
         watch.tell("count", "Counting the compute")
@@ -105,9 +107,9 @@ def execute(prepared: PreparedRun, watch: Watch, *, survey: bool = False) -> Run
 
 
 def _counter(prepared: PreparedRun, watch: Watch, survey: bool) -> Callable[[Plan], Costs]:
-    """Return the function that counts what a plan's calls cost for this request.
+    """Return a function that counts the compute of a plan's calls for this request.
 
-    Some requests do not determine the shapes of the calls: then the calls of a warm-up run are counted.
+    If the request does not determine the shapes of the calls, the calls of a warm-up run are counted.
     """
     spec, effective = prepared.model.spec, prepared.effective
     calls: tuple[SeenCall, ...] = ()
@@ -115,7 +117,7 @@ def _counter(prepared: PreparedRun, watch: Watch, survey: bool) -> Callable[[Pla
         calls = _warm_up(prepared, watch)
         if survey and (why := spec.why_no_survey(effective, len(calls), WARM_UP_STEPS)):
             raise EngineError(why)
-    elif spec.text_tokens is not None:  # the calls are as long as the prompt
+    elif spec.text_tokens is not None:  # the prompt determines the length of the calls
         tokens = spec.text_tokens(prepared.model.pipe, effective)
         effective = effective.replaced(max_sequence_length=tokens)
     return partial(costs, effective, transformer=prepared.model.pipe.transformer, calls=calls)
@@ -124,7 +126,9 @@ def _counter(prepared: PreparedRun, watch: Watch, survey: bool) -> Callable[[Pla
 def _clocked(
     prepared: PreparedRun, watch: Watch, cost: Costs, blocks: tuple[float, np.ndarray] | None
 ) -> RunResult:
-    """Draw the picture and read the clock. ``blocks``: TFLOPs of each block, to record a survey with."""
+    """Draw the picture and take the times. ``blocks``: TFLOPs of each block, given only if a survey is to be
+    recorded.
+    """
     model, effective = prepared.model, prepared.effective
     clock = Clock(device_of(model.pipe))
     on_gpu = clock.device.type == "cuda"
@@ -175,7 +179,7 @@ def _clocked(
 
 
 def _report(watch: Watch, facts: ModelFacts, call: StepTrace) -> None:
-    """Tell of a call that has ended; after the last one, that the picture is decoded."""
+    """Report a call that has ended. After the last call, report that the picture is being decoded."""
     streams = len(facts.streams)
     step_ended = (call.call + 1) % streams == 0
     message = f"Step {call.step + 1} of {facts.steps}"
@@ -187,7 +191,7 @@ def _report(watch: Watch, facts: ModelFacts, call: StepTrace) -> None:
 def _finished_survey(
     prepared: PreparedRun, taken: SurveyTaken, calls: int, stop: threading.Event | None
 ) -> Survey | None:
-    """Return the survey with its error propagation, where that can be found: it needs gradients."""
+    """Return the survey with its error propagation, unless the gradients for it cannot be computed."""
     spec, pipe, engine = prepared.model.spec, prepared.model.pipe, prepared.model.engine
     if taken.survey is None:
         if why := spec.why_no_survey(prepared.effective, calls, prepared.facts.steps):
@@ -215,14 +219,14 @@ def draw(model: LoadedModel, request: RunRequest) -> Any:
 
 
 def fresh_scheduler(model: LoadedModel) -> None:
-    """Give the pipeline a new scheduler: a scheduler keeps state of its last run."""
+    """Give the pipeline a new scheduler, because a scheduler keeps state from its last run."""
     model.pipe.scheduler = type(model.pipe.scheduler).from_config(model.pipe.scheduler.config)
 
 
 def _warm_up(prepared: PreparedRun, watch: Watch) -> tuple[SeenCall, ...]:
-    """Run two plain steps unless this shape was warmed up before; return the calls of the transformer.
+    """Run two plain steps, unless this shape was warmed up before. Return the calls of the transformer.
 
-    The first run of a shape allocates memory and chooses kernels, so it is slow and is not recorded.
+    The first run of a shape allocates memory and chooses kernels. This is slow, so the run is not recorded.
     """
     model, request = prepared.model, prepared.effective
     shape = (
@@ -236,7 +240,7 @@ def _warm_up(prepared: PreparedRun, watch: Watch) -> tuple[SeenCall, ...]:
     if model.spec.as_called:
         shape += (request.prompt, request.negative_prompt)
     if shape not in model.warm:
-        watch.tell("warm-up", "Warming up, not recorded")
+        watch.tell("warm-up", "Warming up (this run is not measured)")
         fresh_scheduler(model)
         with (
             attached(model.pipe, FixedPlan(PLAIN), stop=watch.stop),

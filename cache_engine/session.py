@@ -1,4 +1,4 @@
-"""One run's decisions, stream by stream, and its trace. No torch: a what-if runs the same Session."""
+"""The decisions of one run, stream by stream, and its trace. No torch: a what-if uses the same Session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
 @dataclass(slots=True)
 class Call:
-    """One forward of the transformer while it runs. It is the schedule's probe."""
+    """One forward of the transformer while it runs. Schedules see it as their probe."""
 
     step: int
     number: int
@@ -29,26 +29,26 @@ class Call:
     decision: Decision | None = field(default=None, init=False)
     measured: SupportsFloat | None = field(default=None, init=False)
     blocks_run: int = field(default=0, init=False)
-    # True: change and seconds are known at once; False: they are still on the device
+    # True: change and seconds can be read at once. False: they are still on the device.
     live: bool = field(default=True, init=False)
     seconds: Callable[[], float] = lambda: 0.0
-    # samples in the call: some pipelines put both branches of their guidance into one call
+    # Number of samples in the call: some pipelines put both branches of their guidance into one call.
     batch: int = field(default=1, init=False)
 
     def change(self) -> float:
-        """Return the signal's change as a float. One device synchronisation."""
+        """Return the signal's change as a float. This synchronises the device once."""
         if self.measured is None and self.measure is not None:
             self.measured = self.measure()
         if self.measured is None:
             raise EngineError(
-                f"step {self.step}: this method's schedule needs a change, but its plan measures none."
+                f"step {self.step}: this method's schedule needs a change, but its plan measures no change."
             )
         self.measured = change = float(self.measured)
         return change if math.isfinite(change) else checked(change, self.step)
 
 
 def checked(change: float, step: int) -> float:
-    """Return the change. Raises EngineError if it is not finite: the run is broken."""
+    """Return the change. Raises EngineError if it is not finite, because the run is then broken."""
     if not math.isfinite(change):
         raise EngineError(
             f"step {step}: the change is {change}, so the model's activations are broken; use bfloat16 "
@@ -66,12 +66,12 @@ class _Stream:
 
 
 class Session:
-    """Decides every call once. ``begin`` starts a run; nothing of an earlier run survives it.
+    """Makes one decision for every call. ``begin`` starts a run; nothing of an earlier run is remembered.
 
-    planner: (total steps) -> Plan.
-    streams: the names of the calls within a step, or None if only the run shows their number. With names, a
-    call after the last stream begins the next step.
-    stepped: the scheduler calls ``next_step``; calls do not begin steps by themselves.
+    planner: a function (total steps) -> Plan.
+    streams: the names of the calls within a step, or None if their number is known only during the run. With
+    names, a call after the last stream begins the next step.
+    stepped: True if the scheduler calls ``next_step``; then calls do not begin steps by themselves.
     """
 
     def __init__(
@@ -86,21 +86,19 @@ class Session:
     ) -> None:
         self.planner, self.blocks, self.streams, self.stepped = planner, blocks, streams, stepped
         self.costs: Costs = costs or _no_costs
-        self.plan: Plan | None = (
-            planner(total) if total else None
-        )  # knobs that do not fit are refused at once
+        self.plan: Plan | None = planner(total) if total else None  # knobs that do not fit are refused here
         self.total = total
         self.begun = False
         self._reset()
 
     def _reset(self) -> None:
         self.calls: list[Call] = []
-        self.memory: dict[str, Any] = {}  # by stream, the StreamTensors of the sites; gone with the run
+        self.memory: dict[str, Any] = {}  # by stream, the sites' StreamTensors; cleared when the run ends
         self.step = self.calls_in_step = 0
         self._streams: dict[str, _Stream] = {}
 
     def begin(self, total: int | None = None) -> None:
-        """Start a run of ``total`` steps (the last run's count if None)."""
+        """Start a run of ``total`` steps; with None, of as many steps as the last run."""
         self.end()
         self.total = self.total if total is None else total
         self.plan = self.planner(self.total)
@@ -108,22 +106,22 @@ class Session:
         self.begun = True
 
     def end(self) -> None:
-        """End the run, complete or not: forget what it remembered, keep its trace."""
+        """End the run, complete or not. Forget its remembered values, but keep its trace."""
         self.begun = False
         self.memory.clear()
 
     def next_step(self) -> None:
-        """Begin the next step: the scheduler has taken one."""
+        """Begin the next step, after the scheduler has taken one."""
         if self.streams and self.calls_in_step not in (0, len(self.streams)):
             raise EngineError(
                 f"step {self.step}: the model was called {self.calls_in_step} times for "
                 f"{len(self.streams)} streams ({', '.join(self.streams)}); name its streams."
             )
-        if self.calls_in_step:  # a scheduler may step more than once for one call
+        if self.calls_in_step:  # a scheduler may step more than once for each call
             self.step, self.calls_in_step = self.step + 1, 0
 
     def open(self) -> Call:
-        """Begin a call: find its step and its stream."""
+        """Begin a call: determine its step and its stream."""
         if not self.begun or self.plan is None:
             raise EngineError("the run has not begun; call session.begin() before the model.")
         calls, names = self.calls, self.streams or STREAM_NAMES
@@ -146,16 +144,17 @@ class Session:
         return call
 
     def forget(self, call: Call) -> None:
-        """Start the call's stream afresh: its remembered values have another shape."""
+        """Start the call's stream afresh, because its remembered values have another shape."""
         assert self.plan is not None
         self._streams[call.stream] = _Stream(self.plan.schedule.begin())
         self.memory.pop(call.stream, None)
         call.ready, call.streak, call.cached = False, 0, 0
 
     def decide(self, call: Call, measure: Callable[[], SupportsFloat] | None = None) -> Decision:
-        """Decide the call.
+        """Decide whether and how the call is computed.
 
-        measure: returns the signal's change. It may be a scalar on the device, which is fetched when needed.
+        measure: a function that returns the signal's change. The change may be a scalar on the device; it is
+        fetched when needed.
         """
         stream = self._streams[call.stream]
         if call.ready:
@@ -174,10 +173,10 @@ class Session:
         return decision
 
     def traced(self, call: Call, *, fetch: bool = True) -> StepTrace:
-        """Return the call's trace. ``fetch=False`` leaves out a change that is still on the device."""
+        """Return the call's trace. With ``fetch=False``, a change that is still on the device is left out."""
         decision = call.decision or COMPUTE_ALWAYS
         known = fetch or call.live
-        fetched = known or decision.reason is Reason.CHANGE  # the decision itself asked for it
+        fetched = known or decision.reason is Reason.CHANGE  # the decision already fetched the change
         change = checked(float(call.measured), call.step) if fetched and call.measured is not None else None
         tflops = call.batch * self.costs(decision.mode, call.step)
         return StepTrace(
@@ -206,11 +205,11 @@ def _no_costs(mode: Mode, step: int) -> float:
 def walk(
     plan: Plan, total: int, streams: tuple[str, ...], change: Callable[[Call], SupportsFloat]
 ) -> Session:
-    """Decide a run without a model, with the changes that ``change`` returns."""
+    """Decide all calls of a run without a model, from the changes that ``change`` returns."""
     session = Session(lambda _: plan, 0, streams=streams)
     session.begin(total)
     for _ in range(total * len(streams)):
         call = session.open()
-        call.live = False  # a change is looked up only where a decision asks for it
+        call.live = False  # a change is looked up only if a decision asks for it
         session.decide(call, lambda call=call: change(call))
     return session

@@ -9,15 +9,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 
 class EngineError(Exception):
-    """An error for the user: one sentence that says what is wrong and what to do."""
+    """An error for the user, in one sentence that names the cause and the remedy."""
 
 
 class Cancelled(Exception):
-    """The user stopped the run. Not an error."""
+    """Raised when the user stopped the run. It is not an error."""
 
 
 def whole(value: object) -> object:
-    """Turn 28.0 into 28, as sliders send it. The strict check then sees the value."""
+    """Turn a float such as 28.0 into 28, because sliders send floats. The strict check
+    then sees an integer.
+    """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -26,9 +28,9 @@ DIGITS = "^[01]*$"  # the pattern of a mask
 
 
 class Strict(BaseModel):
-    """A frozen record that raises EngineError for unknown keys, wrong types, NaN and values out of range.
+    """A frozen record that raises EngineError for unknown keys, wrong types, NaN, and values out of range.
 
-    A boolean is not accepted for a number.
+    A boolean is not accepted as a number.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,7 +50,11 @@ class Strict(BaseModel):
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else cls.__name__
         if first["type"] == "extra_forbidden":
-            known = f"known are {', '.join(cls.model_fields)}" if cls.model_fields else "there is none here"
+            known = (
+                f"known fields are {', '.join(cls.model_fields)}"
+                if cls.model_fields
+                else "this record has no fields"
+            )
             return f"{field}: unknown field; {known}."
         if first["type"] == "missing":
             return f"{field}: missing; give it a value."
@@ -57,7 +63,9 @@ class Strict(BaseModel):
 
     @classmethod
     def _wanted(cls, field: str, *, of_item: bool) -> str:
-        """Say what the field accepts. ``of_item``: an item of the field's list is wrong, not the list."""
+        """Describe the values that the field accepts. ``of_item``: True if an item of the field's list is
+        wrong, not the list.
+        """
         wanted = cls.model_json_schema()["properties"].get(field, {})
         if of_item and wanted.get("items", {}).get("type") == "string":
             wanted = wanted["items"]
@@ -71,7 +79,7 @@ class Strict(BaseModel):
         if "maxItems" in wanted:
             return f"give a list of at most {wanted['maxItems']}."
         if wanted.get("pattern") == DIGITS:
-            return f"give ones and zeros alone, at most {wanted['maxLength']}."
+            return f"give ones and zeros only, at most {wanted['maxLength']}."
         if "maxLength" in wanted:
             return f"give a text of {wanted.get('minLength', 0)} to {wanted['maxLength']} characters."
         return f"give a value of type {wanted.get('type', 'as documented')}."
@@ -99,6 +107,6 @@ def one_line(text: str) -> str:
 
 
 def short_repr(value: object) -> str:
-    """Return a value as an error message shows it: on one line, at most 40 characters."""
+    """Return a value as an error message shows it: on one line, with at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,1 +1,1 @@
-"""The benchmark: draw many prompts with many settings into a folder, on one machine, in shards or on Ray."""
+"""The benchmark draws many prompts with many settings into a folder: on one machine, in shards, or on Ray."""

@@ -1,6 +1,6 @@
-"""The board assigns the rows that are left to workers, and takes back those of a lost worker.
+"""The board hands the unfinished rows of a benchmark to workers, and takes back the rows of a lost worker.
 
-It knows neither torch nor files.
+The board knows neither torch nor files.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from ..runs.setting import Setting
 from ..strict import EngineError
 from .job import BenchmarkJob
 
-MOST_LOSSES = 3  # workers lost with one prompt: then the prompt is the cause
+MOST_LOSSES = 3  # if a prompt ended this many workers, the prompt is the cause
 
 
 class Assignment(NamedTuple):
-    """Settings of one prompt for one worker. ``number``: the prompt's place in the job."""
+    """The settings of one prompt that one worker draws. ``number``: the prompt's place in the job."""
 
     number: int
     settings: tuple[Setting, ...]
 
 
 class Board:
-    """Makes assignments.
+    """Divides the job's rows into assignments for the workers.
 
-    A prompt's baseline is drawn first and once: its other settings are in the same assignment, or wait for
-    it. An assignment is a whole prompt at first. Towards the end it becomes smaller, so that all workers end
-    together.
+    Each prompt's baseline is drawn once, before the prompt's other settings. The other settings are in the
+    same assignment, or wait until the baseline is drawn. At first, an assignment is a whole prompt. Towards
+    the end, assignments become smaller, so that all workers end at about the same time.
     """
 
     def __init__(self, job: BenchmarkJob, done: Collection[Key], workers: int = 1) -> None:
@@ -42,14 +42,14 @@ class Board:
         self._made = {number for number in job.numbers if (number, self._baseline) in done}
         self._held: dict[int, Assignment] = {}
         self._losses: dict[int, int] = {}
-        self._losses_in_a_row = 0  # workers lost since the last row
+        self._losses_in_a_row = 0  # number of workers lost since the last written row
 
     @property
     def finished(self) -> bool:
         return not self._held and not any(self._left.values())
 
     def take(self, worker: int) -> Assignment | None:
-        """Return the worker's next assignment; None while there is none for it."""
+        """Return the worker's next assignment, or None while no assignment is free."""
         number = next((number for number, left in self._left.items() if left and self._may_go(number)), None)
         if number is None:
             return None
@@ -78,19 +78,19 @@ class Board:
         )
 
     def free(self, worker: int) -> None:
-        """Note that the worker ended its assignment."""
+        """Note that the worker has finished its assignment."""
         self._held.pop(worker, None)
 
     def lost(self, worker: int) -> None:
-        """Take back the rows that a lost worker had not made.
+        """Take back the rows that a lost worker did not draw.
 
         Raises EngineError if workers keep getting lost.
         """
         self._losses_in_a_row += 1
         if self._losses_in_a_row > MOST_LOSSES * self._workers:
             raise EngineError(
-                f"workers: {self._losses_in_a_row} ended one after the other without a single row; is there "
-                f"enough memory for {self._workers}?"
+                f"workers: {self._losses_in_a_row} of them ended one after the other without drawing a "
+                f"row; is the memory enough for {self._workers} workers?"
             )
         assignment = self._held.pop(worker, None)
         if assignment is None or not assignment.settings:
@@ -100,6 +100,5 @@ class Board:
         if self._losses[assignment.number] >= MOST_LOSSES:
             raise EngineError(
                 f"workers: the worker of prompt {assignment.number} ended {MOST_LOSSES} times at "
-                f"{assignment.settings[0].key}; is "
-                "there enough memory for so many workers?"
+                f"{assignment.settings[0].key}; is the memory enough for so many workers?"
             )

@@ -1,4 +1,6 @@
-"""A crew on a Ray cluster: one actor for each GPU or group of cores holds the model and sends rows back."""
+"""A crew on a Ray cluster: each actor holds the model on one GPU or one group of cores,
+and sends rows back.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ LOCAL = "local"
 
 
 class Actor:
-    """A worker in a process of the cluster. Ray gives it its device."""
+    """A worker in a process of the Ray cluster. Ray assigns its device."""
 
     def __init__(self, job: str, threads: int) -> None:
         import torch
@@ -30,7 +32,8 @@ class Actor:
         try:
             self._runner = Runner(job_from(job, "the job"))
         except EngineError as error:
-            # engine() returns it: Ray would start an actor that raises here again and again
+            # returns the error instead of raising it: Ray would restart an actor that raises here again and
+            # again
             self._runner = error
 
     def engine(self) -> Engine | EngineError:
@@ -45,7 +48,9 @@ class Actor:
 
 
 class Cluster:
-    """The crew. Ray places the actors and reports a lost one; another actor then takes its number."""
+    """The crew of a Ray cluster. Ray places the actors and reports a lost actor; a new actor then takes the
+    lost actor's number.
+    """
 
     def __init__(
         self,
@@ -57,14 +62,14 @@ class Cluster:
     ) -> None:
         """Start the actors.
 
-        address: of the cluster, or ``local``.  size: the number of actors; None: one for each GPU, or for
-        each ``threads`` cores. Raises EngineError.
+        address: the cluster's address, or ``local``. size: the number of actors; None: one for each GPU, or
+        for each ``threads`` cores. Raises EngineError if the cluster cannot be used.
         """
         try:
             import ray
         except ImportError:
             raise EngineError(
-                "ray: is not installed; `pip install -r requirements-bench.txt`, or use --workers."
+                "ray: is not installed; run `pip install -r requirements-bench.txt`, or use --workers."
             ) from None
         self._ray, self._job = ray, job.model_dump_json()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage data
@@ -93,7 +98,7 @@ class Cluster:
             )
         path = os.pathsep.join(
             filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-        )  # the same folder on every machine
+        )  # every machine of the cluster imports the project from the same folder
         self._kind = ray.remote(actor).options(
             num_gpus=1 if gpus else 0,
             num_cpus=1 if gpus else min(self._threads, cores // self.size),
@@ -121,7 +126,9 @@ class Cluster:
             yield self._event(worker, waited)
 
     def _event(self, worker: int, waited: Any) -> CrewEvent:
-        """Turn a worker's answer into an event. A stream that continues is waited for again."""
+        """Turn a worker's answer into an event, and wait for the worker's next answer if its stream
+        continues.
+        """
         streams = not isinstance(waited, self._ray.ObjectRef)
         try:
             answer = self._ray.get(next(waited) if streams else waited)

@@ -1,6 +1,7 @@
-"""A crew of workers, as the driver sees it: it takes assignments and sends events.
+"""The crew: the workers as the driver sees them. The driver gives assignments to the crew and reads its
+events.
 
-The simplest crew is this process itself.
+The simplest crew is the driver's own process.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ from .work import DrawnRow, Runner
 
 
 class Ready(NamedTuple):
-    """The worker has its model, and waits."""
+    """The worker has loaded its model and waits for an assignment."""
 
     worker: int
     engine: Engine
 
 
 class Produced(NamedTuple):
-    """The worker made a row."""
+    """The worker has drawn a row."""
 
     worker: int
     row: DrawnRow
 
 
 class Free(NamedTuple):
-    """The worker ended its assignment."""
+    """The worker has finished its assignment."""
 
     worker: int
 
 
 class Lost(NamedTuple):
-    """The worker is lost, with its assignment. Another worker of the same number will be Ready."""
+    """The worker and its assignment are lost. A new worker of the same number will send Ready."""
 
     worker: int
 
@@ -54,9 +55,11 @@ class Crew(Protocol):
         ...
 
     def events(self) -> Iterator[CrewEvent]:
-        """Yield the events as they come. Raises EngineError.
+        """Yield the workers' events in the order in which they arrive. Raises EngineError. Raises
+        EngineError.
 
-        After a Ready or Free, the driver may give the worker an assignment before it takes the next event.
+        After a Ready or Free event, the driver may give that worker an assignment before it takes the next
+        event.
         """
         ...
 

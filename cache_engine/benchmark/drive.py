@@ -1,6 +1,6 @@
-"""drive(): gives assignments to a crew, writes the rows as they come, and shows the progress.
+"""``drive()`` gives assignments to a crew, writes the rows as they arrive, and shows the progress.
 
-All state is in the folder: if the process is killed, one picture is lost.
+All state is in the benchmark's folder: if the process is killed, at most the picture in progress is lost.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from .folder import BenchmarkFolder
 
 
 class RowCounts(NamedTuple):
-    made: int  # rows drawn now
+    made: int  # rows drawn in this run
     kept: int  # rows from an earlier run
 
 
 def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
-    """Draw the rows of the folder's job that are missing. Raises EngineError; written rows stay."""
+    """Draw the missing rows of the folder's job. Raises EngineError; rows that are already written stay."""
     from tqdm import tqdm
 
     job, earlier = folder.job, len(folder.rows)
@@ -65,7 +65,10 @@ def drive(folder: BenchmarkFolder, crew: Crew) -> RowCounts:
                     case Lost(worker):
                         board.lost(worker)
                         idle.pop(worker, None)
-                        bar.write(f"worker {worker} was lost; its assignment is made again", file=sys.stderr)
+                        bar.write(
+                            f"worker {worker} was lost; another worker repeats its assignment",
+                            file=sys.stderr,
+                        )
                 if board.finished:
                     break
                 hand_out()

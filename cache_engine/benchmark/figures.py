@@ -1,4 +1,6 @@
-"""Figures of each setting over many pictures: mean and interval, median, worst, share above the floor."""
+"""Computes each setting's figures over many pictures: mean and interval, median, worst, share above the
+floor.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from .job import BenchmarkJob
 from .settings import PublishedRow, published_rows
 
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}
-RESAMPLED = 2000  # draws of the bootstrap
-# Published column -> our metric. The published PSNR wraps at 256: only ours that wraps too is comparable.
+RESAMPLED = 2000  # number of resamples that the bootstrap draws
+# Maps a published column to our metric. The published PSNR wraps at 256, so it is compared only with our PSNR
+# that wraps too.
 BESIDE = {
     "clip_score": "clip_score",
     "image_reward": "image_reward",
@@ -28,12 +31,13 @@ BESIDE = {
 
 
 class MetricStatistics(NamedTuple):
-    """One metric over all prompts.
+    """One metric's statistics over all prompts.
 
-    low, high: 95 of 100 means of as many prompts lie between them (bootstrap).  tail: 5 of 100 pictures are
-    worse. share: of the pictures at least as good as the floor; identical pictures count as good.  count:
-    pictures with a figure.  identical: pictures equal to the baseline's; mean, median and worst leave them
-    out.
+    low, high: the mean's 95 % interval, from a bootstrap.
+    tail: 5 of 100 pictures are worse than this figure.
+    share: the share of pictures that are at least as good as the floor; identical pictures count as good.
+    count: number of pictures with a figure.
+    identical: number of pictures equal to the baseline's; mean, median and worst leave these out.
     """
 
     mean: float
@@ -50,7 +54,7 @@ class MetricStatistics(NamedTuple):
 def statistics_of(
     metric: str, values: Sequence[float | None], floor: float | None
 ) -> MetricStatistics | None:
-    """Summarise a metric's values, one a prompt; None stands for an identical picture.
+    """Summarise a metric's values, one for each prompt. None stands for an identical picture.
 
     Returns None if every picture is identical.
     """
@@ -84,29 +88,31 @@ def statistics_of(
 
 
 class SettingFigures(NamedTuple):
-    """One setting over all prompts that have a row of it.
+    """The figures of one setting over all prompts for which it has a row.
 
-    Seconds and TFLOPs are means a picture. Ratios are the baseline's mean on the same prompts, divided by the
-    setting's.
+    Seconds and TFLOPs are means for one picture. A ratio divides the baseline's mean by the setting's mean,
+    both over the same prompts.
     """
 
     setting: Setting
     rows: int
     computed: float
     tflops: float
-    latency: float  # seconds of encoding, denoising and decoding
+    latency: float  # seconds that encoding, denoising and decoding take together
     denoise: float
     latency_ratio: float
-    speedup: float  # of the denoise loop
+    speedup: float  # speedup of the denoising loop alone
     compute_ratio: float
     metrics: dict[str, MetricStatistics | None]
-    published: dict[str, float]  # the published tables' figures of exactly this setting, by their columns
+    # by column: the figures that the published tables have for exactly this setting
+    published: dict[str, float]
 
 
 def figures_of(
     job: BenchmarkJob, rows: Sequence[Row], floors: Mapping[str, float] | None = None
 ) -> list[SettingFigures]:
-    """Return the figures of all settings that have rows: the baseline, then from most to least compute.
+    """Return the figures of every setting that has rows: the baseline first, the others from most to least
+    compute.
 
     Raises EngineError if no setting has a row.
     """
@@ -154,10 +160,11 @@ def _figures(
 
 
 def _published(setting: Setting) -> dict[str, float]:
-    """Return the published figures of a setting. The detailed tables, which come last, win.
+    """Return the published figures of a setting. Where several tables have the setting, the detailed tables,
+    which come last, win.
 
-    The rule for runs of cached steps is ignored, because the tables do not name it. The baseline has no
-    figures: the tables have four baselines, which differ.
+    The rule for runs of cached steps is ignored, because the tables do not name it. The baseline gets no
+    published figures: the tables have four baselines with different figures.
     """
     if setting.method["name"] == "baseline":
         return {}

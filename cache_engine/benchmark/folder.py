@@ -1,4 +1,6 @@
-"""A benchmark's folder: job.json, engine.json, table.jsonl and images/. Written rows survive any failure."""
+"""A benchmark's folder: job.json, engine.json, table.jsonl and images/. Rows that are written survive any
+failure.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ JOB = "job.json"
 
 
 class BenchmarkFolder:
-    """A folder that is open for writing, by one process at a time. Use it as a context manager."""
+    """A benchmark's folder while one process writes into it. Use it as a context manager."""
 
     def __init__(self, path: Path, job: BenchmarkJob) -> None:
-        """Make the folder, or continue one of the same job. Raises EngineError if it cannot be used."""
+        """Make the folder, or continue in a folder of the same job. Raises EngineError if the folder cannot
+        be used.
+        """
         self.path, self.job = path, job
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -31,9 +35,7 @@ class BenchmarkFolder:
                         f"folder."
                     )
             elif any(path.iterdir()):
-                raise EngineError(
-                    f"out: {path} has files in it that are no benchmark's; choose another folder."
-                )
+                raise EngineError(f"out: {path} holds files that no benchmark wrote; choose another folder.")
             self._table = Table(path)
             try:
                 if not (path / JOB).exists():
@@ -50,7 +52,7 @@ class BenchmarkFolder:
         self._table.close()
 
     def accept(self, engine: Engine) -> None:
-        """Refuse another engine than the folder's: all rows of a table are made by one engine."""
+        """Refuse an engine that differs from the folder's: all rows of a table must come from one engine."""
         note_engine(self.path, engine)
 
     @property
@@ -58,23 +60,24 @@ class BenchmarkFolder:
         return self._table.rows
 
     def add(self, row: Row, png: bytes) -> None:
-        """The picture, then its row."""
+        """Write the picture, then add its row to the table."""
         with writing(self.path):
             self._table.add(row, png)
 
     def picture(self, key: Key) -> bytes:
-        """Return the PNG of a row of the table."""
+        """Return the PNG of the row with this key."""
         return self._table.picture(key)
 
 
 def read_folder(path: Path) -> tuple[BenchmarkJob, Engine | None, list[Row]]:
-    """Read a benchmark's folder: its job, its engine and its rows in the job's order.
+    """Read a benchmark's folder: its job, its engine, and its rows in the job's order.
 
-    Raises EngineError if it is not a benchmark's folder.
+    Raises EngineError if the folder is not a benchmark's.
     """
     if not (path / JOB).is_file():
         raise EngineError(
-            f"{path} is no benchmark's folder: it holds no {JOB}; name one that `benchmark --out` wrote."
+            f"{path} is not a benchmark's folder, because it holds no {JOB}; name a folder that "
+            "`benchmark --out` wrote."
         )
     job = job_from(read_text(path / JOB), f"{path / JOB}")
     engine = read_engine(path)

@@ -1,6 +1,6 @@
 """The job of a benchmark: one request, many prompts, many settings.
 
-job.json lies beside the table, so that only the same job continues there.
+job.json is stored beside the table, so that only the same job can continue in a folder.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from ..strict import EngineError, Strict
 
 
 class BenchmarkJob(Strict):
-    """The job.
+    """A benchmark's request, prompts and settings.
 
-    request: resolved; each prompt replaces its prompt.  settings: they begin with the baseline.  shard: (I,
-    N), the I-th of N, counted from 1.
+    request: the resolved request; each prompt replaces its prompt.
+    settings: the settings to draw, the baseline first.
+    shard: (I, N) means the I-th of N shards, counted from 1.
     """
 
     request: RunRequest
@@ -32,7 +33,7 @@ class BenchmarkJob(Strict):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The places of this shard's prompts."""
+        """Return the places of this shard's prompts in the job."""
         place, shards = self.shard
         return tuple(range(place - 1, len(self.prompts), shards))
 
@@ -45,7 +46,9 @@ class BenchmarkJob(Strict):
         return tuple((number, setting.key) for number in self.numbers for setting in self.settings)
 
     def differs(self, other: BenchmarkJob) -> str | None:
-        """Name the first field in which another job differs, with both values; None if they are equal."""
+        """Name the first field in which another job differs, with both values. Return None if the jobs are
+        equal.
+        """
         ours, theirs = self._flat(), other._flat()
         return next(
             (
@@ -67,7 +70,9 @@ class BenchmarkJob(Strict):
 
 
 def job_from(text: str, name: str) -> BenchmarkJob:
-    """Read a job from its JSON. ``name``: the file, for the error. Raises EngineError."""
+    """Read a job from its JSON. ``name``: the file's name, for the error message. Raises EngineError if the
+    text is not a job.
+    """
     try:
         data = json.loads(text)
         return BenchmarkJob(
@@ -82,7 +87,7 @@ def job_from(text: str, name: str) -> BenchmarkJob:
 
 
 def baseline_first(methods: list[Method]) -> tuple[Setting, ...]:
-    """Return the baseline and the methods as settings, each of them once."""
+    """Return the baseline and then the methods as settings, without duplicates."""
     settings = [setting_of(method_from({"name": "baseline"})), *map(setting_of, methods)]
     return tuple({setting.key: setting for setting in settings}.values())
 

@@ -14,11 +14,12 @@ from .folder import BenchmarkFolder, read_folder
 
 class MergeCounts(NamedTuple):
     rows: int
-    missing: int  # of the whole job
+    missing: int  # number of rows of the whole job that no shard has
 
 
 def merge(folders: list[Path], out: Path) -> MergeCounts:
-    """Copy the rows and pictures of all folders, in the job's order. An interrupted merge can be repeated.
+    """Copy the rows and pictures of all folders into one, in the job's order. An interrupted merge can be
+    repeated.
 
     Raises EngineError if the folders are of different jobs or engines, or if a row is in two folders.
     """
@@ -28,8 +29,8 @@ def merge(folders: list[Path], out: Path) -> MergeCounts:
         job = job.replaced(request=job.request, settings=job.settings, shard=(1, 1))
         if whole is not None and (difference := whole.differs(job)):
             raise EngineError(
-                f"merge: {folders[0]} was made with {difference}, as {path} was; only shards of one job can "
-                f"be merged."
+                f"merge: {folders[0]} was made with {difference}, as {path} was; only shards of "
+                "one job can be merged."
             )
         if (
             engine is not None
@@ -43,7 +44,7 @@ def merge(folders: list[Path], out: Path) -> MergeCounts:
         whole, engine = job, engine or its_engine
         rows += [(path, row) for row in its_rows]
     if whole is None:
-        raise EngineError("merge: no folder was named; name the shards' folders.")
+        raise EngineError("merge: no folder was named; name the folders of the shards.")
     twice = [key for key, times in Counter(key_of(row) for _, row in rows).items() if times > 1]
     if twice:
         raise EngineError(

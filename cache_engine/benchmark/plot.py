@@ -1,4 +1,4 @@
-"""Charts as SVG files: each metric over TFLOPs and over seconds, and as bars.
+"""Charts as SVG files: each metric against TFLOPs, against seconds, and as bars.
 
 Text is escaped, and a chart loads no other file.
 """
@@ -18,7 +18,7 @@ INK, SOFT, LINE, MARK = "#1b1b1f", "#5b5b66", "#d8d8de", "#3b5bdb"
 
 
 def charts(figures: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[str, str]:
-    """Return the charts by file name, for each metric that at least one setting has."""
+    """Return the charts by file name, for every metric that at least one setting has."""
     svgs = {}
     for name in metrics:
         scored = [line for line in figures if line.metrics.get(name)]
@@ -37,7 +37,8 @@ def scatter(
 ) -> str:
     """Draw one point for each setting at its mean; a bar through it shows the mean's 95 % interval.
 
-    The best corner is left, at the top or at the bottom: the chart's title says which way is better.
+    The best corner is on the left, at the top or at the bottom: the chart's title says which direction is
+    better.
     """
     metric = METRICS[name]
     across, up = (
@@ -76,7 +77,7 @@ def scatter(
 
 
 def bars(name: str, figures: Sequence[SettingFigures]) -> str:
-    """Draw a bar for each setting, from best to worst, with its mean and its compute ratio."""
+    """Draw a bar for each setting, from best to worst, with the setting's mean and compute ratio."""
     metric = METRICS[name]
     means = {line.setting.key: statistics.mean for line in figures if (statistics := line.metrics[name])}
     ordered = sorted(figures, key=lambda line: means[line.setting.key], reverse=metric.better == "higher")
@@ -104,7 +105,7 @@ def bars(name: str, figures: Sequence[SettingFigures]) -> str:
 
 
 def ticks(values: Sequence[float], wanted: int = 5) -> list[float]:
-    """Return about ``wanted`` round numbers from below the least value to above the greatest."""
+    """Return about ``wanted`` round numbers that reach from below the least value to above the greatest."""
     low, high = min(values), max(values)
     span = (high - low) or abs(high) or 1
     step = 10 ** math.floor(math.log10(span / wanted))

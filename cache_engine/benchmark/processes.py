@@ -1,4 +1,4 @@
-"""A crew of processes on this machine: one for each device, or several that share the cores of a CPU."""
+"""A crew of processes on this machine: one process for each device, or several that share a CPU's cores."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ SPAWN = multiprocessing.get_context("spawn")
 
 class Member(NamedTuple):
     process: Any
-    line: Any  # a Connection, or its equivalent on Windows
+    line: Any  # a multiprocessing Connection, or its equivalent on Windows
 
 
 class Processes:
-    """The crew. A process that dies is replaced by another one of its number."""
+    """The crew of processes. If a process dies, a new process takes its number."""
 
     def __init__(self, job: BenchmarkJob, size: int, threads: int | None) -> None:
-        """Start the processes. threads: of each process, on a CPU; None: the machine's cores, shared."""
+        """Start the processes. ``threads``: threads of each process on a CPU; None: the processes share the
+        cores evenly.
+        """
         self._job, self.size = job.model_dump_json(), size
         self._threads = threads or max(1, (os.cpu_count() or 1) // size)
         self._devices = devices()
@@ -50,7 +52,7 @@ class Processes:
     def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
         try:
             self.members[worker].line.send((assignment, baseline))
-        except OSError:  # the process died: events() reports it
+        except OSError:  # the process has died: events() reports it
             pass
 
     def events(self) -> Iterator[CrewEvent]:
@@ -80,7 +82,7 @@ class Processes:
 
 
 def _serve(line: Any, job: str, device: str, threads: int) -> None:
-    """Work in the process: one assignment after the other, until the line is closed."""
+    """Run in a worker process: do one assignment after the other until the driver closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     set_up(device, threads)
     try:
@@ -91,7 +93,7 @@ def _serve(line: Any, job: str, device: str, threads: int) -> None:
             for row in runner.work(assignment, baseline):
                 line.send(("made", row))
             line.send(("free", None))
-    except (EOFError, OSError):  # the driver ended
+    except (EOFError, OSError):  # the driver has ended
         return
     except Exception as error:
         line.send(("failed", str(unexpected(error, "The rows written so far are kept"))))
@@ -106,7 +108,7 @@ def set_up(device: str, threads: int) -> None:
 
 
 def devices() -> list[str]:
-    """Return the values for CUDA_VISIBLE_DEVICES, one for each device; one empty value on a CPU."""
+    """Return one value of CUDA_VISIBLE_DEVICES for each device; on a CPU, return one empty value."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return visible.split(",")

@@ -1,4 +1,4 @@
-"""Read prompts: from a file with one a line, from a JSON list, or DrawBench from the hub."""
+"""Read prompts from a text file with one prompt a line, from a JSON list, or from DrawBench on the hub."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def prompts(name: str, limit: int | None = None) -> tuple[str, ...]:
     """Return the first ``limit`` prompts of a file, or of ``drawbench``. Raises EngineError."""
     texts = drawbench() if name == "drawbench" else prompts_from_file(Path(name))
     if not texts:
-        raise EngineError(f"prompts: {name} holds no prompt; write one a line, or a JSON list.")
+        raise EngineError(f"prompts: {name} holds no prompt; write one prompt a line, or a JSON list.")
     return texts if limit is None else texts[:limit]
 
 
 def prompts_from_file(path: Path) -> tuple[str, ...]:
     """Read the prompts of a file.
 
-    ``.json``: a list of texts, or of objects with a ``prompt``.  ``.jsonl``: one such text or object a line.
-    Other files: one prompt a line. Raises EngineError.
+    A ``.json`` file holds a list of texts, or of objects with a ``prompt``. A ``.jsonl`` file holds one such
+    text or object a line. Any other file holds one prompt a line. Raises EngineError.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -37,10 +37,10 @@ def prompts_from_file(path: Path) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise EngineError(
-            f"prompts: {path} cannot be read ({reason}); name a file of one prompt a line, or drawbench."
+            f"prompts: {path} cannot be read ({reason}); name a file with one prompt a line, or drawbench."
         ) from None
     if not isinstance(entries, list):
-        raise EngineError(f"prompts: {path} is no JSON list; write a list of texts.")
+        raise EngineError(f"prompts: {path} is not a JSON list; write a list of texts.")
     return tuple(_text(entry, path) for entry in entries)
 
 
@@ -48,7 +48,7 @@ def _text(entry: Any, path: Path) -> str:
     text = entry.get("prompt") if isinstance(entry, dict) else entry
     if not isinstance(text, str) or not text.strip():
         raise EngineError(
-            f"prompts: {str(entry)[:60]} in {path} is no prompt; write a text, or an object with a prompt."
+            f"prompts: {str(entry)[:60]} in {path} is not a prompt; write a text, or an object with a prompt."
         )
     return text.strip()
 
@@ -63,9 +63,8 @@ def drawbench() -> tuple[str, ...]:
         folder = Path(snapshot_download(DRAWBENCH, repo_type="dataset", allow_patterns="*.csv"))
         with next(folder.rglob("*.csv")).open(encoding="utf-8", newline="") as file:
             return tuple(row[COLUMN].strip() for row in csv.DictReader(file) if row[COLUMN].strip())
-    except Exception as error:  # the hub's client raises many kinds without a connection
+    except Exception as error:  # without a connection, the hub's client raises many kinds of errors
         raise EngineError(
-            f"prompts: DrawBench cannot be had from the hub ({type(error).__name__}); put its 200 prompts, "
-            f"one a line, into "
-            f"{PLACE}, or name a file."
+            f"prompts: DrawBench cannot be downloaded from the hub ({type(error).__name__}); put its "
+            f"200 prompts, one a line, into {PLACE}, or name a file."
         ) from None

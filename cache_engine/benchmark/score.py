@@ -1,4 +1,4 @@
-"""Score pictures that other programs made: compare folders of pictures with the baseline's folder."""
+"""Scores pictures that other programs made: it compares folders of pictures with the baseline's folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class ScoredFolder(NamedTuple):
-    """One folder. rows: ``{"picture", "prompt", metrics...}``, one for each picture."""
+    """One folder of scored pictures. rows: ``{"picture", "prompt", metrics...}``, one for each picture."""
 
     name: str
     rows: list[dict[str, Any]]
@@ -32,11 +32,11 @@ class ScoredFolder(NamedTuple):
 def score_folders(
     images: Path, baseline: Path | None, prompts: Sequence[str], metrics: Mapping[str, Metric]
 ) -> Iterator[ScoredFolder]:
-    """Score ``images`` if it holds pictures, else every folder in it that does.
+    """Score ``images`` if it holds pictures; otherwise score every folder in it that holds pictures.
 
-    Pictures are taken in the order of the numbers in their names. The n-th picture belongs to the n-th
-    prompt. It is compared with the baseline's picture of the same name, or else with the baseline's n-th.
-    Raises EngineError if there are too few prompts or baseline pictures.
+    Pictures are read in the order of the numbers in their names. The n-th picture belongs to the n-th prompt.
+    Each picture is compared with the baseline's picture of the same name, or else with the baseline's n-th
+    picture. Raises EngineError if there are too few prompts or baseline pictures.
     """
     folders = (
         [images]
@@ -45,18 +45,20 @@ def score_folders(
     )
     if not folders:
         raise EngineError(
-            f"images: {images} holds no pictures, and no folders of them; name the folder that they are in."
+            f"images: {images} holds neither pictures nor folders of pictures; name the folder that "
+            "holds the pictures."
         )
     if baseline is None and any(metric.reference for metric in metrics.values()):
         names = ", ".join(name for name, metric in metrics.items() if metric.reference)
         raise EngineError(
-            f"baseline: missing, and {names} compare with it; name its folder, or leave them out with "
-            f"--metrics."
+            f"baseline: missing, but needed by {names}; name its folder, or leave these "
+            "metrics out with --metrics."
         )
     if not prompts and any(not metric.reference for metric in metrics.values()):
         names = ", ".join(name for name, metric in metrics.items() if not metric.reference)
         raise EngineError(
-            f"prompts: missing, and {names} need them; name their file, or leave them out with --metrics."
+            f"prompts: missing, but needed by {names}; name their file, or leave these metrics out "
+            "with --metrics."
         )
     for folder in folders:
         rows = [
@@ -76,9 +78,8 @@ def _row(
 ) -> dict[str, Any]:
     if prompts and number >= len(prompts):
         raise EngineError(
-            f"prompts: {folder} holds more pictures than there are prompts ({len(prompts)}); name the file "
-            f"that they were "
-            "made of."
+            f"prompts: {folder} holds more pictures than the {len(prompts)} prompts; name the file of "
+            "the prompts that made the pictures."
         )
     prompt = prompts[number] if prompts else ""
     reference = open_picture(_counterpart(number, picture, baseline)) if baseline else None
@@ -95,14 +96,14 @@ def _counterpart(number: int, picture: Path, baseline: Path) -> Path:
     candidates = pictures(baseline)
     if number >= len(candidates):
         raise EngineError(
-            f"baseline: {baseline} holds {len(candidates)} pictures and none for {picture.name}; name the "
-            "folder of the same prompts."
+            f"baseline: {baseline} holds {len(candidates)} pictures and none for {picture.name}; name "
+            "the folder with pictures of the same prompts."
         )
     return candidates[number]
 
 
 def pictures(folder: Path) -> list[Path]:
-    """Return a folder's pictures in the order of the numbers in their names: img_2 before img_10."""
+    """Return a folder's pictures, sorted by the numbers in their names: img_2 comes before img_10."""
     files = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
     return sorted(
         files,

@@ -1,6 +1,6 @@
-"""Choose the settings of a benchmark: from a file of recipes, presets or JSON, or a named set.
+"""Chooses a benchmark's settings: a named set, or a file of recipes, presets or JSON.
 
-The named sets are the sweeps of cache-dit's benchmark scripts and the published tables.
+The named sets repeat the sweeps of cache-dit's benchmark scripts and the published tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ PUBLISHED = PRESETS / "published.csv"
 
 
 class ChosenSettings(NamedTuple):
-    """The settings. skipped: settings of a named set that this model cannot run, each with the reason."""
+    """The settings to run. skipped: settings of a named set that this model cannot run,
+    each with the reason.
+    """
 
     methods: list[Method]
     skipped: dict[str, str]
@@ -33,8 +35,8 @@ class ChosenSettings(NamedTuple):
 def choose_settings(name: str, spec: ModelSpec, request: RunRequest) -> ChosenSettings:
     """Return the settings of a named set or of a file. ``request`` is resolved.
 
-    Settings of a named set that do not fit are skipped. Raises EngineError if a file cannot be read, or if
-    one of its settings does not fit: a setting that the user wrote down is never skipped.
+    A named set's settings that do not fit are skipped. Raises EngineError if a file cannot be read, or if one
+    of its settings does not fit: a setting that the user wrote down is never skipped.
     """
     if name not in SETS:
         methods = settings_from_file(Path(name))
@@ -55,15 +57,14 @@ def choose_settings(name: str, spec: ModelSpec, request: RunRequest) -> ChosenSe
             fitting.append(method)
     if not fitting:
         raise EngineError(
-            f"methods: none of {name} fits {spec.title} at {request.steps} steps "
-            f"({next(iter(skipped.values()))}); "
-            "choose another set, or other steps."
+            f"methods: none of the settings in {name} fits {spec.title} at {request.steps} steps "
+            f"({next(iter(skipped.values()))}); choose another set, or other steps."
         )
     return ChosenSettings(fitting, skipped)
 
 
 def unfit_reason(method: Method, spec: ModelSpec, request: RunRequest) -> str | None:
-    """Return the reason why a method cannot be run for this request; None if it can."""
+    """Return the reason why a method cannot run this request, or None if it can."""
     try:
         method.plan(spec.facts(spec.resolve(method.effective(request))))
     except EngineError as error:
@@ -72,15 +73,15 @@ def unfit_reason(method: Method, spec: ModelSpec, request: RunRequest) -> str | 
 
 
 def settings_from_file(path: Path) -> list[tuple[str, Method]]:
-    """Read settings, each with the text that stands in the file.
+    """Read a file of settings. Return each setting with its text in the file.
 
-    The file holds one recipe, preset's name or row of the published tables a line, or a JSON list of these or
-    of methods. Raises EngineError.
+    Each line of the file is a recipe, a preset's name, or the name of a row of the published tables. A JSON
+    file holds a list of these, or of methods. Raises EngineError.
     """
     if not path.is_file():
         raise EngineError(
-            f"methods: {path} is neither a file nor one of {', '.join(SETS)}; name one of these, or write "
-            f"one recipe a line."
+            f"methods: {path} is neither a file nor one of {', '.join(SETS)}; name one of these sets, "
+            "or write a file with one recipe a line."
         )
     try:
         text = path.read_text(encoding="utf-8")
@@ -104,10 +105,10 @@ def settings_from_file(path: Path) -> list[tuple[str, Method]]:
 def _method(entry: Any, path: Path) -> Method:
     try:
         if isinstance(entry, dict):
-            return method_from(entry.get("method", entry))  # a preset's file carries the method within
+            return method_from(entry.get("method", entry))  # a preset's file holds the method under "method"
         if not isinstance(entry, str):
             raise EngineError(
-                f"recipe: {entry!r} is not valid; write a recipe, a preset's name or an object with a name."
+                f"recipe: {entry!r} is not valid; write a recipe, a preset's name, or an object with a name."
             )
         if is_recipe(entry):
             return parse_recipe(entry)
@@ -118,13 +119,13 @@ def _method(entry: Any, path: Path) -> Method:
             return method_from(json.loads(preset.read_text(encoding="utf-8"))["method"])
         return method_from(read_name(entry))
     except (ValueError, KeyError):
-        raise EngineError(f"methods: {entry!r} in {path} is no preset; correct or remove it.") from None
+        raise EngineError(f"methods: {entry!r} in {path} is not a preset; correct or remove it.") from None
     except EngineError as error:
         raise EngineError(f"methods: {str(entry)[:60]!r} in {path}: {error}") from None
 
 
 class PublishedRow(NamedTuple):
-    """One row of the published tables. figures: its numbers, by the columns of published.csv."""
+    """One row of the published tables. figures: the row's numbers by the columns of published.csv."""
 
     table: str
     model: str
@@ -134,9 +135,10 @@ class PublishedRow(NamedTuple):
 
     @property
     def method(self) -> dict[str, Any]:
-        """The row's method as ``{"name": method, knobs...}``, with all knobs if it is one of METHODS.
+        """Return the row's method as ``{"name": method, knobs...}``, with all knobs if METHODS has the
+        method.
 
-        DBCache has the rule for runs of cached steps under which the tables were made.
+        DBCache gets the rule for runs of cached steps that was in force when the tables were made.
         """
         knobs = read_name(self.config)
         if knobs["name"] in METHODS:
@@ -174,7 +176,7 @@ def published_rows() -> tuple[PublishedRow, ...]:
 
 
 def published_rows_for(spec: ModelSpec) -> tuple[PublishedRow, ...]:
-    """Return the rows of this model, or those of FLUX.1-dev for a model without a table."""
+    """Return the published rows of this model; for a model without a table, those of FLUX.1-dev."""
     model = "Qwen-Image-Lightning" if spec.name.startswith("qwen-image-lightning") else "FLUX.1-dev"
     return tuple(row for row in published_rows() if row.model == model)
 
@@ -188,7 +190,7 @@ def _published(spec: ModelSpec) -> Labelled:
         if knobs["name"] in METHODS:
             yield row.config, knobs
         else:
-            yield row.config, {"name": knobs["name"]}  # skipped, with the reason for an unknown method
+            yield row.config, {"name": knobs["name"]}  # an unknown method: its row is skipped, with a reason
 
 
 def _dbcache(
@@ -207,7 +209,9 @@ def _dbcache(
 
 
 def _slow(order: int) -> Callable[[ModelSpec], Labelled]:
-    """Make the script's sweep for low ratios: 0.08 without a limit, other thresholds with limits."""
+    """Make the script's sweep for low ratios: threshold 0.08 without a limit on cached steps, other
+    thresholds with limits.
+    """
 
     def sweep(spec: ModelSpec) -> Labelled:
         limits = [(0.08, -1), *product((0.12, 0.16, 0.2), (4, 3, 2)), *product((0.24, 0.32), (6, 4, 3, 2))]
@@ -218,9 +222,9 @@ def _slow(order: int) -> Callable[[ModelSpec], Labelled]:
 
 
 def _fast(spec: ModelSpec) -> Labelled:
-    """Make the script's sweep for high ratios: reuse, then forecasts of both orders.
+    """Make the script's sweep for high ratios: first plain reuse, then forecasts of both orders.
 
-    Its schedules are fixed, because the threshold is never reached.
+    The change never reaches these thresholds, so the schedules are fixed.
     """
     for order, (warmup, interval), limit in product((0, 1, 2), ((8, 2), (8, 4), (16, 4)), (10, 8)):
         yield _dbcache(1, warmup, 0.8, limit, order, interval=interval)

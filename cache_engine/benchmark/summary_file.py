@@ -1,7 +1,7 @@
-"""summary.json: the figures of a benchmark in one file, to pass on to others.
+"""summary.json holds a benchmark's figures in one file that can be passed on to others.
 
-It is read as strictly as all input from outside. It holds no request and no path, so reading somebody's file
-opens no other file.
+A summary is checked as strictly as any other input from outside. A summary holds no request and no path, so
+reading somebody's summary opens no other file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ Positive = Annotated[float, Field(gt=0, le=1e12)]
 
 
 class SettingSummary(Strict):
-    """One setting: means over the prompts that have a row of it; ratios to the baseline on the same prompts.
+    """One setting's means over the prompts that have a row of it, and its ratios to the baseline on the same
+    prompts.
 
-    latency: seconds of a whole picture.  metrics: our metrics by name; None if every picture equals the
-    baseline's.
+    latency: seconds of a whole picture.
+    metrics: our metrics by name; None if every picture equals the baseline's.
     """
 
     setting: Setting
@@ -45,10 +46,10 @@ class SettingSummary(Strict):
 
 
 class BenchmarkSummary(Strict):
-    """The summary.
+    """A benchmark's figures.
 
-    settings: they begin with the baseline.  prompts: the number of the job's prompts; a setting may have rows
-    of fewer.
+    settings: the figures of each setting, the baseline first.
+    prompts: the number of the job's prompts; a setting may have fewer rows.
     """
 
     model: str = Field(min_length=1, max_length=300)
@@ -84,9 +85,9 @@ def benchmark_summary(
 
 
 def benchmark_summary_from(data: bytes) -> BenchmarkSummary:
-    """Read a summary from the bytes of its file. Raises EngineError if it is no summary."""
+    """Read a summary from a file's bytes. Raises EngineError if the file is not a summary."""
     if len(data) > MOST_BYTES:
-        raise _refused(f"it is larger than {MOST_BYTES // 10**6} MB")
+        raise _refused(f"the file is larger than {MOST_BYTES // 10**6} MB")
     try:
         values = json.loads(data)
         settings = tuple(
@@ -100,12 +101,12 @@ def benchmark_summary_from(data: bytes) -> BenchmarkSummary:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _refused(type(error).__name__) from None
     if read.settings[0].setting.method["name"] != "baseline":
-        raise _refused("its first setting is not the baseline")
+        raise _refused("the first setting is not the baseline")
     return read
 
 
 def _refused(reason: str) -> EngineError:
     return EngineError(
-        f"benchmark: this is not what `benchmark summary` writes ({reason}); choose the summary.json of such "
-        f"a folder."
+        f"benchmark: this file was not written by `benchmark summary` ({reason}); choose the "
+        "summary.json of a benchmark's folder."
     )

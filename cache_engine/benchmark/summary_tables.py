@@ -1,4 +1,4 @@
-"""The tables of a benchmark as Markdown and CSV, with the published figures beside the measured ones."""
+"""Writes a benchmark's tables as Markdown and CSV, with published figures beside measured ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARROW = {"higher": "↑", "lower": "↓"}
 
 
 def markdown(job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFigures]) -> str:
-    """Return a page with three kinds of tables: means, statistics of each metric, and published figures."""
+    """Return a page with three kinds of tables: means, each metric's statistics, and published figures."""
     return "\n".join(_page(job, engine, figures)) + "\n"
 
 
@@ -42,8 +42,8 @@ def _page(job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFig
     )
     yield ""
     yield (
-        "Latency: the whole picture. Faster: the denoise loop alone, plain over cached. Less compute: "
-        "TFLOPs, plain over cached."
+        "Latency is the time of the whole picture. Faster: the plain model's denoising time, divided "
+        "by the setting's. Less compute: the plain model's TFLOPs, divided by the setting's."
     )
     for name in job.metrics:
         if METRICS[name].note:
@@ -91,11 +91,10 @@ def _page(job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFig
         yield "## Measured beside published"
         yield ""
         yield (
-            "Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x 1024, "
-            "DrawBench, one NVIDIA "
-            "L20 for FLUX.1-dev, two for Lightning; other methods' rows as the FoCa paper quotes them). "
-            "Their PSNR wraps, so ours that "
-            "wraps stands beside it."
+            "Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x "
+            "1024, DrawBench, one NVIDIA L20 for FLUX.1-dev, two for Lightning; other methods' rows as "
+            "the FoCa paper quotes them). Their PSNR wraps at 256, so our PSNR that wraps too stands "
+            "beside it."
         )
         yield ""
         yield from _table(
@@ -182,7 +181,7 @@ def _table(heads: Sequence[str], rows: Any) -> Iterator[str]:
 
 
 def scored_markdown(folders: Sequence[ScoredFolder], floors: Mapping[str, float]) -> str:
-    """Return a table of scored folders, one row for each folder and metric."""
+    """Return a table of scored folders, with one row for each folder and metric."""
     rows = [
         (folder.name, name, statistics)
         for folder in folders
@@ -208,7 +207,9 @@ def scored_markdown(folders: Sequence[ScoredFolder], floors: Mapping[str, float]
 
 
 def as_csv(job: BenchmarkJob, figures: Sequence[SettingFigures]) -> str:
-    """Return all figures as CSV, one setting a line; published figures have columns with ``published_``."""
+    """Return all figures as CSV, with one line for each setting. Columns of published figures begin with
+    ``published_``.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(

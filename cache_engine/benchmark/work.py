@@ -1,4 +1,6 @@
-"""The work of a worker, wherever it runs: it loads model and metrics, draws pictures and scores them."""
+"""A worker loads the model and the metrics, then draws and scores pictures. The code is the same in every
+kind of crew.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ from .job import BenchmarkJob
 
 
 class DrawnRow(NamedTuple):
-    """A row of the table, and its picture as PNG."""
+    """A row of the table, with its picture as PNG."""
 
     row: Row
     png: bytes
 
 
 class Runner:
-    """Loads the model and the metrics once, then works on one assignment after the other.
+    """Loads the model and the metrics once, then does one assignment after the other.
 
     Raises EngineError if the model or a metric is not available.
     """

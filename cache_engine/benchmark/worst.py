@@ -1,4 +1,4 @@
-"""A page of the worst pairs of a benchmark: it shows failures that a mean hides."""
+"""Makes a page of a benchmark's worst pairs of pictures: these show failures that a mean hides."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STYLE = (
 def write_worst_pairs(path: Path, metric: str, most: int) -> list[Row]:
     """Write ``worst-METRIC.html`` and its difference pictures into the benchmark's folder.
 
-    Returns the rows, the worst first. Raises EngineError.
+    Returns the rows, the worst first. Raises EngineError if the metric compares no pictures here.
     """
     job, _, rows = read_folder(path)
     if metric not in METRICS or metric not in job.metrics or not METRICS[metric].reference:
@@ -43,7 +43,7 @@ def write_worst_pairs(path: Path, metric: str, most: int) -> list[Row]:
         key=lambda row: sign * row["metrics"][metric],
     )[:most]
     if not pairs:
-        raise EngineError("the table has no pairs that differ; there is no worst one.")
+        raise EngineError("the table has no pairs of pictures that differ, so no pair is the worst.")
     shown = [
         (row, row_of[row["prompt"], job.settings[0].key], f"worst/{metric}-{place:02d}.png")
         for place, row in enumerate(pairs, 1)

@@ -1,4 +1,4 @@
-"""The commands of ``python -m cache_engine``: one command, one file."""
+"""The commands of ``python -m cache_engine``. Each command is one file."""
 
 from __future__ import annotations
 

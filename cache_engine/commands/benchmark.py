@@ -1,4 +1,4 @@
-"""``benchmark``: runs prompts x settings into a folder, resumably, and reports on such folders."""
+"""``benchmark``: runs prompts x settings into a folder and reports on such folders. A run can be resumed."""
 
 from __future__ import annotations
 
@@ -18,28 +18,42 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--guidance")
     parser.add_argument("--seed", default="0", help="seed of the noise, the same for every prompt")
-    parser.add_argument("--prompts", metavar="FILE|drawbench", help="one prompt a line, or a JSON list")
+    parser.add_argument(
+        "--prompts", metavar="FILE|drawbench", help="file with one prompt a line or a JSON list, or drawbench"
+    )
     parser.add_argument(
         "--methods",
         metavar="FILE|SET",
-        help=f"recipes or presets, one a line, or JSON; or a set: {', '.join(SETS)}",
+        help=f"file of recipes or presets, one a line, or of JSON; or a named set: {', '.join(SETS)}",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the results; the same command resumes"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results; the same command resumes an interrupted run",
     )
     parser.add_argument("--limit", help="use only this many prompts, from the first on")
-    parser.add_argument("--metrics", help="such as psnr,ssim; default: all that are available")
+    parser.add_argument(
+        "--metrics", help="metrics to compute, such as psnr,ssim; default: all that are available"
+    )
     parser.add_argument(
         "--workers",
         help="number of processes, or of Ray workers; default: one process, or the whole cluster",
     )
     parser.add_argument(
         "--threads",
-        help="threads of each worker on a CPU; pictures of runs with equal threads are equal, bit for bit",
+        help="threads of each worker on a CPU; runs with equal threads draw pictures that are equal, bit "
+        "for bit",
     )
-    parser.add_argument("--ray", metavar="ADDRESS|local", help="on a Ray cluster; local starts one here")
     parser.add_argument(
-        "--shard", metavar="I/N", help="every N-th prompt, from the I-th (1 to N): for job arrays; see merge"
+        "--ray",
+        metavar="ADDRESS|local",
+        help="use the Ray cluster at this address; local starts a cluster on this machine",
+    )
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="draw every N-th prompt from the I-th (1 to N), for job arrays; `merge` joins the shards",
     )
     reports = parser.add_subparsers(
         dest="report", metavar="merge|score|summary|plot|worst", parser_class=type(parser)
@@ -53,7 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             "--json",
             action="store_true",
             default=argparse.SUPPRESS,
-            help="the last line of stdout is one JSON object",
+            help="print the result as one JSON object, in the last line of stdout",
         )
 
 
@@ -84,13 +98,13 @@ def run(options: argparse.Namespace) -> Answer:
     }
     return Answer(
         data,
-        f"{data['rows']} rows ({outcome.kept} were there): {len(job.numbers)} prompts x "
-        f"{len(job.settings)} settings, the baseline among them\n{options.out}",
+        f"{data['rows']} rows ({outcome.kept} from an earlier run): {len(job.numbers)} prompts x "
+        f"{len(job.settings)} settings with the baseline\n{options.out}",
     )
 
 
 def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """Return the job, and the settings and metrics that are left out, each with the reason."""
+    """Return the job, and the settings and metrics that it leaves out, each with the reason."""
     from ..benchmark.job import BenchmarkJob, baseline_first
     from ..benchmark.prompts import prompts
     from ..benchmark.settings import choose_settings
@@ -110,7 +124,7 @@ def _job(options: argparse.Namespace) -> tuple[Any, dict[str, str]]:
         shard=_shard(options.shard, len(texts)),
     )
     for place in job.numbers:
-        job.request_for(place)  # a prompt that is too long stops here
+        job.request_for(place)  # refuses a prompt that is too long
     return job, methods.skipped | metrics.skipped
 
 

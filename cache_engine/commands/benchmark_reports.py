@@ -1,4 +1,4 @@
-"""The reports on a benchmark's folder: merge, score, summary, plot, worst."""
+"""The reports on a benchmark's folder: merge, score, summary, plot and worst."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .shared import Answer, Command, number, pairs, real
 
 
 def _merge_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="the shards' folders")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="folders of the shards")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
 
@@ -19,7 +19,7 @@ def _merge(options: argparse.Namespace) -> Answer:
     from ..benchmark.merge import merge
 
     merged = merge(options.folders, options.out)
-    missing = f", {merged.missing} of the job still missing" if merged.missing else ", complete"
+    missing = f", {merged.missing} rows of the job are missing" if merged.missing else ", complete"
     return Answer(
         {"out": str(options.out), **merged._asdict()}, f"{merged.rows} rows{missing}\n{options.out}"
     )
@@ -27,22 +27,30 @@ def _merge(options: argparse.Namespace) -> Answer:
 
 def _score_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--images", type=Path, required=True, metavar="DIR", help="pictures, or folders of them"
+        "--images",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of pictures, or of folders of pictures",
     )
-    parser.add_argument("--baseline", type=Path, metavar="DIR", help="pictures to compare them with")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="folder of pictures to compare with")
     parser.add_argument(
-        "--prompts", metavar="FILE|drawbench", help="prompts; the n-th belongs to the n-th picture"
+        "--prompts",
+        metavar="FILE|drawbench",
+        help="file of prompts, or drawbench; the n-th prompt belongs to the n-th picture",
     )
-    parser.add_argument("--metrics", help="such as psnr,ssim; default: all that are available")
+    parser.add_argument(
+        "--metrics", help="metrics to compute, such as psnr,ssim; default: all that are available"
+    )
     parser.add_argument(
         "--floor",
         action="append",
         default=[],
         metavar="METRIC=VALUE",
-        help="value that is good enough; may be repeated",
+        help="figure that is good enough, such as psnr=30; may be repeated",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="a JSON-lines file with every picture's figures"
+        "--out", type=Path, metavar="FILE", help="JSON-lines file to write, with every picture's figures"
     )
 
 
@@ -80,7 +88,7 @@ def _score(options: argparse.Namespace) -> Answer:
 
 
 def _folder_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of `benchmark --out`")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder that `benchmark --out` wrote")
 
 
 def _summary_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +98,7 @@ def _summary_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="METRIC=VALUE",
-        help="value that is good enough; may be repeated",
+        help="figure that is good enough, such as psnr=30; may be repeated",
     )
 
 
@@ -152,13 +160,13 @@ def _plot(options: argparse.Namespace) -> Answer:
         for name, svg in made.items():
             write_whole(options.folder / "plots" / name, svg.encode())
     paths = [str(options.folder / "plots" / name) for name in made]
-    return Answer({"files": paths}, "\n".join(paths) or "no setting has a figure yet: nothing to draw")
+    return Answer({"files": paths}, "\n".join(paths) or "no chart was drawn: no setting has a figure yet")
 
 
 def _worst_arguments(parser: argparse.ArgumentParser) -> None:
     _folder_arguments(parser)
     parser.add_argument("--metric", default="psnr")
-    parser.add_argument("--most", default="20", help="number of pairs")
+    parser.add_argument("--most", default="20", help="number of pairs to show")
 
 
 def _worst(options: argparse.Namespace) -> Answer:
@@ -183,13 +191,13 @@ REPORTS = (
     Command("score", "score folders of pictures that were made elsewhere", _score_arguments, _score),
     Command(
         "summary",
-        "table of all settings, measured beside published figures; writes summary.md, .csv and .json",
+        "write a table of all settings, measured beside published figures, as summary.md, .csv and .json",
         _summary_arguments,
         _summary,
     ),
     Command(
         "plot",
-        "charts of every metric against TFLOPs and seconds, and bars, as SVG in plots/",
+        "draw every metric against TFLOPs and seconds, and as bars, as SVG files in plots/",
         _folder_arguments,
         _plot,
     ),

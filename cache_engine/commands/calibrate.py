@@ -1,4 +1,6 @@
-"""``calibrate``: fits the coefficients of TeaCache, MagCache and Kriging, and writes them to a file."""
+"""``calibrate``: fits a model's coefficients for TeaCache, MagCache and Kriging, and
+writes them to a file.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,18 @@ from .shared import Answer, Command, number, request_arguments, request_from_opt
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument(
-        "--prompts", type=Path, metavar="FILE", help="prompts, one a line; default: the model's examples"
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="file with one prompt a line; default: the model's example prompts",
     )
-    parser.add_argument("--runs", default="8", help="pictures to draw, over all prompts")
+    parser.add_argument("--runs", default="8", help="number of pictures to draw, over all prompts")
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="a JSON file; the embedded model reads assets/tiny_flux/calibration.json",
+        help="JSON file to write; the embedded model reads assets/tiny_flux/calibration.json",
     )
 
 
@@ -78,5 +83,5 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 COMMAND = Command(
-    "calibrate", "fit the coefficients that TeaCache, MagCache and Kriging need of a model", arguments, run
+    "calibrate", "fit a model's coefficients for TeaCache, MagCache and Kriging", arguments, run
 )

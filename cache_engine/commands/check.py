@@ -1,4 +1,6 @@
-"""``check``: tells whether one setting is close enough on many prompts. Exit code 3 if it is not."""
+"""``check``: tells whether one setting is close enough to the baseline on many prompts. The exit code is 3 if
+it is not.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +22,31 @@ from .shared import (
     request_from_options,
 )
 
-FALLS_SHORT = 3  # exit code
+FALLS_SHORT = 3  # exit code of a setting that is not close enough
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     method_arguments(parser, default="dbcache")
     parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="FILE", help="prompts, one a line, or a JSON list"
+        "--prompts",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="file with one prompt a line, or a JSON list",
     )
-    parser.add_argument("--seed", default="0", help="seed of the noise")
+    parser.add_argument("--seed", default="0", help="seed of the starting noise")
     parser.add_argument("--min-psnr", required=True, help="lowest PSNR that is close enough, in dB")
     parser.add_argument(
         "--percentile",
         default="5",
-        help="percentile of the prompts' PSNR that must reach --min-psnr; 0: the worst prompt",
+        help="percentile of the prompts' PSNR that must reach --min-psnr; 0 takes the worst prompt",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="keep the pictures and their table here; the same command resumes",
+        help="folder that keeps the pictures and their table; the same command resumes",
     )
 
 
@@ -81,8 +87,8 @@ def run(options: argparse.Namespace) -> Answer:
     return Answer(
         data,
         f"{verdict}: percentile {percentile:g} of {len(prompts)} prompts is {reached:.1f} dB, wanted "
-        f"{floor:g}; {data['share_above']:.0%} are above it, the worst has {closeness[worst]:.1f} dB "
-        f"({prompts[worst]})",
+        f"{floor:g}; {data['share_above']:.0%} of them reach the goal, the worst has "
+        f"{closeness[worst]:.1f} dB ({prompts[worst]})",
         0 if data["holds"] else FALLS_SHORT,
     )
 

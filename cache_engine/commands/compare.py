@@ -1,4 +1,4 @@
-"""``compare``: runs both sides for one prompt and writes pictures and result.json into a folder."""
+"""``compare``: runs both sides for one prompt, and writes the pictures and result.json into a folder."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--negative-prompt", default="")
-    parser.add_argument("--seed", default="0", help="seed of the noise")
+    parser.add_argument("--seed", default="0", help="seed of the starting noise")
     parser.add_argument("--guidance")
     parser.add_argument(
         "--lora",
         action="append",
         default=[],
         metavar="FILE[:WEIGHT]",
-        help="a .safetensors file and its weight; may be repeated",
+        help="LoRA: a .safetensors file and its weight; may be repeated",
     )
     parser.add_argument(
         "--image",
@@ -44,15 +44,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder for the pictures and result.json"
     )
     parser.add_argument(
-        "--repeats", default="1", help="timed runs of each side, alternating, 1 to 20; the median counts"
+        "--repeats",
+        default="1",
+        help="number of timed runs of each side, 1 to 20, in turn; the median time counts",
     )
     parser.add_argument(
-        "--no-survey", action="store_true", help="skip survey.npz and the baseline run that records it"
+        "--no-survey", action="store_true", help="do not record survey.npz, which takes a second baseline run"
     )
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..comparison import repeats_of, run_comparison, why_no_survey  # torch
+    from ..comparison import repeats_of, run_comparison, why_no_survey  # these import torch
     from ..quality import difference
     from ..runs.run_folder import save_comparison
 
@@ -99,7 +101,9 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def lora(text: str) -> Lora:
-    """Return the LoRA of ``FILE[:WEIGHT]``. A colon in the path (a Windows drive) stays in the path."""
+    """Return the LoRA that ``FILE[:WEIGHT]`` names. A colon inside the path (a Windows drive) belongs to the
+    path.
+    """
     file, colon, weight = text.rpartition(":")
     if colon and file.lower().endswith(".safetensors"):
         return Lora(file=file, weight=real(weight))
@@ -107,7 +111,7 @@ def lora(text: str) -> Lora:
 
 
 def writable(folder: Path) -> Path:
-    """Make the folder before the run, so that a bad path is reported early. Raises EngineError."""
+    """Make the folder before the run, so that an unusable path is reported early. Raises EngineError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,7 +122,9 @@ def writable(folder: Path) -> Path:
 
 
 def _report(event: Event) -> None:
-    """Print progress to stderr, one line a stage, if it is a terminal. Programs find only errors there."""
+    """Print progress to stderr, one line for each stage, if stderr is a terminal. Otherwise stderr holds
+    errors alone.
+    """
     if not sys.stderr.isatty():
         return
     if isinstance(event, Progress) and event.call is None:
@@ -129,4 +135,4 @@ def _report(event: Event) -> None:
         )
 
 
-COMMAND = Command("compare", "draw one prompt with and without a cache, and compare", arguments, run)
+COMMAND = Command("compare", "draw one prompt with and without a cache, and compare both", arguments, run)

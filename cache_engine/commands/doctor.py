@@ -1,4 +1,4 @@
-"""``doctor``: reports the device, the models that fit and how, the hub token and the installed packages."""
+"""``doctor``: reports the device, the models that fit, the hub token, and the installed packages."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def fitting(name: str, here: Device) -> dict[str, object]:
-    """Return whether a row's weights are on this machine, and how it would be placed now."""
+    """Return whether a row's weights are on this machine, and how the model would be placed now."""
     spec = MODELS[name]
     reason = spec.unavailable()
     try:

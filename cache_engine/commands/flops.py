@@ -24,12 +24,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     method_arguments(parser, default="baseline")
     parser.add_argument(
         "--computed-steps",
-        help="computed steps, for schedules that depend on the picture (an average may be fractional)",
+        help="number of computed steps, for schedules that depend on the picture (an average may be "
+        "fractional)",
     )
 
 
 def run(options: argparse.Namespace) -> Answer:
-    from ..flops import costs  # torch
+    from ..flops import costs  # imports torch
 
     method = method_from_options(options)
     spec = spec_of(options.model)
@@ -56,8 +57,8 @@ def run(options: argparse.Namespace) -> Answer:
     doubt = spec.doubles and (request.guidance or 0) > 1
     note = (
         (
-            f"counted with one answer a step: guided by guidance_scale {request.guidance:g}, {spec.title} "
-            "may ask for a second one in every step, and then a run has twice as much"
+            f"counted with one call a step: with guidance_scale {request.guidance:g}, {spec.title} may "
+            "make a second call in every step, and the run then takes twice the compute"
         )
         if doubt
         else ""
@@ -88,7 +89,8 @@ def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tupl
     kinds: set[Mode] = {site.serves for site in plan.sites}
     if len(kinds) > 1:
         raise EngineError(
-            "computed-steps: what this method does not compute is of two kinds, in turn; leave it out."
+            "computed-steps: this method's steps without full compute are of two kinds that alternate; "
+            "leave it out."
         )
     kind = kinds.pop()
     skipped, streams = facts.steps - computed, len(facts.streams)
@@ -97,15 +99,16 @@ def _split(computed: object, facts: ModelFacts, plan: Plan, cost: Costs) -> tupl
 
 
 class _Unknown:
-    """The change of a step that was not run. Raises EngineError if a decision needs it."""
+    """Stands for the change of a step that was not run. Raises EngineError if a decision needs the change."""
 
     def __init__(self, call: Call) -> None:
         self.step = call.step
 
     def __float__(self) -> float:
         raise EngineError(
-            f"computed-steps: step {self.step} is decided by the picture's own change, which is not known "
-            "without a run; pass --computed-steps N, or a threshold of 1 (always similar)."
+            f"computed-steps: step {self.step} is decided by the picture's own change, which is not "
+            "known without a run; pass --computed-steps N, or a threshold of 1 (every step counts as "
+            "similar)."
         )
 
 

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def values(knob: dict[str, Any]) -> str:
-    """Return the values that a knob accepts, in short."""
+    """Describe the values that a knob accepts, in a few characters."""
     if knob["type"] in ("text", "bool"):
         return {"text": "text", "bool": "false|true"}[knob["type"]]
     return "|".join(knob["choices"]) or f"{knob['low']}..{knob['high']}"

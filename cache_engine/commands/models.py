@@ -1,4 +1,4 @@
-"""``models``: lists the models with their needs and whether they can run here, or describes one model."""
+"""``models``: lists the models, their needs and whether they can run here, or describes one model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .shared import Answer, Command, table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="describe this row, diffusers folder, hub id or .safetensors file")
+    parser.add_argument(
+        "--model",
+        help="describe one model: a row's name, a diffusers folder, a hub id or a .safetensors file",
+    )
 
 
 def run(options: argparse.Namespace) -> Answer:
@@ -48,7 +51,7 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _described(spec: ModelSpec) -> Answer:
-    """Describe one model: its block lists, its streams and the methods that fit it."""
+    """Describe one model: its block lists, its streams, and the methods that fit it."""
     picture = Picture(file="-", sha256="0" * 64) if spec.image == "needed" else None
     facts = spec.facts(spec.resolve(RunRequest(model=spec.name, prompt="-", image=picture)))
     unfit: dict[str, str] = {}
@@ -91,7 +94,7 @@ def _described(spec: ModelSpec) -> Answer:
 
 COMMAND = Command(
     "models",
-    "list the models with their needs and whether they can run here, or describe one",
+    "list the models, their needs and whether they can run here, or describe one model",
     arguments,
     run,
 )

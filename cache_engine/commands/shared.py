@@ -1,4 +1,6 @@
-"""Shared by the commands: their type, and the arguments that become a request and a method."""
+"""Parts that several commands share: the command's type, and the options that become a
+request and a method.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from ..strict import EngineError
 
 
 class Answer(NamedTuple):
-    """The result of a command: JSON data for programs, text for people, an exit code for the shell."""
+    """The result of a command: JSON data for programs, text for people, and an exit code for the shell."""
 
     data: Any
     text: str
@@ -23,7 +25,9 @@ class Answer(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command. ``arguments`` declares its options; ``run`` executes it and raises EngineError."""
+    """One command. ``arguments`` declares the command's options; ``run`` executes it
+    and raises EngineError.
+    """
 
     name: str
     help: str
@@ -35,24 +39,30 @@ def request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="tiny",
-        help="a row of `models`, a diffusers folder, a hub id, or a .safetensors file",
+        help="the model: a row of `models`, a diffusers folder, a hub id, or a .safetensors file",
     )
-    parser.add_argument("--steps", help="steps of the denoising loop")
+    parser.add_argument("--steps", help="number of steps of the denoising loop")
     parser.add_argument("--size", metavar="WxH", help="picture size in pixels, such as 1024x1024")
-    parser.add_argument("--text-tokens", help="tokens that the prompt is padded to")
-    parser.add_argument("--true-cfg-scale", help="above 1, each step makes a second call for guidance")
+    parser.add_argument("--text-tokens", help="number of tokens that the prompt is padded to")
+    parser.add_argument(
+        "--true-cfg-scale", help="strength of true guidance; above 1, each step makes a second call"
+    )
 
 
 def method_arguments(parser: argparse.ArgumentParser, *, default: str) -> None:
-    parser.add_argument("--method", default=default, help="a row of `methods`")
-    parser.add_argument("--recipe", help="instead of --method, such as F8B0_W8I1M0MC3_R0.12_T1O1")
+    parser.add_argument("--method", default=default, help="the caching method: a row of `methods`")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KNOB=VALUE", help="set a knob; may be repeated"
+        "--recipe", help="the setting as a recipe such as F8B0_W8I1M0MC3_R0.12_T1O1, instead of --method"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KNOB=VALUE", help="value of a knob; may be repeated"
     )
 
 
 def request_from_options(options: argparse.Namespace, **more: Any) -> RunRequest:
-    """Return the options as a checked request. Missing options stay None: the model's row fills them."""
+    """Return the options as a checked request. An option that is not given stays None: the model's row fills
+    it in.
+    """
     fields: dict[str, Any] = {
         "model": options.model,
         "steps": number(options.steps),
@@ -84,7 +94,7 @@ def method_from_options(options: argparse.Namespace) -> Method:
 def pairs(
     settings: Iterable[str], option: str = "set", example: str = "Fn_compute_blocks=8"
 ) -> list[tuple[str, str]]:
-    """Split each NAME=VALUE into name and value. Raises EngineError for one without ``=``."""
+    """Split each NAME=VALUE into name and value. Raises EngineError for a text without ``=``."""
     split = []
     for setting in settings:
         name, equals, value = setting.partition("=")
@@ -95,14 +105,18 @@ def pairs(
 
 
 def typed(value: str, kind: str) -> Any:
-    """Convert a knob's text to its type. Text that cannot be converted stays text: the knob refuses it."""
+    """Convert a knob's text to the knob's type. A text that cannot be converted stays a text: the knob
+    refuses it.
+    """
     if kind == "bool":
         return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
     return {"int": number, "float": real}.get(kind, str)(value)
 
 
 def number(text: str | None) -> int | float | str | None:
-    """Return a whole number, else what ``real`` returns. The record that gets it reports a wrong value."""
+    """Return a whole number, or else the result of ``real``. The record that receives a wrong value reports
+    it.
+    """
     try:
         return int(text) if text is not None else None
     except ValueError:
@@ -110,7 +124,7 @@ def number(text: str | None) -> int | float | str | None:
 
 
 def real(text: str | None) -> float | str | None:
-    """Return a finite number, else the text itself. The record that gets it reports a wrong value."""
+    """Return a finite number, or else the text itself. The record that receives a wrong value reports it."""
     try:
         return text if text is None or not math.isfinite(float(text)) else float(text)
     except ValueError:
@@ -118,7 +132,7 @@ def real(text: str | None) -> float | str | None:
 
 
 def table(rows: Iterable[Iterable[Any]]) -> str:
-    """Return rows as aligned columns."""
+    """Return the rows as text with aligned columns."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
@@ -127,5 +141,5 @@ def table(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def pretty(data: Any) -> str:
-    """Return data as indented JSON."""
+    """Return the data as indented JSON."""
     return json.dumps(data, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""``tune``: finds the best setting for a goal from estimates, and verifies it by real runs."""
+"""``tune``: finds the best setting for a goal from estimates, and verifies it with real runs."""
 
 from __future__ import annotations
 
@@ -17,44 +17,49 @@ GOALS = {"min_psnr": "close", "min_speedup": "fast", "min_compute_ratio": "cheap
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     request_arguments(parser)
-    parser.add_argument("--prompt", action="append", default=[], help="a tuning prompt; may be repeated")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="tuning prompts, one a line")
+    parser.add_argument("--prompt", action="append", default=[], help="prompt to tune on; may be repeated")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="file of prompts to tune on, one a line")
     parser.add_argument(
-        "--accept", type=Path, metavar="FILE", help="other prompts, on which the best setting must hold too"
+        "--accept",
+        type=Path,
+        metavar="FILE",
+        help="file of other prompts, on which the best setting must reach the goal too",
     )
-    parser.add_argument("--seed", default="0", help="seed of the noise")
-    parser.add_argument("--min-psnr", help="goal: the least compute with at least this PSNR in dB")
+    parser.add_argument("--seed", default="0", help="seed of the starting noise")
+    parser.add_argument("--min-psnr", help="goal: least compute with at least this PSNR in dB")
     parser.add_argument(
-        "--min-speedup", help="goal: the closest picture that is at least this many times faster"
+        "--min-speedup", help="goal: picture closest to the baseline's, at least this many times faster"
     )
     parser.add_argument(
-        "--min-compute-ratio", help="goal: the closest picture with at least this many times less compute"
+        "--min-compute-ratio",
+        help="goal: picture closest to the baseline's, with at least this many times less compute",
     )
-    parser.add_argument("--share", default="0.95", help="share of prompts that must reach the goal")
+    parser.add_argument("--share", default="0.95", help="share of the prompts that must reach the goal")
     parser.add_argument(
         "--most",
         default="6",
-        help="settings to verify by real runs; as many again where the best fall short on --accept",
+        help="number of settings to verify with real runs; as many again if the best ones miss the goal on "
+        "--accept",
     )
-    parser.add_argument("--minutes", help="start no further setting after this many minutes")
+    parser.add_argument("--minutes", help="verify no further setting after this many minutes")
     parser.add_argument(
         "--vary",
         action="append",
         default=[],
         metavar="[METHOD.]KNOB=RANGE",
-        help="such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the steps) or "
-        "teacache.threshold="
-        "'0.1..0.5 /5'; may be repeated, for several methods; default: DBCache's usual ranges",
+        help="values to search, such as residual_diff_threshold='0.04..0.2 /5', fraction=0.5,0.75,1 (of the "
+        "steps) or teacache.threshold='0.1..0.5 /5'; may be repeated, also for several methods; "
+        "default: DBCache's usual ranges",
     )
     parser.add_argument(
-        "--no-fewer-steps", action="store_true", help="do not search the plain model with fewer steps"
+        "--no-fewer-steps", action="store_true", help="leave out the plain model with fewer steps"
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder for the results; the same command resumes",
+        help="folder for the results; the same command resumes an interrupted tune",
     )
 
 
@@ -101,7 +106,7 @@ def task_of(options: argparse.Namespace) -> Any:
 
 
 def _ranges(given: list[str]) -> dict[str, dict[str, str]]:
-    """Return the ranges by method; without a method they are DBCache's."""
+    """Return the ranges by method. A range without a method's name belongs to DBCache."""
     ranges: dict[str, dict[str, str]] = {}
     for name, values in pairs(given, "vary", "residual_diff_threshold=0.04..0.2 /5"):
         method, _, knob = name.rpartition(".")
@@ -116,35 +121,41 @@ def text(data: dict[str, Any]) -> str:
         closest = max(accepted_on, key=lambda row: row["acceptance"]["share_above"])
         beyond = closest["acceptance"]
         return (
-            f"none of {data['settings']} settings was found to hold on the acceptance prompts "
-            f"({len(accepted_on)} were run there): {closest['recipe']} comes closest, "
-            f"{beyond['share_above']:.0%} of {beyond['prompts']} above the floor; lower the goal or the "
-            "share, or let more be verified with --most."
+            f"none of {data['settings']} settings reached the goal on the acceptance prompts "
+            f"({len(accepted_on)} were run there): {closest['recipe']} comes closest, with "
+            f"{beyond['share_above']:.0%} of {beyond['prompts']} prompts above the floor; lower the "
+            "goal or the share, or verify more settings with --most."
         )
     if best is None:
         return (
-            f"none of {data['settings']} settings was found to reach the goal ({len(data['verified'])} were "
-            "run); lower the goal, or let more be verified with --most."
+            f"none of {data['settings']} settings reached the goal ({len(data['verified'])} were run); "
+            "lower the goal, or verify more settings with --most."
         )
     measured = best["measured"]
     lines = [
         f"{best['recipe']}: {measured['psnr_db']:.1f} dB, {measured['tflops']:.4g} TFLOPs "
         f"({best['expected']['compute_ratio']:.2f}x less), measured on {measured['prompts']} prompts; "
-        f"{data['settings']} settings judged, {len(data['verified'])} verified"
+        f"{data['settings']} settings estimated, {len(data['verified'])} verified"
     ]
     if best.get("acceptance", {}).get("prompts"):
         beyond = best["acceptance"]
-        share = "" if beyond["share_above"] is None else f"{beyond['share_above']:.0%} above the floor, "
+        share = "" if beyond["share_above"] is None else f"{beyond['share_above']:.0%} above the floor,"
         lines.append(
             f"on {beyond['prompts']} other prompts: {share}5th percentile {beyond['percentile_5_db']:.1f} "
             f"dB, worst {beyond['worst_db']:.1f} dB ({beyond['worst_picture']})"
         )
     if best.get("on_the_edge"):
         worst = min(best["neighbours"], key=lambda row: row["psnr_db"])
-        lines.append(f"on the edge: one step away, {worst['recipe']} falls to {worst['psnr_db']:.1f} dB")
+        lines.append(
+            f"on the edge: in the neighbouring setting {worst['recipe']} the PSNR falls to "
+            f"{worst['psnr_db']:.1f} dB"
+        )
     return "\n".join(lines)
 
 
 COMMAND = Command(
-    "tune", "find the best setting for a goal: all are estimated, the most promising are run", arguments, run
+    "tune",
+    "find the best setting for a goal: estimate all settings, then run the most promising ones",
+    arguments,
+    run,
 )

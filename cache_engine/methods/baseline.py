@@ -1,4 +1,4 @@
-"""The plain model, which computes every block at every step. Every comparison has it as one side."""
+"""The plain model, which computes every block at every step. It is one side of every comparison."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""DBCache (dual block cache) with TaylorSeer: first and last blocks run, the middle is reused or predicted.
+"""DBCache (dual block cache) with TaylorSeer: the first and last blocks run, and the residual of the middle
+blocks is reused or predicted.
 
-Source: cache-dit 1.5.3 (Apache-2.0; we took its behaviour, not its code). Intended differences:
-- Settings that make no sense are errors here. cache-dit accepts them: Fn + Bn >= blocks runs blocks twice, a
-  limit of 0 never caches, a static mask that starts with 0 fails during the run, a mask of another length is
-  read as zeros, and a warm-up longer than the run caches nothing.
-- With a threshold of 1 or more, a change of shape still computes the step.
+Source: cache-dit 1.5.3 (Apache-2.0; we took its behaviour, not its code). Intended differences from it:
+- Settings that make no sense are errors here. cache-dit accepts them: with Fn + Bn >= blocks it runs blocks
+  twice, with a limit of 0 it never caches, with a static mask that starts with 0 it fails during the run, it
+  reads a mask of another length as zeros, and with a warm-up longer than the run it caches nothing.
+- With a threshold of 1 or more, a step with another shape is still computed.
 - The change is measured in float32, in warm-up steps too.
-- Each stream of a guided run has its own steps and memory, without any setting by the user.
-- The predictor foca follows the paper. cache-dit leaves out one of its steps and a division.
+- Each stream of a guided run has its own steps and memory, without a setting by the user.
+- The predictor foca follows the paper; cache-dit leaves out one of the paper's steps and a division.
 - The predictor dmd fits a whole batch at once.
 """
 
@@ -23,7 +24,9 @@ from ..strict import EngineError, Whole
 
 
 class DBCache(Method):
-    """Compute the first Fn and last Bn blocks; skip the middle while the front's residual moved little."""
+    """Compute the first Fn and last Bn blocks; skip the blocks between them while the residual of the first
+    blocks changes little.
+    """
 
     name = "dbcache"
     title = "DBCache + TaylorSeer"
@@ -34,7 +37,7 @@ class DBCache(Method):
     Fn_compute_blocks: Whole = knob(
         1,
         "First blocks",
-        "Blocks at the front that run in every step. More: closer to the baseline, slower.",
+        "Blocks at the front that run in every step. More blocks: closer to the baseline, but slower.",
         low=1,
         high=100,
         step=1,
@@ -64,7 +67,7 @@ class DBCache(Method):
     max_continuous_cached_steps: Whole = knob(
         -1,
         "Max in a row",
-        "Most cached steps in a row before a computed one (-1: unlimited).",
+        "Most cached steps in a row before a computed step (-1: unlimited).",
         low=-1,
         high=200,
         step=1,
@@ -72,7 +75,7 @@ class DBCache(Method):
     residual_diff_threshold: float = knob(
         0.12,
         "Threshold",
-        "Steps that change less than this are cached. 0: none (exact). 1: all.",
+        "Steps that change less than this are cached. 0: no step is cached (exact). 1: every step is.",
         low=0,
         high=1,
         step=0.01,
@@ -80,25 +83,25 @@ class DBCache(Method):
     taylorseer_order: Whole = knob(
         1,
         "Taylor order",
-        "Degree of the prediction for a cached step. 0 repeats the last value.",
+        "Degree in time of the prediction for a cached step. 0: the last value is repeated.",
         low=0,
         high=3,
         step=1,
     )
     predictor: PredictorName = knob(
-        "taylor", "Forecast", "How a cached step is predicted, if the order is 1 or more."
+        "taylor", "Forecast", "How a cached step is predicted if the order is 1 or more."
     )
     steps_computation_mask: str = mask_knob()
     steps_computation_policy: Literal["dynamic", "static"] = knob(
         "dynamic",
         "Mask policy",
-        "dynamic: at zeros, limits and threshold still decide. static: the mask alone decides.",
+        "dynamic: limits and threshold decide the steps with 0. static: the mask alone decides.",
     )
     streak_rule: StreakRule = knob(
         "1.5.3",
         "Rule for runs",
-        "How cached steps in a row are counted: as cache-dit 1.5.3 does, or as earlier versions did, with "
-        "which the published tables were made.",
+        "How cached steps in a row are counted: as in cache-dit 1.5.3, or as in the earlier versions "
+        "that made the published tables.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:
@@ -127,10 +130,12 @@ class DBCache(Method):
         fits_steps("max_warmup_steps", self.max_warmup_steps, facts, low=0)
         for name in ("max_cached_steps", "max_continuous_cached_steps"):
             if getattr(self, name) == 0:
-                raise EngineError(f"{name}: 0 would never cache; choose 1 or more, or -1 for no limit.")
+                raise EngineError(
+                    f"{name}: with 0, no step is ever cached; choose 1 or more, or -1 for no limit."
+                )
         fits_mask("steps_computation_mask", mask, facts)
         if mask.startswith("0") and self.steps_computation_policy == "static":
             raise EngineError(
-                "steps_computation_mask: a static mask that starts with 0 has nothing to reuse; start it "
-                "with 1."
+                "steps_computation_mask: a static mask that starts with 0 leaves nothing to reuse; "
+                "start it with 1."
             )

@@ -1,10 +1,12 @@
-"""Δ-DiT: in a skipped step a group of blocks adds to the current input what it added last.
+"""Δ-DiT: in a skipped step, a group of blocks does not run; the residual of its last computed step is added
+to the current input.
 
 Paper: "Δ-DiT: A Training-Free Acceleration Method Tailored for Diffusion Transformers" (arXiv 2406.01125),
-section 4. Its stage rule skips the rear blocks in the early steps (they draw details) and the front blocks in
-the late ones (they draw outlines). The published FLUX rows do not follow it: they skip all single blocks in
-every stage, so that is the default here. Their row for N = 3 also runs something else in every second
-skipped step. Here N = 3 means: one step in three is computed, nothing else runs.
+section 4. The paper's rule has two stages: it skips the rear blocks in the early steps (they draw details)
+and the front blocks in the late steps (they draw outlines). The published FLUX rows do not follow this rule:
+they skip all single blocks in every stage, so this is the default here. The authors' row for N = 3 also runs
+some other compute in every second skipped step. Here N = 3 means that one step in three is computed and that
+nothing else runs.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from ..strict import EngineError, Whole
 
 
 class DeltaDiT(Method):
-    """Compute one step in N; in between, a group of blocks adds what it added last."""
+    """Compute one step in N; in the other steps, add a group of blocks' last residual instead of running
+    them.
+    """
 
     name = "delta_dit"
     title = "Δ-DiT"
@@ -31,16 +35,21 @@ class DeltaDiT(Method):
     rule: Literal["singles", "staged"] = knob(
         "singles",
         "Which blocks",
-        "singles: all single blocks, as published for FLUX. staged: as in the paper, the rear blocks early, "
-        "then the front ones.",
+        "singles: skip all single blocks, as in the published FLUX rows. staged: skip the rear blocks "
+        "early and the front blocks late, as in the paper.",
     )
     ratio: float = knob(
-        0.66, "Share of blocks", "Staged: share of the blocks that are skipped.", low=0.01, high=1, step=0.01
+        0.66,
+        "Share of blocks",
+        "Share of the blocks that are skipped, if the rule is staged.",
+        low=0.01,
+        high=1,
+        step=0.01,
     )
     fraction: float = knob(
         0.5,
         "Early share",
-        "Staged: share of the steps in which the rear blocks are skipped.",
+        "Share of the steps in which the rear blocks are skipped, if the rule is staged.",
         low=0,
         high=1,
         step=0.01,
@@ -56,7 +65,8 @@ class DeltaDiT(Method):
     def _singles(self, facts: ModelFacts) -> tuple[Stack, ...]:
         if len(facts.sections) < 2:
             raise EngineError(
-                "rule: this model has one list of blocks, so no single blocks to skip; choose staged."
+                "rule: this model has only one list of blocks, so it has no single blocks to skip; "
+                "choose staged."
             )
         return (Stack(facts.sections[0], facts.blocks),)
 

@@ -1,14 +1,16 @@
-"""DuCa: between two computed steps, steps without any block and steps for some tokens alternate.
+"""DuCa: after each computed step, aggressive steps that run no block alternate with steps that run some
+tokens.
 
 Paper: "Accelerating Diffusion Transformers with Dual Feature Caching" (arXiv 2412.18911). The first skipped
-step of an interval is an aggressive one: no block runs, and the last block's output is that of the step
-before, which was computed or partial. The next step is one of ToCa's, which corrects some of the errors; and
-so on in turn. Tokens are chosen by the length of their values, so fast attention can be used.
+step of an interval is aggressive: no block runs, and the last block's output is taken from the step before,
+which was computed or partial. The next step runs some tokens as ToCa does, which corrects part of the errors.
+Then the two kinds alternate. Tokens are chosen by the length of their value vectors, so fast attention can be
+used.
 
-Intended difference: the port to FLUX that made the published rows reuses the *input* of the last block, so
-its aggressive steps leave that block out. Here the output is reused, as in the paper.
+Intended difference: the FLUX port that made the published rows reuses the *input* of the last block, so its
+aggressive steps leave that block out. Here the last block's output is reused, as in the paper.
 
-Memory: that of ToCa, and the last block's output.
+Memory: as much as ToCa, plus the last block's output.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from .toca import age_knob, ratio_knob, score_knob, token_site
 
 
 class DuCa(Method):
-    """Compute one step in N; in between, steps that skip all blocks and steps for some tokens alternate."""
+    """Compute one step in N; in the other steps, alternately skip all blocks or run some tokens."""
 
     name = "duca"
     title = "DuCa"

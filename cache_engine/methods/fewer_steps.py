@@ -1,6 +1,6 @@
-"""The plain model with fewer steps. Caches must be compared with it: it is often hard to beat.
+"""The plain model with fewer steps. Caches must be compared with it, because it is often hard to beat.
 
-A cache can also run within the fewer steps.
+A cache can also be used within the fewer steps.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..recipe import parse_recipe
 from ..records import RunRequest
 from ..schedules import Always
 
-_parsed = lru_cache(maxsize=4096)(parse_recipe)  # a tune parses thousands, each many times
+_parsed = lru_cache(maxsize=4096)(parse_recipe)  # a tune parses thousands of recipes, each many times
 
 
 class FewerSteps(Method):
-    """Run a share of the steps, as a run of its own: its steps are not a subset of the baseline's."""
+    """Run a share of the steps, as a run of its own: these steps are not a subset of the baseline's."""
 
     name = "fewer_steps"
     title = "Fewer steps"
@@ -31,7 +31,7 @@ class FewerSteps(Method):
     fraction: float = knob(
         0.34,
         "Share of the steps",
-        "Share of the baseline's steps, rounded. 1: all (exact).",
+        "Share of the baseline's steps, rounded to whole steps. 1: all steps (exact).",
         low=0.01,
         high=1,
         step=0.01,
@@ -40,23 +40,25 @@ class FewerSteps(Method):
         default="",
         title="Cache within them",
         max_length=400,
-        description="A DBCache recipe, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: no cache.",
+        description="A DBCache recipe for these steps, such as F1B0_W2I1M0MC3_R0.12_T1O1. Empty: no cache.",
     )
 
     def effective(self, request: RunRequest) -> RunRequest:
-        """Return the request with its share of steps, at least one. ``request`` is resolved."""
+        """Return the request with this share of its steps, at least one step. ``request`` is resolved."""
         assert request.steps is not None
         return request.replaced(steps=self.of(request.steps))
 
     def of(self, steps: int) -> int:
-        """Return this share of a number of steps."""
+        """Return this share of ``steps``, rounded, and at least 1."""
         return max(1, round(steps * self.fraction))
 
     @property
     def within(self) -> Method | None:
-        """The cache within the fewer steps. Raises EngineError for a recipe that cannot be read."""
+        """Return the cache used within the fewer steps. Raises EngineError for a recipe
+        that cannot be read.
+        """
         return _parsed(self.cache) if self.cache.strip() else None
 
     def plan(self, facts: ModelFacts) -> Plan:
-        """Return the plan of the run with fewer steps, whose facts these are."""
+        """Return the plan of the run with fewer steps. ``facts`` describes that run."""
         return Plan(Always(), Reuse(), sites=()) if self.within is None else self.within.plan(facts)

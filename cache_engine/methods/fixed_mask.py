@@ -1,9 +1,9 @@
-"""A mask of computed steps that was found by a search once and is the same for every prompt.
+"""A fixed mask of computed steps, found once by a search. It is the same for every prompt.
 
-Adaptive methods choose the same few schedules again and again, so one fixed mask works for other prompts too.
+Adaptive methods choose the same few schedules again and again, so a fixed mask works for other prompts too.
 Sources: Golden Path Hypothesis (nanguoyu, 2026), an exhaustive search over 50-step FLUX.1-dev runs with plain
-reuse; and the masks of 13 steps that BudCache and MeanCache found. All are for 50 steps. For another number
-of steps each computed step keeps its share of the run.
+reuse; and the masks with 13 computed steps that BudCache and MeanCache found. All masks are for 50 steps. In
+a run of another length, each computed step keeps its position as a share of the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..predictors import PredictorName, predictor_named
 from ..schedules import Mask
 from ..strict import EngineError, Whole
 
-SEARCHED_FOR = 50  # steps
+SEARCHED_FOR = 50  # number of steps of the runs that the searches used
 SEARCHED = {
     "golden 9": (0, 1, 2, 4, 6, 13, 24, 41, 49),
     "golden 9b": (0, 1, 2, 4, 6, 11, 21, 38, 49),
@@ -26,7 +26,7 @@ SEARCHED = {
 
 
 class FixedMask(Method):
-    """Compute the steps of a searched mask; in the others one residual is reused or predicted."""
+    """Compute the steps of a mask that a search found; in the other steps, reuse or predict one residual."""
 
     name = "fixed_mask"
     title = "Searched mask"
@@ -37,17 +37,18 @@ class FixedMask(Method):
     mask: Literal["golden 9", "golden 9b", "budcache 13", "meancache 13", "every step"] = knob(
         "golden 9",
         "Searched mask",
-        "A published mask; its number is the computed steps of 50. every step: exact.",
+        "A published mask; its number says how many of 50 steps are computed. every step: exact.",
     )
     steps_computation_mask: str = mask_knob()
     predictor: PredictorName = knob(
-        "taylor", "Forecast", "How a skipped step is predicted, if the order is 1 or more."
+        "taylor", "Forecast", "How a skipped step is predicted if the order is 1 or more."
     )
     order: Whole = order_knob(0)
     site: Literal["stack", "modules"] = knob(
         "stack",
         "Predict what",
-        "stack: what all blocks add together, one tensor. modules: every module's output.",
+        "stack: remember the residual of all blocks together, one tensor. modules: remember every "
+        "module's output.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:
@@ -55,7 +56,8 @@ class FixedMask(Method):
         fits_mask("steps_computation_mask", own, facts)
         if own.startswith("0"):
             raise EngineError(
-                "steps_computation_mask: starts with 0, so there is nothing to reuse; start it with 1."
+                "steps_computation_mask: the mask starts with 0, which leaves nothing to reuse; start "
+                "it with 1."
             )
         if self.site == "modules":
             has_modules(self.name, facts)
@@ -65,7 +67,9 @@ class FixedMask(Method):
         )
 
     def _digits(self, steps: int) -> str:
-        """Return the searched mask for a run of ``steps`` steps. First and last step stay first and last."""
+        """Return the searched mask for a run of ``steps`` steps. Its first and last step are computed or
+        skipped as in the mask of 50.
+        """
         if self.mask == "every step":
             return "1" * steps
         places = {round(step * (steps - 1) / (SEARCHED_FOR - 1)) for step in SEARCHED[self.mask]}

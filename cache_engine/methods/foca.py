@@ -1,9 +1,9 @@
-"""FoCa: every skipped step is predicted, then calibrated.
+"""FoCa: every skipped step is predicted, and the prediction is then corrected (calibrated).
 
 Paper: "Forecast then Calibrate" (arXiv 2508.16211), eq. 6 to 8: a BDF2 predictor and a Heun corrector on
-module outputs, with TaylorSeer's schedule. The closed form needs three tensors a module. See
-``predictors.FoCa``, also for the differences to cache-dit's predictor of that name. The authors' code is not
-public, so the sources are the equations and the published compute.
+module outputs, with TaylorSeer's schedule. The closed form keeps three tensors for each module.
+``predictors.FoCa`` has the equations, and the differences from cache-dit's predictor of that name. The
+authors' code is not public; our sources are the equations and the published compute.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..strict import Whole
 
 
 class FoCa(Method):
-    """Compute one step in N; in between, predict every module's output and correct the prediction."""
+    """Compute one step in N; in the other steps, predict every module's output and correct the prediction."""
 
     name = "foca"
     title = "FoCa"

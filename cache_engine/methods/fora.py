@@ -1,8 +1,8 @@
-"""FORA: module outputs are reused for a fixed number of steps.
+"""FORA: in skipped steps, module outputs are reused, for a fixed number of steps.
 
 Paper: "FORA: Fast-Forward Caching in Diffusion Transformer Acceleration" (arXiv 2407.01425). Every N-th step
-is computed. In between, the last computed outputs of attention and feed-forward are used with the current
-step's gates. The original also computes the last step; its ports to FLUX do not, and this one does not.
+is computed. In the other steps, the last computed outputs of attention and feed-forward are used with the
+current step's gates. The original also computes the last step; its FLUX ports and this version do not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..strict import Whole
 
 
 class FORA(Method):
-    """Compute one step in N; in between, reuse every module's output."""
+    """Compute one step in N; in the other steps, reuse every module's output."""
 
     name = "fora"
     title = "FORA"
@@ -28,8 +28,8 @@ class FORA(Method):
     before_projection: bool = knob(
         False,
         "Before projection",
-        "Remember attention before its output projection, which then runs in every step: 2 % of a step's "
-        "compute. The published row for N = 3 includes it.",
+        "Remember the attention's result before its output projection. The projection then runs in "
+        "every step, for 2 % of a step's compute. The published row for N = 3 includes it.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

@@ -1,8 +1,9 @@
-"""HiCache: TaylorSeer with scaled Hermite polynomials in place of powers, which damps long predictions.
+"""HiCache: TaylorSeer with scaled Hermite polynomials instead of powers, which damps predictions over many
+steps.
 
 Paper: "HiCache: Training-free Acceleration of Diffusion Models via Hermite Polynomial-based Feature Caching"
-(arXiv 2508.16984). The polynomials are evaluated k steps ahead. The authors' first code took -k, an error
-that their later work corrects.
+(arXiv 2508.16984). The polynomials are evaluated k steps ahead. The authors' first code took -k; they
+corrected this error in later work.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..strict import Whole
 
 
 class HiCache(Method):
-    """Compute one step in N; in between, a damped prediction of every module's output."""
+    """Compute one step in N; in the other steps, predict every module's output, with damping."""
 
     name = "hicache"
     title = "HiCache"
@@ -29,7 +30,7 @@ class HiCache(Method):
     sigma: float = knob(
         0.5,
         "Scale",
-        "Strength of the prediction: the slope is multiplied by 2 sigma², so 0.5 halves it.",
+        "Strength of the prediction: the slope is multiplied by 2 sigma², so sigma 0.5 halves it.",
         low=0.05,
         high=1,
         step=0.05,

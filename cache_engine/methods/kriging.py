@@ -1,10 +1,10 @@
-"""Kriging: the residual of all blocks is predicted with the weights that have the smallest error on the
-model's own calibration runs.
+"""Kriging: the residual of all blocks is predicted with the weights that had the smallest error on the
+model's calibration runs.
 
-This method is our own. The inner products of the residual at any two times of a run hardly depend on the
-prompt (MagCache, arXiv 2506.09045, found so for its size), and they determine the best linear prediction.
-``predictors.Kriging`` has equations and sources. It keeps one tensor, has no threshold and measures nothing
-during a run.
+This method is our own. The inner products of the residuals at any two times of a run hardly depend on the
+prompt (MagCache, arXiv 2506.09045, observed this for their size), and these inner products determine the best
+linear prediction. ``predictors.Kriging`` has the equations and sources. The method remembers tensors of one
+place only, has no threshold, and measures nothing during a run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from ..strict import EngineError, Whole
 
 
 class Kriging(Method):
-    """Compute the steps of a mask, or one in N; in between, predict the residual by the calibration."""
+    """Compute the steps of a mask, or one in N; in the other steps, predict the residual with calibrated
+    weights.
+    """
 
     name = "kriging"
     title = "Kriging"
@@ -30,7 +32,7 @@ class Kriging(Method):
     settle: float = knob(
         0.75,
         "Settle",
-        "Share of the earlier predictions' error that is corrected after a computed step.",
+        "Share of the earlier predictions' error that is corrected once a step is computed.",
         low=0,
         high=1,
         step=0.05,
@@ -43,13 +45,13 @@ class Kriging(Method):
         fits_steps("first", self.first, facts)
         if mask.startswith("0"):
             raise EngineError(
-                "steps_computation_mask: starts with 0, so there is nothing to forecast from; start it with "
-                "1."
+                "steps_computation_mask: the mask starts with 0, which leaves nothing to predict from; "
+                "start it with 1."
             )
         if facts.alike is None:
             raise EngineError(
-                "kriging: how alike this model's steps are has not been measured; choose a method without a "
-                "fit, such as fixed_mask."
+                "kriging: this model has no calibration of how alike its steps are; choose a method "
+                "that needs no calibration, such as fixed_mask."
             )
         schedule = Mask(mask) if mask else Interval(self.interval, self.first)
         return Plan(schedule, Best(facts.alike, self.settle), (Stack(0, facts.blocks),))

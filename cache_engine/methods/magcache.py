@@ -1,8 +1,9 @@
-"""MagCache: all blocks are skipped while the size of their residual is known to change little.
+"""MagCache: all blocks are skipped while the calibrated size of their residual changes little.
 
 Paper: "MagCache: Fast Video Generation with Magnitude-Aware Cache" (arXiv 2506.09045). The size of the
-residual over a run hardly depends on the prompt, so ratios measured once give a schedule before the run. The
-authors' FLUX script always computes one landmark of the 28 steps. diffusers' version does not (landmark -1).
+residual over a run hardly depends on the prompt, so ratios that were measured once determine the schedule
+before the run. The authors' FLUX script always computes one landmark of the 28 steps; diffusers' version has
+no such landmark (-1).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..strict import EngineError, Whole
 
 
 class MagCache(Method):
-    """Skip all blocks while the expected error of the remembered residual stays below the threshold."""
+    """Skip all blocks while the expected error of reusing the residual stays below the threshold."""
 
     name = "magcache"
     title = "MagCache"
@@ -26,13 +27,13 @@ class MagCache(Method):
     threshold: float = knob(
         0.24,
         "Threshold",
-        "Sum of expected errors at which a step is computed. 0: every step (exact).",
+        "Sum of the expected errors at which a step is computed. 0: every step is computed (exact).",
         low=0,
         high=2,
         step=0.01,
     )
     max_continuous_cached_steps: Whole = knob(
-        5, "Max in a row", "Most skipped steps in a row before a computed one.", low=1, high=200, step=1
+        5, "Max in a row", "Most skipped steps in a row before a computed step.", low=1, high=200, step=1
     )
     fraction: float = knob(
         0.1, "First share", "This share of the steps at the start is computed.", low=0, high=1, step=0.01
@@ -40,7 +41,8 @@ class MagCache(Method):
     landmark: Whole = knob(
         11,
         "Landmark",
-        "The entry of the ratios (28 for FLUX.1-dev) whose steps are always computed. -1: none.",
+        "Steps that belong to this entry of the ratios (28 entries for FLUX.1-dev) are always "
+        "computed. -1: none.",
         low=-1,
         high=200,
         step=1,
@@ -49,8 +51,8 @@ class MagCache(Method):
     def plan(self, facts: ModelFacts) -> Plan:
         if facts.ratios is None:
             raise EngineError(
-                "magcache: its ratios have not been measured on this model; choose FLUX.1-dev, for which "
-                "they are published, or a method without a fit, such as dbcache."
+                "magcache: its ratios have not been measured on this model; choose FLUX.1-dev, which "
+                "has published ratios, or a method that needs no calibration, such as dbcache."
             )
         schedule = Magnitude(
             facts.ratios, self.threshold, self.max_continuous_cached_steps, self.fraction, self.landmark

@@ -1,6 +1,7 @@
-"""Spectrum: Chebyshev polynomials are fitted to the last block's output over the whole run.
+"""Spectrum: in skipped steps, the last block's output comes from Chebyshev polynomials fitted to all computed
+steps.
 
-Paper: "Spectrum" (arXiv 2603.01623): degree 4, ridge 0.1, mixed with a straight line; the windows
+Paper: "Spectrum" (arXiv 2603.01623). It uses degree 4, ridge 0.1 and a mix with a straight line; the windows
 between computed steps widen. Difference: the weights of the fit are computed in float64. The paper's code
 fits in float32.
 """
@@ -15,7 +16,9 @@ from ..strict import Whole
 
 
 class Spectrum(Method):
-    """Compute steps at growing distances; in between, evaluate a polynomial fitted to all computed steps."""
+    """Compute steps at growing distances; in the other steps, use a polynomial fitted
+    to all computed steps.
+    """
 
     name = "spectrum"
     title = "Spectrum"
@@ -27,19 +30,19 @@ class Spectrum(Method):
     window: float = knob(
         2.0,
         "Window",
-        "Steps from one computed step to the next, rounded down.",
+        "Steps from one computed step to the next; a fraction is rounded down.",
         low=1,
         high=50,
         step=0.25,
     )
     growth: float = knob(
-        0.75, "Growth", "Added to the window after each computed step.", low=0, high=10, step=0.25
+        0.75, "Growth", "The window grows by this much after each computed step.", low=0, high=10, step=0.25
     )
     order: Whole = knob(4, "Order", "Degree of the polynomial.", low=1, high=8, step=1)
     ridge: float = knob(
         0.1,
         "Ridge",
-        "Pulls the fit towards zero, which steadies it while there are few values.",
+        "Pulls the fit towards zero, which makes it steadier while few values are known.",
         low=0.001,
         high=10,
         step=0.001,
@@ -47,7 +50,8 @@ class Spectrum(Method):
     ratio: float = knob(
         0.5,
         "Share of the fit",
-        "Weight of the polynomial; the rest is a straight line through the last two values.",
+        "Weight of the polynomial; the rest of the weight goes to a straight line through the last two "
+        "values.",
         low=0,
         high=1,
         step=0.05,

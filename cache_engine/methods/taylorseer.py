@@ -1,8 +1,9 @@
-"""TaylorSeer: module outputs are predicted by a Taylor series of finite differences.
+"""TaylorSeer: in skipped steps, module outputs are predicted by a Taylor series of finite differences.
 
 Paper: "From Reusing to Forecasting: Accelerating Diffusion Models with TaylorSeers" (arXiv 2503.06923). The
-first steps are computed, then one in N. As in the paper's code, distances are step numbers, differences start
-at step 2, and each is divided by its own gap. The "lite" form predicts one tensor: the last block's output.
+first steps are computed, then one step in N. As in the paper's code, distances are counted in steps,
+differences start at step 2, and each difference is divided by its own gap. The "lite" form predicts one
+tensor: the last block's output.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..strict import Whole
 
 
 class TaylorSeer(Method):
-    """Compute one step in N; in between, predict every module's output."""
+    """Compute one step in N; in the other steps, predict every module's output."""
 
     name = "taylorseer"
     title = "TaylorSeer"
@@ -31,8 +32,8 @@ class TaylorSeer(Method):
     site: Literal["modules", "stack"] = knob(
         "modules",
         "Forecast what",
-        "modules: every module's output, as published. stack: the last block's output alone, one tensor for "
-        "each order (lite).",
+        "modules: predict every module's output, as published. stack: predict the last block's output "
+        "alone, with one tensor for each order (lite).",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

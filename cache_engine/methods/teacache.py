@@ -1,10 +1,10 @@
-"""TeaCache: all blocks are skipped while their modulated input has changed little.
+"""TeaCache: all blocks are skipped while their modulated input changes little.
 
-Paper: "Timestep Embedding Tells: It's Time to Cache" (arXiv 2411.19108). The change of the first block's
-modulated input from step to step is rescaled by a polynomial fitted to the model, added up, and compared
-with a threshold. The first and the last step are computed. The residual of all blocks is reused. Differences:
-the change is a float32 whatever the model's dtype, and the text's residual is reused too (nothing reads the
-text after the last block).
+Paper: "Timestep Embedding Tells: It's Time to Cache" (arXiv 2411.19108). The step-to-step change of the first
+block's modulated input is rescaled by a polynomial that was fitted to the model. The rescaled changes are
+added up and compared with a threshold. The first and the last step are computed. The residual of all blocks
+is reused. Differences: the change is measured in float32 whatever the model's dtype, and the text's residual
+is reused too (no later layer reads the text after the last block).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TeaCache(Method):
     threshold: float = knob(
         0.6,
         "Threshold",
-        "Sum of rescaled changes at which a step is computed. 0: every step (exact).",
+        "Sum of the rescaled changes at which a step is computed. 0: every step is computed (exact).",
         low=0,
         high=5,
         step=0.05,
@@ -37,8 +37,8 @@ class TeaCache(Method):
     def plan(self, facts: ModelFacts) -> Plan:
         if facts.polynomial is None:
             raise EngineError(
-                "teacache: its polynomial has not been fitted to this model; choose FLUX.1-dev, for which it "
-                "is published, or a method without a fit, such as dbcache."
+                "teacache: its polynomial has not been fitted to this model; choose FLUX.1-dev, which "
+                "has a published polynomial, or a method that needs no calibration, such as dbcache."
             )
         return Plan(
             Accumulated(self.threshold, facts.polynomial),

@@ -1,4 +1,4 @@
-"""CLIP score: 100 times the cosine of the picture's and the prompt's embeddings."""
+"""CLIP score: 100 times the cosine between the picture's and the prompt's embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ FILES = WeightFiles(
 
 
 class ClipScore(Metric):
-    """Scales and crops pictures as the model's preprocessor does; cuts prompts at the encoder's length."""
+    """The CLIP score. The model's own preprocessor scales and crops the picture; a prompt is cut at the
+    encoder's length.
+    """
 
     name = "clip_score"
     title = "Clip Score"

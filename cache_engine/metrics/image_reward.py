@@ -1,9 +1,10 @@
 """ImageReward-v1.0: how much people are expected to like a picture for its prompt.
 
-Weights and architecture are the published ones. A ViT-L/16 reads the picture (224 x 224). A BERT that attends
-to it reads the prompt (35 tokens). Five linear layers turn BERT's first position into a number, which is
-standardised. ViT and BERT are transformers' BLIP parts: only the names of the weights differ.
-studies/image_reward_reference.py shows equality with the authors' package on random weights.
+The weights and the architecture are the published ones. A ViT-L/16 reads the picture (224 x 224). A BERT that
+attends to the picture reads the prompt (35 tokens). Five linear layers turn BERT's first output vector into
+one number, which is then standardised. transformers' BLIP classes serve as ViT and BERT: only the names of
+the weights differ. studies/image_reward_reference.py shows, on random weights, that the result equals that of
+the authors' package.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ WORDS = WeightFiles("bert-base-uncased", "IMAGEREWARD_MODEL_DIR", ("vocab.txt",)
 TOKENS, HEAD_WIDTH, VISION_EPS = 35, 64, 1e-6
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072
 PIXEL_MEAN, PIXEL_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-# Widths of the five layers. A dropout follows each of the first three and counts in the layers' numbers.
+# Widths of the five layers. A dropout follows each of the first three; the layers' published numbers count
+# the dropouts.
 WIDTHS = (1024, 128, 64, 16, 1)
 PLACES = (0, 2, 4, 6, 7)
-# The picture encoder's published names -> transformers' names. The text encoder's names are equal.
+# Maps the picture encoder's published names to transformers' names. The text encoder's names are the same in
+# both.
 RENAMED = (
     (r"^cls_token$", "embeddings.class_embedding"),
     (r"^pos_embed$", "embeddings.position_embedding"),
@@ -73,10 +76,10 @@ class ImageReward(Metric):
 
 
 def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
-    """Build the three parts and load the published weights. Sizes follow from the weights and ``text``.
+    """Build the three parts and load the published weights. Layer sizes follow from the weights and ``text``.
 
-    text: the published config of the text encoder. Raises RuntimeError if a weight is missing or has another
-    shape.
+    text: the published configuration of the text encoder. Raises RuntimeError if a weight is missing or has
+    another shape.
     """
     import torch
     from transformers import BlipTextConfig, BlipVisionConfig
@@ -123,7 +126,7 @@ def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
                     is_decoder=True,
                 ),
                 add_pooling_layer=False,
-            ),  # "decoder": it has cross-attention
+            ),  # a "decoder" here means that the network has cross-attention
             "head": torch.nn.Sequential(
                 *(
                     torch.nn.Linear(before, after)
@@ -134,7 +137,7 @@ def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
     )
     net["vision"].load_state_dict(vision)
     words = part(state, "blip.text_encoder.")
-    words.pop("embeddings.position_ids", None)  # 0, 1, 2...
+    words.pop("embeddings.position_ids", None)  # holds just 0, 1, 2...
     net["text"].load_state_dict(words)
     net["head"].load_state_dict(
         {
@@ -149,7 +152,8 @@ def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
 def reward(net: Any, words: Any, counted: Any, image: Any) -> float:
     """Return the reward.
 
-    words, counted: (1, 35) token ids, and 1 for those that count.  image: (1, 3, side, side), normalised.
+    words: token ids, (1, 35). counted: 1 for the ids that count, else 0, (1, 35). image: normalised, (1, 3,
+    side, side).
     """
     import torch
 
@@ -165,7 +169,9 @@ def reward(net: Any, words: Any, counted: Any, image: Any) -> float:
 
 
 def prepared(picture: Any, side: int) -> Any:
-    """Scale a picture's shorter side (bicubic), cut out the middle, normalise: (1, 3, side, side)."""
+    """Scale the picture so that its shorter side fits (bicubic), cut out the middle, and normalise: (1, 3,
+    side, side).
+    """
     from torchvision.transforms import functional as F
 
     scaled: Any = F.resize(picture, [side], F.InterpolationMode.BICUBIC)

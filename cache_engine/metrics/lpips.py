@@ -1,6 +1,7 @@
-"""LPIPS with AlexNet: the distance of two pictures in a trained network's features, at full size.
+"""LPIPS with AlexNet: the distance between two pictures in a trained network's features, at full size.
 
-torchmetrics brings the small trained layers. AlexNet's weights are torchvision's, in torch's download folder.
+torchmetrics contains the small trained layers. AlexNet's weights are torchvision's and lie in torch's
+download folder.
 """
 
 from __future__ import annotations

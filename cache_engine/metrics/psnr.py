@@ -1,4 +1,4 @@
-"""PSNR of two pictures' 8-bit RGB values, from arrays."""
+"""PSNR of two pictures, from arrays of their 8-bit RGB values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""PSNR as in the published tables: the difference of 8-bit numbers and its square wrap around at 256.
+"""PSNR as in the published tables: it is computed in 8-bit numbers, so the difference and its square wrap
+around at 256.
 
-Above about 31 dB it is too high by at most 1 dB. Under 30 dB it says little: two unrelated pictures get about
-28 dB.
+Above about 31 dB this figure is too high by at most 1 dB. Below 30 dB it says little: two unrelated pictures
+get about 28 dB.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from ..quality import pixels
 
 
 class PsnrWrapped(Metric):
-    """The published arithmetic. None if it finds no error (it does not see a constant error of 16 levels)."""
+    """PSNR in the published arithmetic. None if it sees no error (it does not see a constant error of 16
+    levels).
+    """
 
     name = "psnr_wrapped"
     title = "PSNR as published (wraps)"
@@ -23,10 +26,12 @@ class PsnrWrapped(Metric):
     reference = True
     source = "cache-dit 1.5.3's own PSNR, reproduced to compare with its tables"
     note = (
-        "8-bit arithmetic that wraps at 256: only for comparison with published figures, never as a quality"
+        "computed in 8-bit numbers that wrap at 256: use it to compare with published figures only, "
+        "never as a quality"
     )
 
     def score(self, scored: MetricInput) -> float | None:
-        difference = pixels(scored.reference) - pixels(scored.picture)  # uint8, and so is its square
+        # uint8, so the difference and its square wrap
+        difference = pixels(scored.reference) - pixels(scored.picture)
         error = float(np.mean(difference * difference))
         return None if error == 0 else 10 * math.log10(255**2 / error)

@@ -1,4 +1,4 @@
-"""SSIM as the published tables define it: scikit-image's, 7 x 7 uniform window, 8-bit RGB."""
+"""SSIM as the published tables define it: scikit-image's SSIM with a uniform 7 x 7 window, on 8-bit RGB."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The arguments of one call of each transformer class: (config, resolved request) -> arguments.
+"""Describes the arguments of one call of each transformer class: (config, resolved request) -> arguments.
 
-The form of the arguments is that of ``ModelSpec.inputs``.
+The arguments have the form of ``ModelSpec.inputs``.
 
-A latent pixel is 8 x 8 pixels of the picture (32 x 32 for Sana), so shapes hold for any size; text is
-``max_sequence_length`` tokens long.
+A latent pixel stands for 8 x 8 pixels of the picture (32 x 32 for Sana), so the shapes hold for any size. The
+text has ``max_sequence_length`` tokens.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Call = Callable[[Config, RunRequest], dict[str, Any]]
 
 
 def _text(request: RunRequest) -> int:
-    return request.max_sequence_length or 0  # resolved: never None
+    return request.max_sequence_length or 0  # a resolved request never has None here
 
 
 def _grid(request: RunRequest, pixels: int) -> tuple[int, int]:
-    """Return the rows and columns of squares with sides of ``pixels``."""
+    """Return the rows and columns of a grid of squares, each with sides of ``pixels``."""
     return (request.height or 0) // pixels, (request.width or 0) // pixels
 
 
@@ -44,7 +44,7 @@ def latent(text_width: str, pixels: int = 8, **more: Any) -> Call:
 def packed(text_width: str, places: int = 3, batched: bool = False, **more: Any) -> Call:
     """Describe calls with packed tokens (1, rows x columns, channels), a text, and the positions of both.
 
-    A token is 16 x 16 pixels.
+    Each token stands for 16 x 16 pixels.
     """
 
     def call(config: Config, request: RunRequest) -> dict[str, Any]:
@@ -63,17 +63,17 @@ def packed(text_width: str, places: int = 3, batched: bool = False, **more: Any)
 
 
 def width(name: str) -> Callable[[Config, RunRequest], tuple[int, ...]]:
-    """Describe an argument (1, config[name])."""
+    """Describe an argument of shape (1, config[name])."""
     return lambda config, request: (1, config[name])
 
 
 def mask(config: Config, request: RunRequest) -> IntegerTensor:
-    """Return the mask of a text whose tokens all count."""
+    """Return a mask in which every text token counts."""
     return IntegerTensor((1, _text(request)), 1)
 
 
 def pixels(config: Config, request: RunRequest) -> tuple[int, ...]:
-    """Return the shape of a size or a place in pixels."""
+    """Return the shape of an argument that holds a size or a place in pixels."""
     return (1, 2)
 
 
@@ -164,7 +164,7 @@ def glm(config: Config, request: RunRequest) -> dict[str, Any]:
 
 
 def wan(config: Config, request: RunRequest) -> dict[str, Any]:
-    """21 latent frames stand for 81 pictures."""
+    """Describe a call of Wan: its 21 latent frames stand for 81 pictures."""
     return {
         "hidden_states": (1, config["in_channels"], 21, *_grid(request, 8)),
         "timestep": (1,),
@@ -173,7 +173,9 @@ def wan(config: Config, request: RunRequest) -> dict[str, Any]:
 
 
 def ltx(config: Config, request: RunRequest) -> dict[str, Any]:
-    """A latent pixel covers 32 x 32 pixels of 8 pictures; there are 16 latent frames."""
+    """Describe a call of LTX: it has 16 latent frames; a latent pixel stands for 32 x 32 pixels of 8
+    pictures.
+    """
     rows, columns = _grid(request, 32)
     return {
         "hidden_states": (1, 16 * rows * columns, config["in_channels"]),

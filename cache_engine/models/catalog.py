@@ -1,4 +1,6 @@
-"""The models by name: the rows of this folder's files, and folders, files and hub ids beside them."""
+"""Finds models by name: the rows in this folder's files, and other diffusers folders, weight files and hub
+ids.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,12 @@ from . import folder, generic
 
 
 def _rows() -> dict[str, ModelSpec]:
-    """Every row that a file of ``models/`` lists in its ``ROWS``; smaller models come first."""
+    """Return every row that a file in ``models/`` lists in its ``ROWS``, smaller models first."""
     rows = [row for module in modules_of("cache_engine.models") for row in getattr(module, "ROWS", ())]
     return {row.name: row for row in sorted(rows, key=lambda row: row.blocks)}
 
 
-MODELS: Registry[ModelSpec] = Registry(_rows, "model")  # MODELS["tiny"] -> its row
+MODELS: Registry[ModelSpec] = Registry(_rows, "model")  # maps a model's name to its row
 
 
 @cache
@@ -31,15 +33,15 @@ def _spec_of_source(source: str) -> ModelSpec:
 def spec_of(name: str) -> ModelSpec:
     """Return a row of ``MODELS``, or the description of a diffusers folder, a hub id or a weight file.
 
-    The page must ask ``MODELS`` instead: its visitors may name rows only.
-    Raises EngineError for a name that is neither, and for a model that cannot be cached.
+    The page must look in ``MODELS`` instead, because its visitors may name rows only. Raises EngineError for
+    an unknown name, and for a model that cannot be cached.
     """
     if name in MODELS:
         return MODELS[name]
     if not folder.is_source(name):
         raise EngineError(
-            f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers folder or "
-            "a hub id, or a .safetensors file."
+            f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers "
+            "folder, a hub id, or a .safetensors file."
         )
     return _spec_of_source(name)
 
@@ -55,7 +57,8 @@ def facts_of(request: RunRequest) -> ModelFacts:
 
 
 def sections_of(transformer: Any) -> tuple[Section, ...]:
-    """Return the block lists of a transformer, known by its class or by its blocks' classes.
+    """Return the block lists of a transformer. The transformer's class, or the class of its blocks, must be
+    known.
 
     Raises EngineError for a class that is not described.
     """
@@ -63,15 +66,17 @@ def sections_of(transformer: Any) -> tuple[Section, ...]:
     if sections is None:
         raise EngineError(
             f"{type(transformer).__name__} is not described; known transformers are "
-            f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py adds one."
+            f"{', '.join(sorted(generic.TRANSFORMERS))}. One line in cache_engine/models/generic.py "
+            "makes a class known."
         )
     return sections
 
 
 def coefficients_of(transformer: str, config: Mapping[str, Any]) -> Coefficients:
-    """Return the fitted coefficients of the row that has this transformer class and this very config.
+    """Return the fitted coefficients of the row that has this transformer class and exactly this
+    configuration.
 
-    Coefficients hold for one model's weights, so another model of the same class gets empty ones.
+    Coefficients hold for the weights of one model, so other models of the same class get empty ones.
     """
 
     def same_model(row: ModelSpec) -> bool:

@@ -1,4 +1,4 @@
-"""FLUX.1: 19 double and 38 single blocks with one signature, so they act as one list of 57."""
+"""FLUX.1: its 19 double and 38 single blocks have one signature, so they act as one list of 57 blocks."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ SECTIONS = (
         streams=1,
     ),
 )
-# Of FLUX.1-dev, over 28 steps. The polynomial: TeaCache (ali-vilab/TeaCache, Apache-2.0), highest power
-# first. The ratios: MagCache (Zehong-Ma/MagCache, Apache-2.0), the first of them for a step that has none
-# before it.
+# Coefficients of FLUX.1-dev over 28 steps. The polynomial is from TeaCache (ali-vilab/TeaCache, Apache-2.0),
+# with the highest power first. The ratios are from MagCache (Zehong-Ma/MagCache, Apache-2.0); the first ratio
+# belongs to the first step, which has no step before it.
 PUBLISHED = Coefficients(
     polynomial=(4.98651651e02, -2.83781631e02, 5.58554382e01, -3.82021401e00, 2.64230861e-01),
     ratios=(
@@ -103,12 +103,14 @@ EXAMPLES = (
 
 
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of one call's tensors. A token is 16 x 16 pixels (VAE 8, packed 2 x 2)."""
+    """Return the shapes of one call's tensors. Each token stands for 16 x 16 pixels (the VAE's 8, packed 2 x
+    2).
+    """
     width, height, text = (
         request.width or 0,
         request.height or 0,
         request.max_sequence_length or 0,
-    )  # resolved: never None
+    )  # a resolved request never has None here
     tokens = (width // 16) * (height // 16)
     tensors = {
         "hidden_states": (1, tokens, config["in_channels"]),
@@ -122,13 +124,13 @@ def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[in
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
-    """Return FluxPipeline's arguments beside prompt, size, steps and generator."""
+    """Return FluxPipeline's arguments other than prompt, size, steps and generator."""
     named: dict[str, Any] = {"max_sequence_length": request.max_sequence_length}
     if request.guidance is not None:
         named["guidance_scale"] = request.guidance
     if (
         request.true_cfg_scale is not None and request.true_cfg_scale > 1
-    ):  # with negative_prompt=None it is ignored
+    ):  # with negative_prompt=None, diffusers ignores true_cfg_scale
         named |= {"true_cfg_scale": request.true_cfg_scale, "negative_prompt": request.negative_prompt}
     return named
 

@@ -1,4 +1,6 @@
-"""FLUX.2 klein base 4B: double blocks carry image and text apart, single blocks carry both as one tensor."""
+"""FLUX.2 klein base 4B: double blocks carry image and text separately, single blocks carry both as one
+tensor.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ SECTIONS = (
         text_first=True,
     ),
 )
-# joint_attention_dim: three layers of Qwen3-4B (2560 wide) side by side.
+# joint_attention_dim counts three layers of Qwen3-4B (2560 wide), put side by side.
 KLEIN_4B: dict[str, Any] = dict(
     patch_size=1,
     in_channels=128,
@@ -57,13 +59,13 @@ MEMORY = MemoryNeeds(
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[int, ...]]:
     """Return the shapes of one call's tensors.
 
-    A token is 16 x 16 pixels. The text is padded to ``max_sequence_length``.
+    Each token stands for 16 x 16 pixels. The text is padded to ``max_sequence_length``.
     """
     width, height, text = (
         request.width or 0,
         request.height or 0,
         request.max_sequence_length or 0,
-    )  # resolved: never None
+    )  # a resolved request never has None here
     tokens = (width // 16) * (height // 16)
     return {
         "hidden_states": (1, tokens, config["in_channels"]),
@@ -75,12 +77,12 @@ def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, tuple[in
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
-    """Return Flux2KleinPipeline's arguments beside prompt, size, steps and generator.
+    """Return Flux2KleinPipeline's arguments other than prompt, size, steps and generator.
 
-    Its ``guidance_scale`` is true CFG.
+    The pipeline's ``guidance_scale`` is true CFG (classifier-free guidance).
     """
     if request.negative_prompt:
-        raise EngineError("negative_prompt: FLUX.2 klein takes none; leave it empty.")
+        raise EngineError("negative_prompt: FLUX.2 klein takes no negative prompt; leave it empty.")
     return {"max_sequence_length": request.max_sequence_length, "guidance_scale": request.true_cfg_scale}
 
 

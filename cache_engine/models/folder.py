@@ -1,4 +1,4 @@
-"""Models beside the rows: a diffusers folder or a hub id, described by its own config files."""
+"""Models that are not rows: a diffusers folder or a hub id, described by its own configuration files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ LISTED = "cache_engine/models/generic.py"
 
 
 def is_source(name: str) -> bool:
-    """Return whether a name can be a folder, a file or a hub id rather than a row."""
+    """Return whether a name can be a folder, a file or a hub id, and not a row's name."""
     return "/" in name or "\\" in name or Path(name).exists()
 
 
 def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """Return a row made from the config files of a folder or repository, or from a single file.
+    """Return a row made from the configuration files of a folder or repository, or from a single file.
 
     rows: the known models; a single file has to fit one of them.
-    Raises EngineError for missing config files, and for a pipeline or transformer that cannot be cached.
+    Raises EngineError if configuration files are missing, or if the pipeline or transformer cannot be cached.
     """
     if Path(source).is_file():
         return single_file.row(source, rows)
@@ -37,29 +37,29 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
     pipeline, part = str(index.get("_class_name")), index.get("transformer")
     if not part or not part[1]:
         raise EngineError(
-            f"model: {source} is a {pipeline} without a transformer (a UNet, perhaps); choose a diffusion "
-            "transformer."
+            f"model: {source} is a {pipeline} without a transformer (it may have a UNet); choose a "
+            "diffusion transformer."
         )
     name = str(part[1])
     description = TRANSFORMERS.get(name)
     if description is None:
         raise EngineError(
-            f"model: {source} has a {name}, which is not described; known are "
-            f"{', '.join(sorted(TRANSFORMERS))}. One line in {LISTED} adds one."
+            f"model: {source} has a {name}, which is not described; known classes are "
+            f"{', '.join(sorted(TRANSFORMERS))}. One line in {LISTED} makes a class known."
         )
     config = defaults(name) | read(source, "transformer/config.json")
     takes = parameters(pipeline)
     if "strength" in takes:
         raise EngineError(
-            f"model: {source} is a {pipeline}, which leaves out the first steps; choose the pipeline that "
-            "draws from noise."
+            f"model: {source} is a {pipeline}, which skips the first steps; choose the pipeline that "
+            "starts from noise."
         )
     if description.video:
         raise EngineError(
-            f"model: {source} is a {pipeline}, which draws videos: no page or command compares them; attach "
-            "a method to it yourself, with attached()."
+            f"model: {source} is a {pipeline}, which draws videos, and neither the page nor a command "
+            "compares videos; attach a method to it in Python with attached()."
         )
-    weights = Weights(source, "", 0, "as its model card says")
+    weights = Weights(source, "", 0, "see its model card")
     guidance = takes.get("guidance_scale")
     return ModelSpec(
         name=source,
@@ -89,7 +89,9 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
 
 
 def read(source: str, file: str) -> dict[str, Any]:
-    """Read a JSON file from the folder, the hub's cache or the hub. Raises EngineError."""
+    """Read a JSON file from the folder, the hub's cache or the hub. Raises EngineError
+    if it cannot be read.
+    """
     folder = Path(source)
     try:
         if folder.is_dir():
@@ -111,7 +113,7 @@ def read(source: str, file: str) -> dict[str, Any]:
         raise EngineError(
             f"model: {file} of {source} is damaged (line {error.lineno}); restore it."
         ) from error
-    except OSError as error:  # every error of the hub's client is one
+    except OSError as error:  # every error of the hub's client is an OSError
         raise EngineError(
             f"model: {source} cannot be read from the hub ({first_line(error, 120)}); check "
             "the name, set HF_TOKEN if it is gated or private, or name a local folder."
@@ -119,7 +121,7 @@ def read(source: str, file: str) -> dict[str, Any]:
 
 
 def defaults(transformer: str) -> dict[str, Any]:
-    """Return the values that a config file may leave out."""
+    """Return the values that a configuration file may leave out."""
     import diffusers
 
     signature = inspect.signature(getattr(diffusers, transformer).__init__)
@@ -131,7 +133,9 @@ def defaults(transformer: str) -> dict[str, Any]:
 
 
 def parameters(pipeline: str) -> dict[str, Any]:
-    """Return the parameters of the pipeline's call, with their defaults. Raises EngineError."""
+    """Return the parameters of the pipeline's call, with their defaults. Raises EngineError for an unknown
+    class.
+    """
     import diffusers
 
     kind = getattr(diffusers, pipeline, None)
@@ -146,9 +150,9 @@ def parameters(pipeline: str) -> dict[str, Any]:
 
 
 def arguments(takes: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
-    """Return the pipeline's arguments beside prompt, size, steps and generator.
+    """Return the pipeline's arguments other than prompt, size, steps and generator.
 
-    Without max_area FLUX Kontext draws a million pixels, whatever size the request has.
+    Without max_area, FLUX Kontext draws a million pixels, whatever size the request has.
     """
     offered = {
         "max_sequence_length": request.max_sequence_length,

@@ -1,6 +1,6 @@
-"""The known diffusers transformers, one line a class: their block lists and the arguments of one call.
+"""The known diffusers transformers, one line for each class: its block lists, and the arguments of one call.
 
-For a class that is not in the table, the blocks may be in diffusers' own registry.
+For a class that is not in the table, diffusers' own registry may describe the blocks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ IMAGE, TEXT = "hidden_states", "encoder_hidden_states"
 
 
 class TransformerDescription(NamedTuple):
-    """What the engine knows of a transformer class.
+    """The engine's description of a transformer class.
 
     call: (config, resolved request) -> the arguments of one call.
-    reads: the forward reads values. A copy without weights cannot run it, so compute is counted on the loaded
-    model.
+    reads: True if the forward reads values of its arguments. A copy without weights cannot run such a
+    forward, so compute is counted on the loaded model.
     """
 
     sections: tuple[Section, ...]
@@ -48,7 +48,9 @@ def text_and_image(path: str = "transformer_blocks", length: str = "num_layers")
 def joined(
     path: str = "single_transformer_blocks", length: str = "num_single_layers", text_first: bool = True
 ) -> Section:
-    """Describe blocks whose one tensor joins text and image, after a list that carried both apart."""
+    """Describe blocks that carry text and image joined in one tensor; the list before them carried both
+    separately.
+    """
     return Section(path, (IMAGE,), (IMAGE,), length=length, text_first=text_first)
 
 
@@ -125,14 +127,14 @@ TRANSFORMERS: dict[str, TransformerDescription] = {
 def known_sections(transformer: Any) -> tuple[Section, ...] | None:
     """Return the block lists of a transformer (a module), from the table or from diffusers' registry.
 
-    None if neither describes it.
+    Returns None if neither describes the transformer.
     """
     description = TRANSFORMERS.get(type(transformer).__name__)
     return description.sections if description else registered(transformer)
 
 
 def registered(transformer: Any) -> tuple[Section, ...] | None:
-    """Return the lists whose blocks all have one class of diffusers' (private) registry."""
+    """Return the block lists in which all blocks have one class from diffusers' (private) registry."""
     try:
         from diffusers.hooks._helpers import TransformerBlockRegistry
     except ImportError:

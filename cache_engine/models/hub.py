@@ -1,4 +1,6 @@
-"""Weights on the hub or in a local folder: where they are, why they are unavailable, how they are loaded."""
+"""Weights on the hub or in a local folder: where they are, whether they are available, and how they are
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,20 @@ GB = 10**9
 
 
 class Weights(NamedTuple):
-    """A hub repository, and an environment variable that may name a local folder. ``size``: bytes."""
+    """A hub repository, and an environment variable that may name a local folder instead. ``size``: bytes of
+    the weights.
+    """
 
     hub_id: str
     variable: str
     size: int
     licence: str
     gated: bool = False
-    index_file: str = "model_index.json"  # its presence says that the folder or repository is complete
+    index_file: str = "model_index.json"  # if this file exists, the folder or repository is complete
 
     @property
     def folder(self) -> str | None:
-        """The local folder that the variable names, or None."""
+        """Return the local folder that the environment variable names, or None."""
         return os.environ.get(self.variable) or None
 
     def source(self) -> str:
@@ -36,15 +40,17 @@ class Weights(NamedTuple):
         return self.folder or self.hub_id
 
     def unavailable(self) -> str | None:
-        """Return None if the weights can be loaded or downloaded now, else one sentence with the remedy."""
+        """Return None if the weights can be loaded or downloaded now, otherwise one
+        sentence with the remedy.
+        """
         if self.folder:
             present = (Path(self.folder) / self.index_file).is_file()
             return (
                 None
                 if present
                 else (
-                    f"{self.variable}: {self.folder} holds no {self.index_file}; point it to the folder of "
-                    f"{self.hub_id}, or unset it."
+                    f"{self.variable}: {self.folder} holds no {self.index_file}; point it to the folder "
+                    f"of {self.hub_id}, or unset it."
                 )
             )
         if self.cached():
@@ -64,15 +70,15 @@ class Weights(NamedTuple):
         )
 
     def cached(self) -> bool:
-        """Return whether the hub's cache on this machine has the index file."""
+        """Return whether the hub's cache on this machine holds the index file."""
         from huggingface_hub import try_to_load_from_cache
 
         return isinstance(try_to_load_from_cache(self.hub_id, self.index_file), str)
 
     def fetch(self) -> None:
-        """Download the index file; the files that it lists are downloaded as the pipeline is loaded.
+        """Download the index file. The files that it lists are downloaded when the pipeline is loaded.
 
-        A gated repository without a token is not tried: ``unavailable`` says what to do. Raises EngineError,
+        A gated repository is not tried without a token: ``unavailable`` names the remedy. Raises EngineError,
         or an error of the hub's client.
         """
         if self.folder or self.cached() or (self.gated and not token()):
@@ -107,16 +113,17 @@ class Weights(NamedTuple):
 
 
 def token() -> bool:
-    """Return whether a hub token is set. Its value is not kept."""
+    """Return whether a hub token is set. The token itself is not stored."""
     from huggingface_hub import get_token
 
     return get_token() is not None
 
 
 def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement, **parts: Any) -> Any:
-    """Load the stock diffusers pipeline of this class and place it. ``parts`` replace its own.
+    """Load the stock diffusers pipeline of this class, and move it to its place. ``parts`` replace the
+    pipeline's own parts.
 
-    source: returns a hub id or a folder. The hub's client resumes a download that was cut off.
+    source: a function that returns a hub id or a folder. The hub's client continues an interrupted download.
     """
     import diffusers
     import torch
@@ -131,7 +138,9 @@ def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement
 
 
 def placed(pipe: Any, placement: Placement) -> Any:
-    """Move the pipeline to its place. Its progress bar is switched off: we show our own."""
+    """Move the pipeline to its place. The pipeline's progress bar is switched off,
+    because we show our own.
+    """
     pipe.set_progress_bar_config(disable=True)
     if placement.tiled and hasattr(getattr(pipe, "vae", None), "enable_tiling"):
         pipe.vae.enable_tiling()
@@ -142,7 +151,7 @@ def placed(pipe: Any, placement: Placement) -> Any:
 
 
 def _quantised(placement: Placement) -> Any:
-    """Return the configs for 8-bit weights of transformer and text encoders, or None without 8 bits."""
+    """Return the configuration for 8-bit weights of transformer and text encoders, or None without 8 bits."""
     if placement.quantisation == "none":
         return None
     import diffusers
@@ -159,9 +168,10 @@ def _quantised(placement: Placement) -> Any:
 
 
 def quantise(transformer: Any, placement: Placement) -> None:
-    """Turn a loaded transformer's weights into 8 bits in place, if the placement says so.
+    """Turn a loaded transformer's weights into 8 bits in place, if the placement asks for it.
 
-    Single files need it: diffusers 0.42's ``from_single_file`` accepts a config but changes no weight.
+    Single files need this: ``from_single_file`` of diffusers 0.42 accepts a configuration but changes no
+    weight.
     """
     if placement.quantisation != "none":
         quantiser = _int8()

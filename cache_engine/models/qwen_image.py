@@ -1,4 +1,4 @@
-"""Qwen-Image (60 double blocks, true CFG) and Qwen-Image-Lightning, which has a few-step LoRA fused in."""
+"""Qwen-Image (60 double blocks, true CFG), and Qwen-Image-Lightning, which has a few-step LoRA fused in."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EXAMPLES = (
     "a robot gardener watering sunflowers, children's book illustration",
     "a red fox asleep in fresh snow, soft morning light",
 )
-# Lightning was distilled at one shift for every size (lightx2v/Qwen-Image-Lightning, Apache-2.0).
+# Lightning was distilled at one time shift for every size (lightx2v/Qwen-Image-Lightning, Apache-2.0).
 LIGHTNING_SCHEDULE: dict[str, Any] = dict(
     base_image_seq_len=256,
     base_shift=math.log(3),
@@ -75,13 +75,13 @@ LIGHTNING_SCHEDULE: dict[str, Any] = dict(
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
     """Return one call's arguments.
 
-    A token is 16 x 16 pixels (VAE 8, packed 2 x 2). The text is as long as the prompt.
+    Each token stands for 16 x 16 pixels (the VAE's 8, packed 2 x 2). The text is as long as the prompt.
     """
     width, height, text = (
         request.width or 0,
         request.height or 0,
         request.max_sequence_length or 0,
-    )  # resolved: never None
+    )  # a resolved request never has None here
     rows, columns = height // 16, width // 16
     return {
         "hidden_states": (1, rows * columns, config["in_channels"]),
@@ -92,16 +92,18 @@ def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
 
 
 def arguments(request: RunRequest) -> dict[str, Any]:
-    """Return QwenImagePipeline's arguments beside prompt, size, steps and generator."""
+    """Return QwenImagePipeline's arguments other than prompt, size, steps and generator."""
     named = {"max_sequence_length": request.max_sequence_length, "true_cfg_scale": request.true_cfg_scale}
     guided = request.true_cfg_scale is not None and request.true_cfg_scale > 1
     return (
         named | {"negative_prompt": request.negative_prompt or " "} if guided else named
-    )  # None would turn CFG off
+    )  # None would switch guidance off
 
 
 def text_tokens(pipe: Any, request: RunRequest) -> int:
-    """Return the tokens of text in a call: the unpadded prompt's, with guidance the mean of both prompts."""
+    """Return the number of text tokens in a call: the prompt's tokens without padding; with guidance, the
+    mean of both prompts.
+    """
     prompts = [
         request.prompt,
         *(text for name, text in arguments(request).items() if name == "negative_prompt"),
@@ -149,7 +151,9 @@ def _row(name: str, title: str, **changed: Any) -> ModelSpec:
 
 
 def _lightning(steps: int, version: str) -> ModelSpec:
-    """Return a row whose LoRA is fused into the transformer, so that its layers are plain ones."""
+    """Return a row whose LoRA is fused into the transformer, so that the transformer
+    has only plain layers.
+    """
     title = f"Qwen-Image-Lightning, {steps} steps"
     names = [f"Qwen-Image-Lightning-{steps}steps-{version}{kind}.safetensors" for kind in ("-bf16", "")]
     lora = Weights(
@@ -157,7 +161,7 @@ def _lightning(steps: int, version: str) -> ModelSpec:
     )
 
     def file() -> str:
-        """Return the file's name. In a local folder it may have either precision."""
+        """Return the LoRA file's name. In a local folder, the file may have either precision."""
         folder = Path(lora.folder or ".")
         return next((name for name in names if lora.folder and (folder / name).is_file()), names[0])
 

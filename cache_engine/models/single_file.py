@@ -1,4 +1,6 @@
-"""A single file of transformer weights: its header tells which row it fits, and that row loads the rest."""
+"""A single file of transformer weights: its header tells which row it fits, and that row loads the other
+parts.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,20 @@ from ..model import Coefficients, ModelSpec
 from ..placement import Placement
 from ..strict import EngineError
 
-PREFIX = "model.diffusion_model."  # of files that hold text encoders and autoencoder too
-MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
+# prefix of the weights in files that also hold text encoders and autoencoder
+PREFIX = "model.diffusion_model."
+MOST_HEADER = 100_000_000  # bytes; the limit that safetensors itself has
 SCALED = (".scale_weight", ".weight_scale", ".scale_input", ".comfy_quant", "scaled_fp8")
 Shapes = dict[str, tuple[int, ...]]
 
 
 class Layout(NamedTuple):
-    """How one kind of file names its weights. Keys of the mappings are keys of the transformer's config.
+    """The names of the weights in one kind of file. Keys of the mappings are keys of the transformer's
+    configuration.
 
     marks: weights that only this kind of file has.
-    lengths: prefix of the blocks' weights. widths: a weight and the axis that has the width. flags: a weight
-    that is present if the flag is True. inner: a weight as long as the blocks are wide.
+    lengths: prefix of the blocks' weights. widths: a weight, and the axis that has the width. flags: a weight
+    that exists if the flag is True. inner: a weight as long as the blocks are wide.
     """
 
     transformer: str
@@ -84,9 +88,9 @@ LAYOUTS = (
 
 
 def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """Return the one of ``rows`` that the file fits, with the file's weights.
+    """Return the row among ``rows`` that the file fits, with the file's weights.
 
-    Raises EngineError for a damaged file, for one without a transformer, and for one that fits no row.
+    Raises EngineError if the file is damaged, holds no transformer, or fits no row.
     """
     path = Path(source)
     shapes = header(path)
@@ -103,7 +107,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
         load=load,
         coefficients=Coefficients(),
         psnr_calibration=None,
-        licence="as its source says",
+        licence="see its source",
         unavailable=base.unavailable,
         revision=lambda: f"{path.name} ({stat.st_size} bytes, {stat.st_mtime_ns}) on {base.revision()}",
     )
@@ -113,8 +117,8 @@ def header(path: Path) -> Shapes:
     """Read the names and shapes of the transformer's weights from the file's header. Raises EngineError."""
     if path.suffix.lower() != ".safetensors":
         raise EngineError(
-            f"model: {path.name} is no .safetensors file; other kinds can run code or need another loader, "
-            "so convert it first."
+            f"model: {path.name} is not a .safetensors file, and other formats can run code or need "
+            "another loader; convert it first."
         )
     size = path.stat().st_size
     try:
@@ -128,29 +132,31 @@ def header(path: Path) -> Shapes:
         weights, shapes, end = {}, {}, 0
     if not shapes:
         raise EngineError(
-            f"model: {path.name} is no .safetensors file, or its beginning is damaged; download it again."
+            f"model: {path.name} is not a .safetensors file, or its beginning is damaged; download it again."
         )
     if size < end:
-        raise EngineError(f"model: {path.name} is cut short ({size} of {end} bytes); download it again.")
+        raise EngineError(f"model: {path.name} is incomplete ({size} of {end} bytes); download it again.")
     if any(name.endswith(SCALED) for name in shapes):
         raise EngineError(
-            f"model: {path.name} holds scaled 8-bit weights, which diffusers does not unpack; choose its "
-            "bfloat16 version."
+            f"model: {path.name} holds scaled 8-bit weights, which diffusers cannot unpack; choose the "
+            "file's bfloat16 version."
         )
     within = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
     return within or shapes
 
 
 def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """Return the row whose config fits these shapes. Raises EngineError if none does."""
+    """Return the row whose configuration fits these shapes. Raises EngineError if no row fits."""
     if any(".lora" in key or "lora_" in key for key in shapes):
-        raise EngineError(f"model: {name} is a LoRA, not a model; name its model, and the file with --lora.")
+        raise EngineError(
+            f"model: {name} is a LoRA, not a model; name the LoRA's model, and pass this file with --lora."
+        )
     layout = next((layout for layout in LAYOUTS if all(mark in shapes for mark in layout.marks)), None)
     classes = ", ".join(dict.fromkeys(layout.transformer for layout in LAYOUTS))
     if layout is None:
         raise EngineError(
-            f"model: {name} is not recognised by its weights (such as {next(iter(shapes))}); single files "
-            f"can be {classes}; for another class name the folder of its pipeline."
+            f"model: {name} has unknown weights (such as {next(iter(shapes))}); a single file can be "
+            f"{classes}; for another class, name the folder of its pipeline."
         )
     measured = facts(layout, shapes)
     same_class = [row for row in rows if row.transformer == layout.transformer]
@@ -159,13 +165,13 @@ def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
             return row
     blocks = " + ".join(str(measured[length]) for length in layout.lengths)
     raise EngineError(
-        f"model: {name} is a {layout.transformer} of {blocks} blocks, {measured['inner']} wide, which is "
-        f"none of {', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
+        f"model: {name} is a {layout.transformer} of {blocks} blocks, {measured['inner']} wide, unlike "
+        f"{', '.join(row.title for row in same_class)}; name the folder of its pipeline instead."
     )
 
 
 def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
-    """Return the config values that a file's names and shapes tell."""
+    """Return the configuration values that follow from a file's weight names and shapes."""
     lengths = {
         name: len({key.split(".")[1] for key in shapes if key.startswith(f"{prefix}.")})
         for name, prefix in layout.lengths.items()
@@ -179,7 +185,7 @@ def facts(layout: Layout, shapes: Shapes) -> dict[str, object]:
 
 
 def facts_of_config(layout: Layout, config: Mapping[str, Any]) -> dict[str, object]:
-    """Return the same values of a row's config."""
+    """Return the same values from a row's configuration."""
     names = (*layout.lengths, *layout.widths, *layout.flags)
     return {name: config[name] for name in names} | {
         "inner": config["num_attention_heads"] * config["attention_head_dim"]
@@ -187,9 +193,9 @@ def facts_of_config(layout: Layout, config: Mapping[str, Any]) -> dict[str, obje
 
 
 def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
-    """Load the file's weights into the class and config of ``base``, with diffusers' own conversion.
+    """Load the file's weights into the class and configuration of ``base``, with diffusers' own conversion.
 
-    Raises EngineError for missing weights.
+    Raises EngineError if weights are missing.
     """
     import diffusers
     import torch
@@ -209,7 +215,7 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
             made = kind.from_single_file(
                 within or weights, config=folder, dtype=getattr(torch, placement.dtype)
             )
-        except (KeyError, IndexError, ValueError) as error:  # the conversion looks up every weight
+        except (KeyError, IndexError, ValueError) as error:  # the conversion looks up every weight by name
             raise EngineError(
                 f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file."
             ) from error

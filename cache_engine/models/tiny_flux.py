@@ -1,4 +1,6 @@
-"""The embedded model: a real, small FLUX pipeline for a laptop's CPU. Its card is in assets/tiny_flux/."""
+"""The embedded model: a small but complete FLUX pipeline that runs on a laptop's CPU. Its card is in
+assets/tiny_flux/.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ def _unknown_words(prompt: str) -> tuple[str, ...]:
 
 @cache
 def _revision() -> str:
-    """Return a hash of all weights: another training is another model."""
+    """Return a hash of all weights, so that retrained weights count as another model."""
     digest = hashlib.sha256()
     for path in sorted(FOLDER.rglob("*.safetensors")):
         digest.update(path.read_bytes())
@@ -63,7 +65,9 @@ def _unavailable() -> str | None:
 
 
 def _coefficients() -> Coefficients:
-    """Return what `python -m cache_engine calibrate` fitted on these weights; empty for other weights."""
+    """Return the coefficients that `python -m cache_engine calibrate` fitted on these weights; for other
+    weights, empty ones.
+    """
     path = FOLDER / "calibration.json"
     fitted = _json(path) if path.is_file() else {}
     if fitted.get("revision") != _revision():
@@ -76,7 +80,7 @@ def _coefficients() -> Coefficients:
 
 
 def _to_pixels(pipe: Any, latents: Any) -> Any:
-    """Return the pixels of each token's patch, in levels of 8 bits."""
+    """Return the pixels of each token, in levels of 8 bits."""
     return (127.5 + 127.5 * pipe.vae.patches(latents.to(pipe.vae.dtype)).float()).clamp(0, 255)
 
 

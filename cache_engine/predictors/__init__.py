@@ -1,4 +1,6 @@
-"""HOW to predict a skipped value: a weight for each of the values computed last, newest first. No torch."""
+"""HOW to predict a skipped value: each of the last computed values gets a weight, newest first. The files
+import no torch.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,10 @@ PredictorName = Literal["taylor", "newton", "foca", "hermite", "chebyshev", "dmd
 
 
 def predictor_named(name: PredictorName, order: int, first_difference: int = 2) -> Predictor:
-    """Return the predictor of a name. Order 0 is reuse for every name. foca and chebyshev ignore
+    """Return the predictor with this name. With order 0, every name means reuse; foca and chebyshev ignore
     any other order.
 
-    first_difference: the earliest step at which taylor, hermite and dmd's fallback form a difference.
+    first_difference: the earliest step at which taylor, hermite, and dmd's fallback form a difference.
     """
     if order == 0:
         return Reuse()

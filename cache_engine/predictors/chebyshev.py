@@ -1,5 +1,5 @@
-"""Spectrum's forecast: a ridge fit of Chebyshev polynomials to all computed values, blended with a straight
-line.
+"""Spectrum's forecast: Chebyshev polynomials, fitted to all computed values by ridge regression, mixed with a
+straight line.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from .differences import Newton, no_inner_products
 
 @dataclass(frozen=True)
 class Chebyshev:
-    """Polynomials T_0..T_degree over the whole run, fitted to every computed value; ``total`` sets their
+    """Polynomials T_0 to T_degree over the whole run, fitted to every computed value. ``total`` sets their
     domain.
 
-    Paper: Spectrum (arXiv 2603.01623): ``tau = 2 t / total - 1``; coefficients ``(P'P + ridge I)^-1 P'F``;
-    the share ``blend`` of the fit is mixed with a straight line through the last two values.
+    Paper: Spectrum (arXiv 2603.01623), with ``tau = 2 t / total - 1`` and the coefficients ``(P'P + ridge
+    I)^-1 P'F``. ``blend`` is the weight of the fit; the rest is a straight line through the last two values.
     """
 
     degree: int = 4
@@ -38,7 +38,7 @@ class Chebyshev:
             [sum(row[i] * row[j] for row in basis) + self.ridge * (i == j) for j in range(self.degree + 1)]
             for i in range(self.degree + 1)
         ]
-        # the matrix is symmetric: solve for the predicted point, not for the data
+        # the matrix is symmetric, so we solve for the predicted point and not for the data
         at = solved(normal, self._basis(2 * step / total - 1))
         line = Newton(1).row(steps[:2], step)
         return tuple(
@@ -55,7 +55,9 @@ class Chebyshev:
 
 
 def solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Solve a small positive definite system by elimination. Its pivots are positive without row exchange."""
+    """Solve a small positive definite system by elimination. Its pivots are positive
+    without exchanging rows.
+    """
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     for place, pivot in enumerate(rows):
         for row in rows[place + 1 :]:

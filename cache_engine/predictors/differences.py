@@ -1,4 +1,4 @@
-"""Forecasts from differences between computed steps: reuse, Taylor, Hermite, Newton, FoCa."""
+"""Forecasts from differences between computed steps: reuse, Taylor, Hermite, Newton and FoCa."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..plans import Gram
 
 
 def no_inner_products() -> tuple[tuple[float, ...], ...]:
-    """Stand in for ``gram`` where a predictor uses step numbers alone."""
+    """Takes the place of ``gram`` for a predictor that uses step numbers alone."""
     raise AssertionError("this predictor's weights depend on the data")
 
 
@@ -33,12 +33,13 @@ class Reuse:
 
 @dataclass(frozen=True)
 class Taylor:
-    """TaylorSeer's forecast: finite differences over computed steps as derivatives of a Taylor series.
+    """TaylorSeer's forecast: a Taylor series whose derivatives are finite differences between computed steps.
 
-    Paper: "From Reusing to Forecasting" (arXiv 2503.06923), eq. 2 and 3. At each computed step, differences
-    of every order are divided by the gap to the computed step before it. Over unevenly spaced steps a second
-    difference is therefore not exactly a second derivative; the paper's own code does the same.
-    ``first_difference`` is the earliest step at which a difference is formed: 2 there, 3 in cache-dit.
+    Paper: "From Reusing to Forecasting" (arXiv 2503.06923), eq. 2 and 3. At each computed step, the
+    differences of every order are divided by the gap to the computed step before it. If steps are unevenly
+    spaced, a second difference is therefore not exactly a second derivative; the paper's own code does the
+    same. ``first_difference`` is the earliest step at which a difference is formed: 2 in the paper's code, 3
+    in cache-dit.
     """
 
     order: int
@@ -67,7 +68,7 @@ class Taylor:
         return elapsed**power
 
     def _ladder(self, steps: tuple[int, ...], newest: int) -> list[list[float]]:
-        """Differences of order 0, 1, ... at ``steps[newest]``, each as weights over all values."""
+        """Return the differences of order 0, 1, ... at ``steps[newest]``, each as weights of all values."""
         rungs = [[float(place == newest) for place in range(len(steps))]]
         if newest + 1 < len(steps) and steps[newest] >= self.first_difference:
             gap = steps[newest] - steps[newest + 1]
@@ -78,12 +79,12 @@ class Taylor:
 
 @dataclass(frozen=True)
 class Hermite(Taylor):
-    """HiCache's damped forecast: scaled Hermite polynomials ``sigma^n H_n(sigma k)`` stand for Taylor's
+    """HiCache's damped forecast: scaled Hermite polynomials ``sigma^n H_n(sigma k)`` replace Taylor's
     ``k^n``.
 
-    Paper: HiCache (arXiv 2508.16984), with its scale 0.5. Evaluated k steps *ahead*, as its authors corrected
-    later; the first code took -k. Order 1 is Taylor's slope times ``2 sigma^2``: half of it at 0.5, all of it
-    at 0.7071.
+    Paper: HiCache (arXiv 2508.16984), with its scale 0.5. The polynomials are evaluated k steps *ahead*; the
+    authors' first code took -k, which they corrected later. Order 1 is Taylor's slope times ``2 sigma^2``:
+    half of the slope at sigma 0.5, the full slope at 0.7071.
     """
 
     sigma: float = 0.5
@@ -98,7 +99,7 @@ class Hermite(Taylor):
 
 @dataclass(frozen=True)
 class Newton:
-    """The polynomial through the last ``order + 1`` computed values, however they are spaced."""
+    """The polynomial through the last ``order + 1`` computed values, at whatever distances they lie."""
 
     order: int
     uses_last_prediction = needs_inner_products = False
@@ -127,11 +128,11 @@ class FoCa:
     """Forecast then calibrate: a BDF2 prediction and a Heun correction for every skipped step, in closed
     form.
 
-    Paper: FoCa (arXiv 2508.16211), eq. 6 to 8. With slopes from finite differences the recursion sums up to
-    ``F0 + j full + (1 - 2^-j) (local - full)``, j steps after the last computed one. ``full`` is the slope
-    between the last two computed values. ``local`` is the slope to the value used one step before the last
-    computed one, which was computed or predicted. cache-dit's version differs: it leaves out the BDF2 step
-    and does not divide its differences by their gap.
+    Paper: FoCa (arXiv 2508.16211), eq. 6 to 8. With slopes from finite differences, the recursion becomes
+    ``F0 + j full + (1 - 2^-j) (local - full)``, j steps after the last computed step. ``full`` is the slope
+    between the last two computed values. ``local`` is the slope to the value that was used one step before
+    the last computed step; that value was computed or predicted. cache-dit's version differs: it leaves out
+    the BDF2 step and does not divide its differences by their gap.
     """
 
     keep: int = 2

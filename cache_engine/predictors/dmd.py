@@ -1,4 +1,6 @@
-"""Dynamic mode decomposition: damped and turning exponentials, fitted to evenly spaced computed values."""
+"""Dynamic mode decomposition (DMD): damped and rotating exponentials, fitted to evenly spaced computed
+values.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,14 @@ from .differences import Taylor, no_inner_products
 
 @dataclass(frozen=True)
 class DMD:
-    """The linear map that takes each computed value to the next one, raised to the (fractional) power of the
-    gap.
+    """The linear map from each computed value to the next one, raised to a (fractional) power for the steps
+    ahead.
 
-    Sources: Schmid 2010; cache-dit 1.5.3 (behaviour, not code), whose floor of four evenly spaced values,
-    window of six and cut-off at 1e-4 of the largest singular value are kept, as is its fallback:
-    ``fallback``'s forecast below the floor. The fit lies in the span of the values, so it needs their inner
-    products alone and comes out as a row of weights. Ours differs: one fit for a whole batch, where cache-dit
-    fits each picture of it.
+    Sources: Schmid 2010; and the behaviour, not the code, of cache-dit 1.5.3. As there, at least four evenly
+    spaced values are needed, at most six are used, and singular values below 1e-4 of the largest are cut off.
+    With fewer values, ``fallback`` makes the forecast. The fit lies in the span of the values, so it needs
+    only their inner products, and its result is a row of weights. Difference: we make one fit for a whole
+    batch, while cache-dit fits each picture of the batch.
     """
 
     fallback: Taylor = field(default=Taylor(1, first_difference=3))
@@ -48,23 +50,24 @@ class DMD:
 
 
 def modes(gram: list[tuple[float, ...]], ahead: float) -> tuple[float, ...]:
-    """Return the weights, newest first, that predict the value ``ahead`` spacings after the newest one.
+    """Return the weights, newest value first, that predict the value ``ahead`` spacings after the newest
+    value.
 
-    The weights are those of reuse if no mode can be fitted.
+    If no mode can be fitted, the weights are those of reuse.
 
     gram: inner products of the values, newest first.
     """
-    import numpy as np  # the eigenvalues of a matrix that is not symmetric
+    import numpy as np  # numpy finds the eigenvalues of a matrix that is not symmetric
 
-    inner = np.array(gram, dtype=np.float64)[::-1, ::-1]  # oldest first, as the map runs
+    inner = np.array(gram, dtype=np.float64)[::-1, ::-1]  # oldest first, because the map runs forward in time
     energies, turn = np.linalg.eigh(inner[:-1, :-1])
     reuse = (1.0,) + (0.0,) * (len(gram) - 1)
     if not np.isfinite(energies).all() or energies[-1] <= 0:
         return reuse
-    large = energies > energies[-1] * 1e-8  # squares of the singular values
+    large = energies > energies[-1] * 1e-8  # the energies are squares of the singular values
     scaled = turn[:, large] / np.sqrt(energies[large])
     eigenvalues, vectors = np.linalg.eig(scaled.T @ inner[:-1, 1:] @ scaled)
-    shapes = scaled @ vectors  # each mode as weights over the values 1..n
+    shapes = scaled @ vectors  # each mode, as weights of the values 1 to n
     products = shapes.conj().T @ inner[1:, 1:] @ shapes
     amplitudes = np.linalg.lstsq(products, shapes.conj().T @ inner[1:, -1], rcond=1e-12)[0]
     weights = (shapes @ (eigenvalues.astype(complex) ** ahead * amplitudes)).real

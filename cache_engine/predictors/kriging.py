@@ -1,4 +1,4 @@
-"""Best linear forecast: the weights with the smallest error on the runs that calibrated the model."""
+"""The best linear forecast: the weights with the smallest error on the runs that calibrated the model."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from ..plans import Gram
 from .chebyshev import solved
 from .differences import no_inner_products
 
-POINTS = 3  # computed values in a forecast
-# share of a value's own size that counts as noise: it keeps close neighbours from getting huge weights
+POINTS = 3  # number of computed values in a forecast
+# this share of a value's own size counts as noise, which keeps close neighbours from getting huge weights
 NUGGET = 1e-5
 
 
 @dataclass(frozen=True)
 class Kriging:
-    """Predicts from ``alike``: mean inner products of the values at evenly spread times of a run.
+    """Predicts from ``alike``, the mean inner products of the values at evenly spread times of a run.
 
     ``alike`` is symmetric and 1 on average.
 
-    Sources: the best linear prediction of Wiener 1949 and Kolmogorov 1941, known as (simple) kriging since
-    Matheron 1963: weights solve ``alike[known, known] w = alike[known, step]``. Between the times that were
-    measured, ``alike`` is taken to be straight. No degree, no damping: how far a trend carries is what the
-    calibration saw.
+    Source: the best linear prediction of Wiener 1949 and Kolmogorov 1941, called (simple) kriging since
+    Matheron 1963. The weights w solve ``alike[known, known] w = alike[known, step]``. Between the measured
+    times, ``alike`` is interpolated linearly. The method has no degree and no damping: the calibration runs
+    show how far a trend carries.
 
-    settle: a computed step also shows the errors of the forecasts before it. This share of their sum is
-    corrected in the first skipped step after it, so that the run returns to its path. Multistep solvers
-    correct likewise (UniPC, arXiv 2302.04867); here it costs no call. The best share depends on how much of
-    an error the model repairs by itself. All steps get equal weight.
+    settle: a computed step also shows the errors of the forecasts before it. This share of the errors' sum is
+    corrected in the first skipped step afterwards, so that the run returns to its path. Multistep solvers
+    make similar corrections (UniPC, arXiv 2302.04867); here the correction costs no call. The best share
+    depends on how much of an error the model repairs by itself. Every step has the same weight.
     """
 
     alike: tuple[tuple[float, ...], ...] = field(
         hash=False, repr=False
-    )  # hashing it would cost more than a forecast
+    )  # hashing this field would cost more than a forecast
     settle: float = 0.75
     keep: int = POINTS + 2
     uses_last_prediction = needs_inner_products = False
@@ -52,7 +52,9 @@ class Kriging:
         return tuple(weights.values())
 
     def _missed(self, steps: tuple[int, ...], total: int) -> dict[int, float]:
-        """Return the weights of the errors of the last skipped steps: forecast now minus forecast then."""
+        """Return the weights of the last skipped steps' errors. An error is today's forecast minus the
+        forecast at that time.
+        """
         after = next(
             (place for place in range(1, len(steps)) if steps[place - 1] - steps[place] > 1), len(steps)
         )
@@ -84,7 +86,9 @@ class Kriging:
         )
 
     def _between(self, step: int, total: int) -> tuple[tuple[int, float], tuple[int, float]]:
-        """Return the two measured times around a step, with their shares. The last line is extrapolated."""
+        """Return the two measured times around a step, each with its share. After the last time, the line is
+        extended.
+        """
         at = step * len(self.alike) / total
         before = min(int(at), len(self.alike) - 2)
         return (before, before + 1 - at), (before + 1, at - before)

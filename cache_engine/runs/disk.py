@@ -1,4 +1,4 @@
-"""Read and write the files of a folder of runs, so that every fault is one sentence for the user."""
+"""Reads and writes the files of a run folder. Every fault becomes one sentence for the user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_text(path: Path) -> str:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that readers see all of it or the file before it. Raises OSError."""
+    """Write a file so that readers see either the complete new file or the old file. Raises OSError."""
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -37,7 +37,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn the system's errors while writing to ``folder`` into one EngineError."""
+    """Turn a system error while writing to ``folder`` into one EngineError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""A row: the figures of one run (one prompt, one setting), one line of ``table.jsonl``."""
+"""A row holds the figures of one run (one prompt with one setting). It is one line of ``table.jsonl``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .setting import Setting
 
 IMAGES = "images"
 Row = dict[str, Any]
-Key = tuple[int, str]  # the prompt's number, the setting's key
+Key = tuple[int, str]  # the prompt's number and the setting's key
 
 
 def key_of(row: Row) -> Key:
-    """Return what tells a row from all others of its table."""
+    """Return the key that distinguishes a row from all other rows of its table."""
     return row["prompt"], row["setting"]
 
 
 def row_of(number: int, setting: Setting, result: RunResult) -> Row:
-    """Return the row of a run: ``number`` is the prompt's place in its list."""
+    """Return the row of a run. ``number``: the prompt's place in its list."""
     return {
         "prompt": number,
         "setting": setting.key,

@@ -1,6 +1,6 @@
-"""A folder of one comparison or baseline: result.json, baseline.png, accelerated.png and survey.npz.
+"""The folder of one comparison or baseline: result.json, baseline.png, accelerated.png and survey.npz.
 
-``compare --out``, the page's History and its remembered baselines write such folders.
+``compare --out``, the page's History and the page's remembered baselines use this format.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def save_baseline(baseline: RunResult, folder: Path) -> None:
 def save_comparison(
     comparison: Comparison, folder: Path, *, difference: Image.Image | None = None, **more: Any
 ) -> dict[str, Any]:
-    """Write a comparison's folder and return the contents of result.json, to which ``more`` is added.
+    """Write a comparison's folder. Return the contents of result.json, with ``more`` added.
 
     Raises EngineError if the folder cannot be written.
     """
@@ -67,7 +67,7 @@ def _write(
             survey.save(folder / SURVEY)
         (folder / RESULT).write_text(
             json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8"
-        )  # last: it marks the folder as complete
+        )  # written last: this file marks the folder as complete
     except OSError as error:
         raise EngineError(
             f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
@@ -77,7 +77,7 @@ def _write(
 
 
 def load_baseline(folder: Path) -> RunResult:
-    """Read the baseline of a folder, with its survey. Raises EngineError if the folder is damaged."""
+    """Read a folder's baseline with its survey. Raises EngineError if the folder is damaged."""
     with _whole(folder):
         data = _read(folder)
         survey = load(folder / SURVEY) if (folder / SURVEY).is_file() else None
@@ -85,7 +85,7 @@ def load_baseline(folder: Path) -> RunResult:
 
 
 def load_comparison(folder: Path) -> Comparison:
-    """Read the comparison of a folder, without its survey; PSNR and SSIM are measured again.
+    """Read a folder's comparison, without its survey. PSNR and SSIM are measured again.
 
     Raises EngineError if the folder is damaged.
     """
@@ -102,9 +102,8 @@ def _whole(folder: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, EngineError) as error:
         raise EngineError(
-            f"recorded: {folder.name} is not a recorded run, or damaged ({type(error).__name__}); record it "
-            f"anew, or "
-            "remove it."
+            f"recorded: {folder.name} is not a recorded run, or is damaged ({type(error).__name__}); "
+            "record it again, or remove it."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""A setting: one method with all its knobs, under a key that tables, folders and pages name it by."""
+"""A setting is one method with all its knobs. Tables, folders and pages name it by its key."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..strict import Strict
 
 
 class Setting(Strict):
-    """One method with its knobs, as plain values. ``key`` is readable, and no two settings share one."""
+    """One method with its knobs, as plain values. ``key`` is readable, and no two settings share a key."""
 
     key: str
     method: dict[str, Any]
 
     @property
     def folder(self) -> str:
-        """The key as a folder name that every operating system accepts."""
+        """Return the key as a folder name that every operating system accepts."""
         plain = re.sub(r"[^\w.=+-]+", "_", self.key).strip("_")
         return plain if plain == self.key and len(plain) <= 100 else f"{plain[:90]}-{_digest(self.key)}"
 
 
 def setting_of(method: Method) -> Setting:
-    """Name a method by its recipe; add a digest of the knobs where the recipe leaves some out."""
+    """Name a method by its recipe. If the recipe leaves knobs out, add a digest of them."""
     recipe = format_recipe(method)
     complete = not is_recipe(recipe) or parse_recipe(recipe) == method
     return Setting(

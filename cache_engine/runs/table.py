@@ -1,8 +1,8 @@
-"""The table of a folder of runs: rows and their pictures on disk. A written row survives any failure.
+"""The table of a run folder: its rows and their pictures on disk. A written row survives any failure.
 
-A picture is written under another name and then renamed. After that, its row is appended and synced. A killed
-process leaves at most one torn last line, which is cut when the table is opened again. One process at a time
-writes to a folder.
+A picture is first written under another name and then renamed. After that, its row is appended and synced to
+the disk. If the process is killed, at most the last line is torn; it is removed when the table is opened
+again. Only one process at a time writes to a folder.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ TABLE, LOCK = "table.jsonl", ".lock"
 
 
 class Table:
-    """``table.jsonl`` of a folder, open for writing, and the pictures beside it.
+    """A folder's ``table.jsonl``, open for writing, and the pictures beside it.
 
-    Raises EngineError if another process has it open. The system's own errors pass: see ``disk.writing``.
+    Raises EngineError if another process has the table open. Errors of the system are not caught here:
+    ``disk.writing`` turns them into sentences.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,20 +38,20 @@ class Table:
         self._size = 0
 
     def load(self) -> None:
-        """Read the rows and cut a torn last line. Raises EngineError for another line that cannot be read."""
+        """Read the rows and remove a torn last line. Raises EngineError if any other line cannot be read."""
         rows, self._size = read_rows(self.folder / TABLE)
         self._file.truncate(self._size)
         self.rows = {key_of(row): row for row in rows}
 
     def add(self, row: Row, png: bytes) -> None:
-        """Write the picture, then its row."""
+        """Write the picture, then add its row."""
         picture = self.folder / row["picture"]
         picture.parent.mkdir(parents=True, exist_ok=True)
         write_whole(picture, png)
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         try:
             rest = memoryview(line)
-            while rest:  # a disk that becomes full takes only a part
+            while rest:  # a nearly full disk takes only part of the line
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError:
@@ -66,9 +67,8 @@ class Table:
             return path.read_bytes()
         except OSError as error:
             raise EngineError(
-                f"out: {path} cannot be read ({error.strerror}) though the table has its row; restore it, or "
-                f"choose "
-                "another folder."
+                f"out: {path} cannot be read ({error.strerror}), although the table has its row; "
+                "restore it, or choose another folder."
             ) from None
 
     def close(self) -> None:
@@ -77,9 +77,9 @@ class Table:
 
 
 def _locked(folder: Path) -> sqlite3.Connection:
-    """Lock a folder with an sqlite file: it works on every system, and ends with its process.
+    """Lock a folder with an sqlite file. Such a lock works on every system, and ends when its process ends.
 
-    Another thread may close it.
+    Another thread may close the lock.
     """
     lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None, check_same_thread=False)
     try:
@@ -89,15 +89,15 @@ def _locked(folder: Path) -> sqlite3.Connection:
         if "locked" not in str(error):
             raise
         raise EngineError(
-            f"out: something else is writing to {folder}; wait for it, or choose another folder."
+            f"out: another process is writing to {folder}; wait until it ends, or choose another folder."
         ) from None
     return lock
 
 
 def read_rows(path: Path) -> tuple[list[Row], int]:
-    """Return the table's rows and the number of their bytes. A torn last line follows those bytes.
+    """Return the table's rows and the number of bytes they take. A torn last line comes after those bytes.
 
-    Raises EngineError for another line that cannot be read.
+    Raises EngineError if any other line cannot be read.
     """
     data = path.read_bytes() if path.exists() else b""
     rows: list[Row] = []
@@ -111,7 +111,7 @@ def read_rows(path: Path) -> tuple[list[Row], int]:
             if number == len(lines):
                 break
             raise EngineError(
-                f"out: line {number} of {path} cannot be read; take it out, and the row is made again."
+                f"out: line {number} of {path} cannot be read; delete the line, and its row is made again."
             ) from None
         if not line.endswith(b"\n"):
             break

@@ -1,4 +1,4 @@
-"""WHEN to compute. Plain floats, no torch: a simulation runs these very objects."""
+"""WHEN to compute. Schedules work on plain floats without torch, and a simulation runs the same schedules."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ MOST_IN_ALL, MOST_IN_A_ROW = Decision("C", Reason.MAX_IN_ALL), Decision("C", Rea
 
 
 class _Streak:
-    """Cached steps in a row, as cache-dit counted them before 1.5.3.
+    """Counts cached steps in a row as cache-dit did before 1.5.3.
 
-    The count went back to zero only when the limit struck, not when a step was computed for another reason,
-    and a cached step after a gap was not counted (unless it was the very first). The published tables were
-    made with it.
+    The count went back to zero only if the limit struck, not if a step was computed for another reason. A
+    cached step right after a gap was not counted, unless it was the very first. The published tables were
+    made with this rule.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,13 @@ class _Streak:
 
 @dataclass(frozen=True)
 class Drift:
-    """DBCache's rule: cache while the front's residual stays close to the one of the last computed step.
+    """DBCache's rule: cache a step while the residual of the first blocks stays close to that of the last
+    computed step.
 
-    Source: cache-dit 1.5.3, with its conditions in its order. First come ``warmup`` steps, of which every
-    ``interval``-th is computed. Then the mask and the limits on cached steps decide, and last the change
-    against ``threshold``. A limit of -1 does not limit. A mask of policy "static" decides alone.
+    Source: cache-dit 1.5.3, with the same conditions in the same order. The run begins with ``warmup`` steps,
+    of which every ``interval``-th is computed. Afterwards the mask and the limits on cached steps decide, and
+    last the comparison of the change with ``threshold``. A limit of -1 means no limit. A mask with the policy
+    "static" decides alone.
     """
 
     warmup: int
@@ -86,20 +88,23 @@ class Drift:
                 return MOST_IN_A_ROW
             if threshold <= 0:
                 return never
-            if threshold >= 1:  # cache-dit's "always": never bound to the data, so no synchronisation either
+            # cache-dit's "always": the change never decides, so the device need not be synchronised
+            if threshold >= 1:
                 return always
             return below if probe.change() < threshold else above
 
         return decide if self.streak_rule == "1.5.3" else _with_old_streak(decide)
 
     def _warm_up_steps(self) -> range:
-        """Return the steps that are computed first. A mask cuts them to its leading ones."""
+        """Return the numbers of the warm-up steps. With a mask, these are its leading
+        computed steps at most.
+        """
         leading_ones = len(self.mask) - len(self.mask.lstrip("1"))
         return range(0, min(self.warmup, leading_ones) if self.mask else self.warmup, self.interval)
 
 
 def _with_old_streak(decide: Callable[[Probe, int], Decision]) -> Decide:
-    """Return ``decide`` with the streak as cache-dit counted it before 1.5.3."""
+    """Return ``decide`` with the streak counted as cache-dit did before 1.5.3."""
     streak = _Streak()
 
     def decide_as_before(probe: Probe) -> Decision:
@@ -118,8 +123,9 @@ class Accumulated:
     """TeaCache's rule: cache while the rescaled changes since the last computed step add up to less than
     ``threshold``.
 
-    Paper: TeaCache (arXiv 2411.19108). The change is taken from step to step, cached ones included, and
-    rescaled by ``polynomial`` (highest power first). The first step and the last one are computed.
+    Paper: TeaCache (arXiv 2411.19108). The change is measured from each step to the next, cached steps
+    included, and rescaled by ``polynomial`` (highest power first). The first and the last step are always
+    computed.
     """
 
     threshold: float
@@ -143,7 +149,7 @@ class Accumulated:
         return decide
 
     def _forced(self, probe: Probe) -> Reason | None:
-        """Return why this step is computed whatever the change, or None."""
+        """Return why this step is computed whatever the change is, or None if the change decides."""
         if not probe.ready:
             return Reason.FIRST
         if probe.step == probe.total - 1:
@@ -151,7 +157,7 @@ class Accumulated:
         return Reason.THRESHOLD_0 if self.threshold <= 0 else None
 
     def rescaled(self, change: float) -> float:
-        """Return the likely change of the output for a change of the input: the polynomial's value."""
+        """Return the polynomial's value: the likely change of the output for a change of the input."""
         value = 0.0
         for coefficient in self.polynomial:
             value = value * change + coefficient

@@ -1,4 +1,4 @@
-"""Schedules known before the run: the step number alone decides."""
+"""Schedules that are known before the run: the step number alone decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..plans import COMPUTE_ALWAYS, Decide, Decision, Mode, Probe, Reason, compa
 
 @dataclass(frozen=True)
 class Always:
-    """Compute every step: the baseline."""
+    """Compute every step, as the baseline does."""
 
     def begin(self) -> Decide:
         return lambda probe: COMPUTE_ALWAYS
@@ -17,7 +17,7 @@ class Always:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Use the modes of ``letters`` in turn. It serves to count the cost of each mode."""
+    """Use the modes in ``letters`` in turn. This schedule serves to count the cost of each mode."""
 
     letters: tuple[Mode, ...]
 
@@ -27,9 +27,9 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Interval:
-    """The first ``first`` steps, then one step in ``interval``, counted from the last computed one.
+    """Compute the first ``first`` steps, then one step in ``interval``, counted from the last computed step.
 
-    between: the modes of the steps between two computed ones, in turn.
+    between: the modes of the steps between two computed steps, in turn.
     """
 
     interval: int
@@ -49,7 +49,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Mask:
-    """A 1 for each step that is computed, a 0 for each that is not."""
+    """Compute the steps that have a 1 in the mask, and cache those with a 0."""
 
     digits: str
 
@@ -64,10 +64,10 @@ class Mask:
 
 @dataclass(frozen=True)
 class Widening:
-    """The first ``first`` steps, then gaps of ``window`` steps that widen by ``growth`` after each computed
-    step.
+    """Compute the first ``first`` steps; then leave gaps of ``window`` steps that widen by ``growth`` after
+    each computed step.
 
-    Paper: Spectrum (arXiv 2603.01623). A gap is the whole part of the window.
+    Paper: Spectrum (arXiv 2603.01623). A gap is the window rounded down to whole steps.
     """
 
     first: int
@@ -92,13 +92,14 @@ class Widening:
 
 @dataclass(frozen=True)
 class Magnitude:
-    """MagCache's rule: cache while the expected size of the residual stays close to the remembered one's.
+    """MagCache's rule: cache while the expected size of the residual stays close to the size of the
+    remembered residual.
 
-    Paper: MagCache (arXiv 2506.09045). ``ratios``: size of each step's residual over that of the step before,
-    for a run of as many steps; other runs take the nearest entry. Their product since the last computed step
-    says how far off the remembered residual is; these errors may add up to ``threshold``, over ``longest``
-    steps. ``start``: share of the run that is computed first. ``landmark``: the entry whose steps are
-    computed whatever the error, -1 for none.
+    Paper: MagCache (arXiv 2506.09045). ``ratios``: each step's residual size divided by that of the step
+    before, for a run of as many steps; runs of another length use the nearest entry. The product of the
+    ratios since the last computed step tells the error of the remembered residual. These errors may add up to
+    ``threshold``, over at most ``longest`` steps. ``start``: share of the run's steps that are computed at
+    the start. ``landmark``: the steps of this entry are computed whatever the error is; -1 for no entry.
     """
 
     ratios: tuple[float, ...]

@@ -1,8 +1,8 @@
-"""Record a sample of the image stream around every block of a baseline run. The run itself does not change.
+"""Records a sample of the image stream around every block of a baseline run. The run itself does not change.
 
-On a CUDA device everything stays in the device's queue: no synchronisation until ``fetched``, after the loop.
-A call costs one gather of a few thousand values for each block, and one subtraction and one norm of the image
-stream (four passes over it).
+On a CUDA device, all records stay in the device's queue: there is no synchronisation until ``fetched``, after
+the loop. Recording a call costs one gather of a few thousand values for each block, and one subtraction and
+one norm of the image stream (four passes over it).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from .sampling import SampledPositions
 
 
 class RecordedCalls(NamedTuple):
-    """The calls of a run in their order, streams taking turns.
+    """The calls of a run in their order; the streams of a step follow each other.
 
-    arguments: of each call, by name.
-    answers: (1, tokens, outputs) each.
-    block_tensors: (1 + blocks, values) each: the whole tensors before the first block and after every block.
+    arguments: each call's arguments by name.
+    answers: the transformer's results, (1, tokens, outputs) each.
+    block_tensors: for each call, the whole tensors before the first block and after every block, (1 + blocks,
+    values).
     """
 
     arguments: Sequence[Mapping[str, Any]]
@@ -38,17 +39,16 @@ class RecordedCalls(NamedTuple):
 
 
 class RecordedActivations(NamedTuple):
-    """The result of ``fetched``: numpy arrays of float32. Axes: calls c in order, blocks k, positions n.
+    """The result of ``fetched``: float32 arrays of numpy. The axes are c: calls in order, k: blocks, n:
+    positions.
 
-    values (c, 1 + k, n): before the first block, then after each.
-    modulated (c, n), or (c, 0) if the model has no such signal.
-    weights (n,): their sum is 1 or nearly.
-    last (outputs, channels): the last layer's weights. modulation (c, channels): the factors of its norm.
-    Both are (0,) unless the last layer is of a known kind and every position was recorded.
-    mean_abs (c, k): of the residuals, exact.
-    first_change (c,): the exact change of the first block's residual since the stream's last call; NaN at its
-    first.
-    seconds (c, 1 + k): of the whole call, then of each block.
+    values (c, 1 + k, n): the stream before the first block, then after each block. modulated (c, n), or (c,
+    0) if the model has no such signal. weights (n,): weights of the positions; their sum is about 1. last
+    (outputs, channels): the last layer's weights. modulation (c, channels): the factors of the last layer's
+    norm. Both are (0,) unless the last layer is of a known kind and every position was recorded. mean_abs (c,
+    k): the exact mean size of the residuals. first_change (c,): the exact change of the first block's
+    residual since the stream's last call; NaN at its first call. seconds (c, 1 + k): the time of the whole
+    call, then of each block.
     """
 
     steps: tuple[int, ...]
@@ -64,9 +64,9 @@ class RecordedActivations(NamedTuple):
 
 
 class ActivationRecorder:
-    """Records ``most`` positions of every tensor.
+    """Records up to ``most`` positions of every tensor.
 
-    most: (elements of the image stream) -> positions to record.
+    most: a function (elements of the image stream) -> number of positions to record.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ActivationRecorder:
         self.answers: list[Tensor] = []
         self.block_tensors: list[
             list[Tensor]
-        ] = []  # by call: what blocks were handed and handed on, whole, while everything is kept
+        ] = []  # by call: the whole tensors before and after the blocks, while every position is kept
         self.positions: SampledPositions | None = None
         self.before: dict[
             str, tuple[Tensor, Tensor]
@@ -119,7 +119,7 @@ class ActivationRecorder:
 
     @torch.no_grad()
     def enter(self, block: Block, image: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """The image stream before the first block."""
+        """Record the image stream before the first block."""
         self.calls.append(self.session.calls[-1])
         self.marks.append([])
         self.entry = image
@@ -135,12 +135,12 @@ class ActivationRecorder:
             self.modulated.append(block.section.modulated(block.module, block.arguments(args, kwargs)))
             if (
                 not self.positions.open
-            ):  # in the first call the positions are not drawn yet: the tensor itself waits
+            ):  # in the first call, the positions are not drawn yet, so the tensor itself is kept
                 self.modulated[-1] = self.positions.of(self.modulated[-1])
 
     @torch.no_grad()
     def look(self, place: int, image: Tensor) -> None:
-        """Keep a sample of ``image``, which is the stream after ``place`` blocks."""
+        """Keep a sample of ``image``, the image stream after ``place`` blocks."""
         assert self.positions is not None
         if not self.positions.whole and place > 0:
             residual = image - self.entry
@@ -156,14 +156,14 @@ class ActivationRecorder:
             del self.entry
 
     def modulate(self, *args: Any, **kwargs: Any) -> Any:
-        """The last norm's modulation passes by: a scale, then a shift, for each channel."""
+        """Record the modulation of the last norm: for each channel, a scale and then a shift."""
         assert self.last is not None
         result = self.last.modulation(*args, **kwargs)
         self.modulations.append(1 + result.detach()[:, : self.last.weight.shape[1]])
         return result
 
     def call(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        """The transformer was called."""
+        """Record a call of the transformer after it returned."""
         if self.positions is not None and self.positions.whole and self.last is not None:
             self.arguments.append(dict(zip(self.names, args)) | kwargs)
             self.answers.append(result[0])
@@ -171,7 +171,8 @@ class ActivationRecorder:
     def recorded_calls(self) -> RecordedCalls | None:
         """Return the calls that ``propagate_errors`` needs.
 
-        None if not every position was recorded, or if a call does not hold one sample of tokens.
+        Returns None if some positions were not recorded, or if a call does not hold exactly one sample of
+        tokens.
         """
         lengths = {tensor.shape for call in self.block_tensors for tensor in call}
         if (
@@ -183,7 +184,7 @@ class ActivationRecorder:
         return RecordedCalls(self.arguments, self.answers, [torch.stack(call) for call in self.block_tensors])
 
     def compare(self, residual: Tensor, mean: Tensor) -> None:
-        """The exact change from the step before, for ``survey.sampling_error``."""
+        """Record the exact change since the step before, for ``survey.sampling_error``."""
         stream = self.calls[-1].stream
         then = self.before.get(stream)
         moved = (
@@ -195,7 +196,7 @@ class ActivationRecorder:
         self.before[stream] = residual, mean
 
     def fetched(self) -> RecordedActivations:
-        """Everything that was kept, on the host. Synchronises."""
+        """Return everything that was recorded, on the host. This synchronises the device."""
         assert self.positions is not None
         values = torch.stack(self.samples).float().cpu()
         weights = self.positions.weights.float().cpu()
@@ -209,7 +210,7 @@ class ActivationRecorder:
             and self.last.weight.shape[1] == self.positions.channels
         ):
             factors = torch.cat(self.modulations).float().cpu()
-            if len(factors) == len(values):  # one sample a call
+            if len(factors) == len(values):  # true if each call holds one sample
                 last, modulation = self.last.weight.detach().float().cpu(), factors
         modulated = (
             torch.stack(self.modulated).float().cpu() if self.modulated else values.new_empty(len(values), 0)
@@ -235,7 +236,7 @@ class ActivationRecorder:
         return [self.clock.between(begin, end) for begin, end in zip(marks[::2], marks[1::2])]
 
     def whole_changes(self, values: Tensor) -> Tensor:
-        """As ``compare``, where every value was kept."""
+        """Return the changes that ``compare`` would measure, from values of all positions."""
         before: dict[str, Tensor] = {}
         changes = []
         for call, value in zip(self.calls, values):
@@ -254,9 +255,9 @@ class ActivationRecorder:
 def recording_activations(
     transformer: Any, session: Session, clock: Clock, most: Callable[[int], int]
 ) -> Iterator[ActivationRecorder]:
-    """Look at ``transformer``'s blocks for as long as the ``with`` lasts; enter it within ``attached``.
+    """Record at ``transformer``'s blocks for the time of the ``with`` block. Enter it inside ``attached``.
 
-    most: elements of the image stream -> how many are kept.
+    most: a function (elements of the image stream) -> number of positions to record.
     """
     blocks = numbered(transformer, sections_of(transformer))
     last = last_of(transformer)
@@ -280,15 +281,17 @@ def recording_activations(
 
 
 class Last(NamedTuple):
-    """After the blocks: every token is normalised, modulated and mapped by ``weight`` (outputs, channels)."""
+    """The layer after the blocks: it normalises every token, modulates it, and maps it with ``weight``
+    (outputs, channels).
+    """
 
     weight: Tensor
     modulation: Callable[..., Any]
 
 
 def last_of(transformer: Any) -> Last | None:
-    """The last layer, where it is of the kind that FLUX.1 has: diffusers' AdaLayerNormContinuous, then one
-    matrix.
+    """Return the last layer if it has FLUX.1's form: diffusers' AdaLayerNormContinuous, then one matrix.
+    Otherwise return None.
     """
     norm: Any = getattr(transformer, "norm_out", None)
     matrix = getattr(transformer, "proj_out", None)

@@ -1,6 +1,6 @@
-"""attached(): run a pipeline or a bare transformer under a method, for as long as the ``with`` lasts.
+"""``attached()`` runs a pipeline or a bare transformer under a method for the time of the ``with`` block.
 
-Every change is made on the instances and undone at the end, whatever happens in between. No class is touched.
+Every change is made on instances, and is undone at the end, also after an error. No class is changed.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ def attached(
 ) -> Iterator[Session]:
     """Run ``target`` (a diffusers pipeline, or a bare transformer) under ``method``; yield the session.
 
-    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. For a bare transformer
-    give ``steps`` and ``streams``, and call ``session.begin()`` before each run. For TFLOPs in the trace set
-    ``session.costs`` before the first call.
+    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. A bare transformer
+    needs ``steps`` and ``streams``, and a call of ``session.begin()`` before each run. Set ``session.costs``
+    before the first call if the trace shall contain TFLOPs.
 
     method: a Method, or another object with ``plan(facts)``, such as a FixedPlan.
-    stop: every call checks this event and raises Cancelled when it is set.
-    on_call: called with each call of the transformer as it ends.
-    clock: receives the times at which the denoise loop begins and ends.
-    Raises EngineError for a model that is not known, is attached already, or cannot be cached.
+    stop: every call checks this event, and raises Cancelled if it is set.
+    on_call: is called at the end of each transformer call, with its trace.
+    clock: receives the times at which the denoising loop begins and ends. Raises EngineError if the model is
+    not known, is already attached, or cannot be cached.
     """
     transformer, scheduler = transformer_and_scheduler(target)
     if scheduler is None and steps is None:
@@ -80,8 +80,8 @@ def attached(
 def transformer_and_scheduler(target: Any) -> tuple[nn.Module, Any]:
     """Return a pipeline's transformer and scheduler, or a bare transformer and None.
 
-    Raises EngineError if either already runs under a method. Two pipelines may share a scheduler: both
-    sessions would then count the steps of both runs.
+    Raises EngineError if either of them already runs under a method. If two pipelines share a scheduler, both
+    sessions would count the steps of both runs.
     """
     piped = hasattr(target, "transformer")
     transformer = target.transformer if piped else target
@@ -108,9 +108,9 @@ def planner(
 
 
 def device_of(target: Any) -> torch.device:
-    """Return the device that runs a pipeline's or a transformer's calls.
+    """Return the device that runs the calls of a pipeline or transformer.
 
-    A pipeline that offloads its parts keeps them elsewhere between the calls.
+    A pipeline that offloads its parts keeps them on another device between the calls.
     """
     if (device := getattr(target, "_execution_device", None)) is not None:
         return device

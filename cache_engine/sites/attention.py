@@ -1,8 +1,8 @@
-"""Look into one module's attention, or replace it, where its queries, keys and values meet.
+"""Observes or replaces the attention of one module, at the point where its queries, keys and values meet.
 
-An attention module projects, normalises and rotates in its own way; torch's scaled_dot_product_attention is
-the one call where the three meet. It is intercepted in this thread, while the module runs. No class is
-touched.
+Each attention module projects, normalises and rotates in its own way. torch's scaled_dot_product_attention is
+the one call in which queries, keys and values meet. We intercept this call in the current thread while the
+module runs. No class is changed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from torch.overrides import TorchFunctionMode
 from ..strict import EngineError
 
 NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
-ROWS = 256  # queries whose attention is looked at together, so that no whole map is ever held
+# number of queries whose attention is computed at once, so that a whole attention map is never in memory
+ROWS = 256
 
 
 class Meeting(NamedTuple):
-    """Queries, keys and values, (batch, heads, tokens, channels); a mask, (batch, 1, 1, keys) or None; and
-    the scale.
+    """The arguments of an attention: queries, keys and values (batch, heads, tokens, channels), a mask
+    (batch, 1, 1, keys) or None, and the scale.
     """
 
     query: Tensor
@@ -33,7 +34,7 @@ class Meeting(NamedTuple):
     scale: float
 
     def weights(self, rows: slice) -> Tensor:
-        """Return the attention weights of these queries: (batch, heads, rows, keys) in float32."""
+        """Return the attention weights of these queries, (batch, heads, rows, keys), in float32."""
         met = torch.matmul(self.query[:, :, rows], self.key.transpose(-1, -2)).float() * self.scale
         if self.mask is not None:
             met = (
@@ -42,7 +43,9 @@ class Meeting(NamedTuple):
         return F.softmax(met, dim=-1)
 
     def received(self) -> Tensor:
-        """Return the share of all queries' and heads' attention that each token gets: (batch, tokens)."""
+        """Return the share that each token receives of the attention of all queries and heads: (batch,
+        tokens).
+        """
         queries, heads = self.query.shape[2], self.query.shape[1]
         parts = [
             self.weights(slice(start, start + ROWS)).sum(dim=(1, 2)) for start in range(0, queries, ROWS)
@@ -51,10 +54,10 @@ class Meeting(NamedTuple):
 
 
 class Met(TorchFunctionMode):
-    """Inside this mode, ``attend(meeting, original)`` replaces scaled_dot_product_attention.
+    """While this mode is active, ``attend(meeting, original)`` replaces scaled_dot_product_attention.
 
-    met: whether it was called. Raises EngineError if it is called again: an IP-Adapter adds an attention of
-    its own to every block.
+    met: True once the attention was called. Raises EngineError if it is called again, as with an IP-Adapter,
+    which adds an attention of its own to every block.
     """
 
     def __init__(self, attend: Callable[[Meeting, Callable[[], Tensor]], Tensor]) -> None:
@@ -71,15 +74,13 @@ class Met(TorchFunctionMode):
         query, key, value, mask = given["query"], given["key"], given["value"], given.get("attn_mask")
         if self.met:
             raise EngineError(
-                "the attention of a block is done twice, by an IP-Adapter perhaps, so it cannot be looked "
-                "into; run "
-                "without it."
+                "a block computes two attentions, perhaps because of an IP-Adapter, so its attention "
+                "cannot be read; run without the IP-Adapter."
             )
         if given.get("is_causal") or given.get("enable_gqa") or (mask is not None and mask.shape[-2] != 1):
             raise EngineError(
-                "this model's attention differs from query to query, so it cannot be looked into; choose a "
-                "method "
-                "that skips whole blocks, such as dbcache."
+                "the mask of this model's attention differs from query to query, so the attention "
+                "cannot be read; choose a method that skips whole blocks, such as dbcache."
             )
         scale = given.get("scale") or query.shape[-1] ** -0.5
         self.met = True
@@ -94,13 +95,13 @@ def met(
 ) -> Any:
     """Run an attention module with ``attend`` in place of its scaled_dot_product_attention.
 
-    Raises EngineError if the module does not call it.
+    Raises EngineError if the module does not call scaled_dot_product_attention.
     """
     with Met(attend) as watch:
         result = module(*args, **kwargs)
     if not watch.met:
         raise EngineError(
-            "the attention runs on another backend than torch's own, so it cannot be looked into; use "
+            "the attention runs on a backend other than torch's own, so it cannot be read; use "
             "set_attention_backend('native')."
         )
     return result

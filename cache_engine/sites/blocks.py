@@ -1,4 +1,4 @@
-"""The blocks of a transformer: their modules, and where their tensors are among arguments and results."""
+"""The blocks of a transformer: their modules, and the places of their tensors among arguments and results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..strict import EngineError
 
 
 class Block(NamedTuple):
-    """One transformer block, with its forward as it was before any site replaced it."""
+    """One transformer block, with its forward from before any site replaced it."""
 
-    number: int  # 0..N-1 across all sections
+    number: int  # 0 to N-1, counted across all sections
     module: nn.Module
     forward: Callable[..., Any]
     section: Section
@@ -26,22 +26,24 @@ class Block(NamedTuple):
         return dict(zip(self.parameters, args)) | kwargs
 
     def inputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
-        """Return the tensors that the block changes, by name: the image and, if carried, the text."""
+        """Return, by name, the tensors that the block changes: the image and, if carried, the text."""
         arguments = self.arguments(args, kwargs)
         return {name: arguments[name] for name in self.section.takes}
 
     def outputs(self, result: Any) -> dict[str, Tensor]:
-        """Return the block's result by name. Raises EngineError if it is not as the section describes it."""
+        """Return the block's result by name. Raises EngineError if it differs from the
+        section's description.
+        """
         if isinstance(result, tuple) != (len(self.section.returns) > 1):
             raise EngineError(
-                f"{type(self.module).__name__} does not return {' and '.join(self.section.returns)}, as "
-                "described; its model cannot be cached."
+                f"{type(self.module).__name__} does not return {' and '.join(self.section.returns)}, "
+                "contrary to its description; its model cannot be cached."
             )
         values = result if len(self.section.returns) > 1 else (result,)
         return dict(zip(self.section.returns, values, strict=True))
 
     def result(self, values: Mapping[str, Tensor]) -> Any:
-        """The inverse of ``outputs``."""
+        """Return the block's result with these values. It is the inverse of ``outputs``."""
         ordered = [values[name] for name in self.section.returns]
         return tuple(ordered) if len(ordered) > 1 else ordered[0]
 
@@ -51,7 +53,7 @@ class Block(NamedTuple):
 
 
 def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Block]:
-    """Return the model's blocks 0..N-1 across its sections."""
+    """Return the model's blocks, numbered 0 to N-1 across its sections."""
     blocks: list[Block] = []
     for section in sections:
         for module in transformer.get_submodule(section.path).children():
@@ -61,10 +63,10 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
 
 
 def compiled(module: nn.Module) -> Callable[..., Any] | None:
-    """Return the compiled call of a block, or None for a block that is not compiled.
+    """Return the compiled call of a block, or None if the block is not compiled.
 
-    While the compiled call runs, the module's own ``forward`` is back in place of the one that a site set on
-    it, so that torch.compile never traces a site.
+    While the compiled call runs, the module has its own ``forward`` back instead of the one that a site set,
+    so torch.compile never traces a site.
     """
     run = getattr(module, "_compiled_call_impl", None)
     if run is None:
@@ -82,7 +84,7 @@ def compiled(module: nn.Module) -> Callable[..., Any] | None:
 
 
 def image_part(tensor: Tensor, tokens: int, section: Section) -> Tensor:
-    """Return the image's ``tokens`` of a tensor (batch, tokens, channels) that may hold the text too."""
+    """Return the image's ``tokens`` of a tensor (batch, tokens, channels) that may also hold the text."""
     if tensor.shape[1] == tokens:
         return tensor
     return tensor[:, -tokens:] if section.text_first else tensor[:, :tokens]
@@ -91,7 +93,7 @@ def image_part(tensor: Tensor, tokens: int, section: Section) -> Tensor:
 def image_first(block: Block, tensors: list[Tensor], tokens: int) -> list[Tensor]:
     """Put the image's ``tokens`` before the text, so that all blocks of a model can be compared.
 
-    tensors: (batch, tokens, channels) each, as ``Block.carried`` returns them: the image and the text, or
+    tensors: as ``Block.carried`` returns them, (batch, tokens, channels) each: the image and the text, or
     both in one tensor.
     """
     joint = tensors[0]

@@ -1,4 +1,6 @@
-"""What happens before and after each call of the transformer: the session opens it, the sites act in it."""
+"""The hooks before and after each call of the transformer: the session opens the call, and the sites act in
+it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ InnerSite = ModuleSite | TokenSite | ColumnSite
 
 
 class CallHooks:
-    """Hooks on one transformer for one ``attached`` block."""
+    """The hooks on one transformer for the time of one ``attached`` block."""
 
     def __init__(
         self,
@@ -47,8 +49,8 @@ class CallHooks:
     def attach(self, exits: ExitStack, transformer: nn.Module) -> None:
         """Replace the blocks' forwards and hook the transformer's; ``exits`` undoes both.
 
-        Hooks, not a new forward on the transformer: a pipeline that offloads restores the transformer's own
-        forward at the end of every run.
+        The transformer gets hooks and not a new forward, because a pipeline that offloads restores the
+        transformer's own forward after every run.
         """
         self.exits, self.parameters = exits, list(signature(transformer.forward).parameters)
         exits.callback(self.site.leave)
@@ -63,8 +65,8 @@ class CallHooks:
             exits.callback(hook.remove)
 
     def before(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """The transformer is called."""
-        if self.site.at.call is not None:  # the previous call never reached its end
+        """Begin a call of the transformer."""
+        if self.site.at.call is not None:  # the previous call failed before its end
             self.site.leave()
             self.session.end()
         if self.stop is not None and self.stop.is_set():
@@ -87,20 +89,20 @@ class CallHooks:
     def place(self, sites: tuple[Site, ...]) -> None:
         """Attach the sites that act inside blocks.
 
-        They wait for the first call of a plan that has any: blocks may be compiled until then.
+        This happens at the first call whose plan has such sites, because blocks may be compiled until then.
         """
         self.inner += [self.inner_site(site) for site in sites if not isinstance(site, Stack)]
         for module, replacement in (pair for site in self.inner for pair in site.forwards()):
             set_temporarily(self.exits, module, "forward", replacement)
 
     def inner_site(self, site: Site) -> InnerSite:
-        """Return the object that does inside the blocks what the plan's site describes.
+        """Return the object that carries out the plan's site inside the blocks.
 
-        A compiled block always runs as it was compiled, so only whole modules can be replaced in it.
+        A compiled block always runs as it was compiled, so only whole modules of it can be replaced.
         """
         if self.compiled and not isinstance(site, Modules):
             raise EngineError(
-                "the blocks are compiled, so no part of one can be run alone; use the model without "
+                "the blocks are compiled, so no part of a block can run alone; use the model without "
                 "compile_repeated_blocks(), or a method that skips whole blocks."
             )
         if isinstance(site, Tokens):
@@ -111,10 +113,10 @@ class CallHooks:
         return ModuleSite(self.site.at, before_projection=site.before_projection)
 
     def after(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        """The call has returned, or has failed (then ``result`` is None)."""
+        """End a call that has returned or has failed (``result`` is then None)."""
         call = self.site.at.call
         self.site.leave()
-        if call is None or result is None:  # a failed run is over: nothing it remembered may be served later
+        if call is None or result is None:  # the run has failed: its remembered values must not be used later
             self.session.end()
             return
         call.seconds = partial(self.clock.between, self.start, self.clock.mark())

@@ -1,4 +1,6 @@
-"""One clock for host and device. Marks cost no synchronisation; the loop's begin and end are synchronised."""
+"""One clock for host and device. Marks do not synchronise the device; the beginning and the end of the loop
+do.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,10 @@ import torch
 
 
 class Clock:
-    """Times calls and the denoise loop on one device.
+    """Measures the times of calls and of the denoising loop on one device.
 
-    loop_begins, loop_ends: host times in seconds, read when the device has finished all its work; before
-    that None.
+    loop_begins, loop_ends: the host's times in seconds, read when the device has finished all its work; None
+    before that.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,7 +24,7 @@ class Clock:
         self.loop_ends: float | None = None
 
     def mark(self) -> Any:
-        """Return the present: a host time, or an event in a CUDA device's own queue."""
+        """Return a mark of the present time: the host's time, or an event in the CUDA device's own queue."""
         if self.device.type != "cuda":
             return perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -30,14 +32,14 @@ class Clock:
         return event
 
     def between(self, start: Any, end: Any) -> float:
-        """Return the seconds from one mark to a later one; waits until the device reaches the later one."""
+        """Return the seconds between two marks. This waits until the device has reached the later mark."""
         if isinstance(start, float):
             return end - start
         end.synchronize()
         return start.elapsed_time(end) / 1000
 
     def fetch(self, scalar: torch.Tensor) -> float:
-        """Return a value from the device. Waits for all work that the device was given before."""
+        """Return a value from the device. This waits for all earlier work of the device."""
         return float(scalar)
 
     def synchronise(self) -> float:

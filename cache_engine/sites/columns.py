@@ -1,18 +1,19 @@
-"""The column site: in a partial step run some keys of the attention and some neurons of the feed-forward.
+"""The column site: a partial step runs some keys of the attention and some neurons of the feed-forward.
 
-Source: Chipmunk's code (sandyresearch/chipmunk, Apache-2.0): facts, not code. Both are differences: the
-result of the last computed step, minus the earlier contribution of the chosen columns, plus their current
-one.
+Source: facts, not code, of Chipmunk's implementation (sandyresearch/chipmunk, Apache-2.0). Both results are
+updates: the result of the last computed step, minus the earlier contribution of the chosen columns, plus
+their current contribution.
 
 - Attention. In a computed step, each group of ``queries`` neighbours chooses the keys that get most of its
-  attention, and remembers ``rest``: its result minus an attention on these keys alone. A partial step adds
-  that attention again, on the current queries, keys and values.
-- Feed-forward, of the image in double blocks, of all tokens in single blocks. Each group of ``rows``
-  neighbours runs the neurons whose mean over the group moved most since they last ran. One neuron in
-  ``TURN`` runs in its turn, moved or not. The last layer is applied to the change.
+  attention, and remembers ``rest``: its result minus an attention on these keys alone. A partial step adds an
+  attention on these keys again, with the current queries, keys and values.
+- Feed-forward (of the image in double blocks, of all tokens in single blocks). Each group of ``rows``
+  neighbours runs the neurons whose mean over the group changed most since they last ran. In addition, one
+  neuron in ``TURN`` runs in rotation, whether it changed or not. The last layer is applied to the change of
+  the neurons.
 
-In plain PyTorch every group gathers its own columns, which takes more time than it saves. Chipmunk's kernels
-gather while they multiply; they are not part of this project.
+In plain PyTorch, every group gathers its own columns, which takes more time than it saves. Chipmunk's kernels
+gather while they multiply; this project does not contain them.
 """
 
 from __future__ import annotations
@@ -33,21 +34,23 @@ from .blocks import Block
 from .current_call import CurrentCall
 
 TURN = 20
-AT_ONCE = 8  # groups whose columns are gathered together
+AT_ONCE = 8  # number of groups whose columns are gathered together
 
 
 def count(share: float, columns: int) -> int:
-    """Return the number of columns that a share means, at least 1."""
+    """Return the number of columns that make this share, at least 1."""
     return max(1, round(share * columns))
 
 
 def groups(tokens: int, size: int) -> list[slice]:
-    """Return neighbouring tokens in groups of ``size``. The last group may be smaller."""
+    """Return the tokens in groups of ``size`` neighbours. The last group may be smaller."""
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
 
 def alike(tokens: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """Yield tokens and their groups: at most ``AT_ONCE`` groups of one size at a time, to bound memory."""
+    """Yield tokens and their groups. To limit memory, each item has at most ``AT_ONCE`` groups, all of one
+    size.
+    """
     whole = tokens // size
     for first in range(0, whole, AT_ONCE):
         last = min(first + AT_ONCE, whole)
@@ -61,11 +64,11 @@ class ColumnSite:
 
     def __init__(self, at: CurrentCall, site: Columns) -> None:
         self.at, self.site = at, site
-        self.means: dict[tuple[int, str], Tensor] = {}  # of the call at hand, until they are remembered
-        self.entered: Tensor | None = None  # into the feed-forward at hand
+        self.means: dict[tuple[int, str], Tensor] = {}  # of the current call, until they are remembered
+        self.entered: Tensor | None = None  # the input of the current feed-forward
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """Yield each module with the forward that replaces its own."""
+        """Yield each module together with the forward that replaces its own."""
         for block in self.at.blocks[self.site.dense_blocks :]:
             attention = block.module.get_submodule(block.section.attention)
             place = (block.number, block.section.attention)
@@ -99,7 +102,7 @@ class ColumnSite:
     def first(
         self, place: tuple[int, str], parts: FeedForward, original: Callable[..., Any], entering: Tensor
     ) -> Tensor:
-        """Run the feed-forward's first layer for all neurons, or for none: ``last`` runs the chosen ones."""
+        """Run the feed-forward's first layer for all neurons or for none: ``last`` runs the chosen ones."""
         here = self.at.here(Columns, place)
         if here is None:
             return original(entering)
@@ -114,7 +117,9 @@ class ColumnSite:
     def last(
         self, place: tuple[int, str], parts: FeedForward, original: Callable[..., Any], entering: Tensor
     ) -> Tensor:
-        """Run the feed-forward's last layer, on its neurons and on the inputs in front of them."""
+        """Run the feed-forward's last layer on its neurons, and on the inputs whose
+        columns come before them.
+        """
         here = self.at.here(Columns, place)
         if here is None:
             return original(entering)
@@ -136,7 +141,9 @@ class ColumnSite:
 
 
 class FeedForward:
-    """One block's feed-forward, column by column. Raises EngineError where its layers are not plain ones."""
+    """One block's feed-forward, column by column. Raises EngineError if its layers are not plain linear
+    layers.
+    """
 
     def __init__(self, block: Block, neurons: Neurons, site: Columns) -> None:
         self.site = site
@@ -146,19 +153,23 @@ class FeedForward:
         )
         self.offset = (
             self.last.in_features - self.first.out_features
-        )  # where the neurons begin in what the last layer takes
+        )  # the column at which the neurons begin in the last layer's input
 
     def groups(self, tokens: Tensor) -> list[slice]:
         return groups(tokens.shape[1], self.site.rows)
 
     def moved(self, means: Tensor, ran: Tensor, step: int) -> Tensor:
-        """Return the neurons to run (batch, groups, chosen), from their means now and when they last ran."""
+        """Return the neurons to run, (batch, groups, chosen): those whose means changed most since they last
+        ran.
+        """
         moved = (means - ran).abs()
         moved[..., step % TURN :: TURN] = torch.inf
         return moved.topk(count(self.site.neurons, moved.shape[-1]), dim=-1).indices
 
     def update(self, result: Tensor, before: Tensor, entering: Tensor, neurons: Tensor) -> None:
-        """Run the chosen neurons; update their values ``before`` and the last layer's ``result`` in place."""
+        """Run the chosen neurons. Update their values in ``before`` and the last
+        layer's ``result`` in place.
+        """
         for sample in range(len(entering)):
             for tokens, places in alike(entering.shape[1], self.site.rows):
                 chosen = neurons[sample, places]  # (groups, chosen)
@@ -177,7 +188,9 @@ class FeedForward:
 
 
 def chosen_keys(meeting: Meeting, site: Columns) -> Tensor:
-    """Return, for each group of queries, the keys that get most attention: (batch, heads, groups, keys)."""
+    """Return, for each group of queries, the keys that get most of its attention: (batch, heads, groups,
+    keys).
+    """
     most = count(site.keys, meeting.key.shape[2])
     keys = [
         meeting.weights(rows).sum(dim=2).topk(most, dim=-1).indices
@@ -187,11 +200,11 @@ def chosen_keys(meeting: Meeting, site: Columns) -> Tensor:
 
 
 def sparse(meeting: Meeting, keys: Tensor, size: int) -> Tensor:
-    """Return the attention of each group on its keys alone: (batch, heads, queries, channels)."""
+    """Return each group's attention on its chosen keys alone: (batch, heads, queries, channels)."""
 
     def some(tensor: Tensor, chosen: Tensor) -> Tensor:
-        """Return every group's chosen tokens of (batch, heads, tokens, channels), a group as a head of its
-        own.
+        """Return every group's chosen tokens from (batch, heads, tokens, channels); each group becomes a
+        head.
         """
         whole = tensor.unsqueeze(2).expand(-1, -1, chosen.shape[2], -1, -1)
         return whole.gather(3, chosen.unsqueeze(-1).expand(*chosen.shape, tensor.shape[-1])).flatten(1, 2)
@@ -220,8 +233,8 @@ def plain(layer: nn.Module) -> nn.Linear:
         or not layer.weight.is_floating_point()
     ):
         raise EngineError(
-            f"the feed-forward's layers are {type(layer).__name__} with other than plain weights, so their "
-            f"neurons "
-            "cannot be run apart; use bfloat16 or float32 weights with every LoRA fused."
+            f"the feed-forward has layers of the type {type(layer).__name__} whose weights are not "
+            "plain, so single neurons cannot run; use bfloat16 or float32 weights, with every LoRA "
+            "fused."
         )
     return layer

@@ -1,4 +1,4 @@
-"""The call of the transformer that is running: its plan, what its stream remembers, and which sites act."""
+"""The transformer call that is running: its plan, its stream's memory, and the sites that act in it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ class PlaceInCall(NamedTuple):
     call: Call
     history: TensorHistory
     predictor: Predictor
-    serving: bool  # the remembered values are used; False: the place runs, and its values are remembered
+    # True: the remembered values are used. False: the place runs, and its values are remembered.
+    serving: bool
 
     def remember(self, values: Tensors) -> None:
-        """Remember the values that the place has just computed."""
+        """Remember the values that this place has just computed."""
         self.history.remember(self.call.step, values, self.predictor.keep)
 
     def predict(self) -> Tensors:
-        """Predict the place's values at this call's step."""
+        """Predict this place's values at the call's step."""
         return self.history.predict(self.predictor, self.call.step, self.call.total)
 
     @property
     def remembered(self) -> tuple[Tensor, ...]:
-        """The values computed last."""
+        """Return the values that were computed last."""
         return self.history.values[0]
 
 
 class CurrentCall:
-    """What all sites of one ``attached`` block share about the running call. ``call`` is None between calls.
+    """The facts about the running call that all sites of one ``attached`` block share. ``call`` is None
+    between calls.
 
-    skipping: the stack's blocks are skipped.  serving: the site inside the blocks uses remembered values.
+    skipping: True while the stack's blocks are skipped. serving: True while the site inside the blocks uses
+    remembered values.
     """
 
     plan: Plan
@@ -49,7 +52,7 @@ class CurrentCall:
         self.leave()
 
     def enter(self, call: Call) -> None:
-        """A call begins."""
+        """Begin a call."""
         assert self.session.plan is not None
         self.plan, self.call = self.session.plan, call
         active = active_sites(self.plan, call.step)
@@ -59,14 +62,14 @@ class CurrentCall:
         self._find_history(call)
 
     def leave(self) -> None:
-        """The call is over, or has failed."""
+        """End the call, also after a failure."""
         self.call: Call | None = None
         self.stack: Stack | None = None
         self.inner: Site | None = None  # the site that acts inside the blocks
         self.skipping = self.serving = False
 
     def forget(self, call: Call) -> None:
-        """Forget all that the call's stream remembers."""
+        """Forget everything that the call's stream remembers."""
         self.session.forget(call)
         self._find_history(call)
 
@@ -74,17 +77,17 @@ class CurrentCall:
         self.history = self.session.memory.setdefault(call.stream, StreamTensors())
 
     def follow(self, decision: Decision) -> None:
-        """Say which site, if any, serves the call."""
+        """Determine which site, if any, serves the call after this decision."""
         self.skipping = self.stack is not None and decision.mode == self.stack.serves
         self.serving = self.inner is not None and decision.mode == self.inner.serves
 
     def at(self, place: Hashable) -> PlaceInCall:
-        """A place of the stack, in a running call."""
+        """Return a place of the stack in the running call."""
         assert self.call is not None
         return PlaceInCall(self.call, self.history.at(place), self.plan.predictor, self.skipping)
 
     def here(self, kind: type[Site], place: Hashable) -> PlaceInCall | None:
-        """A place inside a block, if a site of this kind acts in the running call."""
+        """Return a place inside a block, or None if no site of this kind acts in the running call."""
         if self.call is None or not isinstance(self.inner, kind):
             return None
         return PlaceInCall(self.call, self.history.at(place), self.plan.predictor, self.serving)

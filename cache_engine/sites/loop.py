@@ -1,4 +1,6 @@
-"""Follows the denoise loop through the pipeline's scheduler: a run's start, its steps, each step's end."""
+"""Follows the denoising loop through the pipeline's scheduler: the start of a run, its steps, and the end of
+each step.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from .clock import Clock
 
 
 def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
-    """Set an attribute of one instance until the stack closes; then the instance is as before."""
+    """Set an attribute of one instance until the exit stack closes. The instance is then as before."""
     before = vars(item).get(name)
     own = name in vars(item)
     setattr(item, name, value)
@@ -26,8 +28,8 @@ def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
 class Loop:
     """Wraps a scheduler's ``set_timesteps`` and ``step``.
 
-    A run is due when ``set_timesteps`` returns. It begins with the next call of the model, because only then
-    the pipeline has said where in the timesteps it starts. A step ends when ``step`` returns.
+    A run is due as soon as ``set_timesteps`` returns. It begins with the next call of the model, because only
+    then has the pipeline told at which timestep it starts. A step ends when ``step`` returns.
     """
 
     def __init__(self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None) -> None:
@@ -54,7 +56,7 @@ class Loop:
         return result
 
     def begin(self) -> None:
-        """The model is being called."""
+        """Begin a due run when the model is called."""
         if self.due:
             self.due = False
             self.finite.clear()
@@ -72,20 +74,20 @@ class Loop:
         session.next_step()
         if session.step == session.total:
             clock.loop_ends = clock.synchronise()
-        if clock.live or session.step == session.total:  # on a GPU each look makes it wait
+        if clock.live or session.step == session.total:  # reading a value makes the host wait for the GPU
             broken = next((step for step, fine in self.finite if not clock.fetch(fine)), None)
             self.finite.clear()
             if broken is not None:
                 raise EngineError(
-                    f"step {broken}: the picture has values that are not numbers; use bfloat16 or float32 "
-                    "instead of float16, or another model file."
+                    f"step {broken}: the picture contains values that are not numbers; use bfloat16 or "
+                    "float32 instead of float16, or another model file."
                 )
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
         return result
 
     def check_start(self) -> None:
-        """After the first step: raise EngineError for timesteps that were skipped without a begin_index."""
+        """After the first step, raise EngineError if timesteps were skipped without a begin_index."""
         times, current = self.scheduler.timesteps, (getattr(self.scheduler, "step_index", None) or 0) - 1
         first = getattr(self.scheduler, "begin_index", None) or 0
         if (
@@ -94,19 +96,19 @@ class Loop:
             and bool(times[first] != times[current])
         ):
             raise EngineError(
-                f"steps: the run begins at step {current} of {len(times)}, which this pipeline told neither "
-                "its scheduler (set_begin_index) nor _num_timesteps, so its steps cannot be counted; use a "
-                "strength of 1."
+                f"steps: the run begins at step {current} of {len(times)}, but the pipeline told "
+                "neither its scheduler (set_begin_index) nor _num_timesteps, so its steps cannot be "
+                "counted; use a strength of 1."
             )
 
     def close(self) -> None:
-        """At the end of a run: raise EngineError if it had fewer steps than timesteps.
+        """At the end of a run, raise EngineError if it had fewer steps than timesteps.
 
-        This is for schedulers without a step_index: ``check_start`` cannot check those.
+        This covers schedulers without a step_index, which ``check_start`` cannot check.
         """
         session = self.session
         if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):
             raise EngineError(
-                f"steps: the run had {session.step} steps and was decided as the first of {session.total}; "
+                f"steps: the run had {session.step} steps, but its decisions assumed {session.total}; "
                 "use a scheduler that knows its step_index, or a pipeline that sets _num_timesteps."
             )

@@ -1,8 +1,8 @@
-"""The module site: run every block with remembered or predicted outputs of its attention and feed-forward.
+"""The module site: every block runs with remembered or predicted outputs of its attention and feed-forward.
 
-The block's forward computes the gates, shifts and scales around a predicted output, so they are those of the
-current step. In single blocks attention and feed-forward meet in one projection: its output is predicted, and
-the modules that feed it return empty tensors.
+The block's forward computes the gates, shifts and scales around a predicted output, so they belong to the
+current step. In single blocks, attention and feed-forward end in one common projection: the projection's
+output is predicted, and the modules that feed it return empty tensors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ModuleSite:
         self.at, self.before_projection = at, before_projection
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """Yield each module with the forward that replaces its own."""
+        """Yield each module together with the forward that replaces its own."""
         for block in self.at.blocks:
             for name in block.section.muted:
                 module = block.module.get_submodule(name)
@@ -58,9 +58,10 @@ class ModuleSite:
     def projected(
         self, block: Block, name: str, module: nn.Module, projections: list[nn.Module]
     ) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """As ``output``, but remember the input of the module's last projections, which run in every step.
+        """Do the same as ``output``, but remember the input of the module's last projections, which run in
+        every step.
 
-        Results after those of the projections, such as an IP-Adapter's, are remembered as they are.
+        Further results of the module, such as an IP-Adapter's, are remembered unchanged.
         """
         originals = [projection.forward for projection in projections]
         entered: dict[int, Tensor] = {}
@@ -91,7 +92,7 @@ class ModuleSite:
         yield module, wraps(module.forward)(partial(attention, module.forward))
 
     def muted(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Return a tensor without channels while outputs are predicted: no module reads this one."""
+        """Return a tensor without channels while outputs are predicted, because no module reads it then."""
         if self.at.call is None or not self.at.serving:
             return original(*args, **kwargs)
         entering = args[0] if args else kwargs["hidden_states"]

@@ -1,4 +1,4 @@
-"""Refuses models and calls in which skipped blocks would break the picture or the measurement."""
+"""Refuses models and calls in which skipping blocks would spoil the picture or the measurement."""
 
 from __future__ import annotations
 
@@ -22,42 +22,43 @@ def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
     """Raise EngineError for a model whose blocks cannot be skipped one by one."""
     if getattr(transformer, "_compiled_call_impl", None) is not None:
         raise EngineError(
-            "the transformer is compiled as a whole, so its blocks cannot be reached; compile the blocks "
-            "instead, with compile_repeated_blocks()."
+            "the transformer is compiled as a whole, so its blocks cannot be replaced; compile the "
+            "blocks instead, with compile_repeated_blocks()."
         )
     if getattr(transformer, "_parallel_config", None) is not None:
         raise EngineError(
-            "context parallelism splits a picture over several devices, each of which would decide for "
-            "itself; run it on one device."
+            "context parallelism splits a picture over several devices, and each device would decide "
+            "for itself; run the model on one device."
         )
     devices = set()
     for module in modules:
         placing = getattr(module, "_hf_hook", None)
         if any(type(hook).__name__ == "AlignDevicesHook" for hook in getattr(placing, "hooks", (placing,))):
             raise EngineError(
-                "the blocks are loaded or placed one by one (sequential offload, or a device map), which "
-                "hides what skipping them saves; use enable_model_cpu_offload() or one device."
+                "the blocks are loaded or placed one by one (sequential offload, or a device map), "
+                "which hides the time that skipping saves; use enable_model_cpu_offload() or one "
+                "device."
             )
         hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
         if any("offload" in name for name in hooks):
             raise EngineError(
-                "group offloading loads the next block while one runs, skipped or not; use "
-                "enable_model_cpu_offload() or one device."
+                "group offloading loads the next block while a block runs, even if the next block is "
+                "skipped; use enable_model_cpu_offload() or one device."
             )
         if hooks:
             raise EngineError(
-                f"the blocks have hooks already ({', '.join(hooks)}); disable the model's other cache first."
+                f"the blocks already have hooks ({', '.join(hooks)}); disable the model's other cache first."
             )
         devices |= {parameter.device for parameter in module.parameters()}
     if len(devices) > 1:
         raise EngineError(
-            f"the blocks are on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}); load the "
-            "transformer on one."
+            f"the blocks are on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}); load "
+            "the transformer on one device."
         )
 
 
 def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
-    """Raise EngineError for arguments that act between blocks. ``skips``: the plan skips blocks."""
+    """Raise EngineError for arguments that act between blocks. ``skips``: True if the plan skips blocks."""
     if not skips:
         return
     if any(given.get(name) is not None for name in CONTROL):
@@ -67,21 +68,21 @@ def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
         )
     if any(given.get(name) is not None for name in KEPT_KEYS):
         raise EngineError(
-            "this pipeline keeps keys and values of its own between the calls; run it without reference "
-            "pictures."
+            "this pipeline keeps keys and values of its own between the calls; run it without "
+            "reference pictures."
         )
     if given.get("skip_layers"):
         raise EngineError(
-            "skip-layer guidance leaves out blocks itself, so what is remembered would not fit; switch it "
-            "off."
+            "skip-layer guidance leaves out blocks itself, so the remembered values would not fit; "
+            "switch it off."
         )
 
 
 def batch_of(given: Mapping[str, Any], picture: str) -> int:
-    """Return the samples in a call.
+    """Return the number of samples in a call.
 
-    picture: the name of the forward's first parameter, a tensor (batch, ...) or a list with one tensor for
-    each sample. Without it the model itself raises an error.
+    picture: the name of the forward's first parameter. It is a tensor (batch, ...), or a list with one tensor
+    for each sample. If the argument is missing, the model itself raises an error.
     """
     samples = given.get(picture)
     return 1 if samples is None else len(samples)

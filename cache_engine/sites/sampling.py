@@ -1,4 +1,4 @@
-"""Choose the positions of the image stream that a recorder samples."""
+"""Chooses the positions of the image stream that a recorder samples."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import torch
 from torch import Tensor
 
 MOST_TOKENS = (
-    1024  # tokens that positions are drawn from: 0.4 GB at FLUX.1-dev's size, until the first call ends
+    # number of tokens that positions are drawn from; they take 0.4 GB at FLUX.1-dev's size until the first
+    # call ends
+    1024
 )
-EVEN_SHARE = 0.5  # of the draw goes to all channels alike: what is small at first may grow
+# this share of the draw is spread evenly over the channels, because small channels may grow later
+EVEN_SHARE = 0.5
 
 
 class SampledPositions:
     """Samples the same positions of every tensor.
 
-    During the first call it keeps whole tokens spread over the picture; then it draws positions among them.
-    Half of a channel's share is even; the other half is its part of mean|residual|, averaged over the blocks.
+    During the first call, whole tokens spread over the picture are kept; then positions are drawn among them.
+    Half of a channel's share is the same for all channels; the other half follows the channel's part of
+    mean|residual|, averaged over the blocks.
 
-    most: positions to sample.
+    most: number of positions to sample.
     """
 
     def __init__(self, image: Tensor, most: int, blocks: int) -> None:
@@ -27,7 +31,7 @@ class SampledPositions:
         self.open = not self.whole
         self.weights = torch.full((self.most,), 1 / self.most, device=image.device)
         if self.open:
-            host = torch.Generator().manual_seed(0)  # apart from the generators that draw pictures
+            host = torch.Generator().manual_seed(0)  # separate from the generators that draw pictures
             count = min(tokens, MOST_TOKENS)
             spread = (torch.arange(count) + torch.rand(count, generator=host)) * tokens / count
             self.tokens = (
@@ -44,13 +48,13 @@ class SampledPositions:
             torch.index_select(image.reshape(-1), 0, self.positions, out=into[place])
 
     def of(self, signal: Tensor) -> Tensor:
-        """Return another tensor's values at the positions."""
+        """Return another tensor's values at the sampled positions."""
         return signal.flatten() if self.whole else torch.index_select(signal.reshape(-1), 0, self.positions)
 
     def close(self, into: Tensor) -> None:
-        """End the first call: draw the positions, and write its own values into ``into``.
+        """End the first call: draw the positions, and write the call's own values into ``into``.
 
-        The draw is systematic, so that every channel gets its share.
+        The draw is systematic, so every channel gets its share.
         """
         sizes = (self.rows[1:] - self.rows[0]).float().abs().mean(dim=1)
         profile = (sizes / sizes.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)).mean(

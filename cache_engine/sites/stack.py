@@ -1,4 +1,6 @@
-"""The stack site: compute a run of blocks and remember its residual, or skip it and predict the residual."""
+"""The stack site: it computes a run of blocks and remembers their residual, or skips them and predicts the
+residual.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from .tensor_history import SignalReference
 
 
 def parts(blocks: list[Block], stack: Stack) -> dict[int, range]:
-    """Return, for each block of the stack, the neighbouring blocks that carry the same tensors.
+    """Return, for each block of the stack, the range of neighbouring blocks that carry the same tensors.
 
-    Each part has a residual of its own: between two parts the model joins or splits its tensors.
+    Each such part has its own residual, because the model joins or splits its tensors between two parts.
     """
     part_of: dict[int, range] = {}
     first = stack.start
@@ -35,10 +37,11 @@ def parts(blocks: list[Block], stack: Stack) -> dict[int, range]:
 
 
 class StackSite:
-    """Replaces every block's forward. It has each call decided, then computes or skips the stack's blocks.
+    """Replaces every block's forward. For each call, it gets the decision, and then computes or skips the
+    stack's blocks.
 
-    A call is decided once, at the first block that may be skipped. If the stack has several parts, the first
-    part decides for all.
+    The decision is made once for each call, at the first block that may be skipped. If the stack has several
+    parts, the first part decides for all parts.
     """
 
     def __init__(self, session: Session, blocks: list[Block]) -> None:
@@ -47,14 +50,14 @@ class StackSite:
         self._drop_tensors()
 
     def enter(self, call: Call) -> None:
-        """A call of the transformer begins."""
+        """Begin a call of the transformer."""
         self.at.enter(call)
         stack = self.at.stack
         self.decides_at = stack.start if stack else 0
         self.parts = parts(self.blocks, stack) if stack else {}
 
     def leave(self) -> None:
-        """The call is over, or has failed: keep no tensor of it."""
+        """End the call, also after a failure, and keep none of its tensors."""
         self.at.leave()
         self._drop_tensors()
 
@@ -67,13 +70,13 @@ class StackSite:
         self.parts: dict[int, range] = {}
 
     def forwards(self) -> list[tuple[nn.Module, Callable[..., Any]]]:
-        """Return each block's module with the forward that replaces its own."""
+        """Return each block's module together with the forward that replaces its own."""
         return [
             (block.module, wraps(block.module.forward)(partial(self.block, block))) for block in self.blocks
         ]
 
     def block(self, block: Block, *args: Any, **kwargs: Any) -> Any:
-        """Run, serve or skip one block."""
+        """Run one block, or skip it and use the predicted result."""
         at = self.at
         if at.call is None:
             return block.forward(*args, **kwargs)
@@ -130,7 +133,7 @@ class StackSite:
         return inputs
 
     def find_signal(self, block: Block, arguments: dict[str, Any]) -> None:
-        """At the first block: keep the image, and the modulated input if it is the signal."""
+        """At the first block, keep the image, and also the modulated input if it is the signal."""
         self.entry = arguments[block.section.takes[0]]
         signal, modulated = self.at.plan.signal, block.section.modulated
         wanted = signal is not None and signal.kind == "modulated_input"
@@ -141,7 +144,7 @@ class StackSite:
         return stack if part.start == stack.start else (stack, part.start)
 
     def decide(self, call: Call, block: Block, inputs: dict[str, Tensor]) -> None:
-        """Have the call decided, and keep its signal if later changes are measured from it."""
+        """Let the session decide the call. Keep the call's signal if later changes are measured from it."""
         at = self.at
         if not at.history.fits(*inputs.values()):
             at.forget(call)
@@ -152,16 +155,17 @@ class StackSite:
         signal = at.plan.signal
         if signal and self.signal is None and self.entry is not None and self.decides_at > 0:
             image = image_part(next(iter(inputs.values())), self.entry.shape[1], block.section)
-            self.signal = image - self.entry  # the residual of the blocks in front
+            self.signal = image - self.entry  # the residual of the blocks before the stack
         decision = self.session.decide(call, self.measure(call))
         at.follow(decision)
         if decision.mode in reference_modes(signal):
             at.history.reference = None if self.signal is None else SignalReference(self.signal)
 
     def measure(self, call: Call) -> Callable[[], SupportsFloat] | None:
-        """Return a function that measures the signal's change: a float on a CPU, else a scalar on the device.
+        """Return a function that measures the signal's change: a float on a CPU, otherwise a scalar on the
+        device.
 
-        None if the call has no signal, or no earlier signal to compare it with.
+        Returns None if the call has no signal, or no earlier signal to compare it with.
         """
         reference, signal = self.at.history.reference, self.signal
         if reference is None or signal is None or signal.is_meta:
@@ -169,7 +173,9 @@ class StackSite:
         return (lambda: float(reference.change(signal))) if call.live else (lambda: reference.change(signal))
 
     def predicted(self, stack: Stack, part: range, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the outputs of a skipped part: predicted, or its inputs plus the predicted residual."""
+        """Return the outputs of a skipped part: predicted outputs, or the part's inputs plus the predicted
+        residual.
+        """
         predicted = self.at.at(self.place(stack, part)).predict()
         if not stack.residual:
             return inputs | dict(zip(inputs, predicted))

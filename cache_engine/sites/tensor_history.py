@@ -1,4 +1,4 @@
-"""Histories of tensors: what a run on a real model remembers of one stream."""
+"""Histories of tensors: the memory of one stream in a run on a real model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from torch import Tensor
 from ..history import PlaceHistory, StreamHistory
 from ..plans import Predictor
 
-Tensors = tuple[Tensor, ...]  # of one place at one step; the image's first where text has a tensor of its own
+# tensors of one place at one step; the image's tensor comes first if the text has its own
+Tensors = tuple[Tensor, ...]
 
 
 class SignalReference:
-    """The signal, (batch, tokens, channels), that later signals are compared with.
+    """The signal, (batch, tokens, channels), with which later signals are compared.
 
     ``change`` is mean|new - old| / mean|old| over the whole tensor, in float32 whatever the model's dtype.
     """
@@ -34,7 +35,7 @@ class TensorHistory(PlaceHistory[Tensors]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._gram_steps: tuple[int, ...] = ()  # of the values in ``_grams``
+        self._gram_steps: tuple[int, ...] = ()  # the steps of the values in ``_grams``
         self._grams: dict[int, tuple[tuple[float, ...], ...]] = {}
 
     def weighted_sum(self, predictor: Predictor, step: int, total: int) -> Tensors:
@@ -56,14 +57,14 @@ class TensorHistory(PlaceHistory[Tensors]):
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Every tensor that the place holds in memory."""
+        """Return all tensors that the place holds in memory."""
         predictions = (self.earlier_prediction, self.newest_prediction)
         held = [*self.values, *(prediction.value for prediction in predictions if prediction is not None)]
         return [tensor for values in held for tensor in values]
 
 
 class StreamTensors(StreamHistory[TensorHistory, SignalReference]):
-    """What one stream of a run on a real model remembers."""
+    """The memory of one stream in a run on a real model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,14 +74,16 @@ class StreamTensors(StreamHistory[TensorHistory, SignalReference]):
         return TensorHistory()
 
     def fits(self, *inputs: Tensor) -> bool:
-        """Whether the inputs have the shapes and dtypes of the first call, whose values are remembered."""
+        """Return whether the inputs have the shapes and dtypes of the first call, whose values are
+        remembered.
+        """
         like = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
         self._like = self._like or like
         return self._like == like
 
     @property
     def bytes(self) -> int:
-        """Bytes of all tensors that are held."""
+        """Return the bytes of all tensors in memory."""
         tensors = [tensor for history in self.places.values() for tensor in history.tensors]
         if self.reference is not None:
             tensors.append(self.reference.signal)
@@ -88,11 +91,11 @@ class StreamTensors(StreamHistory[TensorHistory, SignalReference]):
 
 
 def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:
-    """Return the inner product of every value with every value. One device synchronisation.
+    """Return the inner products of all pairs of values. This synchronises the device once.
 
-    Added up in float64, or the smallest directions would be lost.
+    They are added up in float64, because the smallest directions would be lost otherwise.
     """
-    # mps has no float64
+    # Apple's mps devices have no float64
     flat = [(value.cpu() if value.device.type == "mps" else value).float().flatten() for value in values]
     products = torch.stack(
         [(row * column).sum(dtype=torch.float64) for i, row in enumerate(flat) for column in flat[i:]]
@@ -104,11 +107,11 @@ def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:
 
 def combine(weights: tuple[float, ...], values: list[Tensor]) -> Tensor:
     """Return the sum of weight times value, in the values' dtype. A single weight of 1 returns the value
-    itself, bit for bit.
+    unchanged, bit for bit.
 
-    The sum is taken in float32. Weights far from the computed steps are large and of both signs (10 steps
-    ahead of two neighbours: 11 and -10). In bfloat16 each product would be rounded by 1/256, which is more
-    than the forecast gains.
+    The sum is computed in float32. Far from the computed steps, weights are large and have both signs (10
+    steps after two neighbouring steps: 11 and -10). In bfloat16, each product would be rounded by 1/256, an
+    error larger than the forecast's gain.
     """
     if all(weight == 0 for weight in weights[1:]):
         return values[0] if weights[0] == 1 else values[0] * weights[0]

@@ -1,13 +1,14 @@
-"""The token site: in a partial step use remembered attention, and run the feed-forward for the tokens that
+"""The token site: a partial step uses remembered attention, and runs the feed-forward for the tokens that
 need it most.
 
-Source: ToCa (arXiv 2410.05317) and its code for FLUX: facts, not code. In a double block, image and text each
-have a feed-forward of their own: its results for the chosen tokens replace the remembered ones, and all
-results meet the gates of the current step. In a single block attention and feed-forward meet in one
-projection: it runs for the chosen tokens, on their remembered attention and their new feed-forward.
+Source: facts, not code, of ToCa (arXiv 2410.05317) and its implementation for FLUX. In a double block, image
+and text have a feed-forward each: its results for the chosen tokens replace the remembered results, and all
+results are multiplied by the gates of the current step. In a single block, attention and feed-forward end in
+one common
+projection: it runs for the chosen tokens, on their remembered attention and their new feed-forward results.
 
 A computed step remembers every module's output, and in single blocks also the attention before the
-projection. It remembers each token's score, and the step at which the token last ran.
+projection. It also remembers each token's score, and the step at which the token last ran.
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ from .attention import Meeting, met
 from .blocks import Block
 from .current_call import CurrentCall, PlaceInCall
 
-Place = tuple[int, str]  # a block's number and a module's name in it
-# blocks over which the share falls from 1.5 to 0.5 times the ratio; DiT-XL, where it comes from, has 28
+Place = tuple[int, str]  # a block's number and the name of a module in it
+# number of blocks over which the share falls from 1.5 to 0.5 times the ratio; DiT-XL, the rule's origin, has
+# 28 blocks
 FALL = 27
 
 
 def share(ratio: float, depth: int, blocks: int, *, joint: bool, both: bool) -> float:
     """Return the share of tokens that run in the block at ``depth`` of a list of ``blocks``.
 
-    The share falls with depth. FLUX has double and (joint) single blocks (``both``): theirs is 0.4 and 1.6
-    times the share, and it falls as in ToCa's code for FLUX, whatever the list's length. On average over
-    FLUX.1's blocks that is 0.47 and 1.30 times the ratio. In a model with one kind of block it falls over
-    the whole list, by 1 on average.
+    The share falls with depth. If the model has both double and (joint) single blocks, as FLUX has
+    (``both``), double blocks run 0.4 and single blocks 1.6 times the share. There the share falls as in
+    ToCa's code for FLUX, whatever the list's length. Averaged over FLUX.1's blocks, this makes 0.47 and 1.30
+    times the ratio. In a model with one kind of block, the share falls over the whole list and is the ratio
+    on average.
     """
     fall = 1.5 - depth / (FALL if both else max(blocks - 1, 1))
     return min(max(ratio * fall * ((1.6 if joint else 0.4) if both else 1), 0), 1)
@@ -69,11 +72,12 @@ class TokenSite:
                 site.ratio, depths[path], lengths[path], joint=block.section.joint, both=both
             )
             depths[path] += 1
-        self.scores: dict[Place, Tensor] = {}  # of the call at hand, until they are remembered
-        self.choice: tuple[Call, Place, Tensor] | None = None  # the tokens of the single block at hand
+        self.scores: dict[Place, Tensor] = {}  # of the current call, until they are remembered
+        # the tokens that run in the current single block
+        self.choice: tuple[Call, Place, Tensor] | None = None
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:
-        """Yield each module with the forward that replaces its own."""
+        """Yield each module together with the forward that replaces its own."""
 
         def instead(
             module: nn.Module, forward: Callable[..., Any], *arguments: Any
@@ -94,8 +98,8 @@ class TokenSite:
                     yield instead(layer, self.projected, (block.number, name), heads_of(attention))
 
     def attention(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Use the remembered attention, in single blocks for the chosen tokens alone; or run it and remember
-        it.
+        """Use the remembered attention (in single blocks, for the chosen tokens alone), or run the attention
+        and remember it.
         """
         here = self.at.here(Tokens, (block.number, block.section.attention))
         if here is None:
@@ -116,7 +120,7 @@ class TokenSite:
         return values[0] if len(values) == 1 else values
 
     def watched(self, block: Block, meeting: Meeting, original: Callable[[], Tensor]) -> Tensor:
-        """Keep the attention that every token receives as its score."""
+        """Keep the attention that every token receives as the token's score."""
         received = meeting.received()
         self.scores |= {(block.number, name): received for name in block.section.tokenwise}
         return original()
@@ -124,7 +128,7 @@ class TokenSite:
     def projected(
         self, place: Place, heads: int, original: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Keep the length of every token's value (or key) as its score: the mean over heads."""
+        """Keep the length of every token's value (or key) vector as its score: the mean over the heads."""
         result = original(*args, **kwargs)
         here = self.at.here(Tokens, place)
         if here is not None and not here.serving:
@@ -133,7 +137,7 @@ class TokenSite:
         return result
 
     def feeding(self, block: Block, original: Callable[..., Any], entering: Tensor) -> Tensor:
-        """In single blocks: run a module that feeds the common projection, for the chosen tokens."""
+        """In single blocks, run a module that feeds the common projection, for the chosen tokens."""
         here = self.at.here(Tokens, (block.number, only_output(block.section)))
         if here is None or not here.serving:
             return original(entering)
@@ -149,7 +153,9 @@ class TokenSite:
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
-        """Run the chosen tokens and use remembered results for the others; or run all and remember them."""
+        """Run the chosen tokens and use remembered results for the others, or run all tokens and remember the
+        results.
+        """
         here = self.at.here(Tokens, place)
         if here is None:
             return original(entering, *args, **kwargs)
@@ -165,21 +171,22 @@ class TokenSite:
             run = original(entering if block.section.joint else taken(entering, chosen), *args, **kwargs)
             result.scatter_(
                 1, chosen.unsqueeze(-1).expand_as(run), run
-            )  # nobody else holds it: it is added under a gate
+            )  # no other code holds this tensor: the block multiplies it by a gate and adds it
             fresh.scatter_(1, chosen, step)
         return result
 
     def score(self, source: Source, place: Place, result: Tensor) -> Tensor:
-        """Return the need of every token to run: (batch, tokens) of length 1, in float32."""
+        """Return each token's need to run: (batch, tokens), a vector of length 1 for
+        each sample, in float32.
+        """
         tokens = result.shape[1]
         if self.site.score == "age":
             return torch.zeros(result.shape[:2], dtype=torch.float32, device=result.device)
         scores = self.scores.pop(place, None)
         if scores is None:
             raise EngineError(
-                f"score: the projections of the attention are fused, so {self.site.score} cannot be taken; "
-                f"call "
-                "unfuse_qkv_projections(), or choose attention or age."
+                f"score: the attention's projections are fused, so the score {self.site.score} cannot "
+                "be measured; call unfuse_qkv_projections(), or choose attention or age."
             )
         scores = F.normalize(scores[:, :tokens] if source.text else scores[:, -tokens:], dim=-1)
         return -scores if self.site.score == "low_v_norm" else scores

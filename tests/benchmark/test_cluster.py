@@ -71,7 +71,7 @@ def test_two_shards_merged_are_the_whole(
     assert main(["benchmark", "merge", *map(str, (shards[0], shards[0])), "--out", str(tmp_path / "no")]) == 2
     assert "is in two of the folders; name each shard once." in capsys.readouterr().err
     assert main(["benchmark", "merge", str(shards[1]), "--out", str(tmp_path / "part")]) == 0
-    assert "4 rows, 8 of the job still missing" in capsys.readouterr().out
+    assert "4 rows, 8 rows of the job are missing" in capsys.readouterr().out
 
 
 def test_shards_of_other_jobs_are_not_merged(

@@ -97,20 +97,20 @@ def test_another_engine_is_refused(tmp_path: Path) -> None:
         folder.accept(ENGINE)
         with pytest.raises(
             EngineError,
-            match=r"was made on another engine \(threads 1, not 2\); use that one, or choose another",
+            match=r"was made on another engine \(threads 1, not 2\); use that engine, or choose another",
         ):
             folder.accept(ENGINE.replaced(threads=2))
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(EngineError, match="has files in it that are no benchmark's"):
+    with pytest.raises(EngineError, match="holds files that no benchmark wrote"):
         BenchmarkFolder(tmp_path, job())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    with BenchmarkFolder(tmp_path, job()), pytest.raises(EngineError, match="something else is writing to"):
+    with BenchmarkFolder(tmp_path, job()), pytest.raises(EngineError, match="another process is writing to"):
         BenchmarkFolder(tmp_path, job())
     BenchmarkFolder(tmp_path, job()).__exit__()
 

@@ -193,13 +193,13 @@ def test_scores_of_folders_are_the_tables(
         main(["benchmark", "score", "--images", str(folder / "images" / "C0_Q0_NONE"), "--metrics", "psnr"])
         == 2
     )
-    assert capsys.readouterr().err.startswith("baseline: missing, and psnr compare with it; ")
+    assert capsys.readouterr().err.startswith("baseline: missing, but needed by psnr; ")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["summary", "nowhere"], "nowhere is no benchmark's folder: "),
+        (["summary", "nowhere"], "nowhere is not a benchmark's folder, "),
         (["worst", "{out}", "--most", "0"], "most: '0' is not valid; "),
         (["worst", "{out}", "--metric", "lpips"], "metric: 'lpips' does not compare "),
         (["summary", "{out}", "--floor", "psnr"], "floor: 'psnr' is not valid; "),

@@ -101,7 +101,8 @@ def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: A
     else:
         data = value
     with pytest.raises(
-        EngineError, match=r"^benchmark: this is not what `benchmark summary` writes \(.*\); choose [^\n]*\.$"
+        EngineError,
+        match=r"^benchmark: this file was not written by `benchmark summary` \(.*\); choose [^\n]*\.$",
     ) as found:
         benchmark_summary_from(json.dumps(data).encode())
     assert found.match(said)
@@ -113,7 +114,7 @@ def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: A
     ids=["empty", "binary", "csv", "deep", "large"],
 )
 def test_what_is_no_json_is_refused_too(data: bytes) -> None:
-    with pytest.raises(EngineError, match=r"^benchmark: this is not what "):
+    with pytest.raises(EngineError, match=r"^benchmark: this file was not written by "):
         benchmark_summary_from(data)
 
 

@@ -48,7 +48,7 @@ def test_a_lora_is_uploaded_weighed_and_refused_if_it_is_none(visit: Visit, tmp_
     none = tmp_path / "none.safetensors"
     none.write_bytes(b"not a LoRA")
     upload(none)
-    generate("none.safetensors is no LoRA, or is damaged")
+    generate("none.safetensors is not a LoRA, or is damaged")
 
 
 def test_the_cost_is_said_before_the_click_on_zerogpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
     wrong = tmp_path / "wrong.json"
     wrong.write_text((benchmark / "job.json").read_text(encoding="utf-8"), encoding="utf-8")
     file.set_input_files(wrong)
-    expect(said).to_contain_text("benchmark: this is not what `benchmark summary` writes")
+    expect(said).to_contain_text("benchmark: this file was not written by `benchmark summary`")
     expect(rows).to_have_count(97)
 
     file.set_input_files(benchmark / "summary.json")

@@ -126,7 +126,7 @@ def test_layers_that_are_not_plain_are_refused() -> None:
         False
     ).data = model.single_transformer_blocks[1].proj_mlp.weight.data.to(torch.int8)
     with pytest.raises(
-        EngineError, match=r"^the feed-forward's layers are Linear with other than plain weights, "
+        EngineError, match=r"^the feed-forward has layers of the type Linear whose weights are not plain, "
     ):
         outputs(FITTING[0], model, METHODS["chipmunk"]())
 
@@ -135,6 +135,6 @@ def test_layers_that_are_not_plain_are_refused() -> None:
 def test_other_models_are_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(
         EngineError,
-        match=r"^chipmunk: where attention sits in this model's blocks is not described, [^.]+\.$",
+        match=r"^chipmunk: the attention modules in this model's blocks are not described, [^.]+\.$",
     ):
         outputs(name, tiny(name), METHODS["chipmunk"]())

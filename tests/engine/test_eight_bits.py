@@ -111,7 +111,7 @@ def test_it_caches_and_is_restored(pipe: Any, plain: Tensor, method: Method) -> 
 def test_neurons_cannot_be_chosen_from_packed_weights(pipe: Any, plain: Tensor) -> None:
     with pytest.raises(
         EngineError,
-        match="other than plain weights, so their neurons cannot be run apart; use bfloat16 or float32",
+        match="whose weights are not plain, so single neurons cannot run; use bfloat16 or float32",
     ):
         draw(pipe, METHODS["chipmunk"](interval=2))
     assert torch.equal(draw(pipe)[0], plain)

@@ -143,7 +143,7 @@ def test_a_model_that_needs_one_says_so(qwen_edit: Path, capsys: pytest.CaptureF
     ("content", "sentence"),
     [
         (None, r"^file: .*fox\.png cannot be read"),
-        (b"GIF89a, or so it says", r"^image: fox\.png is no picture, or is damaged"),
+        (b"GIF89a, or so it says", r"^image: fox\.png is not a picture, or is damaged"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(content: bytes | None, sentence: str, tmp_path: Path) -> None:
@@ -247,7 +247,9 @@ def test_half_transparent_is_half_white(tmp_path: Path) -> None:
 def test_a_picture_out_of_bounds_and_one_that_changed(picture: Path, tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     Image.new("RGB", (9000, 20)).save(path)
-    with pytest.raises(EngineError, match=r"wide\.png has 9000 x 20 pixels; choose one of 16 to 8192 a side"):
+    with pytest.raises(
+        EngineError, match=r"wide\.png has 9000 x 20 pixels; choose a picture with sides of 16 to 8192 pixels"
+    ):
         Picture(file=str(path))
     path.write_bytes(picture.read_bytes())
     named = Picture(file=str(path))

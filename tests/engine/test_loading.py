@@ -100,10 +100,10 @@ FAULTS = {
         "is not on the hub, or is private",
     ),
     "offline": (wrapped(LocalEntryNotFoundError("no")), "the hub cannot be reached"),
-    "cut off": (http.client.IncompleteRead(b""), "was cut off .*it goes on where it stopped"),
-    "timed out": (wrapped(httpx2.ReadTimeout("late")), "was cut off .*it goes on where it stopped"),
+    "cut off": (http.client.IncompleteRead(b""), "was interrupted .*try again, and it continues"),
+    "timed out": (wrapped(httpx2.ReadTimeout("late")), "was interrupted .*try again, and it continues"),
     "disk full": (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-    "damaged": (safetensors.SafetensorError("Error while deserializing header"), "is damaged or cut short"),
+    "damaged": (safetensors.SafetensorError("Error while deserializing header"), "is damaged or incomplete"),
     "anything else": (
         RuntimeError("size mismatch\nfor x"),
         r"cannot be loaded from \S+ \(RuntimeError: size mismatch\)",
@@ -209,7 +209,7 @@ def test_a_folder_that_cannot_be_cached_says_why(made: dict[str, Any], sentence:
 
 
 def test_neither_row_nor_folder_nor_hub_id(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="or name a diffusers folder or a hub id"):
+    with pytest.raises(EngineError, match="or name a diffusers folder, a hub id"):
         spec_of("no-such-row")
     with pytest.raises(EngineError, match="neither a row of `models`, a folder, nor a hub id"):
         spec_of(str(tmp_path / "missing"))
@@ -224,7 +224,9 @@ def test_doctor_sees_a_card_that_this_torch_cannot_use(monkeypatch: pytest.Monke
     monkeypatch.setattr(devices, "nvidia_card", lambda: "NVIDIA L20")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert "is a CPU build, but there is an NVIDIA L20; install a CUDA build" in (devices.wrong_torch() or "")
+    assert "is a CPU build, but this machine has an NVIDIA L20; install a CUDA build" in (
+        devices.wrong_torch() or ""
+    )
     answer = doctor.run(doctor.argparse.Namespace())
     assert answer.code == 1
     assert "problem" in answer.text

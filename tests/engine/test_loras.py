@@ -170,7 +170,7 @@ def of_another_width(folder: Path, file: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (damaged, r"^loras: damaged\.safetensors is no LoRA, or is damaged"),
+        (damaged, r"^loras: damaged\.safetensors is not a LoRA, or is damaged"),
         (no_lora, r"was made for another model: none of its 0 layers"),
         (
             of_another_model,

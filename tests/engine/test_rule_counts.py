@@ -141,7 +141,7 @@ def test_a_staged_delta_dit_changes_sides_once_with_a_computed_step() -> None:
             "toca",
             {},
             FLUX._replace(attention=False),
-            "toca: where attention sits in this model's blocks is not described, ",
+            "toca: the attention modules in this model's blocks are not described, ",
         ),
         (
             "chipmunk",
@@ -151,7 +151,7 @@ def test_a_staged_delta_dit_changes_sides_once_with_a_computed_step() -> None:
         ),
         ("duca", {"first": 51}, FLUX, "first: 51 is more than the 50 steps of the run; choose 1 to 50."),
         ("fixed_mask", {"site": "modules"}, FLUX._replace(modules=False), "fixed_mask: the attention and "),
-        ("delta_dit", {}, FLUX._replace(sections=(57,)), "rule: this model has one list of blocks, "),
+        ("delta_dit", {}, FLUX._replace(sections=(57,)), "rule: this model has only one list of blocks, "),
         (
             "taylorseer",
             {"first": 51},
@@ -162,9 +162,14 @@ def test_a_staged_delta_dit_changes_sides_once_with_a_computed_step() -> None:
             "fixed_mask",
             {"steps_computation_mask": "101"},
             FLUX,
-            "steps_computation_mask: has 3 digits for 50 steps; ",
+            "steps_computation_mask: the mask has 3 digits for 50 steps; ",
         ),
-        ("fixed_mask", {"steps_computation_mask": "0" * 50}, FLUX, "steps_computation_mask: starts with 0, "),
+        (
+            "fixed_mask",
+            {"steps_computation_mask": "0" * 50},
+            FLUX,
+            "steps_computation_mask: the mask starts with 0, ",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_reason(

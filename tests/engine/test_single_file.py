@@ -197,13 +197,13 @@ def of_weights(change: Callable[[Weights], Weights]) -> Callable[[Path, Weights]
 
 
 REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
-    "pickled": (of_bytes(b"PK", "x.ckpt"), r"x\.ckpt is no \.safetensors file; other kinds can run code"),
+    "pickled": (of_bytes(b"PK", "x.ckpt"), r"x\.ckpt is not a \.safetensors file, and other formats can run code"),
     "no header": (
         of_bytes(b"<html>404</html>"),
-        "is no .safetensors file, or its beginning is damaged; download it again",
+        "is not a .safetensors file, or its beginning is damaged; download it again",
     ),
     "empty": (of_bytes(b""), "or its beginning is damaged"),
-    "cut short": (cut_short, r"is cut short \(\d+ of \d+ bytes\); download it again"),
+    "cut short": (cut_short, r"is incomplete \(\d+ of \d+ bytes\); download it again"),
     "LoRA": (
         of_weights(lambda own: {"transformer.x.lora_A.weight": torch.zeros(2, 2)}),
         "is a LoRA, not a model",
@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
                 name: one for name, one in own.items() if not name.startswith("transformer_blocks.1.")
             }
         ),
-        r"is a FluxTransformer2DModel of \d+ \+ \d+ blocks, \d+ wide, which is none of .*FLUX\.1-dev",
+        r"is a FluxTransformer2DModel of \d+ \+ \d+ blocks, \d+ wide, unlike .*FLUX\.1-dev",
     ),
     "incomplete": (
         of_weights(lambda own: {name: one for name, one in own.items() if not name.startswith("proj_out")}),

@@ -219,7 +219,7 @@ def test_fused_projections_are_refused_where_they_hide_the_score(name: str) -> N
     if fused:
         with pytest.raises(
             EngineError,
-            match=r"^score: the projections of the attention are fused, so v_norm cannot be taken; ",
+            match=r"^score: the attention's projections are fused, so the score v_norm cannot be measured; ",
         ):
             outputs(name, model, METHODS["toca"]())
     outputs(name, model, METHODS["toca"](score="attention"))
@@ -230,6 +230,6 @@ def test_fused_projections_are_refused_where_they_hide_the_score(name: str) -> N
 def test_other_models_are_refused_in_one_sentence(name: str, method: str) -> None:
     with pytest.raises(
         EngineError,
-        match=rf"^{method}: where attention sits in this model's blocks is not described, [^.]+\.$",
+        match=rf"^{method}: the attention modules in this model's blocks are not described, [^.]+\.$",
     ):
         outputs(name, tiny(name), METHODS[method]())

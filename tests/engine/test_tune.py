@@ -134,7 +134,7 @@ def test_two_at_once_are_refused(tuned: tuple[Path, list[TuneStatus]]) -> None:
     first = tune(task(), folder)
     next(first)
     with pytest.raises(
-        EngineError, match=f"something else is writing to {re.escape(str(folder))}; wait for it"
+        EngineError, match=f"another process is writing to {re.escape(str(folder))}; wait until it ends"
     ):
         next(tune(task(), folder))
     first.close()
