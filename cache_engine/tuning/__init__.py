@@ -1,1 +1,3 @@
-"""Find the best setting for a goal: forecast every setting from surveys, then verify a few by real runs."""
+"""Finds the best setting for a goal: it forecasts every setting from surveys, then verifies a few with real
+runs.
+"""

@@ -1,4 +1,4 @@
-"""Forecast all settings from the prompts' surveys: the expected cost and the expected PSNR of each."""
+"""Forecasts all settings from the prompts' surveys: each setting's expected cost and expected PSNR."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from .goal import Goal, SettingCosts
 from .measurements import IDENTICAL
 from .space import parts_of
 
-UNCALIBRATED = 8.0  # dB: standard deviation of forecasts for a model without a PSNR calibration
-# dB: typical error (RMS) of forecasts that give an error but no PSNR. Measured on fewer steps, 18 runs of
-# three prompts.
+UNCALIBRATED = 8.0  # dB: standard deviation of the forecasts for a model without a PSNR calibration
+# dB: typical error (RMS) of forecasts that give an error but no PSNR. It was measured with fewer steps, on 18
+# runs of three prompts.
 ROUGH = 5.0
-# Without a forecast, we guess that a setting comes closer the more it computes: LEAST dB with no compute,
-# MOST with all of it, and a standard deviation of GUESSED. Real runs then correct the guess.
+# Without a forecast, we guess that a setting with more compute comes closer: LEAST dB with no compute, MOST
+# dB with all compute, and a standard deviation of GUESSED.
 LEAST, MOST, GUESSED = 15.0, 55.0, 10.0
-SameRuns = tuple[object, ...]  # equal for settings that are expected to decide and predict alike
+SameRuns = tuple[object, ...]  # equal for settings that are expected to decide and predict in the same way
 
 
 class Candidate(NamedTuple):
     """A setting with one forecast for each prompt.
 
-    closeness: expected dB for each prompt (identical: 100); NaN where the survey gives no estimate.  twins:
-    settings that are expected to decide and predict alike, so that one run stands for all.
+    closeness: expected dB for each prompt (100 for an identical picture); NaN if the survey gives no
+    estimate. twins: settings that are expected to decide and predict in the same way, so that one run stands
+    for all of them.
     """
 
     method: Method
@@ -45,22 +46,22 @@ class Candidate(NamedTuple):
 
     @property
     def has_closeness(self) -> bool:
-        """Tell whether every survey gives an estimate of the closeness."""
+        """Return whether every survey gives an estimate of the closeness."""
         return not np.isnan(self.closeness).any()
 
     @property
     def has_psnr(self) -> bool:
-        """Tell whether every forecast gives a PSNR, and not only an error that ranks settings."""
+        """Return whether every forecast gives a PSNR, and not only an error that ranks settings."""
         return all(forecast.psnr_db is not None or forecast.identical for forecast in self.forecasts)
 
 
 def forecast_candidates(
     methods: Sequence[Method], surveys: Sequence[Survey]
 ) -> Iterator[tuple[int, list[Candidate]]]:
-    """Simulate all settings, prompt by prompt. Twins become one candidate.
+    """Simulate all settings, prompt by prompt. Settings that are twins become one candidate.
 
-    Yields the number of prompts so far and the candidates with their forecasts so far; the last has all
-    prompts.
+    Yields the number of prompts so far, and the candidates with their forecasts so far; the last pair covers
+    all prompts.
     """
     forecasts: list[list[Forecast]] = [[] for _ in methods]
     for count, survey in enumerate(surveys, 1):
@@ -84,7 +85,9 @@ def _without_twins(methods: Sequence[Method], forecasts: Sequence[Sequence[Forec
 
 
 def prediction(method: Method) -> tuple[object, ...]:
-    """Return the knobs that do not decide: they say what is predicted, how, and in how many steps."""
+    """Return the knobs that do not decide: they determine which values are predicted, how, and in how many
+    steps.
+    """
     deciding = {
         "max_warmup_steps",
         "warmup_interval",
@@ -108,7 +111,7 @@ def _closeness(forecast: Forecast) -> float:
 
 
 def expected_of(candidates: Sequence[Candidate], goal: Goal, costs: SettingCosts) -> np.ndarray:
-    """Return the dB that the goal's share of the prompts is expected to reach, (candidates,).
+    """Return the dB that the goal's share of the prompts is expected to reach: (candidates,).
 
     Candidates without a forecast get a guess from their cost.
     """
@@ -132,10 +135,10 @@ def costs_of(candidates: Sequence[Candidate]) -> SettingCosts:
 
 
 def _cost(forecast: Forecast) -> tuple[float, float]:
-    """Return TFLOPs and seconds.
+    """Return a forecast's TFLOPs and seconds.
 
-    A survey cannot count methods that skip parts of blocks. We count their skipped blocks as free: otherwise
-    no such setting would ever be run.
+    A survey cannot count the compute of methods that skip parts of blocks. We count their skipped blocks as
+    free, because otherwise no such setting would ever run.
     """
     if forecast.tflops is not None:
         return forecast.tflops, forecast.seconds
@@ -147,10 +150,10 @@ def _cost(forecast: Forecast) -> tuple[float, float]:
 def features(
     candidates: Sequence[Candidate], costs: SettingCosts, expected: np.ndarray, facts: ModelFacts
 ) -> np.ndarray:
-    """Return the features of all candidates, (candidates, features).
+    """Return the features of all candidates: (candidates, features).
 
-    Candidates whose forecasts err alike are near each other: those of one method, in the same number of
-    steps.
+    Two candidates are near each other if their forecasts err in the same way: they have the same method and
+    the same number of steps.
     """
     names = sorted({parts_of(candidate.method).method.name for candidate in candidates})
     rows = []
@@ -173,10 +176,10 @@ def features(
 def deviation_of(
     candidates: Sequence[Candidate], expected: np.ndarray, surveys: Sequence[Survey]
 ) -> np.ndarray:
-    """Return one standard deviation of each expectation's error, in dB, (candidates,).
+    """Return one standard deviation of each expectation's error in dB: (candidates,).
 
-    The model's PSNR calibration states it (its bands hold nine of ten, so a band is 1.645 deviations wide to
-    each side). Without one there are fixed values.
+    The model's PSNR calibration contains it. A band of the calibration holds nine of ten runs, so it is 1.645
+    deviations wide to each side. Without a calibration, fixed values are used.
     """
     calibration = psnr_calibration_of(surveys[0])
     stated = np.array(

@@ -1,10 +1,11 @@
-"""The expected PSNR of every setting after some settings were measured: a Gaussian process on forecast
+"""The expected PSNR of every setting after some settings were measured, from a Gaussian process on forecast
 errors.
 
-Forecasts err together. A prompt is easier than expected; an order of the predictor does worse than expected;
-neighbouring settings err alike. So each measurement corrects the forecasts of the other settings, and those
-of similar settings the most. Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006),
-equations 2.25 and 2.26. The scale of the errors is learnt too (a Student-t process, Shah et al. 2014).
+Forecast errors are correlated. For example, a prompt is easier than expected, an order of the predictor does
+worse than expected, or neighbouring settings have similar errors. So each measurement corrects the forecasts
+of all other settings, and most those of similar settings. Source: Rasmussen and Williams, Gaussian Processes
+for Machine Learning (2006), equations 2.25 and 2.26. The scale of the errors is learnt too (a Student-t
+process, Shah et al. 2014).
 """
 
 from __future__ import annotations
@@ -15,24 +16,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Shares of the error's variance: common to all settings, and common to similar settings.
+# Shares of the error's variance: the part common to all settings, and the part common to similar settings.
 SHARED, ALIKE = 0.35, 0.65
-NOISE = 0.01  # of the variance: a setting's runs are equal, and runs with the same features nearly so
-PRIOR_MEASUREMENTS = 4.0  # the stated deviation weighs as much as this many measurements
+# share of the variance that is noise: runs of one setting are equal, and runs with the same features almost
+# equal
+NOISE = 0.01
+PRIOR_MEASUREMENTS = 4.0  # the given deviation counts as much as this many measurements
 
 
 class Posterior(NamedTuple):
-    """The expected PSNR of each setting and the standard deviation of its error, both (settings,) in dB."""
+    """The expected PSNR of each setting and the standard deviation of its error, in dB: (settings,) each."""
 
     mean: np.ndarray
     deviation: np.ndarray
 
     def reaches(self, floor: float) -> np.ndarray:
-        """Return the probability of at least ``floor`` dB, (settings,)."""
+        """Return the probability that a setting has at least ``floor`` dB: (settings,)."""
         return _normal((self.mean - floor) / np.maximum(self.deviation, 1e-9))
 
     def gain(self, over: float) -> np.ndarray:
-        """Return the expected improvement over ``over`` dB, (settings,). Source: Jones et al. 1998."""
+        """Return the expected improvement over ``over`` dB: (settings,). Source: Jones et al. 1998."""
         deviation = np.maximum(self.deviation, 1e-9)
         above = (self.mean - over) / deviation
         return deviation * (above * _normal(above) + np.exp(-(above**2) / 2) / np.sqrt(2 * np.pi))
@@ -43,18 +46,18 @@ def _normal(values: np.ndarray) -> np.ndarray:
 
 
 class GaussianProcess:
-    """The prior.
+    """The Gaussian process before any measurement.
 
-    expected: forecast dB, (settings,).  features: (settings, features); the part of the error that is common
-    to similar settings is correlated by one half at a distance of 1.  deviation: one standard deviation of
-    each forecast's error in dB, (settings,).
+    expected: forecast dB, (settings,). features: (settings, features); the error's part that similar settings
+    share has a correlation of one half at a distance of 1. deviation: one standard deviation of each
+    forecast's error in dB, (settings,).
     """
 
     def __init__(self, expected: np.ndarray, features: np.ndarray, deviation: np.ndarray) -> None:
         self._expected, self._features, self._deviation = expected, features, deviation
 
     def posterior(self, measured: Sequence[tuple[int, float]]) -> Posterior:
-        """Return the posterior, given pairs of a setting's place and its measured dB."""
+        """Return the posterior after these measurements: pairs of a setting's place and its measured dB."""
         if not measured:
             return Posterior(self._expected, self._deviation)
         places = np.array([place for place, _ in measured])

@@ -1,4 +1,4 @@
-"""The goal of a tune, and the search: it measures the setting next that is expected to gain the most."""
+"""The goal of a tune, and its search: the setting with the largest expected gain is measured next."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SAME = 1e-9
 
 
 class Goal(Strict):
-    """The wanted setting.
+    """The kind of setting that a tune looks for.
 
-    kind: ``close`` wants the least compute with at least ``value`` dB; ``fast`` the closest picture whose
-    denoise loop is at least ``value`` times as fast; ``cheap`` the closest picture with ``value`` times less
-    compute. share: of the prompts, this share must come as close.
+    kind: ``close`` looks for the least compute with at least ``value`` dB; ``fast`` for the closest picture
+    whose denoising loop is at least ``value`` times as fast; ``cheap`` for the closest picture with at least
+    ``value`` times less compute. share: this share of the prompts must reach the goal.
     """
 
     kind: Literal["close", "fast", "cheap"] = "close"
@@ -26,7 +26,7 @@ class Goal(Strict):
     share: float = Field(default=0.95, gt=0, le=1)
 
     def may_miss(self, prompts: int) -> int:
-        """Return how many of ``prompts`` prompts may fall short."""
+        """Return how many of ``prompts`` prompts may miss the goal."""
         return int((1 - self.share) * prompts + SAME)
 
     def held(self, closeness: np.ndarray) -> np.ndarray:
@@ -35,16 +35,16 @@ class Goal(Strict):
 
 
 class SettingCosts(NamedTuple):
-    """Compute and denoise seconds of all settings, expected until they are measured."""
+    """Compute and denoising seconds of all settings: expected until they are measured."""
 
-    tflops: np.ndarray  # (settings,)
-    seconds: np.ndarray  # (settings,)
-    full_tflops: float  # the baseline's
+    tflops: np.ndarray  # shape (settings,)
+    seconds: np.ndarray  # shape (settings,)
+    full_tflops: float  # the baseline's TFLOPs
     full_seconds: float
 
 
 class Search:
-    """Chooses the settings to measure, one by one, and ranks the measured ones."""
+    """Chooses the settings to measure, one after the other, and ranks the measured settings."""
 
     def __init__(self, goal: Goal, process: GaussianProcess, costs: SettingCosts) -> None:
         self._goal, self._process = goal, process
@@ -53,13 +53,15 @@ class Search:
         self.measured: dict[int, float] = {}
 
     def measure(self, place: int, closeness: float, tflops: float, seconds: float) -> None:
-        """Take in the results of a setting's real runs."""
+        """Record the results of a setting's real runs."""
         self.measured[place] = closeness
         self._costs.tflops[place], self._costs.seconds[place] = tflops, seconds
 
     @property
     def costs(self) -> SettingCosts:
-        """Return a copy of the costs: measured where a setting was run, expected elsewhere."""
+        """Return a copy of the costs: measured costs of settings that have run,
+        expected costs of the others.
+        """
         return self._costs._replace(tflops=self._costs.tflops.copy(), seconds=self._costs.seconds.copy())
 
     @property
@@ -79,9 +81,9 @@ class Search:
         )
 
     def next(self, *, least: float = 0.0) -> int | None:
-        """Return the place of the setting to measure next; None if no setting is expected to gain enough.
+        """Return the place of the setting to measure next, or None if no setting is expected to gain enough.
 
-        least: the least gain, as a share of the full compute (``close``) or in dB.
+        least: the smallest gain that counts, as a share of the full compute (``close``) or in dB.
         """
         posterior, best = self.posterior, next(iter(self.ranked()), None)
         if self._goal.kind == "close":
@@ -99,7 +101,7 @@ class Search:
         return place if gain[place] > max(least, SAME) else None
 
     def _cheap_enough(self) -> np.ndarray:
-        """Tell which settings meet a goal of compute or time, (settings,).
+        """Return which settings meet a goal of compute or time: (settings,).
 
         Expected seconds are corrected by the median ratio of measured to expected seconds so far.
         """

@@ -1,4 +1,6 @@
-"""Real runs of a tune, a sweep or a check, in a folder: each is made once and kept with its picture."""
+"""The real runs of a tune, a sweep or a check, in a folder: each run is made once and stored with its
+picture.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,10 @@ REQUEST, SURVEYS = "request.json", "surveys"
 
 
 class Measurement(NamedTuple):
-    """One setting on one prompt.
+    """The figures of one setting on one prompt.
 
-    psnr_db: None for a picture equal to the baseline's.  seconds: of the denoise loop.  picture, baseline:
-    the PNG files of this run and of the plain run.
+    psnr_db: None if the picture equals the baseline's. seconds: of the denoising loop. picture, baseline: the
+    PNG files of this run and of the plain run.
     """
 
     prompt: str
@@ -45,20 +47,20 @@ class Measurement(NamedTuple):
 
     @property
     def closeness(self) -> float:
-        """Return the PSNR, with a finite number for identical pictures."""
+        """Return the PSNR, or a fixed finite number for identical pictures."""
         return IDENTICAL if self.psnr_db is None else self.psnr_db
 
 
-IDENTICAL = 100.0  # dB: more than 8-bit pictures that differ can have at the usual sizes
+IDENTICAL = 100.0  # dB: more than two different 8-bit pictures of the usual sizes can have
 BASELINE = setting_of(METHODS["baseline"]())
 
 
 class Measurements:
     """The real runs of one request on several prompts. Use it as a context manager.
 
-    Prompts are named by their place in ``prompts``.  emit, stop: as in ``run``.  The folder belongs to one
-    request, its prompts and one engine, and one process at a time: EngineError for any other. The methods
-    raise EngineError or Cancelled; a run that did not end leaves nothing.
+    A prompt's number is its place in ``prompts``. emit, stop: as in ``run``. The folder belongs to one
+    request with its prompts, to one engine, and to one process at a time: anything else raises EngineError.
+    The methods raise EngineError or Cancelled; a run that was interrupted leaves no files.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Measurements:
     ) -> None:
         self._folder, self._request, self._prompts = folder, request, prompts
         self._emit, self._stop = emit, stop
-        self.made = 0  # pictures drawn since the folder was opened
+        self.made = 0  # number of pictures drawn since the folder was opened
         with writing(folder):
             (folder / SURVEYS).mkdir(parents=True, exist_ok=True)
             self._table = Table(folder)
@@ -97,7 +99,7 @@ class Measurements:
         self._table.close()
 
     def find(self, number: int, setting: Setting) -> Measurement | None:
-        """Return an earlier measurement; None if there is none."""
+        """Return an earlier measurement, or None if the setting has not run on this prompt."""
         row, plain = (self._table.rows.get((number, key)) for key in (setting.key, BASELINE.key))
         return (
             None
@@ -115,25 +117,27 @@ class Measurements:
         )
 
     def measure(self, number: int, method: Method) -> Measurement:
-        """Return the measurement of a setting; run it if there is none. The baseline must have been run."""
+        """Return the measurement of a setting; if there is none, run the setting. The prompt's baseline must
+        have run before.
+        """
         setting = setting_of(method)
         return self.find(number, setting) or self._keep(number, setting, self._run(number, method))
 
     def measure_baseline(self, number: int) -> Measurement:
-        """Return the measurement of the prompt's plain run; run it if there is none."""
+        """Return the measurement of the prompt's plain run; if there is none, make the run."""
         return self.find(number, BASELINE) or self._keep(
             number, BASELINE, self._run(number, METHODS["baseline"](), side="baseline")
         )
 
     def survey(self, number: int) -> Survey:
-        """Return the prompt's survey. It is recorded in a run of its own, because recording takes time."""
+        """Return the prompt's survey. It is recorded in a separate run, because recording takes time."""
         if number not in self._surveys:
             path = self._folder / SURVEYS / f"{number:05d}.npz"
             self._surveys[number] = self._load_survey(path) or self._record_survey(number, path)
         return self._surveys[number]
 
     def _load_survey(self, path: Path) -> Survey | None:
-        """Return the survey of a file; None if the file is missing or of an older version."""
+        """Return the survey of a file, or None if the file is missing or was written by an older version."""
         try:
             return load(path)
         except EngineError:
@@ -152,7 +156,7 @@ class Measurements:
     def _run(
         self, number: int, method: Method, *, side: Side = "accelerated", survey: bool = False
     ) -> RunResult:
-        from ..runner import run  # torch
+        from ..runner import run  # imports torch
 
         request = self._request.replaced(prompt=self._prompts[number])
         return run(request, method, emit=self._emit, stop=self._stop, side=side, survey=survey)
@@ -175,16 +179,16 @@ class Measurements:
 
 
 def claim_folder(path: Path, contents: dict[str, Any], what: str) -> None:
-    """Write ``contents`` to ``path``, or check that the file has them already.
+    """Write ``contents`` to ``path``, or check that the file already holds the same contents.
 
-    what: the name of the folder's contents, for the error. Raises EngineError if the folder is another
-    task's.
+    what: the name of the folder's contents, for the error message. Raises EngineError if the folder belongs
+    to another task.
     """
     if path.is_file():
         if read_text(path) != json.dumps(contents, indent=1):
             raise EngineError(
-                f"out: {path.parent} holds another request's {what}; give the same arguments, or choose "
-                f"another folder."
+                f"out: {path.parent} holds the {what} of another request; give the same arguments, or "
+                "choose another folder."
             )
         return
     with writing(path.parent):

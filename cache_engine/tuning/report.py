@@ -36,8 +36,9 @@ def tune_json(
 def status_json(task: TuneTask, status: TuneStatus) -> dict[str, Any]:
     """Return a status as JSON values.
 
-    "cloud" has all settings, each as [times less compute, times as fast, dB]; "fewer_steps" has those of the
-    plain model in full. An expected dB is None where neither a survey nor a run gives it.
+    "cloud" holds all settings, each as [times less compute, times as fast, dB]; "fewer_steps" holds the
+    settings of the plain model with fewer steps, in full. An expected dB is None if neither a survey nor a
+    run gives it.
     """
     setting = _SettingJson(task, status)
     return {
@@ -61,9 +62,10 @@ def status_json(task: TuneTask, status: TuneStatus) -> dict[str, Any]:
 
 
 def _frontier(status: TuneStatus) -> list[int]:
-    """Return the places of the best candidates, the most compute first.
+    """Return the places of the best candidates, from the most compute to the least.
 
-    No candidate is expected to be better than these in both compute and PSNR. Guesses are left out.
+    No other candidate is expected to be better than one of these in both compute and PSNR. Candidates with a
+    guessed PSNR are left out.
     """
     if status.posterior is None or status.costs is None:
         return []
@@ -78,7 +80,7 @@ def _frontier(status: TuneStatus) -> list[int]:
 
 
 class _SettingJson:
-    """Makes the JSON values of one candidate, given its place."""
+    """Makes the JSON values of a candidate from its place."""
 
     def __init__(self, task: TuneTask, status: TuneStatus) -> None:
         self._goal, self._status = task.goal, status
@@ -89,8 +91,8 @@ class _SettingJson:
     def __call__(self, place: int) -> dict[str, Any]:
         """Return the values of a candidate.
 
-        "expected" is always there; "measured" after its runs on the tuning prompts, "acceptance" after those
-        on the acceptance prompts.
+        "expected" is always present; "measured" follows after the runs on the tuning prompts, "acceptance"
+        after those on the acceptance prompts.
         """
         candidate, posterior, costs = (
             self._status.candidates[place],
@@ -152,7 +154,9 @@ class _SettingJson:
         }
 
     def _change(self, method: Method, neighbour: Method) -> dict[str, Any]:
-        """Return the knob that differs and its value there; a share of the steps becomes their number."""
+        """Return the knob that differs in the neighbour, and its value there. A share of the steps is given
+        as a number of steps.
+        """
         ours, theirs = parts_of(method).knobs, parts_of(neighbour).knobs
         knob = next(name for name in ours if ours[name] != theirs[name])
         if isinstance(neighbour, FewerSteps) and knob == FRACTION:
@@ -160,7 +164,9 @@ class _SettingJson:
         return {"knob": knob, "value": theirs[knob]}
 
     def _figures(self, runs: tuple[Measurement, ...]) -> dict[str, Any]:
-        """Return means of real runs, their 5th percentile and worst PSNR, and the share above the floor."""
+        """Return the means of real runs, their worst PSNR and its 5th percentile, and the share above the
+        floor.
+        """
         if not runs:
             return {"prompts": 0}
         closeness, costs = np.array([run.closeness for run in runs]), self._status.costs

@@ -1,4 +1,4 @@
-"""The space of settings: ranges of knobs, all combinations of them, and the neighbours of a setting."""
+"""The space of settings: ranges of knobs, all their combinations, and the neighbours of a setting."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..strict import EngineError, short_repr
 Ranges = Mapping[str, tuple[Any, ...]]
 FRACTION = "fraction"  # the share of the steps: it can vary together with DBCache's own knobs
 MOST = 20_000
-LONGEST = 60  # characters of a number or a range: longer numbers would be too large to count with
+LONGEST = 60  # characters of a number or a range: longer numbers would be too large to compute with
 RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
-# DBCache's ranges; values that the model or the steps do not allow are left out. Bn does not vary: we have
-# never seen it pay.
+# DBCache's ranges. Values that the model or the steps do not allow are left out. Bn does not vary, because it
+# was never worth its cost in our runs.
 USUAL_RANGES = {
     "Fn_compute_blocks": "1, 2, 4",
     "max_warmup_steps": "2, 4, 8",
@@ -31,9 +31,9 @@ USUAL_RANGES = {
 
 
 class SettingParts(NamedTuple):
-    """A setting as two parts: a method, and the share of the steps that it runs in.
+    """A setting in two parts: a method, and the share of the steps in which it runs.
 
-    The plain model with fewer steps is one method, with a share of 1.
+    The plain model with fewer steps counts as one method with a share of 1.
     """
 
     method: Method
@@ -41,7 +41,7 @@ class SettingParts(NamedTuple):
 
     @property
     def joined(self) -> Method:
-        """The setting as one method. (A recipe carries every knob of DBCache.)"""
+        """Return the setting as one method. (A recipe holds every knob of DBCache.)"""
         return (
             self.method
             if self.fraction == 1
@@ -53,7 +53,7 @@ class SettingParts(NamedTuple):
         return {FRACTION: self.fraction, **self.method.model_dump()}
 
     def replaced(self, knob: str, value: Any) -> SettingParts:
-        """Return the parts with another value of one knob."""
+        """Return the parts with one knob changed."""
         own = knob in type(self.method).model_fields
         return (
             self._replace(method=self.method.replaced(**{knob: value}))
@@ -74,9 +74,9 @@ WITHIN = tuple(knob for knob in FewerSteps.knobs() if knob.name == FRACTION)
 def parse_values(knob: Knob, text: str) -> tuple[Any, ...]:
     """Read the values of a knob.
 
-    ``"0.04..0.20 /5"`` means 5 values with even gaps, ``"2..6"`` whole numbers; ``"1, 4, 8"`` and ``"taylor,
-    dmd"`` are lists. A list may contain ranges. Raises EngineError for a text that cannot be read or a value
-    out of the knob's bounds.
+    ``"0.04..0.20 /5"`` means 5 values with even gaps, and ``"2..6"`` means whole numbers; ``"1, 4, 8"`` and
+    ``"taylor, dmd"`` are lists. A list may contain ranges. Raises EngineError for a text that cannot be read,
+    or for a value outside the knob's bounds.
     """
     read: list[Any] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -97,7 +97,7 @@ def _parse_value(knob: Knob, text: str) -> Any:
     if knob.type not in ("int", "float"):
         if knob.choices and text not in knob.choices:
             raise EngineError(
-                f"{knob.name}: {short_repr(text)} is not valid; choose of {', '.join(knob.choices)}."
+                f"{knob.name}: {short_repr(text)} is not valid; choose among {', '.join(knob.choices)}."
             )
         return text
     try:
@@ -116,7 +116,9 @@ def _parse_range(knob: Knob, text: str) -> list[Any]:
     low, high = _parse_value(knob, match["low"]), _parse_value(knob, match["high"])
     count = int(match["count"]) if match["count"] else high - low + 1 if knob.type == "int" else 0
     if high < low or not 2 <= count <= 200:
-        raise EngineError(f"{knob.name}: {text!r} is no range; write low..high /count, with 2 to 200 values.")
+        raise EngineError(
+            f"{knob.name}: {text!r} is not a range; write low..high /count, with 2 to 200 values."
+        )
     spread = [low + (high - low) * place / (count - 1) for place in range(count)]
     return [round(value) if knob.type == "int" else round(value, 4) for value in spread]
 
@@ -127,27 +129,28 @@ def tunable_knobs(method: str) -> dict[str, Knob]:
 
 
 def parse_ranges(method: str, texts: Mapping[str, str]) -> Ranges:
-    """Read the ranges of knobs, in the order of the method's knobs. Raises EngineError."""
+    """Read the ranges of knobs. Return them in the order of the method's knobs. Raises EngineError."""
     knobs = tunable_knobs(method)
     for name in texts:
         if name not in knobs:
-            raise EngineError(f"{name}: {method} has no such knob; known are {', '.join(knobs)}.")
+            raise EngineError(f"{name}: {method} has no such knob; its knobs are {', '.join(knobs)}.")
     return {name: parse_values(knob, texts[name]) for name, knob in knobs.items() if name in texts}
 
 
 def grid(
     method: str, vary: Ranges, facts: ModelFacts, fixed: Mapping[str, Any] | None = None
 ) -> list[Method]:
-    """Return every combination that fits the model.
+    """Return every combination of the ranges that fits the model.
 
-    fixed: the other knobs. Raises EngineError if no combination fits, or if there are more than MOST.
+    fixed: values of the other knobs. Raises EngineError if no combination fits, or if there are more than
+    MOST.
     """
     count = 1
     for several in vary.values():
         count *= len(several)
     if count > MOST:
         raise EngineError(
-            f"ranges: {count} settings are more than {MOST}; narrow a range or leave a knob out."
+            f"ranges: {count} settings are more than {MOST}; narrow a range, or leave a knob out."
         )
     methods, reason = [], None
     for combination in product(*vary.values()):
@@ -158,7 +161,7 @@ def grid(
         except EngineError as error:
             reason = error
     if not methods:
-        raise reason or EngineError("ranges: no knob varies; give one a range.")
+        raise reason or EngineError("ranges: no knob varies; give a knob a range.")
     return methods
 
 
@@ -171,19 +174,19 @@ def method_with(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Met
 
 
 def fewer_steps_methods(facts: ModelFacts) -> Sequence[Method]:
-    """Return the plain model with 2 steps, 3, and so on to one less than the run has.
+    """Return the plain model with 2 steps, with 3 steps, and so on up to one step less than the run has.
 
-    Shares are rounded, so that people can read and type them.
+    The shares of the steps are rounded, so that people can read and type them.
     """
     return [FewerSteps(fraction=float(f"{steps / facts.steps:.4g}")) for steps in range(2, facts.steps)]
 
 
 def neighbours(method: Method, vary: Ranges, methods: Collection[Method]) -> list[Method]:
-    """Return the settings among ``methods`` that are one step of one knob away.
+    """Return the settings among ``methods`` that differ from this one by one step of one knob.
 
-    A knob's numbers are taken in order; knobs of other kinds have no next value. For the plain model with
-    fewer steps, the neighbours are the next numbers of steps. ``fraction`` is skipped: its next value is 25 %
-    away, too far to tell whether the setting is on an edge.
+    Numbers of a knob are neighbours in their order; values of other kinds have no neighbours. For the plain
+    model with fewer steps, the neighbours are the next numbers of steps. ``fraction`` is skipped: its next
+    value is 25 % away, too far to tell whether the setting is on an edge.
     """
     here = parts_of(method)
     if isinstance(here.method, FewerSteps):
@@ -197,7 +200,8 @@ def neighbours(method: Method, vary: Ranges, methods: Collection[Method]) -> lis
     for name, several in vary.items():
         if name == FRACTION or any(isinstance(value, str) for value in several):
             continue
-        ordered = sorted(several, key=lambda value: float("inf") if value == -1 else value)  # -1: no limit
+        # -1 means no limit
+        ordered = sorted(several, key=lambda value: float("inf") if value == -1 else value)
         if name not in here.knobs or here.knobs[name] not in ordered:
             continue
         place = ordered.index(here.knobs[name])

@@ -1,8 +1,8 @@
-"""sweep_json(): run every combination of two or three knobs' values on one prompt, without search or
+"""``sweep_json()`` runs every combination of two or three knobs' values on one prompt, without search or
 forecast.
 
-Like ``tune`` it is a generator: it draws at most one picture between two of its values, keeps every run in
-the folder, and makes no run twice.
+Like ``tune``, it is a generator: between two of its values it draws at most one picture. It stores every run
+in the folder and repeats no run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ MOST = 1000
 
 
 class SweepTask(Strict):
-    """The task of a sweep.
+    """The prompt, the knobs and the axes of a sweep.
 
-    axes: two or three pairs of a knob and its range as text.  knobs: the other knobs.
+    axes: two or three pairs of a knob's name and its range as text. knobs: the values of the other knobs.
     """
 
     request: RunRequest
@@ -41,12 +41,12 @@ class SweepTask(Strict):
 
     @property
     def ranges(self) -> space.Ranges:
-        """Return the axes' values, in the axes' order.
+        """Return the axes' values, in the order of the axes.
 
-        Raises EngineError if they cannot be read or make too many combinations.
+        Raises EngineError if they cannot be read, or if they make too many combinations.
         """
         if len({name for name, _ in self.axes}) < len(self.axes):
-            raise EngineError("axes: a knob stands on two of them; choose another knob for one.")
+            raise EngineError("axes: two axes have the same knob; choose another knob for one of them.")
         ranges = space.parse_ranges(self.method, dict(self.axes))
         count = 1
         for values in ranges.values():
@@ -57,7 +57,9 @@ class SweepTask(Strict):
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Return all combinations; the last axis changes fastest. Raises EngineError if none fits."""
+        """Return all combinations; the last axis changes fastest. Raises EngineError if
+        no combination fits.
+        """
         facts, ranges = facts_of(resolve(self.request)), self.ranges
         cells = []
         for values in product(*ranges.values()):
@@ -88,9 +90,10 @@ class Cell(NamedTuple):
 def sweep_json(
     task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None
 ) -> Generator[dict[str, Any]]:
-    """Sweep, or resume an earlier sweep of the same task, and yield its status as plain JSON values.
+    """Make a sweep, or resume an earlier sweep of the same task. Yield its status as plain JSON values.
 
-    The last value's stage is "done". Raises EngineError or Cancelled; runs made so far are kept.
+    The stage of the last value is "done". Raises EngineError or Cancelled; runs that are complete stay
+    stored.
     """
     request = resolve(task.request)
     cells = task.cells

@@ -1,9 +1,9 @@
-"""tune(): forecast the whole space in seconds, then run the few settings that matter, the most promising
+"""``tune()`` forecasts the whole space in seconds, then runs the few settings that matter, the most promising
 first.
 
-tune() is a generator and draws at most one picture between two of its values. So its caller can let other
-jobs run in between, stop it, or continue another day: every run is kept in the folder, and no run is made
-twice.
+It is a generator, and it draws at most one picture between two of its values. So its caller can let other
+jobs run in between, stop it, or continue on another day: every run is stored in the folder, and no run is
+repeated.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .goal import Goal, Search, SettingCosts
 from .measurements import Measurement, Measurements, claim_folder
 
 EDGE = 2.0  # dB: a setting is "on the edge" if a neighbour falls this far below the goal
-CHECKED = 3  # neighbours of the best that are run: those with the worst expected PSNR
-HARDEST = 3  # prompts on which they are run: those where the best itself is worst
+CHECKED = 3  # number of the best setting's neighbours that run: those with the lowest expected PSNR
+HARDEST = 3  # number of prompts on which they run: those on which the best setting itself is worst
 TASK = "task.json"
 
 
@@ -37,11 +37,11 @@ Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
 class TuneTask(Strict):
-    """The task of a tune.
+    """The prompts, the goal and the ranges of a tune.
 
-    vary: for each method, the ranges of its knobs as text.  acceptance: prompts that the search does not use,
-    unless its best falls short on them.  most: settings to verify, and as many again if the best of them fall
-    short on the acceptance prompts.
+    vary: for each method, the ranges of its knobs as text. acceptance: prompts that the search uses only if
+    its best setting misses the goal on them. most: number of settings to verify, and as many again if the
+    best ones miss the goal on the acceptance prompts.
     """
 
     request: RunRequest
@@ -56,9 +56,9 @@ class TuneTask(Strict):
 
     @property
     def settings(self) -> list[Method]:
-        """Return all settings to choose from.
+        """Return all settings that the tune chooses from.
 
-        Raises EngineError for ranges that cannot be read, do not fit the model or have too many combinations.
+        Raises EngineError if ranges cannot be read, do not fit the model, or have too many combinations.
         """
         facts = facts_of(resolve(self.request))
         varied = [
@@ -69,7 +69,7 @@ class TuneTask(Strict):
         return [*varied, *(space.fewer_steps_methods(facts) if self.fewer_steps else ())]
 
     def ranges_of(self, method: Method) -> space.Ranges:
-        """Return the ranges of a setting's method; none for the plain model."""
+        """Return the ranges of a setting's method; the plain model has none."""
         name = space.parts_of(method).method.name
         return space.parse_ranges(name, self.vary.get(name, {}))
 
@@ -79,14 +79,15 @@ class Verification(NamedTuple):
 
     place: int
     runs: tuple[Measurement, ...]
-    held: float  # dB that the goal's share of the tuning prompts reaches
-    whole: bool  # False: it missed the goal before all prompts were run
+    held: float  # the dB that the goal's share of the tuning prompts reaches
+    whole: bool  # False: the setting missed the goal before it had run on all prompts
 
 
 class Acceptance(NamedTuple):
-    """The real runs of a candidate on the acceptance prompts, and those of its neighbours.
+    """The real runs of a candidate on the acceptance prompts, and the runs of its neighbours.
 
-    neighbours: pairs of a setting, one step of one knob away, and its dB on the worst of the hardest prompts.
+    neighbours: pairs of a setting that is one step of one knob away, and its dB on the worst of the hardest
+    prompts.
     """
 
     place: int
@@ -94,15 +95,16 @@ class Acceptance(NamedTuple):
     neighbours: tuple[tuple[Method, float], ...]
 
     def on_edge(self, floor: float) -> bool:
-        """Tell whether a neighbour falls EDGE dB or more below the floor."""
+        """Return whether a neighbour falls EDGE dB or more below the floor."""
         return any(closeness < floor - EDGE for _, closeness in self.neighbours)
 
 
 class TuneStatus(NamedTuple):
     """The progress and the results of a tune.
 
-    doing: a text for people.  made: pictures drawn since the tune began or was resumed.  left: pictures still
-    to draw, at most.  costs: expected until measured.  best, running: places among the candidates.
+    doing: a text for people. made: number of pictures drawn since the tune began or was resumed. left: number
+    of pictures still to draw, at most. costs: expected until measured. best, running: places among the
+    candidates.
     """
 
     stage: Stage
@@ -118,7 +120,7 @@ class TuneStatus(NamedTuple):
     running: int | None = None
 
     def has_estimate(self, place: int) -> bool:
-        """Tell whether a candidate's expected PSNR rests on surveys or runs, and is no guess."""
+        """Return whether a candidate's expected PSNR comes from surveys or runs, and not from a guess."""
         return self.candidates[place].has_closeness or any(
             verification.place == place for verification in self.verified
         )
@@ -132,10 +134,10 @@ def tune(
     stop: threading.Event | None = None,
     enough: Callable[[], bool] = lambda: False,
 ) -> Generator[TuneStatus]:
-    """Tune, or resume an earlier tune of the same task. The last value's stage is "done".
+    """Tune, or resume an earlier tune of the same task. The stage of the last value is "done".
 
-    enough: called before each setting but the first; when it returns True, the best so far goes to the
-    acceptance prompts. Raises EngineError or Cancelled; runs made so far are kept.
+    enough: is called before each setting but the first; if it returns True, the best setting so far runs on
+    the acceptance prompts. Raises EngineError or Cancelled; runs that are complete stay stored.
     """
     request = resolve(task.request)
     methods = task.settings
@@ -148,7 +150,7 @@ def tune(
             search = search_of(task.goal, candidates, surveys)
             yield TuneStatus(
                 "judging",
-                f"{len(methods)} settings judged on {so_far} of {len(surveys)} prompts",
+                f"{len(methods)} settings estimated on {so_far} of {len(surveys)} prompts",
                 runs.made,
                 _most_left(task),
                 tuple(candidates),
@@ -161,7 +163,9 @@ def tune(
 
 
 def _most_left(task: TuneTask) -> int:
-    """Return the number of pictures after the surveys, if no best falls short on the acceptance prompts."""
+    """Return the number of pictures after the surveys, if no best setting misses the goal on the acceptance
+    prompts.
+    """
     return task.most * len(task.prompts) + 2 * len(task.acceptance) + CHECKED * HARDEST
 
 
@@ -187,7 +191,7 @@ def _run_baselines(task: TuneTask, runs: Measurements) -> Iterator[TuneStatus]:
 def likely_worst_neighbours(
     method: Method, vary: space.Ranges, candidates: Sequence[Candidate], posterior: Posterior
 ) -> list[Method]:
-    """Return the settings one step of one knob away, the lowest expected PSNR first.
+    """Return the settings that are one step of one knob away, those with the lowest expected PSNR first.
 
     Twins of the setting itself are left out.
     """
@@ -204,7 +208,7 @@ def likely_worst_neighbours(
 
 
 def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Survey]) -> Search:
-    """Start a search over candidates that were forecast from these surveys; nothing is measured yet."""
+    """Start a search over candidates that were forecast from these surveys, before any measurement."""
     costs = costs_of(candidates)
     expected = expected_of(candidates, goal, costs)
     alike = features(candidates, costs, expected, surveys[0].facts)
@@ -212,7 +216,7 @@ def search_of(goal: Goal, candidates: Sequence[Candidate], surveys: Sequence[Sur
 
 
 class _Verifier:
-    """Runs the settings of a tune, and holds its state meanwhile."""
+    """Runs the settings of a tune, and holds the tune's state during that time."""
 
     def __init__(
         self,
@@ -233,9 +237,10 @@ class _Verifier:
         self._accepted: dict[int, Acceptance] = {}
 
     def steps(self) -> Iterator[TuneStatus]:
-        """Verify settings, and test the best on the acceptance prompts until one holds there.
+        """Verify settings. Test the best one on the acceptance prompts, until a setting reaches the goal
+        there.
 
-        For each best that does not hold, one more setting is verified.
+        For each best setting that misses the goal there, one more setting is verified.
         """
         while True:
             while len(self._verified) < self._most and not (self._verified and self._enough()):
@@ -274,7 +279,9 @@ class _Verifier:
         return next(iter(self._search.ranked()), None)
 
     def _verify(self, place: int) -> Iterator[TuneStatus]:
-        """Run a setting on the tuning prompts, the hardest first, and stop when it has missed the goal."""
+        """Run a setting on the tuning prompts, the hardest prompt first. Stop as soon as it has missed the
+        goal.
+        """
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
         runs: list[Measurement] = []
         left = (self._most - len(self._verified)) * count + 2 * len(self._task.acceptance) + CHECKED * HARDEST
@@ -303,7 +310,9 @@ class _Verifier:
         )
 
     def _accept(self, place: int) -> Iterator[TuneStatus]:
-        """Run the best on the acceptance prompts, and its worst neighbours on the prompts hardest for it."""
+        """Run the best setting on the acceptance prompts, and its worst neighbours on the prompts that are
+        hardest for it.
+        """
         method, goal, count = self._candidates[place].method, self._task.goal, len(self._task.prompts)
         runs: list[Measurement] = []
         near: list[tuple[Method, float]] = []
@@ -326,7 +335,7 @@ class _Verifier:
             for number in hardest:
                 yield self._status(
                     "accepting",
-                    "neighbours: one step of one knob away",
+                    "neighbours: settings that are one step of one knob away",
                     (CHECKED - len(near)) * HARDEST - len(closeness),
                     place,
                 )

@@ -1,12 +1,14 @@
-"""How small errors of a run grow or fade until its end: measured after a recorded run, with some more calls.
+"""Measures how small errors in a run grow or fade until its end. It makes some more calls after a recorded
+run.
 
-Whatever goes wrong early, the runs of one picture end up off in a few directions of its own. To find these
-directions, the run is pushed a little, as a prediction error would, and followed to the end. The distance
-along each direction at which any error ends, of any step and block, is then a gradient. It is carried from
-the end back to the start (the adjoint of the loop). Both follow the noise level in strides: where the noise
-level hardly moves, one call stands for several.
+Whatever error is made early, the runs of one picture end with a difference in a few directions that belong to
+this picture. To find these directions, we add small errors to the run, like those of a prediction, and follow
+the run to its end. A gradient then tells how far along each direction the run ends after an error at any step
+and block. The gradient is carried from the end of the run back to its start (the adjoint of the loop). Both
+computations move along the noise level in strides: where the noise level hardly changes, one call stands for
+several steps.
 
-Needs automatic differentiation, and memory for one call's gradients.
+The computation needs automatic differentiation, and memory for the gradients of one call.
 """
 
 from __future__ import annotations
@@ -24,33 +26,35 @@ from ..sites.activation_recorder import RecordedCalls
 from ..sites.blocks import Block, image_first, numbered
 from ..strict import Cancelled
 
-STRIDE = 0.08  # of the noise level at the start: at most that far apart are two calls, unless steps are
-EARLY = 0.75  # of it: down to here the run is pushed
-EACH = 3  # mixtures a token
-POSITIONS = ("img_ids", "txt_ids")  # of tokens: all samples share them
-FIRST = 3  # step from which it is pushed: before, methods warm up
+# share of the noise level at the start: two calls are at most this far apart, unless the steps are farther
+# apart
+STRIDE = 0.08
+EARLY = 0.75  # share of the noise level at the start: down to this level, errors are added
+EACH = 3  # mixtures for each token
+POSITIONS = ("img_ids", "txt_ids")  # positions of tokens: all samples of a call share them
+FIRST = 3  # the first step with an added error; methods warm up before it
 
 
 Shown = Callable[
     [Tensor], Tensor
-]  # latents (batch, tokens, outputs) -> (batch, tokens, values), in levels of 8 bits
+]  # takes latents (batch, tokens, outputs) and returns (batch, tokens, values), in levels of 8 bits
 
 
 class ErrorPropagation(NamedTuple):
-    """The effect of errors on the end of a run, in numpy arrays of float32.
+    """The effect of errors on the end of a run, in float32 arrays of numpy.
 
-    Axes: directions d, blocks k, steps t, streams s; calls c along the run, the last step's first.
+    Axes: directions d, blocks k, steps t, streams s; calls c along the run, from the last step to the first.
 
-    The picture is seen through ``EACH`` mixtures e of every token's values (random signs), as large as their
-    differences, in 8-bit levels. A direction is as long as a picture whose values all differ by one level.
+    For each token, ``EACH`` mixtures e of its values (with random signs) stand for the picture; they are as
+    large as the values' differences, in 8-bit levels. A direction has the length of a picture whose values
+    all differ by one level.
 
     mixtures (tokens, e + d, outputs): the effect of one unit of a token's output on its mixtures, and its
-    length along each direction.
-    patterns (d, tokens * e): the mixtures of each direction.
-    levels (c,): noise levels after the calls' steps.
-    products (c, s, k, d, t, k): how far an error behind the first-named block moves the end, by its product
-    with a gradient. The error is a stream's residual up to the second-named block at step t. In velocity:
-    for one unit of noise level.
+    length along each direction. patterns (d, tokens * e): the mixtures of each direction. levels (c,): the
+    noise levels after the calls' steps. products (c, s, k, d, t, k): how far an error moves the end along a
+    direction. The first k is the block behind which the error is added. The second k and t choose the error:
+    a stream's residual up to that block at that step. Outputs are velocities, so a product counts for one
+    unit of noise level.
     """
 
     mixtures: Any
@@ -70,10 +74,10 @@ def propagate_errors(
 ) -> ErrorPropagation | None:
     """Measure how errors propagate along a recorded run.
 
-    sigmas: the noise levels before each step and after the last.
+    sigmas: the noise levels before each step, and after the last step.
     mix: the weight of each stream.
-    shown: latents to picture.
-    Returns None if too few steps were made, or if no push moves the end. Raises Cancelled.
+    shown: a function from latents to the picture. Returns None if the run has too few steps, or if no added
+    error changes its end. Raises Cancelled.
     """
     loop = _Loop(transformer, calls, sigmas, mix, stop)
     pushes = loop.pushes()
@@ -103,12 +107,12 @@ def propagate_errors(
 
 
 def as_they_are(latents: Tensor) -> Tensor:
-    """Take the latents for the picture: one unit is half the range from black to white."""
+    """Use the latents as the picture: one unit is half the range from black to white."""
     return 127.5 * latents
 
 
 class _Loop:
-    """The denoise loop, to first order along the path of the recorded run."""
+    """The denoising loop, linearised along the path of the recorded run."""
 
     def __init__(
         self,
@@ -129,12 +133,13 @@ class _Loop:
         self.answers = [list(map(_plain, calls.answers[row : row + streams])) for row in rows]
         block_tensors = torch.stack([_plain(tensors) for tensors in calls.block_tensors]).float()
         added = block_tensors[:, 1:] - block_tensors[:, :1]
-        self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # (s, t, k, values)
+        self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # axes (s, t, k, values)
 
     def pushes(self) -> dict[int, Tensor]:
-        """Return, by step, two errors of the velocity for each stream: (pushes, tokens, outputs).
+        """Return, by step, two errors of the velocity for each stream: (errors, tokens, outputs).
 
-        They are the errors of reusing the step before, and of a line through the two steps before.
+        The first error is that of reusing the step before; the second is that of a line through the two steps
+        before.
         """
         steps = [
             step for step in range(FIRST, len(self.latents)) if self.sigmas[step] >= EARLY * self.sigmas[0]
@@ -155,7 +160,7 @@ class _Loop:
         return last + (self.sigmas[-1] - self.sigmas[-2]) * velocity
 
     def strides(self) -> list[tuple[int, int, int]]:
-        """Return each stride: its first step, its end, and the step that stands for it."""
+        """Return the strides: the first step of each, its end, and the step that stands for it."""
         strides, begin, sigmas = [], 0, self.sigmas
         while begin < len(self.latents):
             end = begin + 1
@@ -168,7 +173,7 @@ class _Loop:
 
     @torch.no_grad()
     def followed(self, pushes: Mapping[int, Tensor]) -> Tensor:
-        """Return how far each push has moved the latents in the end: (pushes, tokens, outputs)."""
+        """Return how far each added error has moved the latents at the end: (errors, tokens, outputs)."""
         off = torch.zeros_like(next(iter(pushes.values())))
         for begin, end, step in self.strides():
             across = self.sigmas[end] - self.sigmas[begin]
@@ -188,8 +193,8 @@ class _Loop:
         return off
 
     def carried_back(self, gradient: Tensor) -> Iterator[tuple[float, Tensor]]:
-        """Yield, from the last stride to the first: the noise level after its step, and all streams'
-        products.
+        """Yield the noise level after each stride's step, and the products of all streams, from the last
+        stride to the first.
         """
         slope = torch.zeros_like(gradient)
         for begin, end, step in reversed(self.strides()):
@@ -206,8 +211,8 @@ class _Loop:
     def gradients(self, step: int, stream: int, answer: Tensor) -> tuple[Tensor, Tensor]:
         """Carry a gradient back through one call.
 
-        answer: (d, tokens, outputs), with respect to the call's answer. Returns the gradients with respect to
-        its latents, and to the tensors behind every block: (k, d, values).
+        answer: the gradient with respect to the call's answer, (d, tokens, outputs). Returns the gradients
+        with respect to the call's latents, and to the tensors behind every block: (k, d, values).
         """
         with torch.enable_grad(), self.collected_outputs() as behind:
             latents = self.latents[step][stream].expand(len(answer), -1, -1).clone().requires_grad_()
@@ -243,7 +248,7 @@ class _Loop:
                 hook.remove()
 
     def answer(self, step: int, stream: int, latents: Tensor) -> Tensor:
-        """Run a recorded call with other latents, a batch of them."""
+        """Run a recorded call again with a batch of other latents."""
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
         arguments = self.arguments[step * len(self.mix) + stream]
@@ -262,7 +267,7 @@ def _plain(value: Any) -> Any:
 
 
 def _repeated(value: Any, times: int) -> Any:
-    """Repeat an argument of one sample for a batch."""
+    """Repeat an argument of one sample, to make a batch."""
     if isinstance(value, list):
         return [_repeated(item, times) for item in value]
     return (

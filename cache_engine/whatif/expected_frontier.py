@@ -1,7 +1,7 @@
-"""The best PSNR that a survey expects of DBCache at every speed. numpy, no torch.
+"""Estimates from a survey the best PSNR of DBCache at every speed. It uses numpy, not torch.
 
-A grid of settings is simulated in about a second. Its thresholds come from the recorded changes. The settings
-that no other setting beats are kept.
+A grid of settings is simulated in about a second. The grid's thresholds come from the recorded changes. The
+result has the settings that no other setting beats.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .simulation import Forecast, simulate
 from .survey import Survey
 
 WARM_UPS, IN_A_ROW, ORDERS = (2, 4, 8), (1, 2, 3, 5, -1), (0, 1, 2)
-THRESHOLDS = 10  # places within the recorded changes
-GAPS = (1, 2, 4, 6)  # steps between which a change is looked at
-STEP = 0.01  # of the threshold's slider
+THRESHOLDS = 10  # number of thresholds within the recorded changes
+GAPS = (1, 2, 4, 6)  # distances in steps at which changes are collected
+STEP = 0.01  # one step of the threshold's slider
 
 
 def frontier(survey: Survey, calibration: PsnrCalibration | None = None) -> tuple[Forecast, ...]:
     """Return forecasts from the baseline's own speed to the fastest. No setting of the grid is both faster
-    and closer to the baseline than one of them.
+    and closer to the baseline than one of these.
 
-    The result is computed once for a survey and stored in its memo.
+    The result is computed once for each survey and stored in the survey's memo.
     """
     key = ("frontier", calibration)
     if key not in survey.memo:
@@ -37,7 +37,7 @@ def frontier(survey: Survey, calibration: PsnrCalibration | None = None) -> tupl
 
 
 def settings(survey: Survey) -> Iterator[Method]:
-    """The grid, and the setting that computes everything."""
+    """Yield the settings of the grid, and the setting that computes every step."""
     facts = survey.facts
     yield DBCache(max_warmup_steps=min(4, facts.steps), residual_diff_threshold=0.0)
     fronts = sorted({1, max(1, facts.blocks // 7)}) if facts.blocks > 1 else []
@@ -54,7 +54,7 @@ def settings(survey: Survey) -> Iterator[Method]:
 
 
 def _thresholds(survey: Survey, front: int) -> list[float]:
-    """Multiples of the slider's step that lie within the changes after ``front`` blocks."""
+    """Return multiples of the slider's step that lie within the recorded changes after ``front`` blocks."""
     changes = survey.changes(Signal("front_residual", "computed"), front) or []
     recorded = [
         stream[step - gap][step]
@@ -69,7 +69,9 @@ def _thresholds(survey: Survey, front: int) -> list[float]:
 
 
 def _unbeaten(forecasts: list[Forecast]) -> tuple[Forecast, ...]:
-    """Return the unbeaten forecasts from slow to fast; of two equally fast ones, the closer."""
+    """Return the unbeaten forecasts from slow to fast. Of two equally fast forecasts,
+    the closer one stays.
+    """
     unbeaten: list[Forecast] = []
     for forecast in sorted(forecasts, key=lambda forecast: (-forecast.speedup, forecast.error or 0.0)):
         if not unbeaten or (forecast.error or 0.0) < (unbeaten[-1].error or 0.0):

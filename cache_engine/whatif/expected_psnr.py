@@ -1,13 +1,13 @@
-"""The PSNR that a setting's prediction errors are expected to cost. numpy, no torch.
+"""Estimates the PSNR that a setting's prediction errors cost. It uses numpy, not torch.
 
-A cached call moves the latents by (noise level after - before) x (error of the model's answer). The errors of
-all calls add up with their signs, as they do in the latents; a norm of each would lose the signs. Their
-effect on the end was measured on the baseline (error_propagation.py) along the few directions in which its
-runs end up off. So the end of any error along each of these directions is known. The rest of an error,
-across these directions, is taken as the last layer's answer to it, minus the share that the model repairs at
-its noise level (``surviving_share``).
+A cached call moves the latents by (noise level after the step - before) x (error of the model's answer). The
+errors of all calls are added with their signs, as in the latents; adding their norms would lose the signs.
+Their effect on the end was measured on the baseline (error_propagation.py), along the few directions in which
+runs of this picture end up different. So the end of any error along these directions is known. The rest of an
+error lies across these directions. For it we take the last layer's direct answer, minus the share that the
+model repairs at this noise level (``surviving_share``).
 
-The picture's difference is seen through a few random mixtures of every token's values, as large as the
+The picture's difference is represented by a few random mixtures of every token's values, as large as the
 differences themselves.
 """
 
@@ -31,7 +31,7 @@ def psnr_expected(survey: Survey, run: Replay) -> float | None:
 
 
 def _by_site(survey: Survey, run: Replay) -> dict[Stack, tuple[list[int], list[float]]]:
-    """Return each site's errors as one sum: rows of its table, and their weights."""
+    """Return each site's errors as one sum: the rows of the site's table, and their weights."""
     steps = survey.facts.steps
     sums = dict[Stack, tuple[list[int], list[float]]]()
     last, rows, weights = None, list[int](), list[float]()
@@ -46,10 +46,10 @@ def _by_site(survey: Survey, run: Replay) -> dict[Stack, tuple[list[int], list[f
 
 
 def table(survey: Survey, start: int, stop: int) -> np.ndarray:
-    """Return the effect of errors on the final picture: (s * t * t, n), in 8-bit levels.
+    """Return the effect of errors on the final picture, in 8-bit levels: (s * t * t, n).
 
-    Row (stream, t, u): n random mixtures of the difference, if at step t the residual that the blocks
-    ``start..stop-1`` added at step u were added as an error.
+    Row (stream, t, u) holds n random mixtures of the picture's difference. The error is the residual that the
+    blocks ``start`` to ``stop - 1`` added at step u; it is added at step t.
     """
     key = ("pixels", start, stop)
     if key not in survey.memo:
@@ -63,7 +63,7 @@ def table(survey: Survey, start: int, stop: int) -> np.ndarray:
 
 
 def surviving_share(level: np.ndarray) -> np.ndarray:
-    """Return the share of an error across the directions that survives to the end, by noise level 0..1.
+    """Return the share of an error across the directions that survives to the end, by noise level 0 to 1.
 
     Errors made at high noise are painted over; errors made at the end stay. Model: 1 - noise level.
     """
@@ -76,7 +76,7 @@ def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
     Between the calls with known gradients, the gradients are interpolated.
     """
     behind = survey.products[:, :, stop - 1]
-    gradients = behind[..., stop - 1] - (behind[..., start - 1] if start > 0 else 0.0)  # (c, s, d, t)
+    gradients = behind[..., stop - 1] - (behind[..., start - 1] if start > 0 else 0.0)  # axes (c, s, d, t)
     shares = np.stack(
         [np.interp(survey.sigmas[1:], survey.levels, unit) for unit in np.eye(len(survey.levels))], axis=1
     )
@@ -84,9 +84,10 @@ def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
 
 
 def _patterns(survey: Survey) -> np.ndarray:
-    """Return the mixtures of each direction (d, n), with its true size and angles to the others.
+    """Return the mixtures of each direction, (d, n), with the direction's true size and its angles to the
+    others.
 
-    A few random mixtures alone would be off by some per cent.
+    A few random mixtures alone would have errors of some per cent.
     """
     if "patterns" not in survey.memo:
         directions = np.linalg.qr(survey.patterns.T)[0]
@@ -105,7 +106,7 @@ def mixed(survey: Survey, start: int, stop: int) -> tuple[np.ndarray, np.ndarray
     streams, steps, tokens, width, count = weights.shape
     each = count - len(survey.patterns)
     added = survey.added(start, stop).reshape(streams, steps, tokens, width)
-    # for each stream and token: (values' steps, width) @ (width, steps * mixtures)
+    # for each stream and token: (steps of the values, width) @ (width, steps * mixtures)
     answers = np.moveaxis(added, 1, 2) @ weights.transpose(0, 2, 3, 1, 4).reshape(streams, tokens, width, -1)
     answers = answers.reshape(streams, tokens, steps, steps, count).transpose(0, 3, 2, 1, 4)
     return answers[..., :each].reshape(streams, steps, steps, -1), answers[..., each:].sum(axis=3)
@@ -115,9 +116,9 @@ def _mixtures(survey: Survey) -> np.ndarray:
     """Return the effect of each channel of a token, before the last norm: (s, t, tokens, width, e + d), on
     the token's e mixtures and along each of the d directions.
 
-    The last layer is no plain matrix: it normalises every token, then multiplies its channels by factors that
-    follow from noise level and prompt. Along the baseline's path both are known, and so is the layer's answer
-    to a small error, to first order.
+    The last layer is not a plain matrix: it normalises every token, then multiplies its channels by factors
+    that depend on the noise level and the prompt. Along the baseline's path, the norm and the factors are
+    known, and so is the layer's linear answer to a small error.
     """
     shape = (*survey.modulation.shape[:2], -1, survey.last.shape[1])
     hidden = (
@@ -133,19 +134,19 @@ def _mixtures(survey: Survey) -> np.ndarray:
         rows = mixed * survey.modulation[stream, step]
         rows -= rows.mean(
             axis=2, keepdims=True
-        )  # the norm takes away a token's mean, and what lies along the token
+        )  # the norm removes a token's mean, and the part that is parallel to the token
         rows -= normal * (rows * normal).mean(axis=2, keepdims=True)
         effects[stream, step] = np.moveaxis(rows / spread[stream, step][:, None], 1, 2)
     return effects
 
 
 def psnr_of(pixels: np.ndarray) -> float:
-    """Return the PSNR in dB of two pictures after each was rounded to 8 bits.
+    """Return the PSNR in dB of two pictures after both were rounded to 8 bits.
 
     pixels: the differences before rounding, in 8-bit levels.
 
-    Rounding hides a difference below one level or blows it up to one: at any phase, the mean square of d
-    becomes d^2 + rest (1 - rest), with rest the part of d beyond its whole levels.
+    Rounding hides a difference smaller than one level, or enlarges it to one level. On average, the mean
+    square of a difference d becomes d^2 + rest (1 - rest), where rest is the part of d beyond whole levels.
     """
     rest = np.abs(pixels) % 1.0
     square = float(pixels @ pixels + rest @ (1 - rest)) / pixels.size

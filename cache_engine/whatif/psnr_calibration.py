@@ -1,6 +1,6 @@
-"""How far the expected PSNR of this model may be from the measured one. numpy, no torch.
+"""Calibrates the expected PSNR of a model: how far is it from the measured PSNR? It uses numpy, not torch.
 
-The expected PSNR follows from the baseline's survey alone (expected_psnr.py). The calibration says how far
+The expected PSNR follows from the baseline's survey alone (expected_psnr.py). The calibration tells how far
 such forecasts were from real runs of the model. Without runs there is no calibration.
 """
 
@@ -17,23 +17,24 @@ from ..models.catalog import MODELS
 from ..strict import EngineError
 from .survey import Survey
 
-WIDEST = 3.0  # dB to either side: a wider band would say nothing
-HELD = 0.9  # of the runs: promised
-CAUTIOUS = 0.95  # of the runs: aimed at, where WIDEST allows it, since another prompt may be harder
-LEVELS = tuple(
-    range(10, 70, 5)
-)  # expected dB at which it is asked how far forecasts are off; farther pictures are harder to foretell
-REACH = 5.0  # dB: runs that are expected nearer than about this to a level tell of it
-FEWEST = 12  # runs to tell from, in all and at a level
+WIDEST = 3.0  # dB to either side: a wider band would be useless
+HELD = 0.9  # promised share of runs within the band
+CAUTIOUS = 0.95  # share of runs that the band aims at, if WIDEST allows, because another prompt may be harder
+# expected dB at which the forecasts' errors are evaluated; pictures farther from the baseline are harder to
+# forecast
+LEVELS = tuple(range(10, 70, 5))
+REACH = 5.0  # dB: a level uses the runs whose expected PSNR is within about this distance
+FEWEST = 12  # number of runs that a calibration needs, in all and at each level
 
 
 class PsnrCalibration(NamedTuple):
-    """How far one model's forecasts were off.
+    """The errors of one model's forecasts.
 
-    revision: of the measured weights; other weights have no calibration.
-    levels: expected dB.
-    promised, cautious: at each level, the dB to either side that held ``HELD`` and ``CAUTIOUS`` of the runs.
-    held: the share of a prompt's runs within the bands fitted on the other prompts' runs.
+    revision: version of the measured weights; other weights have no calibration.
+    levels: values of the expected PSNR in dB.
+    promised, cautious: at each level, the dB to either side of a forecast that held ``HELD`` and ``CAUTIOUS``
+    of the runs.
+    held: the share of a prompt's runs inside the bands that were fitted on the other prompts' runs.
     """
 
     model: str
@@ -50,7 +51,7 @@ class PsnrCalibration(NamedTuple):
         return float(np.interp(psnr_db, self.levels, self.promised))
 
     def band(self, psnr_db: float) -> tuple[float, float] | None:
-        """Return the lowest and highest PSNR in dB, or None if the band is too wide to be useful."""
+        """Return the lowest and the highest PSNR in dB, or None if the band is too wide to be useful."""
         if self.off(psnr_db) > WIDEST:
             return None
         off = min(float(np.interp(psnr_db, self.levels, self.cautious)), WIDEST)
@@ -61,7 +62,7 @@ class PsnrCalibration(NamedTuple):
 
 
 def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
-    """Return the calibration of the survey's model and weights, or None if none was measured."""
+    """Return the calibration of the survey's model and weights, or None if none was made."""
     own = survey.engine["model"] in MODELS and not survey.request.get("loras")
     path = MODELS[survey.engine["model"]].psnr_calibration if own else None
     if path is None or not path.is_file():
@@ -78,7 +79,7 @@ def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
 
 
 class CheckedForecast(NamedTuple):
-    """A forecast and the measured PSNR of the same setting."""
+    """A forecast, and the PSNR that a real run of the same setting measured."""
 
     prompt: str
     expected_db: float
@@ -86,7 +87,9 @@ class CheckedForecast(NamedTuple):
 
 
 def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecast]) -> PsnrCalibration | None:
-    """Fit the calibration to runs. Returns None for fewer than ``FEWEST`` runs or a single prompt."""
+    """Fit a calibration to runs. Returns None for fewer than ``FEWEST`` runs, or if all runs have the same
+    prompt.
+    """
     prompts = sorted({run.prompt for run in runs})
     if len(runs) < FEWEST or len(prompts) < 2:
         return None
@@ -105,16 +108,16 @@ def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecas
 
 
 def _bands(runs: Sequence[CheckedForecast]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Return the levels, and the quantiles of the distance between forecast and run near each of them.
+    """Return the levels, and near each level the quantiles of the distance between forecasts and runs.
 
-    A Gaussian kernel of width ``REACH`` weights the runs by their distance from a level.
+    A Gaussian kernel of the width ``REACH`` weights the runs by their distance from a level.
     """
     expected = np.array([run.expected_db for run in runs])
     off = np.array([abs(run.measured_db - run.expected_db) for run in runs])
     order = np.argsort(off)
     near = np.exp(-(((np.array(LEVELS)[:, None] - expected) / REACH) ** 2) / 2)
     enough = near.sum(axis=1) >= FEWEST
-    if not enough.any():  # spread too thinly to tell levels apart
+    if not enough.any():  # too few runs at each level: all runs count for all levels
         near, enough = np.ones((len(LEVELS), len(runs))), np.ones(len(LEVELS), bool)
     shares = near[enough][:, order].cumsum(axis=1)
     shares /= shares[:, -1:]

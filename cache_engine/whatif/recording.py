@@ -1,4 +1,4 @@
-"""Take a survey while a baseline runs: recorded tensors, the scheduler's noise levels, counted compute."""
+"""Records a survey while a baseline runs: tensors, the scheduler's noise levels, and counted compute."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .survey import BUDGET, Survey, in_half, most_positions
 
 
 class SurveyTaken:
-    """The result of ``recording_survey``: empty until the run is over.
+    """The result of ``recording_survey``. It is empty until the run ends.
 
-    recorded_calls: input of ``propagate_errors``, or None if the run does not allow it.
+    recorded_calls: the input of ``propagate_errors``, or None if the run does not allow it.
     """
 
     def __init__(self) -> None:
@@ -44,16 +44,16 @@ def recording_survey(
     budget: int = BUDGET,
     tflops: tuple[float, np.ndarray] | None = None,
 ) -> Iterator[SurveyTaken]:
-    """Record the survey of the pipeline's call in this block. The picture is the same, bit for bit.
+    """Record a survey of the pipeline's run in this ``with`` block. The picture stays the same, bit for bit.
 
-    It is used within ``attached``. request: resolved.
-    tflops: as ``tflops_of_blocks`` returns them, if they depend on more than the request.
+    Use it inside ``attached``. request: the resolved request. tflops: the result of ``tflops_of_blocks``,
+    needed if the compute depends on more than the request.
     """
     spec, pipe = model.spec, model.pipe
     facts = spec.facts(request)
     tensors = (
         facts.steps * len(facts.streams) * (facts.blocks + 2)
-    )  # before the first block, after each, and modulated
+    )  # the stream before the first block and after each block, and the modulated input
     taken = SurveyTaken()
     with recording_activations(
         pipe.transformer, session, clock, lambda size: most_positions(size, tensors, budget)
@@ -64,11 +64,11 @@ def recording_survey(
         or clock.loop_ends is None
         or len(recorder.calls) != facts.steps * len(facts.streams)
     ):
-        return  # not the run that was asked for: nothing to judge others by
+        return  # a run of another length was made: other settings cannot be estimated from it
     full, blocks = tflops or tflops_of_blocks(partial(costs, request), facts)
     batch = session.calls[
         0
-    ].batch  # both answers of a guidance may be asked for in one call: counted is one of them
+    ].batch  # a call may hold both samples of a guidance, but the compute was counted for one sample
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taken.survey = survey_of(
         recorder.fetched(),
@@ -134,11 +134,10 @@ def with_error_propagation(
     shown: Shown | None = None,
     stop: threading.Event | None = None,
 ) -> Survey:
-    """Return the survey with its error propagation, if that can be computed. Call it outside ``attached``.
+    """Return the survey with its error propagation, if that can be computed. Call this outside ``attached``.
 
-    It takes as long as two to four runs.
-    shown: latents to picture, as a model's row has it; None: the latents are taken for the picture.
-    Raises Cancelled.
+    It takes as long as two to four runs. shown: a function from latents to the picture, as in a model's row;
+    None: the latents themselves serve as the picture. Raises Cancelled.
     """
     if recorded_calls is None or not survey.sigmas:
         return survey
@@ -149,9 +148,10 @@ def with_error_propagation(
 
 
 def tflops_of_blocks(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
-    """Return the TFLOPs of a full call, and of each block: the saving of a call without the block.
+    """Return the TFLOPs of a full call and of each block. A block's TFLOPs are those that a call without it
+    saves.
 
-    The blocks of one list are alike, so one is counted.
+    The blocks of one list are alike, so only one block of each list is counted.
     """
     full = count(Plan(Always(), Reuse(), ()))("C", 0)
     blocks: list[float] = []

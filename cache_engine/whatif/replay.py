@@ -1,7 +1,7 @@
-"""replay(): decide a run without making it, and find what its predictions would miss. No torch.
+"""``replay()`` decides a run without making it, and finds the errors of its predictions. It imports no torch.
 
-The Session, the schedules, the predictors and the history rules are those of a real run. Where a real run
-measures a change, the replay looks it up in the survey.
+It uses the Session, the schedules, the predictors and the history rules of a real run. It looks a change up
+in the survey where a real run would measure it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,24 @@ from ..plans import ModelFacts, Plan, Predictor, Stack, active_sites
 from ..session import Session
 from .survey import Survey
 
-ANOTHER_PATH = "another number of steps is another path: only a run can tell"
-INSIDE_BLOCKS = "the survey looks at whole blocks, not inside them: only a run can tell"
-WHOLE_OUTPUTS = "the survey judges what blocks add, not what they hand on: only a run can tell"
+ANOTHER_PATH = (
+    "no estimate of the PSNR: with another number of steps the picture takes another path; run this setting"
+)
+INSIDE_BLOCKS = (
+    "no estimate of the PSNR: the survey records whole blocks, not the parts of a block; run this setting"
+)
+WHOLE_OUTPUTS = (
+    "no estimate of the PSNR: the survey records the residuals of blocks, not their outputs; run this setting"
+)
 
-Terms = tuple[tuple[int, float], ...]  # (step, weight): a sum of the values computed at these steps
+# pairs (step, weight): a weighted sum of the values computed at these steps
+Terms = tuple[tuple[int, float], ...]
 
 
 class PredictionError(NamedTuple):
-    """The error of one call that was not computed: its predicted minus its recorded value at ``site``.
+    """The error of one call that was not computed: the predicted minus the recorded value at ``site``.
 
-    terms: the error as a weighted sum of recorded values. All steps are the survey's.
+    terms: the error as a weighted sum of recorded values. All steps are steps of the survey.
     """
 
     site: Stack
@@ -38,9 +45,9 @@ class PredictionError(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """A decided run. ``errors`` is None if the survey cannot judge the predictions.
+    """A decided run. ``errors`` is None if the survey cannot estimate the predictions' errors.
 
-    note: why ``errors`` is None, or why it is only a guide.
+    note: the reason why ``errors`` is None, or why ``errors`` is only a rough guide.
     """
 
     session: Session
@@ -49,9 +56,9 @@ class Replay(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """The part of a step that is the same for every stream.
+    """The facts of a step that all streams share.
 
-    changes: by stream and reference step, or None if the plan has no recorded signal.
+    changes: the changes by stream and reference step, or None if the plan has no recorded signal.
     """
 
     stack: Stack | None
@@ -59,11 +66,11 @@ class _Step(NamedTuple):
 
 
 def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
-    """Decide every call of a run of ``facts.steps`` steps: as many as the survey has, or fewer.
+    """Decide every call of a run of ``facts.steps`` steps: as many steps as the survey has, or fewer.
 
     A run of fewer steps takes another path. Each of its steps is mapped to the baseline's step at the same
-    share of the run; its answer stands for all baseline steps until the next mapped one. The errors of such a
-    run are only a guide. Raises EngineError if the schedule needs a change that was not recorded.
+    share of the run. Its answer counts for all baseline steps up to the next mapped step. The errors of such
+    a run are only a rough guide. Raises EngineError if the schedule needs a change that was not recorded.
     """
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
@@ -85,7 +92,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     for step, (place, (stack, changes)) in enumerate(zip(mapped, steps)):
         for stream in streams:
             call = begin_call()
-            call.live = False  # a change is checked only if a decision asks for it
+            call.live = False  # a change is looked up only if a decision asks for it
             place_history = stream.place_history if stack is stream.stack else stream.enter_stack(stack)
             if stack is not None and not place_history.can_predict:
                 call.ready = False
@@ -110,7 +117,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
 
 @lru_cache(maxsize=8)
 def _computed_values(steps: int) -> tuple[Terms, ...]:
-    """Return the value computed at each step as a sum: itself, once."""
+    """Return the value computed at each step as a sum: that value with weight 1."""
     return tuple(((step, 1.0),) for step in range(steps))
 
 
@@ -122,7 +129,7 @@ def _mapped_steps(steps: int, recorded: int) -> Sequence[int]:
 def _errors_between(
     errors: Sequence[PredictionError], mapped: Sequence[int], facts: ModelFacts
 ) -> Iterator[PredictionError]:
-    """Yield the errors, at every step of the baseline, of a run with steps only at ``mapped``."""
+    """Yield the errors of a run that has only the steps ``mapped``, at every step of the baseline."""
     until = [*mapped[1:], facts.steps]
     whole = Stack(0, facts.blocks)
     for stream, (first, end) in product(range(len(facts.streams)), zip(mapped, until)):
@@ -150,9 +157,9 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
 
 
 class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
-    """What one stream of the replay remembers. ``reference`` is a step of the survey.
+    """The memory of one stream of the replay. ``reference`` is a step of the survey.
 
-    mapped: the survey's step for each step of the run.  error_terms: the errors found so far for this
+    mapped: the survey's step for each step of the run. error_terms: the errors computed so far for this
     predictor, by the remembered steps and the predicted step.
     """
 
@@ -173,24 +180,24 @@ class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
         return self.place_history
 
     def gram(self, place: Hashable, steps: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
-        """Return the inner products of what the blocks at a place added at ``steps`` of the run."""
+        """Return the inner products of the residuals of a place's blocks, at ``steps`` of the run."""
         assert isinstance(place, Stack)
         rows = [self.index * self.survey.facts.steps + self.mapped[step] for step in steps]
         return tuple(map(tuple, self.survey.gram(place.start, place.stop)[np.ix_(rows, rows)].tolist()))
 
 
 class _ReplayedPlace(PlaceHistory[Terms]):
-    """The history of one place: sums of recorded values instead of tensors."""
+    """The history of one place. It holds sums of recorded values instead of tensors."""
 
     def __init__(self, stream: _ReplayedStream, place: Hashable) -> None:
         super().__init__()
         self.stream, self.place = stream, place
 
     def error(self, predictor: Predictor, step: int, total: int) -> Terms:
-        """Return the predicted minus the recorded value at ``step``."""
+        """Return the predicted value minus the recorded value at ``step``."""
         if predictor.needs_inner_products or predictor.uses_last_prediction:
             return (*self.predict(predictor, step, total), (step, -1.0))
-        key = (self.steps, step)  # the error follows from the steps alone
+        key = (self.steps, step)  # the error depends on the step numbers alone
         terms = self.stream.error_terms.get(key)
         if terms is None:
             terms = (*self.predict(predictor, step, total), (step, -1.0))

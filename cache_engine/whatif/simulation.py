@@ -1,7 +1,7 @@
-"""simulate(): the expected effect of a setting on a surveyed run, without running it. numpy, no torch.
+"""``simulate()`` estimates the effect of a setting on a surveyed run, without running it. It uses numpy.
 
-The Session and the schedules of a real run make the decisions. Only the change comes from the survey, where a
-real run measures it. The forecast does not know that caching moves the picture off the baseline's path.
+The Session and the schedules of a real run make the decisions. The changes come from the survey; a real run
+would measure them. The forecast does not know that caching moves the picture off the baseline's path.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ from .psnr_calibration import WIDEST, PsnrCalibration
 from .replay import Replay, replay
 from .survey import Survey
 
-UNCALIBRATED = "no runs have shown yet how far off forecasts of this model are"
-TOO_FAR = f"so far from the plain picture forecasts may be off by more than {WIDEST:g} dB"
-UNSEEN = "the survey does not say what later steps of this model make of an error"
+UNCALIBRATED = "this model has no calibration, so the error of this estimate is unknown"
+TOO_FAR = f"the picture is so far from the baseline's that the estimate may be off by more than {WIDEST:g} dB"
+UNSEEN = "no estimate of the PSNR: the survey does not tell how later steps change an error"
 _MODE, _TFLOPS, _SECONDS = map(StepTrace._fields.index, ("mode", "tflops", "seconds"))
 
 
 class Forecast(NamedTuple):
     """The expected result of one setting, estimated from a survey.
 
-    calls: the fields of ``trace``, with each decision's ``text`` as reason.
-    tflops: None if the survey cannot count them.
-    psnr_db: None if the survey cannot judge the picture, or if ``identical`` says that it is the baseline's.
-    band: (low, high) in dB, or None as for psnr_db, or if it would be too wide to be useful.
-    note: why there is no PSNR or no band.
+    calls: the fields of ``trace``, in which the reason is each decision's ``text``.
+    tflops: None if the survey cannot count the compute.
+    psnr_db: None if the survey gives no estimate, or if ``identical`` is True: the picture is then the
+    baseline's.
+    band: (low, high) in dB; None if psnr_db is None, or if the band would be too wide to be useful.
+    note: the reason why PSNR or band is missing.
     """
 
     method: dict[str, Any]
-    calls: tuple[tuple[Any, ...], ...]  # plain tuples: thousands of forecasts are held, and few are looked at
-    seconds: float  # of the denoise loop
+    # plain tuples: thousands of forecasts are held in memory, but few of them are read
+    calls: tuple[tuple[Any, ...], ...]
+    seconds: float  # seconds of the denoising loop
     baseline_seconds: float
     tflops: float | None
     baseline_tflops: float
@@ -47,12 +49,12 @@ class Forecast(NamedTuple):
     identical: bool
     error: (
         float | None
-    )  # what the loop's result is off by; where no dB are known, it says no more than which setting is closer
+    )  # error of the loop's result; without a PSNR it only tells which of two settings is closer
     note: str
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:
-        """The trace that the run would have, with the baseline's times."""
+        """Return the trace that the run would have, with the baseline's times."""
         calls = map(StepTrace._make, self.calls)
         return tuple(
             call._replace(reason=reason_text(call.reason, call.mode, call.change, call.limit))
@@ -61,7 +63,7 @@ class Forecast(NamedTuple):
 
     @property
     def schedules(self) -> dict[str, str]:
-        """A string of C, c and p for each stream."""
+        """Return each stream's schedule: a string of C, c and p."""
         return schedules_of(map(StepTrace._make, self.calls))
 
     @property
@@ -74,7 +76,7 @@ class Forecast(NamedTuple):
 
     @property
     def speedup(self) -> float:
-        """Denoise loop, expected seconds over the baseline's."""
+        """Return the baseline's denoising time divided by the expected time."""
         return self.baseline_seconds / self.seconds
 
     @property
@@ -87,9 +89,8 @@ def simulate(
 ) -> Forecast:
     """Estimate a run of ``method`` on the survey's request.
 
-    calibration: turns the error into a PSNR with its band; None: the forecast has no PSNR.
-    Raises EngineError if the knobs do not fit the model, or if the schedule needs a signal that was not
-    recorded.
+    calibration: turns the error into a PSNR with its band; with None, the forecast has no PSNR. Raises
+    EngineError if the knobs do not fit the model, or if the schedule needs a signal that was not recorded.
     """
     facts = _facts(survey, method)
     plan = method.plan(facts) if plan is None else plan
@@ -117,9 +118,9 @@ def simulate(
 def _judged(
     survey: Survey, replayed: Replay, calibration: PsnrCalibration | None, identical: bool
 ) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
-    """Return the error, the PSNR in dB, its band, and a note; None for each unknown."""
+    """Return the error, the PSNR in dB, its band, and a note. A value that is not known is None."""
     if identical:
-        return 0.0, None, None, "every step is computed: the picture is the baseline's own"
+        return 0.0, None, None, "every step is computed, so the picture equals the baseline's"
     if replayed.errors is None:
         return None, None, None, replayed.note
     psnr_db = psnr_expected(survey, replayed)
@@ -133,7 +134,7 @@ def _judged(
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:
-    """Return the facts of the run under the method, which may take fewer steps."""
+    """Return the facts of the run under the method, which may have fewer steps."""
     if type(method).effective is Method.effective:
         return survey.facts
     steps = method.effective(RunRequest(**survey.request)).steps
@@ -141,10 +142,10 @@ def _facts(survey: Survey, method: Method) -> ModelFacts:
 
 
 class Prices(NamedTuple):
-    """The cost of a run: the baseline's own times, and counted compute.
+    """The costs of a run's parts: the baseline's measured times, and counted compute.
 
-    step_seconds: of a step, without its calls.
-    call_seconds, seconds: by stream, of one call, and of its first k blocks.
+    step_seconds: time of a step without its calls.
+    call_seconds, seconds: by stream, the time of one call, and of a call's first k blocks.
     """
 
     step_seconds: float
@@ -158,9 +159,8 @@ def _prices(survey: Survey) -> Prices:
     if "prices" not in survey.memo:
         names, steps = survey.facts.streams, survey.facts.steps
         calls = survey.call_seconds.mean(axis=1)
-        shares = (survey.block_seconds / survey.call_seconds).mean(
-            axis=2
-        )  # a stall weighs no more than any call
+        # a mean of shares and not of seconds, so that a stalled call counts no more than any other call
+        shares = (survey.block_seconds / survey.call_seconds).mean(axis=2)
         sums = np.concatenate([np.zeros((1, len(names))), shares.cumsum(axis=0) * calls])
         survey.memo["prices"] = Prices(
             survey.loop_seconds / steps - float(calls.sum()),
@@ -173,7 +173,7 @@ def _prices(survey: Survey) -> Prices:
 
 
 def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> tuple[tuple[Any, ...], ...]:
-    """Return the fields of each call's ``StepTrace`` in order."""
+    """Return the fields of each call's ``StepTrace``, in their order."""
     full = {
         name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()
     }
@@ -193,7 +193,9 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> t
 
 
 def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:
-    """Return, by stream, the blocks run, all blocks, TFLOPs and seconds of a call without the stack."""
+    """Return, by stream, the figures of a call that skips the stack: blocks run, all blocks, TFLOPs and
+    seconds.
+    """
     run, tflops = (
         blocks - (site.stop - site.start),
         prices.full_tflops - (prices.tflops[site.stop] - prices.tflops[site.start]),

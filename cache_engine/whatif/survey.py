@@ -1,9 +1,10 @@
-"""Survey: the record of a baseline run from which other settings are judged without running them.
+"""A survey is the record of a baseline run from which other settings are estimated without running them.
 
 It holds the image stream's activations before the first block and after every block, at the same positions
-for every step and stream. A position is drawn with a probability that follows the size of its channel, and is
-weighted by the inverse of that probability (Horvitz and Thompson 1952). Large transformers have a few
-channels hundreds of times the rest, which a uniform draw would miss. numpy, no torch.
+for all steps and streams. Positions are drawn at random. The probability of a position follows the size of
+its channel, and its value is weighted by the inverse of the probability (Horvitz and Thompson 1952). In large
+transformers, a few channels are hundreds of times larger than the others; a uniform draw would miss them. The
+code uses numpy, not torch.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from ..strict import EngineError
 
 VERSION = 3
 BUDGET = 56_000_000  # bytes of activations in one survey: FLUX.1-dev over 50 steps gets 9,491 positions
-_HALF_TOP = 1024.0  # the largest stored value; far from float16's ends at both sides
+_HALF_TOP = 1024.0  # the largest stored value; it is far from both ends of float16's range
 
 
 def most_positions(elements: int, tensors: int, budget: int = BUDGET) -> int:
-    """Return how many of a tensor's ``elements`` are recorded: all, if ``tensors`` of them fit the budget.
+    """Return how many of a tensor's ``elements`` are recorded: all of them, if ``tensors`` such tensors fit
+    the budget.
 
     budget: bytes for all tensors in float16.
     """
@@ -34,7 +36,7 @@ def most_positions(elements: int, tensors: int, budget: int = BUDGET) -> int:
 
 
 def in_half(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return ``values`` as float16, and the power of two to multiply them by."""
+    """Return ``values`` as float16, and the power of two by which they must be multiplied."""
     top = float(np.abs(values).max(initial=0.0))
     scale = 2.0 ** np.ceil(np.log2(top / _HALF_TOP)) if top > 0 else 1.0
     return (values / scale).astype(np.float16), scale
@@ -46,27 +48,26 @@ def _nothing() -> np.ndarray:
 
 @dataclass(eq=False)
 class Survey:
-    """One baseline run. Axes: streams s, steps t, blocks k, positions n. ``(0,)`` marks an absent array.
+    """The record of one baseline run. Axes: streams s, steps t, blocks k, positions n. The shape ``(0,)``
+    marks an array that is absent.
 
     facts: the facts that plans depend on.
-    request, engine: the run and the engine that made it.
+    request, engine: the run's request and the engine that made it.
     mix: the weight of each stream in the velocity.
-    sigmas: the scheduler's noise levels, one more than steps, or none.
-    entry (s, t, n): before the first block.
-    residuals (k, s, t, n): after each block, minus the entry.
-    modulated (s, t, n) or (0,): TeaCache's signal.
-    These three are float16, to be multiplied by entry_scale, scales (k,), modulated_scale.
-    last (outputs, channels): the last layer's weights. modulation (s, t, channels): the factors of the norm
-    before it. Both are (0,) unless that layer is of a known kind and the whole image stream was recorded.
-    mixtures (tokens, e + d, outputs), patterns (d, tokens * e), levels (c,), products (c, s, k, d, t, k): the
-    effect of errors on the end, as in ``error_propagation.ErrorPropagation``; (0,) if it was not computed.
-    weights (n,): the sum of weight times |value| is the mean over the whole image stream.
-    mean_abs (k, s, t): of the residuals over the whole image stream, exact.
-    exact (s, t): the change of the first block's residual from the step before over the whole image stream;
-    NaN at step 0.
-    call_seconds (s, t), block_seconds (k, s, t): measured. loop_seconds: of the denoise loop.
-    call_tflops: of one full call. block_tflops (k,): of each block.
-    memo: results derived from the arrays, computed once.
+    sigmas: the scheduler's noise levels, one more than steps, or none. entry (s, t, n): the stream before the
+    first block. residuals (k, s, t, n): the stream after each block, minus the entry. modulated (s, t, n) or
+    (0,): TeaCache's signal. These three arrays are float16 and must be multiplied by entry_scale, scales (k,)
+    and modulated_scale. last (outputs, channels): the last layer's weights. modulation (s, t, channels): the
+    factors of the norm before the last layer. Both are (0,) unless that layer is of a known kind and the
+    whole image stream was recorded. mixtures (tokens, e + d, outputs), patterns (d, tokens * e), levels (c,),
+    products (c, s, k, d, t, k): the effect of errors on the end, as in
+    ``error_propagation.ErrorPropagation``; (0,) if it was not computed. weights (n,): the sum of weight times
+    |value| is the mean over the whole image stream. mean_abs (k, s, t): the exact mean size of the residuals
+    over the whole image stream. exact (s, t): the exact change of the first block's residual since the step
+    before, over the whole image stream; NaN at step 0. call_seconds (s, t), block_seconds (k, s, t): measured
+    times. loop_seconds: the time of the denoising loop.
+    call_tflops: TFLOPs of one full call. block_tflops (k,): TFLOPs of each block.
+    memo: results derived from the arrays, so that each is computed once.
     """
 
     facts: ModelFacts
@@ -104,10 +105,11 @@ class Survey:
         return sum(getattr(self, name).nbytes for name in _ARRAYS)
 
     def changes(self, signal: Signal, front: int) -> list[list[list[float]]] | None:
-        """[stream][reference step][step]: the signal's relative change mean|now - then| / mean|then|.
+        """Return the signal's relative change, mean|now - then| / mean|then|, as [stream][reference
+        step][step].
 
-        front: the number of first blocks whose residual is the signal, for a front-residual signal.
-        Returns None if this run did not record the signal.
+        front: the number of blocks at the front whose residual is the signal, if the signal is a front
+        residual. Returns None if this run did not record the signal.
         """
         if signal.kind == "modulated_input":
             if not self.modulated.size:
@@ -126,7 +128,9 @@ class Survey:
         return self.memo[key]
 
     def _changes(self, values: np.ndarray, means: np.ndarray | None) -> list[list[float]]:
-        """values (t, n), means (t,) or None -> [reference][step], zero up to the reference."""
+        """Return the changes as [reference][step] from values (t, n) and means, (t,) or None. Changes up to
+        the reference are zero.
+        """
         means = np.abs(values) @ self.weights if means is None else means
         changes = np.zeros((len(values), len(values)))
         for then in range(len(values) - 1):
@@ -134,16 +138,17 @@ class Survey:
         return changes.tolist()
 
     def added(self, start: int, stop: int) -> np.ndarray:
-        """Return the residual of the blocks ``start..stop-1`` at every position: (s, t, n) in float32."""
+        """Return the residual of the blocks ``start`` to ``stop - 1`` at every position: (s, t, n) in
+        float32.
+        """
         value = self.residuals[stop - 1].astype(np.float32) * self.scales[stop - 1]
         if start > 0:
             value -= self.residuals[start - 1].astype(np.float32) * self.scales[start - 1]
         return value
 
     def gram(self, start: int, stop: int) -> np.ndarray:
-        """Return the inner products (s * t, s * t) of the residual of the blocks ``start..stop-1``.
-
-        They are means over the image stream.
+        """Return the inner products of the residuals of the blocks ``start`` to ``stop
+        - 1``: (s * t, s * t).
         """
         key = (start, stop)
         if key not in self.memo:
@@ -153,9 +158,10 @@ class Survey:
 
     @property
     def sampling_error(self) -> float | None:
-        """Return the root mean square of (sampled change / exact change - 1): first block, step to step.
+        """Return the root mean square of (sampled change / exact change - 1), for the first block from each
+        step to the next.
 
-        None if the run has a single step.
+        Returns None if the run has only one step.
         """
         changes = self.changes(Signal("front_residual", "computed"), 1)
         if changes is None or self.facts.steps < 2:
@@ -164,7 +170,7 @@ class Survey:
         return float(np.sqrt(np.mean((sampled / self.exact[:, 1:] - 1) ** 2)))
 
     def save(self, path: Path) -> None:
-        """Write one .npz file. Raises EngineError where it cannot be written."""
+        """Write the survey as an .npz file. Raises EngineError if the file cannot be written."""
         plain = {name: getattr(self, name) for name in _PLAIN} | {
             "facts": self.facts._asdict(),
             "version": VERSION,
@@ -220,7 +226,7 @@ def load(path: Path) -> Survey:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         raise EngineError(
-            f"survey: {path} is not a survey, or damaged; `compare --out DIR` writes DIR/survey.npz."
+            f"survey: {path} is not a survey, or is damaged; `compare --out DIR` writes DIR/survey.npz."
         ) from None
 
 

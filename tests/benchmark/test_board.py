@@ -87,7 +87,8 @@ def test_workers_that_never_begin_are_an_error() -> None:
         board.lost(0)
     with pytest.raises(
         EngineError,
-        match=r"^workers: 7 of them ended one after the other without drawing a row; [^.]+ for 2 workers\?$",
+        match=r"^workers: 7 of them ended one after the other without drawing a row; "
+        r"is the memory enough for 2 workers\?$",
     ):
         board.lost(1)
 

@@ -217,7 +217,8 @@ def test_drawbench_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(prompts_module, "PLACE", place)
     with pytest.raises(
         EngineError,
-        match=r"^prompts: DrawBench cannot be downloaded from the hub .*; put its 200 prompts, one a line, ",
+        match=r"^prompts: DrawBench cannot be downloaded from the hub .*; "
+        r"put its 200 prompts, one a line, into ",
     ):
         prompts("drawbench")
     place.write_text("A red car and a white sheep.\n", encoding="utf-8")

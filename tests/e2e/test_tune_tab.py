@@ -60,7 +60,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     page = shown(visit.page)
     wish(page)
     page.locator("#tune-vary textarea").fill("residual_diff_threshold = 0.2..0.4")
-    expect(page.locator("#tune-said")).to_contain_text("is no range; write low..high /count")
+    expect(page.locator("#tune-said")).to_contain_text("is not a range; write low..high /count")
     page.locator("#tune-vary textarea").fill(VARY)
     page.locator("#tune-start").click()
     expect(page.locator(BEST)).to_be_visible()

@@ -197,7 +197,7 @@ def of_weights(change: Callable[[Weights], Weights]) -> Callable[[Path, Weights]
 
 
 REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
-    "pickled": (of_bytes(b"PK", "x.ckpt"), r"x\.ckpt is not a \.safetensors file, and other formats can run code"),
+    "pickled": (of_bytes(b"PK", "x.ckpt"), r"x\.ckpt is not a \.safetensors file, and other formats can"),
     "no header": (
         of_bytes(b"<html>404</html>"),
         "is not a .safetensors file, or its beginning is damaged; download it again",
@@ -210,7 +210,7 @@ REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
     ),
     "autoencoder": (
         of_weights(lambda own: {"decoder.conv_in.weight": torch.zeros(2, 2)}),
-        "not recognised by its weights",
+        "has unknown weights",
     ),
     "scaled": (
         of_weights(lambda own: own | {"x_embedder.scale_weight": torch.zeros(1)}),

@@ -93,7 +93,7 @@ def test_three_axes_and_their_order() -> None:
     [
         ((("Fn_compute_blocks", "1, 2"),), "axes: "),
         ((("nothing", "1"), ("Fn_compute_blocks", "1")), "nothing: dbcache has no such knob"),
-        ((("Fn_compute_blocks", "1"), ("Fn_compute_blocks", "2")), "a knob stands on two of them"),
+        ((("Fn_compute_blocks", "1"), ("Fn_compute_blocks", "2")), "two axes have the same knob"),
         (
             (("residual_diff_threshold", "0..1 /200"), ("max_warmup_steps", "1..20")),
             "combinations are more than 1000",

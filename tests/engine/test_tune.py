@@ -95,7 +95,7 @@ def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(
 
 
 def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[TuneStatus]]) -> None:
-    with pytest.raises(EngineError, match="holds another request's tune"):
+    with pytest.raises(EngineError, match="holds the tune of another request"):
         list(tune(task(goal=Goal(value=31)), tuned[0]))
 
 
@@ -200,7 +200,7 @@ def test_runs_of_another_request_are_not_taken_for_its_own(
     ]
     assert main([*arguments, "--steps", "4"]) == 0
     assert main([*arguments, "--steps", "5"]) == 2
-    assert "holds another request's runs" in capsys.readouterr().err
+    assert "holds the runs of another request" in capsys.readouterr().err
     engine = tmp_path / "out" / "engine.json"
     engine.write_text(engine.read_text(encoding="utf-8").replace("float32", "bfloat16"), encoding="utf-8")
     assert main([*arguments, "--steps", "4"]) == 2
