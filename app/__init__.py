@@ -1,1 +1,1 @@
-"""The page. It knows gradio and the engine's front door; it knows neither torch nor diffusers."""
+"""The page. It imports gradio and the engine's front door, but neither torch nor diffusers."""

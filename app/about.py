@@ -1,4 +1,4 @@
-"""Tab *About*: how the numbers are measured, in plain words."""
+"""The tab *About*: it explains in plain words how the numbers are measured."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """Endpoints for programs (gradio_client): /compare and /tune stream, /cancel, /simulate, /presets, /health.
 
-/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; "repeats" asks for
-several timed runs of each side. Its first event carries the job's key.
-/tune takes ``{"request", "prompts", "acceptance", "goal", ...}``: the fields of ``TuneTask``, and "minutes".
-The job goes on when its watcher leaves, the page lists it, and /cancel stops it.
-/simulate takes ``{"job": key, "method": {...}}`` and estimates the method from the survey of that job's
-baseline.
+/compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; with "repeats" each
+side is timed several times. Its first event contains the job's key. /tune takes ``{"request", "prompts",
+"acceptance", "goal", ...}``: the fields of ``TuneTask``, and "minutes". A tune's job continues when its
+client disconnects; the page lists the job, and /cancel stops it. /simulate takes ``{"job": key, "method":
+{...}}`` and estimates the method from the survey of that job's baseline.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ MOST_STREAMS = 24
 
 @contextmanager
 def errors_as_sentences() -> Iterator[None]:
-    """Hand an EngineError's sentence to the client."""
+    """Pass an EngineError's sentence on to the client."""
     try:
         yield
     except EngineError as error:
@@ -58,7 +57,7 @@ class Endpoints:
         self.worker = worker
 
     def compare(self, job: dict[str, Any]) -> Iterator[ApiEvent]:
-        """Stream a comparison's events. The last one has "event": "comparison"."""
+        """Stream a comparison's events. The last event has "event": "comparison"."""
         with errors_as_sentences():
             submitted, live = self._submit(job)
             yield {"event": "job", "job": submitted.key}
@@ -85,7 +84,9 @@ class Endpoints:
         return self.worker.submit(request, method, repeats_of(job.get("repeats", 1))), live
 
     def simulate(self, asked: dict[str, Any]) -> ApiEvent:
-        """Estimate a method without a run. The survey is recorded when the engine has nothing else to do."""
+        """Estimate a method without running it. The baseline's survey is recorded as soon as the engine is
+        idle.
+        """
         with errors_as_sentences():
             if not isinstance(asked, dict) or set(asked) != {"job", "method"}:
                 raise EngineError(
@@ -102,18 +103,20 @@ class Endpoints:
                 raise EngineError(
                     "simulate: the baseline is not recorded yet; ask again in a moment."
                     if record.expected
-                    else "simulate: the baseline has no survey; compare again to have one recorded."
+                    else "simulate: the baseline has no survey; run the comparison again to record a survey."
                 )
             return forecast_json(simulate(record.survey, method, record.psnr_calibration))
 
     def tune(self, asked: dict[str, Any]) -> Iterator[ApiEvent]:
-        """Stream a tune's progress. The last event is "tuned", or "ended" where the job stopped or failed."""
+        """Stream a tune's progress. The last event is "tuned", or "ended" if the job
+        was stopped or failed.
+        """
         long = self.worker.long
         with errors_as_sentences():
             checked, minutes = _tune_task(asked)
             key = long.add("tune", tune_title(checked), checked, minutes)
             yield {"event": "job", "job": key}
-            for job in long.watch(key):  # EngineError: stopped and removed between two looks
+            for job in long.watch(key):  # raises EngineError if the job was removed since the last look
                 if job.state in ON_ITS_WAY:
                     yield {
                         "event": "progress",
@@ -155,7 +158,7 @@ def build(worker: Worker) -> None:
 
 
 def _tune_task(task: dict[str, Any]) -> tuple[TuneTask, float | None]:
-    """Return a checked task and its budget in minutes. Raises EngineError."""
+    """Return a checked task and its budget in minutes. Raises EngineError for a task that is not valid."""
     if not isinstance(task, dict):
         raise EngineError(
             'tune: not valid; give {"request": {...}, "prompts": [...], '
@@ -171,12 +174,12 @@ def _tune_task(task: dict[str, Any]) -> tuple[TuneTask, float | None]:
         request = {"prompt": first, **request}
     fields["request"] = form.request_from(request).model_dump()
     checked = tune_from(fields)
-    count_settings(checked)  # ranges that cannot be read stop here
+    count_settings(checked)  # refuses ranges that cannot be read
     return checked, minutes
 
 
 def _progress(events: tuple[Event | JobStatus, ...], live: LiveComparison) -> ApiEvent:
-    """Return the newest progress among the events, or the place in the queue."""
+    """Return the newest progress among the events, or else the job's place in the queue."""
     progress = next((event for event in reversed(events) if isinstance(event, Progress)), None)
     if progress is None:
         return {"event": "waiting", "ahead": live.waiting.ahead if live.waiting else 0}

@@ -1,4 +1,4 @@
-"""Axes of a plot: the places of values, and round ticks. Pure arithmetic."""
+"""The axes of a plot: places of values, and round ticks. This file contains only arithmetic."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 from .components.chart import ChartAxis
 
 ROOM = 0.06  # share of the span that stays free at each end
-LOG_FROM = 1.6  # below this ratio of its ends, a logarithmic axis gets even ticks
+LOG_FROM = 1.6  # below this ratio between its ends, a logarithmic axis gets evenly spaced ticks
 STEPS = (1, 2, 2.5, 5, 10)
 ROUND = (1, 1.5, 2, 3, 4, 5, 6, 8)
 
 
 class Axis(NamedTuple):
-    """``low``, ``high``: the values at both ends.
+    """An axis between the values ``low`` and ``high``.
 
-    turned: the high value is at the left, or at the bottom.
+    turned: the high value is on the left, or at the bottom.
     """
 
     low: float
@@ -32,7 +32,7 @@ class Axis(NamedTuple):
         return round(100 * (1 - share if self.turned else share), 3)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """Return round values within the axis, lowest first."""
+        """Return round values within the axis, the lowest first."""
         if self.log and self.high / self.low > LOG_FROM:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
             numbers = [lead * 10.0**decade for decade in decades for lead in ROUND]
@@ -54,7 +54,7 @@ class Axis(NamedTuple):
 def around(values: Iterable[float], *, log: bool = False, turned: bool = False) -> Axis:
     """Return an axis with room for all values.
 
-    Raises ValueError for none. A log axis needs values above 0.
+    Raises ValueError if there are no values. A logarithmic axis needs values above 0.
     """
     numbers = list(values)
     low, high = min(numbers), max(numbers)

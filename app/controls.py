@@ -1,4 +1,6 @@
-"""What the layouts and handlers of several tabs share: event options, and controls that look alike."""
+"""Parts that the layouts and handlers of several tabs share: options of events, and
+controls that look alike.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,17 @@ from . import statuses
 from .components import status
 from .components.status import StatusValue
 
-Updates = dict[Block, Any]  # component -> its new value, or a new component with the changed properties
-Inputs = set[Any]  # components of an event; gradio's own hints for events and for gr.on exclude each other
+# maps a component to its new value, or to a new component with the changed properties
+Updates = dict[Block, Any]
+# components of an event; gradio's own type hints for events and for gr.on contradict each other
+Inputs = set[Any]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {"queue": False, **QUIET}
-DIFFERENCE_GAIN = 8  # brightness of a difference picture: how often each difference is multiplied
+DIFFERENCE_GAIN = 8  # brightness of a difference picture: every difference is multiplied by this
 
 
 def segmented(choices: Sequence[str | tuple[str, Any]], value: Any, label: str, elem_id: str) -> gr.Radio:
-    """Build a radio that looks like one bar of buttons. Screen readers alone get the label."""
+    """Build a radio group that looks like one bar of buttons. Only screen readers get the label."""
     return gr.Radio(
         choices,
         value=value,
@@ -36,7 +40,7 @@ def segmented(choices: Sequence[str | tuple[str, Any]], value: Any, label: str, 
 
 
 def small_picture(label: str, elem_id: str) -> gr.Image:
-    """Build a picture for a row of three, without the upload."""
+    """Build a picture for a row of three, without an upload field."""
     return gr.Image(
         None,
         label=label,
@@ -55,7 +59,7 @@ def slim_status(elem_id: str) -> gr.HTML:
 
 
 def error_line(error: EngineError | str) -> StatusValue:
-    """Return an error for a slim status line: the sentence alone."""
+    """Return an error for a slim status line: the sentence without further text."""
     value = statuses.failed(str(error))
     value["detail"] = ""
     return value

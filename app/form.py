@@ -1,8 +1,8 @@
-"""From the page's fields to a checked RunRequest and Method. A bad value becomes one sentence, and is not
-clamped.
+"""Turns the page's fields into a checked RunRequest and a Method. A bad value becomes one sentence; it is
+never clamped.
 
-A method's knobs carry their labels, bounds and help (``METHODS[name].knobs()``). This file makes components
-of them, with bounds that fit the chosen model.
+A method's knobs have labels, bounds and help texts (``METHODS[name].knobs()``). This file makes components
+from the knobs, with bounds that fit the chosen model.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from cache_engine import (
 
 from .words import memory
 
-# gradio checks a value against the bounds and choices of its last answer. A value that is sent while they
-# move would be an error of the page, so these components send every value on: the records check it and name
-# the error. They are not made by a class statement: gradio would write a stub file for each.
+# gradio checks a value against the bounds and choices that it sent last. A value that arrives while the
+# bounds change would be an error of the page, so these components pass every value on: the records check it
+# and report the error. A class statement is avoided, because gradio would write a stub file for each class.
 AS_SENT = {"preprocess": lambda self, payload: payload, "__module__": __name__}
 Slider: type[gr.Slider] = ABCMeta.__new__(type(gr.Slider), "Slider", (gr.Slider,), AS_SENT)
-# For choices that change with the model.
+# For lists whose choices depend on the model.
 Dropdown: type[gr.Dropdown] = ABCMeta.__new__(type(gr.Dropdown), "Dropdown", (gr.Dropdown,), AS_SENT)
 
 KnobField = gr.Slider | gr.Checkbox | gr.Dropdown | gr.Textbox
-FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that are offered at first
+FRONT = ("dbcache", "taylorseer", "teacache", "fora", "fewer_steps")  # methods that the list offers at first
 MORE = "more"
 GRAINS = {
     "none": "no cache",
@@ -54,9 +54,9 @@ EMPTY = ""  # the value of an empty number field: the records refuse it with a s
 
 
 def default_model(wanted: str = "") -> str:
-    """Return the model that the page opens with.
+    """Return the model with which the page opens.
 
-    Raises EngineError where ``wanted`` is not a row of MODELS.
+    Raises EngineError if ``wanted`` is not a row of MODELS.
     """
     if wanted:
         return MODELS[wanted].name
@@ -69,16 +69,16 @@ def size_text(size: tuple[int, int]) -> str:
 
 
 def size_of(text: object) -> tuple[int, int]:
-    """Return ``"1024 × 768"`` as two numbers. Raises EngineError."""
+    """Return ``"1024 × 768"`` as two numbers. Raises EngineError for any other form."""
     try:
         width, height = (int(part) for part in str(text).split("×"))
     except ValueError:
-        raise EngineError(f"size: {str(text)[:40]!r} is not valid; choose one of the list.") from None
+        raise EngineError(f"size: {str(text)[:40]!r} is not valid; choose a size from the list.") from None
     return width, height
 
 
 class RequestFields(NamedTuple):
-    """The page's fields as the browser sent them. ``lora`` and ``picture``: paths of uploads."""
+    """The page's fields as the browser sent them. ``lora`` and ``picture``: paths of uploaded files."""
 
     model: Any
     prompt: Any
@@ -93,9 +93,9 @@ class RequestFields(NamedTuple):
 
 
 def request_from_fields(fields: RequestFields) -> RunRequest:
-    """Make a resolved request of the page's fields. Fields that the model does not take are left out.
+    """Make a resolved request from the page's fields. Fields that the model does not take are left out.
 
-    Raises EngineError: one sentence with field, value, bounds and remedy.
+    Raises EngineError with one sentence that names field, value, bounds and remedy.
     """
     row = MODELS[fields.model]
     width, height = size_of(fields.size)
@@ -114,18 +114,18 @@ def _sent(value: Any) -> Any:
 
 
 def request_from(described: Any) -> RunRequest:
-    """Make a resolved request of the ``request`` of an API call. Raises EngineError."""
+    """Make a resolved request from the ``request`` of an API call. Raises EngineError."""
     fields = _fields(described, "request")
     if "model" in fields:
         MODELS[str(fields["model"])]  # refuses a path
     for name in ("loras", "image"):
         if fields.get(name):
-            raise EngineError(f"{name}: files are not taken here; use the command line, or leave it out.")
+            raise EngineError(f"{name}: files are not accepted here; use the command line, or leave it out.")
     return resolve(RunRequest(**fields))
 
 
 def method_of(described: Any, request: RunRequest) -> Method:
-    """Make a method of ``{"name": ..., knobs...}``. Raises EngineError where it does not fit the request."""
+    """Make a method from ``{"name": ..., knobs...}``. Raises EngineError if it does not fit the request."""
     method = method_from(_fields(described, "method"))
     plan_of(method, request)
     return method
@@ -145,7 +145,7 @@ def _fields(described: Any, name: str) -> dict[str, Any]:
 
 
 def takes_cfg(model: str) -> bool:
-    """Return whether the model's guidance costs a second call in every step."""
+    """Return whether guidance costs a second call in every step of this model."""
     return MODELS[model].true_cfg_scale > 1
 
 
@@ -155,26 +155,30 @@ def takes_picture(model: str) -> bool:
 
 
 def usual_request(model: str, steps: Any) -> RunRequest:
-    """Return a resolved request with these steps; with the model's usual steps if ``steps`` is no count."""
+    """Return a resolved request with these steps, or with the model's usual steps if ``steps`` is not a
+    number of steps.
+    """
     row = MODELS[model]
     usable = isinstance(steps, int | float) and math.isfinite(steps) and 1 <= steps <= 200
     return row.resolve(RunRequest(model=row.name, prompt="-", steps=int(steps) if usable else row.steps))
 
 
 def facts_for(model: str, steps: Any) -> ModelFacts:
-    """Return the facts that bound the knobs, also while the steps field holds nonsense."""
+    """Return the facts that limit the knobs, even while the steps field holds no valid number."""
     return MODELS[model].facts(usual_request(model, steps))
 
 
 STEP_KNOBS = ("max_warmup_steps", "warmup_interval", "max_cached_steps", "max_continuous_cached_steps")
 OPPOSITE = {"Fn_compute_blocks": "Bn_compute_blocks", "Bn_compute_blocks": "Fn_compute_blocks"}
-FOLLOWING = (*STEP_KNOBS, *OPPOSITE)  # knobs whose bounds follow the model, the steps or each other
+FOLLOWING = (*STEP_KNOBS, *OPPOSITE)  # knobs whose bounds depend on the model, on the steps, or on each other
 
 
 def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[float, float]:
-    """Return both ends of a knob's slider: Fn + Bn stay below the blocks, step counts within the steps.
+    """Return both ends of a knob's slider: Fn + Bn stay below the number of blocks, step counts within the
+    steps.
 
-    A value that no longer fits stays, and the slider is widened to it. The check names it as an error.
+    A value that no longer fits stays, and the slider is widened to include it. The check then reports it as
+    an error.
     """
     low, high = knob.low or 0, knob.high if knob.high is not None else 1
     if knob.name in OPPOSITE:
@@ -183,7 +187,7 @@ def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[flo
         high = min(high, facts.steps)
     return low, max(
         high, low + (knob.step or 1), _number(knobs.get(knob.name), low)
-    )  # a slider has to have a way to go
+    )  # a slider needs some room to move
 
 
 def _number(value: Any, otherwise: float) -> float:
@@ -191,10 +195,10 @@ def _number(value: Any, otherwise: float) -> float:
 
 
 def method_choices(everything: bool) -> list[tuple[str, str]]:
-    """Return (title, name) of the first methods, and a line that opens the others.
+    """Return (title, name) of the first methods, and a line that shows the others.
 
-    everything: list the others too. The line that opens them stays in the list: a click sends its event
-    twice, and gradio would refuse the second event if the list lacked its value.
+    everything: list the other methods too. The line that shows them stays in the list: a click sends its
+    event twice, and gradio would refuse the second event if the list lacked its value.
     """
     rest = [name for name in METHODS if name not in (*FRONT, "baseline")] if everything else []
     return [
@@ -205,9 +209,9 @@ def method_choices(everything: bool) -> list[tuple[str, str]]:
 
 
 def method_note(method: Method, plan: Plan, request: RunRequest) -> str:
-    """Name the grain of a method, the memory of its cache and its source.
+    """Name what a method remembers, the memory of its cache, and its source.
 
-    plan: the method's, for ``request``, which is resolved.
+    plan: the method's plan for ``request``, which is resolved.
     """
     held = cache_bytes(method.effective(request), plan)
     grain = GRAINS[method.grain]
@@ -216,9 +220,9 @@ def method_note(method: Method, plan: Plan, request: RunRequest) -> str:
 
 
 def cache_size(baseline: RunResult, method: Method, plan: Plan, computed: int | None = None) -> int:
-    """Return the bytes that the method's cache holds at most beside this baseline.
+    """Return the most bytes that the method's cache takes, next to this baseline.
 
-    computed: steps that are computed; None: all of them.
+    computed: number of computed steps; None: all steps.
     """
     return cache_bytes(
         method.effective(baseline.request), plan, computed=computed, dtype=baseline.engine.dtype
@@ -249,7 +253,7 @@ def knob_component(method: str, knob: Knob, facts: ModelFacts, knobs: Mapping[st
 def knob_update(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any], **changes: Any) -> Any:
     """Return new bounds for a knob's slider, and other changes such as ``value=``.
 
-    Other knobs have no bounds.
+    Knobs without a slider have no bounds.
     """
     if knob.type in ("int", "float"):
         low, high = limits(knob, facts, knobs)

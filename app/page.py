@@ -1,4 +1,4 @@
-"""The page: header, tabs, endpoints and the settings of its queue."""
+"""The page: its header, its tabs, its endpoints, and the settings of its queue."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MOST_WAITING = 24
 
 
 def build_page() -> gr.Blocks:
-    """Build the page. Raises EngineError where MODEL is no known model, or a preset file is wrong."""
-    lent = on_zerogpu()  # recordings and long jobs would cost a visitor's GPU time
+    """Build the page. Raises EngineError if MODEL is not a known model, or if a preset file is wrong."""
+    lent = on_zerogpu()  # on a lent GPU, recordings and long jobs would cost the visitor's GPU time
     worker = Worker(
         comparison_runner(),
         None if lent else with_survey,
@@ -75,10 +75,10 @@ def _state(worker: Worker) -> EngineState:
 
 
 def launch_options() -> dict[str, Any]:
-    """Return the options of ``launch`` beside host and port.
+    """Return the options of ``launch`` other than host and port.
 
-    They keep the page private: no analytics, no error traces, no files but those of History and of long jobs.
-    An upload may be as large as a LoRA.
+    They keep the page private: no analytics, no error traces, and no files except those of History and long
+    jobs. An upload may be as large as a LoRA.
     """
     return {
         "theme": theme(),

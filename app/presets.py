@@ -1,7 +1,7 @@
-"""Presets: named settings, from the files of ``presets/`` and from those that the user saved.
+"""Presets are named settings: from the files in ``presets/``, and from files that the user saved.
 
-A preset sets a method's knobs, nothing else. Its published figures are as their source printed them; none was
-measured here.
+A preset sets only a method's knobs. Its published figures are those that the source printed; CacheLens did
+not measure them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ FOLDER = Path(__file__).resolve().parent.parent / "presets"
 
 
 class Published(BaseModel):
-    """A source's figures about a setting. Times are in seconds, ratios are over the source's own baseline.
+    """A source's figures about a setting. Times are in seconds; ratios compare with the source's own
+    baseline.
 
-    ``psnr_as_printed``: cache-dit's script wraps 8-bit differences, so its values under about 31 dB are too
-    high.
+    ``psnr_as_printed``: cache-dit's script lets 8-bit differences wrap around, so its values below about 31
+    dB are too high.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     source: str = Field(min_length=1)
-    configs: tuple[str, ...] = Field(min_length=1)  # the names of the rows in published.csv
+    configs: tuple[str, ...] = Field(min_length=1)  # names of rows in published.csv
     tflops: float = Field(gt=0)
     speedup_tflops: float | None = None
     latency_s: float | None = None
@@ -45,9 +46,10 @@ class Published(BaseModel):
 
 
 class Preset(BaseModel):
-    """One file.
+    """One preset file.
 
-    ``models``: None where the setting suits every model. steps: what it was made for, a hint.
+    ``models``: None if the setting suits every model. steps: the number of steps that the setting was made
+    for, as a hint.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -61,7 +63,7 @@ class Preset(BaseModel):
 
     @cached_property
     def setting(self) -> Method:
-        """The preset's method, made once.
+        """Return the preset's method; it is made once.
 
         Raises EngineError for a method that ``read`` would have refused.
         """
@@ -73,10 +75,7 @@ class Preset(BaseModel):
 
 
 def read(path: Path) -> Preset:
-    """Read a preset file.
-
-    Raises EngineError: one sentence that names the file and the key.
-    """
+    """Read a preset file. Raises EngineError with one sentence that names the file and the key."""
     name = f"{path.parent.name}/{path.name}"
     try:
         preset = Preset.model_validate_json(path.read_text(encoding="utf-8"))
@@ -84,10 +83,10 @@ def read(path: Path) -> Preset:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the whole file"
         reason = first["msg"][0].lower() + first["msg"][1:]
-        raise EngineError(f"{name}: {key}: {reason}; correct the file or remove it.") from None
+        raise EngineError(f"{name}: {key}: {reason}; correct the file, or remove it.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EngineError(
-            f"{name}: cannot be read ({type(error).__name__}); correct the file or remove it."
+            f"{name}: cannot be read ({type(error).__name__}); correct the file, or remove it."
         ) from None
     try:
         _ = preset.setting
@@ -111,7 +110,7 @@ def own_folder() -> Path:
 
 
 def save(title: str, description: str, model: str, steps: int, method: Mapping[str, Any]) -> Preset:
-    """Save a preset of this user. Raises EngineError where the name is empty, too long or taken."""
+    """Save a preset of this user. Raises EngineError if the name is empty, too long or taken."""
     if not 1 <= len(title) <= MOST_LETTERS:
         raise EngineError(
             f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters."
@@ -138,7 +137,7 @@ def save(title: str, description: str, model: str, steps: int, method: Mapping[s
 
 
 def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
-    """Return the presets that suit a model, by title. ``method``: only those of this method."""
+    """Return the presets that suit a model, by title. With ``method``, only presets of this method."""
     return {
         preset.title: preset
         for preset in (*presets(), *presets(own_folder()))
@@ -147,5 +146,5 @@ def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
 
 
 def preset_title(model: str, method: Method) -> str:
-    """Return the title of the model's first preset with exactly this method; "" where none has it."""
+    """Return the title of the model's first preset that has exactly this method, or ""."""
     return next((title for title, preset in presets_for(model).items() if preset.setting == method), "")

@@ -1,6 +1,6 @@
-"""A comparison's settings as text in its pictures, in a link and in result.json, and the way back.
+"""Writes a comparison's settings as text into its pictures, a link and result.json, and reads them back.
 
-The text holds the fields below and nothing else: no file, no path, no name of a machine.
+The text holds only the fields below: no file, no path, and no name of a machine.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from cache_engine import Comparison, EngineError, Method, RunRequest, comparison
 from . import form
 from .words import beside
 
-KEY = "cachelens"  # of the text chunk in a PNG
-QUERY = "c"  # of the link
+KEY = "cachelens"  # name of the text chunk in a PNG
+QUERY = "c"  # name of the link's parameter
 FIELDS = (
     "model",
     "prompt",
@@ -36,13 +36,13 @@ FIELDS = (
     "true_cfg_scale",
     "max_sequence_length",
 )
-MOST_LETTERS = 20_000  # of a description; the longest prompts and masks take a quarter of it
-MOST_BYTES = 50_000_000  # of a file: a picture of 2048 x 2048 in its worst case is half of that
+MOST_LETTERS = 20_000  # letters of a description; the longest prompts and masks take a quarter of these
+MOST_BYTES = 50_000_000  # bytes of a file; the largest possible PNG of 2048 x 2048 pixels takes half of these
 FILES = (".png", ".json")
 
 
 class Carried(NamedTuple):
-    """The settings in a file or a link. ``left``: parts of the comparison that they do not carry."""
+    """The settings in a file or a link. ``left``: the parts of the comparison that it does not contain."""
 
     request: RunRequest
     method: Method
@@ -50,7 +50,7 @@ class Carried(NamedTuple):
 
 
 def sentence(left: Iterable[str]) -> str:
-    """Say which parts were not carried; "" where all were."""
+    """Return a sentence that names the missing parts, or "" if nothing is missing."""
     parts = list(left)
     return f" Not included: {', '.join(parts)}." if parts else ""
 
@@ -67,12 +67,12 @@ def text_of(comparison: Comparison) -> str:
 
 
 def query_of(comparison: Comparison) -> str:
-    """Return ``?c=...``, which opens the page with this setting when it is added to the page's address."""
+    """Return ``?c=...``. Added to the page's address, it opens the page with this setting."""
     return f"?{QUERY}={base64.urlsafe_b64encode(text_of(comparison).encode()).decode().rstrip('=')}"
 
 
 def from_query(packed: str) -> Carried:
-    """Read the value of ``c=``. Raises EngineError."""
+    """Read the value of ``c=``. Raises EngineError if it cannot be read."""
     try:
         text = base64.b64decode(
             packed[: MOST_LETTERS * 2].encode() + b"==", altchars=b"-_", validate=False
@@ -83,7 +83,9 @@ def from_query(packed: str) -> Carried:
 
 
 def from_text(text: str, source: str) -> Carried:
-    """Read the text of ``text_of`` or a result.json, and ignore its other fields. Raises EngineError."""
+    """Read a text that ``text_of`` wrote, or a result.json, whose other fields are ignored. Raises
+    EngineError.
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -107,13 +109,13 @@ def from_text(text: str, source: str) -> Carried:
 
 
 def from_file(path: str) -> Carried:
-    """Read the setting in a PNG or a result.json. Raises EngineError."""
+    """Read the setting from a PNG or a result.json. Raises EngineError."""
     file = Path(path)
     try:
         if file.stat().st_size > MOST_BYTES:
             raise EngineError(
-                f"file: it is larger than {MOST_BYTES // 1_000_000} MB; choose a PNG or a result.json that "
-                "CacheLens made."
+                f"file: it is larger than {MOST_BYTES // 1_000_000} MB; choose a PNG or a result.json "
+                "that CacheLens made."
             )
         text = _inside(file) if file.suffix.lower() == ".png" else file.read_text(encoding="utf-8")
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
@@ -132,7 +134,7 @@ def _inside(file: Path) -> str:
 def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
     """Pack baseline.png, accelerated.png, difference.png and result.json into a zip.
 
-    inside: whether the pictures carry the setting too.
+    inside: True if the pictures carry the setting too.
     """
     before, after = comparison.baseline.image, comparison.accelerated.image
     note = PngInfo()
@@ -153,7 +155,7 @@ def archive(comparison: Comparison, *, inside: bool = True) -> bytes:
 
 
 def _figures(comparison: Comparison) -> dict[str, Any]:
-    """Return the contents of result.json, with file names in place of this machine's paths."""
+    """Return the contents of result.json, with file names instead of this machine's paths."""
     result = comparison_json(comparison)
     for request in (result["request"], result["baseline"]["effective"], result["accelerated"]["effective"]):
         for file in (*request["loras"], *filter(None, [request["image"]])):

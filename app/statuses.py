@@ -1,4 +1,4 @@
-"""The values of status lines and of the header. Pure: records in, plain dicts out."""
+"""Makes the values of status lines and of the header from the engine's records."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ def _status(kind: StatusKind, title: str, detail: str = "", share: float | None 
 
 
 def idle(sentence: str = "") -> StatusValue:
-    """Return a sentence, or an empty line."""
+    """Return a status line with this sentence, or an empty line."""
     return _status("idle", "", sentence)
 
 
 def queued(ahead: int, left: float | None = None) -> StatusValue:
-    """Return a job's place in the queue. ``left``: seconds until it begins, if known."""
+    """Return the status of a job that waits in the queue. ``left``: seconds until it begins, if known."""
     title = f"{plural(ahead, 'job')} ahead" if ahead else "Next in line"
     return _status("queued", title, f"about {rough(left)}" if left else "")
 
 
 def status(progress: Progress, calls: Sequence[StepTrace] = (), reused: str = "") -> StatusValue:
-    """Return a running side's stage. ``calls``: this side's so far; ``reused``: a reused baseline's clock."""
+    """Return the stage of the side that is running. ``calls``: the side's calls so far. ``reused``: the time
+    of a reused baseline.
+    """
     side, baseline = SIDES[progress.side], f"baseline of {reused} reused" if reused else ""
     share = progress.done / progress.total if progress.total else None
     if progress.stage != "denoise":
@@ -46,8 +48,8 @@ def status(progress: Progress, calls: Sequence[StepTrace] = (), reused: str = ""
 def unrun(title: str, denoise: float | None, *, alone: bool) -> StatusValue:
     """Return the status of a setting that has not run.
 
-    denoise: seconds that its run is expected to take, if known.  alone: whether a remembered baseline fits
-    the next run, so that the accelerated side runs alone.
+    denoise: seconds that the run is expected to take, if known. alone: True if a remembered baseline fits the
+    next run, so that only the accelerated side runs.
     """
     about = f"about {rough(denoise)}; " if denoise else ""
     detail = f"Press Generate to measure it ({about}the baseline is reused)."
@@ -61,12 +63,12 @@ def stopped(progress: Progress | None = None) -> StatusValue:
 
 
 def failed(sentence: str) -> StatusValue:
-    """Return an error."""
+    """Return the status of an error."""
     return _status("error", sentence, STILL_SHOWN)
 
 
 def finished(comparison: Comparison) -> StatusValue:
-    """Return the end of a comparison, and what became of its baseline."""
+    """Return the status of a finished comparison, and of its baseline."""
     clock = comparison.baseline.clock
     detail = (
         f"The baseline of {clock} is kept. With the same prompt and seed, only the accelerated side runs."
@@ -77,15 +79,17 @@ def finished(comparison: Comparison) -> StatusValue:
 
 
 def header(words: Sequence[str], state: EngineState = "idle") -> HeaderValue:
-    """Return the engine badge: ("tiny FLUX", "float32", "cpu") and the engine's state."""
+    """Return the engine badge: words such as ("tiny FLUX", "float32", "cpu"), and the engine's state."""
     return {"engine": " · ".join([*words, state]), "state": state}
 
 
 def starting(elapsed: float) -> StatusValue:
-    """Return the status while the engine's libraries are imported, once for all. ``elapsed``: seconds."""
+    """Return the status while the engine's libraries are imported for the first time.
+    ``elapsed``: seconds.
+    """
     return _status("running", "Starting the engine", f"once, about 20 s; {seconds(elapsed)} so far")
 
 
 def stopping() -> StatusValue:
-    """Return the status of a run that was asked to stop."""
+    """Return the status of a run that is stopping."""
     return _status("running", "Stopping", "at the end of this step")

@@ -1,4 +1,6 @@
-"""The value of the timeline: the steps of a finished run, or of a running one as far as it has come. Pure."""
+"""Makes the value of the timeline: the steps of a finished run, or of a running one up
+to the present step.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,14 @@ from .words import change_text, flops_unit, is_forced, milliseconds, number, plu
 
 MODES: tuple[StepMode, ...] = ("computed", "forced", "cached", "partial")
 SIGNAL = "change since last computed"
-LIMIT, MASK = "residual_diff_threshold", "steps_computation_mask"  # the knobs that the timeline can turn
+# the knobs that a visitor can change in the timeline
+LIMIT, MASK = "residual_diff_threshold", "steps_computation_mask"
 
 
 class RunningSide(NamedTuple):
-    """The side that runs now.
+    """The side that is running.
 
-    ``streams``: names of the calls in a step, so that all rows stand from the start.
+    ``streams``: names of the calls in a step, so that every row exists from the start.
     """
 
     side: Side
@@ -36,7 +39,9 @@ class RunningSide(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """A visitor's marks. ``top``: the axis' end while it must not move.  painted: steps forced by hand."""
+    """A visitor's marks in the timeline. ``top``: the end of the axis while it must not move. painted: steps
+    forced by hand.
+    """
 
     top: float | None = None
     painted: Collection[int] = ()
@@ -65,9 +70,9 @@ def timeline_value(
     expected: str = "",
     marks: Marks = Marks(),
 ) -> TimelineValue:
-    """Return both sides' calls as columns, a column a step.
+    """Return both sides' calls as columns, one column for each step.
 
-    running: None for a finished pair.  expected: the source of accelerated calls that did not run.
+    running: None if both sides are finished. expected: the source of accelerated calls that did not run.
     """
     knobs, streams = method or {}, running.streams if running else ()
     names = list(dict.fromkeys([*streams, *(call.stream for call in (*baseline, *accelerated))])) or ["cond"]
@@ -109,7 +114,7 @@ def timeline_value(
 
 
 def _drag(knobs: Mapping[str, Any], line: float | None) -> ThresholdDrag | None:
-    """Return the bounds of the threshold's knob, where the line can be dragged."""
+    """Return the bounds of the threshold's knob, or None if the line cannot be dragged."""
     if line is None or LIMIT not in knobs or "name" not in knobs:
         return None
     knob = next(knob for knob in METHODS[knobs["name"]].knobs() if knob.name == LIMIT)
@@ -163,12 +168,14 @@ def _cell(call: StepTrace, streak: int, full: StepTrace | None, knobs: Mapping[s
 
 
 def _short(change: float | None) -> str | None:
-    """Return a change as short text for the room above its bar."""
+    """Return a change as a short text that fits above its bar."""
     return None if change is None else significant(change, 3 if change >= 1 else 2)
 
 
 def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None:
-    """Return a run's threshold; None where it has none, where it changes, or where a mask decides alone."""
+    """Return a run's threshold. Return None if it has none, if it changes during the run, or if a mask
+    decides alone.
+    """
     if knobs.get(MASK) and knobs.get("steps_computation_policy") == "static":
         return None
     limits = {call.limit for call in calls if call.limit is not None} or {knobs.get(LIMIT)}
@@ -183,9 +190,10 @@ def _nice(value: float) -> float:
 
 
 def axis_top(limit: float | None, changes: Sequence[float]) -> float:
-    """Return the change at the axis' end: near twice the threshold, so that it stays in place during a run.
+    """Return the change at the end of the axis: near twice the threshold, so that the axis stays the same
+    during a run.
 
-    Longer bars are cut. Without a threshold the largest change decides.
+    Longer bars are cut off. Without a threshold, the largest change determines the end.
     """
     if limit:
         return _nice(limit * (2 if limit < 0.5 else 1.2))
@@ -198,7 +206,7 @@ def _ticks(top: float) -> list[float]:
 
 
 def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: bool) -> int:
-    """Return the step that the readout shows until a visitor picks another."""
+    """Return the step that the readout shows until a visitor chooses another."""
     if running:
         return calls[-1].step if calls else baseline_at
     cached = [call.step for call in calls if call.mode != "C"]
@@ -206,7 +214,9 @@ def _look_at(calls: Sequence[StepTrace], baseline_at: int, running: bool) -> int
 
 
 def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, Any]) -> str:
-    """Say why no call was cached, and what would change it; "" where one was cached."""
+    """Return why no call was cached, and which change of the setting would help. Return "" if a call was
+    cached.
+    """
     if any(call.mode != "C" for call in calls):
         return ""
     why = [call.reason for call in calls]
@@ -215,7 +225,8 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
     if least is not None and line is not None:
         return (
             f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the "
-            f"threshold is {number(line)}. {number(_above(least))} would cache the first step."
+            f"threshold is {number(line)}. With a threshold of {number(_above(least))}, the first step "
+            "would be cached."
         )
     if Reason.THRESHOLD_0 in why:
         return f"{nothing}: threshold 0 caches no step. This setting proves that the two pictures are equal."
@@ -224,13 +235,13 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
     if Reason.MASK in why:
         return f"{nothing}: mask and warm-up compute every step. Put zeros into the mask."
     return (
-        f"{nothing}: the warm-up covers them all (max_warmup_steps {knobs.get('max_warmup_steps', steps)}). "
-        "Choose a shorter warm-up, or more steps."
+        f"{nothing}: the warm-up covers all steps (max_warmup_steps "
+        f"{knobs.get('max_warmup_steps', steps)}). Choose a shorter warm-up, or more steps."
     )
 
 
 def _least(calls: Sequence[StepTrace]) -> float | None:
-    """Return the smallest change that was compared to the threshold."""
+    """Return the smallest change that was compared with the threshold."""
     return min(
         (call.change for call in calls if call.reason.startswith(Reason.CHANGE) and call.change is not None),
         default=None,
@@ -243,7 +254,9 @@ def _above(change: float) -> float:
 
 
 def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> Remedy | None:
-    """Return the smallest threshold that would cache a step, where none is cached and a threshold decides."""
+    """Return the button for the smallest threshold that would cache a step, if no step is cached and a
+    threshold decides.
+    """
     least = _least(calls)
     if (
         least is None
@@ -256,5 +269,5 @@ def enough(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> Remedy | Non
 
 
 def remedy(knob: str, value: float) -> Remedy:
-    """Return the banner's button: it sets a knob."""
+    """Return the banner's button, which sets this knob to this value."""
     return {"knob": knob, "value": value, "text": f"Set {number(value)}"}

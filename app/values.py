@@ -1,4 +1,4 @@
-"""Pieces of the values that several tabs make for cards, tables and charts: bars, addresses, CSV. Pure."""
+"""Parts of values that several tabs make for cards, tables and charts: bars, addresses and CSV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .words import times_faster
 
 
 def ratio_bars(compute_ratio: float, speedup: float, sign: str = "") -> list[SettingBar]:
-    """Draw less compute and less time on one scale. ``sign`` stands before a time that is only expected."""
+    """Draw less compute and less time as bars on one scale. ``sign``: stands before a time that is only
+    expected.
+    """
     longest = max(compute_ratio, speedup, 4)
     text, word = times_faster(speedup)
     return [
@@ -33,12 +35,12 @@ def ratio_bars(compute_ratio: float, speedup: float, sign: str = "") -> list[Set
 
 
 def picture_url(path: str) -> str:
-    """Return the address under which the page serves a picture of an allowed folder."""
+    """Return the address at which the page serves a picture from an allowed folder."""
     return f"gradio_api/file={quote(path)}"
 
 
 def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a line with the heads and a line for each row. None makes an empty field."""
+    """Return the column heads as one line, then one line for each row. None becomes an empty field."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heads)

@@ -1,7 +1,7 @@
-"""The values of Compare's components, made from the engine's records. Pure: no page, no torch, no state.
+"""Makes the values of Compare's components from the engine's records.
 
-Figures are texts with their units, ready to show. Bare numbers are places and lengths, from 0 to 1 (on the
-scale of likeness from 0 to 100). Each component's folder states the shape of its value.
+Figures are texts with units, ready to show. Plain numbers are places and lengths, from 0 to 1 (on the scale
+of likeness, from 0 to 100). The shape of each value is defined in its component's folder.
 """
 
 from __future__ import annotations
@@ -55,14 +55,15 @@ NOT_MEASURED: tuple[tuple[CardName, CardKind], ...] = (
     ("ssim", "measured"),
 )
 ABOUT = (
-    "Speed is the measured time of the denoise loop, from the start of the first transformer call to the end "
-    "of the last step, with the device synchronised at both. The times for encoding the prompt and decoding "
-    "the picture are separate. One warm-up run per model and size is not recorded.",
-    "Compute is counted for the blocks that ran, attention included. Its ratio differs from the ratio of the "
-    "measured times.",
-    "PSNR and SSIM compare the pixels of the two pictures, drawn with the same prompt and seed. They measure "
-    "likeness to the baseline, not beauty. PSNR punishes a small shift as much as a fault, so look at the "
-    "pictures.",
+    "Speed is the measured time of the denoising loop, from the start of the first transformer call to "
+    "the end of the last step, with the device synchronised at both points. The times for encoding the "
+    "prompt and decoding the picture are shown separately. For each model and size, one warm-up run "
+    "comes first and is not measured.",
+    "Compute is counted for the blocks that ran, attention included. Its ratio differs from the ratio "
+    "of the measured times.",
+    "PSNR and SSIM compare the pixels of the two pictures, drawn with the same prompt and seed. They "
+    "measure likeness to the baseline, not beauty. PSNR punishes a small shift as much as a fault, so "
+    "look at the pictures.",
 )
 
 
@@ -85,7 +86,7 @@ def headline(comparison: Comparison | None, *, published: Mapping[str, Any] | No
 
 
 class CardDetails(TypedDict, total=False):
-    """A card's fields beside its number; see HeadlineCard."""
+    """A card's fields other than its number: see HeadlineCard."""
 
     before: str
     strong: str
@@ -97,7 +98,7 @@ class CardDetails(TypedDict, total=False):
 def card(
     name: CardName, kind: CardKind, num: str, word: str = "", **details: Unpack[CardDetails]
 ) -> HeadlineCard:
-    """Return a card. ``kind``: measured, counted, expected, or unknown where ``num`` holds words."""
+    """Return a card. ``kind``: measured, counted, expected, or unknown; with unknown, ``num`` holds words."""
     return {
         "name": name,
         "kind": kind,
@@ -168,7 +169,7 @@ def _compute(comparison: Comparison) -> HeadlineCard:
 
 
 def less_compute(ratio: float) -> str:
-    """Say how much less compute a run needs. ``ratio``: the baseline's compute over the run's."""
+    """Write how much less compute a run needs. ``ratio``: the baseline's compute divided by the run's."""
     shown = f"{max(ratio, 1 / ratio):.2f}×"
     return "the same compute" if shown == "1.00×" else f"{shown} {'less' if ratio > 1 else 'more'} compute"
 
@@ -217,9 +218,9 @@ def _ssim(comparison: Comparison) -> HeadlineCard:
 
 
 def published_line(figures: Mapping[str, Any] | None) -> PublishedFigures | None:
-    """Return a source's figures about a setting, apart from everything that was measured here.
+    """Return a source's figures about a setting, separate from all figures measured here.
 
-    figures: keys as in a preset's "published".
+    figures: with the keys of a preset's "published".
     """
     if not figures:
         return None
@@ -244,7 +245,7 @@ def published_line(figures: Mapping[str, Any] | None) -> PublishedFigures | None
 
 
 def difference_facts(quality: Quality | None, gain: float) -> DifferenceValue:
-    """Return the figures of the difference picture. The gain changes only the end of its scale."""
+    """Return the figures of the difference picture. The gain changes only the end of its colour scale."""
     end = f"{255 / gain:.0f}{' and more' if gain > 1 else ''}"
     if quality is None:
         return {"rows": [], "top": end}
@@ -257,7 +258,9 @@ def difference_facts(quality: Quality | None, gain: float) -> DifferenceValue:
 
 
 def times(comparison: Comparison | None) -> TimesValue:
-    """Return encode, denoise and decode of both sides on one axis, and the ratio of the whole times."""
+    """Return the times of encoding, denoising and decoding of both sides on one axis, and the ratio of the
+    total times.
+    """
     if comparison is None:
         return {"rows": [], "legend": [], "note": ""}
     sides = {"baseline": comparison.baseline.seconds, "accelerated": comparison.accelerated.seconds}
@@ -289,7 +292,7 @@ def times(comparison: Comparison | None) -> TimesValue:
 
 
 def runs(comparisons: Sequence[Comparison], chosen: int | None = None) -> RunsValue:
-    """Return a row for each comparison, in their order, and one for the baseline that they share."""
+    """Return a row for each comparison in their order, and a row for the baseline that they share."""
     if not comparisons:
         return {"steps": 0, "unit": "TFLOPs", "chosen": None, "rows": [], "baseline": None}
     base = comparisons[0].baseline
@@ -324,7 +327,9 @@ def _run(index: int | None, result: RunResult, factor: float, *, faster: str, ps
 
 
 def recipe_parts(recipe: str, preset: str | None = None) -> RecipeValue:
-    """Return the recipe's parts with a word each. Parts that differ from the preset's recipe are marked."""
+    """Return the recipe's parts, each with a word that explains it. Parts that differ from the preset's
+    recipe are marked.
+    """
     usual = dict(recipe_chips(preset or recipe))
     return {
         "text": recipe,

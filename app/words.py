@@ -1,4 +1,4 @@
-"""Numbers, units, likeness and reasons as texts."""
+"""Writes numbers, units, likeness and reasons as texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from cache_engine import MODELS, Reason, RunRequest, StepTrace
 
-# The words of likeness. Each holds from its PSNR (dB) up to the next word's.
+# The words for likeness. Each word holds from its PSNR in dB up to the next word's PSNR.
 LIKENESS: tuple[tuple[float, str], ...] = (
     (-math.inf, "different"),
     (27, "visible"),
@@ -21,7 +21,7 @@ ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh
 
 
 def is_identical(psnr_db: float | None) -> bool:
-    """Return whether no pixel differs: None and infinity both mean that."""
+    """Return whether no pixel differs: a PSNR of None or infinity both mean this."""
     return psnr_db is None or psnr_db == math.inf
 
 
@@ -43,14 +43,16 @@ def structural(ssim: float) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, and whole numbers whole: 2087, 74.5, 5.22, 0.0123."""
+    """Return a number with this many significant digits. Whole numbers stay whole:
+    2087, 74.5, 5.22, 0.0123.
+    """
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 def flops_unit(tflops: float) -> tuple[float, str]:
-    """Return factor and name of the unit in which a count of TFLOPs reads best."""
+    """Return factor and name of the unit in which this count of TFLOPs is easiest to read."""
     for low, factor, name in ((0.1, 1.0, "TFLOPs"), (1e-4, 1e3, "GFLOPs")):
         if tflops >= low:
             return factor, name
@@ -65,14 +67,14 @@ def seconds(value: float) -> str:
 
 
 def rough(value: float) -> str:
-    """Return an estimated time: 1.6 s, 20 s, 3 min."""
+    """Return an estimated time, such as 1.6 s, 20 s or 3 min."""
     return (
         f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s" if value < 119.5 else f"{value / 60:.0f} min"
     )
 
 
 def milliseconds(value: float) -> str:
-    """Return a time, given in seconds, in milliseconds."""
+    """Return a time, given in seconds, as text in milliseconds."""
     return f"{value * 1000:.{0 if value >= 0.00995 else 1}f} ms"
 
 
@@ -112,7 +114,9 @@ def number(value: float) -> str:
 
 
 def change_text(change: float, limit: float | None = None) -> str:
-    """Return a change with three decimals, or with as many as show on which side of its limit it is."""
+    """Return a change with three decimals, or with more if they are needed to show on which side of its limit
+    it is.
+    """
     for decimals in range(3, 9):
         text = f"{change:.{decimals}f}"
         if float(text) == 0 != change:
@@ -123,14 +127,14 @@ def change_text(change: float, limit: float | None = None) -> str:
 
 
 def is_forced(call: StepTrace) -> bool:
-    """Return whether a call was computed by a rule, whatever its change."""
+    """Return whether a rule forced the call to be computed, whatever its change."""
     return call.mode == "C" and not call.reason.startswith(Reason.CHANGE)
 
 
 def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = None) -> str:
-    """Say why a call was computed or cached.
+    """Return a sentence that says why a call was computed or cached.
 
-    streak: cached calls in a row up to this one; for a computed call, those before it.
+    streak: number of cached calls in a row up to this call; for a computed call, up to the call before it.
     """
     knobs = method or {}
     done = {"C": "computed", "c": "cached", "p": "partly computed"}[call.mode]

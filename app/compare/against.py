@@ -1,7 +1,8 @@
-"""A second contender on tab *Compare*: what stands in the left picture, beside the accelerated side.
+"""A second contender on the tab *Compare*: its picture takes the place of the baseline's, beside the
+accelerated side.
 
-Every contender runs on the shown run's baseline, and its PSNR is taken to that baseline: both contenders have
-one measure.
+Every contender runs on the baseline of the shown run, and its PSNR is measured against that baseline. So both
+contenders have the same measure.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from .result import ResultPanel, runs_table
 
 
 def choices() -> list[tuple[str, str]]:
-    """Return the baseline, the plain model at the same compute, and every method with its first preset."""
+    """Return the choices: the baseline, the plain model at the same compute, and every method with its first
+    preset.
+    """
     others = [name for name in (*FRONT, *METHODS) if name not in ("baseline", "fewer_steps")]
     return [
         ("Baseline", "baseline"),
@@ -55,7 +58,7 @@ class SecondContender:
         ]
 
     def wire(self) -> None:
-        """Connect the choice and its two buttons."""
+        """Connect the list of contenders and its two buttons."""
         parts = self.parts
         inputs = {parts.shown, parts.done, parts.against, parts.model, parts.job}
         parts.against.input(self.select, inputs=inputs, outputs=self.outputs, **AT_ONCE)
@@ -63,7 +66,7 @@ class SecondContender:
         parts.show_equal.click(self.run_equal, inputs=inputs, outputs=self.outputs, **QUIET)
 
     def select(self, values: Updates) -> Updates:
-        """Show the chosen contender if it has run, else its description and its memory."""
+        """Show the chosen contender if it has run; otherwise describe it and its memory."""
         parts, comparison = self.parts, self.worker.comparison(values[self.parts.shown])
         if comparison is None:
             return {parts.against_note: statuses.idle("Generate first.")}
@@ -79,7 +82,7 @@ class SecondContender:
             return {parts.against_note: statuses.failed(str(error))}
 
     def run_equal(self, values: Updates) -> Iterator[Updates]:
-        """Run the plain model with as many steps as the accelerated side's compute pays for."""
+        """Run the plain model with as many steps as the accelerated side's compute allows."""
         values[self.parts.against] = "fewer_steps"
         yield from self.run(values)
 
@@ -125,7 +128,7 @@ class SecondContender:
     def _run(
         self, values: Updates, comparison: Comparison, method: Method
     ) -> Generator[Updates, None, Comparison | None]:
-        """Run the contender and draw how far it is. Returns its comparison."""
+        """Run the contender, and draw the progress. Return its comparison."""
         parts, request = self.parts, comparison.baseline.request
         live = LiveComparison(method, facts_of(method.effective(request)))
         job = self.worker.submit(request, method)
@@ -137,7 +140,7 @@ class SecondContender:
         return live.result
 
     def show(self, comparison: Comparison, other: Comparison | None) -> Updates:
-        """Return the pictures with the contender ``other``, or the baseline, on the left."""
+        """Return the pictures, with the contender ``other`` or the baseline on the left."""
         parts, left = self.parts, (other.accelerated if other else comparison.baseline).image
         label = contender.title(other.accelerated.method) if other else "Baseline"
         after = contender.title(comparison.accelerated.method) if other else "Accelerated"
@@ -152,14 +155,16 @@ class SecondContender:
         return updates
 
     def _method(self, name: str, comparison: Comparison) -> Method:
-        """Return fewer steps at the same compute; of other methods the model's first preset, or defaults."""
+        """Return the chosen method: fewer steps at the same compute, or another method with its first preset
+        for the model, or with its defaults.
+        """
         if name == "fewer_steps":
             return contender.same_compute(comparison)
         preset = next(iter(presets_for(comparison.baseline.request.model, name).values()), None)
         return preset.setting if preset else METHODS[name]()
 
     def _earlier_run(self, values: Updates, comparison: Comparison, method: Method) -> Comparison | None:
-        """Return the newest run of the method on this very baseline."""
+        """Return the newest run of the method on exactly this baseline."""
         runs = [self.worker.comparison(key) for key in reversed(values[self.parts.done])]
         return next(
             (

@@ -1,7 +1,8 @@
-"""A finished comparison as code that runs its setting: on your pipeline, in a shell, on cache-dit, on
-diffusers.
+"""Writes a finished comparison as code that runs its setting: in your pipeline, in a shell, with cache-dit,
+or with diffusers.
 
-A library that cannot run the setting gets a comment with the reason: no code here draws another picture.
+If a library cannot run the setting, its code is a comment with the reason, so no code here draws another
+picture.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 from cache_engine import METHODS, MODELS, Comparison, Method, RunRequest, method_from
 
 KINDS = ("Your pipeline", "Command line", "cache-dit", "diffusers")
-WIDTH = 100  # a longer call gets one line for each argument
+WIDTH = 100  # a call longer than this gets one line for each argument
 
 
 class Unsupported(Exception):
-    """A library cannot run the setting. The message is one sentence."""
+    """Raised if a library cannot run the setting. The message is one sentence."""
 
 
 def code_of(comparison: Comparison, kind: str) -> str:
@@ -35,14 +36,14 @@ def code_of(comparison: Comparison, kind: str) -> str:
 
 
 def method_within(method: Method) -> Method | None:
-    """Return the method that caches within the run's own steps; None where none does."""
+    """Return the method that caches within the run's own steps, or None if there is no cache."""
     if method.name == "fewer_steps":
         return getattr(method, "within", None)
     return None if method.name == "baseline" else method
 
 
 def command(request: RunRequest, method: Method) -> str:
-    """Return the ``python -m cache_engine compare`` command of the same two sides."""
+    """Return the ``python -m cache_engine compare`` command for the same two sides."""
     arguments: list[str] = [
         f"--model {shlex.quote(request.model)}",
         f"--prompt {shlex.quote(request.prompt)}",
@@ -67,7 +68,7 @@ def command(request: RunRequest, method: Method) -> str:
 
 
 def changed(method: Method) -> dict[str, Any]:
-    """Return the knobs that are not at their defaults."""
+    """Return the knobs that differ from their defaults."""
     return {
         knob.name: value
         for knob in METHODS[method.name].knobs()
@@ -76,9 +77,9 @@ def changed(method: Method) -> dict[str, Any]:
 
 
 def _drawn(request: RunRequest, imports: list[str], before: str, around: str) -> str:
-    """Return the pipeline's call, which draws the accelerated picture.
+    """Return the code of the pipeline's call, which draws the accelerated picture.
 
-    before: a statement.  around: the line that opens a ``with`` block.
+    before: a statement that comes first. around: the line that opens a ``with`` block.
     """
     row = MODELS[request.model]
     arguments = {
@@ -96,7 +97,7 @@ def _drawn(request: RunRequest, imports: list[str], before: str, around: str) ->
     also = "".join(
         [
             ", with the LoRAs of this run" * bool(request.loras),
-            "; picture: its input" * (request.image is not None),
+            "; picture: its input picture" * (request.image is not None),
         ]
     )
     lines = ["import torch", *imports, "", f"# pipe: {row.title} as a diffusers pipeline{also}"]
@@ -121,18 +122,18 @@ def _here(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
 
 
 def _cache_dit(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
-    """Return DBCache as cache-dit 1.5.3 takes it; tests/parity compares the two."""
+    """Return DBCache in the form that cache-dit 1.5.3 takes. tests/parity compares both."""
     knobs = method.to_dict()
     if method.name != "dbcache":
         raise Unsupported(f"cache-dit has no {method.title}.")
     if knobs["streak_rule"] != "1.5.3":
         raise Unsupported(
-            "cache-dit 1.5.3 counts cached steps in a row by another rule than this setting does."
+            "cache-dit 1.5.3 counts cached steps in a row by a different rule than this setting."
         )
     order = knobs["taylorseer_order"]
     if order and knobs["predictor"] != "taylor":
         raise Unsupported(
-            f"cache-dit forecasts only by TaylorSeer, and this setting uses {knobs['predictor']}."
+            f"cache-dit forecasts with TaylorSeer only, but this setting uses {knobs['predictor']}."
         )
     guided = len(MODELS[request.model].facts(request).streams) == 2
     config: dict[str, Any] = {
@@ -161,7 +162,7 @@ def _cache_dit(method: Method, request: RunRequest) -> tuple[list[str], str, str
 
 
 def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str]:
-    """Return diffusers' First Block Cache: a DBCache with a threshold and nothing else."""
+    """Return diffusers' First Block Cache, which is a DBCache with a threshold and no other knob."""
     plain = {
         "Fn_compute_blocks": 1,
         "Bn_compute_blocks": 0,
@@ -174,8 +175,8 @@ def _diffusers(method: Method, request: RunRequest) -> tuple[list[str], str, str
     knobs = method.to_dict()
     if method.name != "dbcache" or any(knobs[name] != value for name, value in plain.items()):
         raise Unsupported(
-            "diffusers alone cannot run this setting: its First Block Cache is a DBCache with a threshold "
-            "and nothing else\n# (F1, B0, no warm-up, no limits, no forecast, no mask)."
+            "diffusers alone cannot run this setting: its First Block Cache is a DBCache with a "
+            "threshold and no other knob\n# (F1, B0, no warm-up, no limits, no forecast, no mask)."
         )
     config = f"FirstBlockCacheConfig(threshold={knobs['residual_diff_threshold']!r})"
     return ["from diffusers import FirstBlockCacheConfig"], f"pipe.transformer.enable_cache({config})", ""

@@ -1,4 +1,6 @@
-"""A second contender in words: its figures beside the accelerated side's, both against one baseline."""
+"""Describes a second contender in words: its figures beside the accelerated side's, both against the same
+baseline.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from ..words import decibels, memory, plural
 
 
 def same_compute(comparison: Comparison) -> Method:
-    """Return the plain model with as many whole steps as the accelerated side's compute pays for."""
+    """Return the plain model with as many whole steps as the accelerated side's compute allows."""
     steps = comparison.baseline.request.steps or 1
     paid = max(1, round(steps * comparison.accelerated.tflops / comparison.baseline.tflops))
     share = max(0.01, min(1.0, paid / steps))
@@ -31,7 +33,7 @@ def captions(left: str, right: str, text: str = "") -> StaleValue:
 
 
 def planned(comparison: Comparison, method: Method) -> str:
-    """Say before a contender runs what its grain is and what its cache will hold."""
+    """Describe, before a contender runs, what it remembers and how much memory its cache takes."""
     request = comparison.baseline.request
     held = form.cache_size(comparison.baseline, method, form.plan_of(method, request))
     keeps = f"{method.grain} grain, at most {memory(held)}" if held else "no cache"
@@ -46,7 +48,9 @@ def figures(comparison: Comparison) -> str:
 
 
 def sentence(comparison: Comparison, other: Comparison | None) -> str:
-    """Compare both contenders to the one baseline; "" where the baseline itself is the left picture."""
+    """Compare both contenders with their common baseline. Return "" if the baseline itself is the left
+    picture.
+    """
     if other is None:
         return ""
     name = title(other.accelerated.method)
@@ -57,7 +61,9 @@ def sentence(comparison: Comparison, other: Comparison | None) -> str:
 
 
 def equal(comparison: Comparison, other: Comparison | None) -> str:
-    """Name the plain steps of the same compute, and their figures if ``other`` is a run of as many."""
+    """Name the number of plain steps with the same compute. Add their figures if ``other`` is a run with that
+    number.
+    """
     steps = same_compute(comparison).effective(comparison.baseline.request).steps or 0
     count = plural(steps, "plain step")
     if other is None or other.accelerated.effective.steps != steps:

@@ -1,4 +1,6 @@
-"""The recorded comparison that the page shows before the first run here. The page names its source."""
+"""The recorded comparison that the page shows before the first run on this machine. The page names its
+source.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,23 @@ log = logging.getLogger(__name__)
 
 @lru_cache
 def example(folder: Path = FOLDER) -> Comparison | None:
-    """Return the first example by name that holds both pictures; None where the folder has none.
+    """Return the first example, sorted by name, that holds both pictures. Return None if the folder has no
+    example.
 
-    A large model's example goes before the embedded model's.
+    The example of a large model comes before that of the embedded model.
     """
     comparisons = []
     for path in sorted(folder.rglob("result.json")):
         if (path.parent / "accelerated.png").is_file():
             try:
                 comparisons.append(load_comparison(path.parent))
-            except EngineError as error:  # the page opens without it
+            except EngineError as error:  # the page then opens without an example
                 log.warning("%s", error)
     return min(comparisons, key=lambda comparison: comparison.baseline.request.model == "tiny", default=None)
 
 
 def headline(comparison: Comparison | None) -> HeadlineValue:
-    """Return the four cards, marked as recorded elsewhere."""
+    """Return the four cards, marked as recorded on another machine."""
     view = views.headline(comparison)
     if comparison is not None:
         view["cards"][0]["notes"].append("recorded, not run here")
@@ -44,7 +47,7 @@ def headline(comparison: Comparison | None) -> HeadlineValue:
 
 
 def timeline(comparison: Comparison | None) -> TimelineValue | None:
-    """Return the timeline without its knobs: no survey on this machine belongs to it."""
+    """Return the timeline without knobs, because this machine has no survey of the example."""
     if comparison is None:
         return None
     view = timeline_of(comparison)
@@ -53,7 +56,7 @@ def timeline(comparison: Comparison | None) -> TimelineValue | None:
 
 
 def source(comparison: Comparison | None) -> str:
-    """Name the model, device and day of the example, for the line above the pictures."""
+    """Name the example's model, device and day, for the line above the pictures."""
     if comparison is None:
         return ""
     model = comparison.baseline.request.model

@@ -1,4 +1,4 @@
-"""Tab *Compare*: the components. ``wiring`` connects them."""
+"""The components of the tab *Compare*. ``wiring`` connects them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ START_METHOD = "dbcache"
 
 
 def build(worker: Worker, model: str, page: gr.Blocks) -> tuple[CompareParts, Callable[[Any], None]]:
-    """Build the tab and connect it.
+    """Build the tab and connect its components.
 
-    Returns its components and a function follow(event), which refreshes the what-if after an event that
-    changed the setting.
+    Returns the components and a function follow(event). That function refreshes the what-if after an event
+    that changed the setting.
     """
     state = TabState(
         job=gr.State(""),
@@ -189,7 +189,7 @@ def _setting(model: str) -> SettingParts:
     with gr.Column(elem_classes="cl-section"):
         recipe_text = gr.Textbox(
             text,
-            label="Recipe · type one, or move the knobs",
+            label="Recipe · type a recipe, or move the knobs",
             interactive=True,
             max_lines=1,
             elem_classes=["cl-mono"],
@@ -214,7 +214,7 @@ def _setting(model: str) -> SettingParts:
 def _knobs(
     start: dict[str, Any], facts: ModelFacts
 ) -> tuple[dict[str, gr.Column], dict[tuple[str, str], form.KnobField]]:
-    """A column of fields for every method; that of the method to start with is visible."""
+    """Build a column of fields for every method. The column of the method to start with is visible."""
     groups: dict[str, gr.Column] = {}
     knobs: dict[tuple[str, str], form.KnobField] = {}
     for name in METHODS:

@@ -1,4 +1,6 @@
-"""The next run on tab *Compare*: its request, whether it needs a new baseline, and what a click costs."""
+"""The next run on the tab *Compare*: its request, whether it needs a new baseline, and
+the cost of a click.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ REPEATED = "Generate runs both sides in turn; the median run of each counts."
 
 
 def request_from_parts(parts: CompareParts, values: Updates) -> RunRequest:
-    """Make a resolved request of the tab's fields. Raises EngineError."""
+    """Make a resolved request from the tab's fields. Raises EngineError if a field is not valid."""
     return form.request_from_fields(
         form.RequestFields(
             model=values[parts.model],
@@ -45,9 +47,9 @@ def request_from_parts(parts: CompareParts, values: Updates) -> RunRequest:
 def wire(
     parts: CompareParts, worker: Worker, setting: SettingFields, fields: Set[Component], ran: Any
 ) -> None:
-    """Connect the notes on the next run.
+    """Connect the notes about the next run.
 
-    fields: all that a request and a method are made of.  ran: the event of a finished comparison.
+    fields: all components of a request and a method. ran: the event of a finished comparison.
     """
     _wire_baseline_note(parts, worker)
     parts.model.input(
@@ -63,31 +65,33 @@ def wire(
         try:
             request = request_from_parts(parts, values)
             return statuses.idle(worker.cost_note(request, setting.method_to_run(values, request)))
-        except EngineError:  # Generate will name the error
+        except EngineError:  # Generate will report this error
             return statuses.idle()
 
     everything = {"inputs": {*fields}, "outputs": [parts.cost], **AT_ONCE}
-    gr.on(None, cost, trigger_mode="always_last", **everything)  # on load, and on every change
+    gr.on(None, cost, trigger_mode="always_last", **everything)  # when the page opens, and after every change
     ran.then(cost, **everything)
 
 
 def _wire_baseline_note(parts: CompareParts, worker: Worker) -> None:
-    """Say when the shown comparison's baseline is not enough for the next run."""
+    """Tell when the baseline of the shown comparison is not enough for the next run."""
 
     def both_sides(values: Updates) -> str:
-        """Why the next run needs both sides; "" where it does not, or where no comparison is shown."""
+        """Return why the next run needs both sides. Return "" if it does not, or if no
+        comparison is shown.
+        """
         comparison = worker.comparison(values[parts.shown])
         if comparison is None:
             return ""
         try:
             if request_from_parts(parts, values) != comparison.baseline.request:
                 return OTHER_FIELDS
-        except EngineError:  # Generate will name the error
+        except EngineError:  # Generate will report this error
             return OTHER_FIELDS
         return "" if values[parts.repeats] == 1 else REPEATED
 
     def field_changed(values: Updates) -> Updates:
-        """Say it when the answer changes and no run is on its way."""
+        """Update the note when the answer changes while no run is in progress."""
         reason = both_sides(values)
         if reason == values[parts.both] or worker.busy_with(values[parts.job]):
             return {parts.both: reason}

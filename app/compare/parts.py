@@ -1,4 +1,4 @@
-"""The components of tab *Compare*, in groups. A layout function builds each group in one call."""
+"""The components of the tab *Compare*, in groups. A layout function builds each group in one call."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class PromptParts:
 
     prompt: gr.Textbox
     chips: list[gr.Button]  # example prompts
-    unknown: gr.HTML  # words of the prompt that the model does not know
+    unknown: gr.HTML  # shows the words of the prompt that the model does not know
     generate: gr.Button
     stop: gr.Button
-    cost: gr.HTML | None  # of a click; None where a click costs nothing
+    cost: gr.HTML | None  # the cost of a click; None if clicks cost nothing
     status: gr.HTML
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RequestParts:
-    """The model, and the other fields of a request beside the prompt."""
+    """The model, and the fields of a request other than the prompt."""
 
     model: gr.Dropdown
     size: gr.Dropdown
@@ -40,10 +40,10 @@ class RequestParts:
     steps: gr.Number
     guidance: gr.Number
     cfg: gr.Number
-    repeats: gr.Number  # timed runs of each side
+    repeats: gr.Number  # number of timed runs of each side
     lora: gr.File
-    weight: gr.Number  # of the LoRA
-    picture: gr.Image  # to edit
+    weight: gr.Number  # the LoRA's weight
+    picture: gr.Image  # the picture to edit
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,10 +56,10 @@ class SettingParts:
     dial: gr.HTML
     recipe_text: gr.Textbox
     recipe: gr.HTML
-    groups: Mapping[str, gr.Column]  # by method, the column of its knobs
-    knobs: Mapping[tuple[str, str], KnobField]  # by method and knob
-    origin: gr.State  # title of the preset that the knobs came from
-    chosen: gr.State  # name of the chosen method, also while the list offers more methods
+    groups: Mapping[str, gr.Column]  # by method: the column with its knobs
+    knobs: Mapping[tuple[str, str], KnobField]  # by method and knob: the field
+    origin: gr.State  # title of the preset that set the knobs
+    chosen: gr.State  # name of the chosen method, kept while the list shows further methods
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,7 +67,7 @@ class PictureParts:
     """The two pictures, their difference and their times."""
 
     view: gr.Radio
-    stale: gr.HTML  # captions; a tag while the numbers belong to another setting
+    stale: gr.HTML  # captions, and a tag that is shown while the numbers belong to another setting
     slider_view: gr.Column
     pair: gr.ImageSlider
     reveal: gr.Slider
@@ -85,7 +85,7 @@ class ContenderParts:
     """The choice of a second contender for the left picture."""
 
     versus: gr.Column
-    equal: gr.HTML  # the plain model at the same compute
+    equal: gr.HTML  # line about the plain model at the same compute
     show_equal: gr.Button
     against: gr.Dropdown
     show_against: gr.Button
@@ -94,9 +94,9 @@ class ContenderParts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SharingParts:
-    """Exports of the shown run, and the import of a file."""
+    """Exports of the shown run, and the button that opens a file."""
 
-    shared: gr.HTML  # which run is exported
+    shared: gr.HTML  # names the run that is exported
     inside: gr.Checkbox  # whether pictures carry their setting
     pack: gr.Button
     archive: gr.DownloadButton
@@ -110,21 +110,22 @@ class SharingParts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TabState:
-    """The state of one browser tab."""
+    """The state of one tab of the browser."""
 
-    job: gr.State  # key of the job on its way
+    job: gr.State  # key of the job in progress
     done: gr.State  # keys of finished comparisons, oldest first
-    shown: gr.State  # key of the comparison that is shown
-    both: gr.State  # why the next run needs both sides; "" where the shown baseline is enough
-    locked: gr.State  # whether the seed stays
-    painted: gr.State  # [mask, steps forced by hand]; the steps are marked as long as the mask is this one
+    shown: gr.State  # key of the comparison that the tab shows
+    both: gr.State  # why the next run needs both sides; "" if the shown baseline is enough
+    locked: gr.State  # True if the seed stays the same
+    # [mask, steps forced by hand]; the steps are marked while the mask field holds exactly this mask
+    painted: gr.State
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CompareParts(
     PromptParts, RequestParts, SettingParts, PictureParts, ContenderParts, SharingParts, TabState
 ):
-    """All components of the tab. A handler that needs one group takes that group's class."""
+    """All components of the tab. A handler that needs only one group takes that group's class."""
 
     headline: gr.HTML
     timeline: gr.HTML
@@ -132,7 +133,7 @@ class CompareParts(
 
     @classmethod
     def of(cls, *groups: object, headline: gr.HTML, timeline: gr.HTML, runs: gr.HTML) -> CompareParts:
-        """Put the groups together. Raises TypeError where a group is missing."""
+        """Put the groups together. Raises TypeError if a group is missing."""
         fields: dict[str, Any] = {}
         for group in groups:
             fields |= vars(group)
@@ -140,7 +141,7 @@ class CompareParts(
 
     @property
     def request(self) -> set[RequestField]:
-        """The fields that make up a request."""
+        """Return the fields that make up a request."""
         return {
             self.prompt,
             self.model,
@@ -156,10 +157,10 @@ class CompareParts(
 
     @property
     def method_fields(self) -> set[gr.Component]:
-        """The fields that make up a method: the chosen method's name, its preset and all knobs."""
+        """Return the fields that make up a method: the chosen method's name, its preset, and all knobs."""
         return {self.chosen, self.origin, *self.knobs.values()}
 
 
 def buttons(parts: PromptParts, *, running: bool) -> Updates:
-    """Return Generate and Stop, each usable only when a click makes sense."""
+    """Return the buttons Generate and Stop, each enabled only while a click has an effect."""
     return {parts.generate: gr.Button(interactive=not running), parts.stop: gr.Button(interactive=running)}

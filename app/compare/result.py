@@ -1,4 +1,4 @@
-"""The right side of tab *Compare*: the numbers and pictures of a finished comparison."""
+"""The right side of the tab *Compare*: numbers and pictures of a finished comparison."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class ResultPanel:
             parts.against_note,
             parts.equal,
             parts.versus,
-        ]  # beside ``shown``
+        ]  # the results beside ``shown``
 
     def runs_on_baseline(self, done: list[str]) -> list[tuple[str, Comparison]]:
-        """Return key and comparison of the runs on the newest run's baseline, newest first."""
+        """Return key and comparison of each run on the newest run's baseline, the newest first."""
         runs = [(key, run) for key in reversed(done) if (run := self.worker.comparison(key))]
         return [
             (key, run) for key, run in runs if run.baseline.baseline_key == runs[0][1].baseline.baseline_key
@@ -51,9 +51,9 @@ class ResultPanel:
     def show(
         self, key: str, done: list[str], gain: float, published: dict[str, Any] | None = None
     ) -> Updates:
-        """Return every update that shows the comparison ``key``; none where the worker has forgotten it.
+        """Return all updates that show the comparison ``key``. Return none if the worker has forgotten it.
 
-        published: figures that a source printed about this setting.
+        published: figures that a source printed for this setting.
         """
         comparison = self.worker.comparison(key)
         if comparison is None:
@@ -79,7 +79,7 @@ class ResultPanel:
         }
 
     def restore_timeline(self, values: Updates) -> Updates:
-        """Return the timeline to the shown comparison, or to the recorded example."""
+        """Set the timeline back to the shown comparison, or to the recorded example."""
         comparison = self.worker.comparison(values[self.parts.shown])
         if comparison is None:
             return {self.parts.timeline: example.timeline(example.example())}
@@ -95,7 +95,7 @@ class ResultPanel:
 
 
 def runs_table(rows: list[tuple[str, Comparison]], shown: str) -> Any:
-    """Return the table of runs with the shown one marked."""
+    """Return the table of runs, with the shown run marked."""
     chosen = next((index for index, (key, _) in enumerate(rows) if key == shown), None)
     return views.runs([run for _, run in rows], chosen)
 

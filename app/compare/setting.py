@@ -1,4 +1,4 @@
-"""The setting on tab *Compare*: method, preset, recipe and knobs, which always say the same."""
+"""The setting on the tab *Compare*. Method, preset, recipe and knobs always describe the same setting."""
 
 from __future__ import annotations
 
@@ -32,13 +32,15 @@ START_METHOD = "dbcache"
 
 
 def start_setting(model: str) -> tuple[str, Method]:
-    """Return the model's first preset, as its title and method; else the start method under no title."""
+    """Return the title and the method of the model's first preset. If it has no preset, return "" and the
+    start method.
+    """
     title, preset = next(iter(presets_for(model).items()), ("", None))
     return title, preset.setting if preset else METHODS[START_METHOD]()
 
 
 def note(method: Method, model: str, steps: Any) -> StatusValue:
-    """Say what the method remembers, or why the model cannot take it."""
+    """Say what the method remembers, or why it does not fit the model."""
     request = form.usual_request(model, steps)
     try:
         return statuses.idle(form.method_note(method, form.plan_of(method, request), request))
@@ -47,7 +49,7 @@ def note(method: Method, model: str, steps: Any) -> StatusValue:
 
 
 class SettingFields:
-    """Keeps method, preset, recipe and knobs in step: four ways to say one setting."""
+    """Keeps method, preset, recipe and knobs equal: they are four ways to enter one setting."""
 
     def __init__(self, parts: CompareParts) -> None:
         self.parts = parts
@@ -89,7 +91,7 @@ class SettingFields:
 
     # ---- reading the fields ----
     def raw_method(self, values: Updates) -> dict[str, Any]:
-        """Return the chosen method's name and its fields' values, unchecked."""
+        """Return the name of the chosen method and the values of its fields, unchecked."""
         chosen = values[self.parts.chosen]
         return {"name": chosen} | {
             name: form.EMPTY if values[part] is None else values[part]
@@ -97,10 +99,11 @@ class SettingFields:
         }
 
     def method_to_run(self, values: Updates, request: RunRequest) -> Method:
-        """Return the setting that Generate runs. Raises EngineError where it does not fit the request.
+        """Return the setting that Generate runs. Raises EngineError if it does not fit the request.
 
-        A recipe that was just typed goes before the knobs, which still have to follow it. The recipe was
-        typed if its text differs from the one that the chips show: the server always sets both together.
+        A recipe that was just typed has priority over the knobs, which have not followed it yet. The recipe
+        was typed if its text differs from the recipe in the chips, because the server always sets both
+        together.
         """
         text = values[self.parts.recipe_text].strip()
         shown = text == self._chips_text(values)
@@ -113,11 +116,11 @@ class SettingFields:
         return self._knobs_text(values) == self._chips_text(values)
 
     def knobs(self, method: str) -> dict[str, form.KnobField]:
-        """Return a method's fields by knob."""
+        """Return the method's fields, each under its knob's name."""
         return {name: part for (owner, name), part in self.parts.knobs.items() if owner == method}
 
     def published_figures(self, values: Updates, method: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the published figures of the preset, where ``method``, which ran, is the preset's own."""
+        """Return the preset's published figures, if ``method`` (which ran) is exactly the preset's method."""
         preset = presets_for(values[self.parts.model]).get(values[self.parts.origin] or "")
         if preset is None or preset.published is None or preset.setting.to_dict() != method:
             return None
@@ -127,7 +130,7 @@ class SettingFields:
         return json.loads(values[self.parts.recipe])["text"]
 
     def _knobs_text(self, values: Updates) -> str | None:
-        """The recipe of the knobs; None where a knob holds no valid value."""
+        """Return the recipe of the knobs, or None if a knob holds no valid value."""
         try:
             return format_recipe(method_from(self.raw_method(values)))
         except EngineError:
@@ -138,15 +141,16 @@ class SettingFields:
         method = parse_recipe(text)
         if method.name == "baseline":
             raise EngineError(
-                f"recipe: {format_recipe(method)} is the baseline itself; type a cache's recipe."
+                f"recipe: {format_recipe(method)} is the baseline itself; type the recipe of a cache."
             )
         return method
 
     # ---- filling the fields ----
     def fill(self, model: str, steps: Any, raw: dict[str, Any], origin: str) -> Updates:
-        """Set every field to one setting.
+        """Set all fields to one setting.
 
-        raw: name and knobs, which may be invalid: another method's fields are shown as they were left.
+        raw: the method's name and its knobs. They may be invalid: another method's fields are shown as the
+        user left them.
         origin: title of the preset that the setting came from, or "".
         """
         parts, name = self.parts, raw["name"]
@@ -175,7 +179,7 @@ class SettingFields:
         return updates
 
     def open(self, model: str, request: Mapping[str, Any], method: dict[str, Any], message: str) -> Updates:
-        """Put a whole comparison into the fields. ``model``: the one that is chosen so far."""
+        """Put a whole comparison into the fields. ``model``: the model that is chosen at present."""
         parts, target = self.parts, request["model"]
         updates = self.for_model(target) if target != model else {}
         updates |= {
@@ -193,7 +197,7 @@ class SettingFields:
         return updates | {parts.status: statuses.idle(message)}
 
     def for_model(self, model: str) -> Updates:
-        """Set the fields to the model's usual request and to its first preset."""
+        """Set the fields to the model's usual request and its first preset."""
         row, parts = MODELS[model], self.parts
         sizes = [form.size_text(size) for size in row.sizes]
         title, method = start_setting(model)
@@ -221,7 +225,7 @@ class SettingFields:
         return self.fill(model, steps, preset.setting.to_dict(), title)
 
     def from_method(self, values: Updates) -> Updates:
-        """Switch to the chosen method with its fields' present values, or list all methods."""
+        """Switch to the chosen method with the present values of its fields, or list all methods."""
         parts, name = self.parts, values[self.parts.method]
         if name == form.MORE:
             return {parts.method: gr.Dropdown(form.method_choices(True), value=values[parts.chosen])}
@@ -229,7 +233,7 @@ class SettingFields:
         return self.fill(values[parts.model], values[parts.steps], self.raw_method(values), "")
 
     def from_recipe(self, values: Updates) -> Updates:
-        """Move the knobs to a typed recipe. A recipe that cannot be read changes nothing."""
+        """Move the knobs to a typed recipe. If the recipe cannot be read, nothing changes."""
         parts, text = self.parts, values[self.parts.recipe_text]
         if text.strip() == self._knobs_text(values):
             return {parts.recipe_text: gr.skip()}
@@ -243,7 +247,9 @@ class SettingFields:
         )
 
     def follow_knobs(self, values: Updates, method: Method, plan: Plan) -> Updates:
-        """Let recipe and note follow knobs that have moved. ``plan``: for the chosen model and steps."""
+        """Make recipe and note follow knobs that have moved. ``plan``: the plan for the chosen model and
+        steps.
+        """
         parts, model = self.parts, values[self.parts.model]
         request = form.usual_request(model, values[parts.steps])
         return {
@@ -254,7 +260,7 @@ class SettingFields:
         }
 
     def bounds(self, values: Updates) -> Updates:
-        """Move the ends of the sliders that follow the model, the steps or each other."""
+        """Move the ends of sliders whose bounds depend on the model, on the steps, or on each other."""
         raw = self.raw_method(values)
         facts = form.facts_for(values[self.parts.model], values[self.parts.steps])
         return {

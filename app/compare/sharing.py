@@ -1,4 +1,4 @@
-"""Exports of the shown run on tab *Compare* (pictures, code, link), and the import of a file or a link."""
+"""Exports the shown run from the tab *Compare* (pictures, code, link), and imports a file or a link."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from .parts import CompareParts, SharingParts
 from .setting import SettingFields
 
 LINK = "Link"
-# Only the browser knows the address under which the page is served.
+# Only the browser knows the page's address.
 ADDRESS = "(shown, kind, place) => [shown, kind, location.origin + location.pathname]"
 NOTHING = "Generate first: there is no run to export yet."
 SAVE = "() => document.querySelector('#archive').click()"
 
 
 def build(*, keeps: bool) -> SharingParts:
-    """Build the row under the results. ``keeps``: whether History keeps runs, so that one can be pinned."""
+    """Build the row under the results. ``keeps``: True if History stores runs, so that
+    a run can be pinned.
+    """
     with gr.Row(elem_classes="cl-foot"):
         shared = slim_status("shared")
         inside = gr.Checkbox(
@@ -64,7 +66,7 @@ def build(*, keeps: bool) -> SharingParts:
 
 
 class Sharing:
-    """Answers the row under the results, and the page's address."""
+    """Handles the row under the results, and the setting in the page's address."""
 
     def __init__(self, parts: CompareParts, worker: Worker, setting: SettingFields) -> None:
         self.parts, self.worker, self.setting = parts, worker, setting
@@ -88,11 +90,11 @@ class Sharing:
         page.load(self.from_link, inputs=[parts.model], outputs=self.setting.open_outputs, **AT_ONCE)
 
     def open_card(self, key: str, kind: str, address: str) -> tuple[Any, Any, Any]:
-        """Open the card with the code."""
+        """Open the card that shows the code."""
         return gr.Column(visible=self.worker.comparison(key) is not None), *self.export(key, kind, address)
 
     def export(self, key: str, kind: str, address: str) -> tuple[Any, Any]:
-        """Return code or link of the shown run, and a note that names the run."""
+        """Return code or link of the shown run, and a note that names this run."""
         comparison = self.worker.comparison(key)
         if comparison is None:
             return gr.skip(), statuses.idle(NOTHING)
@@ -109,7 +111,7 @@ class Sharing:
         return gr.Textbox(text, label=label, elem_classes=classes), note
 
     def pack(self, key: str, inside: bool) -> tuple[Any, Any]:
-        """Return the archive of the shown run."""
+        """Return an archive of the shown run."""
         comparison = self.worker.comparison(key)
         if comparison is None:
             return gr.skip(), statuses.idle(NOTHING)
@@ -119,14 +121,14 @@ class Sharing:
         return save_bytes_to_cache(content, name, self.parts.archive.GRADIO_CACHE), gr.skip()
 
     def from_file(self, path: str, model: str) -> Updates:
-        """Put a file's setting into the fields."""
+        """Put the setting of a file into the fields."""
         try:
             return self._open(share.from_file(path), model, "From the file")
         except EngineError as error:
             return {self.parts.status: statuses.failed(str(error))}
 
     def from_link(self, model: str, page: gr.Request) -> Updates:
-        """Put the setting of the page's address into the fields, if the address carries one."""
+        """Put the setting in the page's address into the fields, if the address has a setting."""
         packed = dict(page.query_params or {}).get(share.QUERY)
         if not packed:
             return {self.parts.status: gr.skip()}

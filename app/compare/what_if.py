@@ -1,7 +1,8 @@
-"""Live what-if on tab *Compare*: estimates for a setting that was not run, from the baseline's survey.
+"""The live what-if on the tab *Compare*: estimates, from the baseline's survey, for a setting that has not
+run.
 
-Knobs, threshold line, painted steps, freeze and dial all lead here. The handlers simulate with numpy in about
-a millisecond. The worker's thread records the survey.
+Knobs, threshold line, painted steps, the button Freeze and the dial all call these handlers. A handler
+simulates with numpy in about a millisecond. The worker's thread records the survey.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ POLICY = "steps_computation_policy"
 
 
 class WhatIf:
-    """Shows the effect of a setting on the shown comparison's baseline."""
+    """Shows what a setting would do on the baseline of the shown comparison."""
 
     def __init__(
         self, parts: CompareParts, worker: Worker, setting: SettingFields, result: ResultPanel
@@ -57,10 +58,11 @@ class WhatIf:
 
     # ---- drawing ----
     def draw(self, values: Updates, method: Method, plan: Plan, *, top: float | None = None) -> Updates:
-        """Show a setting's numbers: measured for the shown run's own setting, else estimated from the survey.
+        """Show a setting's numbers: measured if it is the setting of the shown run, otherwise estimated from
+        the survey.
 
-        plan: the method's, for the request of ``_request``.  top: end of the timeline's axis while it is
-        held.
+        plan: the method's plan for the request of ``_request``. top: the fixed end of the timeline's axis
+        during a drag.
         """
         comparison = self._shown(values)
         if comparison is None:
@@ -107,7 +109,9 @@ class WhatIf:
         }
 
     def _shown(self, values: Updates) -> Comparison | None:
-        """The shown comparison, unless another is on its way or the fields ask for another model or steps."""
+        """Return the shown comparison. Return None if another is running, or if the fields have another model
+        or number of steps.
+        """
         comparison = self.worker.comparison(values[self.parts.shown])
         if comparison is None or self.worker.busy_with(values[self.parts.job]):
             return None
@@ -116,22 +120,24 @@ class WhatIf:
         return comparison if (request.model, request.steps) == fields else None
 
     def _request(self, values: Updates) -> RunRequest:
-        """The request that a setting is judged for: the shown baseline's, else one with the tab's steps."""
+        """Return the request for which a setting is estimated: that of the shown baseline, or one with the
+        tab's steps.
+        """
         comparison = self._shown(values)
         if comparison is not None:
             return comparison.baseline.request
         return form.usual_request(values[self.parts.model], values[self.parts.steps])
 
     def _baseline_is_enough(self, values: Updates, record: BaselineRecord) -> bool:
-        """Whether the next run can reuse the shown baseline."""
+        """Return whether the next run can reuse the shown baseline."""
         return bool(record.reusable and values[self.parts.locked] and not values[self.parts.both])
 
     def dial(
         self, values: Updates, comparison: Comparison, record: BaselineRecord, at: Forecast | None
     ) -> DialValue:
-        """Return the dial with every run on this baseline.
+        """Return the dial with all runs on this baseline.
 
-        at: forecast of the present setting; None: the shown run's own.
+        at: the forecast of the present setting; None: the forecast of the shown run.
         """
         if record.survey is None:
             return what_if_views.waiting(_recording_note(record))
@@ -142,7 +148,9 @@ class WhatIf:
 
     @staticmethod
     def _own_forecast(comparison: Comparison, record: BaselineRecord) -> Forecast | None:
-        """The shown run's forecast; None for a method that needs a signal which was not recorded."""
+        """Return the forecast of the shown run, or None if its method needs a signal
+        that was not recorded.
+        """
         if record.survey is None:
             return None
         try:
@@ -158,7 +166,9 @@ class WhatIf:
 
     @staticmethod
     def _useful_warm_up(record: BaselineRecord, method: Method, forecast: Forecast) -> int | None:
-        """The longest warm-up that lets a step be cached, if only the warm-up forbids it; else None."""
+        """Return the longest warm-up that lets a step be cached, if only the warm-up prevents caching;
+        otherwise None.
+        """
         longest = method.to_dict().get("max_warmup_steps")
         if longest is None or any(
             call.mode != "C" or call.reason not in (Reason.WARM_UP, Reason.FIRST) for call in forecast.trace
@@ -173,25 +183,29 @@ class WhatIf:
 
     # ---- events of the fields ----
     def on_knob(self, values: Updates) -> Updates:
-        """A knob was moved."""
+        """Respond to a knob that was moved."""
         return self._answer(values, self.setting.raw_method(values))
 
     def on_text_knob(self, method: str, values: Updates) -> Updates:
-        """A text knob of ``method`` changed.
+        """Respond to a changed text knob of ``method``.
 
-        If the server set it, together with its recipe, there is nothing to do.
+        If the server itself set the text, together with its recipe, there is nothing to do.
         """
         if values[self.parts.chosen] != method or self.setting.recipe_is_current(values):
             return {self.parts.recipe: gr.skip()}
         return self.on_knob(values)
 
     def on_steps(self, values: Updates) -> Updates:
-        """The steps were changed. No knob moves with them, so a recipe that is being typed is left alone."""
+        """Respond to a changed number of steps. No knob changes with it, so a recipe that is being typed
+        stays.
+        """
         recipe = (self.parts.recipe_text, self.parts.recipe)
         return {part: value for part, value in self.on_knob(values).items() if part not in recipe}
 
     def _answer(self, values: Updates, raw: dict[str, Any], *, top: float | None = None) -> Updates:
-        """Update recipe, note and numbers to a setting, or name its error. Makes one method and one plan."""
+        """Update recipe, note and numbers to a setting, or report its error. This makes one method and one
+        plan.
+        """
         try:
             method = method_from(raw)
             plan = form.plan_of(method, self._request(values))
@@ -200,25 +214,25 @@ class WhatIf:
         return self.setting.follow_knobs(values, method, plan) | self.draw(values, method, plan, top=top)
 
     def _change(self, values: Updates, changes: dict[str, Any], *, top: float | None = None) -> Updates:
-        """Move knobs of the chosen method."""
+        """Change knobs of the chosen method."""
         raw = self.setting.raw_method(values)
         if not set(changes) <= set(raw):
-            return {self.parts.status: gr.skip()}  # the shown run's method is not the chosen one
+            return {self.parts.status: gr.skip()}  # the shown run's method is not the chosen method
         knobs = self.setting.knobs(raw["name"])
         moved: Updates = {knobs[name]: value for name, value in changes.items()}
         return self._answer(values, raw | changes, top=top) | moved
 
     # ---- events of the timeline ----
     def on_limit(self, values: Updates, event: gr.EventData) -> Updates:
-        """The threshold line was dragged."""
+        """Respond to the threshold line being dragged."""
         return self._change(values, {LIMIT: event.value}, top=event.top)
 
     def on_fix(self, values: Updates, event: gr.EventData) -> Updates:
-        """The banner's button was clicked: one knob takes the value that the button offered."""
+        """Respond to the banner's button: one knob takes the value that the button offered."""
         return self._change(values, {str(event.knob): event.value})
 
     def on_paint(self, values: Updates, event: gr.EventData) -> Updates:
-        """Steps were forced by hand: the shown decisions become a mask that decides alone."""
+        """Respond to steps that were forced by hand: the shown decisions become a mask that decides alone."""
         mask, (old_mask, old_steps) = str(event.mask), values[self.parts.painted]
         raw = self.setting.raw_method(values)
         earlier = old_steps if old_mask and old_mask == raw.get(MASK) else []
@@ -228,12 +242,14 @@ class WhatIf:
 
     @staticmethod
     def _mask_knobs(raw: dict[str, Any], mask: str) -> dict[str, Any]:
-        """The knobs that make a mask decide alone; without a mask the threshold decides."""
+        """Return the knobs that make a mask decide alone. Without a mask, the threshold decides."""
         policy = {POLICY: "static" if mask else "dynamic"} if POLICY in raw else {}
         return {MASK: mask} | policy
 
     def on_freeze(self, values: Updates) -> Updates:
-        """The decisions of this setting's last runs become one mask. Says how many runs the mask equals."""
+        """Turn the decisions of this setting's last runs into one mask. Tell how many of the runs the mask
+        equals.
+        """
         raw, comparison = self.setting.raw_method(values), self._shown(values)
         if comparison is None or MASK not in raw:
             return {self.parts.status: gr.skip()}
@@ -246,7 +262,7 @@ class WhatIf:
         if not measured:
             record = self.worker.record_of(comparison)
             if record.survey is None:
-                return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not been run.")}
+                return {self.parts.status: statuses.idle("Nothing to freeze: this setting has not run.")}
             schedules = [simulate(record.survey, method).schedules]
         mask, sentence = what_if_views.frozen_mask(schedules, measured=measured)
         return self._change(values, self._mask_knobs(raw, mask)) | {
@@ -257,7 +273,9 @@ class WhatIf:
     def _schedules_of_runs(
         self, values: Updates, comparison: Comparison, method: Method
     ) -> list[dict[str, str]]:
-        """The schedules of this setting's runs on the same engine with as many steps, whatever the prompt."""
+        """Return the schedules of this setting's runs on the same engine with the same number of steps, for
+        any prompt.
+        """
         same = (comparison.baseline.request.steps, comparison.baseline.engine)
         runs = [self.worker.comparison(key) for key in values[self.parts.done]]
         return [
@@ -268,9 +286,9 @@ class WhatIf:
             and (run.baseline.request.steps, run.baseline.engine) == same
         ]
 
-    # ---- events of the dial, and after a leap ----
+    # ---- events of the dial, and updates after other changes ----
     def on_turn(self, values: Updates, event: gr.EventData) -> Updates:
-        """The dial was turned: the knobs move to the setting that meets the goal."""
+        """Respond to the dial: the knobs move to the setting that meets the goal."""
         comparison = self._shown(values)
         record = self.worker.record_of(comparison) if comparison else BaselineRecord()
         if record.survey is None:
@@ -286,7 +304,9 @@ class WhatIf:
         )
 
     def watch(self, values: Updates) -> Iterator[Updates]:
-        """After a comparison: show how far its recording is, until the survey is there or will not come."""
+        """After a comparison, show the recording's progress until the survey is there, or until it is clear
+        that none will come.
+        """
         comparison = self.worker.comparison(values[self.parts.shown])
         before = None
         while comparison is not None:
@@ -302,7 +322,7 @@ class WhatIf:
     def again(self, values: Updates) -> Updates:
         """Show the numbers of the present setting, after a preset, a method, a recipe or a new survey.
 
-        The error of a recipe that cannot be read stays.
+        The error of a recipe that cannot be read stays on the page.
         """
         text = values.get(self.parts.recipe_text)
         skipped: Updates = {self.parts.stale: gr.skip()}
@@ -311,7 +331,7 @@ class WhatIf:
         return self._draw_raw(values, self.setting.raw_method(values)) or skipped
 
     def _draw_raw(self, values: Updates, raw: dict[str, Any]) -> Updates:
-        """Show the numbers of a setting, or name its error; nothing where no comparison is shown."""
+        """Show the numbers of a setting, or report its error. Change nothing if no comparison is shown."""
         if self._shown(values) is None:
             return {}
         try:
@@ -322,7 +342,7 @@ class WhatIf:
 
 
 def _recording_note(record: BaselineRecord) -> str:
-    """The dial's note while there is no survey; "" where none will come."""
+    """Return the dial's note while the survey is missing. Return "" if no survey will come."""
     if not record.expected:
         return ""
     at = f", step {record.step} of {record.steps}" if record.step else ""

@@ -1,6 +1,8 @@
-"""The values of headline, timeline and dial for a forecast: estimated from a baseline's survey, not measured.
+"""Makes the values of headline, timeline and dial for a forecast: estimated from a baseline's survey, not
+measured.
 
-Pure. A figure that the survey cannot estimate is "no estimate", with the reason; nothing is guessed.
+The functions only compute values. A figure that the survey cannot estimate becomes "no estimate", with the
+reason; figures are never guessed.
 """
 
 from __future__ import annotations
@@ -20,17 +22,17 @@ from ..views import ABOUT, card, less_compute, place, scale
 from ..words import decibels, flops_unit, likeness, memory, number, plural, seconds, significant, times_faster
 
 NO_ESTIMATE = "no estimate"
-FASTEST = 4.0  # times faster, at the dial's end
+FASTEST = 4.0  # times faster, at the end of the dial
 EXPECTED = (
-    "Estimated from the baseline's survey. The code that decides in a run decides here too, on the recorded "
-    "changes. The time follows from the times of the baseline's blocks, the likeness from the errors of the "
-    "predictions. A cache also moves the picture off the baseline's path, which the survey cannot know: run "
-    "the setting to be sure.",
+    "Estimated from the baseline's survey. The code that decides in a real run decides here too, on "
+    "the recorded changes. The time follows from the times of the baseline's blocks, the PSNR from the "
+    "errors of the predictions. A cache also moves the picture off the baseline's path, and the survey "
+    "does not know how far: run the setting to be sure.",
 )
 
 
 def headline(forecast: Forecast, last: Comparison, *, cache: int | None = None) -> HeadlineValue:
-    """Return four cards with the last run's figures as notes. ``cache``: bytes that the cache will hold."""
+    """Return four cards with the last run's figures as notes. ``cache``: bytes that the cache will take."""
     return {
         "state": "expected",
         "cards": [
@@ -51,7 +53,7 @@ def _speed(forecast: Forecast, last: Comparison) -> HeadlineCard:
             "speed",
             "unknown",
             NO_ESTIMATE,
-            notes=["no estimate for parts of a block", note],
+            notes=["a survey does not estimate parts of a block", note],
         )
     num, word = times_faster(forecast.speedup)
     base = last.baseline.seconds.denoise
@@ -74,7 +76,7 @@ def _compute(forecast: Forecast, last: Comparison) -> HeadlineCard:
     factor, unit = flops_unit(full)
     then = f"last run {significant(last.accelerated.tflops * factor)}"
     if forecast.tflops is None:
-        return card("flops", "unknown", NO_ESTIMATE, notes=[*notes, "counted when the setting runs", then])
+        return card("flops", "unknown", NO_ESTIMATE, notes=[*notes, "counted once the setting runs", then])
     return card(
         "flops",
         "counted",
@@ -111,7 +113,7 @@ def _psnr(forecast: Forecast, last: Comparison) -> HeadlineCard:
         likeness(forecast.psnr_db),
         notes=[note],
         scale=banded_scale,
-        exact=f"{forecast.band[0]:.1f} to {forecast.band[1]:.1f} dB holds 9 of 10 runs",
+        exact=f"9 of 10 runs are between {forecast.band[0]:.1f} and {forecast.band[1]:.1f} dB",
     )
 
 
@@ -127,7 +129,7 @@ def _ssim(last: Comparison, cache: int | None) -> HeadlineCard:
 
 
 def banded(forecast: Forecast) -> str:
-    """Return "30 ± 2 dB", "≈ 24 dB" where no band is known, "identical" or "no estimate"."""
+    """Return "30 ± 2 dB", "≈ 24 dB" if no band is known, "identical", or "no estimate"."""
     if forecast.identical:
         return "identical"
     if forecast.psnr_db is None:
@@ -145,10 +147,10 @@ def timeline(
     painted: Collection[int] = (),
     warm_up: int | None = None,
 ) -> TimelineValue:
-    """Return the timeline.
+    """Return the timeline of a forecast.
 
-    top: the axis' end while it is held.  painted: steps forced by hand.  warm_up: the longest warm-up that
-    lets a step be cached, where the warm-up alone forbids it.
+    top: the fixed end of the axis during a drag. painted: steps forced by hand. warm_up: the longest warm-up
+    that lets a step be cached, if only the warm-up prevents caching.
     """
     view = timeline_value(
         last.baseline.trace,
@@ -162,14 +164,16 @@ def timeline(
         for cell in (cell for row in view["rows"] for cell in row["cells"]):
             if cell and cell["mode"] == "cached":
                 cell["cost"] = 0
-                cell["facts"] = "skips parts of a block: its compute is counted when the setting runs"
+                cell["facts"] = "skips parts of a block: its compute is counted once the setting runs"
     if warm_up is not None:
         view["fix"] = remedy("max_warmup_steps", warm_up)
     return view
 
 
 def stale(last: Comparison | None) -> StaleValue:
-    """Return the tag that names the run of the pictures; None: the numbers are the pictures' own."""
+    """Return the tag that names the run of the pictures. Without it (None), the numbers belong to the
+    pictures.
+    """
     if last is None:
         return {"text": ""}
     return {"text": f"Pictures show the last run: {last.speedup:.2f}×, {decibels(last.quality.psnr_db)}"}
@@ -179,7 +183,7 @@ def stale(last: Comparison | None) -> StaleValue:
 
 
 def waiting(note: str = "") -> DialValue:
-    """Return the dial while there is no survey."""
+    """Return the dial while no survey exists."""
     return {
         "state": "waiting" if note else "none",
         "note": note,
@@ -202,7 +206,9 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
     )
 
     def high(psnr_db: float | None, error: float | None) -> float:
-        """The height of a setting, 0 to 1. Where no dB are known, smaller errors stand higher."""
+        """Return the height of a setting on the dial, 0 to 1. Without a PSNR, a smaller
+        error stands higher.
+        """
         if span:
             return 1.0 if psnr_db is None else min(max((psnr_db - span[0]) / (span[1] - span[0]), 0.0), 1.0)
         errors = [forecast.error or 0.0 for forecast in frontier]
@@ -236,7 +242,9 @@ def dial(frontier: Sequence[Forecast], runs: Sequence[Comparison], at: Forecast 
     )
     return {
         "state": "ready",
-        "note": "" if span else "This model has no dB estimates yet: settings are ordered by their error.",
+        "note": ""
+        if span
+        else "This model has no PSNR estimates yet, so settings are ordered by their error.",
         "points": points,
         "runs": dots,
         "at": thumb,
@@ -267,7 +275,9 @@ def _levels(low: float, high: float) -> list[float]:
 
 
 def best(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | None:
-    """Return the closest setting that is as fast ("speed"), or the fastest that is as close ("likeness")."""
+    """Return the closest setting that is at least this fast ("speed"), or the fastest that is at least this
+    close ("likeness").
+    """
     if goal == "speed":
         fast = [forecast for forecast in frontier if forecast.speedup >= value]
         return fast[0] if fast else frontier[-1] if frontier else None
@@ -283,24 +293,27 @@ def best(frontier: Sequence[Forecast], goal: str, value: float) -> Forecast | No
 
 
 def frozen_mask(runs: Sequence[Mapping[str, str]], *, measured: bool) -> tuple[str, str]:
-    """Return the most common decisions of some runs as one mask, and a sentence on how many runs it equals.
+    """Return the most common decisions of several runs as one mask, and a sentence that tells how many runs
+    it equals.
 
-    All streams share the mask: it computes a step that any stream computed.
+    All streams share the mask: it computes every step that any stream computed.
 
-    runs: of each run, the schedule by stream.  measured: whether the runs were made, or only estimated.
+    runs: for each run, the schedules by stream. measured: True if the runs were made, False if they were only
+    estimated.
     """
     masks = [
         "".join("1" if "C" in modes else "0" for modes in zip(*run.values(), strict=True)) for run in runs
     ]
     mask, _ = Counter(masks).most_common(1)[0]
     if not measured:
-        return mask, "Frozen: the mask holds the expected decisions of this setting, which was not run."
+        return mask, "Frozen: the mask holds the expected decisions of this setting, which has not run."
     equal = sum(all(_digits(modes) == mask for modes in run.values()) for run in runs)
     among = "1 run" if len(runs) == 1 else f"the last {len(runs)} runs"
     split = (
         ""
         if equal == masks.count(mask)
-        else " The streams decided differently: a step that one of them computed is now computed by all."
+        else "The streams decided differently: a step that any stream computed is now computed in all "
+        "streams."
     )
     return mask, f"Frozen: the mask equals {equal} of {among} of this setting.{split}"
 

@@ -1,4 +1,6 @@
-"""Connects the components of tab *Compare*. Handlers only relay and draw; the worker's thread computes."""
+"""Connects the components of the tab *Compare*. Handlers only relay and draw; the
+worker's thread computes.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,16 @@ from .setting import SettingFields
 from .sharing import Sharing
 from .what_if import POLICY, WhatIf
 
-NEWEST: dict[str, Any] = {"trigger_mode": "always_last", **AT_ONCE}  # of quick events the last is answered
-EACH: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}  # one after the other
+# of several quick events, only the last is answered
+NEWEST: dict[str, Any] = {"trigger_mode": "always_last", **AT_ONCE}
+# events are answered one after the other
+EACH: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QUIET}
 
 
 def wire(parts: CompareParts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
-    """Connect everything.
+    """Connect all components.
 
-    Returns follow(event), which refreshes the what-if after an event that changed the setting.
+    Returns a function follow(event). It refreshes the what-if after an event that changed the setting.
     """
     result = ResultPanel(parts, worker)
     setting = SettingFields(parts)
@@ -62,7 +66,7 @@ def wire(parts: CompareParts, worker: Worker, page: gr.Blocks) -> Callable[[Any]
 
 
 def _place(parts: CompareParts) -> set[Component]:
-    """What a handler of the what-if reads beside the knobs."""
+    """Return the components that a what-if handler reads besides the knobs."""
     return {
         parts.chosen,
         parts.origin,
@@ -87,10 +91,10 @@ def _wire_run(
     result: ResultPanel,
     fields: Set[Component],
 ) -> Any:
-    """Connect Generate and Stop. Returns the event of a finished comparison."""
+    """Connect Generate and Stop. Return the event of a finished comparison."""
 
     def generate(values: Updates) -> Iterator[Updates]:
-        if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt comes here as well
+        if worker.busy_with(values[parts.job]):  # Shift+Enter in the prompt leads here as well
             yield {parts.generate: gr.skip()}
             return
         if not values[parts.locked]:
@@ -143,14 +147,14 @@ def _wire_run(
 
 def _wire_buttons(parts: PromptParts, job: gr.State, worker: Worker, ran: Any) -> None:
     def settle(key: str) -> Updates:
-        """Set the buttons once no run is on its way.
+        """Set the buttons when no run is in progress any more.
 
-        A browser drops a click on Generate until it knows that the last click's run is over.
+        The browser drops a click on Generate until it learns that the previous run has ended.
         """
         return buttons(parts, running=worker.busy_with(key))
 
     def stop(key: str) -> Updates:
-        """Stop the run. If none is on its way (the connection was lost), put the buttons right."""
+        """Stop the run. If no run is in progress (the connection was lost), set the buttons right."""
         return {parts.stop: gr.skip()} if worker.cancel(key) else settle(key)
 
     for event, handler in ((ran.then, settle), (parts.stop.click, stop)):
@@ -158,7 +162,7 @@ def _wire_buttons(parts: PromptParts, job: gr.State, worker: Worker, ran: Any) -
 
 
 def _wire_result(parts: CompareParts, result: ResultPanel) -> Any:
-    """Connect the pictures and the table of runs. Returns the event of a run chosen there."""
+    """Connect the pictures and the table of runs. Return the event of a run that was chosen in the table."""
 
     def choose(done: list[str], gain: float, event: gr.EventData) -> Updates:
         rows = result.runs_on_baseline(done)
@@ -182,14 +186,17 @@ def _wire_result(parts: CompareParts, result: ResultPanel) -> Any:
     parts.view.input(
         view_columns, inputs=[parts.view], outputs=[parts.slider_view, parts.side_view], **AT_ONCE
     )
-    # Queued: gradio fires a State's change after queued events alone, and the exports follow ``shown``.
+    # This event is queued: gradio fires a State's change only after queued events, and the exports follow
+    # ``shown``.
     return parts.runs.choose(
         choose, inputs=[parts.done, parts.gain], outputs=[parts.shown, *result.outputs], **EACH
     )
 
 
 def view_columns(view: str) -> tuple[gr.Column, gr.Column]:
-    """Return the slider's column and that of both pictures. Flip shows one picture in the slider's column."""
+    """Return the slider's column and the column of both pictures. The view Flip shows one picture in the
+    slider's column.
+    """
     return gr.Column(visible=view != SIDE_BY_SIDE, elem_classes=["cl-flip"] * (view == FLIP)), gr.Column(
         visible=view == SIDE_BY_SIDE
     )
@@ -226,7 +233,9 @@ def unknown_words(model: str, prompt: str) -> StatusValue:
 
 
 def _wire_setting(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
-    """Preset, method and a typed recipe: each sets the other two and the knobs, then the what-if follows."""
+    """Connect preset, method and a typed recipe: each sets the other two and the knobs, then the what-if
+    follows.
+    """
     judged = parts.method_fields | _place(parts)
     preset = parts.preset.input(
         setting.from_preset,
@@ -256,22 +265,22 @@ def _wire_setting(parts: CompareParts, setting: SettingFields, what_if: WhatIf) 
 
 
 def _follow_outputs(setting: SettingFields, what_if: WhatIf) -> list[Component]:
-    """What a moved knob changes beside other knobs."""
+    """Return the components that a moved knob changes, besides other knobs."""
     return [*dict.fromkeys([*setting.recipe_outputs, *what_if.outputs])]
 
 
 def _wire_knobs(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
-    """Let recipe and numbers follow a moved knob.
+    """Make recipe and numbers follow a moved knob.
 
-    An event reads its own method's knobs alone, and writes only to components that it can change: each
-    component costs browser and server a part of the time in which the timeline should follow.
+    Each event reads only its own method's knobs and writes only to components that it can change: every
+    component costs browser and server some time, and the timeline must follow quickly.
     """
     outputs = _follow_outputs(setting, what_if)
     for method in parts.groups:
         knobs = setting.knobs(method)
         inputs = {*_place(parts), *knobs.values()}
         moved = [knob.input for knob in knobs.values() if not isinstance(knob, gr.Textbox)]
-        # gradio fires a text's input event for letters, but not for deleted text.
+        # gradio fires a text's input event for typed letters, but not for deleted text.
         typed = [knob.change for knob in knobs.values() if isinstance(knob, gr.Textbox)]
         coupled = [knobs[name].input for name in form.OPPOSITE if name in knobs]
         gr.on(moved, what_if.on_knob, inputs=inputs, outputs=outputs, **NEWEST)
@@ -293,12 +302,12 @@ def _wire_steps(parts: CompareParts, setting: SettingFields, what_if: WhatIf) ->
     outputs = [part for part in _follow_outputs(setting, what_if) if part not in recipe]
     parts.steps.change(setting.bounds, inputs=inputs, outputs=setting.bound_outputs, **NEWEST)
     parts.steps.input(what_if.on_steps, inputs=inputs, outputs=outputs, **NEWEST)
-    # The steps may be set by the server instead of typed.
+    # The server may set the steps too, so typing is not the only cause.
     parts.steps.change(what_if.again, inputs=inputs, outputs=what_if.outputs, **NEWEST)
 
 
 def _wire_timeline(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:
-    """Connect the events of timeline and dial. Both components send one event at a time."""
+    """Connect the events of timeline and dial. Each of these two components sends one event at a time."""
     outputs = _follow_outputs(setting, what_if)
     masks = [part for (_, name), part in parts.knobs.items() if name in (MASK, POLICY)]
     numbers = [*outputs, parts.knobs["dbcache", LIMIT], parts.knobs["dbcache", "max_warmup_steps"]]

@@ -1,17 +1,18 @@
-"""The components that the page draws itself. Each is a folder: a Python file, a script and its styles.
+"""The components that the page draws itself. Each component is a folder with a Python file, a script and
+styles.
 
-The Python file holds a TypedDict, the component's value, and a constructor of the same name as the folder.
-Views make the values; the constructor takes ``(value=None, **options)`` and hands ``options`` to ``gr.HTML``.
-Figures in a value are text, ready to show, with units; bare numbers are places and lengths. Text from a
-visitor, a file or a method reaches the document through text nodes alone.
+The Python file holds a TypedDict (the component's value) and a constructor with the folder's name. Views make
+the values. The constructor takes ``(value=None, **options)`` and passes ``options`` on to ``gr.HTML``.
+Figures in a value are texts with units, ready to show; plain numbers are places and lengths. Text from a
+visitor, a file or a method enters the document only as text nodes.
 
-Use ``show_progress="hidden"`` on events that write to a component: gradio's own overlay would hide it. Launch
-with ``theme=theme(), css=css()`` from ``app.components.theme``. Headline, timeline and runs draw their own
-card.
+Use ``show_progress="hidden"`` for events that write to a component, because gradio's own overlay would cover
+it. Launch with ``theme=theme(), css=css()`` from ``app.components.theme``. Headline, timeline and runs draw
+their own card.
 
 To add a component, make a folder NAME with ``__init__.py`` (a TypedDict NameValue and a function NAME),
 ``NAME.js`` (which exports ``mount``) and ``NAME.css``, and import it here. The module's docstring lists the
-events that the script triggers, as ``event {its data}``. Arithmetic goes into a script of its own, which
+events that the script fires, as ``event {its data}``. Arithmetic belongs in a script of its own, which
 tests/js tests.
 """
 

@@ -1,4 +1,4 @@
-"""One comparison in the engine's queue: its request, its events so far, and its status for its watcher."""
+"""One comparison in the engine's queue: its request, its events so far, and its status for the page."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from cache_engine import Baselines, Comparison, Event, Method, RunRequest
 
-PACE = 0.15  # seconds in which events are gathered: a browser draws no faster
-HEARTBEAT = 0.25  # seconds between two statuses at most; gradio can close a generator only when it yields
+PACE = 0.15  # seconds over which events are collected: a browser draws no faster
+# longest time in seconds between two statuses; gradio can close a generator only when the generator yields
+HEARTBEAT = 0.25
 
 
 class JobStatus(NamedTuple):
     """A job's place in the queue.
 
-    ``ahead``: jobs before it, 0 once it runs. seconds: since it was submitted.
+    ``ahead``: number of jobs before this one; 0 once it runs. seconds: time since the job was submitted.
     """
 
     job: str
     ahead: int
     running: bool
-    loading: bool  # torch and diffusers are being imported
+    loading: bool  # True while torch and diffusers are imported
     stopping: bool
     seconds: float
 
@@ -34,23 +35,24 @@ class JobStatus(NamedTuple):
 class ComparisonJob:
     """One comparison that waits or runs.
 
-    key: cannot be guessed. Everybody who knows it may cancel the job and see its result.
+    key: it cannot be guessed. Everybody who knows the key may cancel the job and see its result.
     """
 
     request: RunRequest
     method: Method
-    repeats: int = 1  # timed runs of each side
+    repeats: int = 1  # number of timed runs of each side
     key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     stop: threading.Event = field(default_factory=threading.Event)
     events: queue.SimpleQueue[Event | Exception] = field(default_factory=queue.SimpleQueue)
     since: float = field(default_factory=time.monotonic)
-    # Of the visitor's web request: a Space charges its GPU time to that visitor.
+    # Headers of the visitor's web request: a Space charges the GPU time to that visitor.
     context: Context = field(default_factory=copy_context)
 
     def next_events(self) -> tuple[list[Event], Exception | None]:
         """Wait for events.
 
-        Returns those within PACE of the first, none after HEARTBEAT, and the job's error.
+        Returns the events within PACE seconds after the first one, or none after HEARTBEAT seconds, and the
+        job's error.
         """
         events: list[Event] = []
         begun, left = 0.0, HEARTBEAT
@@ -69,6 +71,8 @@ class ComparisonJob:
 
 @runtime_checkable
 class MeteredRunner(Protocol):
-    """Runs comparisons at the cost of a visitor's quota, and says beforehand how much one will use."""
+    """Runs comparisons at the cost of a visitor's quota, and tells beforehand how much of it a comparison
+    uses.
+    """
 
     def cost_note(self, request: RunRequest, method: Method, baselines: Baselines) -> str: ...

@@ -1,4 +1,6 @@
-"""The kinds of long job: the function that runs each kind, and its task from JSON values."""
+"""The kinds of long jobs. Each kind has a function that runs it, and a function that reads its task from JSON
+values.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ Snapshot = dict[str, Any]
 
 
 class Start(Protocol):
-    """Start a job of one kind, or resume it. Draws one picture between two yielded snapshots."""
+    """Starts a job of one kind, or resumes it. It draws one picture between two yielded snapshots."""
 
     def __call__(
         self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]
@@ -35,7 +37,7 @@ def _sweep(
 
 
 def tune_from(fields: Mapping[str, Any]) -> TuneTask:
-    """Make a tune's task of JSON values. Raises EngineError."""
+    """Make a tune's task from JSON values. Raises EngineError."""
     given = dict(fields)
     given |= {"request": RunRequest(**_object(given, "request")), "goal": Goal(**_object(given, "goal"))}
     given |= {
@@ -45,7 +47,7 @@ def tune_from(fields: Mapping[str, Any]) -> TuneTask:
 
 
 def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
-    """Make a sweep's task of JSON values. Raises EngineError."""
+    """Make a sweep's task from JSON values. Raises EngineError."""
     given = dict(fields)
     given["request"] = RunRequest(**_object(given, "request"))
     if isinstance(given.get("axes"), list):
@@ -56,7 +58,7 @@ def sweep_from(fields: Mapping[str, Any]) -> SweepTask:
 def with_own_files(task: TuneTask | SweepTask, own: Callable[[Path], Path]) -> str:
     """Return the task as JSON, with each file of its request replaced by ``own(file)``.
 
-    Raises EngineError for a file that is gone or has changed.
+    Raises EngineError if a file is missing or has changed.
     """
     fields, request = task.model_dump(mode="json"), task.request
     for entry, lora in zip(fields["request"]["loras"], request.loras, strict=True):

@@ -1,4 +1,4 @@
-"""A running comparison: turns its events into the values of status line and timeline."""
+"""A running comparison: its events become the values of status line and timeline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..components.timeline import TimelineValue
 from ..timeline import RunningSide, timeline_of, timeline_value
 from .compare_job import JobStatus
 
-DRAWING = 0.3  # seconds between two drawings of a usual timeline
-USUAL = 56  # cells: 28 steps, two calls each
+DRAWING = 0.3  # seconds between two drawings of a timeline of the usual length
+USUAL = 56  # number of cells: 28 steps with two calls each
 
 
 class LiveComparison:
@@ -25,14 +25,14 @@ class LiveComparison:
         self.calls: dict[str, list[StepTrace]] = {"baseline": [], "accelerated": []}
         self.progress: Progress | None = None
         self.waiting: JobStatus | None = None
-        self.reused = ""  # the clock of a baseline that is reused
+        self.reused = ""  # the time at which a reused baseline was made
         self.result: Comparison | None = None
         self._drawn = 0.0
 
     def redraw_due(self) -> bool:
-        """Return whether to draw the timeline again, and note that it is drawn.
+        """Return whether the timeline must be drawn again. If so, note that it was drawn.
 
-        A long timeline is drawn less often: it keeps a browser busy, so that Stop would answer late.
+        A long timeline is drawn less often, because drawing keeps the browser busy and Stop would react late.
         """
         now, cells = time.monotonic(), self.facts.steps * len(self.facts.streams)
         if now - self._drawn < DRAWING * max(1, cells / USUAL) ** 2:
@@ -70,7 +70,7 @@ class LiveComparison:
         return statuses.status(self.progress, self.calls[self.progress.side], self.reused)
 
     def timeline(self) -> TimelineValue:
-        """Return the value of the timeline, as far as the run has come."""
+        """Return the value of the timeline up to the present step."""
         if self.result:
             return timeline_of(self.result)
         side = self.progress.side if self.progress else "baseline"

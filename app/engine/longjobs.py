@@ -1,7 +1,8 @@
-"""The queue of tunes and sweeps: jobs that outlive the tab and the server.
+"""The queue of tunes and sweeps. These long jobs continue when the tab is closed, and after a restart of the
+server.
 
-The oldest job comes first. The engine's thread draws one picture at a time, so that a comparison waits for
-one picture, not for a whole tune. Finished pictures are never lost.
+The oldest job runs first. The engine's thread draws one picture at a time, so a comparison waits for one
+picture and not for a whole tune. Finished pictures are never lost.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ log = logging.getLogger(__name__)
 ON_ITS_WAY = ("waiting", "running", "stopping")
 HEARTBEAT = 0.5
 MOST_IN_LINE = 16
-MOST_REMEMBERED = 8  # snapshots of some 300 kB, which every open page asks for
+MOST_REMEMBERED = 8  # number of snapshots in memory; each has about 300 kB, and every open page asks for them
 NOT_HERE = (
-    "jobs: long jobs are not run on a shared GPU that is lent by the second; run CacheLens on a machine of "
-    "your own for them."
+    "jobs: long jobs do not run on a shared GPU that is lent by the second; run CacheLens on your own "
+    "machine for them."
 )
 
 
 class LongJobs:
-    """Holds the jobs that wait and the one that runs.
+    """Holds the jobs that wait and the job that runs.
 
-    store: None where long jobs are refused (a Space that lends GPUs by the second).
+    store: None if long jobs are refused (on a Space that lends GPUs by the second).
     """
 
     def __init__(self, store: JobStore | None, kinds: Mapping[str, Start] = KINDS) -> None:
         self._store, self._kinds = store, kinds
         self._queue: deque[LongJob] = deque()
         self._stop = threading.Event()
-        self._begun: LongJob | None = None  # the first job, from before its first picture on
+        self._begun: LongJob | None = None  # the running job, from just before its first picture
         self._running: Generator[Snapshot] | None = None
         self._spent = 0.0
-        self._drawn = 0  # pictures of the running job before it was resumed
-        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()  # the newest of each watched job
+        self._drawn = 0  # number of the running job's pictures from before it was resumed
+        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()  # the newest snapshot of each watched job
         self._lock = threading.Lock()
-        self.on_change: Callable[[], None] = lambda: None  # called when there may be new work
+        self.on_change: Callable[[], None] = lambda: None  # is called when there may be new work
 
     # ---- for the page ----
     def add(self, kind: str, title: str, task: TuneTask | SweepTask, minutes: float | None = None) -> str:
@@ -56,7 +57,7 @@ class LongJobs:
         try:
             own_task = with_own_files(
                 task, partial(store.copy_file, key)
-            )  # outside the lock: a LoRA may be large
+            )  # outside the lock, because copying a large LoRA takes time
             with self._lock:
                 self._refuse_if_full()
                 self._queue.append(
@@ -69,7 +70,7 @@ class LongJobs:
         return key
 
     def resume(self, key: str) -> None:
-        """Queue a job again that ended before it was done. Raises EngineError."""
+        """Put a job that ended early back into the queue. Raises EngineError."""
         with self._lock:
             job = self.job(key)
             queued = any(other.key == key for other in self._queue)
@@ -81,7 +82,7 @@ class LongJobs:
         self.on_change()
 
     def stop(self, key: str) -> bool:
-        """Stop a job within one step and keep its pictures. Returns False if it neither waits nor runs."""
+        """Stop a job within one step; its pictures stay. Returns False if the job neither waits nor runs."""
         with self._lock:
             job = next((job for job in self._queue if job.key == key), None)
             if job is None:
@@ -98,11 +99,8 @@ class LongJobs:
         return True
 
     def remove(self, key: str) -> None:
-        """Remove a job and all its pictures, unless it waits or runs.
-
-        Raises EngineError for an unknown key.
-        """
-        self.job(key)  # a key from outside must not name another folder
+        """Remove a job and all its pictures, unless the job waits or runs."""
+        self.job(key)  # refuses a key from outside that could name another folder
         with self._lock:
             if not any(job.key == key for job in self._queue):
                 self._snapshots.pop(key, None)
@@ -116,11 +114,13 @@ class LongJobs:
         """Return a job. Raises EngineError for an unknown key."""
         job = next((job for job in self.jobs() if job.key == key), None)
         if job is None:
-            raise EngineError("job: no job has this key; choose one of the list.")
+            raise EngineError("job: no job has this key; choose a job from the list.")
         return job
 
     def watch(self, key: str) -> Iterator[LongJob]:
-        """Yield the job every HEARTBEAT seconds until it has ended. Closing this generator stops nothing."""
+        """Yield the job every HEARTBEAT seconds until it has ended. Closing this generator does not stop the
+        job.
+        """
         while True:
             job = self.job(key)
             yield job
@@ -129,8 +129,8 @@ class LongJobs:
             time.sleep(HEARTBEAT)
 
     def snapshot(self, key: str) -> Snapshot | None:
-        """Return a job's newest snapshot from ``tune_json`` or ``sweep_json``; None before it began, or if
-        unknown.
+        """Return a job's newest snapshot from ``tune_json`` or ``sweep_json``. Return None before its first
+        one, and for an unknown key.
         """
         with self._lock:
             if (
@@ -148,27 +148,27 @@ class LongJobs:
 
     @property
     def running(self) -> bool:
-        """Return whether a job runs."""
+        """Return whether a job is running."""
         with self._lock:
             return self._begun is not None
 
     # ---- the engine's thread ----
     @property
     def due(self) -> int:
-        """Return how many jobs wait or run."""
+        """Return the number of jobs that wait or run."""
         with self._lock:
             return len(self._queue)
 
     def step(self) -> None:
         """Draw one picture of the first job.
 
-        Never raises: an error ends the job, and its sentence is noted there.
+        This never raises: an error ends the job, and the job stores the error's sentence.
         """
         with self._lock:
             job = self._queue[0] if self._queue else None
             if job is None:
                 return
-            if job is not self._begun:  # from now on ``stop`` stops it
+            if job is not self._begun:  # from now on, ``stop`` stops this job
                 self._begun, self._stop, self._spent, self._drawn = (
                     job,
                     threading.Event(),
@@ -192,7 +192,7 @@ class LongJobs:
             )
 
     def fail(self, sentence: str) -> None:
-        """End the first job, if there is one: the engine cannot draw."""
+        """End the first job, if there is one, because the engine cannot draw."""
         with self._lock:
             self._begun = job = self._queue[0] if self._queue else None
         if job is not None:
@@ -229,11 +229,11 @@ class LongJobs:
             running, self._running, self._begun = self._running, None, None
             self._queue.remove(job)
         if running is not None:
-            running.close()  # releases its folder
+            running.close()  # releases the job's folder
         try:
             self._open_store().update(job.key, state=state, said=reason)
         except EngineError:
-            log.exception("job %s: its end could not be noted", job.key)
+            log.exception("job %s: its end could not be stored", job.key)
 
     def _remember(self, key: str, snapshot: Snapshot) -> None:
         self._snapshots[key] = snapshot

@@ -1,7 +1,7 @@
-"""The queue of baselines to record. Once a baseline has a survey, knobs show estimates without a run.
+"""The queue of baselines whose surveys are to be recorded. With a survey, knobs show estimates without a run.
 
-Each baseline is recorded once, after its comparison was shown and while no comparison waits. A new comparison
-comes first: the recording stops within a step and begins again later.
+Each baseline is recorded once, after its comparison was shown, and only while no comparison waits. A new
+comparison has priority: the recording stops within a step and starts again later.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ Key = tuple[RunRequest, Engine]
 
 
 class BaselineRecord(NamedTuple):
-    """How far a baseline's recording is. ``survey``: once it is made; until then ``step`` of ``steps``.
+    """The progress of a baseline's recording. ``survey``: the finished survey; until then, ``step`` of
+    ``steps`` is recorded.
 
-    expected: whether a survey will come.  step: 0 while the recording waits.  reusable: whether the baseline
+    expected: True if a survey will come. step: 0 while the recording waits. reusable: True if the baseline
     itself is remembered, so that it need not run again.
     """
 
@@ -48,9 +49,10 @@ class BaselineRecord(NamedTuple):
 
 
 class RecordingQueue:
-    """Holds the baselines that wait and the one that is recorded now.
+    """Holds the baselines that wait, and the baseline that is being recorded.
 
-    with_survey: records a baseline; None where nothing can be recorded (a ZeroGPU Space).
+    with_survey: the function that records a baseline; None if surveys cannot be recorded (on a ZeroGPU
+    Space).
     """
 
     def __init__(
@@ -65,20 +67,20 @@ class RecordingQueue:
 
     @property
     def due(self) -> int:
-        """Return how many baselines wait."""
+        """Return the number of baselines that wait."""
         with self._lock:
             return len(self._due)
 
     @property
     def recording(self) -> bool:
-        """Return whether a baseline is recorded now."""
+        """Return whether a baseline is being recorded."""
         with self._lock:
             return self._current is not None
 
     def add(self, baseline: RunResult) -> None:
-        """Add a baseline, unless it has a survey.
+        """Add a baseline, unless it has a survey already.
 
-        Baselines of another engine leave: their model is unloaded.
+        Baselines of another engine are dropped, because their model is no longer loaded.
         """
         if self._with_survey is None:
             return
@@ -90,11 +92,11 @@ class RecordingQueue:
                 self._due = [*self._due, baseline][-MOST_DUE:]
 
     def interrupt(self) -> None:
-        """Stop the recording within a step: a comparison waits for the engine."""
+        """Stop the recording within a step, because a comparison waits for the engine."""
         self._stop.set()
 
     def record_of(self, baseline: RunResult) -> BaselineRecord:
-        """Return how far a baseline's recording is."""
+        """Return the progress of a baseline's recording."""
         key = baseline.baseline_key
         remembered = self._baselines.get(*key)
         if remembered is not None and remembered.survey is not None:
@@ -111,9 +113,9 @@ class RecordingQueue:
             )
 
     def take(self) -> RunResult | None:
-        """Take the newest baseline, for ``record``; None if none waits.
+        """Take the newest baseline, for ``record``. Return None if no baseline waits.
 
-        From now on ``interrupt`` stops it.
+        From now on, ``interrupt`` stops its recording.
         """
         with self._lock:
             if not self._due:
@@ -123,12 +125,15 @@ class RecordingQueue:
             return baseline
 
     def record(self, baseline: RunResult) -> None:
-        """Record a baseline, on the engine's thread. Never raises: without a survey the page still works."""
+        """Record a baseline on the engine's thread. This never raises: the page works
+        without a survey too.
+        """
         assert self._with_survey is not None
         try:
             recorded = self._with_survey(baseline, emit=self._note_step, stop=self._stop)
             if recorded.survey is not None:
-                frontier(recorded.survey, psnr_calibration_of(recorded.survey))  # ready before the dial turns
+                # computed now, so that it is ready when the visitor turns the dial
+                frontier(recorded.survey, psnr_calibration_of(recorded.survey))
                 self._baselines.put(recorded)
         except Cancelled:
             with self._lock:

@@ -1,7 +1,7 @@
-"""The store of long jobs, which outlives the server: an sqlite table, and a folder of runs for each job.
+"""The store of long jobs. It outlives the server: an sqlite table, and a folder of runs for each job.
 
-It stands in the user's folder: CACHELENS_DIR, or .cachelens in the home directory. The first write makes that
-folder. One server at a time uses it.
+It lies in the user's folder: CACHELENS_DIR, or .cachelens in the home directory. The first write creates the
+folder. Only one server at a time uses it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def user_folder() -> Path:
 
 
 class LongJob(NamedTuple):
-    """A row of the table.
+    """One long job: a row of the table.
 
-    task: JSON.  budget, spent: seconds.  made, left: pictures.  said: the present activity, or why the job
-    ended.  state: waiting, running, stopping; done, stopped, failed; interrupted: the server ended first.
+    task: JSON. budget, spent: seconds. made, left: numbers of pictures. said: the present activity, or why
+    the job ended. state: waiting, running, stopping; done, stopped, failed; or interrupted, if the server
+    ended before the job.
     """
 
     key: str
@@ -54,9 +55,9 @@ class LongJob(NamedTuple):
 
 
 class JobStore:
-    """Long jobs on disk. Any thread may use it.
+    """Stores long jobs on disk. Any thread may call it.
 
-    Every method raises EngineError where the folder cannot be written to, or belongs to another server.
+    Every method raises EngineError if the folder cannot be written to, or if another server uses it.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -70,7 +71,7 @@ class JobStore:
         return secrets.token_urlsafe(9)
 
     def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> LongJob:
-        """Write a new job that waits."""
+        """Write a new job in the state "waiting"."""
         job = LongJob(
             key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time()
         )
@@ -81,9 +82,9 @@ class JobStore:
         return job
 
     def copy_file(self, key: str, file: Path) -> Path:
-        """Copy a file for a job and return the copy: gradio deletes an upload within a day.
+        """Copy a file for a job and return the copy, because gradio deletes an upload within a day.
 
-        The copy does not lie below ``jobs``, which the page serves.
+        The copy lies outside ``jobs``, because the page serves that folder.
         """
         with _as_engine_error(self.folder):
             with self._lock:
@@ -96,7 +97,7 @@ class JobStore:
 
     def jobs(self) -> list[LongJob]:
         """Return all jobs, the newest first."""
-        if not self._path.is_file():  # reading makes no folder
+        if not self._path.is_file():  # reading must not create the folder
             return []
         with self._table() as table:
             return [
@@ -130,7 +131,7 @@ class JobStore:
         return self.folder / "jobs" / key
 
     def save_snapshot(self, key: str, snapshot: dict[str, Any]) -> None:
-        """Write a job's newest snapshot: the whole file or none of it."""
+        """Write a job's newest snapshot, either completely or not at all."""
         path = self.folder_of(key) / RESULT
         with _as_engine_error(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +140,7 @@ class JobStore:
             os.replace(part, path)
 
     def snapshot(self, key: str) -> dict[str, Any] | None:
-        """Return the snapshot that was saved last, or None."""
+        """Return the last snapshot that was saved, or None."""
         try:
             return json.loads((self.folder_of(key) / RESULT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -157,9 +158,9 @@ class JobStore:
                 yield table
 
     def _hold(self) -> None:
-        """Lock the folder for this process, once, and mark the jobs that the last process left unfinished.
+        """Lock the folder for this process, once. Mark the jobs that the previous process left unfinished.
 
-        The lock ends with the process, however it ends.
+        The lock ends with the process, even if the process is killed.
         """
         if self._lock_file:
             return

@@ -1,8 +1,8 @@
-"""The engine's thread: comparisons wait in a queue, one runs at a time, and its events go to its watcher.
+"""The engine's thread: comparisons wait in a queue, one at a time runs, and its events go to the page.
 
 The thread owns the loaded models and the remembered baselines. While no comparison waits, it records
 baselines and draws the pictures of long jobs. The page's generators only relay events, because gradio moves
-them between threads. Nothing here imports torch: the engine does, on this thread.
+them between threads. This file does not import torch: the engine imports it, on this thread.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from .longjobs import LongJobs
 from .recording_queue import BaselineRecord, RecordingQueue
 
 MOST_WAITING = 16
-MOST_REMEMBERED = 64  # finished comparisons, to show them again; about 6 MB each at 1024 x 1024
+# number of finished comparisons in memory, to be shown again; each takes about 6 MB at 1024 x 1024
+MOST_REMEMBERED = 64
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Worker:
         self.history = history or HistoryStore(None)
         self.long = long or LongJobs(None)
         self.long.on_change = self._long_job_added
-        self.loaded = False  # torch and diffusers are imported
+        self.loaded = False  # True once torch and diffusers are imported
         self._baselines = Baselines() if baselines is None else baselines
         self._recordings = RecordingQueue(self._baselines, with_survey)
         self._comparisons: OrderedDict[str, Comparison] = OrderedDict()
@@ -70,7 +71,7 @@ class Worker:
     def submit(self, request: RunRequest, method: Method, repeats: int = 1) -> ComparisonJob:
         """Queue a comparison.
 
-        ``repeats``: timed runs of each side. Raises EngineError where too many wait.
+        ``repeats``: number of timed runs of each side. Raises EngineError if too many comparisons wait.
         """
         if repeats > 1 and self.metered:
             raise EngineError("repeats: every run costs a visitor's GPU time here; choose 1.")
@@ -86,9 +87,10 @@ class Worker:
         return job
 
     def watch(self, job: ComparisonJob) -> Iterator[tuple[Event | JobStatus, ...]]:
-        """Yield the new events at least every HEARTBEAT seconds, until the ``Comparison``.
+        """Yield the new events, at least every HEARTBEAT seconds, until the ``Comparison``.
 
-        Closing this generator (the tab was closed) stops the job. Raises the job's EngineError or Cancelled.
+        Closing this generator (because the tab was closed) stops the job. Raises the job's EngineError or
+        Cancelled.
         """
         try:
             yield (self._status_of(job),)
@@ -105,7 +107,7 @@ class Worker:
     def cancel(self, key: str) -> bool:
         """Stop a job within one step, or remove it from the queue.
 
-        Returns False if no such job runs or waits.
+        Returns False if the job neither runs nor waits.
         """
         with self._turn:
             for job in self._waiting:
@@ -121,11 +123,11 @@ class Worker:
 
     @property
     def metered(self) -> bool:
-        """Return whether a comparison uses up a visitor's quota."""
+        """Return whether a comparison uses part of a visitor's quota."""
         return isinstance(self._compare, MeteredRunner)
 
     def cost_note(self, request: RunRequest, method: Method) -> str:
-        """Say how much of the quota a comparison will use; "" where there is no quota."""
+        """Tell how much of the quota a comparison will use. Return "" if there is no quota."""
         if not isinstance(self._compare, MeteredRunner):
             return ""
         return self._compare.cost_note(request, method, self._baselines)
@@ -136,9 +138,10 @@ class Worker:
             return self._comparisons.get(key)
 
     def reopen(self, key: str) -> Comparison | None:
-        """Return a finished comparison from memory, or from History into memory; None if neither has it.
+        """Return a finished comparison from memory, or load it from History into memory. Return None if
+        neither has it.
 
-        Reads pictures from disk: for a click, not for every event.
+        This reads pictures from disk, so call it for a click and not for every event.
         """
         comparison = self.comparison(key)
         if comparison is None and (comparison := self.history.comparison(key)):
@@ -146,7 +149,7 @@ class Worker:
         return comparison
 
     def record_of(self, comparison: Comparison) -> BaselineRecord:
-        """Return how far the recording of the comparison's baseline is."""
+        """Return the progress of recording the comparison's baseline."""
         return self._recordings.record_of(comparison.baseline)
 
     def busy_with(self, key: str) -> bool:
@@ -155,12 +158,12 @@ class Worker:
             return any(job is not None and job.key == key for job in (self._running, *self._waiting))
 
     def wait(self, seconds: float) -> None:
-        """Wait until something may have changed, at most so many seconds."""
+        """Wait until the job may have changed, for at most ``seconds``."""
         with self._turn:
             self._turn.wait(seconds)
 
     def warm(self) -> None:
-        """Start to import torch and diffusers on the engine's thread. Returns at once."""
+        """Start to import torch and diffusers on the engine's thread. The call returns at once."""
         with self._turn:
             self._warming = not self.loaded
             self._wake()
@@ -211,17 +214,17 @@ class Worker:
                 ended = self._as_sentence(error)
             with self._turn:
                 job, self._running, self._warming = self._running, None, False
-            if job and ended:  # not before the lines above: a client may submit the next job at once
+            if job and ended:  # only after the lines above, because a client may submit the next job at once
                 job.events.put(ended)
                 if isinstance(ended, Comparison):
                     self.history.add(job.key, ended)
-            elif ended:  # only preloading fails outside a comparison
+            elif ended:  # outside a comparison, only preloading can fail
                 self.long.fail(str(ended))
 
     def _next(self) -> Callable[[], Comparison | None]:
-        """Choose the next work: comparisons, then recordings, then long jobs.
+        """Choose the next work: first comparisons, then recordings, then long jobs.
 
-        After every comparison or recording, a long job draws one picture.
+        After each comparison or recording, a long job may draw one picture.
         """
         fair = self.long.due and self._long_job_next
         self._long_job_next = not fair
@@ -246,9 +249,8 @@ class Worker:
             except Exception as error:
                 log.exception("preloading failed; the next job tries again")
                 raise EngineError(
-                    f"engine: torch and diffusers cannot be imported ({type(error).__name__}, more in the "
-                    "log); install them anew with `pip install -r requirements.txt`, start again and "
-                    "try again."
+                    f"engine: torch and diffusers cannot be imported ({type(error).__name__}, see the "
+                    "log); install them again with `pip install -r requirements.txt` and restart."
                 ) from error
             self.loaded, self._warming = True, False
 
@@ -256,7 +258,7 @@ class Worker:
         def emit(event: Event) -> None:
             if not isinstance(
                 event, Comparison
-            ):  # ends the watching: ``_work`` sends it when the run is over
+            ):  # this event ends the watching: ``_work`` sends it when the run is over
                 job.events.put(event)
 
         if job.stop.is_set():
@@ -272,7 +274,7 @@ class Worker:
             **more,
         )
         self._recordings.add(result.baseline)
-        # Surveys stay with the baselines, which count their bytes.
+        # Surveys stay with the baselines, which limit their bytes.
         result = result._replace(baseline=result.baseline._replace(survey=None))
         self._remember(job.key, result)
         return result
@@ -285,7 +287,9 @@ class Worker:
 
     @staticmethod
     def _as_sentence(error: Exception) -> Exception:
-        """Return EngineError and Cancelled as they are, any other error as a sentence; log its traceback."""
+        """Return EngineError and Cancelled unchanged, and any other error as a
+        sentence; log its traceback.
+        """
         if isinstance(error, EngineError | Cancelled):
             return error
         code = secrets.token_hex(3)

@@ -1,8 +1,8 @@
-"""Comparisons on a ZeroGPU Space: each runs in a forked process that holds a GPU for a declared time.
+"""Comparisons on a ZeroGPU Space. Each runs in a forked process that gets a GPU for a declared time.
 
-Arguments and events cross the fork pickled, and the fork's memory is lost with it. So the parent remembers
-the baselines, passes the one that fits, and receives events as they come. Elsewhere ``comparison_runner()``
-is ``run_comparison``, and nothing else here is used.
+Arguments and events are pickled to cross the fork, and the fork's memory is lost at its end. So the parent
+process remembers the baselines, passes the matching baseline on, and receives events as they happen. On other
+machines, ``comparison_runner()`` returns ``run_comparison``, and nothing else in this file is used.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from cache_engine import (
     save_baseline,
 )
 
-MODEL = "flux2-klein-base-4b"  # the Space's own: its licence lets everyone run it, and it fits half a card
+MODEL = "flux2-klein-base-4b"  # the Space's model: its licence lets everyone run it, and it fits half a card
 EXAMPLES = (
     Path(__file__).resolve().parents[2] / "assets" / "example"
-)  # recorded comparisons that come with the code
-MOST_BASELINES = 64  # baselines, in memory and in their folder
-# For the declared time: TFLOPs of one call at 1024 x 1024, and the TFLOPs a second of the card (bfloat16,
-# attention included; on the safe side). Unused seconds are not charged; a run that takes longer is cut off.
+)  # recorded comparisons that are part of the repository
+MOST_BASELINES = 64  # number of baselines in memory, and in their folder
+# Figures for the declared time: TFLOPs of one call at 1024 x 1024, and the card's TFLOPs a second (bfloat16,
+# attention included, on the safe side). Unused seconds are not charged; a run that takes longer is cut off.
 TFLOPS_A_CALL = {
     "tiny": 0.01,
     "flux2-klein-base-4b": 34.9,
@@ -56,29 +56,31 @@ TFLOPS_A_CALL = {
     "qwen-image-lightning-4": 71.6,
 }
 TFLOPS_A_SECOND = 160
-OVERHEAD = 6.0  # seconds: weights to the card, the prompt, the unrecorded warm-up, decoding twice
+# seconds for moving weights to the card, the prompt, the unrecorded warm-up, and decoding twice
+OVERHEAD = 6.0
 MOST_SECONDS = 120
-SAVED_NAME = re.compile(r"-[0-9a-f]{8}$")  # of a baseline that was saved here; others were put there by hand
+# suffix of a baseline's folder that was saved here; other folders were put there by hand
+SAVED_NAME = re.compile(r"-[0-9a-f]{8}$")
 ABORTED = "ZeroGPU worker error"
 
 log = logging.getLogger(__name__)
 
 
 class ForkError(NamedTuple):
-    """An EngineError's sentence, on its way out of the fork."""
+    """The sentence of an EngineError that leaves the fork."""
 
     sentence: str
 
 
 def on_zerogpu() -> bool:
-    """Return whether this is a Space with ZeroGPU."""
+    """Return whether this machine is a Space with ZeroGPU."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def declared_seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
     """Return the seconds to declare for a comparison.
 
-    Takes the arguments of ``compare_in_fork``, as `spaces` demands.
+    It takes the arguments of ``compare_in_fork``, because `spaces` demands this.
     """
     del method, marker
     request = resolve(request)
@@ -92,7 +94,7 @@ def declared_seconds(request: RunRequest, method: Method, baseline: object = Non
 def compare_in_fork(
     request: RunRequest, method: Method, baseline: RunResult | None, marker: str
 ) -> Generator[Event | ForkError]:
-    """Yield a comparison's events, inside the fork. Ends early once the file ``marker`` is gone."""
+    """Yield a comparison's events inside the fork. End early if the file ``marker`` is gone."""
     events = compare(request, method, baseline=baseline)
     try:
         for event in events:
@@ -109,17 +111,17 @@ Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Fo
 
 
 class ForkedRunner:
-    """Runs every comparison in a fork of its own, with the arguments of ``run_comparison``.
+    """Runs every comparison in a fork of its own. It takes the arguments of ``run_comparison``.
 
-    run: ``compare_in_fork`` as `spaces` wrapped it.  folder: where new baselines are saved, so that they
-    outlive a restart or can be shipped.
+    run: ``compare_in_fork``, wrapped by `spaces`. folder: where new baselines are saved, so that they outlive
+    a restart or can be published with the code.
     """
 
     def __init__(self, run: Run, folder: Path | None = None) -> None:
         self._run, self._folder = run, folder
 
     def cost_note(self, request: RunRequest, method: Method, baselines: Baselines) -> str:
-        """A sentence for the page: how much GPU time a click may use."""
+        """Return a sentence for the page: how much GPU time a click may use."""
         baseline = baselines.newest(resolve(request))
         return f"Uses up to {declared_seconds(request, method, baseline)} s of your daily GPU time."
 
@@ -132,13 +134,15 @@ class ForkedRunner:
         emit: Callable[[Event], None],
         stop: Flag,
     ) -> Comparison:
-        """Take the baseline from ``baselines`` if it is there, and put it there afterwards.
+        """Run a comparison. Use the baseline in ``baselines`` if it is there; otherwise store it there
+        afterwards.
 
         Raises EngineError or Cancelled, as ``run_comparison`` does.
         """
         request = resolve(request)
         baseline = baselines.newest(request)
-        # The fork may run on after its generator is closed: it looks for this file at every event.
+        # The fork may continue after its generator is closed, so it checks at every event that this file
+        # exists.
         marker = Path(tempfile.gettempdir()) / f"cachelens-{secrets.token_hex(8)}"
         marker.touch()
         events = self._run(request, method, baseline, str(marker))
@@ -154,7 +158,7 @@ class ForkedRunner:
                     if baseline is None:
                         self._save(event.baseline)
                     return event
-        except gr.Error as error:  # the platform's: a quota, a queue, a run that took too long
+        except gr.Error as error:  # an error of the platform: a quota, a queue, or a run that took too long
             raise EngineError(_platform_sentence(error)) from None
         finally:
             marker.unlink(missing_ok=True)
@@ -164,7 +168,7 @@ class ForkedRunner:
         )
 
     def _save(self, baseline: RunResult) -> None:
-        """Write a new baseline into the folder, and remove the oldest of those that were written here."""
+        """Write a new baseline into the folder. Remove the oldest of those that were written here."""
         if self._folder is None:
             return
         try:
@@ -172,12 +176,14 @@ class ForkedRunner:
             written = filter(SAVED_NAME.search, map(str, self._folder.iterdir()))
             for old in sorted(written, key=os.path.getmtime)[:-MOST_BASELINES]:
                 shutil.rmtree(old, ignore_errors=True)
-        except (EngineError, OSError) as error:  # the comparison itself is whole
+        except (EngineError, OSError) as error:  # the comparison itself is complete
             log.warning("%s", error)
 
 
 def _platform_sentence(error: gr.Error) -> str:
-    """Return the platform's message to a visitor as plain text. Its links are HTML or Markdown."""
+    """Return the platform's message to a visitor as plain text. The message may contain links in HTML or
+    Markdown.
+    """
     text = (
         re.sub(r"\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", re.sub(r"<[^>]*>", "", str(error.message)))
         .strip()
@@ -196,7 +202,9 @@ def comparison_runner() -> Callable[..., Comparison]:
 
 
 def first_baselines() -> Baselines:
-    """Return the baselines that need not run: on ZeroGPU those that were saved or shipped, elsewhere none."""
+    """Return the baselines that need not run: on ZeroGPU those that were saved or published with the code,
+    otherwise none.
+    """
     baselines = Baselines(MOST_BASELINES)
     if on_zerogpu():
         for baseline in saved_baselines(space_model(), filter(None, [EXAMPLES, _volume()])):
@@ -205,20 +213,21 @@ def first_baselines() -> Baselines:
 
 
 def _volume() -> Path | None:
-    """Return the Space's folder that outlives a restart, if it has one."""
+    """Return the Space's folder that outlives a restart, or None."""
     volume = os.environ.get("BASELINES_DIR")
     return Path(volume) if volume else None
 
 
 def space_model() -> str:
-    """Return the Space's model."""
+    """Return the name of the Space's model."""
     return os.environ.get("MODEL") or MODEL
 
 
 def saved_baselines(model: str, folders: Iterable[Path]) -> list[RunResult]:
-    """Return the baselines in these folders that a run here would repeat: same model, same engine.
+    """Return the baselines in these folders that fit this Space: same model, same engine.
 
-    The newest of each folder comes last. At most MOST_BASELINES are read. A damaged one is logged.
+    In each folder, the newest comes last. At most MOST_BASELINES are read. A damaged baseline is logged and
+    skipped.
     """
     baselines: list[RunResult] = []
     for folder in folders:
@@ -238,7 +247,7 @@ def saved_baselines(model: str, folders: Iterable[Path]) -> list[RunResult]:
 def prepare() -> None:
     """On ZeroGPU, download the model if needed and load it: the first fork needs it on its stand-in device.
 
-    Raises EngineError where the model cannot be downloaded or loaded. Elsewhere does nothing.
+    Raises EngineError if the model cannot be downloaded or loaded. On other machines, this does nothing.
     """
     if on_zerogpu():
         preload_model(space_model())

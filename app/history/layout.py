@@ -1,4 +1,4 @@
-"""Tab *History*: the components. ``wiring`` says how they answer events."""
+"""The components of the tab *History*. ``wiring`` answers their events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ PIN, UNPIN = "Pin", "Unpin"
 
 @dataclass(frozen=True)
 class ChosenRun:
-    """The pictures of the chosen run and the buttons under them. ``column`` is hidden while there is none."""
+    """The pictures of the chosen run, and the buttons under them. ``column`` is hidden while no run is
+    chosen.
+    """
 
     column: gr.Column
     left: gr.Image
@@ -31,11 +33,11 @@ class ChosenRun:
 
 @dataclass(frozen=True)
 class HistoryParts:
-    """Every component that an event reads or writes.
+    """All components that an event of the tab reads or writes.
 
-    chosen: the key of the run on the card.
-    shown_name: the name that the name field was filled with.
-    confirmed: the answer to the browser's question before something is removed.
+    chosen: the key of the run that the card shows.
+    shown_name: the text with which the name field was filled.
+    confirmed: the user's answer to the browser's question before a run is removed.
     """
 
     words: gr.Textbox
@@ -51,7 +53,7 @@ class HistoryParts:
 
 
 def build() -> HistoryParts:
-    """Build all components, with no run in them."""
+    """Build all components, without any run."""
     with gr.Column(elem_classes="cl-tune"), gr.Row(elem_classes="cl-tuned"):
         with gr.Column(elem_classes="cl-tune-plots"):
             with gr.Row(elem_classes="cl-wish"):

@@ -1,7 +1,7 @@
-"""Finished comparisons that outlive the server. Each has a folder, as ``compare --out`` writes it, with a
-note of the name and the pin that its owner gave it.
+"""Stores finished comparisons that outlive the server. Each has a folder as ``compare --out`` writes it, and
+a note with the name and the pin that its owner gave it.
 
-The files decide: a folder that somebody adds is listed after the next start, a removed one is not.
+The files decide: a folder that somebody adds is listed after the next start, and a removed folder is not.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from cache_engine import Comparison, EngineError, RunRequest, load_comparison, s
 
 from ..engine.store import user_folder
 
-MOST = 200  # unpinned runs; a further one replaces the oldest
-LONGEST = 80  # letters of a name
-SMALL_SIDE = 96  # pixels of the small picture's longer side
-ABANDONED_AFTER = 600.0  # seconds; a half-written folder that is older belongs to no running server
+MOST = 200  # number of runs that are not pinned; a further run replaces the oldest
+LONGEST = 80  # number of letters in a name
+SMALL_SIDE = 96  # pixels of the longer side of the small picture
+# seconds; if a half-written folder is older than this, no running server is writing it
+ABANDONED_AFTER = 600.0
 RESULT, NOTE, SMALL, PART = "result.json", "note.json", "small.png", ".part"
 
 log = logging.getLogger(__name__)
 
 
 def history_folder() -> Path | None:
-    """Return where this user's runs are stored. None on a Space, where visitors would read each other's
-    prompts, and where the user switched the history off.
+    """Return the folder of this user's runs. Return None on a Space, where visitors would read each other's
+    prompts, and if the user switched the history off.
     """
     switched_off = os.environ.get("CACHELENS_HISTORY", "").lower() in ("0", "off", "no", "false")
     return None if switched_off or "SPACE_ID" in os.environ else user_folder() / "history"
@@ -41,9 +42,8 @@ def history_folder() -> Path | None:
 class HistoryEntry(NamedTuple):
     """The figures of a stored comparison.
 
-    tflops, seconds (of the denoise loop): baseline, accelerated.
-    timed: timed runs of each side.
-    small: whether the folder has a small picture.
+    tflops, seconds (of the denoising loop): pairs of baseline and accelerated. timed: number of timed runs of
+    each side. small: True if the folder has a small picture.
     """
 
     key: str
@@ -66,19 +66,21 @@ class HistoryEntry(NamedTuple):
 
 
 class HistoryStore:
-    """Stores comparisons in ``folder``; None stores nothing. Any thread may call it.
+    """Stores comparisons in ``folder``; with None, it stores nothing. Any thread may call it.
 
-    ``last_failure`` says why the last comparison could not be stored.
+    ``last_failure``: the sentence that says why the last comparison could not be stored, or "".
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.last_failure = ""
         self._lock = threading.RLock()
-        self._entries: dict[str, HistoryEntry] | None = None  # None until the folder was read
+        self._entries: dict[str, HistoryEntry] | None = None  # None until the folder has been read
 
     def add(self, key: str, comparison: Comparison) -> None:
-        """Store a comparison. Raises nothing: after a failure it can still be seen and downloaded."""
+        """Store a comparison. This raises nothing: after a failure, the comparison can still be viewed and
+        downloaded.
+        """
         if self.folder is None:
             return
         part = self.folder / f".{key}{PART}"
@@ -89,7 +91,7 @@ class HistoryStore:
                 small = comparison.accelerated.image.copy()
                 small.thumbnail((SMALL_SIDE, SMALL_SIDE))
                 small.save(part / SMALL)
-                part.rename(self.folder / key)  # complete, or not at all
+                part.rename(self.folder / key)  # the folder appears complete, or not at all
                 if entry := _read_entry(self.folder / key):
                     entries[key] = entry
                 for old in [entry for entry in self.entries() if not entry.pinned][MOST:]:
@@ -118,7 +120,7 @@ class HistoryStore:
         return self._run_folder(key) / "baseline.png", self._run_folder(key) / "accelerated.png"
 
     def comparison(self, key: str) -> Comparison | None:
-        """Read a whole comparison. None for an unknown key, and where files are damaged."""
+        """Read a whole comparison. Return None for an unknown key, or if files are damaged."""
         if self.entry(key) is None:
             return None
         try:
@@ -128,28 +130,30 @@ class HistoryStore:
             return None
 
     def rename(self, key: str, name: object) -> None:
-        """Give a run a name. Raises EngineError where it cannot be written."""
+        """Give a run a name. Raises EngineError if the name cannot be written."""
         self._write_note(key, name=" ".join(str(name or "").split())[:LONGEST])
 
     def pin(self, key: str, pinned: bool) -> None:
-        """Pin a run, so that it is never removed for a newer one, or unpin it. Raises EngineError where it
-        cannot be written.
+        """Pin a run, so that no newer run replaces it, or unpin it. Raises EngineError if the pin cannot be
+        written.
         """
         self._write_note(key, pinned=pinned)
 
     def remove(self, key: str) -> None:
-        """Delete a comparison and its files. Raises EngineError where they cannot be removed."""
+        """Delete a comparison and its files. Raises EngineError if the files cannot be removed."""
         with self._lock:
             if key not in self._by_key():
                 return
             part = self.folder / f".{key}{PART}" if self.folder else Path()
             try:
-                self._run_folder(key).rename(part)  # first, so that a half-removed run is not listed again
+                # renamed first, so that a half-removed run is not listed again
+                self._run_folder(key).rename(part)
             except FileNotFoundError:
-                pass  # removed by another server
+                pass  # another server has removed the run
             except OSError as error:
                 raise EngineError(
-                    f"history: {self._run_folder(key)} cannot be removed ({error.strerror}); is it in use?"
+                    f"history: {self._run_folder(key)} cannot be removed ({error.strerror}); close "
+                    "programs that use it, and try again."
                 ) from None
             del self._by_key()[key]
             if part.is_symlink():
@@ -158,7 +162,9 @@ class HistoryStore:
                 shutil.rmtree(part, ignore_errors=True)
 
     def clear(self) -> None:
-        """Delete all comparisons that are not pinned. Raises EngineError where one cannot be removed."""
+        """Delete all comparisons that are not pinned. Raises EngineError if a
+        comparison cannot be removed.
+        """
         for entry in self.entries():
             if not entry.pinned:
                 self.remove(entry.key)
@@ -194,7 +200,7 @@ class HistoryStore:
 
 
 def _read_entry(folder: Path) -> HistoryEntry | None:
-    """Read a folder's figures. None if it holds no complete comparison.
+    """Read a folder's figures. Return None if it holds no complete comparison.
 
     Folders that a server was writing or removing when it ended are deleted.
     """
@@ -241,12 +247,12 @@ def _entry(folder: Path, result: Mapping[str, Any], note: Mapping[str, Any]) -> 
         str(note.get("name", ""))[:LONGEST],
         note.get("pinned") is True,
     )
-    time.localtime(entry.finished)  # raises for a time that no clock can show
+    time.localtime(entry.finished)  # raises an error for a time that no clock can show
     return entry
 
 
 def _number(value: Any) -> float:
-    """Check a number. Raises ValueError for anything else, also for a boolean or an infinity."""
+    """Check a number. Raises ValueError for any other value, also for a boolean or an infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(value)
     return float(value)

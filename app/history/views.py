@@ -1,4 +1,4 @@
-"""The stored comparisons as the values of table and card, and as CSV. Pure."""
+"""Makes the values of the table and the card from stored comparisons, and writes them as CSV."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..words import beside, decibels, flops_unit, likeness, plural, seconds, sig
 from .store import HistoryEntry
 
 ALL, PINNED = "all", "pinned"
-ITS_BASELINE = "its baseline"  # the first choice of pictures to compare a run against
-IDENTICAL_SORTS_AT = 1e9  # dB: identical pictures sort above all others
+ITS_BASELINE = "its baseline"  # the first choice of a picture to compare the run with
+IDENTICAL_SORTS_AT = 1e9  # dB: identical pictures are sorted above all others
 NO_RUN = (
     "No run yet. Every comparison that you make on Compare is stored here with its pictures and figures, and "
     "stays after a restart. Nothing leaves this machine, but everybody who opens this page sees all runs."
@@ -49,7 +49,7 @@ CSV_HEADS = (
 
 
 def search(entries: Iterable[HistoryEntry], words: str, which: str = ALL) -> list[HistoryEntry]:
-    """Return the entries that have every word in their prompt, setting, name or model."""
+    """Return the entries in which every word occurs in prompt, setting, name or model."""
     wanted = words.casefold().split()
     return [
         entry
@@ -72,7 +72,7 @@ def _searched_text(entry: HistoryEntry) -> str:
 
 
 def model_title(model: str) -> str:
-    """Return a model's title, or its name if it is no row of MODELS."""
+    """Return a model's title, or its name if MODELS has no such row."""
     return MODELS[model].title if model in MODELS else model
 
 
@@ -85,10 +85,10 @@ def run_title(entry: HistoryEntry) -> str:
 
 
 def sheet(entries: Sequence[HistoryEntry], total: int, chosen: str, folder: str) -> SheetValue:
-    """Make a row of each entry.
+    """Make a table row from each entry.
 
-    entries: the search's results, of ``total`` stored runs.
-    folder: where the pictures are.
+    entries: the results of the search, out of ``total`` stored runs.
+    folder: the folder of the pictures.
     """
     return {
         "title": "Runs",
@@ -127,7 +127,7 @@ def _row(entry: HistoryEntry, folder: str) -> SheetRow:
 
 
 def csv_table(entries: Iterable[HistoryEntry]) -> str:
-    """Write the entries as CSV. Text that a spreadsheet would run as a formula is made harmless."""
+    """Write the entries as CSV. Text that a spreadsheet would execute as a formula is made harmless."""
     return csv_text(CSV_HEADS, map(_csv_row, entries))
 
 
@@ -160,7 +160,7 @@ def _harmless(text: str) -> str:
 
 
 def card(entry: HistoryEntry | None) -> SettingValue:
-    """Show all figures of one run."""
+    """Return the value of the card: all figures of one run."""
     if entry is None:
         return {
             "title": "No run chosen",
@@ -199,8 +199,8 @@ def _facts(entry: HistoryEntry) -> dict[str, str]:
 
 
 def rival_choices(entries: Iterable[HistoryEntry], entry: HistoryEntry | None) -> list[tuple[str, str]]:
-    """Return the pictures that a run can be compared against: its baseline, and other runs of the same
-    request. Each is a label with a key; the baseline's key is empty.
+    """Return the pictures with which a run can be compared: its baseline, and other runs of the same request.
+    Each choice is a label with a key; the baseline's key is "".
     """
     rivals = [
         other for other in entries if entry and other.key != entry.key and other.request == entry.request
@@ -210,8 +210,8 @@ def rival_choices(entries: Iterable[HistoryEntry], entry: HistoryEntry | None) -
 
 
 def rivals_line(entry: HistoryEntry, rival: HistoryEntry) -> str:
-    """Say how close two runs of the same request are to their own baselines. A PSNR between the two would
-    say nothing about either.
+    """Tell how close two runs of the same request are to their own baselines. A PSNR between the two runs
+    would say nothing about either.
     """
     figures = [
         f"{run_title(run)} {decibels(run.psnr_db)} at {run.compute_ratio:.2f}× less compute"

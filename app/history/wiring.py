@@ -1,4 +1,4 @@
-"""Tab *History*: how the components answer events. Runs are read from the disk; nothing is run here."""
+"""Answers the events of the tab *History*. Runs are read from the disk; this tab starts no run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from . import views as history_views
 from .layout import PIN, UNPIN, HistoryParts, build
 from .store import HistoryEntry, HistoryStore
 
-# The browser asks, and its answer takes the place of the last input, the hidden checkbox.
+# The browser asks the user. The answer replaces the last input, a hidden checkbox.
 CONFIRM = "(...values) => [...values.slice(0, -1), confirm('{}')]"
-EACH: dict[str, Any] = {"trigger_mode": "multiple", **AT_ONCE}  # of several quick clicks none is dropped
+EACH: dict[str, Any] = {"trigger_mode": "multiple", **AT_ONCE}  # of several quick clicks, none is dropped
 
 Picture = Image.Image | None
 
@@ -36,14 +36,14 @@ def build_tab(
 ) -> None:
     """Build the tab and connect it.
 
-    compare: the tab where a run is opened, one of ``tabs``.
-    follow: refreshes Compare's what-if after an event that changed the setting there.
+    compare: the components of the tab *Compare*, which is one of ``tabs``; runs are opened there.
+    follow: a function that refreshes Compare's what-if after an event that changed the setting there.
     """
     HistoryHandlers(build(), compare, worker, tabs).wire(tab, follow)
 
 
 class HistoryHandlers:
-    """Answers to the tab's events."""
+    """The handlers of the tab's events."""
 
     def __init__(self, parts: HistoryParts, compare: CompareParts, worker: Worker, tabs: gr.Tabs) -> None:
         self.parts, self.run, self.compare, self.worker, self.tabs = parts, parts.run, compare, worker, tabs
@@ -54,7 +54,7 @@ class HistoryHandlers:
         return self.worker.history
 
     def wire(self, tab: gr.Tab, follow: Callable[[Any], None]) -> None:
-        """Connect every event of the tab, and Compare's Pin button, with its answer."""
+        """Connect every event of the tab, and the button Pin on Compare, with its handler."""
         parts, run, there = self.parts, self.run, self.compare
         inputs: Inputs = {parts.words, parts.which, parts.chosen}
         rows = [parts.sheet, parts.status]
@@ -129,7 +129,9 @@ class HistoryHandlers:
 
     # ---- rows and the chosen run ----
     def show_rows(self, values: Updates, error: str = "") -> Updates:
-        """Draw the rows that the search finds. An error, also one of storing the last run, is shown above."""
+        """Draw the rows that match the search. An error is shown above them, also an error of storing the
+        last run.
+        """
         parts, entries = self.parts, self.history.entries()
         error = error or self.history.last_failure
         found = history_views.search(entries, str(values[parts.words] or ""), values[parts.which])
@@ -141,7 +143,9 @@ class HistoryHandlers:
         }
 
     def show(self, values: Updates, error: str = "") -> Updates:
-        """Draw the rows and the chosen run. If none is chosen, or it was removed, the newest is chosen."""
+        """Draw the rows and the chosen run. If no run is chosen, or if it was removed, the newest run is
+        chosen.
+        """
         chosen = self.parts.chosen
         entry = self.history.entry(values[chosen]) or next(iter(self.history.entries()), None)
         values[chosen] = entry.key if entry else ""
@@ -169,7 +173,7 @@ class HistoryHandlers:
         }
 
     def _pictures(self, key: str) -> list[Picture]:
-        """Read the baseline's and the accelerated picture; None for a missing or damaged one."""
+        """Read the baseline's and the accelerated picture. A missing or damaged picture becomes None."""
         return [_read_picture(path) for path in self.history.pictures(key) or ()] or [None, None]
 
     def compare_against(self, key: str, other: str) -> tuple[Any, Any, StatusValue]:
@@ -190,14 +194,14 @@ class HistoryHandlers:
 
     # ---- changes ----
     def pin_chosen(self, values: Updates) -> Updates:
-        """Do what the button says, also if another page pinned the run meanwhile."""
+        """Do what the button's label says, even if another page has pinned the run in the meantime."""
         key, pinned = values[self.parts.chosen], values[self.run.pin] == PIN
         error = _error_of(lambda: self.history.pin(key, pinned))
         return self.show(values, error) | {self.compare.pin: self.pin_button(values[self.compare.shown])}
 
     def rename(self, values: Updates) -> Updates:
-        """Store the typed name. Only rows and card are drawn: the field may have lost its focus to a click
-        that chooses another run at the same time.
+        """Store the typed name. Only rows and card are drawn, because the field may have lost its focus to a
+        click that chooses another run at the same moment.
         """
         parts, key, typed = self.parts, values[self.parts.chosen], values[self.run.name]
         if self.history.entry(key) is None or (typed or "") == values[parts.shown_name]:
@@ -210,12 +214,12 @@ class HistoryHandlers:
         }
 
     def pin_button(self, key: str) -> gr.Button:
-        """Return Compare's Pin button for the run that is shown there."""
+        """Return Compare's button Pin for the run that Compare shows."""
         entry = self.history.entry(key)
         return gr.Button(UNPIN if entry and entry.pinned else PIN)
 
     def pin_in_compare(self, key: str, label: str) -> tuple[Any, StatusValue]:
-        """Pin or unpin the run that Compare shows, as the button says."""
+        """Pin or unpin the run that Compare shows, as the button's label says."""
         entry = self.history.entry(key)
         if entry is None:
             is_removed = self.worker.comparison(key) is not None
@@ -227,28 +231,31 @@ class HistoryHandlers:
         return self.pin_button(key), statuses.failed(error) if error else statuses.idle(line)
 
     def remove(self, values: Updates) -> Updates:
-        """Remove the chosen run if the user confirmed it."""
+        """Remove the chosen run, if the user confirmed it."""
         if not values[self.parts.confirmed]:
             return self.show(values)
         return self.show(values, _error_of(lambda: self.history.remove(values[self.parts.chosen])))
 
     def clear(self, values: Updates) -> Updates:
-        """Remove all runs that are not pinned if the user confirmed it."""
+        """Remove all runs that are not pinned, if the user confirmed it."""
         return self.show(values, _error_of(self.history.clear) if values[self.parts.confirmed] else "")
 
     # ---- opening in Compare ----
     def open(self, values: Updates) -> Updates:
-        """Show pictures, figures and timeline on Compare, and put the setting into its fields."""
+        """Show pictures, figures and timeline on Compare, and put the setting into Compare's fields."""
         there, key = self.compare, values[self.parts.chosen]
         if self.worker.busy_with(values[there.job]):
             return self._refuse("compare: a run is in progress there; wait until it ends, or stop it.")
         comparison = self.worker.reopen(key)
         if comparison is None:
-            return self._refuse("history: this run was removed or its files are damaged; choose another.")
+            return self._refuse(
+                "history: this run was removed, or its files are damaged; choose another run."
+            )
         request = comparison.baseline.request
         if request.model not in MODELS:
             return self._refuse(
-                f"model: {request.model!r} is not offered here; this run can only be viewed in History."
+                f"model: this page does not offer {request.model!r}, so this run can only be viewed in "
+                "History; open a run of a model in the list."
             )
         line = f"Run of {comparison.accelerated.clock}.{share.sentence(beside(request))}"
         fields = request.model_dump() | {"loras": (), "image": None}  # the uploaded files may be gone
@@ -264,7 +271,7 @@ class HistoryHandlers:
 
 
 def _error_of(change: Callable[[], None]) -> str:
-    """Make a change, and return its error's sentence; empty if it worked."""
+    """Make a change. Return the error's sentence, or "" if the change worked."""
     try:
         change()
     except EngineError as error:

@@ -1,4 +1,4 @@
-"""The settings of tab *Published* as the value of its chart. Pure."""
+"""Makes the chart of the tab *Published* from its settings."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ ANOTHER_MODEL = "your runs use another model, so they are shown only relative to
 
 
 def chart(settings: Sequence[ListedSetting], choice: FigureChoice, chosen: str = "") -> ChartValue:
-    """Draw the settings that have both figures. A dotted line joins the best published ones at each speed.
+    """Draw the settings that have both figures. A dotted line joins the best published settings at each
+    speed.
 
-    As printed, only one model's settings share the axes. Relative to their own baselines, all do.
+    Figures as printed share their axes only with settings of the same model. Figures relative to each
+    setting's own baseline share them with all settings.
     """
     quality, speed = QUALITIES[choice.quality], SPEEDS[choice.speed]
     excluded = [] if choice.relative else _of_another_model(settings)
@@ -57,7 +59,9 @@ def chart(settings: Sequence[ListedSetting], choice: FigureChoice, chosen: str =
         "points": [_point(setting, choice, places[setting.key]) for setting in shown],
         "x": _speed_axis(across, choice),
         "y": _quality_axis(up, choice),
-        "hint": "lower is better: this axis is reversed" if quality.lower_is_better else "higher is better",
+        "hint": "lower is better, so this axis is reversed"
+        if quality.lower_is_better
+        else "higher is better",
         "legend": [
             {"mark": MARKS[family], "text": text}
             for family, text in LEGEND.items()
@@ -74,7 +78,7 @@ def short_title(preset: str) -> str:
 
 
 def _of_another_model(settings: Iterable[ListedSetting]) -> list[ListedSetting]:
-    """Return the user's settings of a model that none of the published settings is of."""
+    """Return the user's settings of models that no published setting has."""
     models = {setting.baseline.model for setting in settings if setting.family != OWN_FAMILY}
     return [setting for setting in settings if models and setting.baseline.model not in models]
 
@@ -128,13 +132,14 @@ def _point(setting: ListedSetting, choice: FigureChoice, place: Place) -> ChartP
 
 
 def _label(setting: ListedSetting, choice: FigureChoice) -> str:
-    """Return the name beside a mark. Recipes get none: they are too long."""
+    """Return the text beside a mark. Recipes get no text, because they are too long."""
     if setting.preset:
         return short_title(setting.preset)
     if setting.family == OWN_FAMILY:
         return setting.name.lower() if setting.is_baseline else ""
     if setting.family == "baseline":
-        if choice.relative and setting.baseline in (FAST, CITED):  # they lie on the first baseline's mark
+        # these settings lie on the first baseline's mark
+        if choice.relative and setting.baseline in (FAST, CITED):
             return ""
         return "baseline" if setting.baseline in (SLOW, FOUR_STEPS) else setting.baseline.title
     if setting.method.get("name") == "dbcache":
@@ -143,7 +148,7 @@ def _label(setting: ListedSetting, choice: FigureChoice) -> str:
 
 
 def _best(places: Iterable[Place]) -> list[list[float]]:
-    """Return the points that no other beats in both figures, from the fastest to the slowest."""
+    """Return the points that no other point beats in both figures, from the fastest to the slowest."""
     edge: list[list[float]] = []
     for x, y in sorted(places, reverse=True):
         if not edge or y > edge[-1][1]:

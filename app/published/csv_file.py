@@ -1,5 +1,5 @@
-"""The rows of tab *Published* as a CSV file: figures as printed or measured, and ratios to each row's own
-baseline. Pure.
+"""Writes the rows of the tab *Published* as a CSV file: figures as printed or measured, and ratios to each
+row's own baseline.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ HEADS = ("setting", "preset", "kind", "family", "model", "steps", "baseline", *F
 
 
 def as_csv(settings: Sequence[ListedSetting]) -> str:
-    """Write one line for each setting under ``HEADS``; a figure that is not known is left empty.
+    """Write one line for each setting under ``HEADS``. An unknown figure is left empty.
 
-    The PSNR is that of the published tables, which wraps around.
+    The PSNR is the wrapped one of the published tables.
     """
     return csv_text(HEADS, map(_row, settings))
 

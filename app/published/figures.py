@@ -1,4 +1,4 @@
-"""The figures that tab *Published* can put on its axes, and how each is written. Pure."""
+"""The figures that the tab *Published* can put on its axes, and the format of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ NOT_PRINTED = "not printed"
 
 
 class Figure(NamedTuple):
-    """``text_format``: of a printed value; ``relative_format``: of a value against its baseline."""
+    """One figure. ``text_format``: format of a printed value. ``relative_format``: format of a value relative
+    to its baseline.
+    """
 
     title: str
     text_format: str = "{:g}"
@@ -33,7 +35,7 @@ SPEEDS = {
 
 
 class FigureChoice(NamedTuple):
-    """The figures that the user looks at: a quality against a speed, as printed or against each row's own
+    """The two figures that the user compares: a quality and a speed, as printed or relative to each row's own
     baseline.
     """
 
@@ -42,11 +44,13 @@ class FigureChoice(NamedTuple):
     relative: bool = True
 
     def value(self, setting: ListedSetting, figure: str) -> float | None:
-        """Return a figure of a setting as this choice reads it."""
+        """Return a setting's figure, as printed or relative to its baseline."""
         return setting.relative(figure) if self.relative else setting.value(figure)
 
     def text(self, setting: ListedSetting, figure: str) -> str:
-        """Write a figure: against its baseline, or as printed with every digit. Empty where none is known."""
+        """Write a figure: relative to its baseline, or as printed with every digit. Return "" if it is not
+        known.
+        """
         known, value = (QUALITIES | SPEEDS)[figure], self.value(setting, figure)
         if value is None:
             return ""

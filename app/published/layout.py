@@ -1,4 +1,4 @@
-"""Tab *Published*: the components. ``wiring`` says how they answer events."""
+"""The components of the tab *Published*. ``wiring`` answers their events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .figures import AS_PRINTED, QUALITIES, RELATIVE, SPEEDS, FigureChoice
 from .notes import FLUX, care_notes
 from .tables import FAMILIES, OWN_FAMILY, ROW_OF, find_setting, knob_values, select_settings
 
-START = f"{FLUX} F1B0_W4I1M0MC4_R0.2_T1O1"  # key of the setting that is chosen at first
+START = f"{FLUX} F1B0_W4I1M0MC4_R0.2_T1O1"  # key of the setting that is chosen when the page opens
 KNOB_LABELS = {
     "F": "First blocks · F",
     "B": "Last blocks · B",
@@ -39,18 +39,20 @@ OWN_BENCHMARK = """**Your benchmark**
 
 @dataclass(frozen=True)
 class Filters:
-    """The left column."""
+    """The left column, with the filters."""
 
-    fold: gr.Button  # on a phone, it shows and hides the column
+    fold: gr.Button  # on a phone, this button shows and hides the column
     model: gr.Radio
     words: gr.Textbox
     families: gr.CheckboxGroup
-    knobs: dict[str, gr.CheckboxGroup]  # by their recipe letters
+    knobs: dict[str, gr.CheckboxGroup]  # the filters by their knobs' letters in a recipe
 
 
 @dataclass(frozen=True)
 class OwnBenchmark:
-    """The visitor's own benchmark. ``settings`` stays in this browser tab; the server does not keep it."""
+    """The visitor's own benchmark. ``settings`` stays in this tab of the browser; the server does not store
+    it.
+    """
 
     settings: gr.State
     file: gr.UploadButton
@@ -60,7 +62,7 @@ class OwnBenchmark:
 
 @dataclass(frozen=True)
 class Plots:
-    """The middle column: the figures to look at, the chart and the table."""
+    """The middle column: the choice of figures, the chart, and the table."""
 
     quality: gr.Radio
     speed: gr.Radio
@@ -71,7 +73,9 @@ class Plots:
 
 @dataclass(frozen=True)
 class PublishedParts:
-    """Every component that an event reads or writes. ``chosen``: the key of the setting on the card."""
+    """All components that an event of the tab reads or writes. ``chosen``: the key of the setting on the
+    card.
+    """
 
     chosen: gr.State
     filters: Filters
@@ -84,7 +88,7 @@ class PublishedParts:
 
     @property
     def filter_inputs(self) -> Inputs:
-        """What the shown rows and figures depend on."""
+        """Return the inputs that determine which rows and figures are shown."""
         filters, plots = self.filters, self.plots
         return {
             filters.model,
@@ -150,7 +154,7 @@ def _filters() -> tuple[Filters, OwnBenchmark]:
         for letter, values in knob_values(FLUX).items()
     }
     gr.Markdown(
-        "Knobs filter DBCache's rows only. With none pressed, all are shown.", elem_classes=["cl-note"]
+        "Knobs filter DBCache's rows only. With none selected, all rows are shown.", elem_classes=["cl-note"]
     )
     return Filters(fold, model, words, families, knobs), own
 
@@ -182,11 +186,11 @@ def _plots() -> Plots:
 
 
 def family_choices(*, own: bool) -> list[tuple[str, str]]:
-    """Return the choices of the filter by method, with the user's runs if there are any."""
+    """Return the choices of the filter by method, including the user's runs if there are any."""
     titles = FAMILIES | ({OWN_FAMILY: "Your runs"} if own else {})
     return [(f"{SIGNS[family]}  {title}", family) for family, title in titles.items()]
 
 
 def knob_choices(letter: str, values: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Return the choices of the filter by one knob."""
+    """Return the choices of the filter by this knob."""
     return [(SPECIAL_VALUES.get((letter, value), f"{value:g}"), value) for value in values]

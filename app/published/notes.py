@@ -1,7 +1,8 @@
-"""What to know before believing a published figure. Each note names the figures that it concerns. Pure.
+"""Notes that a reader should know before trusting a published figure. Each note names the figures that it
+concerns.
 
-Every number here stands in ``presets/published.csv`` or follows from it; the tests look them up. A note says
-so where we infer something.
+Every number in the notes is in ``presets/published.csv`` or follows from it; the tests check this. If we
+infer a fact, the note says so.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ FLUX, LIGHTNING = "FLUX.1-dev", "Qwen-Image-Lightning"
 class CareNote(NamedTuple):
     """A note on the tables.
 
-    figures: the qualities and speeds that it concerns.
-    only_as_printed: it matters only while figures are shown as printed.
+    figures: the qualities and speeds that the note concerns.
+    only_as_printed: True if the note matters only while figures are shown as printed.
     """
 
     title: str
@@ -32,35 +33,37 @@ class CareNote(NamedTuple):
 NOTES = (
     CareNote(
         "The headline speedups are ratios of TFLOPs",
-        "Measured in seconds, the row printed as 3.94× is 2.75× faster, and the row printed as 7.37× is "
-        "4.57× faster. The seconds are those of the whole pipeline, text encoders and decoder included.",
+        "In measured seconds, the row printed as 3.94× is 2.75× faster, and the row printed as 7.37× "
+        "is 4.57× faster. These seconds cover the whole pipeline, including text encoders and decoder.",
         ("tflops",),
         models=(FLUX,),
     ),
     CareNote(
-        "Four baselines stand on one page",
-        "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from a second run's 32.9616 and 1.0445 "
-        "(44.61 s). The cited methods' rows start from 32.404 and 0.9898, Lightning's from its own. "
-        "“Against its baseline” compares each row with its own.",
+        "One page uses four baselines",
+        "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from 32.9616 and 1.0445 of a "
+        "second run (44.61 s). The rows of the cited methods start from 32.404 and 0.9898, and "
+        "Lightning's rows from a fourth baseline. “Against its baseline” compares each row with its "
+        "own baseline.",
         (*SCORES, "latency_s"),
         only_as_printed=True,
     ),
     CareNote(
         "PSNR was computed in 8 bits and wraps around",
-        "Above 31 dB the printed values are too high by at most about 1 dB. Below 30 they mean little: with "
-        "that arithmetic, noise of 26.6 dB reads 29.8, and two unrelated pictures read 27.9.",
+        "Above 31 dB the printed values are too high by at most about 1 dB. Below 30 dB they mean "
+        "little: with that arithmetic, noise of 26.6 dB reads 29.8, and two unrelated pictures read "
+        "27.9.",
         ("psnr",),
     ),
     CareNote(
         "CLIP score and ImageReward judge the prompt, not likeness",
-        "Mild caching scores above its own baseline (33.0745 over 32.9217, 1.0591 over 1.0412), and two "
-        "baseline runs differ by 0.04 and 0.003. These scores do not say how close a picture stays to the "
-        "uncached one.",
+        "Mild caching scores above its own baseline (33.0745 against 32.9217, 1.0591 against 1.0412), "
+        "and two baseline runs differ by 0.04 and 0.003. So these scores do not tell how close a "
+        "picture is to the uncached picture.",
         SCORES,
         models=(FLUX,),
     ),
     CareNote(
-        "The configuration named as the best stands in no table",
+        "The configuration called the best is in no table",
         "“F8B0_W8MC0 achieves the best Clip Score (33.007) and ImageReward (1.0333)”: no row prints either "
         "figure, and other rows print higher ones (33.0988, 1.0591).",
         SCORES,
@@ -68,39 +71,41 @@ NOTES = (
     ),
     CareNote(
         "DBCache(Fast) mixes two settings",
-        "Its ImageReward 0.9271 is that of W8I2MC8, its CLIP score 32.552 is that of W16I4MC8. W8I2MC8 "
-        "itself has 32.4395, and the chart shows this value.",
+        "Its ImageReward of 0.9271 belongs to W8I2MC8, its CLIP score of 32.552 to W16I4MC8. W8I2MC8 "
+        "itself has a CLIP score of 32.4395, and the chart shows this value.",
         ("clip_score",),
         models=(FLUX,),
     ),
     CareNote(
         "34 % of the steps is 2.94× less compute, not 3.13×",
-        "Its own TFLOPs say so: 17 of 50 steps. The cited methods' TFLOPs fit a baseline of 3719.50, which "
-        "is not printed, and not the 3726.87 beside them. “Against its baseline” uses 3719.50.",
+        "Its own TFLOPs show this: they are those of 17 of 50 steps. The TFLOPs of the cited methods "
+        "fit a baseline of 3719.50, which is not printed, and not the printed 3726.87. “Against its "
+        "baseline” uses 3719.50.",
         ("tflops",),
         only_as_printed=True,
         models=(FLUX,),
     ),
     CareNote(
-        "Three rows' TFLOPs are not what they seem",
-        "Chipmunk's 1505.87 is exactly 3719.50 / 2.47: we believe it was computed back from a speedup. In "
-        "Δ-DiT(N=3), every second cached step only reuses all modules; by its name it would cost 2083. "
-        "FORA(N=3) pays for output projections in its cached steps; as in its paper it would cost 1265.",
+        "The TFLOPs of three rows need an explanation",
+        "Chipmunk's 1505.87 is exactly 3719.50 / 2.47: we believe that it was computed from a speedup. "
+        "In Δ-DiT(N=3), every second cached step only reuses all modules; the method as named would "
+        "cost 2083. FORA(N=3) computes output projections in its cached steps; as described in its "
+        "paper it would cost 1265.",
         ("tflops",),
         models=(FLUX,),
     ),
     CareNote(
         "Fast and Ultra are fixed schedules",
-        "On FLUX.1-dev no change ever reaches a threshold of 0.8: the TFLOPs are whole numbers of computed "
-        "steps, the same for every prompt. On Lightning the same 0.8 does decide: by its TFLOPs, F24B24 "
-        "cached in about 70 % of the prompts.",
+        "On FLUX.1-dev, the change never reaches a threshold of 0.8: the TFLOPs are those of whole "
+        "computed steps, the same for every prompt. On Lightning, the same threshold of 0.8 does "
+        "decide: by its TFLOPs, F24B24 cached in about 70 % of the prompts.",
         (),
     ),
 )
 
 
 def care_notes(model: str, choice: FigureChoice) -> NotesValue:
-    """Return all notes on a model's tables. Notes on the two chosen figures are opened and marked."""
+    """Return all notes on a model's tables. Notes about the two chosen figures are open and marked."""
     shown = {choice.quality, choice.speed}
     return {
         "title": "Read with care",

@@ -1,4 +1,4 @@
-"""The user's own benchmark beside the published tables, each setting against its own baseline. Pure."""
+"""The user's own benchmark beside the published tables. Each setting is compared with its own baseline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from .tables import OWN_FAMILY, ROW_OF, SCORES, ListedBaseline, ListedSetting, p
 from .views import quality_text, ratio_bars
 
 MOST_BYTES = 2_000_000
-METRIC_OF = {"psnr": "psnr_wrapped"}  # the tables' PSNR wraps around, so only a wrapped one is comparable
+# the tables' PSNR wraps around, so only our wrapped PSNR can be compared with it
+METRIC_OF = {"psnr": "psnr_wrapped"}
 TITLES = {"psnr": "PSNR, wrapped"}
 PRINTED_NAMES = {row: printed for printed, row in ROW_OF.items()}
 
@@ -38,7 +39,7 @@ def read_summary(path: Path) -> tuple[ListedSetting, ...]:
         with path.open("rb") as file:
             data = file.read(
                 MOST_BYTES + 1
-            )  # benchmark_summary_from refuses more, so there is no need to read it
+            )  # benchmark_summary_from would refuse a larger file, so the rest is not read
     except OSError as error:
         raise EngineError(
             f"benchmark: the file cannot be read ({error.strerror}); choose it again."
@@ -48,12 +49,12 @@ def read_summary(path: Path) -> tuple[ListedSetting, ...]:
 
 
 def model_name(setting: ListedSetting) -> str:
-    """Return the row of MODELS that a setting belongs to, or the name that the file gives."""
+    """Return the name of the MODELS row to which a setting belongs, or the name in the file."""
     return ROW_OF.get(setting.baseline.model, setting.baseline.model)
 
 
 def model_title(model: str) -> str:
-    """Return a model's title; for a folder or a hub id its last part."""
+    """Return a model's title; for a folder or a hub id, return its last part."""
     return MODELS[model].title if model in MODELS else re.split(r"[\\/]", model.rstrip("\\/"))[-1] or model
 
 
@@ -81,8 +82,8 @@ def _listed_setting(measured: SettingSummary, outcome: BenchmarkSummary) -> List
 
 
 def _baseline_of(measured: SettingSummary, outcome: BenchmarkSummary) -> ListedBaseline:
-    """Return the baseline over the same prompts. A score without such a mean, or of 0 or less, is left out:
-    no percentage of it would make sense.
+    """Return the baseline over the same prompts. A score is left out if its mean is missing, or is 0 or less,
+    because no percentage of it would make sense.
     """
     baseline = outcome.settings[0]
     scores = {name: baseline.metrics.get(name) for name in SCORES if baseline.rows == measured.rows}
@@ -136,7 +137,9 @@ def _figure_text(figure: str, value: float) -> str:
 
 
 def card(setting: ListedSetting) -> SettingValue:
-    """Show all that was measured of one setting, and what others published of it."""
+    """Return the card with everything that was measured for one setting, and everything that others published
+    about it.
+    """
     match = published_match(setting)
     facts = dict(setting.about)
     psnr = facts.pop("PSNR", "identical")
@@ -156,8 +159,8 @@ def card(setting: ListedSetting) -> SettingValue:
 
 
 def published_match(setting: ListedSetting) -> ListedSetting | None:
-    """Return the published row of the same setting: of the same model, else of another. The tables do not
-    name the rule for runs of cached steps, so it is not compared.
+    """Return the published row of the same setting: of the same model if there is one, else of another model.
+    The tables do not name the rule for runs of cached steps, so this rule is not compared.
     """
     ending = f" {format_recipe(method_from(setting.method))}"
     matches = [row for row in published_settings() if not row.is_baseline and row.key.endswith(ending)]
@@ -191,7 +194,7 @@ def _notes(setting: ListedSetting, match: ListedSetting | None, psnr: str) -> It
     if psnr != "identical" and "psnr" not in setting.printed:
         yield (
             "The tables' PSNR wraps around. To compare with it, score your benchmark with the metric "
-            "psnr_wrapped too."
+            "psnr_wrapped as well."
         )
     if setting.why_not_openable:
         yield setting.why_not_openable

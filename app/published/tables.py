@@ -1,6 +1,6 @@
-"""The published tables: one entry for each setting, with the baseline that it was measured against. Pure.
+"""The published tables: one entry for each setting, with the baseline that it was compared with.
 
-``presets/published.csv`` holds every row as its source printed it. A setting that stands in several tables,
+``presets/published.csv`` holds every row as its source printed it. A setting that occurs in several tables,
 under several names, becomes one entry here. cache-dit's page mixes four baselines, and its printed speedups
 are ratios of TFLOPs.
 """
@@ -16,15 +16,15 @@ from cache_engine import BASELINE, METHODS, RECIPE_KNOBS, EngineError, format_re
 
 from ..presets import FOLDER, presets
 
-Row = dict[str, str]  # a line of the CSV file
+Row = dict[str, str]  # one line of the CSV file
 TABLE = FOLDER / "published.csv"
 ROW_OF = {
     "FLUX.1-dev": "flux-dev",
     "Qwen-Image-Lightning": "qwen-image-lightning-4",
-}  # model as printed -> row of MODELS
+}  # maps a printed model name to a row of MODELS
 FIGURES = ("image_reward", "clip_score", "psnr", "ssim", "lpips", "tflops", "latency_s")
-LIKENESS_FIGURES = ("psnr", "ssim", "lpips")  # they compare two pictures, so the baseline has none
-SCORES = ("image_reward", "clip_score")  # they can be given as a percentage of the baseline's
+LIKENESS_FIGURES = ("psnr", "ssim", "lpips")  # these figures compare two pictures, so the baseline has none
+SCORES = ("image_reward", "clip_score")  # these figures can be given as a percentage of the baseline's
 FAMILIES = {
     "forecast": "DBCache + TaylorSeer",
     "dbcache": "DBCache",
@@ -37,9 +37,9 @@ KNOBS = {letters: RECIPE_KNOBS[letters] for letters in ("F", "B", "W", "MC", "R"
 
 
 class ListedBaseline(NamedTuple):
-    """A baseline that rows are compared to. ``latency_s``: seconds of the whole pipeline.
+    """A baseline with which rows are compared. ``latency_s``: seconds of the whole pipeline.
 
-    ``tflops`` is the value that ratios use; ``printed_tflops`` is what the page prints.
+    ``tflops``: the value that ratios use. ``printed_tflops``: the value that the page prints.
     """
 
     title: str
@@ -50,12 +50,13 @@ class ListedBaseline(NamedTuple):
     tflops: float
     printed_tflops: str
     latency_s: float | None = None
-    latency_with_forecast_s: float | None = None  # of the runs that stand beside the rows with TaylorSeer
+    # latency of the run that belongs to the rows with TaylorSeer
+    latency_with_forecast_s: float | None = None
     cards: str = "one NVIDIA L20"
 
 
-# The other methods' rows are cited from the FoCa paper, whose 50 steps cost 3719.50 in the unit of its
-# authors; the page prints cache-dit's own 3726.87 there, to which their printed ratios do not fit.
+# The other methods' rows are cited from the FoCa paper. Their 50 steps cost 3719.50 TFLOPs as the paper's
+# authors count; cache-dit's page prints its own 3726.87 there, which does not fit their printed ratios.
 SLOW = ListedBaseline(
     "cache-dit's first run", "FLUX.1-dev", 50, 1.0412, 32.9217, 3726.87, "3726.87", 42.74, 42.92
 )
@@ -72,11 +73,11 @@ BASELINES = (SLOW, FAST, CITED, FOUR_STEPS)
 class ListedSetting(NamedTuple):
     """One setting of the published tables, or of the user's own benchmark.
 
-    method: its name and knobs, empty for a baseline.
+    method: the method's name and knobs; empty for a baseline.
     printed: figures and ratios as printed, by column.
     elsewhere: sentences about figures that another table prints differently.
-    exact: measured figures, which need not be read from ``printed``.
-    about: facts of a benchmark that only its card shows, by title.
+    exact: measured figures, which are used instead of ``printed``.
+    about: by title, facts about a benchmark that only its card shows.
     """
 
     key: str
@@ -91,7 +92,7 @@ class ListedSetting(NamedTuple):
     about: dict[str, str] = {}
 
     def value(self, figure: str) -> float | None:
-        """Return a figure as printed or measured; None where no table prints it."""
+        """Return a figure as printed or measured, or None if no table prints it."""
         text = self.printed.get(figure)
         return self.exact.get(figure, float(text)) if text else None
 
@@ -102,8 +103,9 @@ class ListedSetting(NamedTuple):
         return getattr(self.baseline, figure, None)
 
     def relative(self, figure: str) -> float | None:
-        """Return a figure against the own baseline: how many times less compute or time, or per cent of a
-        score. PSNR, SSIM and LPIPS compare with the baseline already and are returned as they are.
+        """Return a figure relative to the setting's baseline: how many times less compute or time, or the per
+        cent of a score. PSNR, SSIM and LPIPS are already comparisons with the baseline and are returned
+        unchanged.
         """
         value, base = self.value(figure), self.baseline_value(figure)
         if figure in LIKENESS_FIGURES or value is None:
@@ -115,7 +117,9 @@ class ListedSetting(NamedTuple):
         return 100 * value / base if figure in SCORES else base / value
 
     def knob(self, letter: str) -> Any:
-        """Return a knob's value as a recipe writes it; None for methods without recipe letters."""
+        """Return a knob's value as a recipe writes it, or None for a method whose knobs have no recipe
+        letters.
+        """
         value = self.method.get(KNOBS[letter]) if self.method.get("name") == "dbcache" else None
         return 0 if value == -1 else value
 
@@ -125,7 +129,7 @@ class ListedSetting(NamedTuple):
 
     @property
     def why_not_openable(self) -> str:
-        """Say in one sentence why Compare cannot open the setting; empty if it can."""
+        """Return why Compare cannot open the setting, as one sentence. Return "" if it can."""
         if self.is_baseline:
             return "This is the baseline itself. Every comparison runs it."
         if self.method["name"] in METHODS:
@@ -135,7 +139,7 @@ class ListedSetting(NamedTuple):
 
 @lru_cache
 def published_settings() -> tuple[ListedSetting, ...]:
-    """Read every setting of the tables, baselines first. The file is read once."""
+    """Return every setting of the tables, baselines first. The file is read once."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     rows_by_key: dict[str, list[Row]] = {}
@@ -149,7 +153,7 @@ def published_settings() -> tuple[ListedSetting, ...]:
 
 
 def find_setting(key: str, own_settings: Iterable[ListedSetting] = ()) -> ListedSetting | None:
-    """Return the setting with this key, published or the user's own."""
+    """Return the setting with this key, published or from the user's own benchmark."""
     return next((setting for setting in (*published_settings(), *own_settings) if setting.key == key), None)
 
 
@@ -162,10 +166,11 @@ def select_settings(
 ) -> list[ListedSetting]:
     """Return the settings that pass all filters.
 
-    model: as the tables print it.
-    knobs: accepted values for each letter; they narrow DBCache's rows, other methods lack these knobs.
-    words: parts of the name that must all occur, in any order and case.
-    own_settings: of any model; they come last, so that the chart draws them over the others.
+    model: the name that the tables print.
+    knobs: the accepted values for each letter. They filter DBCache's rows only, because other methods do not
+    have these knobs.
+    words: parts of the name; all must occur, in any order and case.
+    own_settings: settings of any model. They come last, so that the chart draws them over the others.
     """
     families, wanted_words = set(families), words.lower().split()
     wanted_values = {letter: set(values) for letter, values in (knobs or {}).items() if values}
@@ -183,7 +188,7 @@ def select_settings(
 
 
 def knob_values(model: str) -> dict[str, list[Any]]:
-    """Return the values of each knob that a model's tables contain, lowest first."""
+    """Return the values that each knob has in a model's tables, the lowest first."""
     settings = [setting for setting in published_settings() if setting.baseline.model == model]
     return {letter: sorted({setting.knob(letter) for setting in settings} - {None}) for letter in KNOBS}
 
@@ -192,7 +197,9 @@ def knob_values(model: str) -> dict[str, list[Any]]:
 
 
 def _canonical_name(config: str) -> str:
-    """Return the recipe of a table's name, or the name itself: the same text for the same setting."""
+    """Return the recipe for a table's name, or else the name itself, so that equal
+    settings have equal names.
+    """
     try:
         return format_recipe(method_from(read_name(config)))
     except EngineError:
@@ -221,7 +228,7 @@ def _setting_from_rows(key: str, rows: Sequence[Row]) -> ListedSetting:
     config = rows[0]["config"]
     method = read_name(config)
     if method.get(KNOBS["MC"], -1) > 0:
-        method |= {"streak_rule": "before"}  # cache-dit's rule when the tables were made
+        method |= {"streak_rule": "before"}  # the rule that cache-dit had when the tables were made
     is_recipe = method["name"] == "dbcache"
     printed, elsewhere = _printed_figures(rows)
     return ListedSetting(
@@ -237,7 +244,9 @@ def _setting_from_rows(key: str, rows: Sequence[Row]) -> ListedSetting:
 
 
 def _printed_figures(rows: Sequence[Row]) -> tuple[dict[str, str], list[str]]:
-    """Return the figures by column, and a sentence for each that the summary table prints differently."""
+    """Return the figures by column, and a sentence for each figure that the summary
+    table prints differently.
+    """
     printed, elsewhere = dict[str, str](), list[str]()
     detailed_first = sorted(rows, key=lambda row: row["table"].startswith("Text2Image"))
     for row in detailed_first:

@@ -1,4 +1,4 @@
-"""The settings of tab *Published* as the values of its table and its card. Pure."""
+"""Makes the table and the card of the tab *Published* from its settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST_BAR = 7.5  # times less compute or time at which a bar is full
 
 
 def sheet(settings: Sequence[ListedSetting], choice: FigureChoice, chosen: str = "") -> SheetValue:
-    """Make a row of each setting, and the rows as a CSV file."""
+    """Make a table row from each setting, and a CSV file of the rows."""
     return {
         "title": "All rows",
         "count": f"{len(settings)} settings",
@@ -66,7 +66,9 @@ def _row(setting: ListedSetting, choice: FigureChoice) -> SheetRow:
 
 
 def card(setting: ListedSetting | None) -> SettingValue:
-    """Show all that the tables print of one setting, and which baseline it is compared to."""
+    """Return the card with everything that the tables print about one setting, and the baseline that it is
+    compared with.
+    """
     if setting is None:
         return {
             "title": "No setting chosen",
@@ -96,7 +98,9 @@ def card(setting: ListedSetting | None) -> SettingValue:
 
 
 def ratio_bars(setting: ListedSetting) -> list[SettingBar]:
-    """Draw the two ratios to the baseline: counted compute, and time. The two are never mixed."""
+    """Draw the two ratios to the baseline, counted compute and time, as separate bars. The two are never
+    mixed.
+    """
     compute, time = setting.relative("tflops"), setting.relative("latency_s")
     return [_bar("less compute", compute, "computed"), _bar("less time", time, "forced")]
 
@@ -118,7 +122,7 @@ def quality_text(setting: ListedSetting, figure: str) -> str:
 
 
 def _value_of_baseline(setting: ListedSetting, figure: str, unit: str) -> str:
-    """Write a figure as printed, and the baseline's: "944.75 of 3726.87"."""
+    """Write a figure as printed, with the baseline's: "944.75 of 3726.87"."""
     text, base = setting.printed.get(figure), setting.baseline_value(figure)
     if not text:
         return NOT_PRINTED

@@ -1,4 +1,4 @@
-"""Tab *Published*: how the components answer events. Nothing is run here."""
+"""Answers the events of the tab *Published*. This tab starts no run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from .layout import START, PublishedParts, build, family_choices, knob_choices
 from .notes import FLUX, care_notes
 from .tables import OWN_FAMILY, ListedSetting, find_setting, knob_values, select_settings
 
-# One at a time, in the order of the clicks. Unqueued events would overtake each other, since a large answer
-# takes longer than a small one, and "always_last" would drop all but the last of several.
+# Events run one at a time, in the order of the clicks. Without a queue, events would overtake each other,
+# because a large answer takes longer than a small one. With "always_last", only the last of several clicks
+# would count.
 IN_ORDER: dict[str, Any] = {
     "concurrency_id": "published",
     "concurrency_limit": 1,
@@ -39,12 +40,12 @@ TOGGLE_FILTERS = """() => {
 
 
 def build_tab(compare: CompareParts, tabs: gr.Tabs) -> None:
-    """Build the tab and connect it. Settings are opened in ``compare``, one of ``tabs``."""
+    """Build the tab and connect it. Settings are opened in ``compare``, which is one of ``tabs``."""
     PublishedHandlers(build(), compare, tabs).wire()
 
 
 class PublishedHandlers:
-    """Answers to the tab's events."""
+    """The handlers of the tab's events."""
 
     def __init__(self, parts: PublishedParts, compare: CompareParts, tabs: gr.Tabs) -> None:
         self.parts, self.compare, self.tabs = parts, compare, tabs
@@ -52,7 +53,7 @@ class PublishedHandlers:
         self.fields = SettingFields(compare)
 
     def wire(self) -> None:
-        """Connect every event of the tab with its answer."""
+        """Connect every event of the tab with its handler."""
         parts, filters, own, plots = self.parts, self.filters, self.own, self.plots
         inputs = parts.filter_inputs
         inputs_and_chosen: Inputs = {*inputs, parts.chosen}
@@ -61,7 +62,7 @@ class PublishedHandlers:
         filters.fold.click(None, js=TOGGLE_FILTERS)
         # Listen to .input, not .change: when Python sets several fields, gradio fires .change for each while
         # the others still hold their old values. A textbox fires .input before its value arrives, so .change
-        # is right for the words, which Python never sets.
+        # is used for the search words, which Python never sets.
         pressed: list[Any] = [*filters.knobs.values(), filters.families]
         pressed += [plots.quality, plots.speed, plots.figures]
         gr.on(
@@ -71,7 +72,8 @@ class PublishedHandlers:
             outputs=drawn,
             **IN_ORDER,
         )
-        # Filtered once more afterwards: a filter pressed before the answer came used the last model's knobs.
+        # Filter once more afterwards: a filter that was pressed before the answer arrived used the previous
+        # model's knobs.
         filters.model.input(
             self.change_model, inputs=inputs, outputs=[*filters.knobs.values(), *drawn, *chosen], **IN_ORDER
         ).then(self.filter, inputs=inputs_and_chosen, outputs=drawn, **IN_ORDER)
@@ -119,7 +121,7 @@ class PublishedHandlers:
         }
 
     def change_model(self, values: Updates) -> Updates:
-        """Offer the model's own knob values, none of them pressed, and choose its first row."""
+        """Offer the knob values of this model, none of them selected, and choose its first row."""
         model, knobs = values[self.filters.model], self.filters.knobs
         groups: Updates = {
             knobs[letter]: gr.CheckboxGroup(knob_choices(letter, choices), value=[], visible=len(choices) > 1)
@@ -130,17 +132,17 @@ class PublishedHandlers:
         return groups | self.filter(none_pressed, key) | self.choose(values, key)
 
     def choose_point(self, values: Updates, event: gr.EventData) -> Updates:
-        """Show the point on the card and in the table. The chart marks it itself."""
+        """Show the chosen point's setting on the card and in the table. The chart itself marks the point."""
         key = str(event.id)
         return self.choose(values, key) | {self.plots.sheet: self.filter(values, key)[self.plots.sheet]}
 
     def choose_row(self, values: Updates, event: gr.EventData) -> Updates:
-        """Show the row on the card and in the chart. The table marks it itself."""
+        """Show the chosen row's setting on the card and in the chart. The table itself marks the row."""
         key = str(event.id)
         return self.choose(values, key) | {self.plots.chart: self.filter(values, key)[self.plots.chart]}
 
     def choose(self, values: Updates, key: str) -> Updates:
-        """Show a setting's card, and whether it can be opened."""
+        """Show a setting's card, and whether the setting can be opened."""
         setting = find_setting(key, values[self.own.settings])
         return {
             self.parts.chosen: key,
@@ -151,7 +153,9 @@ class PublishedHandlers:
 
     # ---- the user's own benchmark ----
     def add_benchmark(self, values: Updates) -> Updates:
-        """Add a file's settings to the rows. Choose its first cached setting, and a quality that it has."""
+        """Add a file's settings to the rows. Choose its first cached setting, and a quality that this setting
+        has.
+        """
         try:
             settings = own_benchmark.read_summary(Path(values[self.own.file]))
         except EngineError as error:
@@ -168,7 +172,7 @@ class PublishedHandlers:
         return self._redraw(values | added, first_cached.key) | {self.own.status: status}
 
     def remove_benchmark(self, values: Updates) -> Updates:
-        """Show the published rows alone."""
+        """Show the published rows only."""
         removed: Updates = {self.own.settings: (), self.filters.families: self._published_families(values)}
         key = first_key(values[self.filters.model])
         return self._redraw(values | removed, key) | {self.own.status: statuses.idle()}
@@ -177,7 +181,7 @@ class PublishedHandlers:
         return [family for family in values[self.filters.families] if family != OWN_FAMILY]
 
     def _redraw(self, values: Updates, key: str) -> Updates:
-        """Draw everything that an added or removed benchmark changes."""
+        """Redraw everything that changes when a benchmark is added or removed."""
         settings, families = values[self.own.settings], self.filters.families
         changed: Updates = {
             self.own.settings: settings,
@@ -189,15 +193,15 @@ class PublishedHandlers:
 
     # ---- opening in Compare ----
     def open_point(self, model: str, own: tuple[ListedSetting, ...], event: gr.EventData) -> Updates:
-        """Open the point that was double-clicked."""
+        """Open the setting of the point that was double-clicked."""
         return self.open(str(event.id), model, own)
 
     def open(self, key: str, model: str, own: tuple[ListedSetting, ...]) -> Updates:
-        """Put a row's model, steps, method and knobs into Compare. If its model cannot be loaded here,
-        ``model``, the one chosen there, stays.
+        """Put a row's model, steps, method and knobs into Compare. If the row's model cannot be loaded here,
+        Compare keeps ``model``, the model chosen there.
         """
         setting = find_setting(key, own)
-        if setting is None or setting.why_not_openable:  # the card says why
+        if setting is None or setting.why_not_openable:  # the card gives the reason
             return {self.parts.status: statuses.idle()}
         wanted = own_benchmark.model_name(setting)
         available = wanted in MODELS and MODELS[wanted].unavailable() is None
@@ -226,12 +230,14 @@ def _card(setting: ListedSetting | None) -> SettingValue:
 
 
 def first_key(model: str) -> str:
-    """Return the key of the row that is chosen when a model's tables are shown."""
+    """Return the key of the row that is chosen when the tables of a model are first shown."""
     return START if model == FLUX else select_settings(model, ["dbcache"])[0].key
 
 
 def _opened_line(setting: ListedSetting, wanted: str, instead: str) -> str:
-    """Say on Compare where the setting comes from. ``instead``: the model there, if ``wanted`` cannot run."""
+    """Return the line in which Compare names the source of the setting. ``instead``: the model on Compare, if
+    ``wanted`` cannot run.
+    """
     if setting.family == OWN_FAMILY:
         verb, model = "measured on", own_benchmark.model_title(wanted)
     else:

@@ -1,6 +1,4 @@
-"""A tune as the value of its chart: all settings as a cloud, the frontier with its band, and the measured
-settings. Pure.
-"""
+"""Draws a tune as a chart: all settings as a cloud, the frontier with its band, and the measured settings."""
 
 from __future__ import annotations
 
@@ -29,15 +27,16 @@ from .snapshot import (
 
 COMPUTE, TIME = "compute", "time"
 WHOLE, NEAR = "whole space", "near the goal"
-NEAR_DB = 5.0  # dB to either side of the goal that "near the goal" shows
-HIGHEST_DB = 60.0  # above it nobody sees a difference, and the axis would show little else
-MARK_DISTANCE = 5.0  # least distance of two expected marks, in hundredths of the chart's width
+NEAR_DB = 5.0  # dB to either side of the goal that the view "near the goal" shows
+HIGHEST_DB = 60.0  # dB: above this, no difference is visible, and the axis would show little else
+# smallest distance between two marks of estimated settings, in hundredths of the chart's width
+MARK_DISTANCE = 5.0
 X_NAMES = {
     COMPUTE: "times less compute, counted (log scale)",
     TIME: "times faster, denoise loop (log scale)",
 }
-NO_PREDICTION = "This model's baseline runs do not predict quality. A setting appears here once it was run."
-NO_TUNE = "Nothing is tuned yet. Set a goal above, and press Start."
+NO_PREDICTION = "This model's baseline runs do not predict quality. A setting appears here once it has run."
+NO_TUNE = "No tune yet. Set a goal above, and press Start."
 IN_PREPARATION = (
     "The baseline runs come first. Then every setting is estimated from them, and the frontier appears."
 )
@@ -51,7 +50,9 @@ LEGEND: list[ChartLegend] = [
 
 
 class FrontierChoice(NamedTuple):
-    """What the user looks at: PSNR against compute or time, the whole space or the part near the goal."""
+    """The user's choice of view: PSNR against compute or against time, and the whole space or the part near
+    the goal.
+    """
 
     speed: str = COMPUTE
     near: bool = False
@@ -63,7 +64,7 @@ class FrontierChoice(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """The chart's two axes. Settings beyond their ends are not drawn."""
+    """The chart's two axes. Settings beyond the ends of the axes are not drawn."""
 
     across: Axis
     up: Axis
@@ -75,7 +76,7 @@ class Plane(NamedTuple):
         return [self.across.place(x), self.height(y)]
 
     def height(self, y: float) -> float:
-        """Return the place of a PSNR; of one beyond the axis, the nearer end."""
+        """Return the place of a PSNR. A PSNR beyond the axis gets the place of the nearer end."""
         return self.up.place(min(max(y, self.up.low), self.up.high))
 
     def line(self, points: list[tuple[float, float]]) -> list[list[float]]:
@@ -159,7 +160,7 @@ def _psnr_range(values: list[float], floor: float | None, *, near: bool) -> tupl
 
 
 def _limit(goal: TuneGoal, choice: FrontierChoice, plane: Plane) -> ChartLimit | None:
-    """Draw the goal if it is on one of the shown axes."""
+    """Draw the goal as a line, if it belongs to one of the two axes."""
     value = goal["value"]
     if goal["kind"] == "close":
         return {"y": plane.up.place(value), "text": f"{value:g} dB"}
@@ -170,7 +171,7 @@ def _limit(goal: TuneGoal, choice: FrontierChoice, plane: Plane) -> ChartLimit |
 
 
 def _expected_frontier(snapshot: TuneSnapshot, choice: FrontierChoice) -> list[tuple[float, float, float]]:
-    """Return ratio, expected PSNR and its spread of the frontier's settings."""
+    """Return ratio, expected PSNR and its spread for each setting of the frontier."""
     expected = [(choice.ratio(setting), setting["expected"]) for setting in snapshot["frontier"]]
     return sorted(
         (ratio, figures["psnr_db"], figures["spread_db"])
@@ -190,7 +191,9 @@ def _band(snapshot: TuneSnapshot, choice: FrontierChoice, plane: Plane) -> list[
 def _lines(
     snapshot: TuneSnapshot, choice: FrontierChoice, plane: Plane, settings: dict[str, TunedSetting]
 ) -> list[ChartLine]:
-    """Join the frontier's expected figures, and the plain model's figures with fewer steps."""
+    """Draw a line through the frontier's expected figures, and a line through the plain model's with fewer
+    steps.
+    """
     frontier = [(x, y) for x, y, _ in _expected_frontier(snapshot, choice)]
     fewer = [setting for setting in snapshot["fewer_steps"] if setting["key"] in settings]
     plain = sorted((choice.ratio(setting), _psnr(setting)) for setting in fewer)
@@ -208,8 +211,8 @@ def _always_shown(snapshot: TuneSnapshot, chosen: str) -> set[str]:
 def _spaced(
     settings: list[TunedSetting], choice: FrontierChoice, plane: Plane, always: set[str]
 ) -> list[TunedSetting]:
-    """Return all measured settings and those of ``always``. Of the others, leave out those too close to a
-    neighbour to be pointed at: first along the frontier, then along the plain model.
+    """Return all measured settings, and the settings in ``always``. Other settings are left out if they are
+    too close to a neighbour for pointing: first along the frontier, then along the plain model.
     """
     kept = [setting for setting in settings if "measured" in setting or setting["key"] in always]
     others = [setting for setting in settings if setting not in kept]
@@ -251,4 +254,9 @@ def _point_lines(setting: TunedSetting) -> list[str]:
         return [speed, f"{expected_psnr(setting)} expected"]
     measured = setting["measured"]
     reached = f"{decibels(measured['psnr_db'])} reached, measured on {plural(measured['prompts'], 'prompt')}"
-    return [speed, reached if measured["whole"] else f"{reached}; missed the goal, so the rest was not run"]
+    return [
+        speed,
+        reached
+        if measured["whole"]
+        else f"{reached}; the setting missed the goal, so the other prompts were not run",
+    ]

@@ -1,4 +1,4 @@
-"""Tab *Tune*: opening the chosen setting in Compare, and saving it as a preset."""
+"""The tab *Tune*: opens the chosen setting in Compare, and saves it as a preset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from .sweep_views import SweepSnapshot, chosen_cell
 
 
 class ChosenSetting(NamedTuple):
-    """``request``: the fields of its job's request. ``hardest_prompt``: empty where several were not run."""
+    """The setting that the tab shows. ``request``: fields of its job's request. ``hardest_prompt``: "" unless
+    it ran on several prompts.
+    """
 
     job_title: str
     request: dict[str, Any]
@@ -30,14 +32,16 @@ class ChosenSetting(NamedTuple):
 
 
 class ChosenSettingHandlers:
-    """Answers to Open and Save. ``compare``: where a setting is opened, one of ``tabs``."""
+    """The handlers of Open and Save. ``compare``: the tab in which a setting is opened, one of ``tabs``."""
 
     def __init__(self, parts: TuneParts, compare: CompareParts, jobs: LongJobs, tabs: gr.Tabs) -> None:
         self.parts, self.compare, self.jobs, self.tabs = parts, compare, jobs, tabs
         self.fields = SettingFields(compare)
 
     def wire(self, options: dict[str, Any]) -> None:
-        """Connect the buttons, and a double click on a point or cell. ``options``: of the events."""
+        """Connect the buttons, and the double click on a point or a cell. ``options``:
+        options of the events.
+        """
         chosen, state, there = self.parts.chosen, self.parts.state, self.compare
         opened = [self.tabs, chosen.status, *self.fields.open_outputs]
         for component in (self.parts.results.chart, self.parts.results.cells):
@@ -53,18 +57,20 @@ class ChosenSettingHandlers:
         )
 
     def open_clicked(self, values: Updates, event: gr.EventData) -> Updates:
-        """Open the point or cell that was double-clicked."""
+        """Open the setting of the point or cell that was double-clicked."""
         return self.open(values | {self.parts.state.setting: str(event.id)})
 
     def open(self, values: Updates) -> Updates:
-        """Put the setting and its job's request into Compare, with the prompt that is hardest for it."""
+        """Put the setting and its job's request into Compare, with the prompt on which the setting does
+        worst.
+        """
         setting = self._chosen(values)
         if setting is None:
             return {self.parts.chosen.status: statuses.idle()}
         request, line = setting.request, f"From “{setting.job_title}”."
         if setting.hardest_prompt:
             request = request | {"prompt": setting.hardest_prompt}
-            line = f"From “{setting.job_title}”, on the prompt that is hardest for it."
+            line = f"From “{setting.job_title}”, on the prompt that is hardest for this setting."
         moved = self.fields.open(values[self.compare.model], request, setting.method, line)
         return moved | {self.tabs: gr.Tabs(selected="compare")}
 
@@ -91,7 +97,7 @@ class ChosenSettingHandlers:
         }
 
     def _chosen(self, values: Updates) -> ChosenSetting | None:
-        """Return the chosen setting of the shown job, if there is one."""
+        """Return the chosen setting of the shown job, or None."""
         key, setting_key = values[self.parts.state.job], values[self.parts.state.setting]
         snapshot = self.jobs.snapshot(key) if key else None
         if snapshot is None:

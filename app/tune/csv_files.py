@@ -1,4 +1,4 @@
-"""The settings of a tune and the cells of a sweep as CSV: the table's figures as plain numbers. Pure."""
+"""Writes a tune's settings and a sweep's cells as CSV: the figures of the table as plain numbers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _tune_row(setting: TunedSetting) -> list[Any]:
 
 
 def sweep_csv(snapshot: SweepSnapshot) -> str:
-    """Write one line for each cell that was run."""
+    """Write one line for each cell that has run."""
     heads = [*(axis["knob"] for axis in snapshot["axes"]), *SWEEP_FIGURES]
     return csv_text(
         heads,

@@ -1,5 +1,5 @@
-"""The text and numbers typed on tab *Tune* as a checked task, and the words for it. Every wrong value becomes
-an error of one sentence.
+"""Turns the texts and numbers typed on the tab *Tune* into a checked task, and describes the task in words.
+Every wrong value becomes an error of one sentence.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ GOAL_FIELDS = {
     "close": ("Minimum PSNR, dB", 30.0),
     "fast": ("Times faster", 2.0),
     "cheap": ("Times less compute", 2.5),
-}  # label and first value of the goal's number
+}  # for each goal: the number's label and first value
 BUDGETS = {"1 minute": 1.0, "3 minutes": 3.0, "10 minutes": 10.0, "1 hour": 60.0, "overnight, 8 hours": 480.0}
-MOST_SETTINGS = 500  # that a tune may run; the time budget ends it before
+MOST_SETTINGS = 500  # number of settings that a tune may run; usually the time budget ends it earlier
 AXES = (
     ("residual_diff_threshold", "0.1..0.3 /3"),
     ("Fn_compute_blocks", "1, 2, 4"),
     ("", ""),
-)  # knobs and values that a sweep begins with
-# Methods with one residual: a survey can estimate their quality.
+)  # knobs and values with which a sweep starts
+# Methods that remember one residual: a survey can estimate their quality.
 TUNABLE = ("dbcache", "magcache", "teacache", "spectrum", "kriging")
-SPAN_STEPS = 8  # knob steps that a method's first range covers
-MOST_RANGES = 3  # knobs for which a method gets a first range
+SPAN_STEPS = 8  # number of knob steps that a method's first range covers
+MOST_RANGES = 3  # number of knobs for which a method gets a first range
 
 
 class TuneFields(NamedTuple):
-    """The fields of a tune. ``share``: per cent of the prompts; ``prompts``, ``acceptance``: one a line."""
+    """The fields of a tune. ``share``: per cent of the prompts. ``prompts``, ``acceptance``: one prompt a
+    line.
+    """
 
     goal: str
     value: Any
@@ -59,16 +61,17 @@ class TuneFields(NamedTuple):
 
 @lru_cache
 def example_prompts(model: str, kind: str = "") -> str:
-    """Return the prompts that come with CacheLens, one a line: the model's own, or those that suit any model.
+    """Return the prompts that come with CacheLens, one a line: the model's own prompts, or those for any
+    model.
 
-    kind: "" for tuning, "-acceptance" for acceptance.
+    kind: "" for tuning prompts, "-acceptance" for acceptance prompts.
     """
     own = PROMPTS / f"{model}{kind}.txt"
     return (own if own.is_file() else PROMPTS / f"any{kind}.txt").read_text(encoding="utf-8").strip()
 
 
 def text_lines(text: Any) -> tuple[str, ...]:
-    """Split a text into its lines, without empty ones."""
+    """Split a text into lines, and drop empty lines."""
     return tuple(lines_of(str(text or "")))
 
 
@@ -76,9 +79,9 @@ def text_lines(text: Any) -> tuple[str, ...]:
 
 
 def default_ranges(methods: Sequence[str], text: str = "") -> str:
-    """Write first ranges for the methods, one knob a line. Ranges in ``text`` that still fit are kept.
+    """Write first ranges for the methods, one knob a line. Ranges in ``text`` that still fit stay.
 
-    Several methods get a heading each.
+    If there are several methods, each gets a heading.
     """
     try:
         typed = parse_ranges(text, methods)
@@ -96,7 +99,9 @@ def default_ranges(methods: Sequence[str], text: str = "") -> str:
 
 
 def _first_ranges(method: str) -> dict[str, str]:
-    """Return DBCache's usual ranges; of other methods five values between the ends of each number."""
+    """Return DBCache's usual ranges; for other methods, return five values between the
+    ends of each number.
+    """
     if method == "dbcache":
         return dict(USUAL_RANGES)
     ranges = {}
@@ -108,16 +113,16 @@ def _first_ranges(method: str) -> dict[str, str]:
 
 
 def parse_ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Read ``knob = values`` lines, under ``[method]`` headings. Lines above the first heading belong to the
-    first of ``methods``. Raises EngineError.
+    """Read lines of ``knob = values`` under ``[method]`` headings. Lines above the first heading belong to
+    the first of ``methods``. Raises EngineError.
     """
     if not methods:
-        raise EngineError("methods: none is chosen; choose one or more.")
+        raise EngineError("methods: no method is chosen; choose one or more.")
     ranges: dict[str, dict[str, str]] = {}
     method = methods[0]
     for line in text_lines(text):
         if line.startswith("[") and line.endswith("]"):
-            method = METHODS[line[1:-1].strip()].name  # METHODS refuses an unknown name
+            method = METHODS[line[1:-1].strip()].name  # METHODS raises an error for an unknown name
             continue
         name, sign, values = (part.strip() for part in line.partition("="))
         if not sign or not name or not values:
@@ -137,13 +142,13 @@ def parse_ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]
 
 
 def tune_task(request: RunRequest, fields: TuneFields) -> TuneTask:
-    """Make a tune's task. Raises EngineError."""
+    """Make the task of a tune. Raises EngineError."""
     prompts, acceptance = text_lines(fields.prompts), text_lines(fields.acceptance)
     if not prompts:
-        raise EngineError("tuning prompts: none is given; write one a line.")
+        raise EngineError("tuning prompts: missing; write one prompt a line.")
     if both := set(prompts) & set(acceptance):
         raise EngineError(
-            f"acceptance prompts: {min(both)!r} is a tuning prompt too; use other prompts for acceptance."
+            f"acceptance prompts: {min(both)!r} is also a tuning prompt; use other prompts for acceptance."
         )
     value, share = _as_float(fields.value), _share(fields.share)
     goal = Goal(kind=GOALS[fields.goal], value=value, share=share)  # pyright: ignore[reportArgumentType]
@@ -159,7 +164,7 @@ def tune_task(request: RunRequest, fields: TuneFields) -> TuneTask:
 
 
 def _as_float(value: Any) -> Any:
-    """Return whole numbers as floats; Goal refuses everything else with its own sentence."""
+    """Return whole numbers as floats. Goal refuses all other values with its own sentence."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -170,23 +175,24 @@ def _share(per_cent: Any) -> float:
 
 
 def sweep_task(request: RunRequest, method: Mapping[str, Any], axes: Sequence[tuple[Any, Any]]) -> SweepTask:
-    """Make a sweep's task. Raises EngineError.
+    """Make the task of a sweep. Raises EngineError.
 
-    method: name and knobs, as set on Compare; the axes replace some of them.
-    axes: a knob's name and the text of its values, each.
+    method: name and knobs as set on Compare; the axes replace some of the knobs.
+    axes: pairs of a knob's name and the text of its values.
     """
     knobs = {name: value for name, value in method.items() if name != "name"}
     filled = tuple((str(name), str(text)) for name, text in axes if name and str(text or "").strip())
     if len(filled) < 2:
         raise EngineError(
-            "axes: a sweep needs two; choose a knob and give it values, such as 0.04..0.20 /5 or 1, 4, 8."
+            "axes: a sweep needs two axes; choose a knob for each and give it values, such as "
+            "0.04..0.20 /5 or 1, 4, 8."
         )
     return SweepTask(request=request, method=method["name"], knobs=knobs, axes=filled)
 
 
 def count_settings(task: TuneTask | SweepTask) -> int:
-    """Count a task's settings. Raises EngineError for ranges that cannot be read, that no model can take, or
-    that hold too many settings.
+    """Count the settings of a task. Raises EngineError for ranges that cannot be read, that no model accepts,
+    or that have too many settings.
     """
     if isinstance(task, TuneTask):
         return len(task.settings)
@@ -210,6 +216,6 @@ def sweep_title(task: SweepTask) -> str:
 
 
 def request_words(request: RunRequest) -> str:
-    """Say in one phrase which request a task uses."""
+    """Return a phrase that says which request a task uses."""
     size = f"{request.width} × {request.height}, {plural(request.steps or 0, 'step')}"
     return f"{MODELS[request.model].title}, {size}, seed {request.seed}: as set on Compare"

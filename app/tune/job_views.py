@@ -1,4 +1,4 @@
-"""Tunes and sweeps as the list of jobs that the page shows. Pure."""
+"""Shows tunes and sweeps as the page's list of jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..engine.store import LongJob
 from ..words import plural, rough
 
 ACTS = {"waiting": ("stop",), "running": ("stop",), "stopping": (), "done": ("remove",)}
-ACTS_AFTER_STOP = ("resume", "remove")  # of stopped, failed and interrupted jobs
+ACTS_AFTER_STOP = ("resume", "remove")  # actions offered for stopped, failed and interrupted jobs
 EMPTY = "No job yet. A tune or a sweep that you start is listed here until you remove it."
 STAGES = {
     "waiting": "waits for its turn",
@@ -22,7 +22,7 @@ STAGES = {
 
 
 def jobs(all_jobs: Sequence[LongJob], chosen: str) -> JobsValue:
-    """List every job. ``chosen``: key of the one whose results are shown."""
+    """List every job. ``chosen``: key of the job whose results are shown."""
     return {"jobs": [_row(job, chosen) for job in all_jobs], "empty": EMPTY}
 
 
@@ -47,9 +47,10 @@ def _share_done(job: LongJob) -> float:
 
 
 def seconds_left(job: LongJob) -> float | None:
-    """Estimate the longest time left from the pictures so far; None before the first picture.
+    """Return the longest time that the job can still take, from its speed so far. Return None before its
+    first picture.
 
-    A time budget ends the search, and some pictures are made after it.
+    A time budget ends the search, but some pictures are drawn after it.
     """
     if not job.made:
         return None

@@ -1,4 +1,4 @@
-"""Tab *Tune*: the components. ``wiring`` says how they answer events."""
+"""The components of the tab *Tune*. ``wiring`` answers their events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALL, MEASURED = "all settings", "measured"
 
 @dataclass(frozen=True)
 class SearchFields:
-    """What a tune searches through, and on which prompts."""
+    """The fields for the settings that a tune searches, and for its prompts."""
 
     panel: gr.Accordion
     methods: gr.Dropdown
@@ -34,7 +34,7 @@ class SearchFields:
 
 @dataclass(frozen=True)
 class GoalFields:
-    """The goal of a tune."""
+    """The fields for the goal of a tune."""
 
     row: gr.Row
     goal: gr.Radio
@@ -45,7 +45,7 @@ class GoalFields:
 
 @dataclass(frozen=True)
 class SweepFields:
-    """The axes of a sweep: a knob and the text of its values, each."""
+    """The fields for the axes of a sweep: for each axis, a knob and the text of its values."""
 
     row: gr.Row
     axes: list[tuple[gr.Dropdown, gr.Textbox]]
@@ -53,10 +53,10 @@ class SweepFields:
 
 @dataclass(frozen=True)
 class TaskFields:
-    """The card on top: what to do, and Start.
+    """The card at the top: the kind of job, and the button Start.
 
-    estimate: how much work the task is, or what is wrong with it.
-    status: why the last click failed.
+    estimate: tells how much work the task is, or why it is not valid.
+    status: tells why the last click failed.
     """
 
     mode: gr.Radio
@@ -69,7 +69,7 @@ class TaskFields:
 
     @property
     def inputs(self) -> Inputs:
-        """What a task is made of; the time budget is no part of it."""
+        """Return the inputs that make up a task; the time budget is not among them."""
         goal, search = self.goal, self.search
         return {
             self.mode,
@@ -87,7 +87,7 @@ class TaskFields:
 
 @dataclass(frozen=True)
 class Results:
-    """The left column: chart and table of a tune, or the grid of a sweep; and their files."""
+    """The left column: a tune's chart and table, or a sweep's grid, and their files."""
 
     tune: gr.Column
     near: gr.Radio
@@ -104,7 +104,7 @@ class Results:
 
 @dataclass(frozen=True)
 class ChosenCard:
-    """The card of one setting, its pictures, and what can be done with it."""
+    """The card of one setting, with its pictures and its buttons."""
 
     card: gr.HTML
     pictures: gr.Column
@@ -120,13 +120,13 @@ class ChosenCard:
 
 @dataclass(frozen=True)
 class ViewState:
-    """What this browser tab shows.
+    """The state of this tab of the browser.
 
-    job: key of the shown job.
-    setting: key of the chosen setting; empty for the best.
-    order: of a sweep's axes.
+    job: key of the job that is shown.
+    setting: key of the chosen setting; "" for the best setting.
+    order: the order of a sweep's axes.
     drawn: the jobs' state when they were last drawn.
-    pictures: the files of the shown pictures.
+    pictures: the files of the pictures that are shown.
     """
 
     job: gr.State
@@ -138,7 +138,7 @@ class ViewState:
 
 @dataclass(frozen=True)
 class TuneParts:
-    """Every component that an event reads or writes."""
+    """All components that an event of the tab reads or writes."""
 
     task: TaskFields
     results: Results
@@ -149,7 +149,7 @@ class TuneParts:
 
     @property
     def view_inputs(self) -> Inputs:
-        """What the shown results depend on."""
+        """Return the inputs on which the shown results depend."""
         state, results = self.state, self.results
         return {
             state.job,

@@ -1,4 +1,6 @@
-"""Tab *Tune*: the results of a job in the tab's components: chart or grid, card, pictures and files."""
+"""The tab *Tune*: draws a job's results into the tab's components: chart or grid, card,
+pictures and files.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ class ResultsDrawing:
         }
 
     def _pictures(self, values: Updates, baseline: str, accelerated: str) -> Updates:
-        """Show a setting's pictures, unless the browser has them already. Empty paths hide them."""
+        """Show a setting's pictures, unless the browser has them already. Empty paths hide the pictures."""
         state, chosen = self.state, self.chosen
         name = f"{baseline} {accelerated}" if baseline and accelerated else ""
         if name == values[state.pictures]:
@@ -67,7 +69,7 @@ class ResultsDrawing:
             return updates
         try:
             before, after = (Image.open(path).convert("RGB") for path in (baseline, accelerated))
-        except OSError:  # removed meanwhile
+        except OSError:  # the files were removed in the meantime
             return updates | {chosen.pictures: gr.Column(visible=False)}
         return updates | {
             chosen.baseline: before,
@@ -76,7 +78,7 @@ class ResultsDrawing:
         }
 
     def files(self, key: str, kind: str, snapshot: dict[str, Any] | None) -> Updates:
-        """Offer the results as files; without a snapshot, or where they cannot be written, none."""
+        """Offer the results as files. Offer none without a snapshot, or if the files cannot be written."""
         results, folder = self.results, self.jobs.folder(key) if snapshot is not None else None
         if snapshot is None or folder is None or not _write_csv(folder / "settings.csv", kind, snapshot):
             return {
@@ -90,7 +92,9 @@ class ResultsDrawing:
 
 
 def _write_csv(path: Path, kind: str, snapshot: dict[str, Any]) -> bool:
-    """Write the settings as CSV; False for a full disk, or if the job was removed meanwhile."""
+    """Write the settings as CSV. Return False if the disk is full, or if the job was
+    removed in the meantime.
+    """
     is_sweep = kind == "sweep"
     text = sweep_csv(cast(SweepSnapshot, snapshot)) if is_sweep else tune_csv(cast(TuneSnapshot, snapshot))
     try:

@@ -1,4 +1,6 @@
-"""The state of a tune as the engine writes it (``tune_json``), and what the page reads from it. Pure."""
+"""The state of a tune in the form in which the engine writes it (``tune_json``), and
+functions that read it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,12 @@ from typing import Any, NotRequired, TypedDict
 from ..components.chart import MarkShape
 from ..words import plural
 
-NO_ESTIMATE = "no estimate"  # shown where no survey predicts the quality and no run measured it
-SPREAD = 1.645  # standard deviations to either side, which hold nine of ten
+NO_ESTIMATE = "no estimate"  # shown if no survey predicts the quality and no run has measured it
+SPREAD = 1.645  # number of standard deviations to either side that hold nine of ten runs
 
 
 class ExpectedFigures(TypedDict):
-    """Estimates from the baseline runs. Both dB are None where the model's surveys cannot tell them."""
+    """Estimates from the baseline runs. Both dB values are None if the model's surveys give no estimate."""
 
     compute_ratio: float
     speedup: float
@@ -21,7 +23,7 @@ class ExpectedFigures(TypedDict):
 
 
 class PromptFigures(TypedDict):
-    """Means over ``prompts``, and how their PSNR is spread. With 0 prompts nothing else is there."""
+    """Means over ``prompts``, and the spread of their PSNR. With 0 prompts, the other figures are missing."""
 
     prompts: int
     seconds: float
@@ -32,13 +34,13 @@ class PromptFigures(TypedDict):
     worst_prompt: str
     worst_picture: str
     worst_baseline: str
-    share_above: float | None  # of the prompts, at or above the floor; None where the goal has no floor
+    share_above: float | None  # share of the prompts at or above the floor; None if the goal has no floor
     psnr_db_each: list[float]
 
 
 class MeasuredFigures(PromptFigures):
-    """Figures on the tuning prompts. ``psnr_db``: what the goal's share of the prompts reaches. ``whole``:
-    whether all of them were run.
+    """Figures on the tuning prompts. ``psnr_db``: the PSNR that the goal's share of the prompts reaches.
+    ``whole``: True if all prompts were run.
     """
 
     psnr_db: float
@@ -46,7 +48,7 @@ class MeasuredFigures(PromptFigures):
 
 
 class Neighbour(TypedDict):
-    """A setting with one knob one step away, and its PSNR."""
+    """A setting that differs by one step of one knob, and its PSNR."""
 
     recipe: str
     knob: str
@@ -55,13 +57,15 @@ class Neighbour(TypedDict):
 
 
 class TunedSetting(TypedDict):
-    """One setting. ``measured`` is there after its runs, the last four after those on acceptance prompts."""
+    """One setting. ``measured`` is present after the setting's runs, the last four keys after those on
+    acceptance prompts.
+    """
 
     key: str
     recipe: str
     method: dict[str, Any]
     schedule: str
-    twins: int  # other settings that make the same decisions
+    twins: int  # number of other settings that make the same decisions
     expected: ExpectedFigures
     measured: NotRequired[MeasuredFigures]
     acceptance: NotRequired[PromptFigures]
@@ -71,7 +75,9 @@ class TunedSetting(TypedDict):
 
 
 class TuneGoal(TypedDict):
-    """``value``: dB for kind "close", a ratio for "fast" and "cheap". ``share``: of the prompts, 0 to 1."""
+    """The goal. ``value``: dB for kind "close", a ratio for "fast" and "cheap". ``share``: share of the
+    prompts, 0 to 1.
+    """
 
     kind: str
     value: float
@@ -79,7 +85,9 @@ class TuneGoal(TypedDict):
 
 
 class TuneSnapshot(TypedDict):
-    """``cloud``: all settings, each as times less compute, times faster, and PSNR in dB or None."""
+    """A tune's state. ``cloud``: all settings, each as times less compute, times faster, and PSNR in dB or
+    None.
+    """
 
     stage: str
     goal: TuneGoal
@@ -92,7 +100,7 @@ class TuneSnapshot(TypedDict):
 
 
 def settings_by_key(snapshot: TuneSnapshot) -> dict[str, TunedSetting]:
-    """Return every setting that the snapshot describes, the measured ones first."""
+    """Return all settings that the snapshot describes, the measured ones first."""
     listed = [
         *snapshot["verified"],
         *filter(None, [snapshot["best"], snapshot["running"]]),
@@ -106,14 +114,14 @@ def settings_by_key(snapshot: TuneSnapshot) -> dict[str, TunedSetting]:
 
 
 def chosen_setting(snapshot: TuneSnapshot | None, key: str) -> TunedSetting | None:
-    """Return the setting with this key, else the best so far."""
+    """Return the setting with this key, or else the best setting so far."""
     if snapshot is None:
         return None
     return settings_by_key(snapshot).get(key) or snapshot["best"]
 
 
 def figures_of(setting: TunedSetting) -> MeasuredFigures | ExpectedFigures:
-    """Return the measured figures, or the expected ones if the setting was not run."""
+    """Return the measured figures, or the expected figures if the setting has not run."""
     return setting.get("measured") or setting["expected"]
 
 
@@ -126,17 +134,19 @@ def expected_psnr(setting: TunedSetting, digits: int = 0) -> str:
 
 
 def about_sign(setting: TunedSetting) -> str:
-    """Return the sign before figures that are only expected."""
+    """Return the sign that stands before figures that are only expected."""
     return "" if "measured" in setting else "≈ "
 
 
 def is_plain_model(setting: TunedSetting) -> bool:
-    """Whether the setting is the model without a cache, in fewer steps."""
+    """Return whether the setting is the plain model (without a cache) with fewer steps."""
     return setting["method"]["name"] == "fewer_steps" and not setting["method"]["cache"].strip()
 
 
 def setting_name(setting: TunedSetting) -> str:
-    """Return the recipe; for fewer steps their number, with the recipe of a cache within them."""
+    """Return the setting's recipe. For fewer steps, return their number, and the recipe of a cache within
+    them.
+    """
     if setting["method"]["name"] != "fewer_steps":
         return setting["recipe"]
     steps = len(setting["schedule"])
@@ -150,7 +160,7 @@ def is_best(setting: TunedSetting, snapshot: TuneSnapshot) -> bool:
 
 
 def mark_of(setting: TunedSetting, snapshot: TuneSnapshot) -> MarkShape:
-    """Return the mark of a setting in chart and table."""
+    """Return the setting's mark in chart and table."""
     running = snapshot["running"]
     if setting.get("on_the_edge"):
         return "edge"
@@ -162,13 +172,15 @@ def mark_of(setting: TunedSetting, snapshot: TuneSnapshot) -> MarkShape:
 
 
 def worst_neighbour(setting: TunedSetting) -> Neighbour | None:
-    """Return the setting one step of one knob away that loses most; None before any was run."""
+    """Return the neighbouring setting (one step of one knob away) that loses most. Return None before any
+    neighbour has run.
+    """
     return min(setting.get("neighbours", ()), key=lambda near: near["psnr_db"], default=None)
 
 
 def worst_pictures(setting: TunedSetting) -> tuple[str, str]:
-    """Return the files of the baseline's and the setting's picture of the prompt that is hardest for it;
-    empty before it was run.
+    """Return the files of the baseline's and the setting's picture, for the prompt on which the setting does
+    worst. Return "" for both before the setting has run.
     """
     measured = setting.get("measured")
     if not measured or "worst_picture" not in measured:
@@ -177,5 +189,5 @@ def worst_pictures(setting: TunedSetting) -> tuple[str, str]:
 
 
 def per_cent(share: float) -> str:
-    """Return the share of prompts that must reach a goal as text: 95 %, 99.5 %."""
+    """Return the share of prompts that must reach a goal as text, such as 95 % or 99.5 %."""
     return f"{100 * share:g} %"

@@ -1,4 +1,4 @@
-"""The state of a sweep as the engine writes it (``sweep_json``), and its grid and card. Pure."""
+"""The state of a sweep in the form in which the engine writes it (``sweep_json``), and its grid and card."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ..components.setting import SettingValue
 from ..values import picture_url, ratio_bars
 from ..words import decibels, speed_text, structural
 
-Order = Sequence[int]  # indices of the axes: the one across, the one down, and the one with a grid each
-# Swapping goes through these in turn.
+# indices of the axes: the axis across, the axis down, and the axis with one grid for each value
+Order = Sequence[int]
+# The button for swapping goes through these orders in turn.
 ORDERS: dict[int, list[tuple[int, ...]]] = {
     2: [(0, 1), (1, 0)],
     3: [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)],
@@ -24,19 +25,19 @@ class SweepAxis(TypedDict):
 
 
 class SweepCell(TypedDict):
-    """One setting. ``refused`` says why the model cannot take it."""
+    """One setting. ``refused``: the reason why the model does not accept the setting."""
 
-    values: list[Any]  # one for each axis
+    values: list[Any]  # one value for each axis
     refused: NotRequired[str]
 
 
 class MeasuredCell(SweepCell):
-    """A setting that was run."""
+    """A setting that has run."""
 
     key: str
     recipe: str
     method: dict[str, Any]
-    psnr_db: float | None  # None: identical
+    psnr_db: float | None  # None: the picture is identical to the baseline's
     ssim: float
     compute_ratio: float
     speedup: float
@@ -95,20 +96,22 @@ def cells(snapshot: SweepSnapshot | None, order: Order, chosen: str = "") -> Cel
 
 
 def valid_order(snapshot: SweepSnapshot, order: Order) -> Order:
-    """Return the order, or the axes as they are if it belongs to a sweep with another number of them."""
+    """Return the order, or the axes in their own order if ``order`` belongs to a sweep with another number of
+    axes.
+    """
     count = len(snapshot["axes"])
     return order if sorted(order) == list(range(count)) else range(count)
 
 
 def next_order(snapshot: SweepSnapshot, order: Order) -> list[int]:
-    """Return the order after this one: two axes swap, three go through all six orders."""
+    """Return the order that follows this one: two axes are swapped, three axes go through all six orders."""
     order = tuple(valid_order(snapshot, order))
     orders = ORDERS[len(order)]
     return list(orders[(orders.index(order) + 1) % len(orders)])
 
 
 def _values_key(values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(map(repr, values))  # 1 and True are different values
+    return tuple(map(repr, values))  # repr, because 1 and True are different values
 
 
 def is_measured(cell: SweepCell | MeasuredCell) -> TypeGuard[MeasuredCell]:
@@ -138,13 +141,13 @@ def _text(value: Any) -> str:
 
 
 def chosen_cell(snapshot: SweepSnapshot | None, key: str) -> MeasuredCell | None:
-    """Return the cell with this key if it was run."""
+    """Return the cell with this key, or None if it has not run."""
     measured = [cell for cell in (snapshot["cells"] if snapshot else ()) if is_measured(cell)]
     return next((cell for cell in measured if cell["key"] == key), None)
 
 
 def card(cell: MeasuredCell | None) -> SettingValue:
-    """Show all that was measured of one cell."""
+    """Return the card with everything that was measured for one cell."""
     if cell is None:
         return {
             "title": "No cell chosen",

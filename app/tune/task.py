@@ -1,4 +1,4 @@
-"""The task that the fields of tab *Tune* describe, and how much work it is."""
+"""The task that the fields of the tab *Tune* describe, and the amount of its work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .layout import FIND, TaskFields
 
 
 class TaskReader:
-    """Reads tasks from the fields. ``compare``: the tab where request and method are set."""
+    """Reads tasks from the fields. ``compare``: the tab on which request and method are set."""
 
     def __init__(self, fields: TaskFields, compare: CompareParts, jobs: LongJobs) -> None:
         self.fields, self.compare, self.jobs = fields, compare, jobs
@@ -54,7 +54,7 @@ class TaskReader:
         return tune_form.sweep_task(request, method, axes)
 
     def estimate(self, values: Updates) -> StatusValue:
-        """Say how much work the task is, or what is wrong with it."""
+        """Say how much work the task is, or why it is not valid."""
         try:
             task = self.read(values)
             work = self._tune_work(task) if isinstance(task, TuneTask) else self._sweep_work(task)
@@ -63,9 +63,9 @@ class TaskReader:
         return statuses.idle(f"{work}. {tune_form.request_words(task.request)}.")
 
     def start(self, values: Updates) -> str:
-        """Hand the task to the engine as a job, and return the job's key. Raises EngineError."""
+        """Give the task to the engine as a job, and return the job's key. Raises EngineError."""
         task = self.read(values)
-        tune_form.count_settings(task)  # wrong ranges are refused here
+        tune_form.count_settings(task)  # refuses wrong ranges
         if isinstance(task, SweepTask):
             return self.jobs.add("sweep", tune_form.sweep_title(task), task)
         minutes = tune_form.BUDGETS[values[self.fields.goal.budget]]
@@ -81,7 +81,9 @@ class TaskReader:
         )
 
     def _sweep_work(self, task: SweepTask) -> str:
-        """Add the time, if this model's jobs took any so far; else the number of runs."""
+        """Return the time that the sweep will take, if this model's earlier jobs tell it; otherwise the
+        number of runs.
+        """
         count = tune_form.count_settings(task)
         seconds_a_run = [
             job.spent / job.made

@@ -1,4 +1,4 @@
-"""A tune's settings as the values of table, card and strips. Pure."""
+"""Makes table, card and strips from a tune's settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from .snapshot import (
 
 
 def sheet(snapshot: TuneSnapshot | None, chosen: str = "", *, measured: bool = False) -> SheetValue:
-    """Make a row of each setting that the snapshot describes; with ``measured``, of those that were run."""
+    """Make a table row from each setting that the snapshot describes; with ``measured``, only from those that
+    have run.
+    """
     settings = list(settings_by_key(snapshot).values()) if snapshot else []
     if measured:
         settings = [setting for setting in settings if "measured" in setting]
@@ -53,10 +55,11 @@ def sheet(snapshot: TuneSnapshot | None, chosen: str = "", *, measured: bool = F
         "rows": [_row(setting, snapshot, steps) for setting in settings] if snapshot else [],
         "chosen": chosen,
         "sort": {"column": 2, "down": True},
-        "note": "≈ and ± are estimates, the rest is measured; a neighbour is one step of one knob away",
-        "empty": "No setting has been run yet."
+        "note": "≈ and ± mark estimates, all other figures are measured; a neighbour is one step of one knob "
+        "away",
+        "empty": "No setting has run yet."
         if snapshot
-        else "The settings appear once all of them are estimated.",
+        else "The settings appear as soon as all of them are estimated.",
     }
 
 
@@ -84,7 +87,7 @@ def _row(setting: TunedSetting, snapshot: TuneSnapshot, steps: int) -> SheetRow:
 
 
 def _passed(setting: TunedSetting) -> float | None:
-    """Return the share of prompts at or above the floor: of the acceptance prompts if they were run."""
+    """Return the share of prompts at or above the floor: of the acceptance prompts, if they were run."""
     acceptance = setting.get("acceptance")
     if acceptance and acceptance["prompts"]:
         return acceptance["share_above"]
@@ -95,11 +98,11 @@ def _passed(setting: TunedSetting) -> float | None:
 
 
 def card(snapshot: TuneSnapshot | None, setting: TunedSetting | None) -> SettingValue:
-    """Show all that is known about one setting."""
+    """Return the card with everything that is known about one setting."""
     if snapshot is None or setting is None:
         done = snapshot is not None and snapshot["stage"] == "done"
         note = (
-            "No setting that was run reaches the goal. Make the goal lower, or give the search more time."
+            "No setting that has run reaches the goal. Lower the goal, or give the search more time."
             if done
             else "The best measured setting will be shown here."
         )
@@ -137,9 +140,9 @@ def _facts(setting: TunedSetting, goal: TuneGoal) -> Iterable[NamedText]:
 
 def _notes(setting: TunedSetting) -> Iterable[str]:
     if "measured" not in setting:
-        yield "Estimated from baseline runs. This setting was not run."
+        yield "Estimated from baseline runs. This setting has not run."
         if setting["expected"]["psnr_db"] is None:
-            yield "Its quality cannot be estimated: only a run can tell."
+            yield "No estimate of the quality is possible for this setting: run it to measure the quality."
     elif not setting["measured"]["whole"]:
         yield "It missed the goal before all tuning prompts were run."
     if setting.get("on_the_edge") and (near := worst_neighbour(setting)):
@@ -156,7 +159,9 @@ def _notes(setting: TunedSetting) -> Iterable[str]:
 
 
 def margins(setting: TunedSetting | None, goal: TuneGoal | None) -> StripsValue:
-    """Draw the acceptance prompts, and the settings one step of one knob away, as dots against the floor."""
+    """Draw the acceptance prompts, and the settings that are one step of one knob away, as dots beside the
+    floor.
+    """
     if setting is None or goal is None or "acceptance" not in setting:
         return {"rows": []}
     prompts = setting["acceptance"].get("psnr_db_each", [])

@@ -1,4 +1,4 @@
-"""Tab *Tune*: how the components answer events. The engine runs the jobs; the answers draw their results."""
+"""Answers the events of the tab *Tune*. The engine runs the jobs; the handlers draw their results."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .snapshot import TuneSnapshot
 from .sweep_views import SweepSnapshot
 from .task import TaskReader
 
-# One at a time: unqueued events overtake each other, and an answer to the clock must not undo a choice that
-# the user made meanwhile. A second click before the answer is dropped.
+# Events run one at a time, because events outside a queue overtake each other, and an answer to the clock
+# must not undo a choice that the user made in the meantime. A second click before the answer is dropped.
 ONCE: dict[str, Any] = {"concurrency_id": "tune", "concurrency_limit": 1, **QUIET}
-EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick clicks none is dropped
+EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick clicks, none is dropped
 AT_ONCE_LAST: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **QUIET}
 
 
@@ -37,14 +37,14 @@ def build_tab(
 ) -> None:
     """Build the tab and connect it.
 
-    compare: the tab that the request comes from and where a setting is opened, one of ``tabs``.
-    model: the page's first model.
+    compare: the tab from which the request comes and in which a setting is opened, one of ``tabs``.
+    model: the model with which the page opens.
     """
     TuneHandlers(build(model), compare, worker.long, tabs).wire(tab, page)
 
 
 class TuneHandlers:
-    """Answers to the tab's events."""
+    """The handlers of the tab's events."""
 
     def __init__(self, parts: TuneParts, compare: CompareParts, jobs: LongJobs, tabs: gr.Tabs) -> None:
         self.parts, self.compare, self.jobs = parts, compare, jobs
@@ -59,7 +59,7 @@ class TuneHandlers:
         self.chosen_handlers = ChosenSettingHandlers(parts, compare, jobs, tabs)
 
     def wire(self, tab: gr.Tab, page: gr.Blocks) -> None:
-        """Connect every event of the tab with its answer."""
+        """Connect every event of the tab with its handler."""
         self._wire_fields(tab)
         self._wire_results(tab, page)
         self.chosen_handlers.wire(ONCE)
@@ -161,7 +161,7 @@ class TuneHandlers:
 
     @staticmethod
     def change_model(model: str) -> list[str]:
-        """Offer the model's own prompts."""
+        """Offer the prompts of the chosen model."""
         return [tune_form.example_prompts(model, kind) for kind in ("", "-acceptance")]
 
     # ---- jobs ----
@@ -174,7 +174,7 @@ class TuneHandlers:
         return {self.task.status: statuses.idle()} | self.show(values, job=key, setting="")
 
     def show_first_job(self, values: Updates) -> Updates:
-        """Show the running job after the page was loaded, or else the newest."""
+        """After the page has loaded, show the running job, or else the newest job."""
         jobs = self._jobs()
         newest = jobs[0].key if jobs else ""
         key = next((job.key for job in jobs if job.state == "running"), newest)
@@ -216,7 +216,7 @@ class TuneHandlers:
         return self.show(values, setting=str(event.id))
 
     def show(self, values: Updates, job: str | None = None, setting: str | None = None) -> Updates:
-        """Draw a job's results with one setting chosen. None leaves the job or the setting as it is."""
+        """Draw a job's results with one setting chosen. With None, the job or the setting stays the same."""
         state, results = self.state, self.results
         key = str(values[state.job] if job is None else job)
         setting = str(values[state.setting] if setting is None else setting)

@@ -105,7 +105,7 @@ def test_a_run_of_an_unknown_model_is_refused_with_a_sentence(
         baseline=one.baseline._replace(request=one.baseline.request.replaced(model="somebody/model"))
     )
     monkeypatch.setattr(tab.worker, "reopen", lambda key: strange)
-    assert "'somebody/model' is not offered here" in str(tab.open(values(chosen="a")))
+    assert "this page does not offer 'somebody/model'" in str(tab.open(values(chosen="a")))
 
 
 def test_removing_needs_confirmation_and_reports_errors(

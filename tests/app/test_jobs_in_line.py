@@ -161,7 +161,7 @@ def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(
     ended = list(worker.long.watch(key))[-1]
     assert ended.state == "failed"
     assert ended.said.startswith(
-        "engine: torch and diffusers cannot be imported (OSError, more in the log); install them anew"
+        "engine: torch and diffusers cannot be imported (OSError, see the log); install them again"
     )
     time.sleep(0.2)
     assert len(tries) == 1

@@ -127,7 +127,7 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_where_gpus_are_lent_by_the_second_there_are_none() -> None:
-    with pytest.raises(EngineError, match="long jobs are not run on a shared GPU"):
+    with pytest.raises(EngineError, match="long jobs do not run on a shared GPU"):
         LongJobs(None).add("tune", "Tune", TASK)
 
 

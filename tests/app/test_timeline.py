@@ -95,7 +95,7 @@ def test_while_the_baseline_runs_its_last_step_is_told() -> None:
             "every change after the warm-up is 0.024 or more and the threshold is 0.02. 0.03",
         ),
         (dict(residual_diff_threshold=0), "threshold 0 caches no step"),
-        (dict(max_warmup_steps=28), "the warm-up covers them all (max_warmup_steps 28)"),
+        (dict(max_warmup_steps=28), "the warm-up covers all steps (max_warmup_steps 28)"),
         (dict(steps_computation_mask="1" * 28), "mask"),
     ],
 )

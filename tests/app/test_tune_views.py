@@ -106,7 +106,7 @@ def test_the_card_shows_the_acceptance_prompts(snapshots: list[dict[str, Any]]) 
     assert "Other prompts that pass (1)" in names
     assert tune_views.card(None, None)["title"] == "Best so far"
     nothing = {**last, "best": None}
-    assert "Make the goal lower" in tune_views.card(nothing, None)["notes"][0]
+    assert "Lower the goal" in tune_views.card(nothing, None)["notes"][0]
 
 
 def test_dots_below_the_floor_and_cliffs_look_different() -> None:
@@ -137,7 +137,7 @@ def test_fields_become_a_task() -> None:
     assert task.prompts == ("a fox", "an owl")
     assert task.goal == Goal(value=30, share=0.95)
     for change, sentence in (
-        ({"prompts": " "}, "tuning prompts: none is given"),
+        ({"prompts": " "}, "tuning prompts: missing"),
         ({"acceptance": "a fox"}, "is a tuning prompt too"),
         ({"share": 0}, "prompts to pass: 0 is not valid"),
         ({"value": None}, "value: None is not valid"),
@@ -185,7 +185,7 @@ def test_several_methods_have_a_heading_each() -> None:
     assert tune_form.default_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith(
         "threshold"
     )  # no knob of the other method
-    with pytest.raises(EngineError, match="methods: none is chosen"):
+    with pytest.raises(EngineError, match="methods: no method is chosen"):
         tune_form.parse_ranges(text, [])
     with pytest.raises(EngineError, match="magic"):
         tune_form.parse_ranges("[magic]\nthreshold = 1", both)

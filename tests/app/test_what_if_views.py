@@ -75,7 +75,7 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     assert "only a run can tell" in shown["psnr"]["notes"]
     cells = what_if_views.timeline(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
     assert {
-        (cell["cost"], "counted when the setting runs" in cell["facts"])
+        (cell["cost"], "counted once the setting runs" in cell["facts"])
         for cell in cells
         if cell["mode"] == "cached"
     } == {(0, True)}
@@ -182,7 +182,7 @@ def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
     heights = [point["y"] for point in view["points"]]
     assert heights == sorted(heights, reverse=True)
     assert (view["db"], view["levels"], view["runs"], view["at"]) == (None, [], [], None)
-    assert view["note"].startswith("This model has no dB estimates yet")
+    assert view["note"].startswith("This model has no PSNR estimates yet")
 
 
 def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
@@ -199,5 +199,5 @@ def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
     mask, said = what_if_views.frozen_mask(apart, measured=True)
     assert mask == "1110"
     assert said.startswith("Frozen: the mask equals 0 of 1 run")
-    assert said.endswith("a step that one of them computed is now computed by all.")
+    assert said.endswith("a step that any stream computed is now computed in all streams.")
     assert "was not run" in what_if_views.frozen_mask(runs[:1], measured=False)[1]

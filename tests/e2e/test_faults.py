@@ -118,5 +118,5 @@ def test_out_of_memory_in_mid_run(client: Client) -> None:
 def test_a_visitor_cannot_name_a_file_of_this_machine(client: Client, field: str) -> None:
     asked = job("tiny")
     asked["request"][field] = [{"file": __file__}] if field == "loras" else {"file": __file__}
-    with pytest.raises(AppError, match=f"^{field}: files are not taken here"):
+    with pytest.raises(AppError, match=f"^{field}: files are not accepted here"):
         client.predict(asked, api_name="/compare")

@@ -211,7 +211,7 @@ def test_nothing_cached_offers_what_would_and_other_grains_say_no_estimate(ready
     expect(page.locator("#timeline .cl-step[data-mode=cached]").first).to_be_attached()
     assert float(value(page, "residual_diff_threshold")) > 0.01
     knob(page, "max_warmup_steps", 28)
-    expect(banner).to_contain_text("the warm-up covers them all")
+    expect(banner).to_contain_text("the warm-up covers all steps")
     banner.get_by_role("button").click()
     expect(page.locator("#timeline .cl-step[data-mode=cached]").first).to_be_attached()
 

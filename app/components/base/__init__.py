@@ -1,1 +1,3 @@
-"""Parts that several drawn components share: how one is made, and JSON shapes found in several values."""
+"""Parts that several drawn components share: how a component is made, and the JSON shapes that several values
+contain.
+"""

@@ -1,12 +1,12 @@
-"""Join JavaScript modules into one script.
+"""Joins JavaScript modules into one script.
 
-gradio runs a component's script as the body of a function, where ``import`` is not allowed. Loading the
-modules in the browser with ``import()`` would cost a request for each and draw the page's components only
-after its first paint. So the modules are joined here: each becomes a function that returns its exports, in an
-order in which every module follows those it imports. In the repository they stay real modules, which the
-linter and node's tests read.
+gradio runs a component's script as the body of a function, where ``import`` is not allowed. With ``import()``
+in the browser, each module would cost a request, and the components would be drawn only after the page's
+first paint. So the modules are joined here: each module becomes a function that returns its exports, and
+every module comes after those that it imports. In the repository they stay real modules, which the linter and
+node's tests can read.
 
-Two forms are understood, each at the start of a line: ``import { a, b } from './file.js';`` and ``export``
+Two forms are allowed, each at the start of a line: ``import { a, b } from './file.js';``, and ``export``
 before a ``const`` or a ``function``.
 """
 
@@ -22,10 +22,10 @@ OTHER = re.compile(r"^(?:import|export)\b.*", re.M)
 
 
 def bundle(root: Path, *entries: str) -> str:
-    """Return a script in which the entries and all modules they import are objects in ``modules``, by path
-    below ``root``: ``modules['timeline/timeline.js'].mount``.
+    """Return a script that holds the entries and all modules they import as objects in ``modules``. A
+    module's key is its path below ``root``: ``modules['timeline/timeline.js'].mount``.
 
-    Raises ValueError for an import or export in another form, and where modules import one another in a
+    Raises ValueError for an import or export in another form, and for modules that import each other in a
     circle.
     """
     root = root.resolve()

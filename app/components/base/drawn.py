@@ -1,4 +1,4 @@
-"""Make a gr.HTML component whose template, styles and script are constants."""
+"""Makes a gr.HTML component whose template, styles and script are constants."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FOLDER = Path(__file__).resolve().parents[1]
 
 @lru_cache
 def _script(name: str) -> str:
-    """Return the whole script of the component in the folder ``name``: its modules, styles, and the call that
-    mounts it.
+    """Return the whole script of the component in the folder ``name``: its modules, its styles, and the call
+    that mounts it.
 
-    The script puts the styles into the document once. Given a ``css_template``, gradio would compile the
-    styles and restyle the whole page at every value.
+    The script puts the styles into the document once. With a ``css_template``, gradio would compile the
+    styles and restyle the whole page for every value.
     """
     modules = bundle(FOLDER, "base/host.js", f"{name}/{name}.js")
     styles = (FOLDER / name / f"{name}.css").read_text(encoding="utf-8")
@@ -36,11 +36,11 @@ def _script(name: str) -> str:
 
 @lru_cache
 def _drawn_class() -> type[gr.HTML]:
-    """gr.HTML that sends its value as one JSON text.
+    """Return a class of gr.HTML that sends its value as one JSON text.
 
-    gradio compares and wraps every part of any other value, several times an update. The class is not made by
-    a class statement: gradio would write a stub file beside it. gradio is imported here, so that the shapes
-    of the values can be imported without it.
+    For any other value, gradio compares and wraps every part of it, several times for each update. A class
+    statement is avoided, because gradio would write a stub file beside this file. gradio is imported inside
+    the function, so that the shapes of the values can be imported without gradio.
     """
     import gradio as gr
 
@@ -52,10 +52,10 @@ def _drawn_class() -> type[gr.HTML]:
 
 
 def drawn(name: str, value: Mapping[str, object] | None, **options: Any) -> gr.HTML:
-    """Make the component of the folder ``name``; ``options`` go to ``gr.HTML``.
+    """Make the component of the folder ``name``. ``options`` go to ``gr.HTML``.
 
-    Template, styles and script hold constants alone: gradio runs templates, so a value in one would be
-    executed.
+    Template, styles and script are constants: gradio executes templates, so a value inside a template would
+    be executed.
     """
     return _drawn_class()(
         value,

@@ -1,4 +1,4 @@
-"""JSON shapes that appear in the values of several components. Places run from 0 to 1 or from 0 to 100: each
+"""JSON shapes that the values of several components contain. Places run from 0 to 1 or from 0 to 100: each
 component says which.
 """
 
@@ -15,7 +15,7 @@ class Tick(TypedDict):
 
 
 class NamedText(TypedDict):
-    """A figure and its name, both ready to show; or a part's id and its label in a legend."""
+    """A figure and its name, both ready to show; or the id of a part and its label in a legend."""
 
     name: str
     text: str

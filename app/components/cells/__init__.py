@@ -1,4 +1,5 @@
-"""Pictures in a grid: one knob's values across, another's down, a third's as one grid each.
+"""Pictures in a grid: one knob's values from left to right, a second knob's from top to bottom, and one grid
+for each value of a third.
 
 Events: ``choose {id}``, ``open {id}``.
 """
@@ -16,32 +17,32 @@ if TYPE_CHECKING:
 class GridCell(TypedDict):
     """One picture with its figures. In tests: ``.cl-cells [data-id]``."""
 
-    id: str  # "" where it cannot be chosen
-    picture: str  # address; "" for none
+    id: str  # "" if the picture cannot be chosen
+    picture: str  # address of the picture; "" for none
     lines: list[str]
     state: Literal["done", "waiting", "refused"]
 
 
 class GridRow(TypedDict):
-    """One row, with the value of the knob that goes down."""
+    """One row of pictures: one value of the knob that runs from top to bottom."""
 
     head: str
     cells: list[GridCell]
 
 
 class GridTable(TypedDict):
-    """One grid. ``title``: the third knob's value, or "" """
+    """One grid. ``title``: the third knob's value, or ""."""
 
     title: str
     rows: list[GridRow]
 
 
 class CellsValue(TypedDict):
-    """All grids of a sweep; ``empty`` is shown where there is none."""
+    """All grids of a sweep. ``empty`` is shown if there is no grid."""
 
-    across: NotRequired[str]  # the knob's name
+    across: NotRequired[str]  # name of the knob that runs from left to right
     down: NotRequired[str]
-    columns: list[str]  # values of the knob that goes across
+    columns: list[str]  # values of the knob that runs from left to right
     tables: list[GridTable]
     chosen: NotRequired[str]
     empty: str

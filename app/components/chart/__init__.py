@@ -1,8 +1,9 @@
-"""Marks on two axes. A visitor points at them, chooses one, and opens it.
+"""Marks on two axes. A visitor can point at a mark, choose it, and open it.
 
 Events: ``choose {id}`` (a click, or an arrow key along the horizontal axis), ``open {id}`` (Enter or a double
-click). A mark answers within 14 pixels of the mouse and 22 of a finger; a further click on the same spot
-chooses the next mark there."""
+click). A mark reacts within 14 pixels of the mouse and 22 of a finger; another click on the same spot chooses
+the next mark there.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ MarkShape = Literal[
     "triangle",
     "cross",
     "square",
-    "dot",  # measured
-    "expected",  # dashed
-    "running",  # half filled
-    "edge",  # amber
+    "dot",  # a measured setting
+    "expected",  # drawn dashed
+    "running",  # drawn half filled
+    "edge",  # drawn in amber
 ]
 
 
@@ -38,7 +39,7 @@ class ChartPoint(TypedDict):
     name: str
     lines: list[str]  # shown beside the mark when a visitor points at it
     label: str  # always shown beside the mark; "" for none
-    strong: bool  # its label is placed first, and bold
+    strong: bool  # the label is bold, and is placed before the others
     picture: NotRequired[str]  # address of a small picture shown with ``lines``
 
 
@@ -50,21 +51,21 @@ class ChartAxis(TypedDict):
 
 
 class ChartLegend(TypedDict):
-    """What a mark stands for."""
+    """A mark and its meaning."""
 
     mark: MarkShape
     text: str
 
 
 class ChartLine(TypedDict):
-    """A line through places."""
+    """A line through several places."""
 
-    kind: Literal["best", "expected", "plain"]  # dotted, dashed, plain
+    kind: Literal["best", "expected", "plain"]  # drawn dotted, dashed and plain
     points: list[list[float]]  # [x, y] each
 
 
 class ChartLimit(TypedDict):
-    """A line across the chart at one ``y``, or at one ``x``, with its text."""
+    """A line across the chart at one ``y`` or at one ``x``, with its text."""
 
     y: NotRequired[float]
     x: NotRequired[float]
@@ -72,7 +73,9 @@ class ChartLimit(TypedDict):
 
 
 class ChartValue(TypedDict):
-    """Places run from 0 (left, bottom) to 100; app/axes.py makes them. Without points, ``empty`` is shown."""
+    """The whole chart. Places run from 0 (left, bottom) to 100; app/axes.py computes them. Without points,
+    ``empty`` is shown.
+    """
 
     title: str
     points: list[ChartPoint]
@@ -80,12 +83,12 @@ class ChartValue(TypedDict):
     chosen: NotRequired[str | None]
     x: NotRequired[ChartAxis]
     y: NotRequired[ChartAxis]
-    hint: NotRequired[str]  # after the vertical axis' name
-    note: NotRequired[str]  # after the horizontal axis' name
+    hint: NotRequired[str]  # text after the name of the vertical axis
+    note: NotRequired[str]  # text after the name of the horizontal axis
     legend: NotRequired[list[ChartLegend]]
     lines: NotRequired[list[ChartLine]]
     cloud: NotRequired[list[list[float]]]  # small dots, [x, y] each
-    band: NotRequired[list[list[float]]]  # an area, [x, low, high] each
+    band: NotRequired[list[list[float]]]  # an area; each item is [x, low, high]
     limit: NotRequired[ChartLimit | None]
 
 

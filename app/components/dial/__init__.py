@@ -1,7 +1,8 @@
-"""One wish, how fast or how close; the knobs follow.
+"""A dial for one goal, how fast or how close. The knobs follow it.
 
-Event: ``turn {goal, value}``, with goal "speed" (value: times faster) or "likeness" (value: dB). While it is
-dragged, one event is on its way at a time."""
+Event: ``turn {goal, value}``, with goal "speed" (value: times faster) or "likeness" (value: dB). During a
+drag, only one event at a time is sent.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class DialPoint(TypedDict):
-    """The best expected likeness at one speed. ``band``: both ends, or None where no spread is known."""
+    """The best expected likeness at one speed. ``band``: both ends of its range, or None if the range is not
+    known.
+    """
 
     x: float
     y: float
@@ -34,21 +37,21 @@ class DialThumb(TypedDict):
 
     x: float
     y: float
-    speed: float  # times faster
+    speed: float  # times faster than the baseline
     db: float | None
     speed_text: str
     likeness_text: str
 
 
 class DialValue(TypedDict):
-    """Places run from 0 (left, bottom) to 1. In tests: ``.cl-dial .plot``, ``.thumb``."""
+    """The whole dial. Places run from 0 (left, bottom) to 1. In tests: ``.cl-dial .plot``, ``.thumb``."""
 
     state: Literal["none", "waiting", "ready"]
     note: str
     points: list[DialPoint]
     runs: list[DialRun]
     at: DialThumb | None
-    db: list[float] | None  # both ends of the vertical axis; None where no dB are known
+    db: list[float] | None  # both ends of the vertical axis in dB; None if no PSNR is known
     speeds: list[Tick]
     levels: list[Tick]
 

@@ -1,4 +1,4 @@
-"""Colour scale and figures of the difference picture. It fires no event."""
+"""The colour scale and the figures of the difference picture. It fires no event."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class DifferenceValue(TypedDict):
-    """In tests: ``.cl-difference dd``."""
+    """The figures of the difference picture. In tests: ``.cl-difference dd``."""
 
     rows: list[NamedText]
-    top: str  # the difference that is drawn white: "32 and more"
+    top: str  # the difference that is drawn white, such as "32 and more"
 
 
 def difference(value: DifferenceValue | None = None, **options: Any) -> gr.HTML:

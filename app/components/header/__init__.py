@@ -1,4 +1,4 @@
-"""The page's head: name, engine badge, dark switch and the list of keys. It fires no event."""
+"""The page's header: name, engine badge, dark switch, and the list of keys. It fires no event."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ EngineState = Literal["idle", "busy", "loading", "recording", "error"]
 
 
 class HeaderValue(TypedDict):
-    """The engine badge. In tests: ``.cl-engine[data-state]``."""
+    """The value of the engine badge. In tests: ``.cl-engine[data-state]``."""
 
-    engine: str  # "tiny FLUX · float32 · cpu · idle"
+    engine: str  # such as "tiny FLUX · float32 · cpu · idle"
     state: EngineState
 
 

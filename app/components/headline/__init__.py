@@ -1,4 +1,4 @@
-"""The four numbers of a comparison, and how they were measured. It fires no event."""
+"""The four numbers of a comparison, with notes on how they were measured. It fires no event."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ CardKind = Literal["measured", "counted", "expected", "unknown"]
 class LikenessScale(TypedDict):
     """The zones of likeness on one line. Places run from 0 (left) to 100."""
 
-    place: float  # of the mark
-    on: int  # index of the zone that holds the mark; -1 where the pictures are identical
+    place: float  # place of the mark
+    on: int  # index of the zone that holds the mark; -1 if the pictures are identical
     words: list[str]  # the zones' names
-    ends: list[float]  # where one zone ends and the next begins
-    band: NotRequired[list[float]]  # both ends of an expected likeness
+    ends: list[float]  # the places where one zone ends and the next begins
+    band: NotRequired[list[float]]  # both ends of the range of an expected likeness
 
 
 class HeadlineCard(TypedDict):
-    """One number. A card of kind "expected" is dashed; one of kind "unknown" holds words instead of a number.
+    """One card with one number. A card of kind "expected" is dashed; a card of kind "unknown" shows words
+    instead of a number.
 
     In tests: ``[data-card=speed] .num``.
     """
@@ -35,22 +36,22 @@ class HeadlineCard(TypedDict):
     label: str
     before: str  # the baseline's number, drawn with an arrow before ``num``; "" for none
     num: str
-    word: str  # small, after the number
+    word: str  # small text after the number
     strong: str  # the line below the number
     notes: list[str]
-    exact: str  # the number with more digits, as tooltip and under "How it was measured"
+    exact: str  # the number with more digits, for the tooltip and for "How it was measured"
     scale: LikenessScale | None
 
 
 class PublishedFigures(TypedDict):
-    """What a source printed about the same setting."""
+    """Figures that a source printed for the same setting."""
 
     text: str
     source: str
 
 
 class HeadlineValue(TypedDict):
-    """Four cards, and sentences on how their numbers came about."""
+    """Four cards, and sentences that explain how their numbers were obtained."""
 
     state: Literal["measured", "expected", "empty"]
     cards: list[HeadlineCard]

@@ -1,4 +1,4 @@
-"""Long jobs: how far each has come, and what a visitor can do with it.
+"""The list of long jobs: how far each job is, and what a visitor can do with it.
 
 Events: ``choose {key}``, ``act {key, act}``.
 """
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class JobAct(TypedDict):
-    """A button of a job."""
+    """A button of one job."""
 
-    act: str  # stop, resume, remove
+    act: str  # stop, resume or remove
     text: str
 
 
@@ -27,14 +27,14 @@ class JobsRow(TypedDict):
     title: str
     stage: str
     note: str
-    share: float  # that is done, 0 to 1
+    share: float  # share that is done, 0 to 1
     state: str
     acts: list[JobAct]
     chosen: bool
 
 
 class JobsValue(TypedDict):
-    """The jobs, newest first; ``empty`` is shown where there is none."""
+    """The jobs, the newest first. ``empty`` is shown if there is no job."""
 
     jobs: list[JobsRow]
     empty: str

@@ -1,4 +1,4 @@
-"""Sentences to keep in mind; those about the present figures are open. It fires no event."""
+"""Notes to keep in mind. Notes about the present figures are open. It fires no event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class NotesItem(TypedDict):
-    """One note. ``on``: it concerns the present figures, so it is open and marked."""
+    """One note. ``on``: True if it concerns the present figures; it is then open and marked."""
 
     title: str
     text: str
@@ -19,7 +19,7 @@ class NotesItem(TypedDict):
 
 
 class NotesValue(TypedDict):
-    """In tests: ``.cl-notes li``."""
+    """All notes. In tests: ``.cl-notes li``."""
 
     title: str
     notes: list[NotesItem]

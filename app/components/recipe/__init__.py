@@ -1,4 +1,4 @@
-"""The parts of a recipe with a word each. It fires no event."""
+"""The parts of a recipe, each with a word that explains it. It fires no event."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class RecipePart(TypedDict):
-    """One knob in the recipe. In tests: ``[data-part=MC]``, by the code's letters."""
+    """One knob in the recipe. In tests: ``[data-part=MC]``, where MC are the letters of its code."""
 
-    code: str  # "MC3"
+    code: str  # such as "MC3"
     word: str
-    title: str  # the tooltip
-    changed: bool  # differs from the preset
+    title: str  # text of the tooltip
+    changed: bool  # True if the part differs from the preset
 
 
 class RecipeValue(TypedDict):
-    """A recipe, whole and in parts."""
+    """A recipe as one text, and in parts."""
 
     text: str
     parts: list[RecipePart]

@@ -1,7 +1,9 @@
-"""All runs on the present baseline. Event: ``choose {index}``, the run's place in the list.
+"""The table of all runs on the present baseline. Event: ``choose {index}``, where index is the run's place in
+the list.
 
-In Python listen with ``runs(...).choose(handler)``; the handler's ``event: gr.EventData`` has
-``event.index``."""
+In Python, listen with ``runs(...).choose(handler)``; the handler's ``event: gr.EventData`` has
+``event.index``.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ class RunRow(TypedDict):
 
     index: int | None  # None for the baseline
     recipe: str
-    modes: str  # its schedule, such as "CCCcccC"
+    modes: str  # the run's schedule, such as "CCCcccC"
     faster: str
     flops: str
     psnr: str
@@ -27,10 +29,10 @@ class RunRow(TypedDict):
 
 
 class RunsValue(TypedDict):
-    """The runs in the order of the list, and their baseline."""
+    """The runs in the order of the table, and their baseline."""
 
     steps: int
-    unit: str  # of ``flops``
+    unit: str  # unit of ``flops``
     chosen: int | None
     rows: list[RunRow]
     baseline: RunRow | None

@@ -1,4 +1,4 @@
-"""A card with all facts of one setting. It fires no event."""
+"""A card that shows all facts of one setting. It fires no event."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class SettingBar(TypedDict):
-    """A ratio as a bar. ``share``: its length, 0 to 1."""
+    """A ratio that is drawn as a bar. ``share``: the bar's length, 0 to 1."""
 
     name: str
     share: float
     text: str
-    look: str  # its colour: "computed" or "forced"
+    look: str  # the bar's colour: "computed" or "forced"
 
 
 class SettingValue(TypedDict):
@@ -25,7 +25,7 @@ class SettingValue(TypedDict):
 
     title: str
     kind: Literal["", "measured", "expected", "published"]
-    code: str  # its recipe or name
+    code: str  # the setting's recipe or name
     bars: list[SettingBar]
     facts: list[NamedText]
     notes: list[str]

@@ -1,4 +1,4 @@
-"""A table that sorts itself. A visitor chooses a row. Event: ``choose {id}``."""
+"""A table that a visitor can sort. The visitor can choose a row. Event: ``choose {id}``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ if TYPE_CHECKING:
 
 
 class SheetColumn(TypedDict):
-    """One column's head and look; "now" is the column that the chart beside shows."""
+    """One column's head and look. The column with the look "now" is the one that the chart beside the table
+    shows.
+    """
 
     text: str
     kind: Literal["name", "number", "now", "steps", "prompt"]
 
 
 class SheetCell(TypedDict):
-    """A text, or a schedule drawn as a strip; ``sort`` is the value it is sorted by, None stands last."""
+    """A text, or a schedule that is drawn as a strip. ``sort``: the value that sorts the cell; None comes
+    last.
+    """
 
     text: NotRequired[str]
     strip: NotRequired[str]
@@ -29,22 +33,22 @@ class SheetRow(TypedDict):
     """One row. In tests: ``.cl-sheet [data-id]``."""
 
     id: str
-    mark: str  # a chart's mark, "pinned", or "" for none
+    mark: str  # a mark as in the chart, "pinned", or "" for none
     tag: str
-    mono: bool  # whether its name is a recipe
+    mono: bool  # True if the row's name is a recipe
     picture: NotRequired[str]
     cells: list[SheetCell]
 
 
 class SheetOrder(TypedDict):
-    """The column that the rows are sorted by."""
+    """The column by which the rows are sorted."""
 
     column: int
     down: bool
 
 
 class SheetFile(TypedDict):
-    """The rows as a file that the visitor can save."""
+    """The table's rows as a file that the visitor can save."""
 
     name: str
     text: str
@@ -58,9 +62,9 @@ class SheetValue(TypedDict):
     columns: list[SheetColumn]
     rows: list[SheetRow]
     chosen: str | None
-    sort: SheetOrder  # at first, until a visitor sorts
+    sort: SheetOrder  # the order until a visitor sorts the table
     note: str
-    empty: str  # shown where there is no row
+    empty: str  # text for a table without rows
     file: NotRequired[SheetFile | None]
 
 

@@ -1,6 +1,7 @@
-"""The pictures' captions, and a tag while the numbers belong to another setting. It fires no event.
+"""The captions of the pictures, and a tag while the numbers belong to another setting. It fires no event.
 
-While a visitor holds Space, or the picture in the view Flip, the left picture takes the right one's place.
+While a visitor holds down Space, or the picture in the view Flip, the left picture is shown in the place of
+the right one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class StaleValue(TypedDict):
-    """``text``: the tag, "" for none. The captions stay as they are where ``left`` is absent."""
+    """Captions and tag. ``text``: the tag, "" for none. If ``left`` is missing, the captions stay as they
+    are.
+    """
 
     text: str
     left: NotRequired[str]
@@ -22,5 +25,5 @@ class StaleValue(TypedDict):
 
 
 def stale(value: StaleValue | None = None, **options: Any) -> gr.HTML:
-    """Make the tag. It acts on the card of class cl-viewer that holds it."""
+    """Make the tag. It belongs to the card of class cl-viewer that contains it. None draws no tag."""
     return drawn("stale", value, **options)

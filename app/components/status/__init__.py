@@ -1,4 +1,4 @@
-"""The stage that a job has reached, in a place that is always there. It fires no event."""
+"""The stage of a job, shown at a fixed place of the page. It fires no event."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StatusValue(TypedDict):
     kind: StatusKind
     title: str
     detail: str
-    share: float | None  # of the stage that is done, 0 to 1; None where it cannot be known
+    share: float | None  # share of the stage that is done, 0 to 1; None if it cannot be known
 
 
 def status(value: StatusValue | None = None, **options: Any) -> gr.HTML:

@@ -1,4 +1,6 @@
-"""Rows of dots against a floor: prompts, and settings one step away. It fires no event."""
+"""Rows of dots and a line for the floor: one row for the prompts, one for settings that are one step away. It
+fires no event.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ class StripsDot(TypedDict):
     """One dot. In tests: ``.cl-strips .track b``."""
 
     at: float
-    look: Literal["", "below"]  # below the floor
+    look: Literal["", "below"]  # "below": the dot is below the floor
 
 
 class StripsRow(TypedDict):
@@ -41,7 +43,7 @@ class StripsTick(TypedDict):
 
 
 class StripsValue(TypedDict):
-    """Places run from 0 (left) to 100. Without rows the component is hidden."""
+    """All rows. Places run from 0 (left) to 100. Without rows, the component is hidden."""
 
     title: NotRequired[str]
     note: NotRequired[str]

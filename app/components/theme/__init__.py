@@ -1,8 +1,8 @@
 """Gradio's theme with our colours, and the page's style sheet.
 
-Colours, sizes and spaces are custom properties in tokens.css ("tokens"). Each colour has a light and a
-dark value there. The theme names tokens alone, so gradio's components change with them. README.md lists
-our classes.
+Colours, sizes and spaces are custom properties in tokens.css (the "tokens"). There, each colour has a light
+and a dark value. The theme refers to tokens only, so gradio's components change with the tokens. README.md
+lists our classes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SHEETS = ("tokens.css", "base.css", "gradio.css", "viewer.css", "published.css",
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
-# gradio's variable -> our token. The same token serves for light and dark.
+# Maps gradio's variable to our token. The same token serves for light and dark.
 POINTERS = {
     "body_background_fill": "bg",
     "body_text_color": "ink-2",
@@ -94,7 +94,7 @@ POINTERS = {
     "table_text_color": "ink-2",
     "code_background_fill": "well",
 }
-# Sizes, and a colour that has no dark variable in gradio.
+# Sizes, and one colour for which gradio has no dark variable.
 SIZES = {
     "color_accent": "var(--cl-accent)",
     "body_text_size": "var(--cl-text)",
@@ -141,7 +141,7 @@ SIZES = {
 
 
 def theme() -> Base:
-    """Return gradio's theme with system fonts and our colours. It fetches nothing from other machines."""
+    """Return gradio's theme with system fonts and our colours. It downloads nothing from other machines."""
     made = Base(font=list(SANS), font_mono=list(MONO))
     colours = {name: f"var(--cl-{token})" for name, token in POINTERS.items()}
     values = SIZES | colours | {f"{name}_dark": value for name, value in colours.items()}

@@ -1,10 +1,11 @@
-"""A column for every step: the decision, its cost, and how much had changed.
+"""The timeline has a column for every step: its decision, its cost, and how much the signal had changed.
 
 Events: ``select {index}`` (a step was pinned), ``limit {value, top}`` (the threshold was dragged; ``top`` is
-the axis' end while it is held, else None), ``paint {mask, painted}``, ``freeze {}``, ``fix {knob, value}``
-(the banner's button). While the threshold is dragged, one event is on its way at a time. In Python listen
-with ``timeline(...).select(handler, trigger_mode="multiple")``: gradio's other modes lose the last of several
-quick events."""
+the fixed end of the axis during a drag, else None), ``paint {mask, painted}``, ``freeze {}``, ``fix {knob,
+value}`` (the banner's button). During a drag of the threshold, only one event at a time is sent. In Python,
+listen with ``timeline(...).select(handler, trigger_mode="multiple")``: gradio's other modes lose the last of
+several quick events.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +26,17 @@ class TimelineCell(TypedDict):
     """One call. In tests: ``.cl-cell[data-shade]``."""
 
     mode: StepMode
-    change: float | None  # relative L1, as the schedule saw it
-    y: float | None  # the change as a share of the axis; above 1 the bar is cut
-    value: str | None  # the change in short, shown above a bar that is cut
-    cost: float  # 0 to 1, of the baseline's call
+    change: float | None  # relative L1 change, as the schedule saw it
+    y: float | None  # the change as a share of the axis; if it is above 1, the bar is cut off
+    value: str | None  # the change in a few digits, shown above a bar that is cut off
+    cost: float  # 0 to 1, as a share of the baseline call's cost
     sentence: str
     facts: str
     painted: NotRequired[bool]  # forced by hand: drawn with a corner mark
 
 
 class TimelineRow(TypedDict):
-    """The accelerated side's calls of one stream, a cell a step; None where a step has not run."""
+    """The accelerated side's calls in one stream, one cell for each step. A step that has not run is None."""
 
     label: str
     stream: str
@@ -43,7 +44,7 @@ class TimelineRow(TypedDict):
 
 
 class ThresholdDrag(TypedDict):
-    """The knob that the threshold line turns."""
+    """The knob that the visitor changes by dragging the threshold line."""
 
     value: float
     low: float
@@ -52,7 +53,7 @@ class ThresholdDrag(TypedDict):
 
 
 class Remedy(TypedDict):
-    """The banner's button: it sets one knob."""
+    """The banner's button, which sets one knob."""
 
     knob: str
     value: float
@@ -60,32 +61,34 @@ class Remedy(TypedDict):
 
 
 class TimelineValue(TypedDict):
-    """A run, or a running one as far as it has come. Places run from 0 (bottom) to 1.
+    """A complete run, or a run in progress. Places run from 0 (bottom) to 1.
 
-    In tests: a step is ``.cl-step``, its ``data-mode`` is its first stream's; ``.cl-readout`` is the readout;
-    the step shown there has ``aria-current``.
+    In tests: a step is ``.cl-step``, and its ``data-mode`` is the mode of its first stream; ``.cl-readout``
+    is the readout; the step shown in it has ``aria-current``.
     """
 
     steps: int
-    running: Side | None  # None: a finished pair
-    calls: int  # of the accelerated side, so far
-    per_step: int  # calls in a step
-    counts: dict[str, int]  # calls by mode
-    warmup: int  # steps
-    baseline: list[bool]  # whether the baseline has done each step
+    running: Side | None  # None: both sides are finished
+    calls: int  # number of the accelerated side's calls so far
+    per_step: int  # number of calls in a step
+    counts: dict[str, int]  # number of calls by mode
+    warmup: int  # number of warm-up steps
+    baseline: list[bool]  # for each step, whether the baseline has done it
     rows: list[TimelineRow]
-    signal: str  # the axis' name
+    signal: str  # name of the axis
     limit: Tick | None  # the threshold
-    top: float  # the change at the axis' end
+    top: float  # the change at the end of the axis
     ticks: list[Tick]
-    at: int  # the step in the readout until a visitor picks another
-    banner: str  # a sentence in place of the readout; "" for none
+    at: int  # the step that the readout shows until a visitor chooses another
+    banner: str  # a sentence that replaces the readout; "" for none
     fix: Remedy | None
     drag: ThresholdDrag | None  # None: the threshold cannot be dragged
-    paint: bool  # whether steps can be forced by hand
-    masked: bool  # whether a mask decides now
+    paint: bool  # True if steps can be forced by hand
+    masked: bool  # True if a mask decides now
     expected: (
-        str  # what the accelerated calls are expected from; "" where they ran. Expected calls are dashed
+        # the run from which the accelerated calls are estimated; "" if they really ran. Estimated calls are
+        # drawn dashed
+        str
     )
 
 

@@ -1,4 +1,4 @@
-"""Encoding, denoising and decoding of both sides on one axis. It fires no event."""
+"""Encoding, denoising and decoding times of both sides on one axis. It fires no event."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class TimesPart(TypedDict):
-    """One stage of a side. ``share``: of the slower side's total, 0 to 1."""
+    """One stage of a side. ``share``: its part of the slower side's total time, 0 to 1."""
 
-    name: str  # encode, denoise, decode
+    name: str  # encode, denoise or decode
     share: float
     text: str
 
@@ -22,7 +22,7 @@ class TimesPart(TypedDict):
 class TimesRow(TypedDict):
     """One side. In tests: ``.cl-times [data-side]``."""
 
-    side: str  # baseline, accelerated
+    side: str  # baseline or accelerated
     label: str
     parts: list[TimesPart]
     total: str
@@ -32,7 +32,7 @@ class TimesValue(TypedDict):
     """Both sides' times."""
 
     rows: list[TimesRow]
-    legend: list[NamedText]  # by the parts' names
+    legend: list[NamedText]  # the parts' names and their labels
     note: str
 
 
