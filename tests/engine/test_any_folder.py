@@ -167,7 +167,7 @@ def test_a_model_that_is_called_twice_a_step_is_compared_and_says_why_it_leaves_
     assert len(drawn) == 3  # a warm-up and the two sides
     assert main(["flops", *small(twice), "--method", "baseline", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert "may ask for a second one in every step" in told["note"]
+    assert "may make a second call in every step" in told["note"]
     assert told["tflops"] * 2 == pytest.approx(result["baseline"]["tflops"], rel=0.01)
 
 
