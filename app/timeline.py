@@ -225,8 +225,8 @@ def nothing_cached(calls: Sequence[StepTrace], steps: int, knobs: Mapping[str, A
     if least is not None and line is not None:
         return (
             f"{nothing}: every change after the warm-up is {change_text(least, line)} or more and the "
-            f"threshold is {number(line)}. With a threshold of {number(_above(least))}, the first step "
-            "would be cached."
+            f"threshold is {number(line)}. A threshold of {number(_above(least))} would cache "
+            "the first step."
         )
     if Reason.THRESHOLD_0 in why:
         return f"{nothing}: threshold 0 caches no step. This setting proves that the two pictures are equal."

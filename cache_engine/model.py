@@ -186,8 +186,8 @@ class ModelSpec:
                 )
         if len(self.sizes) == 1 and (filled.width, filled.height) != self.sizes[0]:
             raise EngineError(
-                f"width x height: {self.title} was not trained on {filled.width} x {filled.height}; "
-                f"choose {width} x {height}."
+                f"width x height: {filled.width} x {filled.height} is not the size that {self.title} was "
+                f"trained on; choose {width} x {height}."
             )
         if filled.max_sequence_length > self.max_sequence_length:
             raise EngineError(

@@ -1,4 +1,5 @@
-"""Measure whether the time falls as much as the compute: all settings in turn, in one run. It is not a test.
+"""Measures whether the time falls as much as the compute: all settings take turns in one run. It is not a
+test.
 
 python -m studies.bench [--runs 5] [--model tiny]
 """
@@ -29,7 +30,9 @@ SETTINGS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="timed runs of each setting, taken in turn")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="number of timed runs of each setting; the settings take turns"
+    )
     parser.add_argument("--model", default="tiny")
     options = parser.parse_args()
     request = resolve(
@@ -38,7 +41,7 @@ def main() -> int:
     baseline = METHODS["baseline"]()
     methods = {name: METHODS["dbcache"](**knobs) for name, knobs in SETTINGS.items()}
 
-    plain = run(request, baseline)  # loads, counts and warms up
+    plain = run(request, baseline)  # this run also loads the model, counts the compute and warms up
     begin = time.perf_counter()
     run_comparison(request, methods["one in three, forecast"])
     whole = time.perf_counter() - begin
@@ -66,8 +69,10 @@ def main() -> int:
         f"{plain.engine.dtype}, "
         f"{plain.engine.threads} threads, median of {options.runs} runs in turn\n{table(rows)}"
     )
-    print("share of the promise: the part of the time that fell, over the part of the compute that fell")
-    print(f"one whole comparison, model loaded: {whole:.2f} s")
+    print(
+        "share of the promise: how much of the time was saved, divided by how much of the compute was saved"
+    )
+    print(f"one whole comparison, with the model already loaded: {whole:.2f} s")
     return 0
 
 

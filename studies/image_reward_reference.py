@@ -1,7 +1,7 @@
-"""Compare our ImageReward with its authors' package, on random weights.
+"""Compares our ImageReward with its authors' package, on random weights.
 
-Both sides make each weight from its name. The package needs old dependencies and cannot be imported beside
-the current transformers, so its side runs in an environment of its own:
+Both sides make each weight from the weight's name. The package needs old dependencies and cannot run with the
+current transformers, so its side runs in a separate environment:
 
     python -m venv ir && ir/bin/pip install torch torchvision "transformers==4.36.2" "timm==0.6.13" fairscale
     ir/bin/pip install --no-deps image-reward
@@ -84,7 +84,7 @@ FULL = SHARED | {
 
 
 def weight(name: str, shape: Iterable[int]) -> np.ndarray:
-    """Make a weight from its name and shape alone."""
+    """Make a weight from nothing but its name and shape."""
     shape = tuple(shape)
     drawn = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape, dtype=np.float32)
     if len(shape) == 1:
@@ -93,22 +93,22 @@ def weight(name: str, shape: Iterable[int]) -> np.ndarray:
 
 
 def picture(seed: int) -> Image.Image:
-    """Draw coloured blocks, higher than wide."""
+    """Draw coloured blocks, in a picture that is higher than wide."""
     blocks = np.random.default_rng(seed).integers(0, 256, (10, 8, 3), dtype=np.uint8)
     return Image.fromarray(blocks.repeat(32, axis=0).repeat(32, axis=1))
 
 
 def theirs(size: str, folder: Path) -> Any:
-    """Open the authors' model with its own tokenizer, in ``folder``.
+    """Open the authors' model with its own tokenizer. Its files are in ``folder``.
 
-    There, ``bert-base-uncased`` is a folder with our vocabulary.
+    In this folder, ``bert-base-uncased`` is a folder with our vocabulary.
     """
     if "ImageReward" not in sys.modules:
         found = importlib.util.find_spec("ImageReward")
         assert found is not None
         assert found.submodule_search_locations
         for name, place in (("ImageReward", ""), ("ImageReward.models", "models")):
-            # an empty package: theirs also imports training and other scores
+            # an empty package, because the authors' package also imports training and other scores
             shell = types.ModuleType(name)
             shell.__path__ = [str(Path(found.submodule_search_locations[0]) / place)]
             sys.modules[name] = shell
@@ -170,7 +170,7 @@ def ours(
 ) -> list[float]:
     """Score the pictures with our metric and the same weights, read from files in ``folder``.
 
-    made: opens the metric; IMAGEREWARD_MODEL_DIR then names ``folder``.
+    made: a function that opens the metric, while IMAGEREWARD_MODEL_DIR names ``folder``.
     """
     import torch
 

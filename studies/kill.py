@@ -1,11 +1,12 @@
-"""Run a full-size benchmark twice, undisturbed and killed at random moments, and compare tables and pictures.
+"""Runs a full-size benchmark twice, once undisturbed and once killed at random moments, and compares tables
+and pictures.
 
-Run it by hand:
+Start it by hand:
 
     python -m studies.kill --build build/kill [--prompts 20] [--kills 10] [--steps 28] [--small DIR]
 
-It runs 12 settings on the embedded model. --small names a folder on a file system of a few hundred kB: the
-benchmark must then say in one sentence that the disk is full.
+The benchmark has 12 settings on the embedded model. --small names a folder on a file system of a few hundred
+kB: the benchmark must then say in one sentence that the disk is full.
 """
 
 from __future__ import annotations
@@ -77,9 +78,10 @@ def pictures(out: Path) -> dict[str, bytes]:
 
 
 def run_and_kill(build: Path, out: Path, steps: int, kills: int, wanted: int) -> int:
-    """Run the benchmark, kill it ``kills`` times, and let it end. Returns how many kills tore a line.
+    """Run the benchmark, kill it ``kills`` times, and let it end. Return the number of kills that tore a
+    line.
 
-    Kills are spread over the run; each comes at a random moment of its row.
+    The kills are spread over the run; each one comes at a random moment while a row is made.
     """
     chance, torn = random.Random(8), 0
     for kill in range(kills):
@@ -134,9 +136,9 @@ def main() -> int:
     )
     keys = [(row["prompt"], row["setting"]) for row in untimed(build / "killed")]
     print(
-        f"killed {options.kills} times ({torn} torn lines): {len(keys)} rows, {len(set(keys))} different; "
-        f"table the same but for "
-        f"seconds: {same[0]}; {len(pictures(build / 'killed'))} pictures the same: {same[1]}"
+        f"killed {options.kills} times ({torn} torn lines): {len(keys)} rows, {len(set(keys))} "
+        f"different; tables equal except for seconds: {same[0]}; {len(pictures(build / 'killed'))} "
+        f"pictures equal: {same[1]}"
     )
     return int(not all(same) or len(set(keys)) != wanted)
 

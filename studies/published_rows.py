@@ -1,6 +1,6 @@
 """Other methods' rows of the published table, and the compute that this engine counts for the same settings.
 
-``python -m studies.published_rows`` writes docs/published-rows.md again (a minute).
+``python -m studies.published_rows`` writes docs/published-rows.md again, in about a minute.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ PLAIN = 3719.50  # TFLOPs of the plain 50 steps as the FoCa paper counts them; c
 STEPS = 50
 COMPUTED: Final[Mode] = "C"
 CACHED: Final[Mode] = "c"
-TOKENS, WIDTH, HEADS, BLOCKS = 4608, 3072, 24, 57  # of FLUX.1-dev at 1024 x 1024
+TOKENS, WIDTH, HEADS, BLOCKS = 4608, 3072, 24, 57  # sizes of FLUX.1-dev at 1024 x 1024
 RECEIVED = (
     BLOCKS * TOKENS**2 * (2 * WIDTH + 5 * HEADS) / 1e12
-)  # queries times keys and their softmax, TFLOPs a step
-# Chipmunk, by hand. Of a block: its four projections, its attention, its feed-forward; all but 2 blocks are
-# sparse, in 17 of them the text's feed-forward is not. Keys: 760 of 4608 (its kernels take 784). Means of 128
-# rows go through the first layer.
+)  # TFLOPs a step of queries times keys, and of their softmax
+# Chipmunk's compute, calculated by hand. A block has four projections, its attention and its feed-forward.
+# All but 2 blocks are sparse; in 17 of these, the text's feed-forward is not. A group uses 760 of 4608 keys
+# (the authors' kernels take 784). Only means of 128 rows pass through the first layer.
 PROJECTIONS, MEETING, NEURONS = (
     part / 1e12
     for part in (8 * TOKENS * WIDTH**2, TOKENS**2 * (4 * WIDTH + 5 * HEADS), 16 * TOKENS * WIDTH**2)
@@ -37,15 +37,16 @@ SPARSE_BLOCK = PROJECTIONS + 760 / TOKENS * MEETING + 0.3 * NEURONS + NEURONS / 
 SPARSE = 55 * SPARSE_BLOCK + 2 * (PROJECTIONS + MEETING + NEURONS) + 17 * 0.7 * NEURONS / 9 + 0.0227
 CHOSEN = 74.39 + 55 * (
     RECEIVED / BLOCKS + 760 / TOKENS * MEETING + NEURONS / 256
-)  # a computed step, and choosing for the next
+)  # a computed step, and the choice of columns for the next steps
 
 
 class PublishedSetting(NamedTuple):
     """One setting of the published table.
 
-    published: TFLOPs; None for a setting that the table does not have.  computed, cached, partial: steps.
-    average: the steps depend on the picture, and these are the mean of many pictures.  honest: TFLOPs in the
-    FoCa paper's unit, where the published figure belongs to another setting.
+    published: TFLOPs; None if the table does not have the setting. computed, cached, partial: numbers of
+    steps.
+    average: the picture decides the steps, and these numbers are means of many pictures. honest: TFLOPs in
+    the FoCa paper's unit, if the published figure belongs to another setting.
     """
 
     label: str
@@ -214,13 +215,15 @@ ROWS = (
 
 
 class Count(NamedTuple):
-    modes: str  # one letter a step: C computed, c cached, p partial
+    modes: str  # one letter for each step: C computed, c cached, p partial
     tflops: float
-    ratio: float  # the plain 50 steps' TFLOPs, divided by these
+    ratio: float  # the TFLOPs of the plain 50 steps, divided by this setting's
 
 
 def count(row: PublishedSetting) -> Count:
-    """Count a setting: each mode once on a meta copy of FLUX.1-dev, at 1024 x 1024 with 512 text tokens."""
+    """Count a setting's compute: each mode once, on a meta copy of FLUX.1-dev, at 1024 x 1024 with 512 text
+    tokens.
+    """
     spec = MODELS["flux-dev"]
     request = spec.resolve(RunRequest(model="flux-dev", prompt="-", steps=STEPS, width=1024, height=1024))
     method = method_from({"name": row.name, **row.knobs})
@@ -246,16 +249,17 @@ def lines() -> Iterator[str]:
     yield "# Other methods' published rows, and what they cost here"
     yield ""
     yield (
-        "`python -m studies.published_rows` writes this page, and a test keeps it true. It is for "
-        "FLUX.1-dev with 50 steps, at 1024 x 1024 with 512 text tokens."
+        "`python -m studies.published_rows` writes this page, and a test checks it. All figures are "
+        "for FLUX.1-dev with 50 steps, at 1024 x 1024 with 512 text tokens."
     )
     yield ""
     yield (
-        "The published table mixes two units. cache-dit's rows count 74.54 TFLOPs a step (3726.87 in all). "
-        "The other methods' rows are all quoted from the FoCa paper (arXiv 2508.16211) and count 74.39 "
-        "(3719.50 in all). So this page divides 3719.50 by a published row, and our own 3726.87 by our "
-        "count, and compares the two ratios. Where the published figure does not belong to the setting that "
-        "the row names, `expected` is that setting's compute in the FoCa paper's unit, calculated by hand."
+        "The published table mixes two units. cache-dit's rows count 74.54 TFLOPs a step (3726.87 in "
+        "all). The other methods' rows are all quoted from the FoCa paper (arXiv 2508.16211), which "
+        "counts 74.39 TFLOPs a step (3719.50 in all). So this page divides 3719.50 by the published "
+        "figure, divides our own 3726.87 by our count, and compares the two ratios. If a published "
+        "figure does not belong to the setting that its row names, `expected` is the named setting's "
+        "compute in the FoCa paper's unit, calculated by hand."
     )
     yield ""
     yield (

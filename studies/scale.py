@@ -1,7 +1,7 @@
-"""Measure how the benchmark scales with its workers, and the driver's time for a row.
+"""Measures how the benchmark scales with its workers, and the driver's time for a row.
 
-``make scale`` writes docs/scale.md. Rates count from the first row after all workers have their model. For
-the driver's own time, prepared rows with a picture of 1024 x 1024 are handed to it as fast as it takes them:
+``make scale`` writes docs/scale.md. Rates are counted from the first row after all workers have loaded the
+model. For the driver's own time, it gets prepared rows with pictures of 1024 x 1024 as fast as it takes them:
 from this process, and through a Ray actor.
 """
 
@@ -44,7 +44,7 @@ ENGINE = Engine(model="tiny", revision="-", dtype="float32", device="none", vers
 
 
 def benchmark_job(prompts: int, steps: int, settings: int | None = None) -> BenchmarkJob:
-    """Make a job. settings: how many there are with the baseline; None: those of RECIPES."""
+    """Make a job. settings: the number of settings including the baseline; None: those of RECIPES."""
     texts = tuple(
         f"a {colour} apple on a {ground} background"
         for colour in ("red", "green", "yellow", "blue", "white")
@@ -87,7 +87,7 @@ def rows_a_second(job: BenchmarkJob, workers: int) -> float:
 
 
 def picture(seed: int) -> bytes:
-    """Draw a PNG of 1024 x 1024 with as much detail, and as many bytes, as a photograph."""
+    """Draw a PNG of 1024 x 1024 that has as much detail, and as many bytes, as a photograph."""
     chance = np.random.default_rng(seed)
     smooth = Image.fromarray(chance.integers(0, 256, (64, 64, 3), dtype=np.uint8)).resize(
         (1024, 1024), Image.Resampling.BICUBIC
@@ -105,7 +105,7 @@ def prepared_rows(assignment: Assignment) -> Iterator[DrawnRow]:
 
 
 def example_row(number: int, setting: Setting) -> Row:
-    """Make a row as long as a real one of 50 steps."""
+    """Make a row that is as long as a real row of 50 steps."""
     return {
         "prompt": number,
         "setting": setting.key,
@@ -124,7 +124,7 @@ def example_row(number: int, setting: Setting) -> Row:
 
 
 class InstantCrew:
-    """Workers that need no time."""
+    """A crew of workers that need no time for a row."""
 
     size = 8
 
@@ -145,7 +145,7 @@ class InstantCrew:
 
 
 class InstantActor(Actor):
-    """A worker that needs no time, in a process of the cluster."""
+    """A worker in a process of the cluster that needs no time for a row."""
 
     def __init__(self, job: str, threads: int) -> None:
         del job, threads
@@ -158,8 +158,8 @@ class InstantActor(Actor):
 
 
 class Cost(NamedTuple):
-    wall: float  # seconds a row
-    processor: float  # processor seconds a row, of the driver alone
+    wall: float  # seconds for each row
+    processor: float  # processor seconds of the driver alone, for each row
 
 
 def driver_cost(crew: Crew, job: BenchmarkJob) -> Cost:
@@ -179,7 +179,7 @@ def driver_cost(crew: Crew, job: BenchmarkJob) -> Cost:
 
 
 def page(one: float, two: float, alone: Cost, ray: Cost, steps: int, rows: int) -> str:
-    """Fill in the page. one, two: rows a second with one and with two workers."""
+    """Fill in the page's text. one, two: rows a second with one worker and with two workers."""
     gpus = 16.0 / ray.wall
     drivers = math.ceil(1000 / gpus)
     return TEXT.read_text(encoding="utf-8").format(
@@ -205,7 +205,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=12)
     parser.add_argument("--steps", type=int, default=28)
-    parser.add_argument("--rows", type=int, default=200, help="prepared rows, for the driver's own time")
+    parser.add_argument(
+        "--rows", type=int, default=200, help="number of prepared rows for measuring the driver's own time"
+    )
     options = parser.parse_args()
     if shutil.disk_usage(tempfile.gettempdir()).free < 3 * options.rows * len(PNG):
         print(

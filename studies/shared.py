@@ -1,4 +1,6 @@
-"""What several studies share: their folders, files of JSON lines, processes, and runs without clocks."""
+"""Parts that several studies share: their folders, files of JSON lines, processes, and
+runs without clocks.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,18 @@ BUILD = ROOT / "build"
 
 
 def results_folder(study: str) -> Path:
-    """Make the folder of a study's results on the embedded model's present weights, and return it."""
+    """Make the folder for a study's results on the embedded model's present weights,
+    and return the folder.
+    """
     folder = BUILD / study / MODELS["tiny"].revision()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def read_json_lines(path: Path) -> Iterator[Any]:
-    """Yield the values of a file, one a line. Lines that a killed process left unfinished are skipped."""
+    """Yield the values of a file with one JSON value a line. Lines that a killed process left unfinished are
+    skipped.
+    """
     for line in lines_of(path.read_text(encoding="utf-8")) if path.is_file() else ():
         try:
             yield json.loads(line)
@@ -52,7 +58,8 @@ def read_part(text: str) -> tuple[int, int]:
 
 
 def run_processes(study: str, arguments: Sequence[Sequence[str]]) -> None:
-    """Run ``python -m studies.STUDY`` once for each list of arguments, all at once, with one thread each.
+    """Run ``python -m studies.STUDY`` once for each list of arguments, all at the same time, with one thread
+    each.
 
     Raises SystemExit if a process fails.
     """
@@ -61,13 +68,16 @@ def run_processes(study: str, arguments: Sequence[Sequence[str]]) -> None:
         subprocess.Popen([sys.executable, "-m", f"studies.{study}", *each], cwd=ROOT, env=environment)
         for each in arguments
     ]
-    codes = [process.wait() for process in processes]  # wait for all, whatever the first one returns
+    # wait for all processes, whatever the first one returns
+    codes = [process.wait() for process in processes]
     if any(codes):
-        raise SystemExit(f"{study}: a process failed; its results are kept: run the same command again.")
+        raise SystemExit(f"{study}: a process failed; its results are stored: run the same command again.")
 
 
 def draw_unclocked(request: RunRequest, method: Method) -> tuple[Image.Image, tuple[StepTrace, ...]]:
-    """Draw a picture as ``run`` does, without its warm-up and clocks: studies make thousands of runs."""
+    """Draw a picture as ``run`` does, but without warm-up and clocks, because studies
+    make thousands of runs.
+    """
     model = load_model("tiny")
     request = model.spec.resolve(method.effective(model.spec.resolve(request)))
     plan = method.plan(model.spec.facts(request))

@@ -1,4 +1,4 @@
-"""Find Chromium or Chrome for the browser tests and print its path.
+"""Finds Chromium or Chrome for the browser tests, and prints its path.
 
 python tools/browser.py [--install]     --install first installs it with apt-get, on Debian and Ubuntu as root
 """
@@ -22,14 +22,16 @@ PLACES = (
     "${PROGRAMFILES(X86)}/Microsoft/Edge/Application/msedge.exe",
 )
 ADVICE = (
-    "The browser tests found no Chromium or Chrome. Install one (Debian: `apt-get install chromium` as root; "
-    "macOS: `brew install --cask chromium`; Windows: Chrome), or set CHROMIUM to its path; then `make test` "
-    "again."
+    "The browser tests found no Chromium or Chrome. Install one (Debian: `apt-get install chromium` as "
+    "root; macOS: `brew install --cask chromium`; Windows: Chrome), or set CHROMIUM to its path. Then "
+    "run `make test` again."
 )
 
 
 def find() -> str | None:
-    """The browser's path: from CHROMIUM, PATH, or where macOS and Windows install it. None: missing."""
+    """Return the browser's path: from CHROMIUM, from PATH, or from the places where macOS and Windows install
+    it. Return None if no browser is found.
+    """
     if named := os.environ.get("CHROMIUM"):
         return shutil.which(named)
     on_path = (shutil.which(name) for name in NAMES)
@@ -44,7 +46,7 @@ def expanded(place: str) -> str:
 
 
 def has_emoji() -> bool:
-    """Whether Noto Color Emoji can be opened by name: the training's smoke run draws with it."""
+    """Return whether Noto Color Emoji can be opened by name: the smoke run of the training draws with it."""
     from PIL import ImageFont
 
     try:
@@ -55,7 +57,9 @@ def has_emoji() -> bool:
 
 
 def install() -> None:
-    """With apt-get, as root: install fonts, the emoji that training draws, and a browser if none is there."""
+    """Install with apt-get, as root: fonts, the emoji that training draws, and a browser if the machine has
+    none.
+    """
     apt = shutil.which("apt-get")
     if apt and getattr(os, "geteuid", lambda: 1)() == 0:
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

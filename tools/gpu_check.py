@@ -1,4 +1,4 @@
-"""Check a real GPU in one command: print published figures beside what this machine measures.
+"""Checks a real GPU in one command: it prints published figures beside those that this machine measures.
 
 make gpu-check                    real FLUX.1-dev weights (FLUX_DIR or HF_TOKEN); records assets/example/
 make gpu-check WEIGHTS=random     no download: FLUX.1-dev in full size with random weights; every published
@@ -48,7 +48,7 @@ HEAD = (
 
 
 class PublishedSetting(NamedTuple):
-    """A row of the published table, measured there on one NVIDIA L20."""
+    """A row of the published table, which was measured on one NVIDIA L20."""
 
     title: str
     knobs: dict[str, Any]
@@ -58,7 +58,7 @@ class PublishedSetting(NamedTuple):
 
 
 def settings() -> list[PublishedSetting]:
-    """FLUX.1-dev's presets that have a published figure."""
+    """Return FLUX.1-dev's presets that have a published figure."""
     found = []
     for path in sorted((ROOT / "presets").glob("2*.json")):
         preset = json.loads(path.read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ class MeasuredRun(NamedTuple):
 
 @contextmanager
 def synchronisations(kind: str) -> Iterator[list[Any]]:
-    """Torch's warnings about the host waiting for the device. Only CUDA reports them."""
+    """Record torch's warnings that the host waits for the device. Only CUDA reports them."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         if kind == "cuda":
@@ -100,7 +100,9 @@ def synchronisations(kind: str) -> Iterator[list[Any]]:
 
 
 def random_pipeline(tiny: bool, kind: str) -> tuple[Any, dict[str, Any]]:
-    """A FluxPipeline whose transformer has random weights, and its arguments with random text embeddings."""
+    """Make a FluxPipeline whose transformer has random weights, and its arguments with random text
+    embeddings.
+    """
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 
     config = dict(MODELS["flux-dev"].config)
@@ -170,7 +172,7 @@ def with_random_weights(tiny: bool) -> int:
     pipe, given = random_pipeline(tiny, kind)
     if kind == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    pipe(**given | {"num_inference_steps": 2})  # warm-up: CUDA chooses its kernels
+    pipe(**given | {"num_inference_steps": 2})  # warm-up: CUDA chooses its kernels here
     plain = bare(pipe, given, kind)
     baseline = draw(pipe, given, METHODS["baseline"](), kind)
     rows = [
@@ -215,12 +217,12 @@ def with_random_weights(tiny: bool) -> int:
     if kind == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     if tiny:
-        print("tiny model: this shows only that the check runs; TFLOPs are FLUX.1-dev's")
+        print("tiny model: this only shows that the check runs; the TFLOPs are FLUX.1-dev's")
     return 0
 
 
 def bare(pipe: Any, given: dict[str, Any], kind: str) -> float:
-    """Seconds of the pipeline without any method attached."""
+    """Return the seconds of the pipeline without any method attached."""
     clock = Clock(torch.device(kind))
     begin = clock.synchronise()
     pipe(generator=torch.Generator("cpu").manual_seed(0), **given)
@@ -228,7 +230,7 @@ def bare(pipe: Any, given: dict[str, Any], kind: str) -> float:
 
 
 def with_real_weights() -> int:
-    """Run each published setting on the first example prompt. The page shows the last one as its example."""
+    """Run each published setting on the first example prompt. The page shows the last run as its example."""
     rows = [
         ("setting", "TFLOPs", "published", "seconds", "published", "faster", "published", "PSNR", "schedule")
     ]
@@ -297,11 +299,13 @@ def main(arguments: list[str] | None = None) -> int:
     found = device()
     print(f"{found.kind}: {found.name}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
     print(
-        "published: cache-dit's benchmark on one NVIDIA L20, whole pictures timed; here the denoise loop is\n"
+        "published: cache-dit's benchmark on one NVIDIA L20, with the time of whole pictures; here the "
+        "time is that of the denoising loop\n"
     )
     if found.kind != "cuda" and not options.tiny:
         print(
-            wrong_torch() or "gpu-check: no CUDA device was found; run it where there is one, or add --tiny.",
+            wrong_torch()
+            or "gpu-check: no CUDA device was found; run it on a machine with a CUDA device, or add --tiny.",
             file=sys.stderr,
         )
         return 2

@@ -1,4 +1,5 @@
-"""Print the size of every source file. Fail for long files, long lines of Python, and code that needs POSIX.
+"""Prints the size of every source file. It fails for long files, long lines of Python, and code that needs
+POSIX.
 
 python tools/sizes.py
 """
@@ -14,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("app.py", "app", "assets", "cache_engine", "studies", "tests", "tools")
 SUFFIXES = (".py", ".js", ".css", ".html")
-WANTED, MOST = 150, 350  # lines in a file
-WIDEST = 110  # characters in a line of Python, without a comment for a tool
+WANTED, MOST = 150, 350  # number of lines in a file
+WIDEST = 110  # number of characters in a line of Python, without a comment for a tool
 PRAGMA = re.compile(r"\s*# (noqa|pyright:|type:).*")
 
 POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"}
@@ -32,7 +33,8 @@ POSIX_CALLS = {
     "SIGALRM",
 }
 POSIX_PATHS = ("/bin/", "/dev/", "/etc/", "/home/", "/opt/", "/proc/", "/root/", "/tmp", "/usr/", "/var/")
-# zerogpu.py and spaces.py run on Linux only; browser.py asks for the system first; sizes.py has the lists.
+# zerogpu.py and spaces.py run on Linux only; browser.py checks the system first; sizes.py itself holds the
+# lists.
 POSIX_ALLOWED = {"app/engine/zerogpu.py", "tests/app/spaces.py", "tools/browser.py", "tools/sizes.py"}
 
 
@@ -60,7 +62,9 @@ def python_faults(name: str, text: str) -> list[str]:
 
 
 def unportable(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield (line, fault): modules, calls and paths that Windows lacks, text files without encoding."""
+    """Yield pairs (line, fault) for modules, calls and paths that Windows lacks, and for text files without
+    encoding.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = (

@@ -39,7 +39,7 @@ NOTES = (
         models=(FLUX,),
     ),
     CareNote(
-        "One page uses four baselines",
+        "Four baselines on one page",
         "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from 32.9616 and 1.0445 of a "
         "second run (44.61 s). The rows of the cited methods start from 32.404 and 0.9898, and "
         "Lightning's rows from a fourth baseline. “Against its baseline” compares each row with its "
@@ -86,7 +86,7 @@ NOTES = (
         models=(FLUX,),
     ),
     CareNote(
-        "The TFLOPs of three rows need an explanation",
+        "Three rows' TFLOPs need an explanation",
         "Chipmunk's 1505.87 is exactly 3719.50 / 2.47: we believe that it was computed from a speedup. "
         "In Δ-DiT(N=3), every second cached step only reuses all modules; the method as named would "
         "cost 2083. FORA(N=3) computes output projections in its cached steps; as described in its "

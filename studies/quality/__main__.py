@@ -1,9 +1,9 @@
-"""Measure every method against the plain 50 steps of the embedded model. ``make quality`` writes
+"""Measures every method against the plain 50 steps of the embedded model. ``make quality`` writes
 docs/quality.md.
 
-The prompts show pairs of thing and background that training never showed. Results are kept under
-build/quality/ as they are made: run the same command again to resume. Results of other weights do not count.
-Likeness is measured by as many processes as --workers says. Time is measured apart from it, by one process.
+The prompts have pairs of thing and background that training never showed. Results are stored under
+build/quality/ as they are made: to resume, run the same command again. Results of other weights are ignored.
+Likeness is measured in --workers processes. Time is measured separately, in one process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BATCH = 10
 
 
 def score_missing(store: Store, wanted: list[Contender], numbers: range) -> None:
-    """Make the scores that are missing, BATCH prompts at a time."""
+    """Make the missing scores, BATCH prompts at a time."""
     for start in range(0, len(numbers), BATCH):
         for contender in wanted:
             store.score(contender.method, numbers[start : start + BATCH])
@@ -30,12 +30,14 @@ def score_missing(store: Store, wanted: list[Contender], numbers: range) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=SCORED, help="how many of the scored prompts")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes for the scores")
+    parser.add_argument("--prompts", type=int, default=SCORED, help="number of scored prompts")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="number of processes for the scores"
+    )
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--part", metavar="I/N", help="only make the I-th of N parts of the scores")
-    only.add_argument("--times", action="store_true", help="only take the times")
-    only.add_argument("--table", action="store_true", help="only write the page, from the results so far")
+    only.add_argument("--part", metavar="I/N", help="make only the I-th of N parts of the scores")
+    only.add_argument("--times", action="store_true", help="measure only the times")
+    only.add_argument("--table", action="store_true", help="write only the page, from the results so far")
     options = parser.parse_args()
     wanted = list(contenders())
     if options.part:

@@ -1,6 +1,6 @@
-"""Estimate the error of step masks from the surveys of plain runs: thousands of masks a second.
+"""Estimates the error of step masks from the surveys of plain runs: thousands of masks a second.
 
-The search of real runs starts with the masks that are best here.
+The search with real runs starts from the masks that are best by this estimate.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from cache_engine.predictors import Taylor
 from cache_engine.whatif.survey import Survey, load
 from studies.quality.settings import SEARCHED, STEPS, request
 
-# (step, share of an error made there that is left in the end). Measured on six training prompts, by adding an
-# error at one step of a plain run; each is the mean of 3 to 13 runs. The model mends much of an early error.
+# Pairs of a step and the share of an error made there that remains at the end. The shares were measured on
+# six training prompts, by adding an error at one step of a plain run; each share is the mean of 3 to 13 runs.
+# The model repairs much of an early error.
 REMAINING_ERROR = (
     (0, 0.4),
     (3, 0.5),
@@ -39,7 +40,7 @@ RESTARTS = 1
 
 
 class MaskSearch:
-    """Finds good masks by the surveys of the search's prompts. ``folder`` keeps surveys and masks."""
+    """Finds good masks with the surveys of the search's prompts. ``folder`` holds surveys and masks."""
 
     def __init__(self, folder: Path) -> None:
         self.surveys: list[Survey] = []
@@ -62,7 +63,8 @@ class MaskSearch:
     def masks(self, method: Method, count: int) -> Iterator[tuple[int, ...]]:
         """Yield two masks of ``count`` computed steps.
 
-        The first has the least sum of all steps' errors, the second the least of that sum and each gap's own.
+        The first mask has the smallest sum of all steps' errors. The second has the smallest total of this
+        sum and each gap's own error.
         """
         plan = method.plan(MODELS["tiny"].facts(MODELS["tiny"].resolve(request(0))))
         stack = plan.sites[0] if isinstance(plan.sites[0], Stack) else Stack(0, self.surveys[0].facts.blocks)
@@ -74,9 +76,9 @@ class MaskSearch:
             yield tuple(self._masks[name])
 
     def _inner_products(self, stack: Stack) -> np.ndarray:
-        """Return the inner products, (steps, steps), of what the stack adds to the guided velocity.
+        """Return the inner products, (steps, steps), of the stack's residuals in the guided velocity.
 
-        They are taken as the last layer reads them.
+        The residuals are measured as the last layer reads them.
         """
         if stack not in self._products:
             total = np.zeros((STEPS, STEPS))
@@ -88,7 +90,9 @@ class MaskSearch:
         return self._products[stack]
 
     def _searched(self, plan: Plan, stack: Stack, count: int, gaps_too: bool) -> tuple[int, ...]:
-        """Return the best of RESTARTS hill climbs: each moves single computed steps (never the first)."""
+        """Return the best result of RESTARTS hill climbs. A climb moves single computed steps, but never the
+        first step.
+        """
         cost = MaskCost(_by_step_numbers(plan.predictor), self._inner_products(stack), self.weights, gaps_too)
         chance = random.Random(count)
         found: list[tuple[float, tuple[int, ...]]] = []
@@ -103,15 +107,15 @@ class MaskSearch:
 
 
 def _by_step_numbers(predictor: Predictor) -> Predictor:
-    """Return a predictor whose weights follow from step numbers alone.
+    """Return a predictor whose weights depend on step numbers alone.
 
-    dmd's weights depend on the data: the predictor that it falls back to stands in for it.
+    The weights of dmd depend on the data, so its fallback predictor is used instead.
     """
     return Taylor(1, first_difference=3) if predictor.needs_inner_products else predictor
 
 
 class MaskCost:
-    """The squared error that a mask leaves in the end, in the surveys' units."""
+    """The squared error that a mask leaves at the end of a run, in the surveys' units."""
 
     def __init__(
         self, predictor: Predictor, products: np.ndarray, weights: np.ndarray, gaps_too: bool
@@ -130,7 +134,7 @@ class MaskCost:
     def _gap(self, remembered: tuple[int, ...], stop: int) -> tuple[np.ndarray, float]:
         """Return the error from the newest remembered step up to ``stop``, and its square.
 
-        The error is a weighted sum of the true values of all steps: (steps,) weights.
+        The error is a weighted sum of the true values of all steps; the weights have shape (steps,).
         """
         if (remembered, stop) not in self._gaps:
             missed = np.zeros(STEPS)

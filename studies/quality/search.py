@@ -1,12 +1,12 @@
-"""Search DBCache's whole space and ours for the best setting, under equal conditions.
+"""Searches DBCache's space and our space for the best setting, under equal conditions.
 
     python -m studies.quality.search
 
-Both searches have the same number of evaluations, prompts and TFLOPs. Each starts with masks that are good by
-the surveys of plain runs (see mask_search.py). Real runs on the search's prompts then decide: the best masks
-of every shape are drawn, and the best of these are improved by moving one computed step after another. Every
-evaluation is kept: run the same command again to resume. The winners are written to
-studies/quality/found.json; ``studies.quality`` scores them on prompts that the search never saw.
+Both searches have the same number of evaluations, prompts and TFLOPs. Each search starts with masks that are
+good by the surveys of plain runs (see mask_search.py). Real runs on the search's prompts then decide: the
+best masks of every shape are drawn, and the best of these are improved by moving one computed step at a time.
+Every evaluation is stored: to resume, run the same command again. The winners are written to
+studies/quality/found.json; ``studies.quality`` scores them on prompts that the search did not use.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from studies.quality.settings import FOUND, SEARCHED, STEPS, request
 from studies.quality.store import Store, method_key
 
 SPACES = ("DBCache", "ours")
-NEAR = (12, 8)  # computed steps, of DBCache with one first block: its TFLOPs are the limit for both
-CLIMBED = 3  # starting points
-DRAWN = 4  # settings whose threshold decides
+# numbers of computed steps of DBCache with one first block, whose TFLOPs are the limit for both searches
+NEAR = (12, 8)
+CLIMBED = 3  # number of starting points for hill climbs
+DRAWN = 4  # number of settings whose threshold decides
 
 
 class Shape(NamedTuple):
-    """A method with everything but its mask."""
+    """A method with all knobs except its mask."""
 
     knobs: dict[str, Any]
 
@@ -49,7 +50,7 @@ class Shape(NamedTuple):
 
 
 def shapes(space: str) -> Iterator[Shape]:
-    """Yield the shapes of a space. Ours holds what DBCache's does not."""
+    """Yield the shapes of a space. Our space holds shapes that DBCache's space does not have."""
     front = {"name": "dbcache", "Fn_compute_blocks": 1}
     if space == "DBCache":
         for order in (1, 2, 3):
@@ -74,13 +75,13 @@ def tflops(method: Method, computed: int) -> float:
 
 
 def affordable(shape: Shape, limit: float) -> int:
-    """Return the largest number of computed steps within ``limit`` TFLOPs."""
+    """Return the largest number of computed steps that costs at most ``limit`` TFLOPs."""
     method = shape.method("1" * STEPS)
     return max(n for n in range(1, STEPS + 1) if tflops(method, n) <= limit * (1 + 1e-9))
 
 
 class Search:
-    """The search of one space at one limit. An evaluation draws all of the search's prompts."""
+    """The search of one space under one limit. Each evaluation draws all of the search's prompts."""
 
     def __init__(
         self, store: Store, masks: MaskSearch, space: str, budget: int, evaluations: int, prompts: int
@@ -135,7 +136,7 @@ class Search:
                 yield shape, _digits(mask)
 
     def _step(self, psnr: float, shape: Shape, mask: str) -> tuple[float, Shape, str]:
-        """Move one computed step to a place nearby, and keep the move if it is better."""
+        """Move one computed step to a nearby place. Keep the move if the PSNR is better."""
         ones = [step for step in range(1, STEPS) if mask[step] == "1"]
         for _ in range(100):
             moved = self.random.choice(ones)
@@ -149,9 +150,9 @@ class Search:
         return psnr, shape, mask
 
     def _dynamic(self, count: int) -> Iterator[Method]:
-        """Yield settings with random knobs whose threshold decides.
+        """Yield settings with random knobs in which the threshold decides.
 
-        Their threshold is the one that spends the limit, as simulated on the surveys.
+        The threshold is the one that uses up the limit, by simulation on the surveys.
         """
         for _ in range(count):
             draw = self.random
@@ -182,8 +183,10 @@ def _digits(steps: Any) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--evaluations", type=int, default=60, help="real ones for each space and limit")
-    parser.add_argument("--prompts", type=int, default=SEARCHED, help="how many of the search's prompts")
+    parser.add_argument(
+        "--evaluations", type=int, default=60, help="number of real evaluations for each space and limit"
+    )
+    parser.add_argument("--prompts", type=int, default=SEARCHED, help="number of the search's prompts")
     options = parser.parse_args()
     store = Store("search")
     masks = MaskSearch(store.folder)

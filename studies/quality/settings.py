@@ -15,13 +15,13 @@ FOUND = Path(__file__).with_name("found.json")  # the results of studies.quality
 WINNERS = {"DBCache": "DBCache's best (search)", "ours": "Ours (search)"}
 STEPS = 50
 BUDGETS = (6, 8, 12, 17)
-# Pairs of thing and background that the training never showed, each in one place and size. No search and no
-# fit sees SCORED.
+# Pairs of thing and background that training never showed, each in one place and size. Neither a search nor a
+# fit uses SCORED.
 SEARCHED, SCORED = 8, 50
 
 
 class Contender(NamedTuple):
-    """One row of the tables. ``budget``: about how many steps it computes."""
+    """One row of the tables. ``budget``: the approximate number of computed steps."""
 
     label: str
     budget: int
@@ -30,7 +30,9 @@ class Contender(NamedTuple):
 
 @cache
 def prompts() -> tuple[str, ...]:
-    """Return SEARCHED prompts that settings may be chosen on, then SCORED prompts that are only scored."""
+    """Return the SEARCHED prompts, on which settings may be chosen, then the SCORED prompts, which are only
+    scored.
+    """
     return tuple(text for _, text in held_out(SEARCHED + SCORED, seed=29))
 
 
@@ -39,15 +41,16 @@ def request(number: int) -> RunRequest:
 
 
 def every(interval: int) -> str:
-    """Return a mask that computes the first step and then every ``interval``-th."""
+    """Return a mask that computes the first step and then every ``interval``-th step."""
     return "".join("1" if step % interval == 0 else "0" for step in range(STEPS))
 
 
-# By budget, for methods with a fixed schedule: the interval of TaylorSeer's schedule, and of an even mask
-# (6, 8, 13 and 17 computed steps).
+# By budget, for methods with a fixed schedule: the interval of TaylorSeer's schedule, and the interval of an
+# even mask (6, 8, 13 and 17 computed steps).
 INTERVAL = {6: 15, 8: 9, 12: 5, 17: 3}
 EVEN = {6: 9, 8: 7, 12: 4, 17: 3}
-# Knobs by budget; the thresholds were set on the search's prompts, so that about as many steps are computed.
+# Knobs by budget. The thresholds were set on the search's prompts, so that about the same number of steps is
+# computed.
 BY_BUDGET: dict[str, dict[int, dict[str, Any]]] = {
     "fewer_steps": {
         6: {"fraction": 0.12},
@@ -90,8 +93,9 @@ BY_BUDGET: dict[str, dict[int, dict[str, Any]]] = {
         )
     },
 }
-DRIFT = {6: 0.46, 8: 0.295, 12: 0.171, 17: 0.103}  # DBCache's threshold, F1 and W2 without limits
-PUBLISHED: dict[int, tuple[str, dict[str, Any]]] = {  # the rows of the published table, as they are
+# by budget: DBCache's threshold with F1 and W2, without limits
+DRIFT = {6: 0.46, 8: 0.295, 12: 0.171, 17: 0.103}
+PUBLISHED: dict[int, tuple[str, dict[str, Any]]] = {  # the rows of the published table, unchanged
     6: (
         "Ultra",
         dict(
@@ -121,7 +125,7 @@ MASKS = {8: ("golden 9", "golden 9b"), 12: ("budcache 13", "meancache 13")}
 
 
 def contenders() -> Iterator[Contender]:
-    """Yield all rows of the tables, the search's winners first."""
+    """Yield all rows of the tables, the winners of the search first."""
     yield from winners()
     for budget in BUDGETS:
         yield from _plain(budget)
@@ -129,7 +133,7 @@ def contenders() -> Iterator[Contender]:
 
 
 def searches() -> dict[tuple[str, int], dict[str, Any]]:
-    """Return the results of studies.quality.search by label and budget; none before its first run."""
+    """Return the results of studies.quality.search by label and budget; empty before its first run."""
     if not FOUND.is_file():
         return {}
     named = {
@@ -140,7 +144,7 @@ def searches() -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def winners() -> Iterator[Contender]:
-    """Yield the best setting of DBCache's space and of ours, at equal TFLOPs."""
+    """Yield the best setting of DBCache's space and of our space, with equal TFLOPs."""
     for (label, budget), result in searches().items():
         yield Contender(label, budget, method_from(result["method"]))
 

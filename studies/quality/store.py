@@ -1,4 +1,4 @@
-"""Scores and times of the quality study, kept on disk as they are measured; and how they are measured."""
+"""Measures the scores and times of the quality study, and stores them on disk as they are measured."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ from cache_engine.sites.clock import Clock
 from studies.quality.settings import SEARCHED, Contender, request
 from studies.shared import append_json_line, read_json_lines, results_folder
 
-REPEATS = 5  # timed runs of each side
-IN_TURN = 6  # contenders timed in the same minutes; the search's winners come first, so among themselves
+REPEATS = 5  # number of timed runs of each side
+# number of contenders timed in the same minutes; the search's winners come first, so they are timed together
+IN_TURN = 6
 
 
 class Score(NamedTuple):
     """One picture compared with the baseline's.
 
-    psnr_db: None for an identical picture.  computed: steps that the first stream computed.
+    psnr_db: None for an identical picture. computed: number of steps that the first stream computed.
     """
 
     psnr_db: float | None
@@ -43,14 +44,14 @@ class Score(NamedTuple):
 
 
 def method_key(method: Method) -> str:
-    """Return the name under which results are kept: the method and all its knobs."""
+    """Return the name under which results are stored: the method with all its knobs."""
     return json.dumps(method.to_dict(), sort_keys=True, ensure_ascii=False)
 
 
 class Store:
     """Scores and times in files of JSON lines, and the baselines' pictures.
 
-    ``part`` names the file that this process writes to; all processes' files are read.
+    ``part`` names the file that this process writes to; the files of all processes are read.
     """
 
     def __init__(self, part: str = "all") -> None:
@@ -76,13 +77,14 @@ class Store:
         asked = request(number)
         path = self.folder / f"{hashlib.sha256(asked.model_dump_json().encode()).hexdigest()[:16]}.png"
         if not path.is_file():
-            part = path.with_suffix(f".{os.getpid()}")  # other processes see the whole file or none
+            # so that other processes see either the whole file or none
+            part = path.with_suffix(f".{os.getpid()}")
             run(asked, METHODS["baseline"]()).image.save(part, "PNG")
             part.replace(path)
         return Image.open(path).convert("RGB")
 
     def score(self, method: Method, numbers: Sequence[int]) -> list[Score]:
-        """Return the scores of these prompts under a method, from disk or from runs."""
+        """Return the scores of these prompts under a method, from disk or from new runs."""
         name = method_key(method)
         missing = [number for number in numbers if (name, number) not in self.scores]
         batches = [[number] for number in missing] if looks_at_data(method) else [missing] if missing else []
@@ -96,14 +98,16 @@ class Store:
 
 
 def looks_at_data(method: Method) -> bool:
-    """Tell whether the method decides by the picture's data: such a picture must not share a batch."""
+    """Return whether the picture's data decide in this method. Such a picture must not share a batch with
+    others.
+    """
     plan = method.plan(MODELS["tiny"].facts(method.effective(MODELS["tiny"].resolve(request(0)))))
     static = plan.signal is None or (isinstance(plan.schedule, Drift) and plan.schedule.static)
     return plan.predictor.needs_inner_products or not static
 
 
 def draw_batch(requests: list[RunRequest], method: Method) -> tuple[list[Image.Image], int, float]:
-    """Draw pictures in one batch as ``run`` draws them (up to rounding), in 1 / 1.7 of its time.
+    """Draw pictures in one batch as ``run`` draws them (up to rounding), 1.7 times as fast.
 
     Returns the pictures, the computed steps of the first stream, and the TFLOPs of one picture.
     """
@@ -132,7 +136,9 @@ def draw_batch(requests: list[RunRequest], method: Method) -> tuple[list[Image.I
 
 
 class ProcessorClock(Clock):
-    """Seconds of this process's own work: other processes do not lengthen them (with one thread)."""
+    """Measures seconds of this process's own work, which other processes do not
+    lengthen (with one thread).
+    """
 
     def synchronise(self) -> float:
         super().synchronise()
@@ -140,7 +146,7 @@ class ProcessorClock(Clock):
 
 
 def denoise_seconds(asked: RunRequest, method: Method) -> float:
-    """Return the processor seconds of one denoise loop."""
+    """Return the processor seconds of one denoising loop."""
     model = load_model("tiny")
     asked = model.spec.resolve(asked)
     effective = model.spec.resolve(method.effective(asked))
@@ -157,7 +163,7 @@ def denoise_seconds(asked: RunRequest, method: Method) -> float:
 def take_times(store: Store, wanted: list[Contender]) -> None:
     """Time contenders: the median of REPEATS runs, divided by the median of as many baseline runs.
 
-    The baseline and IN_TURN contenders take turns, so that a slow minute slows all of them.
+    The baseline and IN_TURN contenders alternate, so that a slow minute slows all of them.
     """
     missing = [contender for contender in wanted if method_key(contender.method) not in store.times]
     for start in range(0, len(missing), IN_TURN):

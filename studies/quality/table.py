@@ -1,4 +1,4 @@
-"""Write docs/quality.md and docs/quality.svg from the scores and times of the store. No run is made."""
+"""Writes docs/quality.md and docs/quality.svg from the stored scores and times. It makes no runs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from studies.quality.store import REPEATS, Store, method_key
 from studies.shared import write_page
 
 PAGE = Path(__file__).with_name("page.md")
-IDENTICAL = 100.0  # dB, in a mean; more than any two pictures of this size that differ at all can have
+# dB that an identical picture counts in a mean; more than two different pictures of this size can have
+IDENTICAL = 100.0
 
 
 class ContenderScores(NamedTuple):
-    """The mean scores of one contender. ratio: its denoise time over the baseline's; None: not measured."""
+    """The mean scores of one contender. ratio: its denoising time divided by the baseline's, or None if it
+    was not measured.
+    """
 
     contender: Contender
     prompts: int
-    psnr: np.ndarray  # (prompts,) in dB
+    psnr: np.ndarray  # shape (prompts,), in dB
     ssim: float
     computed: float
     tflops: float
@@ -68,7 +71,7 @@ def table(contender_rows: list[ContenderScores], baseline_tflops: float) -> str:
 
 
 def winners(contender_rows: list[ContenderScores]) -> str:
-    """Return a Markdown table that compares our winner of each budget with its opponents."""
+    """Return a Markdown table that compares our winner at each budget with its opponents."""
     lines = [
         "| about | ours | against | gain in mean PSNR | TFLOPs, ours over its | time, ours over its | "
         "prompts |",
@@ -97,9 +100,10 @@ def winners(contender_rows: list[ContenderScores]) -> str:
 
 
 def _opponents(rows: list[ContenderScores]) -> list[ContenderScores]:
-    """Pick our winner's opponents among the rows of one budget.
+    """Choose the opponents of our winner among the rows of one budget.
 
-    DBCache's best row is chosen on the scored prompts and whatever its TFLOPs: the choice favours DBCache.
+    DBCache's best row is chosen on the scored prompts and without a limit of TFLOPs, so the choice favours
+    DBCache.
     """
     best = max(
         (row for row in rows if row.contender.method.name == "dbcache"),
@@ -117,7 +121,7 @@ def _opponents(rows: list[ContenderScores]) -> list[ContenderScores]:
 
 
 def _mean(row: ContenderScores) -> str:
-    """Format a mean PSNR; for a winner of the search, its PSNR in the search follows in brackets."""
+    """Format a mean PSNR. For a winner of the search, its PSNR in the search follows in brackets."""
     result = searches().get((row.contender.label, row.contender.budget))
     return f"{row.psnr.mean():.2f} dB" + (f" ({result['psnr_db']:.2f})" if result else "")
 
@@ -132,9 +136,9 @@ SHOWN: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
 
 
 def plot(contender_rows: list[ContenderScores], baseline_tflops: float) -> str:
-    """Draw mean PSNR over the share of the baseline's TFLOPs as SVG.
+    """Draw the mean PSNR against the share of the baseline's TFLOPs as SVG.
 
-    A line under each dot ends at the 5th percentile.
+    The line under each dot ends at the 5th percentile.
     """
     width, height, left, bottom, top = 720, 380, 44, 44, 14
     low = min(float(np.percentile(row.psnr, 5)) for row in contender_rows) - 1
@@ -191,7 +195,7 @@ def kind(row: ContenderScores) -> tuple[int, tuple[str, str, Callable[[str], boo
 
 
 def write(folder: Path, store: Store, wanted: list[Contender]) -> None:
-    """Write quality.md (its text is studies/quality/page.md) and quality.svg."""
+    """Write quality.md (its text is in studies/quality/page.md) and quality.svg."""
     contender_rows = rows(store, wanted)
     plain = next(row for row in contender_rows if row.contender.method.name == "fewer_steps")
     baseline_tflops = plain.tflops / plain.computed * STEPS

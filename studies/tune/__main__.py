@@ -1,7 +1,8 @@
-"""Test tunes against a whole grid of real runs, and on prompts they never saw. ``make what-if`` runs it too.
+"""Tests tunes against a whole grid of real runs, and on prompts that the tunes did not use. ``make what-if``
+runs it too.
 
-It writes docs/tune.md. Runs are kept under build/tune/ (see studies/tune/grid.py): run the same command again
-to resume.
+It writes docs/tune.md. Runs are stored under build/tune/ (see studies/tune/grid.py): to resume, run the same
+command again.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from studies.tune.tunes import TUNES, arguments
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=len(GRID), help="how many of the grid's prompts")
+    parser.add_argument("--prompts", type=int, default=len(GRID), help="number of the grid's prompts")
     parser.add_argument("--steps", default=",".join(map(str, STEPS)))
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes for the grid")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="number of processes for the grid"
+    )
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--part", metavar="I/N", help="only make the I-th of N parts of the grid")
-    only.add_argument("--table", action="store_true", help="only write the page, from the runs so far")
+    only.add_argument("--part", metavar="I/N", help="make only the I-th of N parts of the grid")
+    only.add_argument("--table", action="store_true", help="write only the page, from the runs so far")
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))
     if options.part:
@@ -36,7 +39,7 @@ def main() -> None:
         run_processes("tune", parts)
         for floor, count in TUNES:
             if command(arguments(floor, count)):
-                raise SystemExit("tune: it failed; its runs are kept: run the same command again.")
+                raise SystemExit("tune: it failed; its runs are stored: run the same command again.")
     write(DOCS, steps)
 
 

@@ -1,9 +1,10 @@
-"""A whole grid of real runs on the embedded model, against which tunes are measured.
+"""A whole grid of real runs on the embedded model, with which tunes are compared.
 
-Runs are kept under build/tune/ as they are made, so the study can be stopped and resumed. Runs of other
-weights do not count. One run can stand for several settings: if a setting, given the changes that the run
-measured, decides every call as the run did and predicts alike, then its run would be the same, bit for bit.
-Such settings are drawn once. (Two of each prompt are drawn all the same, and must come out equal.)
+Runs are stored under build/tune/ as they are made, so the study can be stopped and resumed. Runs of other
+weights are ignored. One run can stand for several settings: with the changes that the run measured, another
+setting may make the same decisions and the same predictions. Its run would then be the same, bit for bit.
+Such settings are drawn only once. (As a check, two of them are drawn for each prompt, and their pictures must
+be equal.)
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ VARY = {
     "residual_diff_threshold": "0.08, 0.16, 0.32, 0.5, 1",
     "taylorseer_order": "0..2",
 }
-TWICE = 2  # settings of a prompt that are drawn although another run stands for them
+TWICE = 2  # number of settings for each prompt that are drawn although another run stands for them
 Changes = dict[tuple[int, str], float | None]  # by step and stream
 
 
 class GridRun(NamedTuple):
-    """One real run. psnr_db: None for a picture equal to the baseline's.  digest: of the picture."""
+    """One real run. psnr_db: None if the picture equals the baseline's. digest: a hash of the picture."""
 
     method: Method
     psnr_db: float | None
@@ -58,9 +59,10 @@ class GridRun(NamedTuple):
         return IDENTICAL if self.psnr_db is None else self.psnr_db
 
     def stands_for(self, method: Method, facts: ModelFacts) -> bool:
-        """Tell whether a run of ``method`` would be this run.
+        """Return whether a run of ``method`` would equal this run.
 
-        It is if, given the changes that were measured here, it decides every call alike and predicts alike.
+        It would if the method, with the changes measured here, makes the same decisions and the same
+        predictions.
         """
         if prediction(method) != prediction(self.method) or type(method).effective is not Method.effective:
             return method == self.method
@@ -87,7 +89,7 @@ def settings(steps: int) -> list[Method]:
 
 
 def path_of(asked: RunRequest) -> Path:
-    """Return the file of a request's runs. The baseline's picture and survey lie beside it."""
+    """Return the file of a request's runs. The baseline's picture and survey are stored beside it."""
     digest = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
     return results_folder("tune") / f"{digest[:16]}.jsonl"
 
@@ -103,7 +105,7 @@ class Grid:
         self.survey, self._baseline = self._measure_baseline()
 
     def _measure_baseline(self) -> tuple[Survey, Image.Image]:
-        """Return the baseline's survey and picture, from disk or from a run."""
+        """Return the baseline's survey and picture, from disk or from a new run."""
         picture, survey = self._path.with_suffix(".png"), self._path.with_suffix(".npz")
         if not picture.is_file():
             baseline = run(self.request, METHODS["baseline"](), survey=True)
@@ -113,13 +115,13 @@ class Grid:
         return load(survey), Image.open(picture).convert("RGB")
 
     def run_of(self, method: Method) -> GridRun | None:
-        """Return the setting's own run, or a run that stands for it; None if neither was made."""
+        """Return the setting's own run, or a run that stands for it, or None if neither exists."""
         own = next((run for run in self.runs if run.method == method), None)
         return own or next((run for run in self.runs if run.stands_for(method, self.facts)), None)
 
     @property
     def twice(self) -> list[GridRun]:
-        """Return the runs for which an earlier run would have stood."""
+        """Return the runs that were drawn although an earlier run stood for them."""
         return [
             run
             for place, run in enumerate(self.runs)
@@ -127,7 +129,9 @@ class Grid:
         ]
 
     def fill(self, methods: Iterable[Method]) -> None:
-        """Make the missing runs. Raises AssertionError if a setting drawn twice comes out differently."""
+        """Make the missing runs. Raises AssertionError if a setting that was drawn twice gives two different
+        pictures.
+        """
         twice = len(self.twice)
         for method in methods:
             earlier = self.run_of(method)
@@ -137,7 +141,9 @@ class Grid:
             if earlier is not None:
                 twice += 1
                 if made.digest != earlier.digest or made.schedules != earlier.schedules:
-                    raise AssertionError(f"{method.to_dict()} is not the run of {earlier.method.to_dict()}")
+                    raise AssertionError(
+                        f"the run of {method.to_dict()} differs from that of {earlier.method.to_dict()}"
+                    )
 
     def _draw(self, method: Method) -> GridRun:
         image, trace = draw_unclocked(self.request, method)

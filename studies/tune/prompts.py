@@ -1,10 +1,11 @@
-"""The prompts on which tunes are measured: pairs of thing and background that the embedded model never saw.
+"""The prompts on which tunes are measured: pairs of thing and background that training never showed to the
+embedded model.
 
-Drawn once (``held_out(71, seed=2611)``), without the pairs of the PSNR calibration and the prompts of
-studies/whatif and studies/quality. Nothing was fitted or chosen on them.
+They were drawn once (``held_out(71, seed=2611)``), without the pairs of the PSNR calibration and without the
+prompts of studies/whatif and studies/quality. Nothing was fitted or chosen on these prompts.
 """
 
-# A whole grid is run on each of these.
+# A whole grid of settings runs on each of these prompts.
 GRID = (
     "bottom, little sailboat, purple background",
     "a rocket on the top of a yellow background",
@@ -17,7 +18,7 @@ GRID = (
     "a sweet donut on a green background, bottom",
     "a tiny panda at the top right of a green background",
 )
-# A tune searches on these; its best is then tested on ACCEPTED.
+# A tune searches on these prompts; its best setting is then tested on ACCEPTED.
 TUNED = (
     "on a black background, a small fox on the top left",
     "a tiny sailboat on the right, green background",

@@ -1,4 +1,5 @@
-"""Replay a tune on a grid of real runs: how many runs it needs, how many chance needs, which cliffs it marks.
+"""Replays a tune on a grid of real runs: how many runs it needs, how many a random search needs, and which
+cliffs it marks.
 
 No run is made: every run of the tune is looked up in the grid.
 """
@@ -17,19 +18,21 @@ from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.tuner import CHECKED, EDGE, likely_worst_neighbours, search_of
 from cache_engine.whatif.survey import Survey
 
-WITHIN = 1.03  # of the best's compute
-MOST = 40  # real runs that a replayed tune makes at the most
+WITHIN = 1.03  # times the compute of the grid's best setting
+MOST = 40  # number of real runs after which a replayed tune stops
 
 
 class RealFigures(NamedTuple):
-    """The PSNR that a setting holds in real runs (identical: 100 dB), and its compute."""
+    """The PSNR that a setting reaches in real runs (100 dB if identical), and its compute."""
 
     closeness: float
     tflops: float
 
 
 class ReplayedTune(NamedTuple):
-    """A replayed tune. path: TFLOPs of the best setting after each run (inf: none reaches the goal yet)."""
+    """A replayed tune. path: TFLOPs of the best setting after each run (inf if no setting reaches the goal
+    yet).
+    """
 
     path: tuple[float, ...]
     best: Method | None
@@ -48,7 +51,7 @@ def replay_tune(
     surveys: Sequence[Survey],
     real: Callable[[Method], RealFigures],
 ) -> ReplayedTune:
-    """Run a tune's own search, with each of its runs looked up by ``real``."""
+    """Run the search of a tune, with each of its runs looked up by ``real``."""
     search = search_of(Goal(value=floor), candidates, surveys)
     path: list[float] = []
     while len(path) < MOST and (place := search.next()) is not None:
@@ -60,12 +63,12 @@ def replay_tune(
 
 
 def runs_needed(path: Sequence[float], best: float) -> int | None:
-    """Count the runs until the best so far is within 3 % of the grid's best; None: it never is."""
+    """Count the runs until the best setting so far is within 3 % of the grid's best; None if it never is."""
     return next((place for place, tflops in enumerate(path, 1) if tflops <= WITHIN * best), None)
 
 
 def missed_by_chance(settings: int, good: int, runs: int) -> float:
-    """Return the probability that ``runs`` different settings, drawn at random, hold no good setting."""
+    """Return the probability that ``runs`` different settings, drawn at random, contain no good setting."""
     return comb(settings - good, runs) / comb(settings, runs)
 
 
@@ -75,7 +78,9 @@ def runs_needed_by_chance(settings: int, good: int) -> int:
 
 
 def best_by_chance(tflops: Sequence[float], runs: int) -> float:
-    """Return the median of the least compute among ``runs`` random settings (inf: none reaches the goal)."""
+    """Return the median of the least compute among ``runs`` random settings (inf if
+    none reaches the goal).
+    """
     ordered = sorted(tflops)
     return next(
         value for place, value in enumerate(ordered, 1) if missed_by_chance(len(ordered), place, runs) <= 0.5
@@ -85,8 +90,8 @@ def best_by_chance(tflops: Sequence[float], runs: int) -> float:
 class Cliffs(NamedTuple):
     """Counts of settings.
 
-    above: above the floor.  real: with a neighbour below floor - 2 dB.  marked: marked by the tune.  both:
-    real and marked.
+    above: settings above the floor. real: those with a neighbour below floor - 2 dB. marked: those that the
+    tune marks. both: those that are real and marked.
     """
 
     above: int
@@ -107,8 +112,8 @@ def cliffs(
 ) -> Cliffs:
     """Count the cliffs among the settings ``asked``.
 
-    real: returns the dB that a setting holds.  seen: given a setting and its neighbour, returns the dB of the
-    neighbour that a tune would measure.
+    real: a function that returns the dB that a setting reaches. seen: a function that takes a setting and its
+    neighbour, and returns the dB of the neighbour that a tune would measure.
     """
     counts = [0, 0, 0, 0]
     for method in asked:

@@ -1,4 +1,4 @@
-"""Write docs/tune.md: compare tunes with the real runs of the grids. No run is made."""
+"""Writes docs/tune.md: it compares tunes with the real runs of the grids. It makes no runs."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from studies.tune.replay import (
 )
 from studies.tune.tunes import FLOORS, TUNES, folder_of
 
-RUNS = 6  # real runs that a tune should need at the most
-CHOSEN_ON = 2  # prompts on which we chose the rule for the neighbours that a tune runs
+RUNS = 6  # number of real runs that a tune should need at most
+CHOSEN_ON = 2  # number of prompts on which we chose the rule for the neighbours that a tune runs
 NAMES = {False: "caches and fewer steps", True: "caches alone"}
 
 
 class PromptGrid:
-    """One prompt's grid, with a run for every setting."""
+    """The grid of one prompt, with a run for every setting."""
 
     def __init__(self, grid: Grid, runs: dict[Method, GridRun]) -> None:
         self.grid, self.runs = grid, runs
@@ -68,7 +68,7 @@ class TuneResult(NamedTuple):
 
 
 def replayed(real: PromptGrid, floor: float, alone: bool) -> TuneResult | None:
-    """Replay the tune of one prompt; None if no setting of its grid reaches the floor."""
+    """Replay the tune of one prompt. Return None if no setting of its grid reaches the floor."""
     methods = real.settings(alone)
     reach = [real.runs[one].tflops for one in methods if real.runs[one].closeness >= floor]
     if not reach:
@@ -121,8 +121,8 @@ def edges(
 ) -> tuple[Cliffs, Cliffs, Cliffs | None]:
     """Count the cliffs in three ways.
 
-    Each prompt on its own, over all settings; each prompt on its own, over its tune's best; and the prompts
-    as one tuning set, without those that the rule was chosen on.
+    First, each prompt on its own, with all settings; second, each prompt on its own, with its tune's best
+    setting; third, the prompts as one tuning set, without those on which the rule was chosen.
     """
     vary = space.parse_ranges("dbcache", VARY)
     each, own = Cliffs(0, 0, 0, 0), Cliffs(0, 0, 0, 0)
@@ -186,10 +186,10 @@ def edge_lines(reals: Sequence[PromptGrid], methods: Sequence[Method]) -> Iterat
 
 
 def whole_tune(floor: float, steps: int) -> tuple[str, Path, Path] | None:
-    """Return the row of a whole tune and its worst pair (the plain picture and the setting's).
+    """Return the row of a whole tune, and its worst pair (the plain picture and the setting's picture).
 
-    None if the tune was not made. If no setting held on the acceptance prompts, the row is of the closest
-    one.
+    Returns None if the tune was not made. If no setting reached the goal on the acceptance prompts, the row
+    describes the closest one.
     """
     path = folder_of(floor, steps) / "result.json"
     if not path.is_file():
@@ -224,7 +224,7 @@ def side_by_side(rows: Sequence[tuple[Path, Path]]) -> Image.Image:
 
 
 def write(folder: Path, steps: Sequence[int]) -> None:
-    """Write tune.md (its text is studies/tune/page.md) and tune-worst.png."""
+    """Write tune.md (its text is in studies/tune/page.md) and tune-worst.png."""
     need: list[str] = []
     edge: list[str] = []
     drawn: list[str] = []

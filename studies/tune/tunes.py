@@ -10,7 +10,8 @@ from studies.tune.grid import STEPS
 from studies.tune.prompts import ACCEPTED, TUNED
 
 FLOORS = (30, 40, 45)  # dB
-TUNES = tuple((floor, STEPS[0]) for floor in FLOORS[:2])  # made whole, with their acceptance prompts
+# tunes that are made completely, with their acceptance prompts
+TUNES = tuple((floor, STEPS[0]) for floor in FLOORS[:2])
 SEED = 2700
 
 

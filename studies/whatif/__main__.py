@@ -1,8 +1,8 @@
-"""Test the what-if against real runs of the embedded model. ``make what-if`` writes docs/what-if.md.
+"""Tests the what-if against real runs of the embedded model. ``make what-if`` writes docs/what-if.md.
 
-First the PSNR calibration is fitted, on prompts and settings of its own. Then forecasts of other prompts are
-compared with real runs. Runs are kept under build/what-if/ as they are made: run the same command again to
-resume. Runs of other weights do not count. Several processes can share the work (--part).
+First the PSNR calibration is fitted, on its own prompts and settings. Then forecasts of other prompts are
+compared with real runs. Runs are stored under build/what-if/ as they are made: to resume, run the same
+command again. Runs of other weights are ignored. Several processes can share the work (--part).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from studies.whatif.table import write
 
 
 def make_missing(name: str, wanted: list[Case], part: tuple[int, int]) -> RunStore:
-    """Make the missing runs of the I-th of N parts. All runs of one baseline are in one part."""
+    """Make the missing runs of the I-th of N parts. All runs of one baseline are in the same part."""
     store = RunStore(name)
     mine = [case for case in wanted if (case.seed + case.steps // 4) % part[1] == part[0]]
     for place, case in enumerate(mine):
@@ -31,7 +31,7 @@ def make_missing(name: str, wanted: list[Case], part: tuple[int, int]) -> RunSto
 
 
 def calibrate(store: RunStore) -> PsnrCalibration | None:
-    """Fit the PSNR calibration to the runs so far, and keep it beside the weights."""
+    """Fit the PSNR calibration to the runs so far, and store it beside the weights."""
     runs: list[CheckedForecast] = []
     for case, line, survey in store.with_surveys():
         expected = psnr_expected(
@@ -48,20 +48,30 @@ def calibrate(store: RunStore) -> PsnrCalibration | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=int, default=200, help="random settings a prompt and step count")
-    parser.add_argument("--static", type=int, default=20, help="static settings a prompt and step count")
+    parser.add_argument(
+        "--settings", type=int, default=200, help="number of random settings for each prompt and step count"
+    )
+    parser.add_argument(
+        "--static", type=int, default=20, help="number of static settings for each prompt and step count"
+    )
     parser.add_argument("--prompts", type=int, default=len(SCORED))
     parser.add_argument("--steps", default="28,50")
     parser.add_argument(
-        "--calibrating", type=int, default=15, help="random settings a calibration prompt and step count"
+        "--calibrating",
+        type=int,
+        default=15,
+        help="number of random settings for each calibration prompt and step count",
     )
     parser.add_argument(
-        "--wide", type=int, default=9, help="settings of a tune's space a calibration prompt and step count"
+        "--wide",
+        type=int,
+        default=9,
+        help="number of settings from a tune's space for each calibration prompt and step count",
     )
     parser.add_argument(
         "--part",
         metavar="I/N",
-        help="only make the runs, and only the I-th of N parts: for several processes",
+        help="make only the runs, and only the I-th of N parts: for several processes",
     )
     options = parser.parse_args()
     steps = tuple(map(int, options.steps.split(",")))

@@ -1,4 +1,4 @@
-"""The real runs of the what-if study: which there are, and how they are kept on disk."""
+"""The real runs of the what-if study: which runs it has, and how they are stored on disk."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from cache_engine.tuning.space import FRACTION, USUAL_RANGES, parse_ranges
 from cache_engine.whatif.survey import Survey, load
 from studies.shared import append_json_line, draw_unclocked, read_json_lines, results_folder
 
-# Pairs of thing and background that the model never saw, drawn once (seed 2026). Nothing was fitted or chosen
-# on them.
+# Pairs of thing and background that training never showed, drawn once (seed 2026). Nothing was fitted or
+# chosen on them.
 SCORED = (
     "on a green background, a small donut on the bottom",
     "top, fox, black background",
@@ -32,7 +32,7 @@ SCORED = (
     "huge panda, bottom right, blue",
     "on a white background, a rocket on the bottom left",
 )
-# The PSNR calibration is fitted on these prompts, and all its choices were made on them.
+# The PSNR calibration is fitted on these prompts, and all its rules were chosen on them.
 CALIBRATING = (
     "a banana on a purple background",
     "a small blue whale at the bottom of a yellow background",
@@ -56,7 +56,7 @@ CALIBRATING = (
 class Case(NamedTuple):
     """One real run.
 
-    kind: random or static knobs, or wide: knobs as a tune draws them, whose pictures may be far from the
+    kind: random or static knobs; or wide: knobs as a tune draws them, with pictures that may be far from the
     baseline's.
     """
 
@@ -74,7 +74,7 @@ class Case(NamedTuple):
 def cases(
     prompts: tuple[str, ...], seed: int, steps: tuple[int, ...], settings: int, static: int
 ) -> Iterator[Case]:
-    """Yield the cases: each prompt and step count has settings of its own.
+    """Yield the cases: every prompt and step count has its own settings.
 
     The prompts take turns, so that any part of the runs covers all prompts equally.
     """
@@ -123,7 +123,7 @@ def setting(case: Case, survey: Survey) -> Method:
 
 
 class RunStore:
-    """Runs in a file, one a line. The baselines' surveys and pictures lie beside it."""
+    """Runs in a file, one run a line. The surveys and pictures of the baselines are stored beside it."""
 
     def __init__(self, name: str) -> None:
         self.revision = MODELS["tiny"].revision()
@@ -147,8 +147,8 @@ class RunStore:
     def with_surveys(self) -> Iterator[tuple[Case, dict[str, Any], Survey]]:
         """Yield every run with its baseline's survey.
 
-        The runs of one baseline follow each other: they share what the survey computes once (some hundred
-        megabytes), and it is freed after them.
+        All runs of one baseline come together, because they share results that the survey computes once (some
+        hundred megabytes). These results are freed afterwards.
         """
         for _, runs in groupby(sorted(self.done, key=_baseline), key=_baseline):
             survey = None
@@ -157,7 +157,7 @@ class RunStore:
                 yield case, self.done[case], survey
 
     def add(self, case: Case) -> None:
-        """Draw a case and keep its run."""
+        """Draw a case and store its run."""
         survey, picture = self.survey(case)
         method = setting(case, survey)
         image, trace = draw_unclocked(case.request, method)

@@ -1,4 +1,4 @@
-"""Write docs/what-if.md: compare forecasts with the real runs of the store."""
+"""Writes docs/what-if.md: it compares forecasts with the stored real runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from studies.shared import write_page
 from studies.whatif.store import SCORED, Case, RunStore, setting
 
 PAGE = Path(__file__).with_name("page.md")
-PAIRS = 5  # baseline runs with and without a survey
-RANKED = 6  # the least number of runs of a prompt for a rank correlation
+PAIRS = 5  # number of baseline runs with and without a survey
+RANKED = 6  # smallest number of runs of a prompt for which a rank correlation is computed
 
 
 class Pair(NamedTuple):
-    """A forecast, and the schedules and PSNR of the real run."""
+    """A forecast, with the schedules and the PSNR of the real run."""
 
     case: Case
     forecast: Forecast
@@ -38,7 +38,7 @@ class Pair(NamedTuple):
 
     @property
     def off(self) -> int:
-        """Return the error in computed steps, in the stream where it is largest."""
+        """Return the error in the number of computed steps, in the stream with the largest error."""
         return max(
             abs(self.forecast.schedules[name].count("C") - real.count("C"))
             for name, real in self.schedules.items()
@@ -74,7 +74,7 @@ def share(flags: Iterable[bool]) -> str:
 
 
 def column(pairs: list[Pair], steps: int) -> list[str]:
-    """Return the cells of one number of steps, in the order of LINES."""
+    """Return the cells for one number of steps, in the order of LINES."""
     mine = [pair for pair in pairs if pair.case.steps == steps and pair.case.kind == "random"]
     static = [pair for pair in pairs if pair.case.steps == steps and pair.case.kind == "static"]
     compared = [
@@ -128,7 +128,9 @@ LINES = (
 
 
 def per_second(survey: Survey, calibration: PsnrCalibration | None) -> float:
-    """Return settings a second of one core's time. Each setting was simulated once before, untimed."""
+    """Return the number of settings simulated in a second of one core's time. Each setting was simulated once
+    before without measuring.
+    """
     draw_number = random.Random(1)
     settings: list[Method] = [
         setting(Case("random", draw_number.randrange(10**6), "-", 0, survey.facts.steps), survey)
@@ -143,7 +145,9 @@ def per_second(survey: Survey, calibration: PsnrCalibration | None) -> float:
 
 
 def recording_shares(case: Case) -> list[float]:
-    """Return the shares by which a survey lengthens a baseline, in processor time: PAIRS of them, sorted."""
+    """Return the shares by which a survey lengthens a baseline run in processor time:
+    PAIRS of them, sorted.
+    """
     model = load_model("tiny")
     request = model.spec.resolve(case.request)
 
@@ -159,23 +163,24 @@ def recording_shares(case: Case) -> list[float]:
                 draw(model, request)
                 return time.process_time() - begin
 
-    seconds(True)  # the first is slow
+    seconds(True)  # the first run is slow
     return sorted(seconds(True) / seconds(False) - 1 for _ in range(PAIRS))
 
 
 def _bands(calibration: PsnrCalibration) -> str:
-    """Describe where the band comes from, and how wide it is at each expected PSNR."""
+    """Describe the origin of the band, and its width at each expected PSNR."""
     bands = [(level, calibration.band(level)) for level in calibration.levels]
     stated = ", ".join(f"±{(band[1] - band[0]) / 2:.1f} dB at {level:.0f}" for level, band in bands if band)
     return (
-        f"from {calibration.runs} runs on {calibration.prompts} prompts. With their own prompt left out of "
-        f"the fit, it held {calibration.held:.0%} of the runs that have a band. Its width depends on the "
-        f"expected PSNR: {stated} (no band is stated where ±{WIDEST:g} dB did not hold nine of ten)"
+        f"from {calibration.runs} runs on {calibration.prompts} prompts. With their own prompt left out "
+        f"of the fit, the band held {calibration.held:.0%} of the runs that have a band. The width of "
+        f"the band depends on the expected PSNR: {stated} (a forecast has no band where ±{WIDEST:g} dB "
+        "did not hold nine of ten runs)"
     )
 
 
 def write(path: Path, store: RunStore) -> None:
-    """Write the page; its text is studies/whatif/page.md."""
+    """Write the page. Its text is in studies/whatif/page.md."""
     pairs = paired(store)
     first = next(iter(store.done))
     survey = store.survey(first)[0]

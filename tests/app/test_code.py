@@ -43,8 +43,8 @@ def test_every_method_is_python_or_a_reason(name: str, model: str) -> None:
     ("method", "kind", "said"),
     [
         (METHODS["teacache"](), "cache-dit", "has no"),
-        (dbcache(streak_rule="before"), "cache-dit", "another rule"),
-        (dbcache(predictor="dmd", taylorseer_order=1), "cache-dit", "only by TaylorSeer"),
+        (dbcache(streak_rule="before"), "cache-dit", "a different rule"),
+        (dbcache(predictor="dmd", taylorseer_order=1), "cache-dit", "TaylorSeer only"),
         (dbcache(), "diffusers", "First Block Cache"),
         (METHODS["taylorseer"](), "diffusers", "First Block Cache"),
     ],

@@ -100,7 +100,7 @@ def test_a_running_side_fills_the_columns_that_are_there(view: Page) -> None:
 def test_the_readout_says_why_nothing_is_cached(view: Page) -> None:
     show(view, "nothing")
     expect(view.locator(".cl-readout .banner")).to_contain_text(
-        "With a threshold of 0.03, the first step would be cached."
+        "A threshold of 0.03 would cache the first step."
     )
     view.locator(".cl-step").nth(9).hover()
     expect(view.locator(".cl-readout .banner")).to_be_hidden()

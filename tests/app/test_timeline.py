@@ -92,7 +92,7 @@ def test_while_the_baseline_runs_its_last_step_is_told() -> None:
     [
         (
             dict(residual_diff_threshold=0.02),
-            "every change after the warm-up is 0.024 or more and the threshold is 0.02. 0.03",
+            "every change after the warm-up is 0.024 or more and the threshold is 0.02. A threshold of 0.03",
         ),
         (dict(residual_diff_threshold=0), "threshold 0 caches no step"),
         (dict(max_warmup_steps=28), "the warm-up covers all steps (max_warmup_steps 28)"),
@@ -107,7 +107,7 @@ def test_nothing_cached_says_why_and_what_would_help(knobs: dict, why: str) -> N
 
 def test_the_threshold_that_the_banner_offers_does_cache() -> None:
     banner = timeline_of(pair(dbcache(residual_diff_threshold=0.02)))["banner"]
-    offered = float(banner.split(". ")[-1].split(" ")[0])
+    offered = float(banner.split("A threshold of ")[1].split(" ")[0])
     assert "c" in run(dbcache(residual_diff_threshold=offered)).schedule
 
 

@@ -138,7 +138,7 @@ def test_fields_become_a_task() -> None:
     assert task.goal == Goal(value=30, share=0.95)
     for change, sentence in (
         ({"prompts": " "}, "tuning prompts: missing"),
-        ({"acceptance": "a fox"}, "is a tuning prompt too"),
+        ({"acceptance": "a fox"}, "is also a tuning prompt"),
         ({"share": 0}, "prompts to pass: 0 is not valid"),
         ({"value": None}, "value: None is not valid"),
         ({"vary": "max_warmup_steps"}, "cannot be read"),

@@ -35,7 +35,7 @@ def forecast(
         band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and known else None,
         identical=identical,
         error=0.0 if identical else error,
-        note="" if known else "only a run can tell",
+        note="" if known else "run this setting",
     )
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_judged_has_no_number() -> None:
     shown = cards(forecast(dbcache(), None, counted=False))
     assert {card["num"] for card in shown.values()} == {"no estimate"}
     assert {card["kind"] for card in shown.values()} == {"unknown"}
-    assert "only a run can tell" in shown["psnr"]["notes"]
+    assert "run this setting" in shown["psnr"]["notes"]
     cells = what_if_views.timeline(forecast(dbcache(), None, counted=False), LAST)["rows"][0]["cells"]
     assert {
         (cell["cost"], "counted once the setting runs" in cell["facts"])
@@ -200,4 +200,4 @@ def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
     assert mask == "1110"
     assert said.startswith("Frozen: the mask equals 0 of 1 run")
     assert said.endswith("a step that any stream computed is now computed in all streams.")
-    assert "was not run" in what_if_views.frozen_mask(runs[:1], measured=False)[1]
+    assert "which has not run" in what_if_views.frozen_mask(runs[:1], measured=False)[1]

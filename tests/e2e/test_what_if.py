@@ -218,7 +218,7 @@ def test_nothing_cached_offers_what_would_and_other_grains_say_no_estimate(ready
     page.locator("#method input").click()
     page.get_by_role("option", name="TaylorSeer", exact=True).click()
     expect(page.locator("[data-card=psnr]")).to_contain_text("no estimate")
-    expect(page.locator("[data-card=psnr]")).to_contain_text("only a run can tell")
+    expect(page.locator("[data-card=psnr]")).to_contain_text("run this setting")
     expect(page.locator("[data-card=speed] .num")).to_have_text("no estimate")
     assert (
         digits(page) == "111" + "0001" * 6 + "0"

@@ -116,5 +116,5 @@ def test_it_runs_on_the_embedded_model_and_refuses_where_nothing_was_measured() 
     assert Method(steps_computation_mask="100010001000").plan(facts).schedule == Mask("100010001000")
     with pytest.raises(EngineError, match="starts with 0"):
         Method(steps_computation_mask="010010001000").plan(facts)
-    with pytest.raises(EngineError, match="has not been measured"):
+    with pytest.raises(EngineError, match="has no calibration of how alike its steps are"):
         Method().plan(ModelFacts(12, 12))

@@ -201,7 +201,7 @@ def test_a_file_that_changes_between_request_and_run(file: Path, tmp_path: Path)
     ("fields", "sentence"),
     [
         ({"file": "missing.safetensors"}, r"^file: missing\.safetensors cannot be read"),
-        ({"file": "model.ckpt"}, r"no \.safetensors file"),
+        ({"file": "model.ckpt"}, r"not a \.safetensors file"),
         ({"weight": 9}, "weight: 9 is not valid; choose a number from -4 to 4"),
         ({"weight": True}, "weight: True"),
         ({"colour": "red"}, "colour: unknown field"),

@@ -185,7 +185,7 @@ def test_a_schedule_that_needs_a_change_where_none_is_measured() -> None:
     session = begun(Drift(0, 1, 0.5))
     decide(session)
     with pytest.raises(
-        EngineError, match="step 1: this method's schedule needs a change, but its plan measures none"
+        EngineError, match="step 1: this method's schedule needs a change, but its plan measures no change"
     ):
         session.decide(session.open())
 

@@ -69,5 +69,5 @@ def test_a_survey_cut_short_is_refused_in_one_sentence(survey: Survey, tmp_path:
     survey.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(EngineError, match="is not a survey, or damaged"):
+    with pytest.raises(EngineError, match="is not a survey, or is damaged"):
         load(path)

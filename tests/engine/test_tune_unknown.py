@@ -91,7 +91,7 @@ def test_the_page_draws_it_without_a_figure(has_estimate: list[dict[str, Any]]) 
                 assert rows[each["key"]] == {"text": "no estimate", "sort": None}
                 facts = card(one, each)
                 assert facts["facts"] == [{"name": "PSNR", "text": "no estimate"}]
-                assert "only a run can tell" in " ".join(facts["notes"])
+                assert "run it to measure the quality" in " ".join(facts["notes"])
         assert "no estimate" not in tune_csv(one)
 
 

@@ -150,7 +150,7 @@ def test_ranges_are_read(knob: str, text: str, found: tuple[Any, ...]) -> None:
         ("Fn_compute_blocks", "0..3", "0 is out of range; choose 1 to 100"),
         ("Fn_compute_blocks", "", "names no value"),
         ("Fn_compute_blocks", "x", "'x' is not a whole number"),
-        ("residual_diff_threshold", "0.1..0.4", "is no range"),
+        ("residual_diff_threshold", "0.1..0.4", "is not a range"),
         ("residual_diff_threshold", "0.1..", "cannot be read"),
         ("predictor", "magic", "'magic' is not valid"),
         *(
