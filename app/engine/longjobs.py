@@ -99,7 +99,10 @@ class LongJobs:
         return True
 
     def remove(self, key: str) -> None:
-        """Remove a job and all its pictures, unless the job waits or runs."""
+        """Remove a job and all its pictures, unless the job waits or runs.
+
+        Raises EngineError for an unknown key.
+        """
         self.job(key)  # refuses a key from outside that could name another folder
         with self._lock:
             if not any(job.key == key for job in self._queue):
