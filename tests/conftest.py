@@ -1,4 +1,4 @@
-"""Set for every test: one thread, no network, a home folder of its own, and the order from fast to slow."""
+"""Settings for every test: one thread, no network, its own home folder, and the order from fast to slow."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ def frozen_imports() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Pages and commands write their history into a temporary folder, not into this user's."""
+    """Pages and commands write their history into a temporary folder, not into this user's folder."""
     os.environ["CACHELENS_DIR"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of Chromium. A missing browser fails the test instead of skipping it: the page must be tested."""
+    """Return the path of Chromium. A missing browser fails the test instead of skipping it, because the page
+    must be tested.
+    """
     path = browser.find()
     if path is None:
         pytest.fail(browser.ADVICE)

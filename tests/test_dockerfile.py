@@ -1,5 +1,5 @@
-"""The Dockerfile, read: nobody builds it here. What it copies is there and enough; its commands and ports
-are the README's.
+"""Reads the Dockerfile without building it: the files that it copies exist and are enough; its commands and
+ports are the README's.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def test_port_and_host_are_those_that_the_launcher_reads() -> None:
 
 
 def test_its_python_is_new_enough() -> None:
-    """Ubuntu 24.04's own is 3.12."""
+    """Ubuntu 24.04's own Python is 3.12."""
     (base,) = instructions("FROM")
     assert base.startswith("nvidia/cuda:")
     assert base.endswith("-ubuntu24.04")

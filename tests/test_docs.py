@@ -1,4 +1,4 @@
-"""The README matches the code: its tables, commands, names and front matter."""
+"""Tests that the README matches the code: its tables, commands, names and front matter."""
 
 from __future__ import annotations
 

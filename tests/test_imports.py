@@ -1,4 +1,6 @@
-"""What may import what: the architecture's table, read from the sources and enforced."""
+"""Tests which module may import which: reads the imports from the sources and enforces the architecture's
+table.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ MODULES = {
     for part in ("app", "cache_engine")
     for path in (ROOT / part).rglob("*.py")
 }
-MODULES["app.py"] = ROOT / "app.py"  # the launcher; the package beside it is what `import app` finds
+MODULES["app.py"] = ROOT / "app.py"  # the launcher; `import app` finds the package with the same name
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
 TORCH_FREE = (
     "records plans strict files method recipe quality schedules.* predictors.* session model methods.* "
@@ -31,8 +33,8 @@ TORCH_FREE = (
 
 
 class Rule(NamedTuple):
-    """``ours``: modules of ``cache_engine`` (None = any); ``theirs``: packages; ``lazy``: inside functions
-    only.
+    """One rule. ``ours``: modules of ``cache_engine`` (None: any). ``theirs``: packages. ``lazy``: packages
+    that only functions may import.
     """
 
     modules: str
@@ -43,14 +45,14 @@ class Rule(NamedTuple):
 
 LOADERS = "torch diffusers transformers accelerate huggingface_hub safetensors PIL"
 DOWNWARD = "records plans strict method schedules.* predictors.* methods.*"
-# The first rule that matches a module is its rule.
+# The first rule that matches a module counts.
 RULES = [
     Rule("cache_engine.strict", "", "pydantic"),
     Rule("cache_engine.registry", "strict"),
     Rule("cache_engine.plans", ""),
     Rule("cache_engine.files", "strict", "pydantic", lazy="PIL numpy"),
     Rule("cache_engine.records", "strict plans files", "pydantic PIL"),
-    # dmd: eigenvalues, loaded only when the predictor is used
+    # dmd needs eigenvalues; numpy is loaded only when this predictor is used
     Rule("cache_engine.predictors.dmd", "plans strict predictors.*", lazy="numpy"),
     Rule(
         "cache_engine.schedules* cache_engine.predictors*",
@@ -58,7 +60,8 @@ RULES = [
         "pydantic",
     ),
     Rule("cache_engine.method", "records plans strict registry", "pydantic"),
-    Rule("cache_engine.methods.fewer_steps", DOWNWARD + " recipe", "pydantic"),  # its cache is a recipe
+    # its knob for a cache holds a recipe
+    Rule("cache_engine.methods.fewer_steps", DOWNWARD + " recipe", "pydantic"),
     Rule("cache_engine.methods*", DOWNWARD, "pydantic"),
     Rule("cache_engine.session", "records plans strict schedules.* predictors.*"),
     Rule("cache_engine.history", "plans predictors.*"),
@@ -67,7 +70,7 @@ RULES = [
         "session model models.catalog records plans strict predictors.* sites.* history",
         "torch diffusers",
     ),
-    # a part of a network: imported inside load()
+    # a part of a network, imported inside load()
     Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),
     Rule("cache_engine.models.catalog", "model records plans strict registry models.*"),
     Rule("cache_engine.models*", "model placement records strict models.*", lazy=LOADERS + " torchao"),
@@ -89,9 +92,9 @@ RULES = [
         "numpy",
         lazy=LOADERS + " torchvision torchmetrics",
     ),
-    # the store that benchmark and tuning share: it knows neither
+    # the store that benchmark and tuning share; it imports neither
     Rule("cache_engine.runs*", TORCH_FREE + " report strict plans files runs.*", "PIL"),
-    # real runs load the model when they are made; nothing of benchmark
+    # real runs load the model when they are made; they import nothing of benchmark
     Rule(
         "cache_engine.tuning*",
         TORCH_FREE + " strict plans files loading runner runs.* tuning.*",
@@ -111,7 +114,7 @@ RULES = [
 
 
 class Import(NamedTuple):
-    module: str  # dotted, absolute
+    module: str  # absolute name with dots
     lazy: bool  # inside a function
     typing: bool  # under `if TYPE_CHECKING:`
     line: int
@@ -131,7 +134,7 @@ def walk(node: ast.AST, package: str, *, lazy: bool, typing: bool) -> Iterator[I
     elif isinstance(node, ast.ImportFrom):
         parents = package.split(".")[: 1 - node.level or None] if node.level else []
         base = ".".join([*parents, *filter(None, [node.module])])
-        for alias in node.names:  # `from .x import y`: y may be a module itself
+        for alias in node.names:  # in `from .x import y`, y may itself be a module
             inner = f"{base}.{alias.name}"
             yield Import(inner if inner in MODULES else base, lazy, typing, node.lineno)
     within_function = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
@@ -143,7 +146,9 @@ def walk(node: ast.AST, package: str, *, lazy: bool, typing: bool) -> Iterator[I
 
 
 def imported_by_string(call: ast.Call, package: str) -> str | None:
-    """The module that ``import_module("...")`` or ``__import__("...")`` loads; None for any other call."""
+    """Return the module that ``import_module("...")`` or ``__import__("...")`` loads, or None for any other
+    call.
+    """
     function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if function not in ("import_module", "__import__") or not call.args:
         return None
@@ -163,7 +168,8 @@ def allowed(name: str, found: Import, rule: Rule) -> bool:
         return top == name.split(".")[0]
     if top == "cache_engine":
         inside = found.module.removeprefix("cache_engine").removeprefix(".")
-        front_door = not inside and not name.startswith("cache_engine.")  # for the page, the only way in
+        # for the page, the only allowed import of the engine
+        front_door = not inside and not name.startswith("cache_engine.")
         return front_door or rule.ours is None or matches(inside, f"{rule.ours} {package_of(rule.ours)}")
     if top in sys.stdlib_module_names:
         return True
@@ -171,7 +177,7 @@ def allowed(name: str, found: Import, rule: Rule) -> bool:
 
 
 def package_of(patterns: str) -> str:
-    """``sites.*`` admits ``sites`` itself too."""
+    """Return the packages of these patterns. ``sites.*`` includes ``sites`` itself."""
     return " ".join(pattern.removesuffix(".*") for pattern in patterns.split() if pattern.endswith(".*"))
 
 
@@ -187,7 +193,9 @@ def test_imports_only_what_its_part_may(name: str) -> None:
 
 
 def cycle_in(graph: dict[str, set[str]]) -> list[str]:
-    """Modules that import one another in a circle, the first one repeated at the end; empty without one."""
+    """Return modules that import each other in a circle, with the first repeated at the end, or an empty
+    list.
+    """
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -226,7 +234,7 @@ def test_a_cycle_made_by_string_is_seen(hidden: str) -> None:
 
 
 def run_fresh(code: str, folder: Path) -> str:
-    """What a new interpreter prints for ``code``, run in an empty folder that is also its home."""
+    """Return the output of a new interpreter for ``code``, run in an empty folder that is also its home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
     places = {
         "PYTHONPATH": str(ROOT),
@@ -280,7 +288,7 @@ LIGHT_TESTS = (
 
 
 def test_tests_without_a_model_import_no_torch(tmp_path: Path) -> None:
-    """Such a test file takes a fifth of the time: torch and diffusers take seconds to import."""
+    """Such a test file takes a fifth of the time, because importing torch and diffusers takes seconds."""
     files = [str(ROOT / "tests" / "engine" / f"test_{name}.py") for name in LIGHT_TESTS]
     collect = ["-q", "--collect-only", "-p", "no:cacheprovider", *files]
     code = f"import pytest, sys\nassert pytest.main({collect}) == 0\nprint(*sys.modules)"

@@ -1,5 +1,5 @@
-"""A real FluxPipeline of diffusers' own classes, tiny, with random weights: for what needs a pipeline, not a
-picture.
+"""A real FluxPipeline of diffusers' own classes, tiny and with random weights, for tests that need a pipeline
+but no picture.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from torch import Tensor
 
 
 def tiny_pipeline(seed: int = 0) -> FluxPipeline:
-    """2 double and 4 single blocks, 32 channels; no text encoders, so ``draw`` passes embeddings."""
+    """Make a pipeline with 2 double and 4 single blocks and 32 channels. It has no text encoders, so ``draw``
+    passes embeddings.
+    """
     torch.manual_seed(seed)
     transformer = FluxTransformer2DModel(
         patch_size=1,
@@ -45,8 +47,8 @@ def noise(seed: int, *shape: int) -> Tensor:
 
 
 def draw(pipe: Any, *, steps: int = 6, size: int = 32, guided: bool = False, **more: Any) -> Tensor:
-    """Final latents (1, tokens, 16) from fixed noise and embeddings; output_type="pt": the picture (1, 3,
-    size, size).
+    """Return the final latents (1, tokens, 16) from fixed noise and embeddings; with output_type="pt", the
+    picture (1, 3, size, size).
     """
     arguments: dict[str, Any] = dict(
         prompt_embeds=noise(1, 1, 6, 32),

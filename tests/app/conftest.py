@@ -1,4 +1,4 @@
-"""The page of drawn components, served, and a browser that looks at it; a history that needs no run."""
+"""Serves the page of drawn components to a browser, and makes a history that needs no run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.components.theme import css, theme
 from tests.app.gallery import page_of_components
 from tests.app.past import Filled
 
-PATIENCE = 30_000  # milliseconds; a busy machine is slow, not wrong
+PATIENCE = 30_000  # milliseconds: a busy machine is slow, which is not an error
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,9 @@ def context(chromium: str) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def view(context: BrowserContext, address: str) -> Iterator[Page]:
-    """The page, open; at the end of every test: nothing in the console, nothing asked of another machine."""
+    """Yield the open page. After every test, check that the console is empty and that no other machine was
+    asked.
+    """
     page, faults = context.new_page(), []
 
     def heard(message: ConsoleMessage) -> None:
@@ -58,5 +60,5 @@ def view(context: BrowserContext, address: str) -> Iterator[Page]:
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Filled:
-    """Three kept comparisons."""
+    """Return a history with three stored comparisons."""
     return Filled(tmp_path / "history")

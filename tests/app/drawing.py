@@ -1,4 +1,4 @@
-"""A long job that writes empty files in place of pictures, to test what goes wrong around long jobs."""
+"""A long job that writes empty files instead of pictures, to test failures of long jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ TASK = TuneTask(request=REQUEST, prompts=("a fox", "an owl"), acceptance=("a pig
 class Drawing:
     """A kind of job that writes ``count`` numbered files and skips those that exist.
 
-    ``fails_at``: the file before which it fails once. ``log``: the folder's name for each file written.
+    ``fails_at``: the file before which the job fails once. ``log``: gets the folder's name for each file that
+    is written.
     """
 
     def __init__(self, count: int = 4, fails_at: int | None = None) -> None:

@@ -1,5 +1,5 @@
-"""What test_zerogpu runs in a process of its own, with an empty cache and a stand-in for the hub: prints
-JSON.
+"""The part of test_zerogpu that runs in its own process, with an empty cache and a replacement for the hub.
+It prints JSON.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> dict[str, Any]:
     loading.device = lambda: Device("cpu", "a stand-in")
     found: dict[str, Any] = {"before": weights.unavailable()}
     try:
-        zerogpu.prepare()  # the row itself: this hub has no such repository
+        zerogpu.prepare()  # loads the row itself, because this hub has no such repository
     except EngineError as error:
         found["not_there"] = str(error)
     loading.spec_of = lambda name: there

@@ -1,4 +1,4 @@
-"""A page of the drawn components, with values for each, and steps that tests take on it."""
+"""A page of the drawn components with values for each, and the steps that tests take on it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ FRONTIER: dict[str, Any] = {
 
 
 def hostile() -> dict[str, Mapping[str, Any]]:
-    """A value for each component, with a script in every text that a visitor, a file or a method supplies."""
+    """Return a value for each component, with a script in every text that a visitor, a file or a method
+    supplies.
+    """
     comparison = pair(dbcache(), recipe=HOSTILE, reason=HOSTILE)
     engine = comparison.accelerated.engine.replaced(device=HOSTILE)
     comparison = comparison._replace(accelerated=comparison.accelerated._replace(engine=engine))
@@ -116,7 +118,7 @@ def hostile() -> dict[str, Mapping[str, Any]]:
 
 
 def plain() -> dict[str, Mapping[str, Any]]:
-    """A usual value for each component."""
+    """Return a typical value for each component."""
     code = f"F1B0_W4I1M0MC3_R0.12_T1O1_SCM{MASK}_dynamic"
     return {
         "header": statuses.header(("tiny FLUX", "float32", "cpu")),
@@ -135,7 +137,7 @@ def plain() -> dict[str, Mapping[str, Any]]:
 
 
 def stages() -> Iterator[TimelineValue]:
-    """The timeline after 0, 5 and 17 steps of the accelerated side."""
+    """Yield the timeline after 0, 5 and 17 steps of the accelerated side."""
     whole = PLAIN.accelerated
     for done in (0, 5, 17):
         yield timeline_value(
@@ -198,7 +200,7 @@ def page_of_components() -> gr.Blocks:
 def show(page: Page, values: str) -> None:
     """Press the button that sends these values, and wait until the timeline shows them."""
     page.get_by_role("button", name=values, exact=True).click()
-    page.mouse.move(0, 0)  # a component may be drawn under the pointer, and would answer to it
+    page.mouse.move(0, 0)  # otherwise a component might be drawn under the pointer and react to it
     ready = {"nothing": "0 of 28 steps cached", "guided": "uncond", "hostile": "onerror"}.get(
         values, "Step 16"
     )
@@ -206,7 +208,7 @@ def show(page: Page, values: str) -> None:
 
 
 def box(place: Locator) -> FloatRect:
-    """The place's rectangle on the page, in pixels."""
+    """Return the element's rectangle on the page, in pixels."""
     rectangle = place.bounding_box()
     assert rectangle, place
     return rectangle

@@ -1,5 +1,5 @@
-"""A stand-in for the hub: one repository, a local folder's files, over HTTP as huggingface_hub asks for
-them.
+"""A replacement for the hub: it serves one repository, the files of a local folder, over HTTP as
+huggingface_hub asks for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ COMMIT = "0" * 40
 
 @contextmanager
 def served(repository: str, folder: Path) -> Iterator[str]:
-    """Its address, while the ``with`` lasts."""
+    """Yield the server's address, which is valid inside the ``with`` block."""
     files = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
     }

@@ -1,6 +1,4 @@
-"""Records for the page's tests: real decisions of the real schedules, on changes and costs that are made
-here.
-"""
+"""Makes records for the page's tests: real schedules decide, on changes and costs that are invented here."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ from cache_engine import (
 from cache_engine.recipe import format_recipe
 from cache_engine.session import Call, Session
 
-BLOCKS, FULL, SECONDS = 57, 74.5, 0.3  # of one whole call: blocks, TFLOPs, seconds
-# How far each step moves from the one before.
+BLOCKS, FULL, SECONDS = 57, 74.5, 0.3  # blocks, TFLOPs and seconds of one whole call
+# How far each step moves from the step before.
 DRIFT = (
     0,
     0.384,
@@ -73,7 +71,7 @@ def run(
     recipe: str = "",
     reason: str = "",
 ) -> RunResult:
-    """``reason`` takes the place of every reason, to see what becomes of such a text."""
+    """Make a run. ``reason`` replaces the reason of every call, to see how such a text is shown."""
     plan = method.plan(ModelFacts(BLOCKS, steps, streams))
     session, last, trace = Session(lambda _: plan, BLOCKS, streams=streams), {}, []
     session.begin(steps)

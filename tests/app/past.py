@@ -1,4 +1,4 @@
-"""A history filled with comparisons made without a run."""
+"""Fills a history with comparisons without running them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METHOD = METHODS["dbcache"](residual_diff_threshold=0.3)
 
 
 def made(finished: float = 1_000.0, **request: object) -> Comparison:
-    """Make a comparison of two equal pictures: measured again, its quality is the same."""
+    """Make a comparison of two equal pictures, so that measuring its quality again gives the same figures."""
     before, after = (run(method)._replace(finished=finished) for method in (METHODS["baseline"](), METHOD))
     asked = before.request.replaced(**request)
     return Comparison(before._replace(request=asked), after._replace(request=asked), QUALITY, False)

@@ -1,7 +1,8 @@
-"""A stand-in for the package `spaces` on a ZeroGPU Space: a decorated generator runs in a fork, and all that
-crosses is pickled.
+"""A replacement for the package `spaces` on a ZeroGPU Space: a decorated generator runs in a fork, and
+everything that leaves or enters the fork is pickled.
 
-Harsher than the real one where that is not written down: the fork goes on when nobody listens any more.
+Where the real package's behaviour is not documented, this one is stricter: the fork continues when nobody
+listens any more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
-declared: list[float] = []  # seconds, one for each call
+declared: list[float] = []  # seconds, one number for each call
 forks: list[Any] = []
 DONE = b""
 

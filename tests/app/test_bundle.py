@@ -1,4 +1,4 @@
-"""Joining JavaScript modules into one script."""
+"""Tests that JavaScript modules are joined into one script."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A setting as code: it says the same, and where a library cannot, it says so. That it runs is shown in
-tests/parity/test_code.py.
+"""Tests a setting as code: the code describes the same setting, or says why a library cannot run it.
+tests/parity/test_code.py runs the code.
 """
 
 from __future__ import annotations

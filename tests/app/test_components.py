@@ -1,4 +1,4 @@
-"""The drawn components on a page in a browser."""
+"""Tests the drawn components on a page in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second contender: as many plain steps as the compute pays for, and one baseline for every PSNR."""
+"""Tests the second contender: as many plain steps as the compute allows, and one baseline for every PSNR."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_plain_model_gets_the_steps_that_the_compute_pays_for() -> None:
     assert contender.equal(ONE, plain()).startswith("Same compute, no cache: 13 plain steps give ")
     assert (
         contender.equal(ONE, plain(0.25)) == "Same compute, no cache: 13 plain steps."
-    )  # another share was run
+    )  # a run with another share of steps
 
 
 @pytest.mark.parametrize("steps", range(1, 60))

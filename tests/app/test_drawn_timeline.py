@@ -1,4 +1,4 @@
-"""The timeline in a browser: its columns, and its answers to mouse, keys and fingers."""
+"""Tests the timeline in a browser: its columns, and its reactions to mouse, keys and fingers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_columns_follow_the_schedule(view: Page) -> None:
     limit, ground = box(view.locator(".cl-limit")), box(view.locator(".cl-step .plot").first)
     line = (
         ground["y"] + ground["height"] - (limit["y"] + 8.75)
-    )  # pixels from the ground to the middle of the dashed line
+    )  # pixels from the bottom to the middle of the dashed line
     decided = [(mode, bar) for mode, bar in zip(modes, bars) if mode in ("cached", "computed")]
     assert all((bar < line) == (mode == "cached") for mode, bar in decided)
     expect(view.locator(".cl-limit output")).to_have_text("0.12")

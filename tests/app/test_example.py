@@ -1,5 +1,5 @@
-"""The comparison that the page opens with: there, whole, of the weights that are shipped, and marked as
-recorded elsewhere.
+"""Tests the comparison with which the page opens: it exists, is complete, was made with the weights in the
+repository, and is marked as recorded elsewhere.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ SHIPPED = example.FOLDER / "tiny"
 
 
 def test_what_is_shipped_is_of_the_shipped_weights() -> None:
-    """Whoever trains anew records anew: `compare --repeats 5 --no-survey --out assets/example/tiny` on an
-    idle machine.
+    """After a new training, record the example again: `compare --repeats 5 --no-survey --out
+    assets/example/tiny` on an idle machine.
     """
     one = example.example()
     assert one is not None
     assert one.baseline.engine.revision == MODELS["tiny"].revision()
     assert one.accelerated.recipe in (SHIPPED / "result.json").read_text(encoding="utf-8")
-    assert one.spread is not None  # several runs a side
+    assert one.spread is not None  # each side has several runs
     low, high = one.spread
     assert low <= one.speedup <= high
 

@@ -1,4 +1,4 @@
-"""Fields and knobs become a checked request and method, or one sentence."""
+"""Tests that fields and knobs become a checked request and method, or one sentence."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_any_unicode_is_a_prompt(prompt: str) -> None:
 
 @pytest.mark.parametrize("knob", METHODS["dbcache"].knobs(), ids=lambda knob: knob.name)
 def test_every_knob_reaches_the_method(knob: Any) -> None:
-    """Each slider changes the setting: none is for show."""
+    """Each slider must change the setting."""
     other = {
         "int": lambda: knob.default + 1 if knob.default >= 0 else 2,
         "float": lambda: 0.3,
@@ -107,7 +107,7 @@ def test_a_setting_that_does_not_fit_is_refused_before_it_runs() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_moved_knob_of_any_method_fits_the_embedded_model(name: str) -> None:
-    """The check that answers a knob knows as much of the model as a run does."""
+    """The check after a moved knob uses the same facts about the model as a run."""
     form.plan_of(METHODS[name](), form.usual_request("tiny", 28.0))
 
 

@@ -1,4 +1,4 @@
-"""The history's files: complete or absent, the same after a restart, and no more than the limit."""
+"""Tests the history's files: they are complete or absent, the same after a restart, and within the limit."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_damaged_and_half_written_folders_are_skipped(filled: Filled) -> None:
     for name in (
         ".old.part",
         ".young.part",
-    ):  # one of a server that ended, one of a server that is writing
+    ):  # the first belongs to a server that ended, the second to a server that is writing
         (filled.folder / name).mkdir()
     os.utime(filled.folder / ".old.part", (0, 0))
     (filled.folder / "a file").write_text("?", encoding="utf-8")
@@ -128,7 +128,7 @@ def test_a_run_that_cannot_be_stored_is_reported_and_still_shown(tmp_path: Path)
     worker = Worker(lambda *_, **__: made(), None, LongJobs(None), history)
     job = worker.submit(made().baseline.request, METHOD)
     list(worker.watch(job))
-    other = worker.submit(made().baseline.request, METHOD)  # the engine's thread still runs
+    other = worker.submit(made().baseline.request, METHOD)  # the engine's thread is still running
     list(worker.watch(other))
     assert worker.comparison(job.key) is not None
     assert history.last_failure == "history: the last run could not be stored (Not a directory)."
@@ -143,7 +143,8 @@ def test_the_worker_reopens_runs_of_an_earlier_server(filled: Filled) -> None:
     worker = Worker(
         lambda *_, **__: pytest.fail("compared"), None, LongJobs(None), HistoryStore(filled.folder)
     )
-    assert worker.comparison("a") is None  # called with every move of a knob, so it reads no disk
+    # this is called for every move of a knob, so it must not read the disk
+    assert worker.comparison("a") is None
     kept = worker.reopen("a")
     assert kept is not None
     assert kept.baseline.request.prompt == "a red fox"
@@ -185,7 +186,7 @@ def test_a_run_that_cannot_be_removed_stays_with_an_error(
     assert keys(HistoryStore(filled.folder)) == ["c", "a"]
     assert (
         filled.folder / "elsewhere" / "b" / "result.json"
-    ).is_file()  # the link was removed, not its target
+    ).is_file()  # the link was removed, but not its target
 
 
 def test_nothing_is_stored_on_a_space_or_when_switched_off(

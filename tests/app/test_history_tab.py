@@ -1,4 +1,6 @@
-"""Tab History's answers, without a browser: errors, and changes that another page made meanwhile."""
+"""Tests the answers of the tab History without a browser: errors, and changes that another page made in the
+meantime.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,7 @@ def test_the_pin_button_does_what_its_label_says(tab: HistoryHandlers) -> None:
 
 
 def test_an_unchanged_name_is_not_written(tab: HistoryHandlers) -> None:
-    tab.history.rename("a", "Best of all")  # by another page, after this one was drawn
+    tab.history.rename("a", "Best of all")  # another page renames the run after this page was drawn
     assert list(tab.rename(values(chosen="a", name="", shown_name=""))) == [PARTS.shown_name]
     assert (tab.history.entry("a") or pytest.fail("gone")).name == "Best of all"
     answered = tab.rename(values(chosen="a", name="mine", shown_name=""))
@@ -84,7 +86,7 @@ def test_an_unchanged_name_is_not_written(tab: HistoryHandlers) -> None:
         PARTS.status,
         PARTS.card,
         PARTS.shown_name,
-    }  # the chosen run does not change
+    }  # the chosen run stays chosen
 
 
 def test_no_run_is_opened_while_compare_is_running(

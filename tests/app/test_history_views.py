@@ -1,4 +1,4 @@
-"""Stored comparisons as rows, card and CSV: measured figures, search by words, harmless text."""
+"""Tests stored comparisons as rows, card and CSV: measured figures, search by words, and harmless text."""
 
 from __future__ import annotations
 

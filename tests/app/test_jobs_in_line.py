@@ -1,4 +1,4 @@
-"""Long jobs at the borders: as many as there may be, stopped while one is begun, files that are deleted, no
+"""Tests long jobs in rare situations: the longest queue, a stop while a job starts, deleted files, and no
 torch.
 """
 
@@ -70,7 +70,7 @@ def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
     ) -> Generator[dict[str, Any]]:
         if not begun.is_set():
             begun.set()
-            go.wait(20)  # as a model that is loaded takes time
+            go.wait(20)  # waits as long as a model takes to load
         return (
             {"doing": folder.name, "made": place, "left": 1 - place, "stage": "running"} for place in range(2)
         )
@@ -176,7 +176,7 @@ def test_a_job_waits_where_torch_cannot_be_imported_and_is_told(
 def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "preload", lambda: threading.Event().wait(20))  # it never begins
+    monkeypatch.setattr(engine, "preload", lambda: threading.Event().wait(20))  # the engine never starts
     worker = Worker(
         lambda *_, **__: pytest.fail("compared"), None, LongJobs(JobStore(tmp_path), {"tune": Drawing()})
     )
@@ -200,8 +200,8 @@ def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(
 
 
 def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
-    """What was uploaded is deleted within a day; a tune may wait longer, or go on after a restart."""
-    for place, name in enumerate(("one", "other")):  # of one name, as uploads may be
+    """An uploaded file is deleted within a day, but a tune may wait longer or continue after a restart."""
+    for place, name in enumerate(("one", "other")):  # both files have the same name, as uploads may have
         (tmp_path / name).mkdir()
         (tmp_path / name / "style.safetensors").write_bytes(bytes([place]))
     Image.new("RGB", (32, 32), "red").save(tmp_path / "sketch.png")

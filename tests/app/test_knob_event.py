@@ -1,4 +1,6 @@
-"""A moved knob costs one method, one plan and one forecast: the page answers while a slider is dragged."""
+"""Tests that a moved knob costs one method, one plan and one forecast, so that the page answers while a
+slider is dragged.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ Handler = Callable[[dict[Any, Any]], dict[Any, Any]]
 
 @pytest.fixture
 def shown() -> Comparison:
-    """A comparison on the embedded model that stands on the page."""
+    """Return a comparison on the embedded model that the page shows."""
     made = pair(dbcache(Fn_compute_blocks=1), steps=12, streams=("cond", "uncond"))
     return made._replace(baseline=made.baseline._replace(request=resolve(made.baseline.request)))
 
 
 @pytest.fixture
 def parts_and_move(shown: Comparison, monkeypatch: pytest.MonkeyPatch) -> tuple[CompareParts, Handler]:
-    """The tab, and the handler that the page calls when the threshold moves, with all of its inputs."""
+    """Return the tab's components, and the handler that the page calls when the threshold moves, with all its
+    inputs.
+    """
     worker = Worker(lambda *_, **__: pytest.fail("a run"), None)
     survey = random_survey(run=facts_of(shown.baseline.request))
     monkeypatch.setattr(worker, "comparison", lambda key: shown if key == "shown" else None)
@@ -53,7 +57,7 @@ def test_a_moved_knob_makes_one_method_one_plan_and_one_forecast(
     parts_and_move: tuple[CompareParts, Handler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts, move = parts_and_move
-    move({parts.knobs[KNOB]: 0.2})  # the first event also reads the presets and finds the dial's frontier
+    move({parts.knobs[KNOB]: 0.2})  # the first event also reads the presets and computes the dial's frontier
     made: Counter[str] = Counter()
     begin, plan, simulate = Method.__init__, METHODS["dbcache"].plan, what_if.simulate
 

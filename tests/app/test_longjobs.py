@@ -1,4 +1,4 @@
-"""Long jobs outlive the server, lose nothing, and let others through between two pictures."""
+"""Tests that long jobs outlive the server, lose nothing, and let comparisons run between two pictures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path
     second = Drawing()
     after = long(tmp_path, second)
     assert after.job(key).state == "interrupted"
-    assert not after.due  # what may have brought the server down is not begun by itself
+    assert not after.due  # a job that may have crashed the server does not start by itself
     after.resume(key)
     steps(after)
     assert after.job(key).state == "done"
@@ -51,7 +51,7 @@ def test_first_come_first_served_and_each_ends_for_itself(tmp_path: Path) -> Non
     assert found.job(one).said == "out: the disk is full; make room."
     assert drawing.log == [one] * 2 + [other] * 4
     found.resume(one)
-    found.resume(other)  # done: nothing to resume
+    found.resume(other)  # the job is done, so it cannot be resumed
     steps(found)
     assert found.job(one).state == "done"
     assert drawing.log[6:] == [one] * 2
@@ -132,9 +132,7 @@ def test_where_gpus_are_lent_by_the_second_there_are_none() -> None:
 
 
 def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: Path) -> None:
-    """Comparisons handed in during a tune: between any two of them it draws at most one picture, and at
-    least one.
-    """
+    """While comparisons arrive during a tune, the tune draws exactly one picture between two of them."""
     drawing = Drawing(count=8)
     order: list[str] = []
     handed_in = threading.Event()
@@ -143,7 +141,7 @@ def test_a_comparison_waits_for_one_picture_and_a_tune_gets_its_turn(tmp_path: P
         def __call__(self, *given: Any, **more: Any) -> Generator[dict[str, Any]]:
             for snapshot in drawing(*given, **more):
                 order.append("tune")
-                if len(order) == 2:  # on its way
+                if len(order) == 2:  # the comparison is in progress
                     handed_in.wait(20)
                 yield snapshot
 
@@ -182,7 +180,7 @@ def test_a_job_in_words() -> None:
     one = LongJob(
         "k", "tune", "Tune, 30 dB", "{}", 180.0, "running", "setting 2, prompt 1 of 8", 20, 100, 40.0, 0.0
     )
-    assert seconds_left(one) == 140  # the budget ends it first
+    assert seconds_left(one) == 140  # the budget ends the job earlier
     assert seconds_left(one._replace(budget=None)) == 200
     row = jobs([one], "k")["jobs"][0]
     assert (row["note"], row["share"]) == ("20 pictures in 40 s · at most 2 min left", 0.222)

@@ -1,4 +1,6 @@
-"""The user's own benchmark among the published rows: own baseline, own marks, measured figures only."""
+"""Tests the user's own benchmark among the published rows: its own baseline, its own marks, and measured
+figures only.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from cache_engine import (
 from cache_engine.benchmark.job import baseline_first
 from tests.app.gallery import HOSTILE
 
-MEDIUM, FREE = "F1B0_W4I1M0MC6_R0.24_T1O1", "F1B0_W2I1M0MC2_R0.3_T1O1"  # the first is a row of the tables
+# the first is a row of the published tables
+MEDIUM, FREE = "F1B0_W4I1M0MC6_R0.24_T1O1", "F1B0_W2I1M0MC2_R0.3_T1O1"
 ENGINE = Engine(
     model="tiny",
     revision="r",
@@ -40,8 +43,8 @@ ALL = [*FAMILIES, OWN_FAMILY]
 
 
 def outcome(model: str = "tiny", **metrics: float | None) -> BenchmarkSummary:
-    """A baseline and two settings, the second of them with rows for one prompt of two. Metrics: those of the
-    cached ones.
+    """Return a baseline and two settings; the second setting has rows for one of two prompts. Metrics: those
+    of the cached settings.
     """
     scores = {"image_reward": 1.0, "clip_score": 32.0} if "image_reward" in metrics else {}
 
@@ -90,7 +93,7 @@ def test_every_setting_is_relative_to_its_own_baseline(tmp_path: Path) -> None:
     assert [medium.relative(figure) for figure in ("image_reward", "clip_score")] == pytest.approx(
         [90, 100 * 31 / 32]
     )
-    assert free.relative("image_reward") is None  # its baseline's mean is over other prompts
+    assert free.relative("image_reward") is None  # the baseline's mean is over other prompts
     assert (medium.value("psnr"), medium.value("ssim"), medium.value("lpips")) == (35.0, 0.95, 0.1)
     assert (medium.name, medium.preset) == (MEDIUM, "")
 
@@ -114,7 +117,7 @@ def test_own_settings_are_drawn_as_dots_over_any_models_rows(tmp_path: Path) -> 
         assert [one["id"] for one in dots] == [
             one.key for one in own[1:]
         ]  # the baseline has no PSNR or SSIM against itself
-        assert drawn["points"][-2:] == dots  # over the others
+        assert drawn["points"][-2:] == dots  # drawn over the others
         assert dots[0]["lines"][:2] == ["yours, measured", "tiny FLUX (embedded), 12 steps, 128 × 96"]
         assert {one["mark"] for one in drawn["legend"]} >= {"dot"}
     without = chart(select_settings(FLUX, FAMILIES, own_settings=own), FigureChoice("ssim"))

@@ -1,4 +1,4 @@
-"""Preset files: all are good, and a bad one is named with its key."""
+"""Tests the preset files: all are valid, and an invalid file is named with its key."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_named_settings_of_the_tables_are_there() -> None:
     ],
 )
 def test_every_rivals_row_is_a_preset_of_its_method(config: str) -> None:
-    """The knobs are those that the table of names says, and the chips of a method are its own presets."""
+    """The knobs are those in the table of names, and a method's buttons are its own presets."""
     (preset,) = (one for one in presets() if one.published and config in one.published.configs)
     assert method_from(preset.method) == method_from(read_name(config))
     assert preset.title in presets_for("flux-dev", preset.method["name"])

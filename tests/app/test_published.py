@@ -1,4 +1,6 @@
-"""The published tables, merged: every row has its own baseline; figures in the notes stand in the tables."""
+"""Tests the merged published tables: every row has its own baseline, and the figures in the notes are in the
+tables.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +63,8 @@ def test_no_printed_figure_is_lost() -> None:
         for one in published_settings()
         for column in columns
     }
-    # The summary cuts digits off and once takes another row's; the baselines' seconds beside TaylorSeer stand
-    # with them.
+    # The summary table cuts digits off, and once prints another row's figure. It also prints the baselines'
+    # seconds beside TaylorSeer.
     assert {text for _, text in printed - shown} == {
         "32.838",
         "32.849",
@@ -76,7 +78,7 @@ def test_no_printed_figure_is_lost() -> None:
 
 
 def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
-    """All but two of 99 settings; the cards of these two say so."""
+    """This holds for all but two of 99 settings; the cards of these two settings say so."""
     wrong = {}
     for one in published_settings():
         for speed, column in (("tflops", "speedup_tflops"), ("latency_s", "speedup_latency")):
@@ -113,14 +115,14 @@ def test_every_row_has_the_baseline_of_its_table() -> None:
     assert named("FoCa(N=5)").relative("image_reward") == pytest.approx(100 * 1.0029 / 0.9898)
     assert named("Fast").relative("image_reward") == pytest.approx(100 * 0.9271 / 1.0445)
     assert named("Slow").relative("image_reward") == pytest.approx(100 * 1.0065 / 1.0412)
-    assert named("Slow").relative("psnr") == 31.5292  # likeness to the baseline already
+    assert named("Slow").relative("psnr") == 31.5292  # this figure is already a comparison with the baseline
 
 
 def test_filters() -> None:
     assert len(select_settings(FLUX)) == 97
     assert {one.knob("W") for one in select_settings(FLUX, ["forecast"], {"W": [16]})} == {16}
     kept = select_settings(FLUX, knobs={"F": [4, 8], "MC": [0]})
-    assert {one.knob("F") for one in kept} == {8, None}  # methods without the knob stay
+    assert {one.knob("F") for one in kept} == {8, None}  # methods without this knob stay in the list
     assert [one.name for one in select_settings(FLUX, words="TS slow")] == []
     assert [one.preset for one in select_settings(FLUX, words="SLOW taylor")] == ["Slow + TaylorSeer"]
     assert knob_values(LIGHTNING) == {
@@ -185,7 +187,7 @@ def test_an_empty_chart_says_why() -> None:
 
 def test_a_setting_is_opened_with_the_rule_of_its_tables() -> None:
     assert named("Medium").method["streak_rule"] == "before"
-    assert named("F8").method["streak_rule"] == "1.5.3"  # no limit: the rules are one
+    assert named("F8").method["streak_rule"] == "1.5.3"  # without a limit, both rules give the same result
     assert named("Baseline: 50 steps, the FoCa paper's").why_not_openable
     assert not named("FoCa(N=8)").why_not_openable
 
@@ -221,22 +223,23 @@ def test_every_figure_in_the_notes_is_printed_or_derived() -> None:
         for column in (*QUALITIES, *SPEEDS, "speedup_tflops", "speedup_latency", "R")
         if row[column] not in ("", "inf")
     }
-    worked_out = {2.94, 3719.50, 33.007, 1.0333, 0.04, 0.003, 26.6, 29.8, 27.9}  # each derived below
+    # each of these figures is derived below
+    worked_out = {2.94, 3719.50, 33.007, 1.0333, 0.04, 0.003, 26.6, 29.8, 27.9}
     assert told - printed == worked_out
     assert round(3719.50 / 1264.63, 2) == 2.94
-    assert round(3719.50 / 2.47, 2) == 1505.87  # Chipmunk's, to the cent
+    assert round(3719.50 / 2.47, 2) == 1505.87  # Chipmunk's figure, exact to two decimals
     assert (round(FAST.clip_score - SLOW.clip_score, 2), round(FAST.image_reward - SLOW.image_reward, 3)) == (
         0.04,
         0.003,
     )
     assert max(one.value("clip_score") or 0 for one in select_settings(FLUX)) == 33.0988
     assert max(one.value("image_reward") or 0 for one in select_settings(FLUX)) == 1.0591
-    assert named("F8").value("clip_score") is None  # F8B0_W8, unlimited: neither score stands in any table
+    assert named("F8").value("clip_score") is None  # F8B0_W8 without a limit: no table has either score
     assert named("Fast").elsewhere == ("The summary table's “DBCache(Fast)” prints 32.552 for clip score.",)
 
 
 def test_fast_and_ultra_are_whole_numbers_of_computed_steps() -> None:
-    full, cached = 3726.87 / 50, 1.3238  # TFLOPs of a step; with one block at the front
+    full, cached = 3726.87 / 50, 1.3238  # TFLOPs of a step, and of a step that runs one block at the front
     for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]}):
         computed = ((one.value("tflops") or 0) - 50 * cached) / (full - cached)
         assert computed == pytest.approx(round(computed), abs=0.001)
@@ -244,8 +247,8 @@ def test_fast_and_ultra_are_whole_numbers_of_computed_steps() -> None:
 
 @pytest.mark.parametrize(("true", "reads"), [(26.6, 29.8), (32.6, 32.9), (7.7, 27.9)])
 def test_psnr_in_eight_bit_arithmetic(true: float, reads: float) -> None:
-    """Differences and squares of 8-bit values, modulo 256, as in the tables' script; Gaussian noise,
-    unrelated pictures.
+    """Differences and squares of 8-bit values are taken modulo 256, as in the tables' script; the inputs are
+    Gaussian noise and unrelated pictures.
     """
     draw = np.random.default_rng(0)
     one = draw.integers(0, 256, (512, 512), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Opening a row of tab Published in Compare, without a browser."""
+"""Tests how a row of the tab Published is opened in Compare, without a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cache_engine import MODELS
 
 
 class Named(dict[Any, str]):
-    """Components that are only told apart: each key's text stands for one."""
+    """Stands for components that only need to be told apart: the text of each key is its component."""
 
     def __missing__(self, key: object) -> str:
         return f"compare {key}"

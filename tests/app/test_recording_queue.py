@@ -1,4 +1,4 @@
-"""Baselines are recorded when nobody waits, and whoever hands in a comparison comes first."""
+"""Tests that baselines are recorded while no comparison waits, and that a new comparison has priority."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cache_engine import METHODS, Baselines, Cancelled, Comparison, Progress, Ru
 from tests.app.made import ENGINE, QUALITY, run
 
 BASELINE = run(METHODS["baseline"]())
-PATIENCE = 20.0  # seconds; a busy machine is slow, not wrong
+PATIENCE = 20.0  # seconds: a busy machine is slow, which is not an error
 
 
 def of(seed: int, model: str = "tiny") -> RunResult:

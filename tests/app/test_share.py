@@ -1,5 +1,5 @@
-"""What a comparison carries: there and back, nothing more than its fields, and whatever else comes in is
-refused in a sentence.
+"""Tests the settings that a comparison carries: they come back unchanged, contain only their fields, and any
+other input is refused in one sentence.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_no_path_of_this_machine_goes_along(lora: dict[str, Any], tmp_path: Path
     assert lora["file"] not in share.text_of(one)
     assert lora["file"].encode() not in share.archive(one)
     assert Path(lora["file"]).name.encode() in share.archive(one)
-    assert one.baseline.request.loras[0].file == lora["file"]  # the record itself is as it was
+    assert one.baseline.request.loras[0].file == lora["file"]  # the record itself is unchanged
 
 
 def test_pictures_without_the_setting_inside(tmp_path: Path) -> None:

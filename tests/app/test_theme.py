@@ -1,4 +1,4 @@
-"""Contrast of the colours in both themes; the theme fetches nothing."""
+"""Tests the contrast of the colours in both themes, and that the theme downloads nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tokens(dark: bool) -> dict[str, str]:
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance as WCAG 2.2 defines it."""
+    """Return the relative luminance as WCAG 2.2 defines it."""
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,4 @@
-"""The timeline's dict, from records that the real schedules decided."""
+"""Tests the timeline's value, made from records that real schedules decided."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_cell_a_step_with_the_modes_of_the_schedule() -> None:
     assert view["warmup"] == 4
     assert [cell["mode"] for cell in cells[:4]] == ["forced"] * 4
     assert view["banner"] == ""
-    assert json.loads(json.dumps(view)) == view  # what gradio sends
+    assert json.loads(json.dumps(view)) == view  # gradio sends the value as JSON
 
 
 def test_bars_and_the_limit_share_one_axis() -> None:
@@ -84,7 +84,7 @@ def test_while_the_baseline_runs_its_last_step_is_told() -> None:
     assert timeline_value((), (), 28, running=RunningSide("baseline"))["at"] == 0
     guided = run(METHODS["baseline"](), streams=("cond", "uncond")).trace
     half = timeline_value(guided[:5], (), 28, running=RunningSide("baseline", ("cond", "uncond")))
-    assert half["baseline"] == [True] * 2 + [False] * 26  # the third step lacks a call
+    assert half["baseline"] == [True] * 2 + [False] * 26  # a call of the third step is missing
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Chart, table, card and strips of a real tune's snapshots; tasks made from the fields."""
+"""Tests chart, table, card and strips with a real tune's snapshots, and tasks made from the fields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_frontier_appears_once_the_settings_are_estimated(snapshots: list[di
     view = chart(estimated, FrontierChoice())
     assert {point["mark"] for point in view["points"]} == {"expected", "cross"}
     assert len(estimated["cloud"]) == estimated["settings"]
-    assert 0 < len(view["cloud"]) <= estimated["settings"]  # what lies beyond the axis is left out
+    assert 0 < len(view["cloud"]) <= estimated["settings"]  # points beyond the axis are left out
     assert view["limit"]["text"] == "30 dB"
 
 
@@ -51,7 +51,7 @@ def test_measured_settings_and_the_best_have_their_marks(snapshots: list[dict[st
     view = chart(last, FrontierChoice(), last["best"]["key"])
     by_key = {point["id"]: point for point in view["points"]}
     for one in last["verified"]:
-        if one["key"] in by_key:  # within the axis
+        if one["key"] in by_key:  # the setting is within the axis
             assert by_key[one["key"]]["mark"] in ("dot", "edge", "cross")
             assert "measured on" in by_key[one["key"]]["lines"][1]
             assert by_key[one["key"]]["picture"].startswith("gradio_api/file=")
@@ -179,12 +179,13 @@ def test_first_ranges_can_be_read(method: str) -> None:
 def test_several_methods_have_a_heading_each() -> None:
     both = ["dbcache", "teacache"]
     text = tune_form.default_ranges(both, "max_warmup_steps = 3, 5")
-    assert text.startswith("[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold")  # typed ranges stay
+    # ranges that were typed stay
+    assert text.startswith("[dbcache]\nmax_warmup_steps = 3, 5\n\n[teacache]\nthreshold")
     assert set(tune_form.parse_ranges(text, both)) == set(both)
     assert tune_form.default_ranges(["dbcache"], text) == "max_warmup_steps = 3, 5"
     assert tune_form.default_ranges(["teacache"], "max_warmup_steps = 3, 5").startswith(
         "threshold"
-    )  # no knob of the other method
+    )  # no knob of the other method is left
     with pytest.raises(EngineError, match="methods: no method is chosen"):
         tune_form.parse_ranges(text, [])
     with pytest.raises(EngineError, match="magic"):

@@ -1,4 +1,4 @@
-"""From records to what the components draw."""
+"""Tests how records become the values that the components draw."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_equal_sides_are_the_same_not_faster() -> None:
     assert (shown["psnr"]["num"], shown["psnr"]["word"]) == ("identical", "")
     assert (shown["psnr"]["scale"]["place"], shown["psnr"]["scale"]["on"]) == (100, -1)
     assert shown["psnr"]["exact"] == "no pixel differs"
-    assert len(shown["speed"]["notes"]) == 2  # nothing was reused
+    assert len(shown["speed"]["notes"]) == 2  # no baseline was reused
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_every_part_of_a_recipe_is_a_chip() -> None:
 
 
 def test_status_tells_pace_and_rest() -> None:
-    calls = run(dbcache()).trace[:4]  # all computed, 0.3 s each
+    calls = run(dbcache()).trace[:4]  # all steps are computed, 0.3 s each
     view = statuses.status(Progress("accelerated", "denoise", "", 4, 28), calls, "10:42")
     assert view == {
         "kind": "running",

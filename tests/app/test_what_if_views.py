@@ -1,4 +1,4 @@
-"""From a forecast to what is drawn: nothing that is expected passes for measured, nothing unknown has a
+"""Tests how a forecast is drawn: an expected figure never looks measured, and an unknown figure has no
 number.
 """
 
@@ -20,7 +20,7 @@ LAST = pair(dbcache())
 def forecast(
     method: Method, psnr_db: float | None = 33.0, *, counted: bool = True, error: float = 0.1
 ) -> Forecast:
-    """What a survey would say of ``method`` on the decisions that a run of the same changes makes."""
+    """Return the forecast of ``method``, with the decisions of a run that has the same changes."""
     made, whole = run(method), LAST.baseline
     identical = all(call.mode == "C" for call in made.trace)
     known = psnr_db is not None and not identical
@@ -46,7 +46,7 @@ def cards(found: Forecast) -> dict[str, dict[str, Any]]:
 def test_a_likeness_too_far_off_for_a_band_has_none_and_says_why() -> None:
     found = forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4), psnr_db=24.0)
     shown = cards(found._replace(band=None, note="so far off"))["psnr"]
-    assert shown["num"] == "24 dB"  # the card itself marks what is expected with a sign
+    assert shown["num"] == "24 dB"  # the card itself marks expected figures with a sign
     assert "so far off" in shown["notes"]
     assert "band" not in shown["scale"]
     assert what_if_views.banded(found._replace(band=None)) == "≈ 24 dB"
@@ -117,7 +117,7 @@ def test_pictures_are_called_stale_only_while_they_are() -> None:
 
 
 def frontier(known: bool = True) -> list[Forecast]:
-    """From slow and close to fast and far."""
+    """Return forecasts from slow and close to fast and far."""
     levels = {0.0: 60.0, 0.08: 45.0, 0.12: 33.0, 0.3: 24.0}
     settings = [dbcache(residual_diff_threshold=limit, max_continuous_cached_steps=-1) for limit in levels]
     return [

@@ -1,4 +1,4 @@
-"""Numbers and reasons in plain words."""
+"""Tests numbers and reasons as texts."""
 
 from __future__ import annotations
 

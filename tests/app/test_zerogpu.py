@@ -1,5 +1,5 @@
-"""A ZeroGPU Space's contract, with a fake `spaces` that forks and pickles; and that without one nothing
-changes.
+"""Tests the contract with a ZeroGPU Space, using a fake `spaces` that forks and pickles; without `spaces`,
+nothing may change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ KLEIN = RunRequest(model="flux2-klein-base-4b", prompt="-", steps=28)
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
-    """What the script saw on a fake Space."""
+    """Return the results that the script printed on a fake Space."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.app.zerogpu_script"],
         cwd=ROOT,
@@ -57,10 +57,10 @@ def told() -> dict[str, Any]:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
-if sys.platform != "win32":  # a Space is Linux; there is no fork elsewhere
+if sys.platform != "win32":  # a Space runs Linux; other systems cannot fork
 
     def test_a_comparison_runs_and_streams_every_step(told: dict[str, Any]) -> None:
-        assert told["steps"] == 2 * 2 * 6  # both sides, two streams
+        assert told["steps"] == 2 * 2 * 6  # both sides, with two streams
         assert told["schedule"] == "CCcccc"
         assert told["same_picture"]
 
@@ -79,7 +79,9 @@ if sys.platform != "win32":  # a Space is Linux; there is no fork elsewhere
 
 
 def test_a_fresh_space_downloads_its_model_and_opens_with_it(tmp_path: Path) -> None:
-    """Over HTTP, into an empty cache: the index first, what it lists as it is loaded."""
+    """The hub is asked over HTTP, with an empty cache: first for the index, and for the listed files when the
+    model is loaded.
+    """
     shutil.copytree(
         ROOT / "assets" / "tiny_flux", tmp_path / "repository", ignore=shutil.ignore_patterns("vae")
     )
@@ -164,7 +166,7 @@ def test_what_is_too_large_for_the_disk_is_not_fetched(
 def test_what_the_platform_refuses_reaches_the_visitor(
     title: str, message: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And leaves no file behind, though no fork began."""
+    """No fork started, so no file may be left behind either."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("app.engine.worker.preload", lambda: None)
 
@@ -206,11 +208,13 @@ def test_a_click_with_its_baseline_there_declares_25_seconds_at_most() -> None:
     assert (
         zerogpu.declared_seconds(RunRequest(model=zerogpu.MODEL, prompt="-"), SETTING, baseline=object())
         <= 25
-    )  # as its row is called
+    )  # the name of its row
 
 
 def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path) -> None:
-    """Saved in a folder, read again to the bit, and used if the engine is the same: then less is declared."""
+    """Baselines are stored in a folder, read again bit for bit, and used if the engine is the same: then
+    fewer seconds are declared.
+    """
     request = RunRequest(prompt="a small red apple on a blue background", seed=7, steps=2, true_cfg_scale=1)
     handed: list[RunResult | None] = []
 
@@ -250,7 +254,7 @@ def test_baselines_that_came_with_the_code_or_outlived_a_restart(tmp_path: Path)
 
 
 def test_the_page_and_the_price_know_the_same_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a knob moves, the page says that one side runs and the price is for one side."""
+    """After a knob moves, the page says that one side runs, and the declared time is for one side."""
     monkeypatch.setattr("app.engine.worker.preload", lambda: None)
     request, made = resolve(KLEIN), pair(SETTING)
     comparison = made._replace(baseline=made.baseline._replace(request=request))
@@ -269,7 +273,9 @@ def test_the_page_and_the_price_know_the_same_baselines(monkeypatch: pytest.Monk
 
 
 def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest of its own goes; what was put there by hand stays, and no more are read than are kept."""
+    """The oldest baseline written here is removed; baselines put there by hand stay, and no more are read
+    than are kept.
+    """
     monkeypatch.setattr(zerogpu, "MOST_BASELINES", 2)
     baseline = run(RunRequest(prompt="a fox", steps=1, true_cfg_scale=1), METHODS["baseline"]())
     asked = [baseline.request.replaced(seed=seed) for seed in range(4)]
@@ -290,7 +296,7 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
     assert [one.request.seed for one in zerogpu.saved_baselines("tiny", [tmp_path])] == [
         2,
         3,
-    ]  # by hand: the newest
+    ]  # put there by hand, and the newest
 
 
 @pytest.mark.parametrize("model", ["tiny", "flux2-klein-base-4b", "flux-dev", "flux-schnell"])

@@ -1,4 +1,4 @@
-"""What test_zerogpu runs in a process of its own, whose forks are then of a process that has run no torch:
+"""The part of test_zerogpu that runs in its own process, so that forks start from a process without torch. It
 prints JSON.
 """
 
@@ -34,7 +34,7 @@ def main() -> dict[str, Any]:
     sys.modules["spaces"] = spaces
     loading.device = lambda: Device(
         "cpu", "a stand-in"
-    )  # the real package lends a stand-in card; here it is the CPU
+    )  # the real package lends a placeholder card; here it is the CPU
     prepare()
     run = comparison_runner()
     assert on_zerogpu()
@@ -43,7 +43,7 @@ def main() -> dict[str, Any]:
     worker, found = (
         Worker(run, None, baselines=baselines),
         {},
-    )  # as the page does where a record would cost a visitor
+    )  # as on the page, where a recording would cost a visitor
     events = [event for batch in worker.watch(worker.submit(APPLE, SETTING)) for event in batch]
     result = events[-1]
     assert isinstance(result, Comparison)

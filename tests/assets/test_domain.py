@@ -1,4 +1,6 @@
-"""The embedded model's domain: words, pictures, what is held out, and the matcher that scores."""
+"""Tests the embedded model's domain: its words, its pictures, the held-out pairs, and the matcher that scores
+pictures.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What docs/quality.md is made of: prompts that nothing was chosen on, settings near their budgets, a page
-that says what it has.
+"""Tests the parts of docs/quality.md: prompts on which nothing was chosen, settings near their budgets, and a
+page that shows its results.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_settings_that_do_not_look_at_the_data_compute_about_their_budget(budget
         computed = sum(call.decision is not None and call.decision.mode == "C" for call in session.calls)
         assert abs(computed - budget) <= max(3, budget // 3), (
             one.label
-        )  # the searched may spend what others' first block costs
+        )  # the searched settings may use the compute that the other methods' first block takes
 
 
 def test_every_method_is_there_at_every_budget() -> None:
@@ -81,8 +81,8 @@ def test_a_cut_line_does_not_count_and_the_rest_is_the_page(
 def test_the_searched_recipes_are_compared_by_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ours against each of the four that it has to beat: dB, TFLOPs and time follow from what was scored,
-    and from nothing else.
+    """Our winner is compared with each of the four rows that it must beat: dB, TFLOPs and time follow only
+    from the stored scores.
     """
     monkeypatch.setattr("studies.shared.BUILD", tmp_path)
     near = [
@@ -127,8 +127,8 @@ def test_the_searched_recipes_are_compared_by_the_store(
 
 
 def test_the_cost_of_a_mask_is_the_error_that_it_leaves() -> None:
-    """With values that are a straight line in time and reuse: each skipped step misses its distance from the
-    computed one.
+    """If values are a straight line in time and are reused, each skipped step misses its distance from the
+    computed step.
     """
     import numpy as np
 

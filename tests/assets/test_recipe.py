@@ -1,4 +1,6 @@
-"""The recipe: optimizers, resuming, the refusal to measure beside training, and every stage once."""
+"""Tests the training recipe: optimizers, resuming, the refusal to measure during a training, and every stage
+once.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ def test_nothing_is_measured_beside_training(tmp_path):
     (tmp_path / RUNNING).touch()
     with pytest.raises(SystemExit, match="training is running"):
         evaluate.refuse_beside_training(tmp_path)
-    os.utime(tmp_path / RUNNING, (0, 0))  # left behind by a trainer that was killed long ago
+    os.utime(tmp_path / RUNNING, (0, 0))  # left by a trainer that was killed long ago
     evaluate.refuse_beside_training(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""One undisturbed run of one process, which others are held against."""
+"""Makes one undisturbed run in one process, with which other runs are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs and rows for tests that draw nothing, and the command line of those that do."""
+"""Jobs and rows for tests that draw nothing, and the command lines of tests that draw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECIPES = (
     "F1B0_W2MC2_R0.3_T1O1",
     "F1B0_W1MC3_R1_T1O1",
     "F2B1_W2MC1_R1_T0O0",
-)  # the first two cost the same: counted once
+)  # the first two cost the same, so they are counted once
 STEPS = 5
 ENGINE = Engine(model="tiny", revision="r", dtype="float32", device="cpu", threads=1, versions="v")
 
@@ -43,7 +43,7 @@ def row(number: int, setting: str, **more: Any) -> Row:
 
 
 def files(folder: Path) -> list[str]:
-    """A prompts and a methods file, as arguments."""
+    """Write a file of prompts and a file of methods; return them as arguments."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prompts.txt").write_text("\n".join(PROMPTS), encoding="utf-8")
     (folder / "methods.txt").write_text("\n".join(RECIPES), encoding="utf-8")
@@ -73,7 +73,7 @@ def run(inputs: Path, out: Path, *more: str) -> int:
 
 
 def untimed(out: Path) -> list[str]:
-    """The table's rows in the job's order, without what the clock says."""
+    """Return the table's rows in the job's order, without times."""
     return [
         json.dumps({name: value for name, value in one.items() if name != "seconds"})
         for one in read_folder(out)[2]

@@ -1,5 +1,5 @@
-"""The whole command on the embedded model: complete, resumable after any kill, the same by any number of
-workers and shards.
+"""Tests the whole benchmark command on the embedded model: it is complete, can be resumed after any kill, and
+is the same with any number of workers and shards.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def test_once_more_makes_nothing(plain: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_killed_and_gone_on_with_it_is_the_same(plain: Path, tmp_path: Path) -> None:
-    """Killed outright in the middle, then left to end. studies/kill.py does it ten times at full
-    size.
+    """The benchmark is killed in the middle, and then runs to its end. studies/kill.py does this ten times at
+    full size.
     """
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -64,7 +64,7 @@ def test_killed_and_gone_on_with_it_is_the_same(plain: Path, tmp_path: Path) -> 
     process.wait()
     assert 0 < count(out) < count(plain)
     with (out / "table.jsonl").open("ab") as file:
-        file.write(b'{"prompt": 2, "sett')  # as a kill within a write would leave it
+        file.write(b'{"prompt": 2, "sett')  # as a kill during a write would leave it
     assert run(tmp_path, out) == 0
     assert without_seconds(out) == without_seconds(plain)
     assert pictures(out) == pictures(plain)
@@ -76,7 +76,7 @@ def count(out: Path) -> int:
 
 
 def without_seconds(out: Path) -> list[dict[str, object]]:
-    """The table as it stands on disk, line by line."""
+    """Return the table as it is on disk, line by line, without seconds."""
     rows = [json.loads(line) for line in (out / "table.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 

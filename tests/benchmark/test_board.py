@@ -1,5 +1,5 @@
-"""Who does what: each row once, a prompt's baseline first, what a lost worker held again; under any order of
-events.
+"""Tests which worker does which row: each row once, a prompt's baseline first, a lost worker's rows again, in
+any order of events.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def test_one_worker_goes_in_the_jobs_order() -> None:
 
 
 def test_shares_get_small_towards_the_end() -> None:
-    """One prompt, four workers: the first takes the baseline, the others wait for it, then all have
-    something to do.
+    """With one prompt and four workers, the first worker draws the baseline, the others wait for it, and then
+    all have work.
     """
     wanted = job(1, recipes=tuple(f"F1B0_W1MC{limit}_R1" for limit in range(1, 16)))
     board = Board(wanted, (), 4)
@@ -81,7 +81,7 @@ def test_a_prompt_that_ends_every_worker_is_named() -> None:
 
 
 def test_workers_that_never_begin_are_an_error() -> None:
-    """Each is replaced, but not for ever."""
+    """Each worker is replaced, but not without end."""
     board = Board(job(), (), 2)
     for _ in range(2 * MOST_LOSSES):
         board.lost(0)

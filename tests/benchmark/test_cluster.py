@@ -1,5 +1,5 @@
-"""Ray: two actors on this machine make what one process makes, also when one of them is killed; shards
-merged are the whole.
+"""Tests Ray: two actors on this machine make the same rows as one process, also if an actor is killed; merged
+shards make the whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.benchmark.made import pictures, run, untimed
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A cluster of two cores, whatever this machine has."""
+    """Yield a cluster of two cores, whatever this machine has."""
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
@@ -67,7 +67,7 @@ def test_two_shards_merged_are_the_whole(
     assert read_folder(out)[:2] == read_folder(plain)[:2]
     assert untimed(out) == untimed(plain)
     assert pictures(out) == pictures(plain)
-    assert run(tmp_path, out) == 0  # it may be gone on with
+    assert run(tmp_path, out) == 0  # the merged folder can be continued
     assert main(["benchmark", "merge", *map(str, (shards[0], shards[0])), "--out", str(tmp_path / "no")]) == 2
     assert "is in two of the folders; name each shard once." in capsys.readouterr().err
     assert main(["benchmark", "merge", str(shards[1]), "--out", str(tmp_path / "part")]) == 0

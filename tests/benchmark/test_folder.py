@@ -1,4 +1,4 @@
-"""The folder: every row is safe once written, a torn line is cut, and what cannot be is said in one
+"""Tests the benchmark's folder: every written row is safe, a torn line is removed, and errors are one
 sentence.
 """
 
@@ -117,7 +117,7 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """As a user who may not write everywhere: root may."""
+    """Run as a user who may not write everywhere, because root may."""
     root = hasattr(os, "seteuid") and os.access(os.sep, os.W_OK)
     if root:
         os.seteuid(65534)
@@ -163,7 +163,7 @@ with BenchmarkFolder(Path({out!r}), job()) as folder:
 
 @pytest.mark.parametrize(("size", "picture"), [(700, 10), (10, 100_000)])
 def test_no_more_room_is_one_sentence_and_costs_no_row(tmp_path: Path, size: int, picture: int) -> None:
-    """A shell's limit on what a file may hold: in the table, in the middle of a row, and in a picture."""
+    """A limit of the shell on file sizes strikes in the table, in the middle of a row, and in a picture."""
     out = tmp_path / "out"
     code = FILL.format(out=str(out), row=size, picture=picture)
     limited = subprocess.run(
@@ -183,7 +183,7 @@ def test_no_more_room_is_one_sentence_and_costs_no_row(tmp_path: Path, size: int
     assert table.endswith(b"\n") or not table
     kept = len(table.splitlines())
     assert (kept > 10) == (picture == 10)
-    with BenchmarkFolder(out, job()) as folder:  # and when there is room again, it goes on
+    with BenchmarkFolder(out, job()) as folder:  # once there is room again, the benchmark continues
         assert len(folder.rows) == kept
         folder.add(row(kept, "C0_Q0_NONE"), b"x")
     assert not list(out.rglob("*.part"))

@@ -1,4 +1,4 @@
-"""The contract of every metric. A new file in ``metrics/`` is tested here without an edit."""
+"""Tests the contract of every metric. A new file in ``metrics/`` is tested here without an edit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from PIL import Image
 from cache_engine.metric import METRICS, MetricInput, available_metrics
 
 every_metric = pytest.mark.parametrize("name", METRICS)
-# Networks need weights that a test machine may not have; test_metrics.py runs them with random ones.
+# Networks need weights that a test machine may not have; test_metrics.py runs them with random weights.
 USABLE = available_metrics(None).names
-SIZE = (96, 80)  # width, height
+SIZE = (96, 80)  # width and height
 
 
 def picture(noise: float = 0.0) -> Image.Image:
-    """A smooth picture, under noise of this standard deviation in 8-bit levels."""
+    """Draw a smooth picture with noise of this standard deviation, in 8-bit levels."""
     random = np.random.default_rng(5)
     small = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8))
     smooth = np.asarray(small.resize(SIZE, Image.Resampling.BICUBIC)).astype(float)

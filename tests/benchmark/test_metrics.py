@@ -1,5 +1,5 @@
-"""Each metric against a reference of other hands, on fixed pictures; networks with random weights, in files
-of the real ones' form.
+"""Tests each metric against an independent reference on fixed pictures. Networks have random weights, in
+files of the real form.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FROM_FILES = ("lpips", "clip_score", "image_reward")
 
 
 def pair(strength: float, size: tuple[int, int] = (96, 80), seed: int = 0) -> tuple[Image.Image, Image.Image]:
-    """A smooth picture and the same under noise."""
+    """Return a smooth picture, and the same picture with noise."""
     chance = np.random.default_rng(seed)
     small = Image.fromarray(chance.integers(0, 256, (6, 6, 3), dtype=np.uint8))
     first = small.resize(size, Image.Resampling.BICUBIC)
@@ -53,7 +53,7 @@ def test_psnr_and_ssim_are_scikit_images(strength: float) -> None:
     ("strength", "true", "wrapped"), [(4, 36.1, 36.1), (8, 30.1, 31.2), (12, 26.6, 29.8), (16, 24.1, 29.1)]
 )
 def test_the_published_psnr_wraps(strength: float, true: float, wrapped: float) -> None:
-    """Against whole numbers taken modulo 256, and against what cache-dit's own function gave for noise of
+    """The reference is integer arithmetic modulo 256, and the result of cache-dit's own function for noise of
     these strengths.
     """
     reference, other = (np.asarray(one).astype(int) for one in pair(strength))
@@ -69,14 +69,14 @@ def test_identical_pictures_have_no_psnr() -> None:
     flat = [Image.new("RGB", (8, 8), (level, level, level)) for level in (100, 116)]
     assert (
         METRICS["psnr_wrapped"]().score(MetricInput(flat[1], PROMPT, flat[0])) is None
-    )  # a difference of 16: its square is 0 mod 256
+    )  # a difference of 16: its square is 0 modulo 256
     assert METRICS["psnr"]().score(MetricInput(flat[1], PROMPT, flat[0])) == pytest.approx(
         20 * math.log10(255 / 16)
     )
 
 
 def checkpoint(folder: Path) -> dict[str, torch.Tensor]:
-    """AlexNet's file with random convolutions; the large layers, which nobody uses, are one number each, and
+    """Write AlexNet's file with random convolutions. The unused large layers hold one number each, so they
     take no room.
     """
     from torchvision.models import alexnet
@@ -102,7 +102,7 @@ def test_lpips_is_the_lpips_packages(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     reference = lpips.LPIPS(
         net="alex", pnet_rand=True, verbose=False
-    ).eval()  # its small layers are trained: they come with it
+    ).eval()  # its small layers are trained and part of the package
     for at in range(1, 6):
         for place, layer in getattr(reference.net, f"slice{at}").named_children():
             if isinstance(layer, torch.nn.Conv2d):
@@ -150,8 +150,8 @@ def test_the_clip_score_is_a_hand_written_cosine(tmp_path: Path, monkeypatch: py
     ours = METRICS["clip_score"]()
     model = CLIPModel.from_pretrained(tmp_path).eval()
     words = CLIPTokenizer.from_pretrained(tmp_path)
-    for prompt in (PROMPT, PROMPT * 5):  # the second is longer than the encoder takes
-        picture = pair(20)[1]  # 96 x 80: the shorter side to 64, then the middle
+    for prompt in (PROMPT, PROMPT * 5):  # the second prompt is longer than the encoder accepts
+        picture = pair(20)[1]  # 96 x 80: the shorter side becomes 64, then the middle is cut out
         scaled = (
             np.asarray(picture.resize((76, 64), Image.Resampling.BICUBIC))[:, 6:70].astype(np.float32) / 255
         )
@@ -166,8 +166,8 @@ def test_the_clip_score_is_a_hand_written_cosine(tmp_path: Path, monkeypatch: py
 
 
 def test_image_reward_is_the_authors_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recorded from their package on the same random weights: see image_reward_reference.py, which checks
-    the full size too.
+    """The reference was recorded from the authors' package on the same random weights: see
+    image_reward_reference.py, which also checks the full size.
     """
     recorded = json.loads(image_reward_reference.RECORDED.read_text(encoding="utf-8"))
     monkeypatch.setenv("IMAGEREWARD_MODEL_DIR", str(tmp_path))

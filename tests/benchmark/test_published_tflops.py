@@ -1,9 +1,9 @@
-"""Every TFLOPs of the published tables accounted for: computed steps times what a step costs, or the reason
-why not.
+"""Tests all TFLOPs of the published tables: each is the computed steps times the cost of a step, or the
+reason why not is known.
 
-A DBCache figure is a mean over DrawBench's 200 prompts: so many computed steps in all, each a full step of
-FLUX.1-dev, and the first F blocks for the others. So its implied number of computed steps is a whole number
-over 200: nothing else could be left over.
+A DBCache figure is a mean over DrawBench's 200 prompts. It adds up full steps of FLUX.1-dev for the computed
+steps, and the first F blocks for the other steps. So the number of computed steps that follows from it must
+be a whole number divided by 200.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FACTS = MODELS["flux-dev"].facts(REQUEST)
 FLUX = tuple(row for row in published_rows() if row.model == "FLUX.1-dev")
 PROMPTS = 200
 NEAR = 0.02  # TFLOPs: the tables print two decimals
-# The method's own steps in the rivals' unit, a step of 74.39; what a partial step costs: 4.51 (a tenth of the
-# tokens), 0.0205 (none).
+# The other methods' steps in the FoCa paper's unit, 74.39 for a step. A partial step costs 4.51 (a tenth of
+# the tokens) or 0.0205 (no token).
 BY_HAND = {
     "ToCa(N=12)": (
         6 * 74.39 + 44 * 4.51,
@@ -50,8 +50,8 @@ LIGHTNING = {274.33, 264.74, 244.25, 234.63, 224.29, 206.90}  # explained in tes
 
 
 def settings() -> dict[str, tuple[Method, float]]:
-    """The DBCache settings of FLUX.1-dev: recipe -> (method, TFLOPs). Each has one figure, in whatever
-    tables it stands.
+    """Return the DBCache settings of FLUX.1-dev: recipe -> (method, TFLOPs). Each has one figure, in whatever
+    tables it occurs.
     """
     found: dict[str, tuple[Method, float]] = {}
     for row in FLUX:
@@ -69,7 +69,7 @@ SETTINGS = settings()
 
 @cache
 def step(front: int) -> tuple[float, float]:
-    """TFLOPs of a computed step and of a cached one; what a forecast adds to it is below a millionth."""
+    """Return the TFLOPs of a computed step and of a cached step; a forecast adds less than a millionth."""
     cost = costs(
         REQUEST,
         METHODS["dbcache"](Fn_compute_blocks=front, residual_diff_threshold=1, taylorseer_order=0).plan(
@@ -80,19 +80,19 @@ def step(front: int) -> tuple[float, float]:
 
 
 def implied(method: Method, tflops: float) -> float:
-    """How many of 50 steps were computed, on average."""
+    """Return how many of 50 steps were computed, on average."""
     full, cached = step(method.model_dump()["Fn_compute_blocks"])
     return (tflops - 50 * cached) / (full - cached)
 
 
 def total(method: Method, computed: float) -> float:
-    """TFLOPs of so many computed steps of 50."""
+    """Return the TFLOPs of 50 steps of which this many are computed."""
     full, cached = step(method.model_dump()["Fn_compute_blocks"])
     return computed * full + (50 - computed) * cached
 
 
 def fewest(method: Method) -> int:
-    """Computed steps of a picture that changes so little that every threshold lets it pass."""
+    """Return the number of computed steps for a picture whose changes are below every threshold."""
     calls = walk(
         method.replaced(residual_diff_threshold=1).plan(FACTS), 50, ("cond",), lambda call: 0.0
     ).trace
@@ -109,7 +109,8 @@ def test_a_setting_computed_so_many_steps(recipe: str) -> None:
     steps = implied(method, tflops)
     assert fewest(method) - 1e-3 <= steps <= 50
     assert total(method, round(steps * PROMPTS) / PROMPTS) == pytest.approx(tflops, abs=NEAR)
-    if method.model_dump()["residual_diff_threshold"] == 0.8:  # never binds: the schedule is fixed
+    # the change never reaches it, so the schedule is fixed
+    if method.model_dump()["residual_diff_threshold"] == 0.8:
         assert whole(method, tflops)
         assert round(steps) == fewest(method)
 
@@ -120,8 +121,8 @@ def test_half_of_them_computed_as_many_steps_for_every_prompt() -> None:
 
 
 def test_the_tables_of_these_settings_could_not_be_had_by_chance() -> None:
-    """The check above would let a figure pass that is 0.02 T off a 200th of a step, 0.37 T: one in nine by
-    chance; all 39 do.
+    """The check above accepts a figure within 0.02 TFLOPs of a 200th of a step, which is 0.37 TFLOPs. By
+    chance one figure in nine would pass; here all 39 do.
     """
     loose = [SETTINGS[recipe] for recipe in SETTINGS if not whole(*SETTINGS[recipe])]
     assert len(loose) == 39
@@ -129,7 +130,7 @@ def test_the_tables_of_these_settings_could_not_be_had_by_chance() -> None:
 
 
 def reason(row: PublishedRow) -> str | None:
-    """What accounts for the row's TFLOPs."""
+    """Return the explanation of the row's TFLOPs."""
     name, tflops = row.method["name"], row.figures["tflops"]
     if row.model != "FLUX.1-dev":
         return "Lightning" if tflops in LIGHTNING else None

@@ -1,5 +1,5 @@
-"""What is made of a benchmark's folder: its figures against numpy and against hand-made ones, files that are
-what they say.
+"""Tests the reports on a benchmark's folder: figures against numpy and hand-made figures, and the written
+files.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ def test_a_spread_is_what_numpy_says() -> None:
     assert found.tail == pytest.approx(np.percentile(known, 5))
     assert found.share == pytest.approx(((known >= 30).sum() + 1) / 200)
     assert (found.count, found.identical) == (199, 1)
-    half = 1.96 * known.std(ddof=1) / np.sqrt(len(known))  # what theory says of so many
+    # the interval that theory gives for this many values
+    half = 1.96 * known.std(ddof=1) / np.sqrt(len(known))
     assert found.low is not None
     assert found.high is not None
     assert (found.low, found.high) == pytest.approx((known.mean() - half, known.mean() + half), abs=0.1)
-    assert statistics_of("psnr", values, 30) == found  # the same every time
+    assert statistics_of("psnr", values, 30) == found  # the result is the same every time
 
 
 def test_where_less_is_better_the_tail_is_above() -> None:
@@ -56,8 +57,8 @@ def test_where_less_is_better_the_tail_is_above() -> None:
 
 
 def test_ratios_are_over_the_baseline_of_the_same_prompts() -> None:
-    """A setting with fewer rows, as in a benchmark that is not done, is held against its own prompts'
-    baselines.
+    """A setting with fewer rows, as in an unfinished benchmark, is compared with the baselines of its own
+    prompts.
     """
     wanted = job(2, recipes=("F1B0_W1MC3_R1",))
     plain, cached = (setting.key for setting in wanted.settings)

@@ -1,4 +1,6 @@
-"""Which settings and which prompts: the named sets, files, and what is said of those that do not fit."""
+"""Tests the choice of settings and prompts: the named sets, files, and the messages about those that do not
+fit.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ def test_the_seeds_sweeps(name: str, model: str, steps: int, size: int) -> None:
 
 
 def test_every_published_setting_of_the_sweeps_is_in_them() -> None:
-    """The tables were made with these scripts: what they print is found there, under the rule for runs of
-    today.
+    """The tables were made with these scripts: every printed setting is in the scripts' sets, under today's
+    rule for runs.
     """
     sweep = {
         format_recipe(method)
@@ -120,7 +122,7 @@ def test_a_wrong_methods_file_is_one_sentence(text: str, said: str, tmp_path: Pa
 
 
 def test_a_key_says_everything() -> None:
-    """Two settings that differ in what a recipe does not say are two."""
+    """Two settings that differ only in a knob that recipes leave out have different keys."""
     today, before = METHODS["dbcache"](), METHODS["dbcache"](streak_rule="before")
     keys = {setting_of(method).key for method in (today, before)}
     assert len(keys) == 2
@@ -212,7 +214,7 @@ def test_wrong_prompts_are_one_sentence(name: str, text: str, tmp_path: Path) ->
 
 
 def test_drawbench_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests are offline. Once the file is there, it is read."""
+    """The tests are offline. As soon as the file exists, it is read."""
     place = tmp_path / "drawbench.txt"
     monkeypatch.setattr(prompts_module, "PLACE", place)
     with pytest.raises(

@@ -1,4 +1,6 @@
-"""A benchmark's summary.json: the file that `summary` writes is read back whole, any other is refused."""
+"""Tests a benchmark's summary.json: the file that `summary` writes is read back completely, and any other
+file is refused.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ def test_summary_writes_what_reads_back_whole(folder: Path) -> None:
         }
     assert not any(
         text in data.decode() for text in (str(folder), *PROMPTS)
-    )  # neither a path nor what was drawn
+    )  # neither a path nor a drawn prompt
 
 
 def rows_of(made: BenchmarkJob) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A served page for the browser and client tests: the real launcher in its own process, on a free port."""
+"""Serves the page for browser and client tests: the real launcher runs in its own process, on a free port."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ FLAGS = [
 ]
 
 
-expect.set_options(timeout=30_000)  # milliseconds; a busy machine is slow, not wrong
+expect.set_options(timeout=30_000)  # milliseconds: a busy machine is slow, which is not an error
 
 
 class Server:
-    """The launcher on a port of its own; ``folder`` is where it keeps things."""
+    """The launcher on a port of its own. ``folder``: the folder in which it stores its data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class Server:
                 time.sleep(0.2)
 
     def kill(self) -> None:
-        """At once, as a crash or a power cut does."""
+        """Stop the server at once, as a crash or a power cut does."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(20)
@@ -74,7 +74,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's address."""
+    """Yield the page's address."""
     server = Server(tmp_path_factory.mktemp("served"))
     server.start()
     yield server.address
@@ -91,7 +91,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
-    """Gone in the end, whatever became of the test: a server with jobs would slow what comes after."""
+    """Yield a server of one test. It is stopped even if the test fails, because its jobs would slow later
+    tests.
+    """
     server = Server(tmp_path)
     yield server
     if server.process is not None:
@@ -99,7 +101,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 
 
 def opened(browser: Browser, server: Server) -> Page:
-    """The page of a server of one's own, in a fresh context."""
+    """Return the page of such a server, in a fresh context."""
     page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
     page.goto(server.address)
     page.locator("#generate").wait_for(timeout=60_000)
@@ -108,7 +110,7 @@ def opened(browser: Browser, server: Server) -> Page:
 
 
 class Visit:
-    """A page in a fresh context, and what it said and asked for."""
+    """A page in a fresh context, with its console messages and its requests."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.complaints, self.abroad = page, list[str](), list[str]()
@@ -128,7 +130,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Browser, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """The page, opened; afterwards it must have been silent and at home."""
+    """Yield the open page. Afterwards, check that its console is empty and that it asked no other machine."""
     options: dict[str, Any] = getattr(request, "param", {})
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}} | options)
     found = Visit(context.new_page(), served)

@@ -1,5 +1,5 @@
-"""The page for who does not see or point as most do: axe on every tab, and the flip by keyboard and by
-pointer.
+"""Tests the page for people who do not see or point as most people do: axe on every tab, and the flip by
+keyboard and by pointer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .conftest import Visit
 from .test_compare_tab import generate
 
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-# Dark is the same page in other colours.
+# The dark page is the same page in other colours.
 SCHEMES = {"light": {"type": "tag", "values": LEVELS}, "dark": {"type": "rule", "values": ["color-contrast"]}}
 DESKTOP, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 
@@ -28,8 +28,8 @@ def violations(page: Page, **only: Any) -> list[str]:
     "visit", [{"viewport": DESKTOP}, {"viewport": PHONE}], indirect=True, ids=["desktop", "phone"]
 )
 def test_no_tab_has_a_violation(visit: Visit) -> None:
-    """WCAG 2.2 A and AA, light and dark. A step's column may be narrower than 24 px on a phone: scrubbing and
-    the 44 px buttons stand for it.
+    """WCAG 2.2 A and AA, light and dark. On a phone, a step's column may be narrower than 24 px: scrubbing
+    and the 44 px buttons replace it.
     """
     page = visit.page
     generate(page)
@@ -55,12 +55,12 @@ def test_the_pictures_flip_in_place(visit: Visit) -> None:
     generate(page)
     page.evaluate("document.activeElement.blur()")
     page.keyboard.down("Space")
-    expect(over).to_have_css("visibility", "hidden")  # the baseline stands there alone
+    expect(over).to_have_css("visibility", "hidden")  # only the baseline is visible
     assert page.evaluate("scrollY") == 0
     page.keyboard.up("Space")
     expect(over).to_have_css("visibility", "visible")
     page.locator("#view label", has_text="Flip").click()
-    expect(over).to_have_css("clip-path", "none")  # the accelerated one, whole
+    expect(over).to_have_css("clip-path", "none")  # the whole accelerated picture is visible
     expect(page.locator("#reveal")).to_be_hidden()
     box = over.bounding_box()
     assert box
@@ -70,7 +70,7 @@ def test_the_pictures_flip_in_place(visit: Visit) -> None:
     page.mouse.up()
     expect(over).to_have_css("visibility", "visible")
     prompt = page.locator("#prompt textarea")
-    prompt.press("Space")  # in a field it is a space
+    prompt.press("Space")  # in a field, the key types a space
     expect(viewer).not_to_have_attribute("data-flipped", "")
     page.locator("#view label", has_text="Side by side").click()
     expect(page.locator("#side-left img")).to_be_visible()

@@ -1,5 +1,5 @@
-"""The page as programs see it: gradio_client, the command line, two users at once, nothing heavy before it
-is needed.
+"""Tests the page as programs see it: gradio_client, the command line, two users at once, and no heavy import
+before it is needed.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def test_simulate_judges_another_setting_without_a_run(client: Client) -> None:
 
 
 def test_two_users_at_once_are_queued_and_never_mixed(served: str) -> None:
-    """Each gets what they would have got alone."""
+    """Each user gets the result that they would get alone."""
     method = METHOD | {"max_warmup_steps": 2}
     jobs = [{"request": {"prompt": APPLE, "seed": seed, "steps": 6}, "method": method} for seed in range(4)]
     alone = [Client(served, verbose=False).predict(one, api_name="/compare") for one in jobs]
@@ -224,7 +224,9 @@ print(json.dumps(results))
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], tuple[int, str, str]]:
-    """Exit code, output and errors of each failing command. One process runs them all: torch loads once."""
+    """Return exit code, output and errors of each failing command. One process runs all of them, so torch is
+    loaded once.
+    """
     ran = subprocess.run(
         [sys.executable, "-c", RUN_EACH, json.dumps(FAILURES)],
         cwd=tmp_path_factory.mktemp("failures"),

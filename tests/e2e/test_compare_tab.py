@@ -1,6 +1,4 @@
-"""The main job in a real browser: generate, read the numbers, move a knob, stop, and be told what is
-wrong.
-"""
+"""Tests the main task in a real browser: generate, read the numbers, move a knob, stop, and read an error."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from .conftest import Visit
 
-RUN = 240_000  # ms; the first run loads the model
+RUN = 240_000  # milliseconds: the first run loads the model
 
 
 def generate(page: Page) -> None:
@@ -26,7 +24,7 @@ def figure(page: Page, card: str) -> float:
 
 
 def knob(page: Page, name: str, value: float) -> None:
-    """Type into the number box beside a knob's slider."""
+    """Type a value into the number field beside a knob's slider."""
     box = page.locator(f"#knob-dbcache-{name} input[type=number]")
     box.fill(str(value))
     box.press("Enter")
@@ -56,7 +54,7 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     assert page.locator("#timeline [data-mode=cached]").count() > 0
     assert page.locator("#pair img").count() >= 2
 
-    # a knob moves: the accelerated side alone runs again, and the page says so
+    # after a knob moves, only the accelerated side runs again, and the page says so
     knob(page, "residual_diff_threshold", 0)
     expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(re.compile("_R0_"))
     generate(page)
@@ -67,7 +65,7 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     ).to_have_count(0)
     expect(page.locator("#runs [data-index]")).to_have_count(2)
 
-    # the earlier run is shown again by a click
+    # a click shows the earlier run again
     page.locator("#runs [data-index='1']").click()
     expect(page.locator("[data-card=psnr] .num")).to_contain_text("dB")
 
@@ -84,7 +82,7 @@ def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> Non
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "stopped", timeout=20_000)
     expect(page.locator("#timeline .cl-step")).to_have_count(
         28
-    )  # what was there before: the recorded comparison
+    )  # the recorded comparison that was shown before
     assert (
         pictures.first.get_attribute("src"),
         pictures.last.get_attribute("src"),
@@ -120,7 +118,7 @@ def test_a_bad_recipe_changes_nothing(visit: Visit) -> None:
     before = page.locator("#knob-dbcache-max_warmup_steps input[type=number]").input_value()
     recipe(page, "F1B0_W3_nonsense")
     expect(page.locator("#status")).to_contain_text("recipe: 'nonsense' cannot be read")
-    page.locator("#generate").click()  # what stands there is not run, nor is anything else in its place
+    page.locator("#generate").click()  # neither this value nor another value in its place is run
     page.wait_for_timeout(500)
     expect(page.locator("#status")).to_contain_text("recipe: 'nonsense' cannot be read")
     expect(page.locator("#runs [data-index]")).to_have_count(0)
@@ -150,8 +148,8 @@ def test_a_value_beyond_its_bounds_is_one_sentence_of_ours(visit: Visit) -> None
 
 
 def test_the_page_opens_with_a_recorded_comparison(visit: Visit) -> None:
-    """Nothing has run; what is shown says where it is from, answers to the eye alone, and makes room for the
-    first run.
+    """No run has been made. The shown comparison says where it was recorded, can only be viewed, and is
+    replaced by the first run.
     """
     page = visit.page
     expect(page.locator("#stale")).to_contain_text("Recorded example: tiny FLUX (embedded)")
@@ -168,8 +166,8 @@ def test_the_page_opens_with_a_recorded_comparison(visit: Visit) -> None:
 
 
 def test_a_knob_left_wrong_is_named_when_its_method_comes_back(visit: Visit) -> None:
-    """Another method is chosen and this one again: what the list shows is what would run, and a recipe puts
-    it right.
+    """The test chooses another method and then this method again: the list shows the setting that would run,
+    and a recipe corrects it.
     """
     page, status = visit.page, visit.page.locator("#status")
     mask = page.locator(
@@ -216,7 +214,7 @@ def test_a_second_run_is_not_begun_from_the_prompt(visit: Visit) -> None:
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done", timeout=RUN)
     expect(page.locator("#runs [data-index]")).to_have_count(1)
     expect(page.locator("#stop button, button#stop").first).to_be_disabled()
-    page.wait_for_timeout(1000)  # a second one would be on its way by now
+    page.wait_for_timeout(1000)  # a second click would have started a run by now
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done")
 
 

@@ -1,5 +1,5 @@
-"""Faults put into the real page: each ends in one sentence, and the same page process draws the next
-comparison.
+"""Tests faults in the real page: each ends in one sentence, and the same process draws
+the next comparison.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     until = time.monotonic() + 60
     while (
         client.predict(api_name="/health")["to_record"] and time.monotonic() < until
-    ):  # a process must not end in the middle of it
+    ):  # the process must not end while this runs
         time.sleep(0.2)
     page.close(verbose=False)
     patch.undo()
@@ -55,7 +55,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def said(client: Client, model: str) -> str:
-    """The sentence that a comparison ended in."""
+    """Return the sentence with which a comparison ended."""
     with pytest.raises(AppError) as caught:
         client.predict(job(model), api_name="/compare")
     sentence = str(caught.value)

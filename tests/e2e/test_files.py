@@ -1,4 +1,4 @@
-"""A LoRA and its weight in the form of the real page; and what a click costs, where it costs anything."""
+"""Tests a LoRA and its weight in the form of the real page, and the cost of a click."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.app import spaces
 from tests.e2e.conftest import Visit
 from tests.engine.test_loras import write
 
-RUN = 240_000  # ms
+RUN = 240_000  # milliseconds
 
 
 def test_a_lora_is_uploaded_weighed_and_refused_if_it_is_none(visit: Visit, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_lora_is_uploaded_weighed_and_refused_if_it_is_none(visit: Visit, tmp_
     expect(page.locator("#lora")).to_be_hidden()
     expect(page.locator("#picture")).to_be_hidden()
     page.locator("#files button").first.click()
-    expect(page.locator("#picture")).to_be_hidden()  # the embedded model takes none
+    expect(page.locator("#picture")).to_be_hidden()  # the embedded model takes no input picture
     steps = page.locator("#steps input")
     steps.fill("4")
     steps.blur()
@@ -43,7 +43,7 @@ def test_a_lora_is_uploaded_weighed_and_refused_if_it_is_none(visit: Visit, tmp_
     generate("is kept. With the same prompt and seed")
     generate("was reused; only the accelerated side ran")
     page.locator("#weight input").fill("0.75")
-    generate("is kept. With the same prompt and seed")  # a baseline of its own
+    generate("is kept. With the same prompt and seed")  # this run has a baseline of its own
     page.locator("#lora button[aria-label*=Clear], #lora button[aria-label*=Remove]").first.click()
     none = tmp_path / "none.safetensors"
     none.write_bytes(b"not a LoRA")

@@ -1,5 +1,5 @@
-"""Tab History in a real browser: runs are found, named, pinned, held against each other, opened, removed;
-also after a restart.
+"""Tests the tab History in a real browser: runs are found, named, pinned, compared, opened and removed, also
+after a restart.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ RECIPES = ("F1B0_W4I1M0MC3_R0.3_T1O1", "F1B0_W2I1M0MC2_R0.5_T1O1")
 
 
 def drawn(page: Page, text: str) -> None:
-    """One more run on this page's baseline."""
+    """Make one more run on this page's baseline."""
     before = page.locator("#runs [data-index]").count()
     page.locator("#recipe-text input, #recipe-text textarea").first.fill(text)
-    page.locator("#generate").click()  # at once: what was typed is what runs
+    page.locator("#generate").click()  # clicked at once: the typed value is the one that runs
     expect(page.locator("#runs [data-index]")).to_have_count(before + 1, timeout=RUN)
     expect(page.locator("#generate")).to_be_enabled()
 
@@ -51,7 +51,7 @@ def test_a_run_is_found_again_after_a_restart_and_opened_in_compare(
     page = opened(browser, own_server)
     shown(page)
     expect(page.locator(ROWS)).to_have_count(2)
-    expect(page.locator("#history-card")).to_contain_text(RECIPES[1])  # the newest
+    expect(page.locator("#history-card")).to_contain_text(RECIPES[1])  # the newest run
     page.locator("#history-words textarea, #history-words input").press_sequentially("r0.3")
     expect(page.locator(ROWS)).to_have_count(1)
     page.locator("#history-words textarea, #history-words input").press("ControlOrMeta+a")
@@ -67,7 +67,7 @@ def test_a_run_is_found_again_after_a_restart_and_opened_in_compare(
     expect(page.locator("#timeline .cl-step")).to_have_count(6)
     page.locator(
         "#generate"
-    ).click()  # measured then, on a machine that was busy otherwise: nothing of it is taken for a new run
+    ).click()  # the times were measured on another, busy machine: they must not look like those of a new run
     expect(page.locator("#runs [data-index]")).to_have_count(2, timeout=RUN)
     expect(page.locator("#status")).not_to_contain_text("eused")
     expect(page.locator("[data-card=psnr] .num")).to_have_text(figures[0])
@@ -91,7 +91,7 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
     page.locator("#runs [data-index='1'] button").click()
     expect(page.locator("#code textarea")).to_have_value(
         re.compile("residual_diff_threshold=0.3")
-    )  # of the run that is shown now
+    )  # belongs to the run that is shown now
     expect(page.locator("#pin")).to_have_text("Pin")
     shown(page)
     expect(page.locator("#history-pin")).to_have_text("Unpin")
@@ -131,7 +131,7 @@ def test_runs_are_pinned_named_held_against_each_other_and_removed(visit: Visit,
 
     page.on("dialog", answer)
     count = len(rows)
-    page.locator("#history-remove").click()  # and thought better of it
+    page.locator("#history-remove").click()  # the user cancels the question
     page.wait_for_timeout(500)
     expect(page.locator(ROWS)).to_have_count(count)
     page.locator("#history-remove").click()

@@ -1,5 +1,5 @@
-"""The optional picture of tab Compare in a real browser, on a tiny pipeline that edits one: shown, handed
-over, counted.
+"""Tests the optional input picture on the tab Compare in a real browser, on a tiny pipeline that edits
+pictures: it is shown, used and counted.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from cache_engine import MODELS, loading
 from cache_engine.models.catalog import spec_of
 from tests.engine import editing
 
-RUN = 240_000  # ms
-# Counts how often Generate became clickable again: a run of four steps may end before the test looks.
+RUN = 240_000  # milliseconds
+# Counts how often Generate became clickable again, because a run of four steps may end before the test looks.
 ENDS = """() => {
   const button = document.querySelector('#generate');
   let off = button.disabled;
@@ -33,7 +33,7 @@ ENDS = """() => {
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page whose second model is FLUX.1 Kontext, tiny and of random weights."""
+    """Yield a page whose second model is a tiny FLUX.1 Kontext with random weights."""
     folder = editing.kontext(tmp_path_factory.mktemp("kontext"))
     row = replace(
         spec_of(str(folder)),
@@ -57,7 +57,7 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield found
     expect(found.locator(".cl-engine")).to_have_attribute(
         "data-state", "idle", timeout=RUN
-    )  # its thread must not outlive the test
+    )  # its thread must end with the test
     context.close()
     served.close(verbose=False)
     patch.undo()
@@ -71,7 +71,7 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
     Image.linear_gradient("L").resize((96, 64)).convert("RGB").save(fox)
     page.locator("#files button").first.click()
     expect(page.locator("#lora")).to_be_visible()
-    expect(field).to_be_hidden()  # the embedded model takes none
+    expect(field).to_be_hidden()  # the embedded model takes no input picture
     page.locator("#model input").click()
     page.get_by_role("option", name="Kontext", exact=True).click()
     expect(field).to_be_visible()
@@ -79,7 +79,7 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
     page.evaluate(ENDS)
 
     def baseline() -> float:
-        """What its baseline costs, in the unit of the headline."""
+        """Return the compute of the shown baseline, in the unit of the headline."""
         before = page.evaluate("window.ends")
         page.locator("#generate").click()
         page.wait_for_function("before => window.ends > before", arg=before, timeout=RUN)
@@ -98,7 +98,7 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
     assert baseline() == without
     expect(page.locator("#status")).to_contain_text(
         "was reused; only the accelerated side ran"
-    )  # that of the run without a picture
+    )  # the baseline of the run without a picture
     page.locator("#model input").click()
     page.get_by_role("option", name="tiny FLUX").click()
     expect(field).to_be_hidden()

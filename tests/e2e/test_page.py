@@ -1,4 +1,4 @@
-"""What belongs to the page and not to a tab: its width, its title, what its keys can do."""
+"""Tests parts of the page that belong to no tab: its width, its title, and its keys."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .test_compare_tab import RUN
 )
 def test_the_page_never_scrolls_sideways(visit: Visit) -> None:
     assert visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    visit.page.get_by_role("button", name="Dark theme").click()  # nothing lies over the header
+    visit.page.get_by_role("button", name="Dark theme").click()  # nothing covers the header
     assert visit.page.evaluate("document.body.classList.contains('dark')")
 
 
 def test_the_pages_title_says_how_far_a_run_is_to_who_looks_elsewhere(visit: Visit) -> None:
     page = visit.page
     name = page.title()
-    # a picture of its own: a kept baseline would leave too few steps to see the percentage
+    # a new picture, because with a remembered baseline too few steps would remain to see the percentage
     page.locator("#prompt textarea").fill("a large yellow star on a white background")
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away !== false })")
     page.locator("#generate").click()
@@ -41,7 +41,7 @@ def test_the_pages_title_says_how_far_a_run_is_to_who_looks_elsewhere(visit: Vis
 
 def test_what_the_keyboard_can_do_is_told_by_a_key_and_a_button(visit: Visit) -> None:
     page, told = visit.page, visit.page.get_by_role("dialog", name="Keyboard")
-    page.locator("#prompt textarea").press("?")  # in a field it is a letter
+    page.locator("#prompt textarea").press("?")  # in a field, the key types a letter
     expect(told).to_be_hidden()
     page.locator("#prompt textarea").blur()
     page.keyboard.press("?")

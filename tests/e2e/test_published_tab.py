@@ -1,5 +1,5 @@
-"""Tab Published in a real browser: it filters, shows, takes a benchmark, and opens a point in Compare, by
-mouse and by keyboard.
+"""Tests the tab Published in a real browser: filters, card, an added benchmark, and opening a point in
+Compare, by mouse and by keyboard.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POINTS = "#published-chart .pt"
 
 
 def shown(visit: Visit) -> Page:
-    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+    expect.set_options(timeout=30_000)  # a busy machine is slow, which is not an error
     visit.page.get_by_role("tab", name="Published").click()
     expect(visit.page.locator("#published-chart .marks")).to_be_visible()
     return visit.page
@@ -33,7 +33,7 @@ def point(page: Page, key: str) -> Locator:
 def press(page: Page, group: str, name: str) -> None:
     page.locator(f"#published-{group}").get_by_text(name, exact=True).click(
         force=True
-    )  # its input lies over it
+    )  # force, because the input covers the label
 
 
 def at(page: Page, key: str, *, down: float = 0) -> tuple[float, float]:
@@ -49,9 +49,9 @@ def test_filters_narrow_chart_and_table_alike(visit: Visit) -> None:
     press(page, "families", "▲  Other methods")
     expect(rows).to_have_count(84)
     press(page, "F", "8")
-    expect(rows).to_have_count(6 + 28)  # baselines, fewer steps; first blocks 8
+    expect(rows).to_have_count(6 + 28)  # the baselines and fewer steps, and the rows with 8 first blocks
     press(page, "R", "0.8")
-    expect(rows).to_have_count(6)  # F8 was never run at 0.8: what is left has no such knob
+    expect(rows).to_have_count(6)  # F8 was never run at 0.8: the remaining rows have no such knob
     press(page, "F", "8")
     press(page, "F", "1")
     page.locator("#published-find input").fill("MC10 t1")
@@ -116,7 +116,7 @@ def test_the_keyboard_alone_walks_the_points_and_opens_one(visit: Visit) -> None
     marks = page.locator("#published-chart .marks")
     page.locator("#published-figures input:checked").focus()
     page.keyboard.press("Tab")
-    expect(marks).to_be_focused()  # one tab stop
+    expect(marks).to_be_focused()  # the points have one tab stop together
     page.keyboard.press("Home")
     expect(page.locator("#published-setting")).to_contain_text("Baseline")
     expect(page.locator("#published-open")).to_be_disabled()
@@ -168,7 +168,7 @@ def test_on_a_phone_the_nearest_point_answers_a_finger(visit: Visit) -> None:
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a real one: two prompts, two settings, of which the tables print one."""
+    """Return the folder of a real benchmark: two prompts and two settings, one of which the tables print."""
     folder = tmp_path_factory.mktemp("laid")
     (folder / "prompts").write_text(
         "a small red apple on a blue background\na tiny yellow star on a black background", encoding="utf-8"
@@ -224,7 +224,7 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
     expect(rows).to_have_count(100)
     expect(page.locator("#published-quality input:checked")).to_have_value(
         "ssim"
-    )  # what the page opens with was not scored
+    )  # the setting with which the page opens was not scored
     expect(dots).to_have_count(2)
     press(page, "speed", "Latency")
     for key in (medium, free):

@@ -1,5 +1,5 @@
-"""The rivals' own knobs and the presets in a real browser: chosen, moved, and the timeline follows from the
-record without a run.
+"""Tests the other methods' knobs and presets in a real browser: chosen, moved, and followed by the timeline
+from the survey without a run.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ STEPS = 28
 
 
 class Moves:
-    """A hand that waits for every answer before the next move: what comes late would be taken for what comes
-    next.
+    """Moves fields and waits for every answer before the next move, because a late answer could look like the
+    next one.
     """
 
     def __init__(self, page: Page) -> None:
@@ -29,12 +29,12 @@ class Moves:
 
     def settle(self) -> None:
         calm = 0
-        while calm < 3:  # an answer can ask again
+        while calm < 3:  # an answer can trigger another request
             self.page.wait_for_timeout(100)
             calm = 0 if self.asked else calm + 1
 
     def choose(self, name: str) -> None:
-        """A method from the drop-down; those that are not in front stand under its line "More methods"."""
+        """Choose a method from the list; methods that are not offered at first are under "More methods"."""
         lists, option = (
             self.page.locator("#method input"),
             self.page.get_by_role("option", name=METHODS[name].title, exact=True),
@@ -56,7 +56,7 @@ class Moves:
         self.settle()
 
     def stands(self, described: dict[str, Any]) -> None:
-        """The recipe says this setting, and nothing complains."""
+        """Check that the recipe describes this setting and that no error is shown."""
         field = self.page.locator("#recipe-text input, #recipe-text textarea").first
         expect(field).to_have_value(format_recipe(method_from(described)))
         for place in ("#status", "#method-note"):
@@ -64,7 +64,7 @@ class Moves:
 
 
 def every(interval: int, first: int) -> str:
-    """The schedule of an interval method: the first steps, then one in so many."""
+    """Return the schedule of an interval method: the first steps, then one step in ``interval``."""
     return "1" * first + "".join(
         "1" if (step - first) % interval == interval - 1 else "0" for step in range(first, STEPS)
     )
@@ -78,14 +78,14 @@ def test_every_rivals_knob_moves_the_timeline(ready: Page) -> None:  # noqa: F81
             hand.knob(name, "interval", interval)
             hand.stands({"name": name, "interval": interval})
             assert digits(page) == every(interval, first), name
-    hand.choose("teacache")  # decides on the changes that the record holds
+    hand.choose("teacache")  # this method decides on the recorded changes
     computed = []
     for threshold in (0.1, 0.6, 2):
         hand.knob("teacache", "threshold", threshold)
         hand.stands({"name": "teacache", "threshold": threshold})
         computed.append(digits(page).count("1"))
     assert STEPS >= computed[0] > computed[1] > computed[2] >= 1
-    expect(page.locator("#runs [data-index]")).to_have_count(1)  # nothing was run
+    expect(page.locator("#runs [data-index]")).to_have_count(1)  # no run was made
 
 
 def test_every_preset_of_the_embedded_model_loads(visit: Visit) -> None:

@@ -1,4 +1,4 @@
-"""What can be taken along from a comparison, and what opens again from it, in a real browser."""
+"""Tests the exports of a comparison and opening them again, in a real browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROMPT = "a small cat on a <b>green</b> background & 猫"
 
 
 def setting(page: Page) -> tuple[str, str, str]:
-    """Prompt, seed and recipe as the fields have them."""
+    """Return prompt, seed and recipe as the fields show them."""
     return (
         page.locator("#prompt textarea").input_value(),
         page.locator("#seed input").input_value(),

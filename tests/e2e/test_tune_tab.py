@@ -1,5 +1,5 @@
-"""Tab Tune in a real browser: a small tune and a small sweep, by mouse and by keyboard; jobs outlive browser
-and server.
+"""Tests the tab Tune in a real browser: a small tune and a small sweep, by mouse and by keyboard; jobs
+outlive browser and server.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from playwright.sync_api import Browser, Page, expect
 
 from .conftest import Server, Visit, opened
 
-PATIENCE = 120_000  # milliseconds; a busy machine is slow, not wrong
+PATIENCE = 120_000  # milliseconds: a busy machine is slow, which is not an error
 VARY = "residual_diff_threshold = 0.2, 0.5, 1\nmax_continuous_cached_steps = 2, 4"
 BEST = '#tune-jobs li[data-state="done"]'
 
 
 def shown(page: Page) -> Page:
     expect.set_options(timeout=PATIENCE)
-    page.locator("#steps input").fill("8")  # on Compare, where the request comes from
+    page.locator("#steps input").fill("8")  # on Compare, from which the request is taken
     page.locator("#steps input").press("Tab")
     page.get_by_role("tab", name="Tune").click()
     expect(page.locator("#tune-said")).to_contain_text("settings")
@@ -28,13 +28,14 @@ def shown(page: Page) -> Page:
 
 
 def press(page: Page, group: str, name: str) -> None:
-    page.locator(f"#tune-{group}").get_by_text(name, exact=True).click(force=True)  # its input lies over it
+    # force, because the input covers the label
+    page.locator(f"#tune-{group}").get_by_text(name, exact=True).click(force=True)
 
 
 PROMPTS = ("a fox on a blue background", "a big owl on a pink background")
 MORE = tuple(
     f"a {thing} on a red background" for thing in ("car", "star", "fox")
-)  # enough for one to be on its way when it is looked at
+)  # enough runs for one to be in progress when the test looks
 
 
 def wish(page: Page, floor: str = "30", prompts: tuple[str, ...] = PROMPTS) -> None:
@@ -43,7 +44,7 @@ def wish(page: Page, floor: str = "30", prompts: tuple[str, ...] = PROMPTS) -> N
     for name in ("vary", "prompts", "acceptance"):
         expect(page.locator(f"#tune-{name} textarea")).to_have_value(
             re.compile(r"\w")
-        )  # a field is filled as it unfolds
+        )  # the field is filled when it unfolds
     page.wait_for_timeout(500)
     for name, text in (
         ("vary", VARY),
@@ -69,7 +70,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator("#tune-margins .track b").first).to_be_visible()
     assert page.locator("#tune-accelerated img").evaluate("one => one.naturalWidth") == 128
 
-    # a point answers to the mouse: hover, click, and the row that belongs to it
+    # a point reacts to the mouse: hover, click, and the row that belongs to it
     point = page.locator(
         "#tune-chart .pt:has([data-mark=expected]), #tune-chart .pt:has([data-mark=cross])"
     ).last
@@ -108,7 +109,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     chosen = page.locator("#tune-chart .pt[aria-selected=true]").get_attribute("data-id")
     expect(page.locator("#tune-chart .pt[aria-selected=true]")).to_have_attribute("data-id", chosen or "")
 
-    # exports hold what the table shows
+    # the exported files contain the figures of the table
     with page.expect_download() as got:
         page.locator("#tune-csv").click()
     got.value.save_as(tmp_path / "settings.csv")
@@ -120,7 +121,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     got.value.save_as(tmp_path / "result.json")
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["stage"] == "done"
 
-    # a measured setting becomes a preset, and opens in Compare
+    # a measured setting becomes a preset and opens in Compare
     mine = page.locator("#tune-sheet tbody tr").first
     recipe, name = mine.get_attribute("data-id") or "", mine.locator("button").inner_text()
     mine.locator("button").click()
@@ -186,8 +187,8 @@ def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done")
     page.get_by_role("tab", name="Tune").click()
     on_its_way = '#tune-jobs li[data-state="waiting"], #tune-jobs li[data-state="running"]'
-    expect(page.locator(on_its_way).first).to_be_visible()  # the comparison did not wait for both
-    page.context.close()  # the browser is gone
+    expect(page.locator(on_its_way).first).to_be_visible()  # the comparison did not wait for both jobs
+    page.context.close()  # the browser is closed
 
     page = opened(browser, server)
     page.get_by_role("tab", name="Tune").click()
@@ -212,6 +213,6 @@ def test_a_tune_outlives_browser_and_server_and_lets_a_comparison_through(
         whole = before.get(path, "")[: before.get(path, "").rfind("\n") + 1]
         assert text.startswith(whole)  # no finished run is lost
         keys = [(row["prompt"], row["setting"]) for row in map(json.loads, text.splitlines())]
-        assert len(keys) == len(set(keys))  # and none made twice
+        assert len(keys) == len(set(keys))  # and no run was made twice
     page.context.close()
     server.kill()

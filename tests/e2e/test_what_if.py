@@ -1,5 +1,5 @@
-"""Live what-if in a real browser: sliders, line, paint, freeze and dial answer from the baseline's record,
-without a run.
+"""Tests the live what-if in a real browser: sliders, threshold line, painted steps, freeze and dial answer
+from the survey, without a run.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from playwright.sync_api import FloatRect, Locator, Page, expect
 from .conftest import Visit
 from .test_compare_tab import generate, knob, recipe
 
-PATIENCE = 30_000  # ms; a busy machine is slow, not wrong
-RECORD = 120_000  # ms; a baseline run on a busy machine
+PATIENCE = 30_000  # milliseconds: a busy machine is slow, which is not an error
+RECORD = 120_000  # milliseconds: a baseline run on a busy machine
 LIMIT = "#knob-dbcache-residual_diff_threshold"
 # Moves the slider as a hand does, and waits until the timeline's own line has followed and is on the screen.
 SLIDE = """async (to) => {
@@ -43,7 +43,7 @@ def middle(place: Locator) -> tuple[float, float]:
 
 
 def digits(page: Page) -> str:
-    """The shown decisions as a mask: computed where any stream computes."""
+    """Return the shown decisions as a mask: a step is 1 if any stream computes it."""
     shades = page.locator("#timeline .cl-step").evaluate_all(
         "all => all.map(one => [...one.querySelectorAll('.cl-cell')].map(cell => cell.dataset.shade))"
     )
@@ -56,7 +56,7 @@ def value(page: Page, name: str) -> str:
 
 @pytest.fixture
 def ready(visit: Visit) -> Page:
-    """A comparison is shown and its baseline is recorded."""
+    """Return the page once a comparison is shown and its baseline is recorded."""
     page = visit.page
     expect.set_options(timeout=PATIENCE)
     recipe(page, "F1B0_W4MC3_R0.3_T1O1")
@@ -84,8 +84,8 @@ def test_a_slider_redraws_the_timeline_at_once(ready: Page, capsys: pytest.Captu
     expect(page.locator("[data-card=flops]")).to_have_attribute("data-kind", "counted")
     expect(page.locator("#stale")).to_contain_text(f"Pictures show the last run: {ran}")
     expect(page.locator("#status")).to_contain_text("Estimate.")
-    expect(page.locator("#runs [data-index]")).to_have_count(1)  # nothing was run
-    page.evaluate(SLIDE, 0.3)  # where it was measured
+    expect(page.locator("#runs [data-index]")).to_have_count(1)  # no run was made
+    page.evaluate(SLIDE, 0.3)  # the setting that was measured
     expect(page.locator("#timeline .cl-timeline")).not_to_have_attribute("data-expected", "")
     expect(page.locator("[data-card=speed]")).to_have_attribute("data-kind", "measured")
     expect(page.locator("#stale")).not_to_contain_text("Pictures")
@@ -105,7 +105,7 @@ def test_what_the_next_run_will_cost_follows_the_fields(ready: Page) -> None:
     expect(status).not_to_contain_text("both sides")
     page.evaluate(SLIDE, 0.2)
     expect(status).to_contain_text("Press Generate to measure it (about")
-    page.locator("#lock").click()  # the seed changes each time
+    page.locator("#lock").click()  # the seed now changes with every run
     page.evaluate(SLIDE, 0.25)
     expect(status).to_contain_text("Generate runs both sides.")
 
@@ -117,10 +117,11 @@ def test_the_line_is_dragged_by_mouse_keys_and_finger(ready: Page) -> None:
     x, y = middle(page.locator("#timeline .cl-limit output"))
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x, y + 15, steps=6)  # of an axis of 140 pixels that ends at 1
+    page.mouse.move(x, y + 15, steps=6)  # 15 pixels of an axis of 140 pixels that ends at 1
     page.mouse.up()
     expected(page)
-    dragged = float(line.get_attribute("aria-valuenow") or "nan")  # where it was let go, at once
+    # the value at which the line was let go, without delay
+    dragged = float(line.get_attribute("aria-valuenow") or "nan")
     assert 0 < dragged < 0.3
     expect(page.locator(f"{LIMIT} input[type=number]")).to_have_value(f"{dragged:g}")
     line.focus()
@@ -174,7 +175,7 @@ def test_cells_are_painted_and_decisions_frozen(ready: Page) -> None:
     steps.nth(0).focus()
     page.keyboard.press("Space")  # the first step has nothing to reuse
     assert digits(page) == other
-    generate(page)  # a painted mask is a setting like any other
+    generate(page)  # a painted mask runs like any other setting
     assert digits(page) == other
 
 
@@ -222,7 +223,7 @@ def test_nothing_cached_offers_what_would_and_other_grains_say_no_estimate(ready
     expect(page.locator("[data-card=speed] .num")).to_have_text("no estimate")
     assert (
         digits(page) == "111" + "0001" * 6 + "0"
-    )  # its schedule needs no picture: the first three, then one in four
+    )  # this schedule does not depend on the picture: the first three steps, then one in four
 
 
 def test_the_plain_model_at_the_same_compute_stands_on_the_left(ready: Page) -> None:
@@ -239,4 +240,5 @@ def test_the_plain_model_at_the_same_compute_stands_on_the_left(ready: Page) -> 
     page.locator("#against input").click()
     page.get_by_role("option", name="FORA", exact=True).click()
     expect(page.locator("#against-note")).to_contain_text("FORA: module grain, at most")
-    expect(page.locator("#runs [data-index]")).to_have_count(2)  # said before it runs
+    # the estimate is shown before the setting runs
+    expect(page.locator("#runs [data-index]")).to_have_count(2)

@@ -1,6 +1,6 @@
-"""A tiny pipeline that every test must leave as it was.
+"""A tiny pipeline that every test must leave unchanged.
 
-The fixtures import torch: tests that use none of them run without it.
+The fixtures import torch; tests that use none of them run without torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def pipe() -> Pipe:
-    """One pipeline for all tests of a file: a change that one test leaves behind fails the next."""
+    """Return one pipeline for all tests of a file, so that a change left by one test fails the next test."""
     from tests.tiny_pipeline import tiny_pipeline
 
     return tiny_pipeline()
@@ -26,7 +26,7 @@ def pipe() -> Pipe:
 
 @pytest.fixture(scope="module")
 def bare(pipe: Pipe) -> dict[bool, Tensor]:
-    """The latents that the pipeline draws without a method, keyed by guided or not."""
+    """Return the latents that the pipeline draws without a method, by guided or not."""
     from tests.engine.runs import STEPS
     from tests.tiny_pipeline import draw
 
@@ -35,7 +35,9 @@ def bare(pipe: Pipe) -> dict[bool, Tensor]:
 
 @pytest.fixture
 def unchanged(pipe: Pipe, bare: dict[bool, Tensor], request: pytest.FixtureRequest) -> Iterator[None]:
-    """After the test: the same attributes on every instance, and the same output to the bit."""
+    """Check after the test that every instance has the same attributes, and that the output is the same bit
+    for bit.
+    """
     import torch
 
     from tests.engine.runs import STEPS, footprint

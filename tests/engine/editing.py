@@ -1,6 +1,4 @@
-"""Pipelines that edit a picture, of diffusers' own classes, tiny and with random weights, saved to a
-folder.
-"""
+"""Makes tiny pipelines that edit a picture: diffusers' own classes with random weights, saved to a folder."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ SPECIAL = (
 
 
 def kontext(path: Path) -> Path:
-    """FLUX.1 Kontext: the embedded model's text encoders, 1 + 1 blocks."""
+    """Save a FLUX.1 Kontext with the embedded model's text encoders and 1 + 1 blocks."""
     embedded: Any = FluxPipeline.from_pretrained(
         str(FOLDER), vae=PatchAutoencoder.from_pretrained(str(FOLDER / "vae"))
     )
@@ -74,7 +72,9 @@ def kontext(path: Path) -> Path:
 
 
 def qwen_edit(path: Path) -> Path:
-    """Qwen-Image-Edit: 2 blocks; every byte is a token, and the text encoder sees the picture as four."""
+    """Save a Qwen-Image-Edit with 2 blocks. Every byte is a token, and the text encoder sees the picture as
+    four tokens.
+    """
     torch.manual_seed(0)
     vocabulary = {token: number for number, token in enumerate([*sorted(ByteLevel.alphabet()), *SPECIAL])}
     tokenizer = Qwen2Tokenizer(

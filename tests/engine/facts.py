@@ -1,4 +1,6 @@
-"""The tests' tiny random models: 6 blocks, 12 steps, FLUX.1-dev's coefficients. Needs no torch."""
+"""The facts about the tests' tiny random models: 6 blocks, 12 steps, FLUX.1-dev's coefficients. No torch is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ ALIKE = tuple(tuple(0.9 ** abs(row - column) for column in range(STEPS)) for row
 
 
 def facts(streams: tuple[str, ...] = GUIDED) -> ModelFacts:
-    """Of the tiny FLUX, for one or two streams."""
+    """Return the facts of the tiny FLUX, for one or two streams."""
     return ModelFacts(
         BLOCKS,
         STEPS,

@@ -1,4 +1,4 @@
-"""A survey of random numbers, which needs no torch. tests/engine/surveys.py records real ones."""
+"""Makes a survey of random numbers without torch. tests/engine/surveys.py records real surveys."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from cache_engine.whatif.survey import Survey, in_half
 from tests.engine.facts import facts
 
 TOKENS, CHANNELS, OUTPUTS = 16, 32, 4
-EACH, DIRECTIONS, LEVELS = 2, 2, 3  # mixtures of a token; directions; noise levels with known gradients
+EACH, DIRECTIONS, LEVELS = 2, 2, 3  # mixtures of a token, directions, and noise levels with known gradients
 
 
 def random_survey(seed: int = 0, run: ModelFacts | None = None) -> Survey:
-    """Activations move by a tenth in a step. A guided run of 12 steps and 6 blocks, or as ``run`` says."""
+    """Make a survey whose activations move by a tenth in each step. It is of a guided run of 12 steps and 6
+    blocks, or as ``run`` describes.
+    """
     draw, run = np.random.default_rng(seed), run or facts()
     streams, steps, blocks, values = len(run.streams), run.steps, run.blocks, TOKENS * CHANNELS
     moves = draw.normal(size=(blocks + 1, streams, steps, values)) * draw.uniform(0.02, 0.3, (1, 1, steps, 1))
     start = draw.normal(size=(blocks + 1, streams, 1, values))
-    added = start + np.cumsum(moves, axis=2)  # by the input, then by each block
+    added = start + np.cumsum(moves, axis=2)  # changes made by the input, then by each block
     entry, entry_scale = in_half(added[0])
     residuals = np.cumsum(added[1:], axis=0)
     halves = [in_half(block) for block in residuals]

@@ -1,5 +1,5 @@
-"""Shared by the tests of a method on a pipeline: settings that cache and that compute all, and what an
-instance carries.
+"""Parts shared by tests of a method on a pipeline: settings that cache, settings that compute every step, and
+the state of instances.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Pipe = Any
 
 
 def footprint(pipe: Pipe) -> dict[str, Any]:
-    """Which attributes each instance has, which forward it would run, and how many hooks it carries."""
+    """Return the attributes of each instance, the forward it would run, and its number of hooks."""
     modules = [
         (f"{part} {name}", module)
         for part in ("transformer", "vae")
@@ -63,7 +63,7 @@ def footprint(pipe: Pipe) -> dict[str, Any]:
 
 
 def run(pipe: Pipe, method: Method, **more: Any) -> tuple[Tensor, Session]:
-    """One run under the method: its latents (or picture) and its session."""
+    """Run the pipeline once under the method. Return its latents (or picture) and its session."""
     more = {"steps": STEPS} | more
     with attached(pipe, method) as session:
         return draw(pipe, **more), session
@@ -74,7 +74,7 @@ def modes(session: Session, stream: str = "cond") -> str:
 
 
 def at_step(index: int, act: Callable[[], object]) -> Callable[..., dict[str, Any]]:
-    """A pipeline callback that acts when the step ``index`` has been taken."""
+    """Return a pipeline callback that calls ``act`` after the step ``index``."""
 
     def callback(pipe: Pipe, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if step == index:

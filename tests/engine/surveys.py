@@ -1,4 +1,6 @@
-"""Surveys of a tiny random FLUX, for the tests of what is recorded and of what is made of it."""
+"""Records surveys of a tiny random FLUX, for tests of the recorder and of everything
+computed from surveys.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ ENGINE = Engine(model="tiny", revision="none", dtype="float32", device="cpu", ve
 def followed(
     model: nn.Module, method: Method, streams: tuple[str, ...] = GUIDED, budget: int | None = None
 ) -> tuple[list[Any], tuple[StepTrace, ...], Survey | None]:
-    """The model's answers along a path that does not depend on them, the trace, and with a budget the
-    survey.
+    """Return the model's answers along a path that does not depend on them, the trace, and (with a budget)
+    the survey.
     """
 
     clock = Clock(next(model.parameters()).device)
@@ -64,7 +66,7 @@ def followed(
 def drawn(
     model: Any, method: Method, survey: bool = False, stop: threading.Event | None = None
 ) -> tuple[torch.Tensor, Survey | None]:
-    """The latents at the end of the loop in plain sight, guided by both streams; and its survey."""
+    """Return the latents at the end of a hand-written loop that is guided by both streams, and its survey."""
     clock = Clock(next(model.parameters()).device)
     with attached(
         model, FixedPlan(method.plan(facts())), steps=STEPS, streams=GUIDED, clock=clock

@@ -1,6 +1,4 @@
-"""The recorder on transformers that join image and text in some of their blocks, each in an order of its
-own.
-"""
+"""Tests the recorder on transformers that join image and text in some blocks, each in its own order."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ HEARD = (
 
 
 def one_token(call: dict[str, Any]) -> dict[str, Any]:
-    """The call with one token of text."""
+    """Return the call with only one token of text."""
     return call | {
         "encoder_hidden_states": call["encoder_hidden_states"][:, :1],
         "txt_ids": call["txt_ids"][:1],
@@ -62,8 +60,8 @@ def watched(model: nn.Module, calls: list[dict[str, Any]]) -> ActivationRecorder
 
 @pytest.mark.parametrize("name", JOINED)
 def test_what_is_kept_of_joined_blocks_is_the_image(name: str) -> None:
-    """Which of a joined block's tokens are the image is seen from the model: those that its answer depends
-    on.
+    """The test finds out which tokens of a joined block are the image: those on which the model's answer
+    depends.
     """
     model, calls = tiny(name), Calls(name)
     blocks = numbered(model, sections_of(model))
@@ -96,8 +94,8 @@ def test_what_is_kept_of_joined_blocks_is_the_image(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Flux2Transformer2DModel", "BriaFiboTransformer2DModel"])
 def test_what_blocks_hand_on_is_in_one_order(name: str) -> None:
-    """A gradient behind the last block is one of the image's, which comes first; so do both in what is heard
-    of all blocks.
+    """A gradient behind the last block belongs to the image, which comes first; so the image must come first
+    in the records of all blocks.
     """
     model, calls = tiny(name), Calls(name)
     recorder = watched(model, [calls.at(step) for step in range(STEPS)])
@@ -135,7 +133,7 @@ def test_what_is_not_heard_is_recorded_all_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("image", [1, 4])
 def test_error_propagation_of_one_token_of_text_and_of_image(image: int) -> None:
-    """One row of positions is no batch of one."""
+    """One row of positions must not look like a batch of one."""
     name = "FluxTransformer2DModel"
     model, calls = tiny(name), Calls(name)
     given = [one_token(calls.at(step)) for step in range(STEPS)]

@@ -1,4 +1,6 @@
-"""A pipeline that is no row: saved to a folder as diffusers saves it, then compared from the command line."""
+"""Tests a pipeline that is not a row: it is saved to a folder by diffusers, then compared from the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def embedded_and_vae() -> tuple[FluxPipeline, AutoencoderKL]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model's text encoders, with a transformer and an autoencoder of random weights."""
+    """Return a folder with the embedded model's text encoders, and a transformer and an autoencoder with
+    random weights.
+    """
     path = tmp_path_factory.mktemp("pipeline")
     embedded, vae = embedded_and_vae()
     config = {name: value for name, value in embedded.transformer.config.items() if not name.startswith("_")}
@@ -63,7 +67,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Guided by guidance_scale, with a second call in every step that no argument tells of."""
+    """Return a pipeline that is guided by guidance_scale, with a second call in every step that no argument
+    announces.
+    """
     path = tmp_path_factory.mktemp("chroma")
     embedded, vae = embedded_and_vae()
     transformer = ChromaTransformer2DModel(
@@ -164,7 +170,7 @@ def test_a_model_that_is_called_twice_a_step_is_compared_and_says_why_it_leaves_
     assert set(result["baseline"]["schedules"]) == {"cond", "uncond"}
     assert "called its transformer 8 times in 4 steps, not 4" in result["survey_note"]
     assert not (tmp_path / "survey.npz").exists()
-    assert len(drawn) == 3  # a warm-up and the two sides
+    assert len(drawn) == 3  # one warm-up and the two sides
     assert main(["flops", *small(twice), "--method", "baseline", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert "may make a second call in every step" in told["note"]

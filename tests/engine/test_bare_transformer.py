@@ -1,4 +1,6 @@
-"""A method on a transformer without a pipeline: steps and streams are named, and broken input is refused."""
+"""Tests a method on a transformer without a pipeline: steps and streams are given, and broken input is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,7 @@ def test_a_run_must_begin(model: Any) -> None:
 
 
 def test_after_an_exception_a_run_must_begin_again(model: Any) -> None:
-    """Else the next call would be taken for the failed run's next step, and served from what it
+    """Otherwise the next call would count as the failed run's next step, and use the values that it
     remembered.
     """
     expected = with_method(model, FORECAST, 8)
@@ -98,7 +100,7 @@ def with_method(model: Any, method: Any, steps: int, streams: tuple[str, ...] = 
 
 @pytest.mark.parametrize("method", [FORECAST, EVERYTHING_SIMILAR], ids=["forecast", "reuse"])
 def test_two_streams_never_mix(model: Any, method: DBCache) -> None:
-    """One model with two streams is two models with one stream each, to the bit."""
+    """One model with two streams gives the same as two models with one stream each, bit for bit."""
     together = with_method(model, method, 12, TWO)
     each = tiny_flux(), tiny_flux()
     calls = iter(range(24))
@@ -125,7 +127,7 @@ def test_a_change_of_shape_starts_its_stream_afresh(model: Any) -> None:
         latents = denoise(model, 6, side=lambda step: 4 if step < 3 else 6)
         assert session.memory["cond"].bytes == 4 * 32 * (
             36 + 36 + 6
-        )  # the front's residual, and one of each stream
+        )  # the residual of the first blocks, and one residual for each stream
     assert modes(session) == "CccCcc"
     assert [call.change is None for call in session.trace] == [True, False, False, True, False, False]
     assert latents.isfinite().all()
@@ -133,7 +135,9 @@ def test_a_change_of_shape_starts_its_stream_afresh(model: Any) -> None:
 
 @pytest.mark.parametrize("tokens", [1, 9])
 def test_a_change_of_the_text_alone_does_too(model: Any, tokens: int) -> None:
-    """A text of one token would fit every other by broadcasting, and be wrong without a word."""
+    """By broadcasting, a text of one token would fit every other text, and the result would be wrong without
+    an error.
+    """
 
     def call(text: int) -> None:
         model(
@@ -192,7 +196,9 @@ def test_not_a_number_names_the_step_whatever_decides(
 
 
 def test_a_block_that_changes_its_input_in_place_is_noticed(model: Any) -> None:
-    """Then the front's residual is zero and its change 0/0; a cache that never hits would not say so."""
+    """Then the first blocks' residual is zero and its change is 0/0, and without an error the cache would
+    simply never be used.
+    """
     broken = tiny_flux()
     block = broken.transformer_blocks[0]
     forward = block.forward
@@ -209,7 +215,7 @@ def test_a_block_that_changes_its_input_in_place_is_noticed(model: Any) -> None:
 
 
 def test_control_samples(model: Any) -> None:
-    """Refused by name and by position under a cache; the baseline takes them."""
+    """A cache refuses control samples, by name and by position; the baseline accepts them."""
     samples = control_samples()
     with attached(model, Baseline(), steps=4) as session:
         session.begin()

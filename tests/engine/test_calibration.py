@@ -1,5 +1,5 @@
-"""What is fitted to a model for TeaCache and MagCache, against its definition and diffusers' own
-measurement.
+"""Tests the coefficients that are fitted for TeaCache and MagCache, against their definition and diffusers'
+own measurement.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def test_the_command_says_which_prompts_are_missing_and_takes_them(
 ) -> None:
     out, prompts = tmp_path / "calibration.json", tmp_path / "prompts.txt"
     prompts.write_text("a small red apple on a blue background\n", encoding="utf-8")
-    shutil.copytree(FOLDER, tmp_path / "folder")  # a folder of one's own comes with no examples
+    shutil.copytree(FOLDER, tmp_path / "folder")  # a copied folder has no example prompts
     assert main(["calibrate", "--model", str(tmp_path / "folder"), "--steps", "6", "--out", str(out)]) == 2
     error = capsys.readouterr().err.strip()
     assert error.endswith("has no example prompts; give --prompts FILE, one prompt per line.")
@@ -125,7 +125,9 @@ def test_a_calibration_belongs_to_the_weights_that_it_was_made_on(
 
 
 def test_the_embedded_model_is_calibrated_on_prompts_that_no_score_uses() -> None:
-    """teacache and magcache run on it; what they were fitted on is none of what they are scored on."""
+    """teacache and magcache run on the embedded model; the prompts of their calibration are not among the
+    scored ones.
+    """
     row = MODELS["tiny"]
     facts = row.facts(row.resolve(RunRequest(model="tiny", prompt="-", steps=28)))
     assert facts.polynomial is not None

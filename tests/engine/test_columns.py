@@ -1,5 +1,5 @@
-"""The column site: exact where all columns run, closer the more of them do, and bit-equal where a step is
-computed.
+"""Tests the column site: exact if all columns run, closer the more columns run, and bit-equal in computed
+steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def models() -> dict[str, nn.Module]:
 
 
 def columns(keys: float, neurons: float, interval: int = 4, **more: Any) -> Plan:
-    """Groups of five tokens: the last ones of 22 and 16 are smaller."""
+    """Groups have five tokens; the last groups of 22 and 16 tokens are smaller."""
     site = Columns(keys, neurons, queries=5, rows=5, **{"dense_blocks": 0} | more)
     return Plan(Interval(interval, between=("p",)), Reuse(), (site,))
 

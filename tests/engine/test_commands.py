@@ -1,4 +1,4 @@
-"""What the command line takes and says, whatever the console and whatever was typed."""
+"""Tests the command line's input and output, for any console and any typed text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The baseline is remembered under exactly what was asked and what ran it; a comparison's events come in
-order.
+"""Tests that a baseline is reused only for the same request and engine, and that a comparison's events come
+in order.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def test_every_field_has_a_case() -> None:
 
 @pytest.mark.parametrize("field", OTHER_REQUEST)
 def test_another_request_is_another_baseline(first: Comparison, field: str) -> None:
-    """The resolved request is the key; ``model_copy`` is used here alone, to reach values that the tiny
-    model refuses.
+    """The resolved request is the key. ``model_copy`` is used only here, to reach values that the tiny model
+    refuses.
     """
     request = first.baseline.request.model_copy(update={field: OTHER_REQUEST[field]})
     assert kept(first).get(first.baseline.request, first.baseline.engine) is first.baseline
@@ -120,7 +120,7 @@ def test_it_is_seen_to_run_again(first: Comparison, field: str) -> None:
 
 
 def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: Comparison) -> None:
-    """The remembered baseline's time was taken at another moment: it is measured anew; its picture and
+    """The remembered baseline's time was measured at another moment, so it is measured again; its picture and
     survey stay.
     """
     events: list[Event] = []
@@ -254,7 +254,9 @@ def test_a_result_pickles(first: Comparison) -> None:
 
 
 def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A survey has a run of its own: recording would slow the baseline and make every cache look faster."""
+    """A survey is recorded in a separate run: otherwise recording would slow the baseline and make every
+    cache look faster.
+    """
     from cache_engine import runner
 
     recorded, real = list[bool](), runner.execute
@@ -288,12 +290,12 @@ def test_a_run_resolves_its_request_once_and_makes_one_plan(
     assert sorted(calls) == ["plan", "resolve"]
     calls.clear()
     run_comparison(APPLE, method)
-    assert sorted(calls) == ["plan", "plan", "resolve"]  # a plan for each side
+    assert sorted(calls) == ["plan", "plan", "resolve"]  # one plan for each side
 
 
 def test_nothing_is_counted_on_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The TFLOPs of a new setting are counted before the prompt is read: in the loop they would pass for the
-    model's time.
+    """The TFLOPs of a new setting are counted before the prompt is read: inside the loop, counting would add
+    to the model's time.
     """
     from cache_engine import flops
 

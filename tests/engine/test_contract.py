@@ -1,4 +1,6 @@
-"""What every method owes on a model: a new file in cache_engine/methods is tested here without any change."""
+"""Tests the contract of every method on a model. A new file in cache_engine/methods is tested here without
+any change.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from cache_engine.strict import Cancelled
 from tests.engine.facts import ALIKE, PUBLISHED, STEPS
 from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 
-# TeaCache looks at the modulated input, which is described for FLUX.1 only; Delta-DiT's published rule is
-# about single blocks.
+# TeaCache needs the modulated input, which is described for FLUX.1 only. Delta-DiT's published rule needs
+# single blocks.
 FLUX_ALONE = ("teacache", "delta_dit")
 on_both_models = pytest.mark.parametrize(
     ("name", "model"),
@@ -41,7 +43,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def planned(method: Method) -> Callable[[ModelFacts], Plan]:
-    """The method's plan for a random model, which lends itself the coefficients that FLUX.1-dev has."""
+    """Return the method's plan for a random model, which borrows FLUX.1-dev's coefficients."""
     return lambda facts: method.plan(
         facts._replace(polynomial=PUBLISHED.polynomial, ratios=PUBLISHED.ratios, alike=ALIKE)
     )
@@ -64,14 +66,14 @@ def modes(session: Session, stream: str = "cond") -> str:
 
 
 def path(stream: str, model: nn.Module | None = None) -> Iterator[dict[str, Any]]:
-    """One stream's calls along a path that does not depend on what the model answers; of a FLUX.1, unless it
-    is another.
+    """Yield one stream's calls along a path that does not depend on the model's answers. The model is a
+    FLUX.1 unless another is given.
     """
     generator = torch.Generator().manual_seed(len(stream))
     start, end = torch.randn((2, 1, 16, 4), generator=generator)
     text, pooled = torch.randn((1, 6, 32), generator=generator), torch.randn((1, 32), generator=generator)
     for step in range(STEPS):
-        share = 0.05 * step / STEPS  # slow enough for every threshold's default
+        share = 0.05 * step / STEPS  # small enough for every threshold's default
         call = {
             "hidden_states": start + share * (end - start),
             "encoder_hidden_states": text,
@@ -145,7 +147,7 @@ def test_streams_never_mix(name: str, model: Model) -> None:
     alone, schedule = answers("cond")
     together, schedule_of_two = answers("cond", "uncond")
     assert schedule_of_two == schedule
-    assert method.grain == "none" or set(schedule) & {"c", "p"}  # else this shows nothing
+    assert method.grain == "none" or set(schedule) & {"c", "p"}  # otherwise this test would show nothing
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 

@@ -1,5 +1,5 @@
-"""8-bit weights through diffusers' own config: on the CPU the embedded model loads, runs and caches with
-them, LoRA included.
+"""Tests 8-bit weights through diffusers' own configuration: on the CPU, the embedded model loads, runs and
+caches with them, also with a LoRA.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def pipe() -> Any:
 
 
 def draw(pipe: Any, method: Method | None = None) -> tuple[Tensor, str]:
-    """The latents, and what each call did."""
+    """Return the latents, and the mode of each call."""
 
     def latents() -> Tensor:
         return pipe(
@@ -65,7 +65,7 @@ def plain(pipe: Any) -> Tensor:
 
 
 def eight_bit(module: Any) -> float:
-    """The share of a module's numbers that are in 8 bits."""
+    """Return the share of a module's numbers that are in 8 bits."""
     counted = [(isinstance(weight, Int8Tensor), weight.numel()) for weight in module.parameters()]
     return sum(count for quantised, count in counted if quantised) / sum(count for _, count in counted)
 

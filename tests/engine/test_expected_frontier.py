@@ -1,4 +1,4 @@
-"""The dial's settings: none of the grid is both faster and closer than one of them."""
+"""Tests the dial's settings: no setting of the grid is both faster and closer than one of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""From what predictions miss to dB: what errors do is the model's own answer; how far forecasts are off,
-only runs can tell.
+"""Tests how prediction errors become dB: the effect of errors is the model's own answer, and the forecasts'
+accuracy comes from real runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.parity.loop import tiny_flux
 
 KNOWN = PsnrCalibration("tiny", "none", (20.0, 30.0), (4.0, 2.0), (5.0, 2.5), 0.9, 100, 5)
 TRIES = 12
-WHITE = 127.5  # levels of a latent's unit, where latents are taken for the picture
+WHITE = 127.5  # levels of one unit of the latents, if the latents serve as the picture
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def survey(model: torch.nn.Module) -> Survey:
 
 
 def mixtures_of(survey: Survey, off: np.ndarray) -> np.ndarray:
-    """Of the latents' (tokens, outputs): each token's, then along each direction."""
+    """Return the mixtures of each token of the latents (tokens, outputs), then the lengths along each
+    direction.
+    """
     each = survey.mixtures.shape[1] - len(survey.patterns)
     found = np.einsum("kmo,ko->km", survey.mixtures, off)
     return np.append(found[:, :each].ravel(), found[:, each:].sum(axis=0))
@@ -55,8 +57,8 @@ def masked(mask: str, **knobs: Any) -> DBCache:
 def test_the_last_layer_answers_as_the_model_does(
     model: torch.nn.Module, survey: Survey, front: int, order: int
 ) -> None:
-    """Along a path that does not depend on the answers, what a cached call answers less what the baseline
-    does.
+    """The reference is a cached call's answer minus the baseline's, along a path that does not depend on the
+    answers.
     """
     method = DBCache(
         Fn_compute_blocks=front,
@@ -77,7 +79,7 @@ def test_the_last_layer_answers_as_the_model_does(
         found = sum(weight * answers[one.stream, one.step, then] for then, weight in one.terms)
         assert np.linalg.norm(found - real) < 0.1 * np.linalg.norm(
             real
-        )  # a small error is not an infinitely small one
+        )  # a small error is not an infinitely small error
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +107,8 @@ def tries() -> list[DBCache]:
 def test_errors_end_where_the_loop_takes_them(
     model: torch.nn.Module, loop: tuple[torch.Tensor, Survey], place: int
 ) -> None:
-    """How far a real cached run ends along each direction, whatever blocks follow the skipped ones and
-    whatever steps the cached.
+    """The reference is how far a real cached run ends along each direction, whatever blocks and steps follow
+    the skipped ones.
     """
     plain, survey = loop
     method = tries()[place]
@@ -121,7 +123,9 @@ def test_errors_end_where_the_loop_takes_them(
 
 
 def test_expected_dB_are_those_of_the_run(model: torch.nn.Module, loop: tuple[torch.Tensor, Survey]) -> None:
-    """With latents taken for the picture. Cached are the last steps alone: random weights mend nothing."""
+    """The latents serve as the picture. Only the last steps are cached, because random weights repair no
+    error.
+    """
     plain, survey = loop
     for front, back, order, mask in (
         (1, 0, 0, "111111111100"),
@@ -135,7 +139,7 @@ def test_expected_dB_are_those_of_the_run(model: torch.nn.Module, loop: tuple[to
 
 
 def test_directions_and_mixtures_are_as_large_as_the_picture(loop: tuple[torch.Tensor, Survey]) -> None:
-    """A difference along the directions has a mean square of its squares' sum, and mixtures have the mean
+    """A difference along the directions has the sum of its squares as mean square, and mixtures have the mean
     square of their picture.
     """
     _, survey = loop
@@ -171,8 +175,8 @@ def test_a_survey_of_a_part_says_that_it_cannot_judge(model: torch.nn.Module) ->
 
 
 def made_of(survey: Survey, values: np.ndarray) -> Survey:
-    """The survey with what the blocks add replaced: values (t,) times one direction, the same for every
-    block and stream.
+    """Return the survey with other residuals: values (t,) times one direction, the same for every block and
+    stream.
     """
     draw = np.random.default_rng(1)
     direction = draw.normal(size=survey.entry.shape[-1]).astype(np.float32)
@@ -217,7 +221,7 @@ def test_nothing_is_expected_to_change_where_the_predictor_is_right(
 
 
 def test_opposite_errors_cancel_and_equal_ones_add_up(survey: Survey) -> None:
-    """Reuse on a value that goes up and comes back: what is missed has both signs."""
+    """A value that rises and falls again is reused, so the errors have both signs."""
 
     def of(values: list[float]) -> float:
         found = simulate(
@@ -256,16 +260,17 @@ def test_the_band_holds_nearly_all_and_is_never_too_wide_to_say_something() -> N
 
     found = calibrate_forecasts("tiny", "none", runs(1.0))
     assert found is not None
-    assert found.off(40.0) == pytest.approx(1.645, abs=0.15)  # of a normal distribution
+    assert found.off(40.0) == pytest.approx(1.645, abs=0.15)  # the value of a normal distribution
     low, high = found.band(40.0) or (0.0, 0.0)
     assert (high - low) / 2 == pytest.approx(1.96, abs=0.2)
     assert found.held == pytest.approx(0.95, abs=0.03)
     near = calibrate_forecasts("tiny", "none", runs(1.7))
     assert near is not None
-    assert near.band(40.0) == (37.0, 43.0)  # nine of ten, if not nineteen of twenty, fit in the widest
+    # nine of ten runs fit in the widest band, although nineteen of twenty do not
+    assert near.band(40.0) == (37.0, 43.0)
     wild = calibrate_forecasts("tiny", "none", runs(6.0))
     assert wild is not None
-    assert wild.band(40.0) is None  # too wide to say anything
+    assert wild.band(40.0) is None  # too wide to be useful
     assert wild.held == 0
     assert calibrate_forecasts("tiny", "none", runs(1.0)[:5]) is None
 

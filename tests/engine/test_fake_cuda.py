@@ -1,8 +1,8 @@
-"""The CUDA path without CUDA: full width and size on a fake device, where nothing can be computed and no
-value read.
+"""Tests the CUDA path without CUDA: full width and size on a fake device, on which nothing can be computed
+and no value can be read.
 
-Tensors have a shape, a dtype and a device ("cuda") and no values: ``.item()``, ``bool()`` and copies to the
-host's memory raise or are seen, so a hidden synchronisation is a failure here.
+Tensors have a shape, a dtype and a device ("cuda"), but no values. ``.item()``, ``bool()`` and copies to the
+host's memory raise an error or are detected, so a hidden synchronisation fails a test.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ METHOD = {
 
 
 class StandInClock(Clock):
-    """Notes what a CUDA device would be asked for, in order."""
+    """Records, in order, the requests that a CUDA device would get."""
 
     def __init__(self) -> None:
         super().__init__(torch.device("cuda"))
@@ -60,7 +60,7 @@ class StandInClock(Clock):
 
 
 class NothingLeaves(TorchDispatchMode):
-    """No tensor is copied from the device to the host, and no value is read."""
+    """Detects a tensor that is copied from the device to the host, and a value that is read."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func is not torch.ops.aten._local_scalar_dense.default, "a value was read"
@@ -82,8 +82,8 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 @contextmanager
 def pipeline(row: str, **config: int) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The stock pipeline around the row's transformer at full width on fake CUDA, and one call's
-    arguments.
+    """Yield the stock pipeline around the row's transformer at full width on fake CUDA, and the arguments of
+    one call.
     """
     spec = MODELS[row]
     kind, streams = METHOD[row]
@@ -94,7 +94,8 @@ def pipeline(row: str, **config: int) -> Iterator[tuple[Any, dict[str, Any]]]:
         parts: dict[str, Any] = dict.fromkeys(
             ("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
         )
-        if row == "flux2-klein-base-4b":  # it undoes the autoencoder's normalisation even of latents
+        # this pipeline undoes the autoencoder's normalisation even for latents
+        if row == "flux2-klein-base-4b":
             with torch.device("cuda"):
                 parts["vae"] = diffusers.AutoencoderKLFlux2(
                     block_out_channels=(8, 8, 8, 8), norm_num_groups=4
@@ -123,8 +124,8 @@ def pipeline(row: str, **config: int) -> Iterator[tuple[Any, dict[str, Any]]]:
 def draw(
     pipe: Any, given: dict[str, Any], method: Method, streams: tuple[str, ...]
 ) -> tuple[Any, StandInClock, list[Tensor]]:
-    """A run at 1024 x 1024: its session's calls, what the clock was asked, and the tensors that the engine
-    holds.
+    """Make a run at 1024 x 1024. Return its session's calls, the requests to the clock, and the tensors that
+    the engine holds.
     """
     clock = StandInClock()
     with attached(pipe, method, clock=clock, streams=streams) as session:
@@ -149,7 +150,7 @@ def draw(
 
 
 def expected(row: str, settings: dict[str, Any]) -> int:
-    """Bytes of cache as they are told before the run, for 2 + 2 blocks."""
+    """Return the cache's bytes as computed before the run, for 2 + 2 blocks."""
     spec = MODELS[row]
     request = spec.resolve(RunRequest(model=row, prompt="-", steps=STEPS))
     return cache_bytes(request, METHODS["dbcache"](**STATIC | settings).plan(spec.facts(request)), computed=2)
@@ -174,7 +175,8 @@ def test_two_and_two_blocks_at_full_width_and_size(row: str) -> None:
             assert {(type(tensor), tensor.device.type, tensor.dtype) for tensor in held} == {
                 (FakeTensor, "cuda", torch.bfloat16)
             }
-            if row != "qwen-image":  # its text is shorter than what the request pads it to
+            # this model's text is shorter than the length to which the request pads it
+            if row != "qwen-image":
                 assert sum(tensor.numel() * tensor.element_size() for tensor in held) <= expected(
                     row, settings
                 )
@@ -186,9 +188,7 @@ def test_two_and_two_blocks_at_full_width_and_size(row: str) -> None:
 
 @pytest.mark.parametrize("row", METHOD)
 def test_a_dynamic_decision_reads_one_value(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The change is the only value that a decision asks for: replaced by a number, the run needs no
-    device.
-    """
+    """A decision reads no value but the change: with a number in its place, the run needs no device."""
     asked = []
 
     def change(self: SignalReference, signal: Tensor) -> float:
@@ -211,8 +211,8 @@ def test_a_dynamic_decision_reads_one_value(row: str, monkeypatch: pytest.Monkey
 
 
 def test_a_measured_change_raises_where_values_cannot_be_read() -> None:
-    """The other tests would see a read: with the real measurement a dynamic decision fails on the fake
-    device.
+    """This shows that the other tests would detect a read: with the real measurement, a dynamic decision
+    fails on the fake device.
     """
     with pipeline("flux-dev", num_layers=2, num_single_layers=2) as (pipe, given):
         method = METHODS["dbcache"](max_warmup_steps=1, residual_diff_threshold=0.12)
@@ -232,7 +232,7 @@ def test_flux_dev_once_at_full_depth() -> None:
 
 @pytest.mark.parametrize("name", [name for name, one in TRANSFORMERS.items() if one.video])
 def test_videos_through_attached(name: str) -> None:
-    """At full width, two blocks, 832 x 480."""
+    """Full width, two blocks, 832 x 480."""
     clock = StandInClock()
     with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode():
         with torch.device("cuda"):
@@ -256,7 +256,7 @@ def test_videos_through_attached(name: str) -> None:
 
 
 def test_the_loop_is_clocked_between_two_synchronisations() -> None:
-    """First all is waited for, then the first call begins; after the last step all is waited for again."""
+    """The device finishes all earlier work before the first call begins, and all work after the last step."""
     with pipeline("flux-dev", num_layers=1, num_single_layers=1) as (pipe, given):
         _, clock, _ = draw(pipe, given, METHODS["baseline"](), ("cond",))
     assert clock.asked == ["synchronise", *["event", "event"] * STEPS, "synchronise", *["fetch"] * STEPS]

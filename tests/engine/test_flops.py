@@ -1,4 +1,4 @@
-"""TFLOPs: the published figures of FLUX.1-dev, agreement with torch's own counter, and nothing left
+"""Tests TFLOPs: FLUX.1-dev's published figures, agreement with torch's own counter, and that nothing stays
 patched.
 """
 
@@ -24,7 +24,7 @@ from tests.parity.loop import tiny_flux
 
 REQUEST = resolve(RunRequest(model="flux-dev", prompt="-", steps=50, width=1024, height=1024))
 ALWAYS = dict(residual_diff_threshold=1, taylorseer_order=0)
-PUBLISHED = [  # knobs, TFLOPs, computed steps
+PUBLISHED = [  # knobs, TFLOPs and computed steps
     (
         dict(Fn_compute_blocks=1, max_warmup_steps=8, warmup_interval=2, max_continuous_cached_steps=8),
         651.90,
@@ -96,7 +96,7 @@ def inputs() -> dict[str, torch.Tensor]:
 
 
 def test_agrees_with_torchs_counter() -> None:
-    """torch counts products only; softmax, norms and activations are 0.2 % of FLUX.1-dev."""
+    """torch counts only products; softmax, norms and activations are 0.2 % of FLUX.1-dev."""
     model, shapes = flops._meta_copy("flux-dev"), MODELS["flux-dev"].inputs(REQUEST)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**{name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
@@ -132,7 +132,7 @@ def test_torch_is_restored_also_after_an_error() -> None:
 
 
 def test_another_thread_is_not_counted() -> None:
-    """Attention in another thread, while a count runs, does not change the count."""
+    """Attention in another thread during a count does not change the count."""
     alone = flops.count(tiny_flux(), inputs())
     stop = threading.Event()
 
@@ -162,7 +162,7 @@ def test_a_plan_that_does_not_fit_is_refused() -> None:
     "knobs", [{}, {"Fn_compute_blocks": 3, "Bn_compute_blocks": 4, "taylorseer_order": 3}]
 )
 def test_a_computed_call_beside_stacks_costs_what_the_plain_one_does(knobs: dict[str, Any]) -> None:
-    """So it is counted once for all of them."""
+    """Such a call is therefore counted once for all these plans."""
     request = resolve(RunRequest(prompt="-"))
     plan = METHODS["dbcache"](**knobs).plan(facts_of(request))
     assert flops.runs_plainly(plan, plan.sites)

@@ -1,5 +1,5 @@
-"""What each forecast is in theory: where it is exact, how fast its error falls, and what its paper's
-equations say.
+"""Tests each forecast against theory: where it is exact, how fast its error falls, and the equations of its
+paper.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cache_engine.plans import Predictor
 from cache_engine.predictors import DMD, Chebyshev, FoCa, Hermite, Newton, Reuse, Taylor, predictor_named
 from cache_engine.predictors.dmd import modes
 
-UNEVEN = (17, 13, 12, 8, 3)  # computed steps, newest first
+UNEVEN = (17, 13, 12, 8, 3)  # computed steps, the newest first
 Curve = Callable[[float], float]
 
 
@@ -27,7 +27,7 @@ def predicted(
     scale: float = 1.0,
     last_prediction: int | None = None,
 ) -> float:
-    """The forecast of curve(scale * step) from its values at ``steps``."""
+    """Return the forecast of curve(scale * step) from the curve's values at ``steps``."""
     kept = steps[: predictor.keep]
     row = predictor.row(kept, step, 50, last_prediction, lambda: ())
     known = [*kept, *([] if last_prediction is None else [last_prediction])]
@@ -76,11 +76,11 @@ def test_taylor_and_newton_are_one_below_order_two() -> None:
         (Newton(3), 4),
         (FoCa(), 2),
         (Taylor(2), 2),  # its second difference is scaled as if all gaps were infinitely small
-        (Hermite(1), 1),  # half the slope
+        (Hermite(1), 1),  # half of the slope
     ],
 )
 def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, order: int) -> None:
-    """Halving the distance between steps divides the error by 2 ** order."""
+    """Half the distance between steps divides the error by 2 ** order."""
     last_prediction = 16 if predictor.uses_last_prediction else None
 
     def error(scale: float) -> float:
@@ -99,8 +99,8 @@ def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, o
 
 
 def test_taylor_is_the_recursion_of_its_paper() -> None:
-    """Computed steps 0, 1, 2, 6, 10: D0 = F, D(i+1) = (D(i) - D(i) of the step before) / gap, from step 2
-    on.
+    """Computed steps are 0, 1, 2, 6, 10. D0 = F, and D(i+1) = (D(i) - D(i) of the step before) / gap, from
+    step 2 on.
     """
     values = {step: math.sin(step / 3) for step in (0, 1, 2, 6, 10)}
     ladder: list[float] = []
@@ -134,7 +134,7 @@ def test_foca_is_the_literal_recursion_of_its_equations() -> None:
     rng = np.random.default_rng(0)
     used: dict[int, float] = {0: rng.normal(), 1: rng.normal(), 2: rng.normal()}
     computed = [2, 1]
-    for newest in (7, 12, 13):  # the last one follows a computed step directly
+    for newest in (7, 12, 13):  # the last of these follows a computed step directly
         for step in range(computed[0] + 1, newest):
             used[step] = literal_foca(used, computed, step)
         for step in range(computed[0] + 1, newest):
@@ -149,8 +149,8 @@ def test_foca_is_the_literal_recursion_of_its_equations() -> None:
 
 
 def literal_foca(used: dict[int, float], computed: list[int], step: int) -> float:
-    """Unit steps. 6: slope by BDF2; 7: its prediction; 8: the mean of the computed steps' slope and the
-    predicted one.
+    """Compute equations 6 to 8 with unit steps: 6 is the slope by BDF2, 7 its prediction, 8 the mean of the
+    computed steps' slope and the predicted slope.
     """
     newest, older = computed
     now, before = used[step - 1], used[step - 2]
@@ -203,8 +203,8 @@ def grams(values: np.ndarray) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("ahead", [0.25, 1, 1.75])
 def test_dmd_is_exact_on_turning_and_decaying_modes(ahead: float) -> None:
-    """Two real modes and one complex pair, five evenly spaced values of 40 numbers: everything a linear map
-    can do.
+    """The values contain two real modes and one complex pair, in five evenly spaced vectors of 40 numbers:
+    everything that a linear map can do.
     """
     rng = np.random.default_rng(3)
     shapes = rng.normal(size=(4, 40))

@@ -1,4 +1,4 @@
-"""`make gpu-check` as far as it goes without a GPU: the whole of it on a tiny model."""
+"""Tests `make gpu-check` without a GPU: the whole check runs on a tiny model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""An input picture: handed to pipelines that edit one, its tokens counted as they are, refused elsewhere."""
+"""Tests an input picture: editing pipelines get it, its tokens are counted as they are, and other models
+refuse it.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ def asking(model: Path, **more: Any) -> RunRequest:
 
 
 def drawn(model: Path, **more: Any) -> tuple[RunResult, dict[str, Any]]:
-    """A baseline run, and what the transformer was last given."""
+    """Return a baseline run, and the arguments that the transformer got last."""
     transformer = load_model(str(model)).pipe.transformer
     calls: list[dict[str, Any]] = []
     hook = transformer.register_forward_pre_hook(
@@ -121,7 +123,9 @@ def test_a_model_that_takes_none_says_so(picture: Path) -> None:
 def test_its_tokens_are_counted_as_the_transformer_gets_them(
     name: str, picture: Path, request: pytest.FixtureRequest
 ) -> None:
-    """16 tokens are the picture's own; the input is scaled to a million pixels, which is about 4096 more."""
+    """The picture itself has 16 tokens; the input picture is scaled to a million pixels, which adds about
+    4096 tokens.
+    """
     model = request.getfixturevalue(name)
     found, given = drawn(model, image={"file": str(picture)})
     assert found.image.size == (64, 64)

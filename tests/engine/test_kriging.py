@@ -1,5 +1,5 @@
-"""The calibrated forecast: it misses least on what it was calibrated on, and makes good what earlier
-forecasts missed.
+"""Tests the calibrated forecast: it has the smallest error on its calibration data, and corrects the errors
+of earlier forecasts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from cache_engine.strict import EngineError
 from tests.parity.loop import denoise, tiny_flux
 
 TIMES = 20
-Runs = np.ndarray  # (times, values)
+Runs = np.ndarray  # shape (times, values)
 
 
 def runs(shapes: int, seed: int = 0) -> Runs:
-    """Values that move along random sums of so many smooth functions of time."""
+    """Return values that move along random sums of this many smooth functions of time."""
     chance, at = np.random.default_rng(seed), np.linspace(0, 1, TIMES)
     curves = np.stack(
         [np.exp(-at), np.sin(3 * at), at**2, np.cos(5 * at), np.sin(9 * at), at**5][:shapes], axis=1
@@ -57,7 +57,7 @@ def test_older_values_than_three_have_no_weight_without_settling() -> None:
 
 
 def test_between_the_measured_times_the_line_is_straight() -> None:
-    """Twice as many steps: a step in the middle of two measured times is taken for their mean."""
+    """With twice as many steps, a step between two measured times takes their mean."""
     values = runs(6)
     fine = np.zeros((2 * TIMES, 400))
     fine[::2], fine[1:-1:2] = values, (values[:-1] + values[1:]) / 2
@@ -68,8 +68,8 @@ def test_between_the_measured_times_the_line_is_straight() -> None:
 
 
 def test_settling_brings_the_sum_to_what_is_known_now() -> None:
-    """With all of it: what was handed out since step 7, and in the first step after 11, adds up to the
-    forecasts from 11.
+    """With full settling, the values used since step 7 and in the first step after 11 add up to the forecasts
+    from step 11.
     """
     values = runs(6, seed=3)
     plain, settling = kriging(values), kriging(values, settle=1.0)
@@ -82,8 +82,9 @@ def test_settling_brings_the_sum_to_what_is_known_now() -> None:
     )
     known_now = sum(forecast(plain, (11, 7, 4, 1), step) for step in (8, 9, 10, 12))
     assert handed == pytest.approx(known_now, abs=1e-9)
-    assert settling.row((11, 7, 4, 1), 13, TIMES) == plain.row((11, 7, 4, 1), 13, TIMES)  # once
-    assert settling.row((2, 1, 0), 3, TIMES) == plain.row((2, 1, 0), 3, TIMES)  # nothing was skipped
+    # the correction is made once
+    assert settling.row((11, 7, 4, 1), 13, TIMES) == plain.row((11, 7, 4, 1), 13, TIMES)
+    assert settling.row((2, 1, 0), 3, TIMES) == plain.row((2, 1, 0), 3, TIMES)  # no step was skipped
     half = np.array(kriging(values, settle=0.5).row((11, 7, 4, 1), 12, TIMES))
     both = np.array([found.row((11, 7, 4, 1), 12, TIMES) for found in (plain, settling)])
     assert half == pytest.approx(both.mean(axis=0))
@@ -96,8 +97,8 @@ def test_a_gap_behind_neighbours_is_settled_too() -> None:
 
 
 def test_a_calibration_measures_it() -> None:
-    """Symmetric, 1 on average; what it says of one step and the next agrees with MagCache's ratio of their
-    sizes.
+    """The calibration is symmetric with mean 1, and its values for neighbouring steps agree with MagCache's
+    ratio of sizes.
     """
     model = tiny_flux()
     found = calibrate(model, [lambda: denoise(model, 9)], steps=9)

@@ -1,8 +1,8 @@
-"""Qwen-Image-Lightning's published TFLOPs, 4 steps at 1024 x 1024, explained: the text's length and the share
-that cached.
+"""Tests the published TFLOPs of Qwen-Image-Lightning (4 steps, 1024 x 1024): the text's length and the share
+of cached prompts explain them.
 
 cache-dit's benchmark counts 200 short prompts (20 to 28 tokens of text) and prints their mean. With a
-threshold of 0.8 one step of four is cached where the change stays below it; the deeper the front, the fewer
+threshold of 0.8, one step of four is cached if its change stays below it; the more first blocks, the fewer
 prompts pass.
 """
 

@@ -1,4 +1,4 @@
-"""What fits is decided before loading; whatever goes wrong while loading ends in one sentence with the
+"""Tests loading: the placement is decided first, and every error while loading becomes one sentence with the
 remedy.
 """
 
@@ -83,7 +83,7 @@ def response() -> httpx2.Response:
 
 
 def wrapped(cause: Exception) -> Exception:
-    """As loaders wrap them: an OSError that says little, and the real one behind it."""
+    """Wrap an error as loaders do: an OSError without details, with the real error as its cause."""
     error = OSError("Can't load the model")
     error.__cause__ = cause
     return error
@@ -139,7 +139,7 @@ def test_a_failed_load_is_one_sentence_and_leaves_nothing(
     assert "\n" not in str(caught.value)
     assert not loading._LOADED
     monkeypatch.undo()
-    with pytest.raises(EngineError, match="gated"):  # the next model is looked at as if nothing had happened
+    with pytest.raises(EngineError, match="gated"):  # the next model is checked as if nothing had happened
         loading.load_model("flux-schnell")
 
 
@@ -192,7 +192,7 @@ def test_a_folder_says_what_it_holds(tmp_path: Path) -> None:
     assert (spec.family, spec.transformer, spec.blocks) == ("FluxPipeline", "FluxTransformer2DModel", 4)
     with pytest.raises(
         EngineError, match="is not known; choose one of"
-    ):  # what a visitor of the page may name
+    ):  # the names that a visitor of the page may use
         MODELS[str(tmp_path)]
 
 

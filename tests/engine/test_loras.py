@@ -1,5 +1,5 @@
-"""LoRA files that diffusers wrote: on both sides of a comparison, counted, and gone afterwards, whatever
-ended the run.
+"""Tests LoRA files that diffusers wrote: they apply to both sides, are counted, and are removed however the
+run ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LAYERS = ("attn.to_q", "ff.net.0.proj", "proj_mlp")
 
 
 def write(folder: Path, seed: int, transformer: nn.Module | None = None) -> Path:
-    """A LoRA of random weights for the embedded model (or another), as diffusers saves it."""
+    """Save a LoRA with random weights for the embedded model (or another), as diffusers saves it."""
     model: Any = transformer or FluxTransformer2DModel.from_config(load_model("tiny").pipe.transformer.config)
     torch.manual_seed(seed)
     model.add_adapter(
@@ -107,7 +107,7 @@ def test_another_weight_or_another_content_is_another_baseline(file: Path, tmp_p
 
 
 def test_what_it_adds_is_counted(file: Path) -> None:
-    """2 FLOPs a multiply-add, down to RANK and up again, for every token that the layer sees."""
+    """A LoRA adds 2 FLOPs for each multiply-add, down to RANK and up again, for every token of its layer."""
     with_it, without = run(with_loras(Lora(file=str(file))), BASELINE, survey=True), run(APPLE, BASELINE)
     transformer = load_model("tiny").pipe.transformer
     image, text = (without.effective.width or 0) ** 2 // 256, without.effective.max_sequence_length or 0

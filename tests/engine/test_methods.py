@@ -1,4 +1,4 @@
-"""What every method owes without a model: it says what it is, and each of its knobs has an effect.
+"""Tests the contract of every method without a model: it has its texts, and each of its knobs has an effect.
 
 A new file in cache_engine/methods is tested here without any change; test_contract.py runs it on models.
 """
@@ -20,7 +20,7 @@ FACTS = facts(("cond",))
 
 
 def others(knob: Knob) -> list[Any]:
-    """Values of a knob that are not its default."""
+    """Return values of a knob that differ from its default."""
     if knob.type == "bool":
         return [not knob.default]
     if knob.type == "choice":
@@ -39,7 +39,7 @@ def others(knob: Knob) -> list[Any]:
 
 
 def outcome(method: Method) -> object:
-    """All that a setting can change: the plan and the request."""
+    """Return everything that a setting can change: the plan and the request."""
     try:
         return method.plan(FACTS), method.effective(RunRequest(prompt="-", steps=STEPS))
     except EngineError:

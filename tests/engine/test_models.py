@@ -1,4 +1,4 @@
-"""One contract for every described transformer class of diffusers: the real classes, tiny, with random
+"""Tests one contract for every described transformer class of diffusers: the real classes, tiny, with random
 weights.
 """
 
@@ -51,7 +51,7 @@ def calls_of(name: str) -> Calls:
 
 @torch.inference_mode()
 def loop(name: str, method: Method | None, streams: tuple[str, ...] = ("cond",)) -> Outcome:
-    """Outputs of every step by stream, and the trace."""
+    """Return the outputs of every step by stream, and the trace."""
     model, calls = model_of(name), calls_of(name)
     outputs: dict[str, list[Tensor]] = {stream: [] for stream in streams}
 
@@ -139,7 +139,7 @@ def test_restored_after_a_run_a_cancel_and_an_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_streams_do_not_mix(name: str) -> None:
-    """Together they come out as each alone does."""
+    """Together, the two streams give the same as each stream alone."""
     method = METHODS["dbcache"](Fn_compute_blocks=1, residual_diff_threshold=0.5, **NO_FORECAST)
     together, _ = loop(name, method, ("cond", "uncond"))
     assert same(together["cond"], loop(name, method)[0]["cond"])
@@ -149,7 +149,7 @@ def test_two_streams_do_not_mix(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compute_is_counted_as_torch_counts_it(name: str) -> None:
-    """On wide models. torch counts products only; softmax, norms and activations come on top."""
+    """The models are wide. torch counts only products; softmax, norms and activations are added."""
     model, inputs = wide(name)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**inputs)
@@ -162,7 +162,7 @@ def test_compute_is_counted_as_torch_counts_it(name: str) -> None:
 
 @cache
 def theirs(name: str, threshold: float) -> list[Tensor]:
-    """The loop under diffusers' own FirstBlockCache."""
+    """Run the loop under diffusers' own FirstBlockCache."""
     model = tiny(name)
     apply_first_block_cache(model, FirstBlockCacheConfig(threshold=threshold))
     with torch.inference_mode(), CacheMixin.cache_context(model, "cond"):
@@ -171,8 +171,8 @@ def theirs(name: str, threshold: float) -> list[Tensor]:
 
 @pytest.mark.parametrize("name", FIRST_BLOCK_CACHE)
 def test_equal_to_diffusers_first_block_cache(name: str) -> None:
-    """At a threshold that some steps pass and some do not: DBCache with one block in front, no warm-up, no
-    forecast.
+    """The threshold is above some changes and below others. DBCache has one block at the front, no warm-up
+    and no forecast.
     """
 
     def method(threshold: float) -> Method:
@@ -187,7 +187,7 @@ def test_equal_to_diffusers_first_block_cache(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(FIRST_BLOCK_CACHE)))
 def test_diffusers_has_no_first_block_cache_for_the_others(name: str) -> None:
-    """If this fails, diffusers has learnt one: move the class to the list above."""
+    """If this fails, diffusers now supports the class: move it to the list above."""
     with pytest.raises((ValueError, TypeError, IndexError, AttributeError)):
         theirs(name, 0.5)
 
@@ -213,7 +213,9 @@ def test_diffusers_own_registry_says_the_same(name: str) -> None:
 )
 @pytest.mark.parametrize("method", ["fora", "taylorseer"])
 def test_module_methods_where_the_modules_are_described(name: str, method: str) -> None:
-    """The first call is computed and equal; a served one keeps this step's gates, so it differs from both."""
+    """The first call is computed and equal. A cached call has the gates of its own step, so it differs from
+    both.
+    """
     found, trace = loop(name, METHODS[method](interval=2) if method == "fora" else METHODS[method]())
     modes = "".join(call.mode for call in trace)
     assert "c" in modes

@@ -1,5 +1,5 @@
-"""Offloading part by part takes its hooks off and puts them on again at the end of every run: each run in a
-``with`` is cached.
+"""Tests offloading part by part, which removes its hooks and sets them again after every run: each run in a
+``with`` block is cached.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def offloaded() -> Pipe:
 
 
 def plain(pipe: Pipe) -> dict[str, Any]:
-    """What the instances carry, but for which wrapper of its own accelerate has put around the forwards of
-    the two parts.
+    """Return the state of the instances, except the wrappers that accelerate sets around the forwards of two
+    parts.
     """
     return {
         name: (own, hooks) if name.endswith(" ") else (own, forward, hooks)
@@ -63,7 +63,7 @@ def test_computing_everything_is_bit_equal_in_every_run(bare: dict[bool, Tensor]
 def test_a_run_that_fails(
     pipe: Pipe, bare: dict[bool, Tensor], place: str, error: type[BaseException]
 ) -> None:
-    """What fails is over; the next run in the same ``with`` is a good one, and the model is its own
+    """After a failed run, the next run in the same ``with`` block is correct, and the model is unchanged
     afterwards.
     """
 

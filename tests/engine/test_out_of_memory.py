@@ -1,5 +1,5 @@
-"""A device that is full in the middle of a run: one sentence, nothing held, and the next run is as if
-nothing had happened.
+"""Tests a device whose memory is full in the middle of a run: one sentence, no memory held, and a correct
+next run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FULL = (
 
 
 class Full:
-    """A block that finds the device full at one of its calls. ``seen``: what it was given then."""
+    """A block that finds the device full in one of its calls. ``seen``: the arguments of that call."""
 
     def __init__(self, error: Exception, call: int) -> None:
         self.error, self.call, self.seen = error, call, list[weakref.ref[torch.Tensor]]()
@@ -60,7 +60,7 @@ def test_in_the_middle_of_a_run(error: Exception) -> None:
     assert len(full.seen) >= 2
     assert not any(
         one() is not None for one in full.seen
-    )  # although the error, and its frames, are still here
+    )  # although the error and its stack frames still exist
     assert baselines.get(before.request, before.engine) is None
     after = run(APPLE, SETTING)
     assert after.image.tobytes() == before.image.tobytes()

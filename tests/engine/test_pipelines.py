@@ -1,4 +1,6 @@
-"""Pipelines side by side do not disturb each other; what a method cannot be attached to is refused."""
+"""Tests that pipelines side by side do not disturb each other, and that objects without a usable model are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,7 @@ def test_a_pipeline_of_fewer_streams_than_named(pipe: Pipe) -> None:
 
 
 def test_forwards_that_instances_had_before_come_back(pipe: Pipe) -> None:
-    """Offloading puts a forward of its own on the instance: the method works through it and gives it back."""
+    """Offloading sets its own forward on the instance: the method works through it and restores it."""
     seen: list[str] = []
 
     class Offload(ModelHook):
@@ -136,12 +138,14 @@ def test_forwards_that_instances_had_before_come_back(pipe: Pipe) -> None:
     assert seen.count("FluxTransformer2DModel") == STEPS
     assert (
         seen.count("FluxTransformerBlock") == STEPS + 2
-    )  # the first in all steps, the second in the two computed ones
+    )  # the first runs in all steps, the second in the two computed steps
     assert footprint(other) == before
 
 
 def test_a_pipeline_of_numbers_that_are_none(pipe: Pipe) -> None:
-    """Under a cache the change tells, without one the picture does; either way the step is named."""
+    """With a cache the change reveals the broken numbers, without a cache the picture does; both errors name
+    the step.
+    """
 
     def broken(pipe: Pipe, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         return {"latents": tensors["latents"] * torch.nan} if step == 2 else {}

@@ -1,4 +1,4 @@
-"""The contract of every named predictor. A new name in ``Forecast`` is tested here without an edit."""
+"""Tests the contract of every named predictor. A new name in ``Forecast`` is tested here without an edit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ every_predictor = pytest.mark.parametrize(
 
 
 def inner_products(*values: float) -> Gram:
-    """The inner products of values that have one component each."""
+    """Return the inner products of values that have one component each."""
     return lambda: tuple(tuple(first * second for second in values) for first in values)
 
 
 def computed(count: int) -> tuple[int, ...]:
-    """Steps 3, 6, 9, ...: ``count`` of them, newest first."""
+    """Return the steps 3, 6, 9, ...: ``count`` of them, newest first."""
     return tuple(range(3 * count, 0, -3))
 
 
@@ -43,7 +43,9 @@ def test_it_gives_one_finite_weight_to_each_remembered_value(predictor: Predicto
 
 @every_predictor
 def test_what_stands_still_is_predicted_to_stand_still(predictor: Predictor) -> None:
-    """Within a tenth: a regularised fit (Chebyshev's ridge) falls a little short of it by design."""
+    """The tolerance is a tenth, because a regularised fit (Chebyshev's ridge) is a little too small by
+    design.
+    """
     for count in range(1, predictor.keep + 1):
         steps = computed(count)
         row = predictor.row(steps, steps[0] + 2, TOTAL, None, inner_products(*[1.0] * count))
@@ -52,7 +54,7 @@ def test_what_stands_still_is_predicted_to_stand_still(predictor: Predictor) -> 
 
 @every_predictor
 def test_the_same_question_has_the_same_answer(predictor: Predictor) -> None:
-    """A predictor is frozen: runs and the what-if share it."""
+    """A predictor is frozen, because runs and the what-if share it."""
     steps = computed(min(predictor.keep, 4))
     gram = inner_products(*[1.1**step for step in steps])
     first, second = (predictor.row(steps, steps[0] + 1, TOTAL, None, gram) for _ in range(2))

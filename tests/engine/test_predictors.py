@@ -1,4 +1,6 @@
-"""How a skipped value is predicted: exact where theory says so, and as exact as it says elsewhere."""
+"""Tests how a skipped value is predicted: exactly where theory says so, and otherwise as accurately as theory
+says.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def value(row: tuple[float, ...], steps: tuple[int, ...], function: Callable[[fl
 
 
 def anchors(chance: random.Random, count: int) -> tuple[int, ...]:
-    """Steps newest first, unevenly spaced, all past every first difference."""
+    """Return unevenly spaced steps, newest first, all after every first difference."""
     return tuple(sorted(chance.sample(range(4, 60), count), reverse=True))
 
 
@@ -49,8 +51,8 @@ def test_reuse_is_the_last_value_to_the_bit() -> None:
 
 
 def test_a_parabola_is_under_extrapolated() -> None:
-    """As in the paper's code: k**2 / 2 is not the parabola through three anchors (that is Newton's k (k + N)
-    / 2).
+    """As in the paper's code, the term k**2 / 2 does not give the parabola through three values (that is
+    Newton's k (k + N) / 2).
     """
     steps, step = (12, 7, 2), 16
     assert value(Taylor(2).row(steps, step), steps, lambda at: at**2) == pytest.approx(
@@ -61,8 +63,8 @@ def test_a_parabola_is_under_extrapolated() -> None:
 
 @pytest.mark.parametrize(("order", "power"), [(0, 1), (1, 2), (2, 2), (3, 2)])
 def test_order_of_convergence_on_a_smooth_function(order: int, power: int) -> None:
-    """Halving the spacing divides the error by 2 ** power. Backward differences are derivatives to first
-    order only, so no order of the series beats 2.
+    """Half the spacing divides the error by 2 ** power. Backward differences are derivatives only to first
+    order, so no order of the series is better than 2.
     """
 
     def error(spacing: float) -> float:
@@ -75,7 +77,7 @@ def test_order_of_convergence_on_a_smooth_function(order: int, power: int) -> No
 
 
 class Ladder:
-    """The differences kept and updated step by step, as cache-dit keeps them: another road to the same
+    """Keeps the differences and updates them step by step, as cache-dit does: another way to the same
     numbers.
     """
 
@@ -115,7 +117,7 @@ def test_the_row_is_the_ladder_of_differences(order: int, first: int) -> None:
 
 
 def active_orders(modes: str, predictor: Taylor) -> list[int]:
-    """The order that takes part in each cached step: one less than the values that have a weight."""
+    """Return the order that is used in each cached step: one less than the number of values with a weight."""
     remembered: tuple[int, ...] = ()
     found = []
     for step, mode in enumerate(modes):
@@ -143,7 +145,7 @@ def active_orders(modes: str, predictor: Taylor) -> list[int]:
 def test_when_a_difference_first_takes_part(
     modes: str, order: int, cache_dit: list[int], paper: list[int]
 ) -> None:
-    """cache-dit forms none before step 3, the paper's code none before step 2."""
+    """cache-dit forms no difference before step 3, the paper's code none before step 2."""
     assert active_orders(modes, Taylor(order, first_difference=3)) == cache_dit
     assert active_orders(modes, Taylor(order)) == paper
 

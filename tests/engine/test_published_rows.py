@@ -1,7 +1,7 @@
-"""The rivals' rows of the published table: our count for each, as a ratio to the plain 50 steps, against
+"""Tests the other methods' rows of the published table: our count as a ratio to the plain 50 steps, against
 theirs.
 
-Each mode of each kind of plan is counted once on a meta copy of FLUX.1-dev, then remembered.
+Each mode of each kind of plan is counted once on a meta copy of FLUX.1-dev, and then remembered.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ def test_the_ratio_to_the_plain_model_is_the_published_one(row: PublishedSetting
 @pytest.mark.parametrize(
     ("name", "knobs", "cost_of_a_cached_step"),
     [
-        ("fora", {}, 0.0227),  # the embedders and every modulation
+        ("fora", {}, 0.0227),  # the embedders and all modulations run
         (
             "fora",
             {"before_projection": True},
             1.675,
-        ),  # and the output projections of the double blocks' attention
-        ("magcache", {}, 0.0162),  # the embedders and the last layer
-        ("teacache", {}, 0.0163),  # and the first block's norm, for the signal
-        ("delta_dit", {}, 24.81),  # all double blocks
+        ),  # the output projections of the double blocks' attention run too
+        ("magcache", {}, 0.0162),  # the embedders and the last layer run
+        ("teacache", {}, 0.0163),  # the first block's norm runs too, for the signal
+        ("delta_dit", {}, 24.81),  # all double blocks run
     ],
 )
 def test_a_cached_step_costs_what_still_runs(
     name: str, knobs: dict[str, Any], cost_of_a_cached_step: float
 ) -> None:
-    """Expected: torch's own flop counter, which leaves out what is done element by element (0.006 at
+    """The reference is torch's own flop counter, which does not count element-wise operations (0.006 at
     most).
     """
     row = MODELS["flux-dev"]

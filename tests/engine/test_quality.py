@@ -1,4 +1,4 @@
-"""Likeness against independent references, and the difference picture's fixed scale."""
+"""Tests likeness against independent references, and the fixed scale of the difference picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_psnr_is_scikit_images(noise: int) -> None:
 
 
 def test_no_wrap_around_in_eight_bits() -> None:
-    """The difference of 250 and 10 is 240, not 16: a reference that computes in uint8 gets it wrong."""
+    """The difference of 250 and 10 is 240, not 16 as in uint8."""
     one, other = (Image.new("RGB", (16, 16), (level,) * 3) for level in (250, 10))
     assert measure(one, other).psnr_db == pytest.approx(20 * np.log10(255 / 240))
 
@@ -42,7 +42,7 @@ def test_other_sizes_are_refused() -> None:
 
 
 def test_the_scale_does_not_follow_the_picture() -> None:
-    """Full heat at 255 / gain, whatever else is in the picture; no difference is black."""
+    """The hottest colour means 255 / gain, whatever else is in the picture; no difference is black."""
     one, other = Image.new("RGB", (2, 1)), Image.new("RGB", (2, 1))
     other.putpixel((1, 0), (0, 16, 0))
     heat = np.asarray(difference(one, other, gain=16))

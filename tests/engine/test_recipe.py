@@ -1,5 +1,5 @@
-"""The field's shorthand: every published name is read, recipes come back as they were, bad ones say what is
-wrong.
+"""Tests recipes: every published name can be read, recipes come back unchanged, and
+errors name the bad part.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def test_zero_means_no_limit_and_t0_means_no_forecast() -> None:
 
 
 def test_the_streak_rule_goes_along() -> None:
-    """Two settings that decide otherwise are two recipes."""
+    """Two settings that decide differently have different recipes."""
     before, now = (
         METHODS["dbcache"](max_continuous_cached_steps=4, streak_rule=rule) for rule in ("before", "1.5.3")
     )

@@ -1,4 +1,4 @@
-"""A survey of a real run: it changes nothing, and holds the changes that a cached run measures."""
+"""Tests a survey of a real run: it changes nothing, and holds the changes that a cached run measures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.engine.surveys import followed, letters, surveyed
 from tests.parity.loop import tiny_flux
 
 FRONT = Signal("front_residual", "computed")
-SMALL = 30_000  # bytes: a part of the tiny model's 512 values a tensor
+SMALL = 30_000  # bytes, enough for a part of the tiny model's 512 values in a tensor
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_it_changes_nothing(model: torch.nn.Module, streams: tuple[str, ...], bu
 def test_the_changes_are_those_that_a_run_measures(
     model: torch.nn.Module, survey: Survey, front: int
 ) -> None:
-    """With a threshold of 0 every step is computed, and its change from the step before measured."""
+    """With a threshold of 0 every step is computed, and its change since the step before is measured."""
     _, trace, _ = followed(
         model, DBCache(Fn_compute_blocks=front, residual_diff_threshold=0, max_warmup_steps=1)
     )
@@ -63,12 +63,12 @@ def test_teacaches_signal_is_there_too(model: torch.nn.Module, survey: Survey) -
     for call in trace[2:]:
         assert changes[GUIDED.index(call.stream)][call.step - 1][call.step] == pytest.approx(
             call.change, rel=3e-3
-        )  # float16 rounds
+        )  # float16 rounds the values
 
 
 def test_a_run_says_how_far_its_sample_is_off(model: torch.nn.Module, survey: Survey) -> None:
     assert survey.sampling_error is not None
-    assert survey.sampling_error < 1e-3  # everything was kept: float16's rounding is left
+    assert survey.sampling_error < 1e-3  # every value was kept, so only the rounding to float16 remains
     part = surveyed(model, budget=SMALL)
     exact = survey.exact[:, 1:]
     assert np.allclose(part.exact[:, 1:], exact, rtol=1e-4)

@@ -1,4 +1,6 @@
-"""Ways of using a model in which skipped blocks would break it or mislead: supported, or refused by name."""
+"""Tests uses of a model in which skipped blocks would break the result or mislead: each is supported, or
+refused by name.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,7 @@ def test_arguments_that_act_between_blocks_are_refused(name: str, argument: str,
 
 @torch.inference_mode()
 def test_compiled_blocks_are_cached_as_plain_ones_are() -> None:
-    """Each block runs as it was compiled, with nothing of ours in the traced code, and is compiled once."""
+    """Each block runs as it was compiled and is compiled once; the traced code contains none of our code."""
     traced: list[int] = []
 
     def backend(graph: Any, inputs: Any) -> Any:
@@ -133,7 +135,7 @@ def test_compiled_blocks_are_not_run_in_part(name: str) -> None:
 @pytest.mark.parametrize("first", ["hidden_states", "txt_ids", "timestep"])
 @torch.inference_mode()
 def test_a_batch_is_decided_as_one_and_costs_as_many(first: str) -> None:
-    """In whatever order the arguments are named."""
+    """The arguments may be named in any order."""
     model = tiny(NAME)
     with attached(model, METHOD, steps=2) as session:
         session.costs = lambda mode, step: 1.5

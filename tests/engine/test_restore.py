@@ -1,5 +1,5 @@
-"""A method leaves nothing behind, whatever ends the run, and computing everything through it is the bare
-pipeline.
+"""Tests that a method leaves nothing behind, however the run ends, and that computing every step through it
+equals the bare pipeline.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def test_a_cached_run_differs_repeats_and_leaves_nothing(
 @pytest.mark.parametrize("method", [*CACHING.values(), Baseline()], ids=[*CACHING, "baseline"])
 @pytest.mark.parametrize("index", range(STEPS))
 def test_cancel_during_each_step(pipe: Pipe, index: int, method: Method, guided: bool) -> None:
-    """Asked for while the model runs: the next call or the end of the step stops it."""
+    """The cancel arrives while the model runs: the next call or the end of the step stops the run."""
     stop = threading.Event()
 
     def on_call(call: Any) -> None:
@@ -96,8 +96,8 @@ def test_cancel_before_the_first_step(pipe: Pipe) -> None:
 @pytest.mark.parametrize("index", range(STEPS))
 @pytest.mark.parametrize("method", [CACHING["forecast"], Baseline()], ids=["forecast", "baseline"])
 def test_exception_in_the_model_at_each_step(pipe: Pipe, method: Method, index: int, place: str) -> None:
-    """The modules named run in every step, cached or not. In the same ``with``, the next run is a good
-    one.
+    """The named modules run in every step, cached or not. In the same ``with`` block, the next run is
+    correct.
     """
     expected, _ = run(pipe, method)
     entries = iter(range(STEPS))
@@ -131,7 +131,7 @@ def test_exception_in_a_listener_at_each_step(pipe: Pipe, index: int) -> None:
 
 
 def test_knobs_that_do_not_fit_the_run(pipe: Pipe) -> None:
-    """How many steps there are is only known when the pipeline sets them."""
+    """The number of steps is known only when the pipeline sets it."""
     with attached(pipe, DBCache(max_warmup_steps=8)) as session:
         with pytest.raises(EngineError, match="max_warmup_steps: 8 is more than the 6 steps"):
             draw(pipe, steps=STEPS)

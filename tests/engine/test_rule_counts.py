@@ -1,5 +1,5 @@
-"""Which of 50 steps each published setting computes. Sets and sources: the papers' own code, and counts from
-their TFLOPs.
+"""Tests which of 50 steps each published setting computes. Settings and sources: the papers' own code, and
+counts from their TFLOPs.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def test_the_finer_grains_take_turns_as_their_tflops_imply(name: str, interval: 
 
 
 def test_teacache_on_flux_is_nearly_a_fixed_interval() -> None:
-    """At the small changes that FLUX shows, its polynomial gives about 0.2 a step: one in seven at 1.2."""
+    """At FLUX's small changes, its polynomial gives about 0.2 a step, so one step in seven is computed at a
+    threshold of 1.2.
+    """
     assert computed("teacache", change=0.05, threshold=1.2) == [0, 7, 14, 21, 28, 35, 42, 49]
     assert len(computed("teacache", change=0.4, threshold=1.2)) == 50
 
@@ -100,7 +102,7 @@ def test_magcache_entries_are_spread_over_the_run() -> None:
     session = walk(
         method_from({"name": "magcache"}).plan(FLUX)._replace(schedule=rule), 7, ("cond",), lambda call: 0
     )
-    assert [call.mode for call in session.trace] == list("CccccCC")  # 0 0 1 1 1 2 2
+    assert [call.mode for call in session.trace] == list("CccccCC")  # entries 0 0 1 1 1 2 2
 
 
 def test_fewer_steps_is_a_run_of_fewer_steps() -> None:

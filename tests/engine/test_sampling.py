@@ -1,4 +1,6 @@
-"""Sampled positions stand for a whole tensor, also where a few channels are far larger than the rest."""
+"""Tests that sampled positions represent a whole tensor, even if a few channels are far larger than the
+others.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from cache_engine.whatif.survey import most_positions
 
 
 def giants(channels: int, seed: int) -> tuple[torch.Tensor, torch.Generator]:
-    """Sizes of channels: four are 300 times the rest."""
+    """Return sizes of channels: four are 300 times the others."""
     generator = torch.Generator().manual_seed(seed)
     sizes = torch.ones(channels)
     sizes[torch.randperm(channels, generator=generator)[:4]] = 300
@@ -19,11 +21,11 @@ def giants(channels: int, seed: int) -> tuple[torch.Tensor, torch.Generator]:
 
 
 def relative_errors(moving: bool) -> tuple[list[float], list[float]]:
-    """Of the change, over ten draws: sampled as surveys are, and from 2,048 uniform positions. 1,024 tokens,
-    3,072 channels.
+    """Return the errors of the change over ten draws: sampled as surveys are, and from 2,048 uniform
+    positions. There are 1,024 tokens and 3,072 channels.
 
-    moving: also the giants' own change differs from token to token and from the rest's, as it would in a
-    picture.
+    moving: True if the large channels' own change also differs between tokens and from the other channels, as
+    in a picture.
     """
     ours, uniform = [], []
     for seed in range(10):
@@ -53,4 +55,4 @@ def relative_errors(moving: bool) -> tuple[list[float], list[float]]:
 def test_a_few_giant_channels_do_not_spoil_the_sample(moving: bool) -> None:
     ours, uniform = relative_errors(moving)
     assert np.sqrt(np.mean(np.square(ours))) < 0.025
-    assert np.sqrt(np.mean(np.square(uniform))) > 0.05  # what the draw is for
+    assert np.sqrt(np.mean(np.square(uniform))) > 0.05  # the reason for the draw by size

@@ -1,5 +1,5 @@
-"""When to compute: DBCache's rule at its borders, its reasons, and the schedules behind the published
-tables.
+"""Tests when steps are computed: DBCache's rule in its limiting cases, its reasons, and the schedules of the
+published tables.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from cache_engine.predictors import Reuse
 from cache_engine.schedules import Always, Drift, Fixed
 from cache_engine.session import Call, Session, walk
 
-FLUX = 57  # blocks
-STEP = 74.5375  # TFLOPs of a full step of FLUX.1-dev at 1024 x 1024, and of a cached one with F first blocks
+FLUX = 57  # number of blocks
+# TFLOPs of a full step of FLUX.1-dev at 1024 x 1024; below, of a cached step with F first blocks
+STEP = 74.5375
 CACHED = {1: 1.3238, 4: 5.2464, 8: 10.4766}
 
 
@@ -41,7 +42,7 @@ def reasons(session: Session) -> list[str]:
 
 
 def similar(total: int, **knobs: Any) -> str:
-    """The modes of DBCache where every change is below the threshold."""
+    """Return the modes of DBCache if every change is below the threshold."""
     plan = DBCache(residual_diff_threshold=1, **knobs).plan(ModelFacts(FLUX, total))
     return letters(walk(plan, total, ("cond",), lambda call: 0.5))
 
@@ -59,7 +60,7 @@ def computed(modes: str) -> list[int]:
 
 @pytest.mark.parametrize(
     ("front", "knobs", "steps", "tflops"),
-    [  # W, I, MC
+    [  # W, I and MC
         (1, (8, 2, 8), [0, 2, 4, 6, 15, 24, 33, 42], 651.90),
         (1, (8, 2, 10), [0, 2, 4, 6, 17, 28, 39], 578.69),
         (1, (8, 4, 10), [0, 4, 15, 26, 37, 48], 505.47),
@@ -102,7 +103,9 @@ def test_the_old_rule_caches_pairs_where_the_limit_is_one() -> None:
 
 
 def test_the_old_rule_does_not_see_a_step_that_the_threshold_computed() -> None:
-    """Cached 1 and 2, computed 3 for its change, cached 4 and 5: the old rule counts 1, 2 and 5."""
+    """Steps 1 and 2 are cached, 3 is computed for its change, 4 and 5 are cached: the old rule counts 1, 2
+    and 5.
+    """
     change = lambda call: 0.9 if call.step == 3 else 0.1
     new, old = (
         walked(Drift(1, 1, 0.5, max_in_a_row=3, streak_rule=rule), 8, change) for rule in ("1.5.3", "before")
@@ -112,7 +115,7 @@ def test_the_old_rule_does_not_see_a_step_that_the_threshold_computed() -> None:
     assert reasons(old)[6] == reasons(new)[7] == "max in a row"
 
 
-# The rule at its borders
+# The rule in its limiting cases
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_a_change_equal_to_the_threshold_is_computed() -> None:
 
 def test_thresholds_0_and_1_ask_for_no_change() -> None:
     def unasked(call: Call) -> float:
-        call.live = False  # on a device: measured, but not waited for
+        call.live = False  # on a device: the change is measured but not waited for
         return NotAsked()  # type: ignore[return-value]
 
     class NotAsked:
@@ -168,9 +171,9 @@ def walked_without_trace(schedule: Schedule, change: Callable[[Call], float]) ->
 @pytest.mark.parametrize(
     ("mask", "static", "warmup", "expected"),
     [
-        ("11010010", False, 8, "CCcCccCc"),  # the warm-up is cut to the leading ones
-        ("11110000", False, 2, "CCCCcccc"),  # and never reaches further than they do
-        ("01000001", False, 8, "CCcccccC"),  # nothing to reuse at 0
+        ("11010010", False, 8, "CCcCccCc"),  # the warm-up is limited to the leading computed steps
+        ("11110000", False, 2, "CCCCcccc"),  # and never reaches beyond them
+        ("01000001", False, 8, "CCcccccC"),  # step 0 has nothing to reuse
         ("11111111", False, 0, "CCCCCCCC"),
         ("10000000", True, 0, "Cccccccc"),
         ("11001001", True, 8, "CCccCccC"),
@@ -190,7 +193,7 @@ def test_limits_and_threshold_hold_at_the_zeros_of_a_dynamic_mask_only() -> None
 
 
 def test_mask_and_interval_together() -> None:
-    """Only every second of the leading ones is warm-up; the mask computes the others all the same."""
+    """Only every second of the leading steps is a warm-up step; the mask still computes the others."""
     session = walked(Drift(8, 2, 1.0, mask="11110010"), 8)
     assert letters(session) == "CCCCccCc"
     assert reasons(session) == [
@@ -251,7 +254,7 @@ def test_the_sentence_about_a_change_is_true(change: float, limit: float, senten
     assert (float(left) < float(right)) == (sign == "<") == (change < limit)
 
 
-# Any knobs at all
+# Arbitrary knobs
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -293,11 +296,11 @@ def test_whatever_the_knobs_every_limit_holds(seed: int) -> None:
         for step in (step for step in alike if step not in forced and (not mask or mask[step] == "0")):
             streak = len(modes[:step]) - len(modes[:step].rstrip("c"))
             forbidden = 0 <= rule.max_in_a_row <= streak or 0 <= rule.max_cached <= modes[:step].count("c")
-            assert modes[step] == ("C" if forbidden else "c")  # what no rule forbids is cached
+            assert modes[step] == ("C" if forbidden else "c")  # if no rule forbids it, the step is cached
 
 
 def test_a_schedule_may_begin_many_times() -> None:
-    """Its state belongs to the run: the same object decides the same again."""
+    """Its state belongs to the run: the same object makes the same decisions again."""
     rule = Drift(8, 4, 1.0, max_in_a_row=10, streak_rule="before")
     assert (
         letters(walked(rule, 50))

@@ -1,5 +1,5 @@
-"""One run's decisions: steps and streams are counted right, every call is decided once with a reason, and
-traced.
+"""Tests one run's decisions: steps and streams are counted correctly, and every call gets one decision with a
+reason and a trace.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cache_engine.strict import EngineError
 
 
 def session_of(schedule: Any, **more: Any) -> Session:
-    """One stream, unless it is named otherwise or left to the scheduler's steps."""
+    """Make a session with one stream, unless streams are named or the scheduler counts the steps."""
     more = {"streams": None if more.get("stepped") else ("cond",)} | more
     return Session(lambda total: Plan(schedule, Reuse(), ()), 6, **more)
 
@@ -36,7 +36,7 @@ def decide(session: Session, change: Any = 0.5) -> Call:
 
 
 class OnDevice:
-    """A number that costs a wait to read, and counts how often it was read."""
+    """A number that must be waited for, and that counts how often it was read."""
 
     def __init__(self, value: float) -> None:
         self.value, self.fetched = value, 0
@@ -68,9 +68,11 @@ def test_named_streams_make_the_steps() -> None:
 
 
 def test_the_scheduler_makes_the_steps() -> None:
-    """Streams are found by counting calls between steps; a scheduler may step more than once for a call."""
+    """Streams are found by counting calls between steps; a scheduler may step more than
+    once for each call.
+    """
     session = begun(total=3, stepped=True)
-    for calls, steps in ((2, 2), (1, 1), (1, 0)):  # a guided interval may leave a stream out
+    for calls, steps in ((2, 2), (1, 1), (1, 0)):  # with a guidance interval, a stream may be left out
         for _ in range(calls):
             decide(session)
         for _ in range(steps):
@@ -172,7 +174,7 @@ def test_forget_lets_a_stream_start_again() -> None:
     assert [call.decision.mode for call in calls if call.decision] == ["c", "c", "c", "C"]
 
 
-# What a schedule is told
+# The facts that a schedule gets
 
 
 def test_ready_streak_and_cached() -> None:

@@ -1,4 +1,5 @@
-"""The simulation on a survey: sound at its borders, honest where it cannot judge.
+"""Tests the simulation on a survey: correct in limiting cases, and without an estimate where the survey does
+not allow one.
 
 test_simulated_runs.py compares it with real runs.
 """
@@ -58,15 +59,15 @@ def test_a_signal_that_was_not_recorded_is_not_made_up(survey: Survey) -> None:
 
 
 def test_other_weights_than_the_calibrated_get_no_estimate(survey: Survey) -> None:
-    assert psnr_calibration_of(survey) is None  # its engine's revision is "none"
+    assert psnr_calibration_of(survey) is None  # the survey's engine has the revision "none"
     found = simulate(survey, DBCache(residual_diff_threshold=1))
     assert found.psnr_db is None
     assert found.note
 
 
 def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) -> None:
-    """Even calls of 1 s with half of it in the blocks, one of them held up: half of what is skipped is saved
-    all the same.
+    """All calls take 1 s, half of it in the blocks, but one call is delayed: still half of the skipped time
+    is saved.
     """
     calls, blocks = np.ones((2, STEPS)), np.full((BLOCKS, 2, STEPS), 0.5 / BLOCKS)
     calls[0, 3] = 25.0

@@ -1,4 +1,6 @@
-"""The simulation against runs: equal where caching cannot move the path, close in PSNR on a trained model."""
+"""Tests the simulation against runs: equal if caching cannot move the path, and close in PSNR on a trained
+model.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ def survey(model: torch.nn.Module) -> Survey:
 
 @pytest.fixture(scope="module")
 def drawn_survey(model: torch.nn.Module) -> Survey:
-    """Of a whole loop, with what its later steps make of errors."""
+    """Return the survey of a whole loop, with the effect of its later steps on errors."""
     found = drawn(model, METHODS["baseline"](), survey=True)[1]
     assert found is not None
     return found
@@ -67,7 +69,7 @@ def settings(count: int) -> list[Method]:
 
 
 def same(forecast: list[tuple[str, str]], trace: list[tuple[str, str]]) -> bool:
-    """Modes and reasons, which end in the same words whatever the last digit of a change."""
+    """Compare modes and reasons, without the last digits of the changes."""
     return [(mode, reason.split()[0]) for mode, reason in forecast] == [
         (mode, reason.split()[0]) for mode, reason in trace
     ]
@@ -111,15 +113,15 @@ def test_every_method_is_simulated_or_refused_as_a_run_would(
 
 
 def guide(found: Any) -> float:
-    """The error by which settings are put in order; never a likeness."""
+    """Return the error that orders settings; it is never a likeness."""
     assert found.psnr_db is None
     assert found.error is not None
     return found.error
 
 
 def test_plain_fewer_steps_miss_what_a_held_residual_would(drawn_survey: Survey) -> None:
-    """Half the steps hold each answer for two of the baseline's, as a mask with every other step computed
-    does.
+    """With half the steps, each answer is used for two of the baseline's steps, as with a mask that computes
+    every other step.
     """
     held = simulate(drawn_survey, METHODS["fixed_mask"](steps_computation_mask="10" * (STEPS // 2), order=0))
     assert guide(simulate(drawn_survey, FewerSteps(fraction=0.5))) == pytest.approx(guide(held))
@@ -162,7 +164,8 @@ def test_a_comparison_says_what_its_survey_expected() -> None:
     assert said["tflops"] == pytest.approx(result.accelerated.tflops, rel=2e-3)
     recorded = run(result.baseline.request, METHODS["baseline"](), survey=True)
     assert recorded.survey is not None
-    assert np.array_equal(pixels(recorded.image), pixels(result.baseline.image))  # which took none
+    # the baseline recorded no survey
+    assert np.array_equal(pixels(recorded.image), pixels(result.baseline.image))
 
 
 def test_the_likeness_is_that_of_real_runs() -> None:

@@ -1,5 +1,5 @@
-"""A single .safetensors file as a model: recognised by its header, loaded by diffusers, or refused in one
-sentence.
+"""Tests a single .safetensors file as a model: recognised by its header, loaded by diffusers, or refused in
+one sentence.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Weights = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    """The embedded model's transformer."""
+    """Return the weights of the embedded model's transformer."""
     return {name: value.clone() for name, value in load_model("tiny").pipe.transformer.state_dict().items()}
 
 
 def test_it_draws_what_its_weights_draw(weights: Weights, tmp_path: Path) -> None:
-    """In a file that holds more than the transformer, as interfaces write them."""
+    """The file also holds other parts than the transformer, as user interfaces write them."""
     path = tmp_path / "fine_tuned.safetensors"
     save_file(
         {single_file.PREFIX + name: value for name, value in weights.items()}
@@ -75,7 +75,7 @@ def shapes_of(row: str) -> single_file.Shapes:
 
 
 def flux_as_published(guided: bool) -> single_file.Shapes:
-    """Black Forest Labs' names, as far as they are looked at."""
+    """Return Black Forest Labs' names, as far as the code reads them."""
     shapes: single_file.Shapes = {
         "img_in.weight": (3072, 64),
         "txt_in.weight": (3072, 4096),
@@ -140,8 +140,8 @@ OWN_NAMES = (
 
 
 def as_published(weights: Weights) -> Weights:
-    """diffusers' names and tensors as Black Forest Labs publishes them: q, k, v in one; shift before scale
-    at the end.
+    """Convert diffusers' names and tensors to Black Forest Labs' layout: q, k and v in one; shift before
+    scale at the end.
     """
     found: Weights = {}
     for name, value in weights.items():

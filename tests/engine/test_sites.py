@@ -1,4 +1,6 @@
-"""What the sites do to a real model: what runs, what is served, and what it holds in memory."""
+"""Tests the effect of the sites on a real model: which modules run, which results are reused, and the memory
+they hold.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,8 @@ def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTr
         [name for name in ran if name.endswith("norm1")],
         [name for name in ran if not name.endswith("norm1")],
     )
-    assert len(norms) == 2 * len(set(norms)) == 4  # the gates are this step's own
-    assert len(rest) == len(set(rest)) == 6 + 4 + 4  # once each: in the computed call
+    assert len(norms) == 2 * len(set(norms)) == 4  # the gates belong to the step itself
+    assert len(rest) == len(set(rest)) == 6 + 4 + 4  # once each, in the computed call
     ran.clear()
     run(model, Plan(Mask("10"), Reuse(), (Modules(before_projection=True),)), 2)
     projections = [name for name in ran if name.endswith(("to_out.0", "to_add_out"))]
@@ -62,9 +64,7 @@ def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTr
 
 @torch.inference_mode()
 def test_what_an_ip_adapter_adds_is_served_too() -> None:
-    """Reused before the last projections or behind them, the same is added, of the adapter's third result
-    too.
-    """
+    """Reuse before and behind the last projections adds the same, also for the adapter's third result."""
     model: Any = tiny("FluxTransformer2DModel")
     calls, picture = (
         Calls("FluxTransformer2DModel"),
@@ -116,8 +116,8 @@ def test_a_stage_begins_with_a_computed_step_and_forgets_the_stage_before(
 
 
 def test_a_staged_run_is_two_runs_joined(model: FluxTransformer2DModel) -> None:
-    """Nothing of the first stage reaches the second: with its cache off, the second stage gives the same
-    answers.
+    """Nothing of the first stage reaches the second: with the first stage's cache off, the second stage gives
+    the same answers.
     """
     both = Plan(Mask("1010101010"), Reuse(), (Stack(2, 6, steps=(0, 6)), Stack(0, 3, steps=(6, 10))))
     expected, _, _ = run(model, both, 10)
@@ -188,9 +188,7 @@ def test_foca_remembers_what_was_served_before_a_computed_step(model: FluxTransf
 def test_the_memory_foretold_is_the_memory_held(
     model: FluxTransformer2DModel, predictor: Predictor, site: Site, signal: Signal | None
 ) -> None:
-    digits = (
-        "1110101010010100"  # ends as a cache is at its fullest: a prediction in use, and one from before kept
-    )
+    digits = "1110101010010100"  # ends when the cache holds most: the prediction in use, and one from before
     plan = Plan(Mask(digits), predictor, (site,), signal)
     _, _, held = run(model, plan, len(digits))
     assert held == numbers(plan, SECTIONS, (2, 4), (IMAGE, TEXT), digits.count("1")) * CHANNELS * 4
@@ -212,7 +210,7 @@ def test_the_memory_foretold_of_a_finer_grain_is_the_memory_held(
 @pytest.mark.parametrize(
     ("described", "gigabytes"),
     [
-        ({"name": "taylorseer", "order": 2}, 6.46),  # 76 tensors of 28.3 MB, three times
+        ({"name": "taylorseer", "order": 2}, 6.46),  # three times 76 tensors of 28.3 MB
         ({"name": "taylorseer", "order": 2, "site": "stack"}, 0.085),
         ({"name": "fora"}, 2.15),
         ({"name": "toca"}, 3.23),

@@ -1,4 +1,4 @@
-"""Pipelines that start from a picture leave out the first of their timesteps: a run's steps are those of its
+"""Tests pipelines that start from a picture and skip the first timesteps: a run's steps are those of its
 loop.
 """
 
@@ -77,7 +77,7 @@ def test_a_mask_has_a_digit_for_each_step_that_is_made() -> None:
 
 
 def test_a_pipeline_that_tells_its_scheduler_nothing() -> None:
-    """Wan's of a video: it only says how many timesteps its loop has."""
+    """Wan's video pipeline only tells how many timesteps its loop has."""
     no_parts: dict[str, Any] = dict.fromkeys(("tokenizer", "text_encoder", "vae"))
     pipe = diffusers.WanVideoToVideoPipeline(
         transformer=tiny("WanTransformer3DModel"), scheduler=FlowMatchEulerDiscreteScheduler(), **no_parts
@@ -99,7 +99,7 @@ def test_a_pipeline_that_tells_its_scheduler_nothing() -> None:
 
 
 def looped(scheduler: Any, start: int, tell: bool = False) -> None:
-    """Whoever writes the loop themselves, with ten steps but without the first ``start`` timesteps."""
+    """Run a hand-written loop with ten steps that skips the first ``start`` timesteps."""
     pipe, calls = (
         SimpleNamespace(transformer=tiny("FluxTransformer2DModel"), scheduler=scheduler),
         Calls("FluxTransformer2DModel"),
@@ -125,7 +125,7 @@ def test_a_loop_of_ones_own_over_all_timesteps(scheduler: Any) -> None:
 
 @pytest.mark.parametrize("scheduler", [FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler])
 def test_a_loop_of_ones_own_that_tells_where_it_begins(scheduler: Any) -> None:
-    """Heun's has two timesteps a step, and a call for each."""
+    """Heun's scheduler has two timesteps, each with a call, for every step."""
     looped(scheduler(), 4, tell=True)
 
 

@@ -1,4 +1,4 @@
-"""The survey: a sample fits its budget, and what is saved comes back."""
+"""Tests the survey: a sample fits its budget, and a saved survey comes back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_flux_dev_stays_within_its_budget() -> None:
     calls, blocks, elements = 50, 57, 4096 * 3072
     positions = most_positions(elements, calls * (blocks + 2))
     stored = 2 * calls * positions * (blocks + 2)
-    assert BUDGET < stored + 1_000_000 < 60_000_000  # a million for norms, times and names
+    assert BUDGET < stored + 1_000_000 < 60_000_000  # a million bytes for norms, times and names
     assert positions > 9_000
 
 
@@ -37,7 +37,7 @@ def test_half_precision_keeps_any_size() -> None:
 
 
 def test_saved_and_loaded_it_is_the_same(survey: Survey, tmp_path: Path) -> None:
-    survey.changes(FRONT, 1)  # what is derived is not saved
+    survey.changes(FRONT, 1)  # derived results are not saved
     path = tmp_path / "survey.npz"
     survey.save(path)
     for found in (load(path), pickle.loads(pickle.dumps(survey))):

@@ -1,4 +1,4 @@
-"""A sweep draws every combination once, says why one does not fit, and goes on where it stopped."""
+"""Tests that a sweep draws every combination once, says why one does not fit, and can be resumed."""
 
 from __future__ import annotations
 

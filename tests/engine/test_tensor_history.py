@@ -1,5 +1,5 @@
-"""Predicted tensors: reuse to the bit, forecasts no coarser than the model's own rounding, and how much is
-remembered.
+"""Tests predicted tensors: reuse is bit-equal, forecasts are as precise as the model's own rounding, and the
+right number of values is remembered.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def test_a_weighted_sum_keeps_the_dtype(dtype: torch.dtype) -> None:
 
 
 def test_a_forecast_in_bfloat16_rounds_once() -> None:
-    """Ten steps ahead of neighbours the weights are 11 and -10; rounding each product would cost 10 ulp."""
+    """Ten steps after two neighbouring steps the weights are 11 and -10; rounding each product would cost 10
+    ulp.
+    """
     old = noise(1, 1, 64, 64).bfloat16()
     new = (old.float() * 1.01).bfloat16()
     predicted = combine((11.0, -10.0), [new, old])
@@ -61,4 +63,4 @@ def test_it_remembers_one_value_more_than_the_order_and_the_residual(order: int,
         denoise(model, 10)
         assert session.memory["cond"].bytes == 4 * 32 * (
             kept * (16 + 6) + 16
-        )  # 16 image and 6 text tokens of 32
+        )  # 16 image tokens and 6 text tokens of 32 numbers

@@ -1,4 +1,4 @@
-"""The token site: which tokens run, what the others are served, and on which models it fits."""
+"""Tests the token site: which tokens run, which results the others use, and on which models it works."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def models() -> dict[str, nn.Module]:
 def outputs(
     name: str, model: nn.Module, method: Method | Plan | None = None
 ) -> tuple[list[Tensor], Session | None]:
-    """What the model answers at every step, on a path that does not depend on its answers."""
+    """Return the model's answers at every step, on a path that does not depend on these answers."""
     calls = Calls(name)
 
     def answers() -> list[Tensor]:
@@ -69,7 +69,7 @@ def test_no_token_refreshed_is_fora_to_the_bit(name: str, models: dict[str, nn.M
 
 @contextmanager
 def attention_served(model: nn.Module, name: str) -> Iterator[Callable[[bool], None]]:
-    """By hand: every attention answers what it did when it was last let run."""
+    """Do by hand what the site does: every attention returns its last computed result."""
     state: dict[str, Any] = {"run": True}
     held: dict[nn.Module, Any] = {}
 
@@ -167,7 +167,7 @@ def test_by_age_every_token_gets_its_turn(models: dict[str, nn.Module]) -> None:
     ):
         session.begin()
         calls = Calls(FITTING[0])
-        for step in range(5):  # 4 of 16 tokens a step
+        for step in range(5):  # 4 of 16 tokens in each step
             models[FITTING[0]](**calls.at(step))
         _, _, fresh = session.memory["cond"].at((0, "ff")).values[0]
     assert sorted(fresh[0].tolist()) == sorted([1.0, 2.0, 3.0, 4.0] * 4)
@@ -189,7 +189,7 @@ def test_attention_received_is_the_mean_of_the_whole_map(masked: bool) -> None:
 
 @fitting
 def test_duca_skips_all_blocks_and_refreshes_tokens_in_turn(name: str, models: dict[str, nn.Module]) -> None:
-    """An aggressive step hands on what the step before handed on, partial ones included."""
+    """An aggressive step returns the output of the step before, also if that step was partial."""
     handed: list[Tensor] = []
     hook = models[name].norm_out.register_forward_pre_hook(lambda _, given: handed.append(given[0]))
     _, session = outputs(name, models[name], METHODS["duca"](interval=5, first=1, ratio=1.0))
@@ -215,7 +215,7 @@ def test_the_share_of_tokens_is_the_published_one_on_flux() -> None:
 def test_fused_projections_are_refused_where_they_hide_the_score(name: str) -> None:
     model = tiny(name)
     model.fuse_qkv_projections()
-    fused = "Flux" in name  # Qwen-Image's attention runs its own layers all the same
+    fused = "Flux" in name  # Qwen-Image's attention still runs its own layers
     if fused:
         with pytest.raises(
             EngineError,

@@ -1,4 +1,6 @@
-"""Whole tunes and checks: what they offer is measured and holds, and nothing is drawn twice."""
+"""Tests whole tunes and checks: the offered settings are measured and reach the goal, and no picture is drawn
+twice.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ def test_between_two_values_at_most_one_picture_is_drawn(tuned: tuple[Path, list
     made = [status.made for status in tuned[1]]
     assert all(
         later - earlier <= 2 for earlier, later in itertools.pairwise(made)
-    )  # an acceptance prompt's baseline goes with it
+    )  # with an acceptance prompt comes its baseline
 
 
 def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(
@@ -102,7 +104,9 @@ def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[TuneS
 def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
     tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
 ) -> None:
-    """Tuned on the easier of two prompts, for a goal that its best misses on the other."""
+    """The tune uses the easier of two prompts, for a goal that its best setting misses
+    on the other prompt.
+    """
     whole = next(one for one in tuned[1][-1].verified if one.whole)
     by_prompt = {task().prompts[int(run.picture.stem)]: run.closeness for run in whole.runs}
     hard, easy = sorted(by_prompt, key=by_prompt.__getitem__)
@@ -242,7 +246,7 @@ def test_a_budget_that_is_spent_still_has_one_setting_run(tmp_path: Path) -> Non
 def test_a_survey_that_cannot_be_read_is_recorded_anew(
     tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
 ) -> None:
-    """An update of the program may have changed what a survey holds."""
+    """An update of the program may have changed the survey's format."""
     folder = tmp_path / "copy"
     shutil.copytree(tuned[0], folder, ignore=shutil.ignore_patterns(".lock"))
     next(iter((folder / "surveys").glob("*.npz"))).write_bytes(b"of another version")

@@ -1,5 +1,5 @@
-"""What docs/tune.md counts: chance is counted right, and a run stands only for settings that would have been
-that run.
+"""Tests the counts in docs/tune.md: chance is calculated correctly, and a run stands only for settings with
+the same run.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def test_runs_are_counted_until_the_best_is_near_the_grids() -> None:
 
 
 def ran(method: DBCache) -> GridRun:
-    """On changes that grow with the time since the last computed step, and are larger in the second
-    stream.
+    """Make a run on changes that grow with the time since the last computed step, and are larger in the
+    second stream.
     """
     since: dict[str, int] = {}
 
@@ -72,6 +72,6 @@ def test_a_run_stands_for_settings_that_decide_every_call_alike() -> None:
     assert not run.stands_for(METHOD.replaced(max_continuous_cached_steps=2), FACTS)
     assert not run.stands_for(
         METHOD.replaced(taylorseer_order=2), FACTS
-    )  # the same decisions, another prediction
+    )  # the same decisions, but another prediction
     assert not run.stands_for(METHOD.replaced(Fn_compute_blocks=2), FACTS)
     assert not run.stands_for(FewerSteps(fraction=0.5), FACTS)

@@ -1,5 +1,5 @@
-"""Tunes of a model whose surveys do not say how close settings come: what is not known is no figure, and the
-goal is still reached.
+"""Tests tunes of a model whose surveys do not tell how close settings come: unknown values are not shown as
+figures, and the goal is still reached.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PROPAGATION = ("products", "mixtures", "patterns", "levels")
 
 
 def unheard(survey: Survey) -> Survey:
-    """As of a model that is too large for its errors to be followed to the end."""
+    """Return the survey as of a model too large for error propagation."""
     return replace(survey, memo={}, **{name: np.zeros(0, np.float32) for name in PROPAGATION})
 
 
 @pytest.fixture(scope="module")
 def standings(tmp_path_factory: pytest.TempPathFactory) -> list[TuneStatus]:
-    """Stopped as soon as the survey is there, and gone on with what another model would have recorded."""
+    """Stop a tune as soon as it has the survey, and continue with the survey of another model."""
     folder = tmp_path_factory.mktemp("tune")
     begun: Generator[TuneStatus] = tune(TASK, folder)
     next(one for one in begun if one.stage == "judging")
@@ -115,7 +115,7 @@ def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
 
 
 def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
-    """What it skips is neither forecast_candidates nor counted by a survey."""
+    """A survey neither forecasts this method nor counts its skipped parts."""
     task = TASK.replaced(
         request=TASK.request.replaced(steps=8),
         goal=Goal(value=25),

@@ -1,4 +1,4 @@
-"""Choosing settings: the belief is a Gaussian process, goals are what they say, and ranges are read."""
+"""Tests the choice of settings: the Gaussian process, the goals, and reading ranges."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def test_without_measurements_the_forecast_is_believed_as_it_is() -> None:
 
 
 def test_it_is_the_posterior_of_a_gaussian_process() -> None:
-    """Against the textbook's equations with the kernel written out, by an inverse instead of a solve."""
+    """The reference is the textbook's equations with the kernel written out, and an inverse instead of a
+    solver.
+    """
     one, expected, features = process()
     places, values = [3, 7, 20], [30.0, 12.0, 41.0]
     kernel = SHARED + ALIKE * 2.0 ** -np.square(features[:, None] - features[None]).sum(axis=-1)
@@ -51,7 +53,7 @@ def test_a_measured_setting_is_all_but_certain_and_corrects_those_like_it() -> N
     after = one.posterior([(5, expected[5] + 6)])
     assert after.mean[5] == pytest.approx(expected[5] + 6, abs=0.1)
     assert after.deviation[5] < 0.2 * after.deviation.max()
-    assert (after.mean > expected).all()  # what all forecasts share is learnt from one
+    assert (after.mean > expected).all()  # the part that all forecasts share is learnt from one measurement
 
 
 def test_forecasts_that_were_far_off_widen_what_is_left_open() -> None:
@@ -74,11 +76,11 @@ def test_a_share_of_the_prompts_has_to_reach_it() -> None:
     assert Goal(value=30, share=1).held(closeness) == 20
     assert Goal(value=30, share=0.95).held(closeness) == 21
     assert Goal(value=30, share=0.9).held(closeness) == 22
-    assert Goal(value=30, share=0.95).held(closeness[:8]) == 20  # of 8 prompts none may miss
+    assert Goal(value=30, share=0.95).held(closeness[:8]) == 20  # of 8 prompts, none may miss the goal
 
 
 def search(goal: Goal) -> tuple[Search, np.ndarray, np.ndarray]:
-    """Settings on a line: the dearer the closer, and forecasts that are 4 dB too high."""
+    """Make settings on a line: the more compute, the closer; and forecasts that are 4 dB too high."""
     tflops = np.linspace(1, 10, 30)
     closeness = 15 + 3 * tflops
     costs = SettingCosts(tflops, tflops / 10, 10.0, 1.0)
@@ -116,8 +118,8 @@ def test_what_misses_the_goal_is_never_the_best() -> None:
 
 
 def test_expected_times_are_corrected_by_measured_ones() -> None:
-    """The machine turns out half as fast as expected: a goal in time is then out of reach for what seemed to
-    reach it.
+    """The machine is half as fast as expected, so settings that seemed to reach a goal in time do not reach
+    it.
     """
     one, tflops, closeness = search(Goal(kind="fast", value=2))
     first = one.next()
@@ -223,7 +225,7 @@ def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     vary = space.parse_ranges("dbcache", {"fraction": "0.5, 1", "max_warmup_steps": "2, 4, 8"})
     found = space.grid("dbcache", vary, facts)
     within = [one for one in found if isinstance(one, FewerSteps)]
-    assert len(found) == 3 + 2  # 8 steps of warm-up are more than the 4 steps that half a run has
+    assert len(found) == 3 + 2  # 8 warm-up steps are more than the 4 steps of half a run
     assert {one.effective(resolve(REQUEST)).steps for one in within} == {4}
     for one in found:
         assert space.parts_of(one).joined == one

@@ -1,4 +1,6 @@
-"""The real transformer classes of diffusers, tiny and with random weights; what one call of each is given."""
+"""The real transformer classes of diffusers, tiny and with random weights, and the arguments of one call of
+each.
+"""
 
 from __future__ import annotations
 
@@ -211,8 +213,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def tiny(name: str) -> nn.Module:
-    """The class with random weights, the same ones every time. Adaptive norms that start at zero are filled
-    too.
+    """Make the class with random weights, which are the same every time. Adaptive norms that start at zero
+    are filled too.
     """
     torch.manual_seed(0)
     model = getattr(diffusers, name)(**CONFIGS[name]).eval()
@@ -223,7 +225,7 @@ def tiny(name: str) -> nn.Module:
 
 
 class Calls:
-    """One model's calls at successive steps: the picture drifts, and each stream has its own text."""
+    """One model's calls at successive steps: the picture changes slowly, and each stream has its own text."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
         self.described = TRANSFORMERS[name].call(dict(tiny(name).config), REQUEST)
@@ -248,13 +250,13 @@ class Calls:
 
 
 def sample(result: Any) -> Tensor:
-    """The tensor in whatever a transformer returns."""
+    """Return the tensor from the result of any transformer."""
     while not isinstance(result, Tensor):
         result = result[0]
     return result
 
 
-WIDE: dict[str, dict[str, Any]] = {  # beside the defaults
+WIDE: dict[str, dict[str, Any]] = {  # values that differ from the defaults
     "HiDreamImageTransformer2DModel": dict(
         patch_size=2,
         in_channels=16,
@@ -276,9 +278,7 @@ WIDE: dict[str, dict[str, Any]] = {  # beside the defaults
 
 
 class NotFilled(TorchFunctionMode):
-    """Weights of zeros instead of random ones: nobody looks at the values, and drawing them takes half a
-    minute.
-    """
+    """Replaces random weights by zeros: no test reads the values, and drawing them takes half a minute."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":
@@ -287,7 +287,8 @@ class NotFilled(TorchFunctionMode):
 
 
 def wide(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The class with its default width and two blocks a list, on the meta device, and one call's arguments.
+    """Return the class with its default width and two blocks in each list, on the meta device, and the
+    arguments of one call.
 
     A class whose forward reads values runs on the CPU, with one block a list and a quarter of the tokens.
     """

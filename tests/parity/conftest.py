@@ -1,4 +1,6 @@
-"""The reference: one process runs every setting on cache-dit. All tests of this folder read its result."""
+"""Runs the reference: one process runs every setting on cache-dit. All tests of this
+folder read its result.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SOURCES = [*(ROOT / "tests" / "parity").glob("*.py"), ROOT / "tests" / "tiny_pip
 
 
 def key() -> str:
-    """Changes with everything that the reference depends on: packages, machine, and the sources that run."""
+    """Return a key that changes with everything on which the reference depends: packages, machine, and the
+    sources that run.
+    """
     packages = [version(name) for name in ("cache-dit", "torch", "diffusers", "transformers", "numpy")]
     digest = hashlib.sha256(" ".join([*packages, platform.version(), platform.processor()]).encode())
     for source in sorted(SOURCES):
@@ -32,7 +36,7 @@ def key() -> str:
 def reference() -> dict[str, Any]:
     """``{"version", "runs": {setting: {"calls", "latents", "changes"}}, "traps": {name: what happened}}``.
 
-    Kept under .pytest_cache for later test runs; all processes of one test run share it.
+    The result is stored under .pytest_cache for later test runs; all processes of one test run share it.
     """
     folder = ROOT / ".pytest_cache" / "cache-dit"
     folder.mkdir(parents=True, exist_ok=True)

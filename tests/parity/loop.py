@@ -1,4 +1,4 @@
-"""Tiny random models and a denoising loop in plain sight: what cache-dit and this engine are both run on."""
+"""Tiny random models and a hand-written denoising loop, on which both cache-dit and this engine run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ CFG_SCALE = 3.0
 
 
 def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
-    """2 double and 4 single blocks, 32 channels, random weights: the same ones every time."""
+    """Make a FLUX with 2 double and 4 single blocks, 32 channels, and random weights that are the same every
+    time.
+    """
     torch.manual_seed(0)
     model: Any = FluxTransformer2DModel(
         patch_size=1,
@@ -31,7 +33,9 @@ def tiny_flux(dtype: torch.dtype = torch.float32) -> FluxTransformer2DModel:
 
 
 def tiny_qwen_image() -> QwenImageTransformer2DModel:
-    """6 double blocks, 32 channels, random weights: the same ones every time."""
+    """Make a Qwen-Image with 6 double blocks, 32 channels, and random weights that are
+    the same every time.
+    """
     torch.manual_seed(0)
     model: Any = QwenImageTransformer2DModel(
         patch_size=1,
@@ -48,8 +52,8 @@ def tiny_qwen_image() -> QwenImageTransformer2DModel:
 
 
 def control_samples(side: int = 4) -> dict[str, Any]:
-    """What a ControlNet would add after each block: one (1, side**2, 32) for the double blocks, two for the
-    single.
+    """Return the samples that a ControlNet would add after each block, (1, side**2, 32): one for the double
+    blocks, two for the single blocks.
     """
     generator = torch.Generator().manual_seed(2)
     first, *rest = (torch.randn(1, side * side, 32, generator=generator) for _ in range(3))
@@ -66,11 +70,11 @@ def denoise(
     broken_from: int | None = None,
     **more: Any,
 ) -> Tensor:
-    """Euler from sigma 1 to 0; with two streams, true CFG with the conditional call first. Latents (1,
-    side**2, 4).
+    """Denoise with Euler steps from sigma 1 to 0. With two streams this is true CFG, with the conditional
+    call first. Latents: (1, side**2, 4).
 
-    side: may be a function of the step, which then starts from fresh noise where it changes.
-    broken_from: the step from which the latents are not a number.  more: goes to every call of the model.
+    side: may be a function of the step; where its value changes, the loop starts from fresh noise.
+    broken_from: the step from which the latents are not numbers. more: arguments for every call of the model.
     """
     generator = torch.Generator().manual_seed(1)
     side_at = side if callable(side) else lambda step: side
@@ -106,7 +110,7 @@ def denoise(
 def _described(
     model: FluxTransformer2DModel | QwenImageTransformer2DModel, width: int, text: Tensor, pooled: Tensor
 ) -> dict[str, Any]:
-    """How each model is told its text and the places of its tokens."""
+    """Return the arguments that tell each model its text and the places of its tokens."""
     if isinstance(model, QwenImageTransformer2DModel):
         return {"encoder_hidden_states": text, "img_shapes": [[(1, width, width)]]}
     place = torch.arange(width**2)

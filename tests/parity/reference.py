@@ -1,4 +1,5 @@
-"""Runs every setting on cache-dit and writes what happened. A process of its own: cache-dit patches classes.
+"""Runs every setting on cache-dit and writes the results. It needs its own process, because cache-dit patches
+classes.
 
 python -m tests.parity.reference OUT
 """
@@ -18,8 +19,8 @@ from tests.parity.settings import BFLOAT16, FLOAT32, NAMES, Setting
 
 
 def run(setting: Setting) -> dict[str, Any]:
-    """``calls``: C or c for each, seen at the first middle block. ``changes``: cache-dit's own, by stream
-    and step.
+    """Run a setting. ``calls``: C or c for each call, seen at the first middle block. ``changes``:
+    cache-dit's own changes, by stream and step.
     """
     model = tiny_qwen_image() if setting.model == "qwen-image" else tiny_flux(getattr(torch, setting.dtype))
     knobs: dict[str, Any] = {NAMES[key]: value for key, value in setting.knobs.items()}
@@ -33,7 +34,7 @@ def run(setting: Setting) -> dict[str, Any]:
 
     watch = traps.Watch(model, config.Fn_compute_blocks)
     latents = denoise(model, setting.steps, setting.streams, setting.side, getattr(torch, setting.dtype))
-    stats, *_ = cache_dit.summary(model)  # of a single list it tells twice
+    stats, *_ = cache_dit.summary(model)  # for a single list, cache-dit reports everything twice
     return {
         "calls": watch.calls(),
         "latents": latents,

@@ -1,11 +1,11 @@
-"""The settings that both sides run. Read by the tests and, in its own process, by the reference."""
+"""The settings that both sides run. The tests read them, and so does the reference in its own process."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
 TWO = ("cond", "uncond")
-ALWAYS = 1.0  # every change is below it
+ALWAYS = 1.0  # every change is below this threshold
 MASK_SLOW = "1111111101110011100110010001"
 MASK_MEDIUM = "1111110110001100011000110001"
 MASK_FAST = "1111110100010000100000100001"
@@ -13,7 +13,9 @@ MASK_ULTRA = "1111001000001000000100000001"
 
 
 class Setting(NamedTuple):
-    """``knobs`` by their letters. What is left out: F1 B0, interval 1, no limits, no mask, reuse."""
+    """One setting. ``knobs``: by their letters. Missing knobs mean: F1 B0, interval 1, no limits, no mask,
+    reuse.
+    """
 
     steps: int
     knobs: dict[str, Any]
@@ -24,7 +26,7 @@ class Setting(NamedTuple):
 
     @property
     def method(self) -> dict[str, Any]:
-        """DBCache's knobs by name."""
+        """Return DBCache's knobs by name."""
         return {"taylorseer_order": 0} | {NAMES[key]: value for key, value in self.knobs.items()}
 
     def __str__(self) -> str:
@@ -71,7 +73,7 @@ def at(
 
 
 FLOAT32 = (
-    # warm-up, interval and limits, with a threshold that never binds
+    # warm-up, interval and limits, with a threshold that the change never reaches
     at(28, R=0.0),
     at(28, W=0, R=ALWAYS),
     at(28, W=8, R=ALWAYS),
@@ -90,7 +92,7 @@ FLOAT32 = (
     at(50, MC=2, R=ALWAYS),
     at(50, F=4, MC=4, R=ALWAYS),
     at(50, W=8, MC=2, F=5, R=ALWAYS),
-    # a threshold that binds
+    # a threshold that the change reaches
     *(at(28, R=threshold) for threshold in (0.08, 0.15, 0.2, 0.24, 0.28, 0.4, 0.8)),
     at(28, W=0, R=0.25),
     at(28, W=8, I=2, R=0.25),
@@ -161,7 +163,7 @@ FLOAT32 = (
     # another picture size
     at(28, side=6, R=0.28),
     at(28, side=6, O=2, MC=3, R=0.28),
-    # Qwen-Image: true CFG as it is drawn by default, and one stream as Lightning draws
+    # Qwen-Image: true CFG as in its default, and one stream as Lightning draws
     at(28, qwen=True, two=True, R=0.0),
     at(28, qwen=True, two=True, W=8, MC=3, R=ALWAYS),
     *(at(28, qwen=True, two=True, R=threshold) for threshold in QWEN_THRESHOLDS),
@@ -176,8 +178,7 @@ FLOAT32 = (
     at(8, qwen=True, side=6, MC=2, R=ALWAYS),
 )
 
-# bfloat16: the reference's change has 8 significant bits there, so some decisions close to the threshold
-# differ.
+# In bfloat16, the reference's change has 8 significant bits, so some decisions close to the threshold differ.
 BFLOAT16 = (
     at(50, dtype="bfloat16", R=0.2),
     at(50, dtype="bfloat16", F=3, B=2, R=0.25),

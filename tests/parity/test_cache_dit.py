@@ -1,4 +1,4 @@
-"""The same setting makes the same decisions and the same latents here and in cache-dit 1.5.3."""
+"""Tests that the same setting makes the same decisions and the same latents here and in cache-dit 1.5.3."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from cache_engine.sites.attach import attached
 from tests.parity.loop import denoise, tiny_flux, tiny_qwen_image
 from tests.parity.settings import BFLOAT16, FLOAT32, Setting
 
-FORECAST = 1e-6  # of the largest latent: a row of weights rounds differently from a ladder of differences
-# bfloat16 rounds to 1/256 at most: the difference, its mean, the mean it is divided by, and the quotient.
+# share of the largest latent: a row of weights rounds differently from a ladder of differences
+FORECAST = 1e-6
+# bfloat16 rounds four values by 1/256 at most: the difference, its mean, the mean by which it is divided, and
+# the quotient.
 EIGHT_BITS = 4 / 256
 
 Model = Any
@@ -26,7 +28,7 @@ Model = Any
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    """One model for all settings: each run must leave it as it was, or the next one fails."""
+    """Return one model for all settings: if a run changes it, the next run fails."""
     return {"flux": tiny_flux(), "qwen-image": tiny_qwen_image(), "bfloat16": tiny_flux(torch.bfloat16)}
 
 
@@ -59,14 +61,16 @@ def test_same_decisions_and_latents(
 
 
 def known_to_both(trace: tuple[StepTrace, ...], theirs: dict[str, Any]) -> list[tuple[StepTrace, float]]:
-    """Calls whose change cache-dit recorded too (it writes -1 where it did not look)."""
+    """Return the calls whose change cache-dit recorded too (it writes -1 if it did not measure)."""
     found = [(call, theirs["changes"][call.stream].get(str(call.step), -1.0)) for call in trace]
     return [(call, change) for call, change in found if change >= 0]
 
 
 @dataclass(frozen=True)
 class Following:
-    """Another schedule's decisions, held against what the rule would have decided in the same state."""
+    """Takes the decisions of another schedule, and compares them with those that the rule would make in the
+    same state.
+    """
 
     rule: Schedule
     letters: str
@@ -86,8 +90,8 @@ class Following:
 def test_bfloat16_differs_only_by_the_rounding_of_its_change(
     setting: Setting, reference: dict[str, Any], models: dict[str, Model], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Led along cache-dit's decisions, every step starts from its state: latents are equal to the bit, and a
-    decision of ours may differ only where cache-dit's 8-bit change is on the other side of the threshold.
+    """Along cache-dit's decisions, every step starts from cache-dit's state. So the latents are equal bit for
+    bit, and our decision may differ only if cache-dit's 8-bit change is on the other side of the threshold.
     """
     theirs = reference["runs"][str(setting)]
 
@@ -107,7 +111,7 @@ def test_bfloat16_differs_only_by_the_rounding_of_its_change(
     ]
     threshold = setting.knobs["R"]
     for call, change in differing:
-        with capsys.disabled():  # listed, not hidden
+        with capsys.disabled():  # the differences are printed, not hidden
             print(
                 f"\n{setting}: step {call.step} {call.stream}: float32 change {call.change:.6f} -> "
                 f"{call.reason[0]}, "
@@ -125,7 +129,7 @@ def test_bfloat16_differs_only_by_the_rounding_of_its_change(
 
 
 def test_some_bfloat16_decisions_do_differ(reference: dict[str, Any], models: dict[str, Model]) -> None:
-    """Else the list above would be empty and prove nothing."""
+    """Otherwise the list above would be empty and prove nothing."""
     assert any(
         ours(models["bfloat16"], setting)[0] != reference["runs"][str(setting)]["calls"]
         for setting in BFLOAT16

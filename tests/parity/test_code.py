@@ -1,5 +1,5 @@
-"""The code that the page gives away, run as pasted: each draws the accelerated picture of the comparison it
-was taken from.
+"""Tests the code that the page exports by running it: each piece draws the accelerated picture of its
+comparison.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def test_on_diffusers_alone() -> None:
 
 @pytest.mark.parametrize("method", [FORECAST, FIRST_BLOCK], ids=["forecast", "first block"])
 def test_on_cache_dit(method: Any, tmp_path: Path) -> None:
-    """A process of its own: cache-dit patches classes. Forecasts differ in the last bits, and so may a level
-    of a pixel.
+    """It runs in its own process, because cache-dit patches classes. Forecasts differ in the last bits, so a
+    pixel may differ by a level.
     """
     one, out = drawn(method), tmp_path / "image.png"
     script = f"{LOADS}\n{code_of(one, 'cache-dit')}\nimage.save({str(out)!r})\n"

@@ -1,6 +1,4 @@
-"""Where this engine differs from cache-dit on purpose: what happens there (``traps.py``), and what happens
-here.
-"""
+"""Tests the intended differences from cache-dit: its behaviour (``traps.py``), and ours."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ def modes(session: Session, stream: str = "cond") -> str:
 
 
 def refused(model: Any, steps: int, **knobs: Any) -> str:
-    """The sentence of the refusal, which comes before anything runs."""
+    """Return the sentence of the refusal, which comes before any run."""
     knobs = {"max_warmup_steps": 0} | knobs
     with (
         pytest.raises(EngineError) as error,
@@ -121,7 +119,8 @@ def test_two_streams_are_found_without_being_told(traps: Traps, model: Any) -> N
 
 
 def test_a_change_that_is_not_a_number_stops_the_run(traps: Traps, model: Any) -> None:
-    assert traps["not a number"] == "CCCCcCCC"  # goes on, never caches again, says nothing
+    # cache-dit continues, never caches again, and reports no error
+    assert traps["not a number"] == "CCCCcCCC"
     with attached(model, DBCache(residual_diff_threshold=0.9), steps=8, streams=("cond",)) as session:
         session.begin()
         with pytest.raises(EngineError, match="step 5: the change is nan"):
@@ -140,7 +139,7 @@ def test_the_change_is_known_in_the_warm_up_too(reference: dict[str, Any], model
 
 def test_control_samples_are_refused(traps: Traps, model: Any) -> None:
     wrong, effect = traps["control"]
-    assert wrong > effect / 4 > 0.1  # with nothing cached at all
+    assert wrong > effect / 4 > 0.1  # although nothing is cached
     with attached(model, DBCache(residual_diff_threshold=0.0), steps=4, streams=("cond",)) as session:
         session.begin()
         with pytest.raises(EngineError, match="ControlNet"):

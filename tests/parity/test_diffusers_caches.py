@@ -1,4 +1,4 @@
-"""Against diffusers' own caches, on models of their own, and against TaylorSeer's recursion written out with
+"""Tests against diffusers' own caches on separate models, and against TaylorSeer's recursion written out with
 hooks.
 """
 
@@ -40,7 +40,7 @@ def ours(
 
 
 def theirs(config: Any, streams: tuple[str, ...]) -> Tensor:
-    """diffusers keeps a state for each name of a cache context."""
+    """diffusers keeps one state for each name of a cache context."""
     model = tiny_flux()
     model.enable_cache(config)
     calls = 0
@@ -93,7 +93,7 @@ def test_magcache_is_diffusers_magcache_on_the_same_ratios(
 
 
 class Ladder:
-    """The paper's recursion on one module's output, as a forward hook that puts the forecast in its place."""
+    """The paper's recursion on one module's output, as a forward hook that returns the forecast instead."""
 
     def __init__(self, order: int) -> None:
         self.order, self.rungs, self.at = order, [], -1
@@ -137,7 +137,7 @@ def test_taylorseer_serves_the_recursion_of_its_paper_at_every_module(order: int
 
 
 def test_attention_before_its_projection_gives_what_attention_after_it_gives() -> None:
-    """The projection is linear, so reuse before and after it agree, but for rounding."""
+    """The projection is linear, so reuse before and after it agree except for rounding."""
     after, _ = ours(made("fora", interval=3), BOTH)
     before, _ = ours(made("fora", interval=3, before_projection=True), BOTH)
     assert torch.allclose(after, before, atol=1e-6)

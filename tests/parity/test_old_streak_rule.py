@@ -1,8 +1,8 @@
-"""streak_rule="before": the strings are what cache-dit 1.5.2 did (its last release with that rule), recorded
-from it.
+"""Tests streak_rule="before": the expected strings were recorded from cache-dit 1.5.2, its last release with
+this rule.
 
-These are the settings of the float32 table where it and 1.5.3 decide differently; elsewhere in the table they
-agree.
+These settings of the float32 table give different decisions in 1.5.2 and 1.5.3; for the other settings both
+versions agree.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What cache-dit does where this engine differs on purpose. Runs beside the reference; never imported by a
-test.
+"""Records cache-dit's behaviour where this engine differs on purpose. It runs beside the reference, and no
+test imports it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from tests.tiny_pipeline import draw, tiny_pipeline
 
 
 class Watch:
-    """C or c for each call of a FLUX or Qwen-Image transformer, seen by hooks at its first middle block."""
+    """Records C or c for each call of a FLUX or Qwen-Image transformer, by hooks at its
+    first middle block.
+    """
 
     def __init__(self, model: Any, front: int = 1) -> None:
         self.seen: list[str] = []
@@ -24,7 +26,7 @@ class Watch:
         model.register_forward_pre_hook(lambda *_: self.seen.append("|"))
 
     def calls(self) -> str:
-        """What was seen since the last time it was asked."""
+        """Return the calls seen since this was last read."""
         calls = "".join(self.seen).replace("|C", "C").replace("|", "c")
         self.seen.clear()
         return calls
@@ -52,7 +54,9 @@ def failure(run: Any) -> str:
 
 
 def overlap() -> float:
-    """First and last blocks that overlap, nothing cached: how far the result is from the bare model's."""
+    """Return how far the result is from the bare model's, if first and last blocks overlap and nothing is
+    cached.
+    """
     cached(model := tiny_flux(), Fn_compute_blocks=4, Bn_compute_blocks=4, residual_diff_threshold=0.0)
     return (denoise(model, 8) - denoise(tiny_flux(), 8)).abs().max().item()
 
@@ -78,7 +82,9 @@ def not_a_number() -> str:
 
 
 def control() -> tuple[float, float]:
-    """Control samples, nothing cached: how far off the result is, and how much the samples matter at all."""
+    """Return how wrong the result is with control samples and nothing cached, and how much the samples
+    matter.
+    """
     cached(model := tiny_flux(), residual_diff_threshold=0.0)
     samples = control_samples()
     right = denoise(tiny_flux(), 4, **samples)
@@ -87,8 +93,8 @@ def control() -> tuple[float, float]:
 
 
 def sibling() -> tuple[str, str]:
-    """A cached pipeline alone, and with another, bare pipeline of its class called between its steps 6 and
-    7.
+    """Return the calls of a cached pipeline alone, and those with another bare pipeline of its class called
+    between steps 6 and 7.
     """
     pipe, bare = tiny_pipeline(), tiny_pipeline(1)
     watch = cached(pipe)
