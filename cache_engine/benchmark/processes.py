@@ -16,7 +16,9 @@ from .crew import CrewEvent, Free, Lost, Produced, Ready
 from .job import BenchmarkJob, job_from
 from .work import Runner
 
-SPAWN = multiprocessing.get_context("spawn")
+# A fork server imports torch and diffusers once for all workers; it never touches a device. Windows has none.
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+CONTEXT = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 
 
 class Member(NamedTuple):
@@ -34,12 +36,14 @@ class Processes:
         self._job, self.size = job.model_dump_json(), size
         self._threads = threads or max(1, (os.cpu_count() or 1) // size)
         self._devices = devices()
+        if FORKS:
+            multiprocessing.set_forkserver_preload(["diffusers"])
         self.members = {worker: self._start(worker) for worker in range(size)}
 
     def _start(self, worker: int) -> Member:
-        ours, theirs = SPAWN.Pipe()
+        ours, theirs = CONTEXT.Pipe()
         device = self._devices[worker % len(self._devices)]
-        process = SPAWN.Process(
+        process = CONTEXT.Process(
             target=_serve,
             args=(theirs, self._job, device, self._threads),
             name=f"worker {worker}",

@@ -33,6 +33,7 @@ from cache_engine import (
     save_baseline,
 )
 from cache_engine.models.hub import Weights
+from tests import forked
 from tests.app.hub import served
 from tests.app.made import pair
 
@@ -44,15 +45,8 @@ KLEIN = RunRequest(model="flux2-klein-base-4b", prompt="-", steps=28)
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
     """Return the results that the script printed on a fake Space."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.app.zerogpu_script"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=280,
-        env=os.environ | {"SPACES_ZERO_GPU": "1", "MODEL": "tiny"},
-    )
+    space = {"SPACES_ZERO_GPU": "1", "MODEL": "tiny"}
+    ran = forked.run(["-m", "tests.app.zerogpu_script"], environment=space)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
 

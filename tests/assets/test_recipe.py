@@ -5,8 +5,6 @@ once.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from assets.train_tiny_flux.build import build
 from assets.train_tiny_flux.export import load
 from assets.train_tiny_flux.optimizers import adam, orthogonal
 from assets.train_tiny_flux.train import RUNNING, Recipe, Trainer
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = Recipe(minutes=60, steps=2, workers=1, batch=2, warmup_steps=1, compile=False)
@@ -86,13 +85,7 @@ def test_nothing_is_measured_beside_training(tmp_path):
 def test_the_smoke_run_passes_every_stage_and_leaves_the_real_weights_alone(tmp_path):
     real = ROOT / "assets" / "tiny_flux"
     before = {path: path.stat().st_mtime_ns for path in real.rglob("*")}
-    done = subprocess.run(
-        [sys.executable, "-m", "assets.train_tiny_flux", "all", "--smoke", "--folder", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    done = forked.run(["-m", "assets.train_tiny_flux", "all", "--smoke", "--folder", str(tmp_path)])
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path: path.stat().st_mtime_ns for path in real.rglob("*")} == before
     out = tmp_path / "tiny_flux"

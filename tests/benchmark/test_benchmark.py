@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from cache_engine import RunRequest, run_comparison
 from cache_engine.__main__ import main
 from cache_engine.benchmark.folder import read_folder
 from cache_engine.recipe import parse_recipe
+from tests import forked
 from tests.benchmark.made import PROMPTS, RECIPES, STEPS, arguments, pictures, run, untimed
 
 
@@ -54,14 +53,12 @@ def test_killed_and_gone_on_with_it_is_the_same(plain: Path, tmp_path: Path) -> 
     full size.
     """
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cache_engine", *arguments(tmp_path, out)], stdout=subprocess.DEVNULL
-    )
+    process = forked.start(["-m", "cache_engine", *arguments(tmp_path, out)], tmp_path / "printed")
     while count(out) < 5:
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.join()
     assert 0 < count(out) < count(plain)
     with (out / "table.jsonl").open("ab") as file:
         file.write(b'{"prompt": 2, "sett')  # as a kill during a write would leave it

@@ -1,19 +1,19 @@
-"""Serves the page for browser and client tests: the real launcher runs in its own process, on a free port."""
+"""Serves the page for browser and client tests: app.py runs in its own process, on a free port."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -37,7 +37,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: BaseProcess | None = None
 
     def start(self) -> None:
         settings = {
@@ -48,16 +48,9 @@ class Server:
             "CACHELENS_DIR": str(self.folder / "kept"),
         }
         log = self.folder / "log"
-        with log.open("w", encoding="utf-8") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py")],
-                cwd=self.folder,
-                stdout=out,
-                stderr=out,
-                env=os.environ | settings,
-            )
+        self.process = forked.start([str(ROOT / "app.py")], log, folder=self.folder, environment=settings)
         for _ in range(600):
-            if self.process.poll() is not None:
+            if not self.process.is_alive():
                 pytest.fail(f"the page stopped at once:\n{log.read_text(encoding='utf-8')}")
             try:
                 urllib.request.urlopen(self.address, timeout=1).read()
@@ -69,7 +62,7 @@ class Server:
         """Stop the server at once, as a crash or a power cut does."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(20)
+        self.process.join(20)
 
 
 @pytest.fixture(scope="session")

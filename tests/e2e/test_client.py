@@ -18,6 +18,8 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from tests import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 APPLE = "a small red apple on a blue background"
 METHOD = {"name": "dbcache", "Fn_compute_blocks": 1, "max_warmup_steps": 3, "residual_diff_threshold": 0.3}
@@ -146,14 +148,7 @@ def test_health_and_presets(client: Client) -> None:
 
 
 def run_cli(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cache_engine", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    return forked.run(["-m", "cache_engine", *arguments], folder)
 
 
 def test_the_command_line_writes_pictures_and_figures(tmp_path: Path) -> None:
@@ -201,52 +196,14 @@ FAILURES = (
     ("flops", "--model", "flux-dev", "--method", "dbcache"),
     ("flops", "--size", "10"),
 )
-RUN_EACH = """
-import json, os, runpy, sys, tempfile
-results = []
-for arguments in json.loads(sys.argv[1]):
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        saved = os.dup(1), os.dup(2)
-        os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
-        sys.argv[1:] = arguments
-        try:
-            runpy.run_module("cache_engine", run_name="__main__", alter_sys=True)
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        sys.stdout.flush(), sys.stderr.flush()
-        os.dup2(saved[0], 1), os.dup2(saved[1], 2)
-        texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
-    results.append([code, *texts])
-print(json.dumps(results))
-"""
-
-
-@pytest.fixture(scope="module")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], tuple[int, str, str]]:
-    """Return exit code, output and errors of each failing command. One process runs all of them, so torch is
-    loaded once.
-    """
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN_EACH, json.dumps(FAILURES)],
-        cwd=tmp_path_factory.mktemp("failures"),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert ran.returncode == 0, ran.stderr
-    return {command: tuple(row) for command, row in zip(FAILURES, json.loads(ran.stdout), strict=True)}
 
 
 @pytest.mark.parametrize("arguments", FAILURES, ids=" ".join)
-def test_the_command_line_fails_in_one_line(
-    failures: dict[tuple[str, ...], tuple[int, str, str]], arguments: tuple[str, ...]
-) -> None:
-    code, output, errors = failures[arguments]
-    assert code == 2
-    assert len(errors.strip().splitlines()) == 1, errors
-    assert output == ""
+def test_the_command_line_fails_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ran = run_cli(*arguments, folder=tmp_path)
+    assert ran.returncode == 2
+    assert len(ran.stderr.strip().splitlines()) == 1, ran.stderr
+    assert ran.stdout == ""
 
 
 def test_the_page_is_served_before_torch_is_imported(tmp_path: Path) -> None:

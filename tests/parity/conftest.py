@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*(ROOT / "tests" / "parity").glob("*.py"), ROOT / "tests" / "tiny_pipeline.py"]
@@ -46,14 +46,7 @@ def reference() -> dict[str, Any]:
             for old in folder.glob("*.pt"):
                 old.unlink()
             made = path.with_suffix(".part")
-            ran = subprocess.run(
-                [sys.executable, "-m", "tests.parity.reference", str(made)],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-            )
+            ran = forked.run(["-m", "tests.parity.reference", str(made)])
             assert ran.returncode == 0, ran.stderr[-4000:]
             made.replace(path)
         return torch.load(path)

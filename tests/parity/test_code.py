@@ -17,6 +17,7 @@ from PIL import Image
 from app.compare.code import code_of
 from cache_engine import METHODS, Baselines, Comparison, RunRequest, run_comparison
 from cache_engine.models.patch_autoencoder import PatchAutoencoder
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assets" / "tiny_flux"
@@ -80,14 +81,7 @@ def test_on_cache_dit(method: Any, tmp_path: Path) -> None:
     """
     one, out = drawn(method), tmp_path / "image.png"
     script = f"{LOADS}\n{code_of(one, 'cache-dit')}\nimage.save({str(out)!r})\n"
-    ran = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    )
+    ran = forked.run(["-c", script])
     assert ran.returncode == 0, ran.stderr[-3000:]
     apart = np.abs(np.asarray(Image.open(out), int) - np.asarray(one.accelerated.image, int))
     cached = np.abs(np.asarray(one.baseline.image, int) - np.asarray(one.accelerated.image, int))
