@@ -4,7 +4,7 @@ import { asking, PATIENCE } from '../../app/components/base/asking.js';
 import { clamp } from '../../app/components/base/numbers.js';
 import { parts, stripPath } from '../../app/components/base/strip.js';
 
-// A trigger that writes down its events, and a count of how often no question was left.
+// Makes a trigger that records its events, and counts how often no question was open.
 function recorder() {
   const events = [];
   let idle = 0;

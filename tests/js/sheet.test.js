@@ -34,7 +34,7 @@ test('a click sorts names upwards and numbers downwards, a second one turns the 
 
 test('the table scrolls just so far that a row is wholly seen', () => {
   const seen = { top: 200, height: 30 };
-  assert.equal(scrollFor(100, seen, 40, 300), 100); // it is seen
-  assert.equal(scrollFor(190, seen, 40, 300), 160); // it stood above, under the heads
-  assert.equal(scrollFor(0, { top: 400, height: 30 }, 40, 300), 130); // it stood below
+  assert.equal(scrollFor(100, seen, 40, 300), 100); // the row is visible
+  assert.equal(scrollFor(190, seen, 40, 300), 160); // the row was above, under the heads
+  assert.equal(scrollFor(0, { top: 400, height: 30 }, 40, 300), 130); // the row was below
 });

@@ -117,7 +117,8 @@ test('the readout names streams only where there are several', () => {
   assert.deepEqual(readoutLines(alone, 0), { sentences: ['cached.'], facts: ['all blocks'] });
   const both = { rows: [row('cond', ['cached']), row('uncond', ['computed'])], baseline: [true] };
   assert.deepEqual(readoutLines(both, 0).sentences, ['cond: cached.', 'uncond: computed.']);
-  assert.deepEqual(readoutLines(both, 0).facts, ['all blocks']); // the same for both: said once
+  // the same for both streams, so it is said once
+  assert.deepEqual(readoutLines(both, 0).facts, ['all blocks']);
   both.rows[1].cells[0].facts = 'first blocks';
   assert.deepEqual(readoutLines(both, 0).facts, ['cond: all blocks', 'uncond: first blocks']);
 });

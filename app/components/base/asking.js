@@ -1,9 +1,11 @@
-export const PATIENCE = 4000; // milliseconds until a question without a drawn answer counts as answered
+// milliseconds after which a question counts as answered even if no answer was drawn
+export const PATIENCE = 4000;
 
-// Send an event to Python while a visitor drags something, one at a time. Of the events that come meanwhile
-// only the newest is sent, after `answered()` was called: once the answer is drawn. An answer that changes
-// nothing is never drawn, so the wait ends after PATIENCE. That is long, because a slow answer must not be
-// overtaken by the next. `idle()` is called when no question is left.
+// Sends events to Python while a visitor drags, one event at a time. Of the events that arrive
+// while one is unanswered, only the newest is sent, after `answered()` was called because the
+// answer is drawn. An answer that changes nothing is never drawn, so the wait ends after PATIENCE.
+// This time is long, because the next answer must not overtake a slow one. `idle()` is called when
+// no question is open any more.
 export function asking(trigger, event, idle = () => {}) {
   let asked = null;
   let next = null;

@@ -1,17 +1,17 @@
-// Make and change elements. Text goes in as text nodes, never as markup.
+// Makes and changes elements. Text is added as text nodes, never as markup.
 
 export function make(tag, attributes = {}, ...children) {
   return set(document.createElement(tag), attributes, ...children);
 }
 
-// An element of SVG.
+// Makes an SVG element.
 export function shape(tag, attributes = {}, ...children) {
   return set(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, ...children);
 }
 
-// Change attributes, and replace the children if any are given. `true` sets an attribute without a value;
-// `false`, null and undefined remove it. A name that begins with -- is a custom property. Children that are
-// false are left out.
+// Changes attributes, and replaces the children if any are given. `true` sets an attribute without
+// a value; `false`, null and undefined remove it. A name that begins with -- is a custom property.
+// Children that are false are left out.
 export function set(node, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('--')) node.style.setProperty(name, value);
@@ -22,7 +22,7 @@ export function set(node, attributes, ...children) {
   return node;
 }
 
-// A 16 x 16 icon: a path that is drawn, and one that is filled.
+// Makes a 16 x 16 icon from a path that is drawn and a path that is filled.
 export function icon(line, filled) {
   return shape(
     'svg',

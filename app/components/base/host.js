@@ -1,12 +1,14 @@
-// Connect a component to gradio. The component's `mount` receives what `host` returns: `element` (gradio's),
-// `root` (the template's only element), `trigger(event, data)` and `keep(draw)`.
+// Connects a component to gradio. The component's `mount` receives the result of `host`: `element`
+// (gradio's element), `root` (the template's only element), `trigger(event, data)` and
+// `keep(draw)`.
 
 export function host({ element, trigger, props, watch }, styles) {
   const sheet = document.head.appendChild(document.createElement('style'));
-  sheet.textContent = `#${element.id} { ${styles} }`; // nested: for this component alone
+  // nested, so that the styles apply to this component only
+  sheet.textContent = `#${element.id} { ${styles} }`;
 
-  // Call `draw(value)` now, and again at every value that Python sends. A value is one JSON text; null stands
-  // for none.
+  // Calls `draw(value)` now, and again for every value that Python sends. A value is one JSON text;
+  // null means that there is no value.
   function keep(draw) {
     const redraw = () => draw(props.value ? JSON.parse(props.value) : null);
     watch('value', redraw);

@@ -2,12 +2,12 @@ import { make, shape } from './dom.js';
 
 const HEIGHTS = { C: 1, p: 0.6, c: 0.28 };
 
-// The path of a schedule such as "CCccC": a bar for each step, one unit apart.
+// Returns the path of a schedule such as "CCccC": a bar for each step, one unit apart.
 export function stripPath(modes) {
   return [...modes].map((mode, i) => `M${i} ${1 - (HEIGHTS[mode] ?? 0)}h.8V1h-.8z`).join('');
 }
 
-// A schedule without words: a high bar is computed, a low one cached.
+// Draws a schedule without words: a high bar is a computed step, a low bar a cached step.
 export function strip(modes) {
   return shape(
     'svg',
@@ -22,6 +22,7 @@ export function strip(modes) {
   );
 }
 
-// The parts of a long name. A line may break after an underscore or a comma, not inside a part.
+// Makes the parts of a long name. A line may break after an underscore or a comma, but not inside a
+// part.
 export const parts = (text) => text.split(/(?<=[_,])/);
 export const broken = (text) => parts(text).flatMap((part) => [make('wbr'), part]);

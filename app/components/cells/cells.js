@@ -1,4 +1,4 @@
-// Arrow keys go from picture to picture.
+// The arrow keys move from picture to picture.
 import { make, set } from '../base/dom.js';
 import { cellByKey } from './keys.js';
 

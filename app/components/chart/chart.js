@@ -12,9 +12,9 @@ import {
   placeByKey,
 } from './places.js';
 
-const REACH = { mouse: 14, touch: 22, pen: 22 }; // pixels from a mark within which it answers
-const REST = 120; // milliseconds: while an arrow key is held, Python learns the last mark alone
-const LABEL = 13; // pixels: a label's height
+const REACH = { mouse: 14, touch: 22, pen: 22 }; // pixels around a mark within which it reacts
+const REST = 120; // milliseconds: while an arrow key is held down, Python gets only the last mark
+const LABEL = 13; // pixels: height of a label
 
 export function mount({ root, trigger, keep }) {
   const mine = Math.random().toString(36).slice(2); // ids must differ between two charts of a page

@@ -16,7 +16,7 @@ const SHAPES = {
   cross: () => path('M-4.5-4.5 4.5 4.5M4.5-4.5-4.5 4.5'),
 };
 
-// A mark as a picture of its own; the styles colour it by its name.
+// Draws a mark as a separate picture; the styles choose its colour by its name.
 export function markOf(name) {
   return shape(
     'svg',

@@ -1,21 +1,21 @@
-// Arithmetic of the chart: paths, reach and room. Places run from 0 (left, bottom) to 100; pixels from the
-// top left.
+// The chart's arithmetic: paths, reach and room. Places run from 0 (left, bottom) to 100; pixels
+// count from the top left.
 
-// A path through places, in a square of 100 whose y runs down.
+// Returns the path through places, in a square of 100 in which y runs down.
 export const pathOf = (points, close = '') =>
   `M${points.map(([x, y]) => `${x} ${100 - y}`).join('L')}${close}`;
 
-// The outline of a band, given as [x, low, high].
+// Returns the outline of a band of [x, low, high].
 export function bandPath(band) {
   const lower = band.map(([x, low]) => [x, low]);
   const upper = band.map(([x, , high]) => [x, high]).reverse();
   return pathOf([...lower, ...upper], 'Z');
 }
 
-// One dot for each place.
+// Returns a path with one dot for each place.
 export const cloudPath = (cloud) => cloud.map(([x, y]) => `M${x} ${100 - y}h0`).join('');
 
-// The line of a limit: across at `y`, or up at `x`.
+// Returns the line of a limit: horizontal at `y`, or vertical at `x`.
 export function limitPath({ x, y }) {
   return pathOf(
     y === undefined
@@ -30,23 +30,24 @@ export function limitPath({ x, y }) {
   );
 }
 
-// Indices of the points from left to right, and from bottom to top at one x.
+// Returns the indices of the points from left to right, and from bottom to top at the same x.
 export function inOrder(points) {
   return points.map((_, i) => i).sort((a, b) => points[a].x - points[b].x || points[a].y - points[b].y);
 }
 
-// A place in pixels.
+// Returns a place in pixels.
 export const pixelsOf = ({ x, y }, { width, height }) => [(x / 100) * width, (1 - y / 100) * height];
 
-// The marks that answer to a pointer, in `order`: the nearest one within `reach`, and all on its spot. All in
-// pixels.
+// Returns the marks that react to a pointer, in `order`: the nearest mark within `reach`, and all
+// marks on its spot. All lengths are in pixels.
 export function marksNear(places, order, pointer, reach) {
   const distances = places.map(([x, y]) => Math.hypot(x - pointer[0], y - pointer[1]));
   const least = Math.min(...distances);
   return least > reach ? [] : order.filter((i) => distances[i] < least + 1);
 }
 
-// The place in the order that a key leads to, or undefined. `at`: -1 before a mark is chosen.
+// Returns the place in the order to which a key leads, or undefined. `at`: -1 before a mark is
+// chosen.
 export function placeByKey(key, at, count) {
   const last = count - 1;
   const before = at < 0 ? last : at - 1;
@@ -61,9 +62,9 @@ export function placeByKey(key, at, count) {
   return to === undefined ? undefined : Math.max(0, Math.min(last, to));
 }
 
-// Where a label of `width` x `height` pixels stands beside its mark at (x, y): the first of eight spots that
-// lies in the plot and overlaps no box in `taken`; undefined if none is free. A box is [left, top, right,
-// bottom].
+// Returns the place of a label of `width` x `height` pixels beside its mark at (x, y): the first of
+// eight spots that lies in the plot and overlaps no box in `taken`, or undefined if no spot is
+// free. A box is [left, top, right, bottom].
 export function freeSpot([x, y], { width, height }, plot, taken) {
   const spots = [
     [11, -6.5],

@@ -1,4 +1,5 @@
-// One wish, how fast or how close; the knobs follow. Drag anywhere in the plot, or use the arrow keys.
+// One goal, how fast or how close; the knobs follow it. Drag anywhere in the plot, or use the arrow
+// keys.
 import { asking } from '../base/asking.js';
 import { make, set, shape } from '../base/dom.js';
 import { clamp } from '../base/numbers.js';
@@ -13,7 +14,7 @@ export function mount({ root, trigger, keep }) {
   const questions = asking(trigger, 'turn', () => set(plot, { 'aria-busy': null }));
   let view = null;
   let goal = 'speed';
-  let wish = null; // the value that a visitor asks for, until it is drawn
+  let wish = null; // the value that a visitor chose, until it is drawn
   let held = false;
 
   const goals = GOALS.map(([name, text]) => {
@@ -45,7 +46,7 @@ export function mount({ root, trigger, keep }) {
     note,
   );
 
-  // Lines stand in one picture that is stretched; dots and texts are boxes, which are not.
+  // Lines are in one picture that is stretched; dots and texts are boxes, which are not stretched.
   function drawPlot() {
     const dot = (kind, { x, y }) => make('i', { class: kind, '--x': x, '--y': y });
     const levels = view.levels.map(({ place }) =>

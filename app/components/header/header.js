@@ -41,7 +41,7 @@ function logo() {
   );
 }
 
-// The address decides first (?__theme=), then the visitor's last choice, then the system.
+// First the address decides (?__theme=), then the visitor's last choice, then the system.
 function darkSwitch() {
   const button = make(
     'button',
@@ -65,7 +65,8 @@ function darkSwitch() {
   return button;
 }
 
-// A browser may forbid storage (private windows, frames). Then the choice lasts as long as the page.
+// A browser may forbid storage (private windows, frames). Then the choice lasts only as long as the
+// page.
 function remembered() {
   try {
     return localStorage.getItem(DARK);

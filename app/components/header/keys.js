@@ -1,4 +1,4 @@
-// The list of keys, behind a button in the header and the key "?".
+// Draws the list of keys, which a button in the header and the key "?" open.
 import { make } from '../base/dom.js';
 
 const KEYS = [
@@ -40,7 +40,7 @@ export function keyboard() {
   help.onclick = () => dialog.showModal();
   close.onclick = () => dialog.close();
   dialog.onclick = (event) => {
-    if (event.target === dialog) dialog.close(); // a click beside it
+    if (event.target === dialog) dialog.close(); // a click beside the dialog
   };
   document.addEventListener('keydown', (event) => {
     const typed = event.target.closest?.(FIELDS);

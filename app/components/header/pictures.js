@@ -1,11 +1,12 @@
-// Size the pictures of class cl-fit, and name what gradio leaves without a name.
+// Sizes the pictures of class cl-fit, and names elements to which gradio gives no name.
 import { set } from '../base/dom.js';
 
-// Up to this width, in pixels, a picture is scaled by whole numbers, so that its pixels stay square.
+// Up to this width in pixels, a picture is scaled by whole numbers, so that its pixels stay square.
 const SMALL = 512;
 const TALLEST = 640; // pixels
 
-// The scale of a picture in the room of its frame, and whether it is a whole number. All in pixels.
+// Returns the scale of a picture in its frame's room, and whether it is a whole number. All lengths
+// are in pixels.
 export function scaleOf({ width, height }, room) {
   const scale = Math.min(room / width, TALLEST / height);
   const whole = width <= SMALL && scale >= 1;
@@ -34,14 +35,15 @@ export function fitPictures() {
 function fit(picture) {
   const frame = picture.closest('.cl-fit');
   const { naturalWidth: width, naturalHeight: height } = picture;
-  if (!width || !frame.clientWidth) return; // not loaded, or not shown
+  if (!width || !frame.clientWidth) return; // the picture is not loaded, or not shown
   const { scale, whole } = scaleOf({ width, height }, frame.clientWidth);
   frame.toggleAttribute('data-whole', whole);
   const inside = picture.closest('.image-container'); // gradio overwrites the frame's own style
   set(inside, { '--fit-width': `${width * scale}px`, '--fit-height': `${height * scale}px` });
 }
 
-// gradio's empty pictures have a label, which only an image may have; its buttons around pictures have none.
+// gradio's empty pictures have a label, which only an image may have; gradio's buttons around
+// pictures have none.
 function nameAll() {
   for (const node of document.querySelectorAll('.empty[aria-label]:not([role])'))
     node.setAttribute('role', 'img');

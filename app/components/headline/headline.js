@@ -39,7 +39,7 @@ function card({ name, kind, label, before, num, word, strong, notes, exact, scal
   );
 }
 
-// The zones of likeness on one line; the measured likeness is a mark across it.
+// The zones of likeness on one line; the measured likeness is a mark across the line.
 function scaleOf({ place, on, words, ends, band }, num, word) {
   const edges = [0, ...ends, 100];
   const zones = words.map((_, i) =>

@@ -1,7 +1,8 @@
 import { make, set } from '../base/dom.js';
 
 export function mount({ root, keep }) {
-  // title -> whether the note was on. A note that a visitor opened or closed stays so until that changes.
+  // Maps a title to whether the note was on. If a visitor opened or closed a note, it stays so
+  // until this changes.
   let before = new Map();
 
   function item({ title, text, on }, boxes) {

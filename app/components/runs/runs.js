@@ -5,7 +5,7 @@ const NONE = 'No run yet. Each comparison on the same prompt, seed and size adds
 
 export function mount({ root, trigger, keep }) {
   const all = make('button', { type: 'button', class: 'cl-btn cl-quiet all' }, 'All history');
-  // The tab History, or null where no history is kept.
+  // Returns the tab History, or null if no history is kept.
   const history = () => document.querySelector('[role=tab][data-tab-id=history]');
   all.onclick = () => history().click();
 

@@ -1,6 +1,6 @@
-// How the rows of a table are sorted. `order`: the column, and whether the highest value stands first.
+// Sorts the rows of a table. `order`: the column, and whether the highest value comes first.
 
-// The rows in order. A cell whose value is null stands last, whichever way the column is sorted.
+// Returns the rows in order. A cell whose value is null comes last, in both directions.
 export const inOrder = (rows, order) => [...rows].sort((a, b) => compare(a, b, order));
 
 function compare(a, b, { column, down }) {
@@ -9,12 +9,14 @@ function compare(a, b, { column, down }) {
   return (one < two ? -1 : one > two ? 1 : 0) * (down ? -1 : 1);
 }
 
-// The order after a click on a column's head: turned around, or at first names upwards and numbers downwards.
+// Returns the order after a click on a column's head: reversed, or at first names upwards and
+// numbers downwards.
 export function orderAfter(order, column) {
   return { column, down: order.column === column ? !order.down : column > 0 };
 }
 
-// Where the table is scrolled to, so that a row is wholly seen. All in pixels; `head`: height of the heads.
+// Returns the scroll position at which a row is completely visible. All lengths are in pixels.
+// `head`: the height of the heads.
 export function scrollFor(scrolled, row, head, height) {
   const top = row.top - head;
   const bottom = row.top + row.height - height;

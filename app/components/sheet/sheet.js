@@ -19,7 +19,7 @@ export function mount({ root, trigger, keep }) {
   let view = null;
   let order = null;
   let sorted = [];
-  let active = 0; // index of the row that the keyboard is on
+  let active = 0; // index of the row that has the keyboard's focus
 
   const body = make('tbody');
   const heads = make('tr');
@@ -98,7 +98,7 @@ export function mount({ root, trigger, keep }) {
     if (focus) body.children[active]?.querySelector('button').focus();
   }
 
-  // Scroll the table to the chosen row; the page stays where it is.
+  // Scrolls the table to the chosen row; the page itself does not scroll.
   function reveal() {
     const line = body.querySelector('.on');
     if (!line) return;
@@ -106,7 +106,7 @@ export function mount({ root, trigger, keep }) {
     tall.scrollTop = scrollFor(tall.scrollTop, place, heads.offsetHeight, tall.clientHeight);
   }
 
-  // The browser makes the file: nothing is left on the server.
+  // The browser makes the file, so nothing is stored on the server.
   save.onclick = () => {
     const { name, text } = view.file;
     const link = make('a', {

@@ -1,6 +1,6 @@
-// Captions of the pictures. While the numbers belong to a setting that was not run, a tag says so and the
-// card has a dashed edge. While a visitor holds Space, or the picture in the view Flip, the left picture
-// stands whole in the right one's place.
+// The captions of the pictures. While the numbers belong to a setting that has not run, a tag says
+// so and the card has a dashed edge. While a visitor holds down Space, or the picture in the view
+// Flip, the whole left picture is shown in the place of the right picture.
 import { make, set } from '../base/dom.js';
 
 export function mount({ element, root, keep }) {
@@ -20,12 +20,13 @@ export function mount({ element, root, keep }) {
     if (card()) set(card(), { 'data-flipped': on });
   }
 
-  // A field, a button and a painted step use Space themselves. Flip only where none of them has the focus.
+  // Fields, buttons and painted steps use Space themselves. So flip the pictures only if none of
+  // these has the focus.
   const free = ({ code, target }) =>
     code === 'Space' && (target === document.body || target.closest?.('.cl-pair')) && element.offsetParent;
   document.addEventListener('keydown', (event) => {
     if (!free(event)) return;
-    event.preventDefault(); // or the page would scroll
+    event.preventDefault(); // otherwise the page would scroll
     flip(true);
   });
   document.addEventListener('keyup', (event) => {

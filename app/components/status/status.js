@@ -15,7 +15,8 @@ export function mount({ root, keep }) {
   );
   const title = make('b');
   const detail = make('span', { class: 'detail' });
-  const spoken = make('span', { class: 'cl-hide', role: 'status' }); // stages, not every step
+  // speaks the stages, but not every step
+  const spoken = make('span', { class: 'cl-hide', role: 'status' });
   const tellPage = root.closest('#status') ? pageTitle() : () => {};
   let stage = '';
   set(root, {}, meter, make('p', {}, title, detail), spoken);

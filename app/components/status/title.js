@@ -1,9 +1,9 @@
-// The document's title shows how far a run is, for a visitor who looks at another browser tab meanwhile. When
-// the run ends it says so, until the visitor is back.
+// The document's title shows the progress of a run, for a visitor who looks at another tab of the
+// browser. When the run ends, the title says so until the visitor is back.
 
 const ENDINGS = { done: 'Done', error: 'Failed' };
 
-// The title while a run of this `kind` goes on or has just ended.
+// Returns the title while a run of this `kind` is in progress or has just ended.
 export function titleOf(name, kind, share) {
   if (kind !== 'running') return `${ENDINGS[kind] ?? 'Stopped'} · ${name}`;
   return share === null ? `… ${name}` : `${Math.round(share * 100)} % · ${name}`;

@@ -1,4 +1,4 @@
-// Dots on one scale, row under row: where prompts and neighbouring settings lie against the floor.
+// Dots on one scale, row by row: prompts and neighbouring settings against the floor.
 import { make, set } from '../base/dom.js';
 
 export function mount({ root, keep }) {

@@ -1,10 +1,12 @@
-// The grid of steps. It is built once for a number of steps and rows; a new value changes only attributes.
+// The grid of steps. It is built once for a number of steps and rows; a new value only changes
+// attributes.
 import { make, set } from '../base/dom.js';
 import { cutValue, gapFor, gridKey, numberEvery, stepByKey, stepUnder, valuesWithRoom } from './steps.js';
 
-// `shown`: holds the view, its columns and a column's pixels. `hand`: what a visitor's hand does to a step.
+// `shown`: holds the view, its columns, and the pixels of a column. `hand`: functions that answer a
+// visitor's actions on a step.
 export function stepGrid(plot, shown, limit, paint, hand) {
-  // Show as many step numbers, and values over cut bars, as fit.
+  // Shows as many step numbers, and values over bars that are cut off, as fit.
   const widths = new ResizeObserver(([{ contentRect }]) => {
     shown.room = contentRect.width / shown.columns.length;
     label();

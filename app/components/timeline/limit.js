@@ -1,24 +1,24 @@
-// The threshold as a line that a visitor drags by mouse, finger or arrow keys. The line follows at once.
-// Python decides the steps again; it is asked for one place at a time.
+// The threshold as a line that a visitor drags by mouse, finger or arrow keys. The line follows at
+// once. Python decides the steps again; only one question at a time is sent to Python.
 import { asking } from '../base/asking.js';
 import { make, set } from '../base/dom.js';
 import { clamp } from '../base/numbers.js';
 
 const NUDGES = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 };
 
-// The threshold nearest to `wished`: a whole number of the knob's steps, within its bounds, and within the
-// axis while the line is held. `top`: the axis' end, or null.
+// Returns the threshold nearest to `wished`: a whole number of the knob's steps, within its bounds,
+// and within the axis during a drag. `top`: the end of the axis, or null.
 export function thresholdNear(wished, { low, high, step }, top) {
   return Number(clamp(low, Math.round(wished / step) * step, Math.min(high, top ?? high)).toFixed(4));
 }
 
-// The change at a pointer's height. `box`: bottom and height of the plot, in pixels.
+// Returns the change at a pointer's height. `box`: bottom and height of the plot, in pixels.
 export const changeAt = (y, { bottom, height }, top) => ((bottom - y) / height) * top;
 
-// `shown`: holds the present view. `plot`: the element that the line's place is set on.
+// `shown`: holds the present view. `plot`: the element on which the line's place is set.
 export function thresholdLine(trigger, plot, shown) {
   const questions = asking(trigger, 'limit');
-  // While the line is dragged: its value, and the top of the axis, which must not move meanwhile.
+  // During a drag: the line's value, and the end of the axis, which must not move.
   let held = null;
 
   function build() {
@@ -80,7 +80,8 @@ export function thresholdLine(trigger, plot, shown) {
     set(line, { 'aria-valuenow': text, 'aria-valuetext': `threshold ${text}` });
   }
 
-  // While the line is held it keeps its place: the place that Python sends is one that the pointer has left.
+  // During a drag the line keeps its place, because the place that Python sends is one that the
+  // pointer has left.
   function draw(line) {
     const { limit, drag } = shown.view;
     questions.answered();

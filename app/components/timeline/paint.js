@@ -1,20 +1,21 @@
-// Paint: a visitor forces steps to be computed or cached, by click, drag, or the space bar. The result
-// becomes a mask.
+// Painting: a visitor forces steps to be computed or cached, by click, by drag, or with the space
+// bar. The result becomes a mask.
 import { icon, make, set } from '../base/dom.js';
 
 const SNOW = 'M8 1.8v12.4M2.6 4.9l10.8 6.2M13.4 4.9 2.6 11.1M6.3 2.6 8 4.2l1.7-1.6M6.3 13.4 8 11.8l1.7 1.6';
 
-// Whether any stream computes a step. A step that has not run counts as computed.
+// Returns whether any stream computes a step. A step that has not run counts as computed.
 export function isComputed(rows, step) {
   return rows.some(
     ({ cells }) => !cells[step] || cells[step].mode === 'computed' || cells[step].mode === 'forced',
   );
 }
 
-// Whether the brush changes a step. Step 0 has nothing to reuse, so it stays computed.
+// Returns whether the brush changes a step. Step 0 has nothing to reuse, so it stays computed.
 export const takes = (brush, step) => !(step === 0 && brush.to === 'cached') && !brush.touched.has(step);
 
-// The mask, a 1 for each computed step and a 0 for each cached one, after the brush has touched some.
+// Returns the mask after the brush has touched some steps: 1 for each computed step, 0 for each
+// cached step.
 export function maskOf(rows, steps, { to, touched }) {
   const computed = (step) => (touched.has(step) ? to === 'computed' : isComputed(rows, step));
   return Array.from({ length: steps }, (_, step) => (computed(step) ? '1' : '0')).join('');
@@ -23,7 +24,9 @@ export function maskOf(rows, steps, { to, touched }) {
 // `shown`: holds the present view and its columns.
 export function painter(trigger, root, shown) {
   let painting = false;
-  let brush = null; // while painting: `to` ('computed' or 'cached'), and `touched`, the steps it went over
+  // while painting: `to` ('computed' or 'cached'), and `touched`, the steps that the brush went
+  // over
+  let brush = null;
 
   const inspect = mode('Inspect', false);
   const paint = mode('Paint', true);

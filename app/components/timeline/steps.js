@@ -1,20 +1,20 @@
-// Arithmetic of the timeline: places, room and labels. Knows no document.
+// The timeline's arithmetic: places, room and labels. It does not touch the document.
 import { clamp } from '../base/numbers.js';
 
-// The step under a pointer. `box`: left and width of the columns, in pixels.
+// Returns the step under a pointer. `box`: left end and width of the columns, in pixels.
 export function stepUnder(x, { left, width }, steps) {
   return clamp(0, Math.floor(((x - left) / width) * steps), steps - 1);
 }
 
-// The space between two columns.
+// Returns the space between two columns.
 export const gapFor = (steps) => (steps > 60 ? '.5px' : steps > 34 ? '1px' : '1.5px');
 
-// Every how many steps a number fits below the columns. `room`: pixels of one column.
+// Returns n if every n-th step's number fits below the columns. `room`: pixels of one column.
 export const numberEvery = (room) =>
   [1, 5, 10, 20].find((count) => count * room >= (count > 1 ? 20 : 18)) ?? 50;
 
-// Which of the values over cut bars have room: no two stand nearer than 32 pixels. `values`: one for each
-// column, or null.
+// Returns which values over cut bars have room: two of them are at least 32 pixels apart. `values`:
+// one for each column, or null.
 export function valuesWithRoom(values, room) {
   let last = -Infinity;
   return values.map((value, i) => {
@@ -24,22 +24,22 @@ export function valuesWithRoom(values, room) {
   });
 }
 
-// Two values with the same key are drawn into the same grid.
+// Returns a key; two values with the same key are drawn into the same grid.
 export const gridKey = ({ steps, rows }) => [steps, ...rows.map((row) => row.label)].join('|');
 
-// The value over a column: that of its longest bar which the axis cuts, or null.
+// Returns the value over a column: that of its longest bar that the axis cuts, or null.
 export function cutValue(cells) {
   const cut = cells.filter((cell) => cell?.y > 1).sort((a, b) => b.y - a.y)[0];
   return cut?.value ?? null;
 }
 
-// The step that a key leads to, or undefined.
+// Returns the step to which a key leads, or undefined.
 export function stepByKey(key, at, steps) {
   return { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: steps - 1 }[key];
 }
 
-// What the readout says of a step: sentences and costs. With several streams each line begins with its
-// stream's name.
+// Returns the readout's lines about a step: sentences and costs. With several streams, each line
+// begins with its stream's name.
 export function readoutLines(view, step) {
   const cells = view.rows
     .map((row) => ({ stream: row.stream, cell: row.cells[step] }))

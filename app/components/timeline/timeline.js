@@ -7,8 +7,8 @@ import { readoutLines } from './steps.js';
 
 const BEFORE = 'M10 3.5 5.5 8l4.5 4.5';
 const NEXT = 'M6 3.5 10.5 8 6 12.5';
-const REST = 120; // milliseconds: while an arrow key is held, Python learns the last step alone
-const NEAR = 20; // pixels around the shown step in which no other step's number stands
+const REST = 120; // milliseconds: while an arrow key is held down, Python gets only the last step
+const NEAR = 20; // pixels around the shown step in which no other step's number is drawn
 const NOTHING = 'Nothing has run yet: press Generate, and every step appears here as it is decided.';
 
 export function mount({ root, trigger, keep }) {
@@ -56,7 +56,8 @@ export function mount({ root, trigger, keep }) {
     return button;
   }
 
-  // The step in the readout: the one pointed at, else the pinned one, else the one that Python suggests.
+  // The step in the readout: the step under the pointer, or the pinned step, or the step that
+  // Python suggests.
   function at() {
     return Math.min(pointed ?? pinned ?? shown.view?.at ?? 0, Math.max(shown.columns.length - 1, 0));
   }
