@@ -46,8 +46,7 @@ class HashedFile(Strict):
         except (OSError, ValueError) as error:
             raise EngineError(
                 f"file: {file[:200]} cannot be read "
-                f"({getattr(error, 'strerror', None) or type(error).__name__}); name a file that "
-                "exists."
+                f"({getattr(error, 'strerror', None) or type(error).__name__}); name a file that exists."
             ) from None
 
     def unchanged(self) -> Path:

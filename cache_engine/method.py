@@ -103,9 +103,8 @@ def has_modules(method: str, facts: ModelFacts) -> None:
     """Raise EngineError if the modules in the model's blocks are not described."""
     if not facts.modules:
         raise EngineError(
-            f"{method}: the attention and feed-forward modules of this model's blocks are not "
-            "described, so their outputs cannot be cached; choose a method that skips whole blocks, "
-            "such as dbcache."
+            f"{method}: the attention and feed-forward modules of this model's blocks are not described, "
+            "so their outputs cannot be cached; choose a method that skips whole blocks, such as dbcache."
         )
 
 

@@ -66,8 +66,8 @@ def main() -> int:
     facts = facts_of(request)
     print(
         f"{options.model}: {facts.steps} steps, {len(facts.streams)} calls a step, {plain.engine.device}, "
-        f"{plain.engine.dtype}, "
-        f"{plain.engine.threads} threads, median of {options.runs} runs in turn\n{table(rows)}"
+        f"{plain.engine.dtype}, {plain.engine.threads} threads, median of {options.runs} runs in "
+        f"turn\n{table(rows)}"
     )
     print(
         "share of the promise: how much of the time was saved, divided by how much of the compute was saved"

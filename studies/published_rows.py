@@ -174,10 +174,9 @@ ROWS = (
         1505.87,
         6,
         0,
-        "the published figure is 3719.50 / 2.47 to the last digit, so we believe that it was "
-        "worked out from a speed-up and not counted; counted, the released shares cost this here, of which "
-        "about 75 because keys "
-        "are chosen anew at every computed step and step 1 is computed whole",
+        "the published figure is 3719.50 / 2.47 to the last digit, so we believe that it was worked out "
+        "from a speed-up and not counted; counted, the released shares cost this here, of which about 75 "
+        "because keys are chosen anew at every computed step and step 1 is computed whole",
         honest=6 * CHOSEN + 44 * SPARSE,
         partial=44,
     ),
@@ -263,9 +262,8 @@ def lines() -> Iterator[str]:
     )
     yield ""
     yield (
-        "| row | setting here | computed + cached (+ partial) | published | expected | expected, times less "
-        "| here "
-        "| here, times less | off by | |"
+        "| row | setting here | computed + cached (+ partial) | published | expected | expected, times "
+        "less | here | here, times less | off by | |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for row in ROWS:

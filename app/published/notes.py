@@ -40,18 +40,16 @@ NOTES = (
     ),
     CareNote(
         "Four baselines on one page",
-        "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from 32.9616 and 1.0445 of a "
-        "second run (44.61 s). The rows of the cited methods start from 32.404 and 0.9898, and "
-        "Lightning's rows from a fourth baseline. “Against its baseline” compares each row with its "
-        "own baseline.",
+        "cache-dit's rows start from 32.9217 and 1.0412 (42.74 s), or from 32.9616 and 1.0445 of a second "
+        "run (44.61 s). The rows of the cited methods start from 32.404 and 0.9898, and Lightning's rows "
+        "from a fourth baseline. “Against its baseline” compares each row with its own baseline.",
         (*SCORES, "latency_s"),
         only_as_printed=True,
     ),
     CareNote(
         "PSNR was computed in 8 bits and wraps around",
-        "Above 31 dB the printed values are too high by at most about 1 dB. Below 30 dB they mean "
-        "little: with that arithmetic, noise of 26.6 dB reads 29.8, and two unrelated pictures read "
-        "27.9.",
+        "Above 31 dB the printed values are too high by at most about 1 dB. Below 30 dB they mean little: "
+        "with that arithmetic, noise of 26.6 dB reads 29.8, and two unrelated pictures read 27.9.",
         ("psnr",),
     ),
     CareNote(

@@ -93,8 +93,7 @@ class Cluster:
         if self.size > (gpus or cores):
             raise EngineError(
                 f"workers: {self.size} is more than the cluster's {gpus or cores} "
-                f"{'GPUs' if gpus else 'cores'}; choose "
-                "fewer, or add machines."
+                f"{'GPUs' if gpus else 'cores'}; choose fewer, or add machines."
             )
         path = os.pathsep.join(
             filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])

@@ -182,7 +182,7 @@ def engine_in_words(engine: Engine | None) -> str:
         return "unknown engine"
     return (
         f"{engine.model} ({engine.revision}) on {engine.device}, {engine.dtype}, weights "
-        f"{engine.quantisation}, {engine.placement}, "
-        f"{engine.attention} attention, {'compiled' if engine.compiled else 'eager'}, {engine.versions}"
-        f"{f', {engine.threads} threads' if engine.threads else ''}"
+        f"{engine.quantisation}, {engine.placement}, {engine.attention} attention, "
+        f"{'compiled' if engine.compiled else 'eager'}, "
+        f"{engine.versions}{f', {engine.threads} threads' if engine.threads else ''}"
     )

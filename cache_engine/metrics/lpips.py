@@ -39,8 +39,7 @@ class Lpips(Metric):
             return None
         return (
             f"lpips needs AlexNet's weights in {folder}: download "
-            f"https://download.pytorch.org/models/{ALEXNET} there, or set "
-            "TORCH_HOME."
+            f"https://download.pytorch.org/models/{ALEXNET} there, or set TORCH_HOME."
         )
 
     def score(self, scored: MetricInput) -> float:

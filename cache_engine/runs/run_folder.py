@@ -70,9 +70,8 @@ def _write(
         )  # written last: this file marks the folder as complete
     except OSError as error:
         raise EngineError(
-            f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose another "
-            f"folder, or "
-            "make room."
+            f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose "
+            "another folder, or make room."
         ) from error
 
 

@@ -233,8 +233,7 @@ def plain(layer: nn.Module) -> nn.Linear:
         or not layer.weight.is_floating_point()
     ):
         raise EngineError(
-            f"the feed-forward has layers of the type {type(layer).__name__} whose weights are not "
-            "plain, so single neurons cannot run; use bfloat16 or float32 weights, with every LoRA "
-            "fused."
+            f"the feed-forward has layers of the type {type(layer).__name__} whose weights are not plain, "
+            "so single neurons cannot run; use bfloat16 or float32 weights, with every LoRA fused."
         )
     return layer

@@ -35,9 +35,8 @@ def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
         placing = getattr(module, "_hf_hook", None)
         if any(type(hook).__name__ == "AlignDevicesHook" for hook in getattr(placing, "hooks", (placing,))):
             raise EngineError(
-                "the blocks are loaded or placed one by one (sequential offload, or a device map), "
-                "which hides the time that skipping saves; use enable_model_cpu_offload() or one "
-                "device."
+                "the blocks are loaded or placed one by one (sequential offload, or a device map), which "
+                "hides the time that skipping saves; use enable_model_cpu_offload() or one device."
             )
         hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
         if any("offload" in name for name in hooks):

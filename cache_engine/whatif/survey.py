@@ -181,8 +181,7 @@ class Survey:
         except OSError as error:
             raise EngineError(
                 f"survey: {path} cannot be written ({error.strerror or type(error).__name__}); choose "
-                f"another "
-                "folder, or make room."
+                "another folder, or make room."
             ) from None
 
 

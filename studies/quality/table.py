@@ -56,8 +56,7 @@ def table(contender_rows: list[ContenderScores], baseline_tflops: float) -> str:
     """Return a Markdown table of contenders, the best mean PSNR first."""
     lines = [
         "| method | computed steps | TFLOPs, of the baseline | time, of the baseline | PSNR mean | 5th "
-        "percentile | worst | SSIM "
-        "| prompts |",
+        "percentile | worst | SSIM | prompts |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(contender_rows, key=lambda row: -row.psnr.mean()):
@@ -86,9 +85,8 @@ def winners(contender_rows: list[ContenderScores]) -> str:
             time = f"{ours.ratio / row.ratio:.3f}" if ours.ratio and row.ratio else "not taken"
             lines.append(
                 f"| {ours.contender.budget} computed steps | {_mean(ours)} | {row.contender.label}: "
-                f"{_mean(row)} | "
-                f"{ours.psnr.mean() - row.psnr.mean():+.2f} dB | {ours.tflops / row.tflops:.3f} | {time} | "
-                f"{min(ours.prompts, row.prompts)} |"
+                f"{_mean(row)} | {ours.psnr.mean() - row.psnr.mean():+.2f} dB | "
+                f"{ours.tflops / row.tflops:.3f} | {time} | {min(ours.prompts, row.prompts)} |"
             )
     sizes = sorted(
         {

@@ -202,11 +202,10 @@ def whole_tune(floor: float, steps: int) -> tuple[str, Path, Path] | None:
     near = min(best["neighbours"], key=lambda one: one["psnr_db"], default=None)
     margin = "no neighbour differs" if near is None else f"{near['psnr_db']:.1f} dB with `{near['recipe']}`"
     line = (
-        f"| {floor} dB | `{best['recipe']}`{'' if found['best'] else ' (none held; this came closest)'} "
-        f"| {best['expected']['compute_ratio']:.2f}x | {len(found['verified'])}, {len(tried)} | "
-        f"{tuning['worst_db']:.1f} dB "
-        f"| {beyond['share_above']:.0%} of {beyond['prompts']} | {beyond['percentile_5_db']:.1f} dB | "
-        f"{beyond['worst_db']:.1f} dB "
+        f"| {floor} dB | `{best['recipe']}`{'' if found['best'] else ' (none held; this came closest)'} | "
+        f"{best['expected']['compute_ratio']:.2f}x | {len(found['verified'])}, {len(tried)} | "
+        f"{tuning['worst_db']:.1f} dB | {beyond['share_above']:.0%} of {beyond['prompts']} | "
+        f"{beyond['percentile_5_db']:.1f} dB | {beyond['worst_db']:.1f} dB "
         f"({ACCEPTED[int(worst.stem) - len(TUNED)]}) | {margin} | "
         f"{'on the edge' if best['on_the_edge'] else 'no'} |"
     )

@@ -114,8 +114,7 @@ def test_bfloat16_differs_only_by_the_rounding_of_its_change(
         with capsys.disabled():  # the differences are printed, not hidden
             print(
                 f"\n{setting}: step {call.step} {call.stream}: float32 change {call.change:.6f} -> "
-                f"{call.reason[0]}, "
-                f"8-bit change {change:.6f} -> {call.mode}"
+                f"{call.reason[0]}, 8-bit change {change:.6f} -> {call.mode}"
             )
         assert call.change is not None
         assert abs(call.change - threshold) <= EIGHT_BITS * threshold
