@@ -1,1 +1,1 @@
-"""The page. It imports gradio and the engine's front door, but neither torch nor diffusers."""
+"""The page. The page imports gradio and the engine's front door, but neither torch nor diffusers."""

@@ -1,10 +1,10 @@
 """Endpoints for programs (gradio_client): /compare and /tune stream, /cancel, /simulate, /presets, /health.
 
 /compare takes one JSON argument, ``{"request": {...}, "method": {"name", knobs...}}``; with "repeats" each
-side is timed several times. Its first event contains the job's key. /tune takes ``{"request", "prompts",
-"acceptance", "goal", ...}``: the fields of ``TuneTask``, and "minutes". A tune's job continues when its
-client disconnects; the page lists the job, and /cancel stops it. /simulate takes ``{"job": key, "method":
-{...}}`` and estimates the method from the survey of that job's baseline.
+side is timed several times. The first event of /compare contains the job's key. /tune takes ``{"request",
+"prompts", "acceptance", "goal", ...}``: the fields of ``TuneTask``, and "minutes". A tune's job continues
+when its client disconnects; the page lists the job, and /cancel stops it. /simulate takes ``{"job": key,
+"method": {...}}`` and estimates the method from the survey of that job's baseline.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Endpoints:
 
 
 def build(worker: Worker) -> None:
-    """Register the endpoints. They have no components on the page."""
+    """Register the endpoints. The endpoints have no components on the page."""
     endpoints = Endpoints(worker)
     gr.api(endpoints.compare, api_name="compare", concurrency_limit=MOST_STREAMS)
     gr.api(endpoints.tune, api_name="tune", concurrency_limit=MOST_STREAMS)

@@ -125,7 +125,9 @@ def request_from(described: Any) -> RunRequest:
 
 
 def method_of(described: Any, request: RunRequest) -> Method:
-    """Make a method from ``{"name": ..., knobs...}``. Raises EngineError if it does not fit the request."""
+    """Make a method from ``{"name": ..., knobs...}``. Raises EngineError if the method does not fit the
+    request.
+    """
     method = method_from(_fields(described, "method"))
     plan_of(method, request)
     return method

@@ -77,8 +77,8 @@ def _state(worker: Worker) -> EngineState:
 def launch_options() -> dict[str, Any]:
     """Return the options of ``launch`` other than host and port.
 
-    They keep the page private: no analytics, no error traces, and no files except those of History and long
-    jobs. An upload may be as large as a LoRA.
+    The options keep the page private: no analytics, no error traces, and no files except those of History and
+    long jobs. An upload may be as large as a LoRA.
     """
     return {
         "theme": theme(),

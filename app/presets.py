@@ -1,7 +1,7 @@
 """Presets are named settings: from the files in ``presets/``, and from files that the user saved.
 
-A preset sets only a method's knobs. Its published figures are those that the source printed; CacheLens did
-not measure them.
+A preset sets only a method's knobs. A preset's published figures are those that its source printed; CacheLens
+did not measure them.
 """
 
 from __future__ import annotations

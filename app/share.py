@@ -72,7 +72,7 @@ def query_of(comparison: Comparison) -> str:
 
 
 def from_query(packed: str) -> Carried:
-    """Read the value of ``c=``. Raises EngineError if it cannot be read."""
+    """Read the value of ``c=``. Raises EngineError if the value cannot be read."""
     try:
         text = base64.b64decode(
             packed[: MOST_LETTERS * 2].encode() + b"==", altchars=b"-_", validate=False

@@ -173,8 +173,8 @@ def _short(change: float | None) -> str | None:
 
 
 def _limit(calls: Sequence[StepTrace], knobs: Mapping[str, Any]) -> float | None:
-    """Return a run's threshold. Return None if it has none, if it changes during the run, or if a mask
-    decides alone.
+    """Return a run's threshold. Return None if the run has no threshold, if the threshold changes during the
+    run, or if a mask decides alone.
     """
     if knobs.get(MASK) and knobs.get("steps_computation_policy") == "static":
         return None

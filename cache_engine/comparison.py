@@ -159,8 +159,8 @@ def time_in_turns(
 
 
 def with_median_time(first: RunResult, runs: list[RunResult]) -> RunResult:
-    """Return the run with the median denoising time. It gets all the times, and the
-    picture of the first run.
+    """Return the run with the median denoising time. The result gets all the measured times, and the picture
+    of the first run.
     """
     times = [result.seconds.denoise for result in runs]
     median = runs[times.index(statistics.median_low(times))]
@@ -170,7 +170,9 @@ def with_median_time(first: RunResult, runs: list[RunResult]) -> RunResult:
 
 
 def why_no_survey(baseline: RunResult) -> str:
-    """Return, as one sentence, why this baseline's survey cannot be recorded. Return "" if it can."""
+    """Return, as one sentence, why this baseline's survey cannot be recorded. Return "" if a survey can be
+    recorded.
+    """
     return spec_of(baseline.request.model).why_no_survey(
         baseline.request, len(baseline.trace), baseline.request.steps or 0
     )

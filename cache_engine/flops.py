@@ -1,9 +1,9 @@
 """Counts the TFLOPs of a plan's calls: a copy of the transformer without weights runs under the plan.
 
-calflops counts the layers. Its release does not know scaled_dot_product_attention, so attention is added
-here: 2 FLOPs for each multiply-add in QK and AV, 5 for each element of the softmax. Counting needs neither
-weights nor a device. calflops patches torch for the whole process and leaves torch patched after an error. So
-a lock lets only one thread count at a time, and torch is restored from a snapshot.
+calflops counts the layers. calflops' release does not know scaled_dot_product_attention, so attention is
+added here: 2 FLOPs for each multiply-add in QK and AV, 5 for each element of the softmax. Counting needs
+neither weights nor a device. calflops patches torch for the whole process and leaves torch patched after an
+error. For this reason a lock lets only one thread count at a time, and torch is restored from a snapshot.
 """
 
 from __future__ import annotations
@@ -289,8 +289,8 @@ def costs(
 
     All modes are counted here, not during the run, because the run's clock is on then.
 
-    transformer: the loaded model, with the request's LoRAs on it. Without it, LoRAs are not counted, and
-    classes whose forward reads values cannot be counted.
+    transformer: the loaded model, with the request's LoRAs on it. Without the loaded model, LoRAs are not
+    counted, and classes whose forward reads values cannot be counted.
     calls: the calls that the pipeline made; the cost is their mean for one sample.
     Raises EngineError if the plan does not fit the model.
     """

@@ -85,8 +85,8 @@ class PlaceHistory(ABC, Generic[Value]):
 def _weights_of_steps(
     predictor: Predictor, steps: tuple[int, ...], step: int, total: int, last_prediction: int | None
 ) -> tuple[float, ...]:
-    """Return weights that follow from step numbers alone. They are cached: every module of every block needs
-    the same ones.
+    """Return weights that follow from step numbers alone. The weights are cached, because every module of
+    every block needs the same weights.
     """
     return predictor.row(steps, step, total, last_prediction, no_inner_products)
 

@@ -31,7 +31,7 @@ class LoadedModel(NamedTuple):
 
 
 def preload() -> None:
-    """Import torch and diffusers. This takes seconds, so the page does it before the first click."""
+    """Import torch and diffusers. The import takes seconds, so the page does it before the first click."""
     import torch
 
     del torch

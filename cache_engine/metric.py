@@ -87,7 +87,7 @@ def available_metrics(wanted: str | None) -> AvailableMetrics:
 
 
 def load_metrics(names: tuple[str, ...]) -> dict[str, Metric]:
-    """Load the metrics. Their networks go on the GPU if they fit there beside the model.
+    """Load the metrics. Their networks are put on the GPU if they fit there beside the model.
 
     Raises EngineError if a metric cannot be used on this machine.
     """
@@ -117,8 +117,8 @@ def scores(metrics: Mapping[str, Metric], scored: MetricInput) -> dict[str, floa
 
 
 class WeightFiles(NamedTuple):
-    """Weight files of a metric. They are in the folder that an environment variable names, or in the hub's
-    cache.
+    """Weight files of a metric. The files are in the folder that an environment variable names, or in the
+    hub's cache.
     """
 
     hub_id: str
@@ -136,7 +136,7 @@ class WeightFiles(NamedTuple):
         return Path(cached) if isinstance(cached, str) else None
 
     def path(self, name: str) -> Path:
-        """Return the path of a file. Raises EngineError if it is not on this machine."""
+        """Return the path of a file. Raises EngineError if the file is not on this machine."""
         path = self.find(name)
         if path is None:
             raise EngineError(

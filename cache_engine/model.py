@@ -80,8 +80,8 @@ class Section(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Values that were fitted to one model's activations. They hold for no other model; ModelFacts explains
-    them.
+    """Values that were fitted to one model's activations. Coefficients hold for no other model; ModelFacts
+    explains them.
     """
 
     polynomial: tuple[float, ...] | None = None
@@ -106,8 +106,8 @@ class IntegerTensor(NamedTuple):
 class ModelSpec:
     """The engine's description of one model: a row of ``MODELS``, or made from a folder, a file or a hub id.
 
-    transformer, config: the transformer's class and configuration. They are enough to count compute without
-    weights.
+    transformer, config: the transformer's class and configuration. Class and configuration are enough to
+    count compute without weights.
     load: (placement, **parts) -> a diffusers pipeline; ``parts`` replace the pipeline's own parts.
     inputs: (request) -> the arguments of one transformer call. A tuple is a tensor's shape; a ``Given`` value
     is passed on unchanged.
@@ -222,7 +222,7 @@ class ModelSpec:
 
     def why_no_survey(self, request: RunRequest, calls: int, steps: int) -> str:
         """Return, as one sentence, why a run with this many calls and steps cannot be recorded. Return "" if
-        it can.
+        the run can be recorded.
 
         A survey needs exactly one call for each stream in each step.
         """

@@ -1,5 +1,5 @@
-"""Decides, before a model is loaded, where its parts go. It compares the free memory
-with the parts' sizes.
+"""Decides, before a model is loaded, where its parts go. The rule compares the free memory with the parts'
+sizes.
 """
 
 from __future__ import annotations

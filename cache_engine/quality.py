@@ -1,4 +1,6 @@
-"""Compares two pictures: PSNR, SSIM and a difference picture. It uses numpy arrays and no torch."""
+"""Compares two pictures: PSNR, SSIM and a difference picture. The comparison uses numpy
+arrays and no torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A registry holds items by name. It finds them by importing every file of a package on first use."""
+"""A registry holds items by name. The registry finds its items by importing every file of a package on first
+use.
+"""
 
 from __future__ import annotations
 

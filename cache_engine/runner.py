@@ -226,7 +226,8 @@ def fresh_scheduler(model: LoadedModel) -> None:
 def _warm_up(prepared: PreparedRun, watch: Watch) -> tuple[SeenCall, ...]:
     """Run two plain steps, unless this shape was warmed up before. Return the calls of the transformer.
 
-    The first run of a shape allocates memory and chooses kernels. This is slow, so the run is not recorded.
+    The first run of a shape allocates memory and chooses kernels. The first run is therefore slow, and is not
+    recorded.
     """
     model, request = prepared.model, prepared.effective
     shape = (

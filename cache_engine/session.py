@@ -48,7 +48,7 @@ class Call:
 
 
 def checked(change: float, step: int) -> float:
-    """Return the change. Raises EngineError if it is not finite, because the run is then broken."""
+    """Return the change. Raises EngineError if the change is not finite, because the run is then broken."""
     if not math.isfinite(change):
         raise EngineError(
             f"step {step}: the change is {change}, so the model's activations are broken; use bfloat16 "

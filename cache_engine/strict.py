@@ -13,7 +13,7 @@ class EngineError(Exception):
 
 
 class Cancelled(Exception):
-    """Raised when the user stopped the run. It is not an error."""
+    """Raised when the user stopped the run. A cancelled run is not an error."""
 
 
 def whole(value: object) -> object:

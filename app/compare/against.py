@@ -1,8 +1,8 @@
 """A second contender on the tab *Compare*: its picture takes the place of the baseline's, beside the
 accelerated side.
 
-Every contender runs on the baseline of the shown run, and its PSNR is measured against that baseline. So both
-contenders have the same measure.
+Every contender runs on the baseline of the shown run, and its PSNR is measured against that baseline. Both
+contenders are therefore measured in the same way.
 """
 
 from __future__ import annotations

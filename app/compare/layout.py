@@ -36,8 +36,8 @@ START_METHOD = "dbcache"
 def build(worker: Worker, model: str, page: gr.Blocks) -> tuple[CompareParts, Callable[[Any], None]]:
     """Build the tab and connect its components.
 
-    Returns the components and a function follow(event). That function refreshes the what-if after an event
-    that changed the setting.
+    Returns the components and a function follow(event). The function follow(event) refreshes the what-if
+    after an event that changed the setting.
     """
     state = TabState(
         job=gr.State(""),

@@ -77,8 +77,8 @@ def _wire_baseline_note(parts: CompareParts, worker: Worker) -> None:
     """Tell when the baseline of the shown comparison is not enough for the next run."""
 
     def both_sides(values: Updates) -> str:
-        """Return why the next run needs both sides. Return "" if it does not, or if no
-        comparison is shown.
+        """Return why the next run needs both sides. Return "" if one side is enough, or if no comparison is
+        shown.
         """
         comparison = worker.comparison(values[parts.shown])
         if comparison is None:

@@ -99,7 +99,7 @@ class SettingFields:
         }
 
     def method_to_run(self, values: Updates, request: RunRequest) -> Method:
-        """Return the setting that Generate runs. Raises EngineError if it does not fit the request.
+        """Return the setting that Generate runs. Raises EngineError if the setting does not fit the request.
 
         A recipe that was just typed has priority over the knobs, which have not followed it yet. The recipe
         was typed if its text differs from the recipe in the chips, because the server always sets both
@@ -149,8 +149,8 @@ class SettingFields:
     def fill(self, model: str, steps: Any, raw: dict[str, Any], origin: str) -> Updates:
         """Set all fields to one setting.
 
-        raw: the method's name and its knobs. They may be invalid: another method's fields are shown as the
-        user left them.
+        raw: the method's name and its knobs. The knobs may be invalid: another method's fields are shown as
+        the user left them.
         origin: title of the preset that the setting came from, or "".
         """
         parts, name = self.parts, raw["name"]

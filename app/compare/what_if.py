@@ -109,8 +109,8 @@ class WhatIf:
         }
 
     def _shown(self, values: Updates) -> Comparison | None:
-        """Return the shown comparison. Return None if another is running, or if the fields have another model
-        or number of steps.
+        """Return the shown comparison. Return None if another comparison is running, or if the fields have
+        another model or number of steps.
         """
         comparison = self.worker.comparison(values[self.parts.shown])
         if comparison is None or self.worker.busy_with(values[self.parts.job]):
@@ -203,8 +203,8 @@ class WhatIf:
         return {part: value for part, value in self.on_knob(values).items() if part not in recipe}
 
     def _answer(self, values: Updates, raw: dict[str, Any], *, top: float | None = None) -> Updates:
-        """Update recipe, note and numbers to a setting, or report its error. This makes one method and one
-        plan.
+        """Update recipe, note and numbers to a setting, or report its error. The update makes one method and
+        one plan.
         """
         try:
             method = method_from(raw)

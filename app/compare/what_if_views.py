@@ -171,8 +171,8 @@ def timeline(
 
 
 def stale(last: Comparison | None) -> StaleValue:
-    """Return the tag that names the run of the pictures. Without it (None), the numbers belong to the
-    pictures.
+    """Return the tag that names the run of the pictures. Return no tag for None: the numbers then belong to
+    the shown pictures.
     """
     if last is None:
         return {"text": ""}

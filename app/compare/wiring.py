@@ -37,7 +37,8 @@ EACH: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **QU
 def wire(parts: CompareParts, worker: Worker, page: gr.Blocks) -> Callable[[Any], None]:
     """Connect all components.
 
-    Returns a function follow(event). It refreshes the what-if after an event that changed the setting.
+    Returns a function follow(event). The function refreshes the what-if after an event that changed the
+    setting.
     """
     result = ResultPanel(parts, worker)
     setting = SettingFields(parts)

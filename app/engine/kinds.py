@@ -16,7 +16,7 @@ Snapshot = dict[str, Any]
 
 
 class Start(Protocol):
-    """Starts a job of one kind, or resumes it. It draws one picture between two yielded snapshots."""
+    """Starts a job of one kind, or resumes it. A job draws one picture between two yielded snapshots."""
 
     def __call__(
         self, task: str, folder: Path, *, stop: threading.Event, enough: Callable[[], bool]

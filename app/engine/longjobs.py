@@ -1,4 +1,4 @@
-"""The queue of tunes and sweeps. These long jobs continue when the tab is closed, and after a restart of the
+"""The queue of tunes and sweeps. Tunes and sweeps continue when the tab is closed, and after a restart of the
 server.
 
 The oldest job runs first. The engine's thread draws one picture at a time, so a comparison waits for one
@@ -165,7 +165,7 @@ class LongJobs:
     def step(self) -> None:
         """Draw one picture of the first job.
 
-        This never raises: an error ends the job, and the job stores the error's sentence.
+        This function never raises: an error ends the job, and the job stores the error's sentence.
         """
         with self._lock:
             job = self._queue[0] if self._queue else None

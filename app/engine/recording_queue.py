@@ -125,8 +125,8 @@ class RecordingQueue:
             return baseline
 
     def record(self, baseline: RunResult) -> None:
-        """Record a baseline on the engine's thread. This never raises: the page works
-        without a survey too.
+        """Record a baseline on the engine's thread. This function never raises: the page works without a
+        survey too.
         """
         assert self._with_survey is not None
         try:

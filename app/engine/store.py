@@ -1,7 +1,8 @@
-"""The store of long jobs. It outlives the server: an sqlite table, and a folder of runs for each job.
+"""The store of long jobs. The store outlives the server: it is an sqlite table, and a folder of runs for each
+job.
 
-It lies in the user's folder: CACHELENS_DIR, or .cachelens in the home directory. The first write creates the
-folder. Only one server at a time uses it.
+The store lies in the user's folder: CACHELENS_DIR, or .cachelens in the home directory. The first write
+creates the folder. Only one server at a time uses it.
 """
 
 from __future__ import annotations

@@ -139,9 +139,9 @@ class Worker:
 
     def reopen(self, key: str) -> Comparison | None:
         """Return a finished comparison from memory, or load it from History into memory. Return None if
-        neither has it.
+        neither memory nor History has it.
 
-        This reads pictures from disk, so call it for a click and not for every event.
+        The function reads pictures from disk, so call it for a click and not for every event.
         """
         comparison = self.comparison(key)
         if comparison is None and (comparison := self.history.comparison(key)):

@@ -1,8 +1,9 @@
 """Comparisons on a ZeroGPU Space. Each runs in a forked process that gets a GPU for a declared time.
 
-Arguments and events are pickled to cross the fork, and the fork's memory is lost at its end. So the parent
-process remembers the baselines, passes the matching baseline on, and receives events as they happen. On other
-machines, ``comparison_runner()`` returns ``run_comparison``, and nothing else in this file is used.
+Arguments and events are pickled to cross the fork, and the fork's memory is lost at its end. For this reason
+the parent process remembers the baselines, passes the matching baseline on, and receives events as they
+happen. On other machines, ``comparison_runner()`` returns ``run_comparison``, and nothing else in this file
+is used.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def on_zerogpu() -> bool:
 def declared_seconds(request: RunRequest, method: Method, baseline: object = None, marker: str = "") -> int:
     """Return the seconds to declare for a comparison.
 
-    It takes the arguments of ``compare_in_fork``, because `spaces` demands this.
+    The function takes the arguments of ``compare_in_fork``, because `spaces` demands this.
     """
     del method, marker
     request = resolve(request)
@@ -111,7 +112,7 @@ Run = Callable[[RunRequest, Method, RunResult | None, str], Generator[Event | Fo
 
 
 class ForkedRunner:
-    """Runs every comparison in a fork of its own. It takes the arguments of ``run_comparison``.
+    """Runs every comparison in a fork of its own. The runner takes the arguments of ``run_comparison``.
 
     run: ``compare_in_fork``, wrapped by `spaces`. folder: where new baselines are saved, so that they outlive
     a restart or can be published with the code.

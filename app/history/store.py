@@ -78,8 +78,8 @@ class HistoryStore:
         self._entries: dict[str, HistoryEntry] | None = None  # None until the folder has been read
 
     def add(self, key: str, comparison: Comparison) -> None:
-        """Store a comparison. This raises nothing: after a failure, the comparison can still be viewed and
-        downloaded.
+        """Store a comparison. This function raises nothing: after a failure, the comparison can still be
+        viewed and downloaded.
         """
         if self.folder is None:
             return
@@ -200,7 +200,7 @@ class HistoryStore:
 
 
 def _read_entry(folder: Path) -> HistoryEntry | None:
-    """Read a folder's figures. Return None if it holds no complete comparison.
+    """Read a folder's figures. Return None if the folder holds no complete comparison.
 
     Folders that a server was writing or removing when it ended are deleted.
     """

@@ -48,8 +48,8 @@ class FigureChoice(NamedTuple):
         return setting.relative(figure) if self.relative else setting.value(figure)
 
     def text(self, setting: ListedSetting, figure: str) -> str:
-        """Write a figure: relative to its baseline, or as printed with every digit. Return "" if it is not
-        known.
+        """Write a figure: relative to its baseline, or as printed with every digit. Return "" if the figure
+        is not known.
         """
         known, value = (QUALITIES | SPEEDS)[figure], self.value(setting, figure)
         if value is None:

@@ -129,7 +129,7 @@ class ListedSetting(NamedTuple):
 
     @property
     def why_not_openable(self) -> str:
-        """Return why Compare cannot open the setting, as one sentence. Return "" if it can."""
+        """Return why Compare cannot open the setting, as one sentence. Return "" if Compare can open it."""
         if self.is_baseline:
             return "This is the baseline itself. Every comparison runs it."
         if self.method["name"] in METHODS:
@@ -167,10 +167,11 @@ def select_settings(
     """Return the settings that pass all filters.
 
     model: the name that the tables print.
-    knobs: the accepted values for each letter. They filter DBCache's rows only, because other methods do not
-    have these knobs.
+    knobs: the accepted values for each letter. These values filter DBCache's rows only, because other methods
+    do not have these knobs.
     words: parts of the name; all must occur, in any order and case.
-    own_settings: settings of any model. They come last, so that the chart draws them over the others.
+    own_settings: settings of any model. The user's own settings come last, so that the chart draws them over
+    the others.
     """
     families, wanted_words = set(families), words.lower().split()
     wanted_values = {letter: set(values) for letter, values in (knobs or {}).items() if values}

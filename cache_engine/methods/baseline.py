@@ -1,4 +1,6 @@
-"""The plain model, which computes every block at every step. It is one side of every comparison."""
+"""The plain model, which computes every block at every step. The plain model is one
+side of every comparison.
+"""
 
 from __future__ import annotations
 

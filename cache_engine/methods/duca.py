@@ -4,8 +4,8 @@ tokens.
 Paper: "Accelerating Diffusion Transformers with Dual Feature Caching" (arXiv 2412.18911). The first skipped
 step of an interval is aggressive: no block runs, and the last block's output is taken from the step before,
 which was computed or partial. The next step runs some tokens as ToCa does, which corrects part of the errors.
-Then the two kinds alternate. Tokens are chosen by the length of their value vectors, so fast attention can be
-used.
+After that, the two kinds of steps alternate. Tokens are chosen by the length of their value vectors, so fast
+attention can be used.
 
 Intended difference: the FLUX port that made the published rows reuses the *input* of the last block, so its
 aggressive steps leave that block out. Here the last block's output is reused, as in the paper.

@@ -1,4 +1,4 @@
-"""A fixed mask of computed steps, found once by a search. It is the same for every prompt.
+"""A fixed mask of computed steps, found once by a search. The mask is the same for every prompt.
 
 Adaptive methods choose the same few schedules again and again, so a fixed mask works for other prompts too.
 Sources: Golden Path Hypothesis (nanguoyu, 2026), an exhaustive search over 50-step FLUX.1-dev runs with plain
@@ -67,7 +67,7 @@ class FixedMask(Method):
         )
 
     def _digits(self, steps: int) -> str:
-        """Return the searched mask for a run of ``steps`` steps. Its first and last step are computed or
+        """Return the searched mask for a run of ``steps`` steps. The first and the last step are computed or
         skipped as in the mask of 50.
         """
         if self.mask == "every step":

@@ -1,9 +1,9 @@
 """Spectrum: in skipped steps, the last block's output comes from Chebyshev polynomials fitted to all computed
 steps.
 
-Paper: "Spectrum" (arXiv 2603.01623). It uses degree 4, ridge 0.1 and a mix with a straight line; the windows
-between computed steps widen. Difference: the weights of the fit are computed in float64. The paper's code
-fits in float32.
+Paper: "Spectrum" (arXiv 2603.01623). Spectrum uses degree 4, ridge 0.1 and a mix with a straight line; the
+windows between computed steps widen. Difference: the weights of the fit are computed in float64. The paper's
+code fits in float32.
 """
 
 from __future__ import annotations

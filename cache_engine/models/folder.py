@@ -89,8 +89,8 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
 
 
 def read(source: str, file: str) -> dict[str, Any]:
-    """Read a JSON file from the folder, the hub's cache or the hub. Raises EngineError
-    if it cannot be read.
+    """Read a JSON file from the folder, the hub's cache or the hub. Raises EngineError if the file cannot be
+    read.
     """
     folder = Path(source)
     try:

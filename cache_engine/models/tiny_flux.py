@@ -1,4 +1,4 @@
-"""The embedded model: a small but complete FLUX pipeline that runs on a laptop's CPU. Its card is in
+"""The embedded model: a small but complete FLUX pipeline that runs on a laptop's CPU. The model's card is in
 assets/tiny_flux/.
 """
 

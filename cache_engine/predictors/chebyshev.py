@@ -55,7 +55,7 @@ class Chebyshev:
 
 
 def solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Solve a small positive definite system by elimination. Its pivots are positive
+    """Solve a small positive definite system by elimination. The pivots of the elimination are positive
     without exchanging rows.
     """
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]

@@ -12,7 +12,7 @@ from ..strict import EngineError
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file. Raises EngineError if it cannot be read."""
+    """Read a UTF-8 file. Raises EngineError if the file cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

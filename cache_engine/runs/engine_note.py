@@ -15,7 +15,7 @@ ENGINE = "engine.json"
 
 
 def note_engine(folder: Path, engine: Engine) -> None:
-    """Write the folder's engine.json, or check an existing one. Raises EngineError if it names another
+    """Write the folder's engine.json, or check an existing one. Raises EngineError if the file names another
     engine.
     """
     path = folder / ENGINE

@@ -1,4 +1,6 @@
-"""A row holds the figures of one run (one prompt with one setting). It is one line of ``table.jsonl``."""
+"""A row holds the figures of one run (one prompt with one setting). Each row is one
+line of ``table.jsonl``.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ RESULT, SURVEY = "result.json", "survey.npz"
 
 
 def save_baseline(baseline: RunResult, folder: Path) -> None:
-    """Write a baseline's folder. Raises EngineError if it cannot be written."""
+    """Write a baseline's folder. Raises EngineError if the folder cannot be written."""
     data = {
         "request": baseline.request.model_dump(),
         "engine": baseline.engine.model_dump(),

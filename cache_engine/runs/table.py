@@ -77,7 +77,8 @@ class Table:
 
 
 def _locked(folder: Path) -> sqlite3.Connection:
-    """Lock a folder with an sqlite file. Such a lock works on every system, and ends when its process ends.
+    """Lock a folder with an sqlite file. An sqlite lock works on every system, and ends when its process
+    ends.
 
     Another thread may close the lock.
     """

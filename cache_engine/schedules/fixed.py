@@ -97,9 +97,10 @@ class Magnitude:
 
     Paper: MagCache (arXiv 2506.09045). ``ratios``: each step's residual size divided by that of the step
     before, for a run of as many steps; runs of another length use the nearest entry. The product of the
-    ratios since the last computed step tells the error of the remembered residual. These errors may add up to
-    ``threshold``, over at most ``longest`` steps. ``start``: share of the run's steps that are computed at
-    the start. ``landmark``: the steps of this entry are computed whatever the error is; -1 for no entry.
+    ratios since the last computed step tells the error of the remembered residual. The errors of cached steps
+    may add up to ``threshold``, over at most ``longest`` steps. ``start``: share of the run's steps that are
+    computed at the start. ``landmark``: the steps of this entry are computed whatever the error is; -1 for no
+    entry.
     """
 
     ratios: tuple[float, ...]

@@ -42,13 +42,16 @@ class RecordedActivations(NamedTuple):
     """The result of ``fetched``: float32 arrays of numpy. The axes are c: calls in order, k: blocks, n:
     positions.
 
-    values (c, 1 + k, n): the stream before the first block, then after each block. modulated (c, n), or (c,
-    0) if the model has no such signal. weights (n,): weights of the positions; their sum is about 1. last
-    (outputs, channels): the last layer's weights. modulation (c, channels): the factors of the last layer's
-    norm. Both are (0,) unless the last layer is of a known kind and every position was recorded. mean_abs (c,
-    k): the exact mean size of the residuals. first_change (c,): the exact change of the first block's
-    residual since the stream's last call; NaN at its first call. seconds (c, 1 + k): the time of the whole
-    call, then of each block.
+    ``values`` (c, 1 + k, n): the image stream before the first block, then after each block.
+    ``modulated`` (c, n): TeaCache's signal, or (c, 0) if the model has no such signal.
+    ``weights`` (n,): weights of the positions; their sum is about 1.
+    ``last`` (outputs, channels): the last layer's weights.
+    ``modulation`` (c, channels): the factors of the last layer's norm. Both ``last`` and ``modulation`` are
+    (0,) unless the last layer is of a known kind and every position was recorded.
+    ``mean_abs`` (c, k): the exact mean size of the residuals.
+    ``first_change`` (c,): the exact change of the first block's residual since the stream's last call; NaN at
+    the stream's first call.
+    ``seconds`` (c, 1 + k): the time of the whole call, then of each block.
     """
 
     steps: tuple[int, ...]

@@ -56,8 +56,8 @@ class Meeting(NamedTuple):
 class Met(TorchFunctionMode):
     """While this mode is active, ``attend(meeting, original)`` replaces scaled_dot_product_attention.
 
-    met: True once the attention was called. Raises EngineError if it is called again, as with an IP-Adapter,
-    which adds an attention of its own to every block.
+    met: True once the attention was called. Raises EngineError if the attention is called again, as with an
+    IP-Adapter, which adds an attention of its own to every block.
     """
 
     def __init__(self, attend: Callable[[Meeting, Callable[[], Tensor]], Tensor]) -> None:

@@ -31,8 +31,8 @@ class Block(NamedTuple):
         return {name: arguments[name] for name in self.section.takes}
 
     def outputs(self, result: Any) -> dict[str, Tensor]:
-        """Return the block's result by name. Raises EngineError if it differs from the
-        section's description.
+        """Return the block's result by name. Raises EngineError if the result differs from the section's
+        description.
         """
         if isinstance(result, tuple) != (len(self.section.returns) > 1):
             raise EngineError(
@@ -43,7 +43,7 @@ class Block(NamedTuple):
         return dict(zip(self.section.returns, values, strict=True))
 
     def result(self, values: Mapping[str, Tensor]) -> Any:
-        """Return the block's result with these values. It is the inverse of ``outputs``."""
+        """Return the block's result with these values. This function is the inverse of ``outputs``."""
         ordered = [values[name] for name in self.section.returns]
         return tuple(ordered) if len(ordered) > 1 else ordered[0]
 

@@ -89,7 +89,8 @@ class CallHooks:
     def place(self, sites: tuple[Site, ...]) -> None:
         """Attach the sites that act inside blocks.
 
-        This happens at the first call whose plan has such sites, because blocks may be compiled until then.
+        The sites are attached at the first call whose plan has such sites, because blocks may be compiled
+        until then.
         """
         self.inner += [self.inner_site(site) for site in sites if not isinstance(site, Stack)]
         for module, replacement in (pair for site in self.inner for pair in site.forwards()):

@@ -32,14 +32,16 @@ class Clock:
         return event
 
     def between(self, start: Any, end: Any) -> float:
-        """Return the seconds between two marks. This waits until the device has reached the later mark."""
+        """Return the seconds between two marks. The host waits until the device has
+        reached the later mark.
+        """
         if isinstance(start, float):
             return end - start
         end.synchronize()
         return start.elapsed_time(end) / 1000
 
     def fetch(self, scalar: torch.Tensor) -> float:
-        """Return a value from the device. This waits for all earlier work of the device."""
+        """Return a value from the device. The host waits for all earlier work of the device."""
         return float(scalar)
 
     def synchronise(self) -> float:

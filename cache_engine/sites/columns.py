@@ -141,8 +141,8 @@ class ColumnSite:
 
 
 class FeedForward:
-    """One block's feed-forward, column by column. Raises EngineError if its layers are not plain linear
-    layers.
+    """One block's feed-forward, column by column. Raises EngineError if the feed-forward's layers are not
+    plain linear layers.
     """
 
     def __init__(self, block: Block, neurons: Neurons, site: Columns) -> None:

@@ -28,8 +28,8 @@ def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
 class Loop:
     """Wraps a scheduler's ``set_timesteps`` and ``step``.
 
-    A run is due as soon as ``set_timesteps`` returns. It begins with the next call of the model, because only
-    then has the pipeline told at which timestep it starts. A step ends when ``step`` returns.
+    A run is due as soon as ``set_timesteps`` returns. A run begins with the next call of the model, because
+    only then has the pipeline told at which timestep the run starts. A step ends when ``step`` returns.
     """
 
     def __init__(self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None) -> None:
@@ -104,7 +104,7 @@ class Loop:
     def close(self) -> None:
         """At the end of a run, raise EngineError if it had fewer steps than timesteps.
 
-        This covers schedulers without a step_index, which ``check_start`` cannot check.
+        The check covers schedulers without a step_index, which ``check_start`` cannot check.
         """
         session = self.session
         if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):

@@ -80,8 +80,8 @@ def refuse_call(given: Mapping[str, Any], skips: bool) -> None:
 def batch_of(given: Mapping[str, Any], picture: str) -> int:
     """Return the number of samples in a call.
 
-    picture: the name of the forward's first parameter. It is a tensor (batch, ...), or a list with one tensor
-    for each sample. If the argument is missing, the model itself raises an error.
+    picture: the name of the forward's first parameter. This parameter is a tensor (batch, ...), or a list
+    with one tensor for each sample. If the argument is missing, the model itself raises an error.
     """
     samples = given.get(picture)
     return 1 if samples is None else len(samples)

@@ -93,7 +93,7 @@ class StreamTensors(StreamHistory[TensorHistory, SignalReference]):
 def inner_products(values: list[Tensor]) -> tuple[tuple[float, ...], ...]:
     """Return the inner products of all pairs of values. This synchronises the device once.
 
-    They are added up in float64, because the smallest directions would be lost otherwise.
+    The products are added up in float64, because the smallest directions would be lost otherwise.
     """
     # Apple's mps devices have no float64
     flat = [(value.cpu() if value.device.type == "mps" else value).float().flatten() for value in values]

@@ -8,7 +8,7 @@ one common
 projection: it runs for the chosen tokens, on their remembered attention and their new feed-forward results.
 
 A computed step remembers every module's output, and in single blocks also the attention before the
-projection. It also remembers each token's score, and the step at which the token last ran.
+projection. A computed step also remembers each token's score, and the step at which the token last ran.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 errors.
 
 Forecast errors are correlated. For example, a prompt is easier than expected, an order of the predictor does
-worse than expected, or neighbouring settings have similar errors. So each measurement corrects the forecasts
-of all other settings, and most those of similar settings. Source: Rasmussen and Williams, Gaussian Processes
-for Machine Learning (2006), equations 2.25 and 2.26. The scale of the errors is learnt too (a Student-t
-process, Shah et al. 2014).
+worse than expected, or neighbouring settings have similar errors. For this reason each measurement corrects
+the forecasts of all other settings, and most those of similar settings. Source: Rasmussen and Williams,
+Gaussian Processes for Machine Learning (2006), equations 2.25 and 2.26. The scale of the errors is learnt too
+(a Student-t process, Shah et al. 2014).
 """
 
 from __future__ import annotations

@@ -130,7 +130,9 @@ class Measurements:
         )
 
     def survey(self, number: int) -> Survey:
-        """Return the prompt's survey. It is recorded in a separate run, because recording takes time."""
+        """Return the prompt's survey. The survey is recorded in a separate run, because
+        recording takes time.
+        """
         if number not in self._surveys:
             path = self._folder / SURVEYS / f"{number:05d}.npz"
             self._surveys[number] = self._load_survey(path) or self._record_survey(number, path)

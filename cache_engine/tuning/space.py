@@ -166,7 +166,7 @@ def grid(
 
 
 def method_with(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Method:
-    """Make a method with these knobs. Raises EngineError if they do not fit the method or the model."""
+    """Make a method with these knobs. Raises EngineError if the knobs do not fit the method or the model."""
     own = {name: value for name, value in knobs.items() if name != FRACTION or method != "dbcache"}
     made = SettingParts(METHODS[method](**own), knobs[FRACTION] if len(own) < len(knobs) else 1.0).joined
     made.plan(facts._replace(steps=made.of(facts.steps)) if isinstance(made, FewerSteps) else facts)

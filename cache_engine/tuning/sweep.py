@@ -1,8 +1,8 @@
 """``sweep_json()`` runs every combination of two or three knobs' values on one prompt, without search or
 forecast.
 
-Like ``tune``, it is a generator: between two of its values it draws at most one picture. It stores every run
-in the folder and repeats no run.
+Like ``tune``, it is a generator: between two of its values it draws at most one picture. A sweep stores every
+run in the folder and repeats no run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SweepTask(Strict):
     def ranges(self) -> space.Ranges:
         """Return the axes' values, in the order of the axes.
 
-        Raises EngineError if they cannot be read, or if they make too many combinations.
+        Raises EngineError if the ranges cannot be read, or if they make too many combinations.
         """
         if len({name for name, _ in self.axes}) < len(self.axes):
             raise EngineError("axes: two axes have the same knob; choose another knob for one of them.")

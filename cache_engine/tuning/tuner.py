@@ -1,9 +1,9 @@
 """``tune()`` forecasts the whole space in seconds, then runs the few settings that matter, the most promising
 first.
 
-It is a generator, and it draws at most one picture between two of its values. So its caller can let other
-jobs run in between, stop it, or continue on another day: every run is stored in the folder, and no run is
-repeated.
+``tune()`` is a generator, and it draws at most one picture between two of its values. The caller can
+therefore let other jobs run in between, stop the tune, or continue on another day: every run is stored in the
+folder, and no run is repeated.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Measures how small errors in a run grow or fade until its end. It makes some more calls after a recorded
-run.
+"""Measures how small errors in a run grow or fade until its end. The measurement makes some more calls after
+a recorded run.
 
 Whatever error is made early, the runs of one picture end with a difference in a few directions that belong to
 this picture. To find these directions, we add small errors to the run, like those of a prediction, and follow
 the run to its end. A gradient then tells how far along each direction the run ends after an error at any step
 and block. The gradient is carried from the end of the run back to its start (the adjoint of the loop). Both
-computations move along the noise level in strides: where the noise level hardly changes, one call stands for
-several steps.
+computations (adding errors and carrying the gradient) move along the noise level in strides: where the noise
+level hardly changes, one call stands for several steps.
 
 The computation needs automatic differentiation, and memory for the gradients of one call.
 """
@@ -49,12 +49,13 @@ class ErrorPropagation(NamedTuple):
     large as the values' differences, in 8-bit levels. A direction has the length of a picture whose values
     all differ by one level.
 
-    mixtures (tokens, e + d, outputs): the effect of one unit of a token's output on its mixtures, and its
-    length along each direction. patterns (d, tokens * e): the mixtures of each direction. levels (c,): the
-    noise levels after the calls' steps. products (c, s, k, d, t, k): how far an error moves the end along a
-    direction. The first k is the block behind which the error is added. The second k and t choose the error:
-    a stream's residual up to that block at that step. Outputs are velocities, so a product counts for one
-    unit of noise level.
+    ``mixtures`` (tokens, e + d, outputs): the effect of one unit of a token's output on the token's mixtures,
+    and its length along each direction.
+    ``patterns`` (d, tokens * e): the mixtures of each direction.
+    ``levels`` (c,): the noise levels after the calls' steps.
+    ``products`` (c, s, k, d, t, k): how far an error moves the end along a direction. The first k is the
+    block behind which the error is added. The second k and t choose the error: a stream's residual up to that
+    block at that step. Outputs are velocities, so a product counts for one unit of noise level.
     """
 
     mixtures: Any

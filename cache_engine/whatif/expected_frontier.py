@@ -1,4 +1,4 @@
-"""Estimates from a survey the best PSNR of DBCache at every speed. It uses numpy, not torch.
+"""Estimates from a survey the best PSNR of DBCache at every speed. The code uses numpy, not torch.
 
 A grid of settings is simulated in about a second. The grid's thresholds come from the recorded changes. The
 result has the settings that no other setting beats.

@@ -1,4 +1,5 @@
-"""Calibrates the expected PSNR of a model: how far is it from the measured PSNR? It uses numpy, not torch.
+"""Calibrates the expected PSNR of a model: how far is it from the measured PSNR? The code uses numpy, not
+torch.
 
 The expected PSNR follows from the baseline's survey alone (expected_psnr.py). The calibration tells how far
 such forecasts were from real runs of the model. Without runs there is no calibration.

@@ -25,7 +25,7 @@ from .survey import BUDGET, Survey, in_half, most_positions
 
 
 class SurveyTaken:
-    """The result of ``recording_survey``. It is empty until the run ends.
+    """The result of ``recording_survey``. The result is empty until the run ends.
 
     recorded_calls: the input of ``propagate_errors``, or None if the run does not allow it.
     """
@@ -136,8 +136,8 @@ def with_error_propagation(
 ) -> Survey:
     """Return the survey with its error propagation, if that can be computed. Call this outside ``attached``.
 
-    It takes as long as two to four runs. shown: a function from latents to the picture, as in a model's row;
-    None: the latents themselves serve as the picture. Raises Cancelled.
+    Error propagation takes as long as two to four runs. shown: a function from latents to the picture, as in
+    a model's row; None: the latents themselves serve as the picture. Raises Cancelled.
     """
     if recorded_calls is None or not survey.sigmas:
         return survey

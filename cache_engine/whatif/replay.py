@@ -1,7 +1,7 @@
 """``replay()`` decides a run without making it, and finds the errors of its predictions. It imports no torch.
 
-It uses the Session, the schedules, the predictors and the history rules of a real run. It looks a change up
-in the survey where a real run would measure it.
+A replay uses the Session, the schedules, the predictors and the history rules of a real run. Where a real run
+would measure a change, the replay looks the change up in the survey.
 """
 
 from __future__ import annotations
@@ -68,9 +68,10 @@ class _Step(NamedTuple):
 def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     """Decide every call of a run of ``facts.steps`` steps: as many steps as the survey has, or fewer.
 
-    A run of fewer steps takes another path. Each of its steps is mapped to the baseline's step at the same
-    share of the run. Its answer counts for all baseline steps up to the next mapped step. The errors of such
-    a run are only a rough guide. Raises EngineError if the schedule needs a change that was not recorded.
+    A run of fewer steps takes another path. Each step of the shorter run is mapped to the baseline's step at
+    the same share of the run. The answer of a mapped step counts for all baseline steps up to the next mapped
+    step. The errors of such a run are only a rough guide. Raises EngineError if the schedule needs a change
+    that was not recorded.
     """
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
@@ -187,7 +188,7 @@ class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
 
 
 class _ReplayedPlace(PlaceHistory[Terms]):
-    """The history of one place. It holds sums of recorded values instead of tensors."""
+    """The history of one place. A replayed history holds sums of recorded values instead of tensors."""
 
     def __init__(self, stream: _ReplayedStream, place: Hashable) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
 """A survey is the record of a baseline run from which other settings are estimated without running them.
 
-It holds the image stream's activations before the first block and after every block, at the same positions
-for all steps and streams. Positions are drawn at random. The probability of a position follows the size of
-its channel, and its value is weighted by the inverse of the probability (Horvitz and Thompson 1952). In large
-transformers, a few channels are hundreds of times larger than the others; a uniform draw would miss them. The
-code uses numpy, not torch.
+A survey holds the image stream's activations before the first block and after every block, at the same
+positions for all steps and streams. Positions are drawn at random. The probability of a position follows the
+size of its channel, and its value is weighted by the inverse of the probability (Horvitz and Thompson 1952).
+In large transformers, a few channels are hundreds of times larger than the others; a uniform draw would miss
+them. The code uses numpy, not torch.
 """
 
 from __future__ import annotations
@@ -51,23 +51,32 @@ class Survey:
     """The record of one baseline run. Axes: streams s, steps t, blocks k, positions n. The shape ``(0,)``
     marks an array that is absent.
 
-    facts: the facts that plans depend on.
-    request, engine: the run's request and the engine that made it.
-    mix: the weight of each stream in the velocity.
-    sigmas: the scheduler's noise levels, one more than steps, or none. entry (s, t, n): the stream before the
-    first block. residuals (k, s, t, n): the stream after each block, minus the entry. modulated (s, t, n) or
-    (0,): TeaCache's signal. These three arrays are float16 and must be multiplied by entry_scale, scales (k,)
-    and modulated_scale. last (outputs, channels): the last layer's weights. modulation (s, t, channels): the
-    factors of the norm before the last layer. Both are (0,) unless that layer is of a known kind and the
-    whole image stream was recorded. mixtures (tokens, e + d, outputs), patterns (d, tokens * e), levels (c,),
-    products (c, s, k, d, t, k): the effect of errors on the end, as in
-    ``error_propagation.ErrorPropagation``; (0,) if it was not computed. weights (n,): the sum of weight times
-    |value| is the mean over the whole image stream. mean_abs (k, s, t): the exact mean size of the residuals
-    over the whole image stream. exact (s, t): the exact change of the first block's residual since the step
-    before, over the whole image stream; NaN at step 0. call_seconds (s, t), block_seconds (k, s, t): measured
-    times. loop_seconds: the time of the denoising loop.
-    call_tflops: TFLOPs of one full call. block_tflops (k,): TFLOPs of each block.
-    memo: results derived from the arrays, so that each is computed once.
+    ``facts``: the facts that plans depend on.
+    ``request``, ``engine``: the run's request and the engine that made it.
+    ``mix``: the weight of each stream in the velocity.
+    ``sigmas``: the scheduler's noise levels, one more than steps, or none.
+
+    ``entry`` (s, t, n): the image stream before the first block, in float16, to be multiplied by
+    ``entry_scale``.
+    ``residuals`` (k, s, t, n): the image stream after each block, minus the entry, in float16, to be
+    multiplied by ``scales`` (k,).
+    ``modulated`` (s, t, n) or (0,): TeaCache's signal in float16, to be multiplied by ``modulated_scale``.
+    ``last`` (outputs, channels): the last layer's weights.
+    ``modulation`` (s, t, channels): the factors of the norm before the last layer. Both ``last`` and
+    ``modulation`` are (0,) unless the last layer is of a known kind and the whole image stream was recorded.
+    ``mixtures`` (tokens, e + d, outputs), ``patterns`` (d, tokens * e), ``levels`` (c,), ``products`` (c, s,
+    k, d, t, k): the effect of errors on the end of the run, as in ``error_propagation.ErrorPropagation``;
+    (0,) if it was not computed.
+
+    ``weights`` (n,): the sum of weight times |value| is the mean over the whole image stream.
+    ``mean_abs`` (k, s, t): the exact mean size of the residuals over the whole image stream.
+    ``exact`` (s, t): the exact change of the first block's residual since the step before, over the whole
+    image stream; NaN at step 0.
+    ``call_seconds`` (s, t), ``block_seconds`` (k, s, t): measured times of calls and blocks.
+    ``loop_seconds``: the time of the denoising loop.
+    ``call_tflops``: TFLOPs of one full call.
+    ``block_tflops`` (k,): TFLOPs of each block.
+    ``memo``: results derived from the arrays, so that each is computed once.
     """
 
     facts: ModelFacts

@@ -19,5 +19,5 @@ class DifferenceValue(TypedDict):
 
 
 def difference(value: DifferenceValue | None = None, **options: Any) -> gr.HTML:
-    """Make the colour scale. None draws it without figures."""
+    """Make the colour scale. With the value None, the scale has no figures."""
     return drawn("difference", value, **options)

@@ -39,5 +39,5 @@ class RunsValue(TypedDict):
 
 
 def runs(value: RunsValue | None = None, **options: Any) -> gr.HTML:
-    """Make the table of runs. None draws the empty table."""
+    """Make the table of runs. With the value None, the table is empty."""
     return drawn("runs", value, **options)

@@ -25,5 +25,5 @@ class StaleValue(TypedDict):
 
 
 def stale(value: StaleValue | None = None, **options: Any) -> gr.HTML:
-    """Make the tag. It belongs to the card of class cl-viewer that contains it. None draws no tag."""
+    """Make the tag. The tag belongs to the card of class cl-viewer that contains it. None draws no tag."""
     return drawn("stale", value, **options)

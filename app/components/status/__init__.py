@@ -23,5 +23,5 @@ class StatusValue(TypedDict):
 
 
 def status(value: StatusValue | None = None, **options: Any) -> gr.HTML:
-    """Make a status line. None draws the idle state."""
+    """Make a status line. With the value None, the line shows the idle state."""
     return drawn("status", value, **options)

@@ -141,7 +141,9 @@ SIZES = {
 
 
 def theme() -> Base:
-    """Return gradio's theme with system fonts and our colours. It downloads nothing from other machines."""
+    """Return gradio's theme with system fonts and our colours. The theme downloads nothing from other
+    machines.
+    """
     made = Base(font=list(SANS), font_mono=list(MONO))
     colours = {name: f"var(--cl-{token})" for name, token in POINTERS.items()}
     values = SIZES | colours | {f"{name}_dark": value for name, value in colours.items()}

@@ -93,5 +93,5 @@ class TimelineValue(TypedDict):
 
 
 def timeline(value: TimelineValue | None = None, **options: Any) -> gr.HTML:
-    """Make the timeline. None draws a sentence that nothing has run."""
+    """Make the timeline. With the value None, a sentence says that nothing has run."""
     return drawn("timeline", value, **options)

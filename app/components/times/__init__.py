@@ -37,5 +37,5 @@ class TimesValue(TypedDict):
 
 
 def times(value: TimesValue | None = None, **options: Any) -> gr.HTML:
-    """Make the time bars. None draws a sentence that nothing has run."""
+    """Make the time bars. With the value None, a sentence says that nothing has run."""
     return drawn("times", value, **options)
