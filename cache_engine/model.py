@@ -40,21 +40,21 @@ class Neurons(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One list of blocks with the same class and arguments.
+    """One list of blocks that have the same class and arguments.
 
-    path: the list's attribute on the transformer.
-    takes: names of a block's image argument and, if the blocks carry the text, its text argument.
+    path: the transformer's attribute that holds the list.
+    takes: name of the block's image argument and, if the blocks carry the text, of its text argument.
     returns: the same names in the order of the block's results.
-    length: the config key with the number of blocks.
-    modulated: (block, its arguments) -> TeaCache's signal.
-    outputs: the modules of a block whose outputs are gated and added to the image or text.
+    length: the configuration key that holds the number of blocks.
+    modulated: a function that takes (block, its arguments) and returns TeaCache's signal.
+    outputs: the block's modules whose outputs are gated and added to the image or text.
     muted: the modules whose results are not needed while the outputs come from the cache.
-    projections: for an output module, its last layers, in the order of its results.
+    projections: by output module, its last layers, in the order of its results.
     attention: the module in which tokens interact.
     tokenwise: the output modules that treat every token alone, each with the source of its keys and values.
-    neurons: of these, the feed-forwards of the image, whose neurons can be run one by one.
+    neurons: among these, the image's feed-forwards, whose neurons can be run one by one.
     streams: total length of a block's outputs, in multiples of image and text together.
-    text_first: where image and text are one tensor, the text comes first.
+    text_first: if image and text are one tensor, the text comes first.
     refilled: between the blocks the model exchanges a part of the text, and drops that part of the results.
     """
 

@@ -80,7 +80,7 @@ class SweepTask(Strict):
 
 
 class Cell(NamedTuple):
-    """One combination. refused: why it does not fit the model; empty if it fits."""
+    """One combination of values. refused: the reason why it does not fit the model; "" if it fits."""
 
     values: tuple[Any, ...]
     method: Method | None
