@@ -8,15 +8,18 @@ import itertools
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cache_engine.__main__ import main
+from cache_engine.models.catalog import resolve
 from cache_engine.records import RunRequest
 from cache_engine.strict import EngineError
 from cache_engine.tuning.goal import Goal
+from cache_engine.tuning.measurements import SURVEYS, Measurements
 from cache_engine.tuning.report import tune_json
 from cache_engine.tuning.tuner import TuneStatus, TuneTask, tune
 
@@ -43,8 +46,28 @@ def task(**more: Any) -> TuneTask:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TuneStatus]]:
-    folder = tmp_path_factory.mktemp("tune")
+def surveys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Record the survey of each tuning prompt once: that takes half of a short tune's time."""
+    folder, prompts = tmp_path_factory.mktemp("surveys"), task().prompts
+    with Measurements(folder, resolve(REQUEST), prompts) as runs:
+        for number in range(len(prompts)):
+            runs.survey(number)
+    return {prompt: folder / SURVEYS / f"{number:05d}.npz" for number, prompt in enumerate(prompts)}
+
+
+def with_surveys(folder: Path, surveys: dict[str, Path], prompts: Sequence[str]) -> Path:
+    """Copy the prompts' surveys into a tune's folder."""
+    (folder / SURVEYS).mkdir()
+    for number, prompt in enumerate(prompts):
+        shutil.copy(surveys[prompt], folder / SURVEYS / f"{number:05d}.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    surveys: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[TuneStatus]]:
+    folder = with_surveys(tmp_path_factory.mktemp("tune"), surveys, task().prompts)
     return folder, list(tune(task(), folder))
 
 
@@ -73,10 +96,10 @@ def test_between_two_values_at_most_one_picture_is_drawn(tuned: tuple[Path, list
 
 
 def test_it_goes_on_where_it_stopped_and_draws_nothing_twice(
-    tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
+    tuned: tuple[Path, list[TuneStatus]], surveys: dict[str, Path], tmp_path: Path
 ) -> None:
     folder, whole = tuned
-    halves = tune(task(), tmp_path)
+    halves = tune(task(), with_surveys(tmp_path, surveys, task().prompts))
     drawn = 0
     for status in halves:
         drawn = status.made
@@ -102,7 +125,7 @@ def test_another_tune_does_not_go_on_in_the_folder(tuned: tuple[Path, list[TuneS
 
 
 def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
-    tuned: tuple[Path, list[TuneStatus]], tmp_path: Path
+    tuned: tuple[Path, list[TuneStatus]], surveys: dict[str, Path], tmp_path: Path
 ) -> None:
     """The tune uses the easier of two prompts, for a goal that its best setting misses
     on the other prompt.
@@ -111,7 +134,8 @@ def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
     by_prompt = {task().prompts[int(run.picture.stem)]: run.closeness for run in whole.runs}
     hard, easy = sorted(by_prompt, key=by_prompt.__getitem__)
     goal = Goal(value=(by_prompt[hard] + by_prompt[easy]) / 2)
-    last = list(tune(task(prompts=(easy,), acceptance=(hard,), goal=goal), tmp_path))[-1]
+    easier = task(prompts=(easy,), acceptance=(hard,), goal=goal)
+    last = list(tune(easier, with_surveys(tmp_path, surveys, easier.prompts)))[-1]
     fell = [one.place for one in last.accepted if one.runs[0].closeness < goal.value]
     assert fell
     assert last.best not in fell
@@ -119,11 +143,9 @@ def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
     assert last.best is None or last.best in [one.place for one in last.accepted]
 
 
-def test_what_lies_beside_fewer_steps_is_told_in_steps(tmp_path: Path) -> None:
-    *_, last = tune_json(
-        task(vary={"dbcache": {"residual_diff_threshold": "0.01"}}, goal=Goal(value=15), acceptance=()),
-        tmp_path,
-    )
+def test_what_lies_beside_fewer_steps_is_told_in_steps(surveys: dict[str, Path], tmp_path: Path) -> None:
+    plain = task(vary={"dbcache": {"residual_diff_threshold": "0.01"}}, goal=Goal(value=15), acceptance=())
+    *_, last = tune_json(plain, with_surveys(tmp_path, surveys, plain.prompts))
     assert last["best"]["method"]["name"] == "fewer_steps"
     steps = len(last["best"]["schedule"])
     assert {(one["knob"], one["value"]) for one in last["best"]["neighbours"]} <= {
@@ -237,8 +259,9 @@ def test_check_ends_with_3_where_a_setting_falls_short(
     assert data["worst_db"] <= data["reached_db"] <= data["mean_db"]
 
 
-def test_a_budget_that_is_spent_still_has_one_setting_run(tmp_path: Path) -> None:
-    last = list(tune(task(acceptance=()), tmp_path, enough=lambda: True))[-1]
+def test_a_budget_that_is_spent_still_has_one_setting_run(surveys: dict[str, Path], tmp_path: Path) -> None:
+    folder = with_surveys(tmp_path, surveys, task().prompts)
+    last = list(tune(task(acceptance=()), folder, enough=lambda: True))[-1]
     assert last.stage == "done"
     assert len(last.verified) == 1
 
