@@ -125,6 +125,8 @@ def _sentence(error: BaseException, spec: ModelSpec) -> str | None:
             f"the download of {spec.title} was interrupted ({type(error).__name__}); try again, and it "
             "continues."
         )
+    if "ImportError" in names:
+        return f"{spec.title} needs a package that is not installed ({first_line(error)}); install it."
     if "SafetensorError" in names:
         return (
             f"a weight file of {spec.title} in {spec.revision()} is damaged or incomplete; delete it "

@@ -123,7 +123,8 @@ class ModelSpec:
     to_pixels: (pipeline, latents (batch, tokens, numbers)) -> (batch, tokens, values): the pixels of each
     token, in levels of 8 bits.
     psnr_calibration: file with the measured errors of the model's PSNR forecasts.
-    image: True if the model takes an input picture.
+    image: "none", "optional" or "needed": whether the model takes an input picture. image_argument: the
+    pipeline's argument for it.
     doubles: with guidance_scale > 1, the pipeline also runs the negative prompt, as a second call of each
     step or as a second sample in the same call.
     as_called: the request does not determine the shapes of the calls, so compute is counted on real calls.
@@ -159,6 +160,7 @@ class ModelSpec:
     psnr_calibration: Path | None = None
     examples: tuple[str, ...] = ()
     image: Literal["none", "optional", "needed"] = "none"
+    image_argument: str = "image"
     doubles: bool = False
     as_called: bool = False
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
@@ -200,7 +202,7 @@ class ModelSpec:
                 "pictures."
             )
         if self.image == "needed" and filled.image is None:
-            raise EngineError(f"image: {self.title} edits a picture; name the picture (--image FILE).")
+            raise EngineError(f"image: {self.title} draws from a picture; name the picture (--image FILE).")
         if self.guidance is None and filled.guidance is not None:
             raise EngineError(
                 f"guidance: {self.title} has no guidance input; leave it out (true_cfg_scale guides this "

@@ -206,16 +206,18 @@ def _finished_survey(
 def draw(model: LoadedModel, request: RunRequest) -> Any:
     """Return the picture that the stock pipeline draws. ``request`` is resolved."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
-    picture = {} if request.image is None else {"image": request.image.opened()}
-    return model.pipe(
-        prompt=request.prompt,
-        num_inference_steps=request.steps,
-        width=request.width,
-        height=request.height,
-        generator=generator,
-        **picture,
-        **model.spec.call(request),
-    ).images[0]
+    picture = {} if request.image is None else {model.spec.image_argument: request.image.opened()}
+    with torch.random.fork_rng(devices=[]):  # some pipelines draw from torch's own numbers as well
+        torch.manual_seed(request.seed)
+        return model.pipe(
+            prompt=request.prompt,
+            num_inference_steps=request.steps,
+            width=request.width,
+            height=request.height,
+            generator=generator,
+            **picture,
+            **model.spec.call(request),
+        ).images[0]
 
 
 def fresh_scheduler(model: LoadedModel) -> None:

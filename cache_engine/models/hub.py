@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,11 @@ from ..placement import Placement
 from ..strict import EngineError
 
 GB = 10**9
+WEIGHT_FILE = re.compile(
+    r"(?:diffusion_pytorch_)?model(?:-\d+-of-\d+)?(?:\.(?P<variant>\w+))?(?:-\d+-of-\d+)?"
+    r"\.(?:safetensors|bin)",
+    re.ASCII,
+)
 
 
 class Weights(NamedTuple):
@@ -131,10 +137,21 @@ def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement
     quantised = _quantised(placement)
     if quantised:
         parts["quantization_config"] = quantised
+    place = source()
     pipe = getattr(diffusers, pipeline).from_pretrained(
-        source(), dtype=getattr(torch, placement.dtype), **parts
+        place, dtype=getattr(torch, placement.dtype), variant=variant_of(Path(place)), **parts
     )
     return placed(pipe, placement)
+
+
+def variant_of(folder: Path) -> str | None:
+    """Return the variant, such as ``fp16``, that a part of a local folder has weights of alone; else None."""
+    for part in sorted(folder.iterdir()) if folder.is_dir() else ():
+        files = (WEIGHT_FILE.fullmatch(file.name) for file in part.iterdir()) if part.is_dir() else ()
+        variants = {file["variant"] for file in files if file}
+        if variants and None not in variants:
+            return sorted(variants)[0]
+    return None
 
 
 def placed(pipe: Any, placement: Placement) -> Any:

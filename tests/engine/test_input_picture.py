@@ -136,7 +136,7 @@ def test_its_tokens_are_counted_as_the_transformer_gets_them(
 
 
 def test_a_model_that_needs_one_says_so(qwen_edit: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(EngineError, match="edits a picture; name the picture"):
+    with pytest.raises(EngineError, match="draws from a picture; name the picture"):
         run(asking(qwen_edit), METHODS["baseline"]())
     assert main(["models", "--model", str(qwen_edit), "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
