@@ -39,9 +39,9 @@ def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
 
 
 def unexpected(error: Exception, where: str) -> EngineError:
-    """Return an EngineError for an error that no rule names: a library's, a file's, or a mistake of ours.
+    """Return an EngineError for an error that no rule names: of a library, of a file, or a mistake of ours.
 
-    where: tells the user where the traceback is. An EngineError is returned as it is.
+    where: a text that tells the user where the traceback is. An EngineError is returned unchanged.
     """
     if isinstance(error, EngineError):
         return error

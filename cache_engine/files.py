@@ -81,10 +81,11 @@ class Picture(HashedFile):
             self.opened()
 
     def opened(self) -> Image:
-        """Return the picture upright and in RGB of 8 bits. Transparent parts become white.
+        """Return the picture upright, in RGB with 8 bits. Transparent parts become white. Transparent parts
+        become white.
 
-        Raises EngineError for a file that is no picture, is damaged, or has changed since it was named, and
-        for numbers whose white is not known.
+        Raises EngineError for a file that is not a picture, is damaged, or has changed since it was named,
+        and for a picture whose value for white is not known.
         """
         from PIL import Image, ImageOps
 
@@ -105,14 +106,16 @@ class Picture(HashedFile):
 
 
 def _eight_bits(picture: Image, name: str, kind: str | None) -> Image:
-    """Return a picture of larger or fractional numbers in 8 bits, scaled by their range; others as they are.
+    """Return a picture of larger or fractional numbers in 8 bits, scaled by their range. Other pictures are
+    returned unchanged.
 
-    kind: its file format. Raises EngineError for numbers that do not tell what white is.
+    kind: the picture's file format. Raises EngineError if the numbers do not tell which value is white.
     """
     import numpy as np
     from PIL import Image
 
-    deep = picture.mode.startswith("I;16") or (picture.mode == "I" and kind == "PPM")  # read as 0 to 65535
+    # these formats hold numbers from 0 to 65535
+    deep = picture.mode.startswith("I;16") or (picture.mode == "I" and kind == "PPM")
     if picture.mode == "I" and not deep:
         raise EngineError(f"image: {name} has 32-bit integers, so its white is not known; save it as a PNG.")
     if not deep and picture.mode != "F":
@@ -131,7 +134,7 @@ def _eight_bits(picture: Image, name: str, kind: str | None) -> Image:
 
 
 def _on_white(picture: Image) -> Image:
-    """Return the picture in RGB, on white: transparent pixels may hide any colour."""
+    """Return the picture in RGB on a white background, because transparent pixels may have any colour."""
     from PIL import Image
 
     if not picture.has_transparency_data:

@@ -64,8 +64,8 @@ def _elementwise(input: Tensor, other: Any, **__: Any) -> Tensor:
     return input.new_empty(torch.broadcast_shapes(input.shape, other.shape))
 
 
-# Results without values. On the meta device torch works these functions' results out in Python, and a forward
-# of FLUX.1-dev takes four times as long.
+# These functions return results without values. On the meta device, torch computes these functions' results
+# in Python, so a forward of FLUX.1-dev takes four times as long.
 _RESULTS: dict[Any, Callable[..., Tensor]] = {
     F.linear: _projected,
     F.scaled_dot_product_attention: _attended,
@@ -77,8 +77,9 @@ _RESULTS: dict[Any, Callable[..., Tensor]] = {
 class Attention(TorchFunctionMode):
     """Counts the FLOPs of this thread's scaled_dot_product_attention, and of its softmax alone.
 
-    originals: torch's own functions by the functions that calflops put in their place. Under a mode torch
-    looks a function up by its name, finds the replacement that has counted the call, and would count twice.
+    originals: maps each function that calflops put in place to torch's own function. Under a mode, torch
+    looks a function up by its name. It would find the replacement, which has counted the call already, and
+    count twice.
     """
 
     flops = softmax = 0
@@ -115,7 +116,7 @@ class _Snapshot:
         self.functions = [(owner, name, getattr(owner, name), name in vars(owner)) for owner, name in names]
 
     def originals(self) -> dict[Any, Any]:
-        """Return torch's functions by the functions that stand in their place now."""
+        """Return torch's functions, each under the function that is in its place now."""
         now = [(getattr(owner, name), original) for owner, name, original, _ in self.functions]
         return {function: original for function, original in now if function is not original}
 
@@ -137,7 +138,7 @@ def _torch_restored() -> Iterator[_Snapshot]:
 
 
 class _Bound(nn.Module):
-    """A model with its other arguments bound, because calflops passes tensors only."""
+    """A model with its other arguments already set, because calflops passes tensors only."""
 
     def __init__(self, model: nn.Module, given: Mapping[str, Any], snapshot: _Snapshot) -> None:
         super().__init__()

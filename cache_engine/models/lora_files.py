@@ -15,10 +15,10 @@ LAYER = re.compile(r"\.(?:lora|lokr)[_.]")
 
 
 def load_lora(pipe: Any, path: Path, name: str, title: str) -> None:
-    """Put the file's layers beside the pipeline's, as an adapter with this name.
+    """Put the file's layers beside the pipeline's layers, as an adapter with this name.
 
-    title: the model's, for messages. Raises EngineError for a file that is no LoRA of this model, or is
-    damaged.
+    title: the model's title, for messages. Raises EngineError for a file that is not a LoRA of this model, or
+    is damaged.
     """
     import torch
 
@@ -26,7 +26,7 @@ def load_lora(pipe: Any, path: Path, name: str, title: str) -> None:
         layers = {LAYER.split(key)[0] for key in pipe.lora_state_dict(str(path)) if LAYER.search(key)}
     except Exception as error:
         raise EngineError(
-            f"loras: {path.name} is no LoRA, or is damaged ({first_line(error, 120)}); choose "
+            f"loras: {path.name} is not a LoRA, or is damaged ({first_line(error, 120)}); choose "
             "another file, or download it again."
         ) from error
     layers_of_model = {f"transformer.{layer}" for layer, _ in pipe.transformer.named_modules()}
@@ -53,9 +53,11 @@ def load_lora(pipe: Any, path: Path, name: str, title: str) -> None:
 
 
 def fused(load: Callable[[], Any], file: Callable[[], Path], title: str, placement: Placement) -> Any:
-    """Load a pipeline and fuse a few-step LoRA into its transformer, so that its layers stay plain ones.
+    """Load a pipeline and fuse a few-step LoRA into its transformer, so that the transformer's layers stay
+    plain.
 
-    load: returns the pipeline. file: returns the LoRA file. Raises EngineError where it cannot be fused.
+    load: a function that returns the pipeline. file: a function that returns the LoRA file. Raises
+    EngineError if the LoRA cannot be fused.
     """
     if importlib.util.find_spec("peft") is None:
         raise EngineError("model: the Lightning LoRA needs peft; install it with `pip install peft`.")

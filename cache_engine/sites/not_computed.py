@@ -19,16 +19,16 @@ BETWEEN_BLOCKS = (
 class NotComputed(Tensor):
     """A tensor with the shape, dtype and device of another one. Every operation on it raises EngineError.
 
-    A range of skipped blocks has one predicted value, that of its last block. The results of the blocks
-    before it are unknown, so a model may only hand them to the next block. A model that does more than that
-    is found in its first call with skipped blocks, before that call returns.
+    A range of skipped blocks has only one predicted value: that of its last block. The results of the earlier
+    blocks in the range are unknown, so a model may only pass them on to the next block. A model that does
+    anything else is found in its first call with skipped blocks, before that call returns.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
 
     @classmethod
     def like(cls, tensor: Tensor) -> Self:
-        """Make the stand-in for a block's result of this shape. It takes no memory."""
+        """Make the placeholder for a block's result of this shape. It takes no memory."""
         return Tensor._make_wrapper_subclass(
             cls, tensor.shape, strides=tensor.stride(), dtype=tensor.dtype, device=tensor.device
         )
