@@ -18,7 +18,7 @@ from .work import Runner
 
 # A fork server imports torch and diffusers once for all workers; it never touches a device. Windows has none.
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()
-CONTEXT = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 
 
 class Member(NamedTuple):
