@@ -162,18 +162,18 @@ def matches(name: str, patterns: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split())
 
 
-def allowed(name: str, found: Import, rule: Rule) -> bool:
-    top = found.module.split(".")[0]
+def allowed(name: str, imported: Import, rule: Rule) -> bool:
+    top = imported.module.split(".")[0]
     if top == "app":
         return top == name.split(".")[0]
     if top == "cache_engine":
-        inside = found.module.removeprefix("cache_engine").removeprefix(".")
+        inside = imported.module.removeprefix("cache_engine").removeprefix(".")
         # for the page, the only allowed import of the engine
         front_door = not inside and not name.startswith("cache_engine.")
         return front_door or rule.ours is None or matches(inside, f"{rule.ours} {package_of(rule.ours)}")
     if top in sys.stdlib_module_names:
         return True
-    return matches(top, f"{rule.theirs} {rule.lazy if found.lazy or found.typing else ''}")
+    return matches(top, f"{rule.theirs} {rule.lazy if imported.lazy or imported.typing else ''}")
 
 
 def package_of(patterns: str) -> str:
@@ -185,9 +185,9 @@ def package_of(patterns: str) -> str:
 def test_imports_only_what_its_part_may(name: str) -> None:
     rule = next(rule for rule in RULES if matches(name, rule.modules))
     faults = [
-        f"{MODULES[name].relative_to(ROOT).as_posix()}:{found.line} imports {found.module}"
-        for found in imports(name)
-        if not allowed(name, found, rule)
+        f"{MODULES[name].relative_to(ROOT).as_posix()}:{imported.line} imports {imported.module}"
+        for imported in imports(name)
+        if not allowed(name, imported, rule)
     ]
     assert not faults, "\n".join(faults)
 
@@ -205,7 +205,11 @@ def cycle_in(graph: dict[str, set[str]]) -> list[str]:
 
 def test_no_cycles() -> None:
     graph = {
-        name: {found.module for found in imports(name) if found.module in MODULES and not found.typing}
+        name: {
+            imported.module
+            for imported in imports(name)
+            if imported.module in MODULES and not imported.typing
+        }
         - {name}
         for name in MODULES
     }
@@ -226,7 +230,7 @@ def test_no_cycles() -> None:
 def test_a_cycle_made_by_string_is_seen(hidden: str) -> None:
     sources = {"made.up.a": hidden, "made.up.b": "import made.up.a"}
     graph = {
-        name: {found.module for found in walk(ast.parse(source), "made.up", lazy=False, typing=False)}
+        name: {imported.module for imported in walk(ast.parse(source), "made.up", lazy=False, typing=False)}
         & sources.keys()
         for name, source in sources.items()
     }
@@ -235,7 +239,7 @@ def test_a_cycle_made_by_string_is_seen(hidden: str) -> None:
 
 def run_fresh(code: str, folder: Path) -> str:
     """Return the output of a new interpreter for ``code``, run in an empty folder that is also its home."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
+    remaining = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
     places = {
         "PYTHONPATH": str(ROOT),
         "HOME": str(folder),
@@ -245,7 +249,7 @@ def run_fresh(code: str, folder: Path) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=kept | places,
+        env=remaining | places,
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -45,7 +45,7 @@ class PromptGrid:
         self.candidates = {alone: candidates_of(self.settings(alone), [grid.survey]) for alone in NAMES}
 
     def settings(self, alone: bool) -> list[Method]:
-        return [one for one in self.runs if not alone or one.name == "dbcache"]
+        return [run for run in self.runs if not alone or run.name == "dbcache"]
 
     def figures(self, method: Method) -> RealFigures:
         return RealFigures(self.runs[method].closeness, self.runs[method].tflops)
@@ -70,7 +70,7 @@ class TuneResult(NamedTuple):
 def replayed(real: PromptGrid, floor: float, alone: bool) -> TuneResult | None:
     """Replay the tune of one prompt. Return None if no setting of its grid reaches the floor."""
     methods = real.settings(alone)
-    reach = [real.runs[one].tflops for one in methods if real.runs[one].closeness >= floor]
+    reach = [real.runs[method].tflops for method in methods if real.runs[method].closeness >= floor]
     if not reach:
         return None
     best, survey = min(reach), real.grid.survey
@@ -101,18 +101,18 @@ def needs(reals: Sequence[PromptGrid]) -> Iterator[str]:
     """Yield the rows of the first table for one number of steps."""
     for alone, name in NAMES.items():
         for floor in FLOORS:
-            each = [one for real in reals if (one := replayed(real, floor, alone)) is not None]
+            each = [result for real in reals if (result := replayed(real, floor, alone)) is not None]
             if not each:
                 continue
-            counts = [inf if one.needed is None else one.needed for one in each]
+            counts = [inf if result.needed is None else result.needed for result in each]
             yield (
                 f"| {reals[0].grid.facts.steps} | {name} | {floor} dB | "
-                f"{statistics.median(one.share for one in each):.0%} "
+                f"{statistics.median(result.share for result in each):.0%} "
                 f"| {runs_of(statistics.median(counts))} | {', '.join(runs_of(count) for count in counts)} "
-                f"| {statistics.median(one.chance_needed for one in each):g} "
+                f"| {statistics.median(result.chance_needed for result in each):g} "
                 f"| {sum(count <= RUNS for count in counts)} of {len(each)} | "
-                f"{statistics.mean(one.chance_share for one in each):.0%} "
-                f"| {over([one.after for one in each])} | {over([one.chance for one in each])} |"
+                f"{statistics.mean(result.chance_share for result in each):.0%} "
+                f"| {over([result.after for result in each])} | {over([result.chance for result in each])} |"
             )
 
 
@@ -131,7 +131,7 @@ def edges(
         if made is None:
             continue
         closeness, seen = (
-            (lambda one, real=real: real.runs[one].closeness),
+            (lambda item, real=real: real.runs[item].closeness),
             (lambda _, near, real=real: real.runs[near].closeness),
         )
         each = sum_of(each, cliffs(floor, made.tuned, methods, methods, vary, closeness, seen))
@@ -146,13 +146,13 @@ def _together(
     """Count the cliffs of several prompts that are one tuning set."""
     if len(reals) <= 1:
         return None
-    held = {one: min(real.runs[one].closeness for real in reals) for one in methods}
+    held = {candidate: min(real.runs[candidate].closeness for real in reals) for candidate in methods}
     surveys = [real.grid.survey for real in reals]
     made = replay_tune(
         floor,
         candidates_of(methods, surveys),
         surveys,
-        lambda one: RealFigures(held[one], reals[0].runs[one].tflops),
+        lambda item: RealFigures(held[item], reals[0].runs[item].tflops),
     )
 
     def seen(method: Method, near: Method) -> float:
@@ -169,7 +169,7 @@ def sum_of(first: Cliffs, second: Cliffs) -> Cliffs:
 def edge_lines(reals: Sequence[PromptGrid], methods: Sequence[Method]) -> Iterator[str]:
     for floor in FLOORS:
         each, own, together = edges(reals, methods, floor)
-        for what, one in (
+        for what, counts in (
             ("each prompt for itself, every setting above the floor", each),
             ("each prompt's tune, its best alone", own),
             (
@@ -177,11 +177,11 @@ def edge_lines(reals: Sequence[PromptGrid], methods: Sequence[Method]) -> Iterat
                 together,
             ),
         ):
-            if one is not None:
+            if counts is not None:
                 yield (
-                    f"| {reals[0].grid.facts.steps} | {floor} dB | {what} | {one.above} | {one.real} | "
-                    f"{one.marked} "
-                    f"| {one.real - one.both} | {one.marked - one.both} |"
+                    f"| {reals[0].grid.facts.steps} | {floor} dB | {what} | {counts.above} | {counts.real} | "
+                    f"{counts.marked} "
+                    f"| {counts.real - counts.both} | {counts.marked - counts.both} |"
                 )
 
 
@@ -194,16 +194,16 @@ def whole_tune(floor: float, steps: int) -> tuple[str, Path, Path] | None:
     path = folder_of(floor, steps) / "result.json"
     if not path.is_file():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    tried = [one for one in found["verified"] if "acceptance" in one]
-    best = found["best"] or max(tried, key=lambda one: one["acceptance"]["share_above"])
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    tried = [verification for verification in data["verified"] if "acceptance" in verification]
+    best = data["best"] or max(tried, key=lambda item: item["acceptance"]["share_above"])
     tuning, beyond = best["measured"], best["acceptance"]
     worst = Path(beyond["worst_picture"])
-    near = min(best["neighbours"], key=lambda one: one["psnr_db"], default=None)
+    near = min(best["neighbours"], key=lambda item: item["psnr_db"], default=None)
     margin = "no neighbour differs" if near is None else f"{near['psnr_db']:.1f} dB with `{near['recipe']}`"
     line = (
-        f"| {floor} dB | `{best['recipe']}`{'' if found['best'] else ' (none held; this came closest)'} | "
-        f"{best['expected']['compute_ratio']:.2f}x | {len(found['verified'])}, {len(tried)} | "
+        f"| {floor} dB | `{best['recipe']}`{'' if data['best'] else ' (none held; this came closest)'} | "
+        f"{best['expected']['compute_ratio']:.2f}x | {len(data['verified'])}, {len(tried)} | "
         f"{tuning['worst_db']:.1f} dB | {beyond['share_above']:.0%} of {beyond['prompts']} | "
         f"{beyond['percentile_5_db']:.1f} dB | {beyond['worst_db']:.1f} dB "
         f"({ACCEPTED[int(worst.stem) - len(TUNED)]}) | {margin} | "
@@ -239,9 +239,9 @@ def write(folder: Path, steps: Sequence[int]) -> None:
             f"{count} steps: {len(methods)} settings x {len(reals)} prompts, {runs} of them drawn, {twice} "
             f"twice over"
         )
-    whole_tunes = [one for floor, count in TUNES if (one := whole_tune(floor, count))]
+    whole_tunes = [whole for floor, count in TUNES if (whole := whole_tune(floor, count))]
     if whole_tunes:
-        side_by_side([one[1:] for one in whole_tunes]).save(folder / "tune-worst.png", optimize=True)
+        side_by_side([whole[1:] for whole in whole_tunes]).save(folder / "tune-worst.png", optimize=True)
     page = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
     write_page(
         folder / "tune.md",
@@ -258,7 +258,7 @@ def write(folder: Path, steps: Sequence[int]) -> None:
             tuned=len(TUNED),
             accepted=len(ACCEPTED),
             steps=TUNES[0][1],
-            tunes="\n".join(one[0] for one in whole_tunes),
+            tunes="\n".join(whole[0] for whole in whole_tunes),
             vary="; ".join(f"{name} {values}" for name, values in VARY.items()),
         ),
     )

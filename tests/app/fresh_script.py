@@ -40,16 +40,16 @@ def main() -> dict[str, Any]:
         revision=weights.source,
     )
     loading.device = lambda: Device("cpu", "a stand-in")
-    found: dict[str, Any] = {"before": weights.unavailable()}
+    report: dict[str, Any] = {"before": weights.unavailable()}
     try:
         zerogpu.prepare()  # loads the row itself, because this hub has no such repository
     except EngineError as error:
-        found["not_there"] = str(error)
+        report["not_there"] = str(error)
     loading.spec_of = lambda name: there
     zerogpu.prepare()
     sys.modules["spaces"] = spaces
     opened = next(block for block in build_page().blocks.values() if block.elem_id == "model")
-    return found | {
+    return report | {
         "opens_with": getattr(opened, "value", None),
         "after": weights.unavailable(),
         "engine": engine_of(zerogpu.MODEL).revision,

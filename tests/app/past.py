@@ -32,4 +32,4 @@ class Filled:
 
 
 def keys(history: HistoryStore) -> list[str]:
-    return [one.key for one in history.entries()]
+    return [entry.key for entry in history.entries()]

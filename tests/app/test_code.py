@@ -16,11 +16,11 @@ from tests.app.made import dbcache, pair
 
 
 def made(method: Any, **fields: Any) -> Comparison:
-    one = pair(dbcache())
-    request = resolve(one.baseline.request.replaced(**fields))
-    return one._replace(
-        baseline=one.baseline._replace(request=request),
-        accelerated=one.accelerated._replace(
+    comparison = pair(dbcache())
+    request = resolve(comparison.baseline.request.replaced(**fields))
+    return comparison._replace(
+        baseline=comparison.baseline._replace(request=request),
+        accelerated=comparison.accelerated._replace(
             request=request, effective=method.effective(request), method=method.to_dict()
         ),
     )
@@ -29,9 +29,11 @@ def made(method: Any, **fields: Any) -> Comparison:
 @pytest.mark.parametrize("name", list(METHODS))
 @pytest.mark.parametrize("model", ["tiny", "flux-dev", "qwen-image"])
 def test_every_method_is_python_or_a_reason(name: str, model: str) -> None:
-    one = made(METHODS[name](), model=model, prompt='it\'s "quoted" \\ and\nbroken', steps=None, seed=3)
+    comparison = made(
+        METHODS[name](), model=model, prompt='it\'s "quoted" \\ and\nbroken', steps=None, seed=3
+    )
     for kind in KINDS:
-        text = code_of(one, kind)
+        text = code_of(comparison, kind)
         if kind == "Command line":
             assert shlex.split(text.replace("\\\n", ""))[:4] == ["python", "-m", "cache_engine", "compare"]
         else:
@@ -40,7 +42,7 @@ def test_every_method_is_python_or_a_reason(name: str, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "kind", "said"),
+    ("method", "kind", "sentence"),
     [
         (METHODS["teacache"](), "cache-dit", "has no"),
         (dbcache(streak_rule="before"), "cache-dit", "a different rule"),
@@ -49,9 +51,9 @@ def test_every_method_is_python_or_a_reason(name: str, model: str) -> None:
         (METHODS["taylorseer"](), "diffusers", "First Block Cache"),
     ],
 )
-def test_what_cannot_be_said_is_named(method: Any, kind: str, said: str) -> None:
+def test_what_cannot_be_said_is_named(method: Any, kind: str, sentence: str) -> None:
     text = code_of(made(method), kind)
-    assert said in text
+    assert sentence in text
     assert all(line.startswith("# ") for line in text.splitlines())
 
 
@@ -85,16 +87,16 @@ def test_the_command_says_the_same_request_and_method() -> None:
     from cache_engine.commands.shared import method_from_options, number
 
     method = dbcache(steps_computation_mask="1" * 28, residual_diff_threshold=0.075)
-    one = made(
+    comparison = made(
         method, prompt="$HOME `x` 'y'", negative_prompt="blurry; rm", seed=5, true_cfg_scale=2.12345678901
     )
-    words = shlex.split(code_of(one, "Command line").replace("\\\n", ""))
+    words = shlex.split(code_of(comparison, "Command line").replace("\\\n", ""))
     given = parser().parse_args(words[3:])
-    assert method_from_options(given) == method_from(one.accelerated.method)
+    assert method_from_options(given) == method_from(comparison.accelerated.method)
     request = request_from_options(
         given, prompt=given.prompt, negative_prompt=given.negative_prompt, seed=number(given.seed)
     )
-    assert resolve(request) == one.baseline.request
+    assert resolve(request) == comparison.baseline.request
 
 
 def test_every_model_says_what_its_pipeline_takes() -> None:

@@ -37,26 +37,26 @@ def test_the_plain_model_gets_the_steps_that_the_compute_pays_for() -> None:
 @pytest.mark.parametrize("steps", range(1, 60))
 def test_a_share_of_the_steps_is_that_many_steps(steps: int) -> None:
     request = ONE.baseline.request.replaced(steps=60)
-    one = ONE._replace(
+    changed = ONE._replace(
         baseline=ONE.baseline._replace(request=request, tflops=60.0),
         accelerated=ONE.accelerated._replace(tflops=float(steps)),
     )
-    assert contender.same_compute(one).effective(request).steps == steps
+    assert contender.same_compute(changed).effective(request).steps == steps
 
 
 def test_both_are_told_against_the_same_baseline() -> None:
-    said = contender.sentence(ONE, plain())
-    assert said.startswith("To the same baseline: 13 plain steps ")
-    assert "26.1 dB" in said
-    assert f"{ONE.speedup:.2f}×, {QUALITY.psnr_db:.1f} dB" in said
+    sentence = contender.sentence(ONE, plain())
+    assert sentence.startswith("To the same baseline: 13 plain steps ")
+    assert "26.1 dB" in sentence
+    assert f"{ONE.speedup:.2f}×, {QUALITY.psnr_db:.1f} dB" in sentence
     assert contender.sentence(ONE, None) == ""
 
 
 def test_what_a_contender_holds_is_said_before_it_runs() -> None:
-    one = ONE._replace(baseline=ONE.baseline._replace(request=resolve(ONE.baseline.request)))
-    assert "stack grain, at most" in contender.planned(one, dbcache(Fn_compute_blocks=1))
-    assert "no cache" in contender.planned(one, contender.same_compute(one))
-    assert ", 13 steps:" in contender.planned(one, contender.same_compute(one))
+    changed = ONE._replace(baseline=ONE.baseline._replace(request=resolve(ONE.baseline.request)))
+    assert "stack grain, at most" in contender.planned(changed, dbcache(Fn_compute_blocks=1))
+    assert "no cache" in contender.planned(changed, contender.same_compute(changed))
+    assert ", 13 steps:" in contender.planned(changed, contender.same_compute(changed))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_what_a_contender_holds_is_said_before_it_runs() -> None:
     ],
 )
 def test_every_method_tells_its_grain_and_its_memory(method: str) -> None:
-    said = note(method)
-    assert said.lower().startswith(form.GRAINS[METHODS[method].grain].lower())
-    assert ("at most" in said) == (METHODS[method].grain != "none")
+    sentence = note(method)
+    assert sentence.lower().startswith(form.GRAINS[METHODS[method].grain].lower())
+    assert ("at most" in sentence) == (METHODS[method].grain != "none")
 
 
 def test_module_grain_holds_far_more_than_one_sum() -> None:

@@ -20,18 +20,21 @@ def test_what_is_shipped_is_of_the_shipped_weights() -> None:
     """After a new training, record the example again: `compare --repeats 5 --no-survey --out
     assets/example/tiny` on an idle machine.
     """
-    one = example.example()
-    assert one is not None
-    assert one.baseline.engine.revision == MODELS["tiny"].revision()
-    assert one.accelerated.recipe in (SHIPPED / "result.json").read_text(encoding="utf-8")
-    assert one.spread is not None  # each side has several runs
-    low, high = one.spread
-    assert low <= one.speedup <= high
+    recorded = example.example()
+    assert recorded is not None
+    assert recorded.baseline.engine.revision == MODELS["tiny"].revision()
+    assert recorded.accelerated.recipe in (SHIPPED / "result.json").read_text(encoding="utf-8")
+    assert recorded.spread is not None  # each side has several runs
+    low, high = recorded.spread
+    assert low <= recorded.speedup <= high
 
 
 def test_it_comes_back_as_it_was_written() -> None:
-    one, written = load_comparison(SHIPPED), json.loads((SHIPPED / "result.json").read_text(encoding="utf-8"))
-    assert json.loads(json.dumps(comparison_json(one))) == written | {"survey": None}
+    comparison, written = (
+        load_comparison(SHIPPED),
+        json.loads((SHIPPED / "result.json").read_text(encoding="utf-8")),
+    )
+    assert json.loads(json.dumps(comparison_json(comparison))) == written | {"survey": None}
 
 
 def test_no_path_of_a_machine_is_in_it() -> None:
@@ -41,13 +44,13 @@ def test_no_path_of_a_machine_is_in_it() -> None:
 
 
 def test_it_is_drawn_as_recorded_and_answers_for_nothing() -> None:
-    one = example.example()
-    assert one is not None
-    assert "recorded, not run here" in example.headline(one)["cards"][0]["notes"]
-    view = example.timeline(one)
+    recorded = example.example()
+    assert recorded is not None
+    assert "recorded, not run here" in example.headline(recorded)["cards"][0]["notes"]
+    view = example.timeline(recorded)
     assert view is not None
     assert (view["drag"], view["paint"], view["fix"]) == (None, False, None)
-    assert "Recorded example: tiny FLUX (embedded), cpu" in example.source(one)
+    assert "Recorded example: tiny FLUX (embedded), cpu" in example.source(recorded)
 
 
 def test_a_damaged_one_is_left_out(tmp_path: Path) -> None:

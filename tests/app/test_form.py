@@ -40,7 +40,7 @@ def test_whole_floats_pass_and_everything_arrives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "sentence"),
     [
         ("prompt", "", "prompt"),
         ("prompt", "x" * 2001, "prompt"),
@@ -61,10 +61,10 @@ def test_whole_floats_pass_and_everything_arrives() -> None:
         ("model", "../x", "model"),
     ],
 )
-def test_a_bad_field_is_one_sentence(field: str, value: Any, said: str) -> None:
+def test_a_bad_field_is_one_sentence(field: str, value: Any, sentence: str) -> None:
     with pytest.raises(EngineError) as error:
         form.request_from_fields(form.RequestFields(**FIELDS | {field: value}))
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 

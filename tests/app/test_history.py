@@ -25,9 +25,9 @@ def test_entries_names_and_pins_survive_a_restart(filled: Filled) -> None:
     first = again.entry("a")
     assert first is not None
     assert (first.name, first.pinned) == ("the first", True)
-    kept, fresh = again.comparison("a"), made(1_000.0, prompt="a red fox")
-    assert kept is not None
-    assert kept.accelerated._replace(image=fresh.accelerated.image) == fresh.accelerated
+    stored, fresh = again.comparison("a"), made(1_000.0, prompt="a red fox")
+    assert stored is not None
+    assert stored.accelerated._replace(image=fresh.accelerated.image) == fresh.accelerated
     again.rename("a", "x" * 500)
     assert len((again.entry("a") or pytest.fail("gone")).name) == LONGEST
 
@@ -40,13 +40,13 @@ def test_a_stored_comparison_equals_the_measured_one(tmp_path: Path) -> None:
         == data["survey_note"]
         == "none"
     )
-    kept = load_comparison(tmp_path / "one")
-    assert (kept.speedup, kept.compute_ratio, kept.baseline.trace) == (
+    stored = load_comparison(tmp_path / "one")
+    assert (stored.speedup, stored.compute_ratio, stored.baseline.trace) == (
         fresh.speedup,
         fresh.compute_ratio,
         fresh.baseline.trace,
     )
-    assert kept.baseline.image.tobytes() == fresh.baseline.image.tobytes()
+    assert stored.baseline.image.tobytes() == fresh.baseline.image.tobytes()
 
 
 def test_damaged_and_half_written_folders_are_skipped(filled: Filled) -> None:
@@ -133,10 +133,10 @@ def test_a_run_that_cannot_be_stored_is_reported_and_still_shown(tmp_path: Path)
     assert worker.comparison(job.key) is not None
     assert history.last_failure == "history: the last run could not be stored (Not a directory)."
     assert history.entries() == []
-    kept = Filled(tmp_path / "more").history
+    full_history = Filled(tmp_path / "more").history
     (tmp_path / "more" / "a" / ".note.json").mkdir()
     with pytest.raises(EngineError, match=r"^history: .* cannot be written to \(Is a directory\); "):
-        kept.pin("a", True)
+        full_history.pin("a", True)
 
 
 def test_the_worker_reopens_runs_of_an_earlier_server(filled: Filled) -> None:
@@ -145,10 +145,10 @@ def test_the_worker_reopens_runs_of_an_earlier_server(filled: Filled) -> None:
     )
     # this is called for every move of a knob, so it must not read the disk
     assert worker.comparison("a") is None
-    kept = worker.reopen("a")
-    assert kept is not None
-    assert kept.baseline.request.prompt == "a red fox"
-    assert worker.comparison("a") is worker.reopen("a") is kept
+    stored = worker.reopen("a")
+    assert stored is not None
+    assert stored.baseline.request.prompt == "a red fox"
+    assert worker.comparison("a") is worker.reopen("a") is stored
     assert worker.reopen("nobody") is None
     assert Worker(lambda *_, **__: pytest.fail("compared"), None).reopen("a") is None
 

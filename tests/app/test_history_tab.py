@@ -36,7 +36,7 @@ def tab(filled: Filled) -> HistoryHandlers:
 
 
 def values(**given: Any) -> dict[Any, Any]:
-    found = {
+    collected = {
         PARTS.words: "",
         PARTS.which: "all",
         PARTS.chosen: "",
@@ -46,7 +46,9 @@ def values(**given: Any) -> dict[Any, Any]:
         THERE.model: "tiny",
         THERE.gain: 8,
     }
-    return found | {getattr(RUN, name, None) or getattr(PARTS, name): value for name, value in given.items()}
+    return collected | {
+        getattr(RUN, name, None) or getattr(PARTS, name): value for name, value in given.items()
+    }
 
 
 def test_the_newest_run_is_shown_also_with_damaged_or_missing_pictures(
@@ -101,10 +103,10 @@ def test_no_run_is_opened_while_compare_is_running(
 def test_a_run_of_an_unknown_model_is_refused_with_a_sentence(
     tab: HistoryHandlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = tab.worker.reopen("a")
-    assert one is not None
-    strange = one._replace(
-        baseline=one.baseline._replace(request=one.baseline.request.replaced(model="somebody/model"))
+    stored = tab.worker.reopen("a")
+    assert stored is not None
+    strange = stored._replace(
+        baseline=stored.baseline._replace(request=stored.baseline.request.replaced(model="somebody/model"))
     )
     monkeypatch.setattr(tab.worker, "reopen", lambda key: strange)
     assert "this page does not offer 'somebody/model'" in str(tab.open(values(chosen="a")))

@@ -27,8 +27,8 @@ def test_the_search_looks_into_prompt_setting_name_and_model(filled: Filled) -> 
         ("dbcache", "cba"),
         ("pinned", "b"),
     ):
-        assert "".join(one.key for one in search(every, words)) == wanted, words
-    assert [one.key for one in search(every, "", PINNED)] == ["b"]
+        assert "".join(entry.key for entry in search(every, words)) == wanted, words
+    assert [entry.key for entry in search(every, "", PINNED)] == ["b"]
 
 
 def test_rows_and_card_show_the_measured_figures(filled: Filled) -> None:

@@ -33,33 +33,33 @@ from tests.app.made import QUALITY, run
 
 
 def test_no_more_than_may_be_in_line_and_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
-    found = long(tmp_path, Drawing())
-    stopped = found.add("tune", "Stopped", TASK)
-    found.stop(stopped)
+    long_jobs = long(tmp_path, Drawing())
+    stopped = long_jobs.add("tune", "Stopped", TASK)
+    long_jobs.stop(stopped)
     for place in range(MOST_IN_LINE):
-        found.add("tune", f"Tune {place}", TASK)
-    for more in (lambda: found.add("tune", "One more", TASK), lambda: found.resume(stopped)):
+        long_jobs.add("tune", f"Tune {place}", TASK)
+    for more in (lambda: long_jobs.add("tune", "One more", TASK), lambda: long_jobs.resume(stopped)):
         with pytest.raises(
             EngineError,
             match=f"^jobs: {MOST_IN_LINE} are in line already; wait until one is done, or stop one.$",
         ):
             more()
-    assert found.due == MOST_IN_LINE
-    assert found.job(stopped).state == "stopped"
-    assert "One more" not in [one.title for one in found.jobs()]
-    found.step()
-    found.stop(found.jobs()[0].key)
-    found.resume(stopped)
-    found.resume(stopped)  # a second click
-    assert found.due == MOST_IN_LINE
+    assert long_jobs.due == MOST_IN_LINE
+    assert long_jobs.job(stopped).state == "stopped"
+    assert "One more" not in [job.title for job in long_jobs.jobs()]
+    long_jobs.step()
+    long_jobs.stop(long_jobs.jobs()[0].key)
+    long_jobs.resume(stopped)
+    long_jobs.resume(stopped)  # a second click
+    assert long_jobs.due == MOST_IN_LINE
 
 
 def test_every_job_that_ended_can_be_reached(tmp_path: Path) -> None:
-    found = long(tmp_path, Drawing())
-    keys = [found.add("tune", f"Tune {place}", TASK) for place in range(MOST_IN_LINE)]
+    long_jobs = long(tmp_path, Drawing())
+    keys = [long_jobs.add("tune", f"Tune {place}", TASK) for place in range(MOST_IN_LINE)]
     for key in keys:
-        found.stop(key)
-    assert [row["key"] for row in jobs(found.jobs(), "")["jobs"]] == keys[::-1]
+        long_jobs.stop(key)
+    assert [row["key"] for row in jobs(long_jobs.jobs(), "")["jobs"]] == keys[::-1]
 
 
 def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
@@ -75,21 +75,21 @@ def test_stop_while_a_job_is_being_begun_is_of_that_job(tmp_path: Path) -> None:
             {"doing": folder.name, "made": place, "left": 1 - place, "stage": "running"} for place in range(2)
         )
 
-    found = LongJobs(JobStore(tmp_path), {"tune": kind})
-    first, second = (found.add("tune", f"Tune {place}", TASK) for place in range(2))
-    drawing = threading.Thread(target=found.step)
+    long_jobs = LongJobs(JobStore(tmp_path), {"tune": kind})
+    first, second = (long_jobs.add("tune", f"Tune {place}", TASK) for place in range(2))
+    drawing = threading.Thread(target=long_jobs.step)
     drawing.start()
     begun.wait(20)
-    assert found.running
-    assert found.stop(first)
-    assert found.job(first).state == "stopping"
+    assert long_jobs.running
+    assert long_jobs.stop(first)
+    assert long_jobs.job(first).state == "stopping"
     go.set()
     drawing.join()
-    assert found.job(first).state == "stopped"
-    assert found.snapshot(first) is None
-    steps(found)
-    assert found.job(second).state == "done"
-    assert (found.snapshot(second) or {})["doing"] == second
+    assert long_jobs.job(first).state == "stopped"
+    assert long_jobs.snapshot(first) is None
+    steps(long_jobs)
+    assert long_jobs.job(second).state == "done"
+    assert (long_jobs.snapshot(second) or {})["doing"] == second
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -182,7 +182,7 @@ def test_a_tune_that_is_removed_between_two_looks_ends_in_a_sentence(
     )
     with gr.Blocks() as page:
         api.build(worker)
-    tune = next(one.fn for one in page.fns.values() if one.api_name == "tune")
+    tune = next(function.fn for function in page.fns.values() if function.api_name == "tune")
     assert tune is not None
     events = tune({"request": {"steps": 4}, "prompts": ["a fox"], "goal": {"value": 30}})
     key = next(events)["job"]
@@ -217,24 +217,24 @@ def test_a_jobs_files_are_its_own(tmp_path: Path) -> None:
     )
     tune = TuneTask(request=request, prompts=("a fox",), goal=Goal(value=30))
     sweep = SweepTask(request=request, axes=(("Fn_compute_blocks", "1, 2"), ("taylorseer_order", "0..1")))
-    found = LongJobs(JobStore(tmp_path / "kept"), {"tune": Drawing(), "sweep": Drawing()})
-    keys = found.add("tune", "Tune", tune), found.add("sweep", "Sweep", sweep)
+    long_jobs = LongJobs(JobStore(tmp_path / "kept"), {"tune": Drawing(), "sweep": Drawing()})
+    keys = long_jobs.add("tune", "Tune", tune), long_jobs.add("sweep", "Sweep", sweep)
     for path in (*tmp_path.glob("*/style.safetensors"), tmp_path / "sketch.png"):
         path.unlink()
     for key, read in zip(keys, (tune_from, sweep_from), strict=True):
-        kept = read(json.loads(found.job(key).task)).request
-        assert [(lora.unchanged().read_bytes(), lora.weight) for lora in kept.loras] == [
+        stored_request = read(json.loads(long_jobs.job(key).task)).request
+        assert [(lora.unchanged().read_bytes(), lora.weight) for lora in stored_request.loras] == [
             (b"\0", 0.5),
             (b"\1", 0.5),
         ]
-        assert kept.image is not None
-        assert kept.image.opened().size == (32, 32)
-        assert {Path(one.file).parent for one in (*kept.loras, kept.image)} == {
+        assert stored_request.image is not None
+        assert stored_request.image.opened().size == (32, 32)
+        assert {Path(file.file).parent for file in (*stored_request.loras, stored_request.image)} == {
             tmp_path / "kept" / "files" / key
         }
-        found.stop(key)
-        found.remove(key)
+        long_jobs.stop(key)
+        long_jobs.remove(key)
     with pytest.raises(EngineError, match=r"^file: .* cannot be read"):
-        found.add("tune", "Tune", tune)
-    assert found.jobs() == []
+        long_jobs.add("tune", "Tune", tune)
+    assert long_jobs.jobs() == []
     assert list((tmp_path / "kept" / "files").iterdir()) == []

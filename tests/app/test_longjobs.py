@@ -43,54 +43,54 @@ def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path
 
 def test_first_come_first_served_and_each_ends_for_itself(tmp_path: Path) -> None:
     drawing = Drawing(fails_at=2)
-    found = long(tmp_path, drawing)
-    one, other, third = (found.add("tune", f"Tune {place}", TASK) for place in range(3))
-    assert found.stop(third)
-    steps(found)
-    assert [found.job(key).state for key in (one, other, third)] == ["failed", "done", "stopped"]
-    assert found.job(one).said == "out: the disk is full; make room."
-    assert drawing.log == [one] * 2 + [other] * 4
-    found.resume(one)
-    found.resume(other)  # the job is done, so it cannot be resumed
-    steps(found)
-    assert found.job(one).state == "done"
-    assert drawing.log[6:] == [one] * 2
+    long_jobs = long(tmp_path, drawing)
+    first, other, third = (long_jobs.add("tune", f"Tune {place}", TASK) for place in range(3))
+    assert long_jobs.stop(third)
+    steps(long_jobs)
+    assert [long_jobs.job(key).state for key in (first, other, third)] == ["failed", "done", "stopped"]
+    assert long_jobs.job(first).said == "out: the disk is full; make room."
+    assert drawing.log == [first] * 2 + [other] * 4
+    long_jobs.resume(first)
+    long_jobs.resume(other)  # the job is done, so it cannot be resumed
+    steps(long_jobs)
+    assert long_jobs.job(first).state == "done"
+    assert drawing.log[6:] == [first] * 2
 
 
 def test_stop_ends_it_before_the_next_picture_and_keeps_what_there_is(tmp_path: Path) -> None:
     drawing = Drawing()
-    found = long(tmp_path, drawing)
-    key = found.add("tune", "Tune", TASK)
-    steps(found, 2)
-    assert found.stop(key)
-    assert found.job(key).state == "stopping"
-    steps(found)
-    assert found.job(key).state == "stopped"
+    long_jobs = long(tmp_path, drawing)
+    key = long_jobs.add("tune", "Tune", TASK)
+    steps(long_jobs, 2)
+    assert long_jobs.stop(key)
+    assert long_jobs.job(key).state == "stopping"
+    steps(long_jobs)
+    assert long_jobs.job(key).state == "stopped"
     assert len(drawing.log) == 1
-    assert not found.stop(key)
+    assert not long_jobs.stop(key)
     assert (tmp_path / "jobs" / key / "0").exists()
-    found.remove(key)
-    assert found.jobs() == []
+    long_jobs.remove(key)
+    assert long_jobs.jobs() == []
     assert not (tmp_path / "jobs" / key).exists()
 
 
 def test_a_job_on_its_way_is_not_removed(tmp_path: Path) -> None:
-    found = long(tmp_path, Drawing())
-    key = found.add("tune", "Tune", TASK)
-    steps(found, 2)
-    found.remove(key)
-    assert found.job(key).state == "running"
+    long_jobs = long(tmp_path, Drawing())
+    key = long_jobs.add("tune", "Tune", TASK)
+    steps(long_jobs, 2)
+    long_jobs.remove(key)
+    assert long_jobs.job(key).state == "running"
 
 
 def test_a_key_from_outside_removes_no_other_folder(tmp_path: Path) -> None:
-    found = long(tmp_path / "kept", Drawing())
-    found.add("tune", "Tune", TASK)
+    long_jobs = long(tmp_path / "kept", Drawing())
+    long_jobs.add("tune", "Tune", TASK)
     other = tmp_path / "other"
     other.mkdir()
     for key in ("../../other", str(other), "..", ""):
         with pytest.raises(EngineError, match="no job has this key"):
-            found.remove(key)
-        assert found.snapshot(key) is None
+            long_jobs.remove(key)
+        assert long_jobs.snapshot(key) is None
     assert other.is_dir()
 
 
@@ -105,14 +105,14 @@ def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Pa
             yield {"doing": "", "made": place, "left": 0, "stage": "running"}
 
     store = JobStore(tmp_path)
-    found = LongJobs(store, {"tune": kind})
-    key = found.add("tune", "Tune", TASK, minutes=1)
+    long_jobs = LongJobs(store, {"tune": kind})
+    key = long_jobs.add("tune", "Tune", TASK, minutes=1)
     store.update(key, spent=61.0)  # as an earlier server left it
-    found.stop(key)
-    found.resume(key)
-    steps(found)
+    long_jobs.stop(key)
+    long_jobs.resume(key)
+    steps(long_jobs)
     assert asked == [True] * 3
-    assert found.job(key).spent >= 61
+    assert long_jobs.job(key).spent >= 61
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -177,14 +177,14 @@ def test_tasks_come_back_from_json_as_they_were() -> None:
 
 
 def test_a_job_in_words() -> None:
-    one = LongJob(
+    job = LongJob(
         "k", "tune", "Tune, 30 dB", "{}", 180.0, "running", "setting 2, prompt 1 of 8", 20, 100, 40.0, 0.0
     )
-    assert seconds_left(one) == 140  # the budget ends the job earlier
-    assert seconds_left(one._replace(budget=None)) == 200
-    row = jobs([one], "k")["jobs"][0]
+    assert seconds_left(job) == 140  # the budget ends the job earlier
+    assert seconds_left(job._replace(budget=None)) == 200
+    row = jobs([job], "k")["jobs"][0]
     assert (row["note"], row["share"]) == ("20 pictures in 40 s · at most 2 min left", 0.222)
     assert row["acts"] == [{"act": "stop", "text": "Stop"}]
-    ended = jobs([one._replace(state="interrupted")], "")["jobs"][0]
+    ended = jobs([job._replace(state="interrupted")], "")["jobs"][0]
     assert [act["act"] for act in ended["acts"]] == ["resume", "remove"]
     assert "no finished picture is lost" in ended["note"]

@@ -48,7 +48,9 @@ def outcome(model: str = "tiny", **metrics: float | None) -> BenchmarkSummary:
     """
     scores = {"image_reward": 1.0, "clip_score": 32.0} if "image_reward" in metrics else {}
 
-    def measured(setting: Any, rows: int, ratio: float, found: dict[str, float | None]) -> SettingSummary:
+    def measured(
+        setting: Any, rows: int, ratio: float, measured_metrics: dict[str, float | None]
+    ) -> SettingSummary:
         return SettingSummary(
             setting=setting,
             rows=rows,
@@ -58,7 +60,7 @@ def outcome(model: str = "tiny", **metrics: float | None) -> BenchmarkSummary:
             latency_ratio=ratio,
             speedup=ratio + 0.5,
             compute_ratio=ratio,
-            metrics=found,
+            metrics=measured_metrics,
         )
 
     plain, medium, free = baseline_first([parse_recipe(MEDIUM), parse_recipe(FREE)])
@@ -88,8 +90,8 @@ def test_every_setting_is_relative_to_its_own_baseline(tmp_path: Path) -> None:
     plain, medium, free = laid(
         tmp_path, image_reward=0.9, clip_score=31.0, psnr=34.0, psnr_wrapped=35.0, ssim=0.95, lpips=0.1
     )
-    assert [one.relative("tflops") for one in (plain, medium, free)] == [1, 2, 4]
-    assert [one.relative("latency_s") for one in (plain, medium, free)] == [1, 2, 4]
+    assert [setting.relative("tflops") for setting in (plain, medium, free)] == [1, 2, 4]
+    assert [setting.relative("latency_s") for setting in (plain, medium, free)] == [1, 2, 4]
     assert [medium.relative(figure) for figure in ("image_reward", "clip_score")] == pytest.approx(
         [90, 100 * 31 / 32]
     )
@@ -113,26 +115,26 @@ def test_own_settings_are_drawn_as_dots_over_any_models_rows(tmp_path: Path) -> 
     own = laid(tmp_path, ssim=0.95)
     for model in (FLUX, LIGHTNING):
         drawn = chart(select_settings(model, ALL, own_settings=own), FigureChoice("ssim"))
-        dots = [one for one in drawn["points"] if one["mark"] == "dot"]
-        assert [one["id"] for one in dots] == [
-            one.key for one in own[1:]
+        dots = [point for point in drawn["points"] if point["mark"] == "dot"]
+        assert [dot["id"] for dot in dots] == [
+            setting.key for setting in own[1:]
         ]  # the baseline has no PSNR or SSIM against itself
         assert drawn["points"][-2:] == dots  # drawn over the others
         assert dots[0]["lines"][:2] == ["yours, measured", "tiny FLUX (embedded), 12 steps, 128 × 96"]
-        assert {one["mark"] for one in drawn["legend"]} >= {"dot"}
+        assert {entry["mark"] for entry in drawn["legend"]} >= {"dot"}
     without = chart(select_settings(FLUX, FAMILIES, own_settings=own), FigureChoice("ssim"))
-    assert [one for one in without["points"] if one["mark"] == "dot"] == []
+    assert [point for point in without["points"] if point["mark"] == "dot"] == []
     narrowed = select_settings(FLUX, ALL, {"MC": [6]}, "r0.24 t1", own)
-    assert [one.family for one in narrowed] == ["forecast", OWN_FAMILY]
+    assert [setting.family for setting in narrowed] == ["forecast", OWN_FAMILY]
 
 
 def test_metrics_without_scores_are_left_out(tmp_path: Path) -> None:
     own = laid(tmp_path, ssim=0.95, psnr=34.0)
     for quality in ("image_reward", "clip_score", "psnr", "lpips"):
         assert [
-            one
-            for one in chart(select_settings(FLUX, ALL, own_settings=own), FigureChoice(quality))["points"]
-            if one["mark"] == "dot"
+            point
+            for point in chart(select_settings(FLUX, ALL, own_settings=own), FigureChoice(quality))["points"]
+            if point["mark"] == "dot"
         ] == []
     card = own_benchmark.card(own[1])
     facts = {fact["name"]: fact["text"] for fact in card["facts"]}
@@ -146,7 +148,7 @@ def test_figures_of_two_models_share_no_axis(tmp_path: Path) -> None:
     printed = FigureChoice("ssim", relative=False)
     for model, dots in (("tiny", 0), ("flux-dev", 2)):
         drawn = chart(select_settings(FLUX, ALL, own_settings=laid(tmp_path, model, ssim=0.95)), printed)
-        assert len([one for one in drawn["points"] if one["mark"] == "dot"]) == dots
+        assert len([point for point in drawn["points"] if point["mark"] == "dot"]) == dots
         assert (ANOTHER_MODEL in drawn["note"]) == (not dots)
     alone = chart(select_settings(FLUX, [OWN_FAMILY], own_settings=laid(tmp_path, ssim=0.95)), printed)
     assert len(alone["points"]) == 2
@@ -157,7 +159,7 @@ def test_figures_of_two_models_share_no_axis(tmp_path: Path) -> None:
 def test_the_dotted_line_is_of_published_rows_alone(tmp_path: Path) -> None:
     rows = select_settings(FLUX, ALL, own_settings=laid(tmp_path, ssim=0.9999))
     drawn = chart(rows, FigureChoice("ssim"))
-    best = max(drawn["points"], key=lambda one: one["y"])
+    best = max(drawn["points"], key=lambda item: item["y"])
     assert best["mark"] == "dot"
     assert [best["x"], best["y"]] not in drawn["lines"][0]["points"]
 
@@ -197,10 +199,10 @@ def test_rows_and_csv_mark_the_users_own_runs(tmp_path: Path) -> None:
     assert [row["tag"] for row in sheet(rows, FigureChoice())["rows"][-3:]] == ["yours"] * 3
     read = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert tuple(read[0]) == HEADS
-    assert [one["setting"] for one in read] == [one.name for one in rows]
-    assert [one["kind"] for one in read] == ["published"] * 97 + ["measured"] * 3
+    assert [row["setting"] for row in read] == [row.name for row in rows]
+    assert [row["kind"] for row in read] == ["published"] * 97 + ["measured"] * 3
     assert (read[-1]["times_less_compute"], read[-1]["ssim"], read[-1]["psnr"]) == ("4.0000", "0.9500", "")
-    slow = next(one for one in read if one["preset"] == "Slow + TaylorSeer")
+    slow = next(row for row in read if row["preset"] == "Slow + TaylorSeer")
     assert (slow["tflops"], slow["times_less_compute"], slow["baseline"]) == (
         "1153.05",
         "3.2322",

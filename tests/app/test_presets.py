@@ -83,14 +83,16 @@ def test_the_named_settings_of_the_tables_are_there() -> None:
 )
 def test_every_rivals_row_is_a_preset_of_its_method(config: str) -> None:
     """The knobs are those in the table of names, and a method's buttons are its own presets."""
-    (preset,) = (one for one in presets() if one.published and config in one.published.configs)
+    (preset,) = (
+        offered for offered in presets() if offered.published and config in offered.published.configs
+    )
     assert method_from(preset.method) == method_from(read_name(config))
     assert preset.title in presets_for("flux-dev", preset.method["name"])
     assert preset.title not in presets_for("flux-dev", "dbcache")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "sentence"),
     [
         ({"titel": "x"}, "titel"),
         ({"title": ""}, "title"),
@@ -103,13 +105,13 @@ def test_every_rivals_row_is_a_preset_of_its_method(config: str) -> None:
         ({"method": GOOD["method"] | {"residual_diff_threshold": float("nan")}}, "residual_diff_threshold"),
     ],
 )
-def test_a_bad_file_names_itself_and_the_key(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_a_bad_file_names_itself_and_the_key(change: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(GOOD | change), encoding="utf-8")
     with pytest.raises(EngineError) as error:
         read(path)
     assert "mine.json" in str(error.value)
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 

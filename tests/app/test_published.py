@@ -36,11 +36,11 @@ MISPRINTED = {"FLUX.1-dev: 34% steps": (3.13, 2.94), "TaylorSeer(N=7,O=2)": (5.5
 
 
 def named(name: str) -> ListedSetting:
-    return next(one for one in published_settings() if name in (one.name, one.preset))
+    return next(setting for setting in published_settings() if name in (setting.name, setting.preset))
 
 
 def test_rows_of_several_tables_become_one_entry_for_each_setting() -> None:
-    kinds = Counter((one.baseline.model, one.family) for one in published_settings())
+    kinds = Counter((setting.baseline.model, setting.family) for setting in published_settings())
     assert kinds == {
         (FLUX, "dbcache"): 43,
         (FLUX, "forecast"): 35,
@@ -50,7 +50,7 @@ def test_rows_of_several_tables_become_one_entry_for_each_setting() -> None:
         (LIGHTNING, "dbcache"): 5,
         (LIGHTNING, "baseline"): 1,
     }
-    assert len({one.key for one in published_settings()}) == len(published_settings())
+    assert len({setting.key for setting in published_settings()}) == len(published_settings())
 
 
 def test_no_printed_figure_is_lost() -> None:
@@ -59,8 +59,8 @@ def test_no_printed_figure_is_lost() -> None:
         (row["model"], row[column]) for row in ROWS for column in columns if row[column] not in ("", "inf")
     }
     shown = {
-        (one.baseline.model, one.printed.get(column, ""))
-        for one in published_settings()
+        (setting.baseline.model, setting.printed.get(column, ""))
+        for setting in published_settings()
         for column in columns
     }
     # The summary table cuts digits off, and once prints another row's figure. It also prints the baselines'
@@ -80,11 +80,11 @@ def test_no_printed_figure_is_lost() -> None:
 def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
     """This holds for all but two of 99 settings; the cards of these two settings say so."""
     wrong = {}
-    for one in published_settings():
+    for setting in published_settings():
         for speed, column in (("tflops", "speedup_tflops"), ("latency_s", "speedup_latency")):
-            printed, own = one.value(column), one.relative(speed)
+            printed, own = setting.value(column), setting.relative(speed)
             if printed is not None and (own is None or abs(printed - own) > 0.0051):
-                wrong[one.name] = (printed, round(own or 0, 2))
+                wrong[setting.name] = (printed, round(own or 0, 2))
     assert wrong == MISPRINTED
     for name, (printed, own) in MISPRINTED.items():
         assert f"Printed as {printed}× less compute; its own TFLOPs say {own}×." in card(named(name))["notes"]
@@ -92,26 +92,34 @@ def test_every_printed_speedup_is_the_ratio_to_its_own_baseline() -> None:
 
 @pytest.mark.parametrize("base", BASELINES, ids=lambda base: base.title)
 def test_the_baselines_are_rows_of_the_tables(base: object) -> None:
-    found = next(one for one in published_settings() if one.family == "baseline" and one.baseline == base)
+    match = next(
+        setting
+        for setting in published_settings()
+        if setting.family == "baseline" and setting.baseline == base
+    )
     rows = [
         row
         for row in ROWS
-        if row["model"] == found.baseline.model and row["speedup_tflops"] in ("1.00", "1.00×")
+        if row["model"] == match.baseline.model and row["speedup_tflops"] in ("1.00", "1.00×")
     ]
     for column in ("image_reward", "clip_score", "tflops", "latency_s"):
-        if text := found.printed.get(column):
+        if text := match.printed.get(column):
             assert float(text) in {float(row[column]) for row in rows if row[column]}
-    assert [found.relative(figure) for figure in ("tflops", "image_reward", "clip_score")] == [1, 100, 100]
+    assert [match.relative(figure) for figure in ("tflops", "image_reward", "clip_score")] == [1, 100, 100]
 
 
 def test_every_row_has_the_baseline_of_its_table() -> None:
-    assert {one.baseline for one in select_settings(FLUX, ["other", "fewer"])} == {CITED}
-    assert {one.baseline for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]})} == {FAST}
+    assert {setting.baseline for setting in select_settings(FLUX, ["other", "fewer"])} == {CITED}
+    assert {setting.baseline for setting in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]})} == {
+        FAST
+    }
     assert {
-        one.baseline
-        for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.08, 0.12, 0.16, 0.2, 0.24, 0.32]})
+        setting.baseline
+        for setting in select_settings(
+            FLUX, ["dbcache", "forecast"], {"R": [0.08, 0.12, 0.16, 0.2, 0.24, 0.32]}
+        )
     } == {SLOW}
-    assert {one.baseline for one in select_settings(LIGHTNING)} == {FOUR_STEPS}
+    assert {setting.baseline for setting in select_settings(LIGHTNING)} == {FOUR_STEPS}
     assert named("FoCa(N=5)").relative("image_reward") == pytest.approx(100 * 1.0029 / 0.9898)
     assert named("Fast").relative("image_reward") == pytest.approx(100 * 0.9271 / 1.0445)
     assert named("Slow").relative("image_reward") == pytest.approx(100 * 1.0065 / 1.0412)
@@ -120,11 +128,11 @@ def test_every_row_has_the_baseline_of_its_table() -> None:
 
 def test_filters() -> None:
     assert len(select_settings(FLUX)) == 97
-    assert {one.knob("W") for one in select_settings(FLUX, ["forecast"], {"W": [16]})} == {16}
-    kept = select_settings(FLUX, knobs={"F": [4, 8], "MC": [0]})
-    assert {one.knob("F") for one in kept} == {8, None}  # methods without this knob stay in the list
-    assert [one.name for one in select_settings(FLUX, words="TS slow")] == []
-    assert [one.preset for one in select_settings(FLUX, words="SLOW taylor")] == ["Slow + TaylorSeer"]
+    assert {setting.knob("W") for setting in select_settings(FLUX, ["forecast"], {"W": [16]})} == {16}
+    rows = select_settings(FLUX, knobs={"F": [4, 8], "MC": [0]})
+    assert {row.knob("F") for row in rows} == {8, None}  # methods without this knob stay in the list
+    assert [setting.name for setting in select_settings(FLUX, words="TS slow")] == []
+    assert [setting.preset for setting in select_settings(FLUX, words="SLOW taylor")] == ["Slow + TaylorSeer"]
     assert knob_values(LIGHTNING) == {
         "F": [1, 8, 12, 16, 24],
         "B": [0, 8, 12, 16, 24],
@@ -143,38 +151,38 @@ def test_filters() -> None:
 @pytest.mark.parametrize("own", [True, False])
 def test_better_is_up_and_right_on_every_chart(quality: str, speed: str, own: bool) -> None:
     choice = FigureChoice(quality, speed, own)
-    rows = {one.key: one for one in select_settings(FLUX)}
+    rows = {setting.key: setting for setting in select_settings(FLUX)}
     drawn = chart(list(rows.values()), choice)
     figures = [
         key
-        for key, one in rows.items()
-        if choice.value(one, quality) is not None and choice.value(one, speed) is not None
+        for key, row in rows.items()
+        if choice.value(row, quality) is not None and choice.value(row, speed) is not None
     ]
-    assert [one["id"] for one in drawn["points"]] == figures
-    assert all(0 < one[axis] < 100 for one in drawn["points"] for axis in "xy")
+    assert [point["id"] for point in drawn["points"]] == figures
+    assert all(0 < point[axis] < 100 for point in drawn["points"] for axis in "xy")
     for axis, figure, better in (
         ("x", speed, 1 if own else -1),
         ("y", quality, -1 if quality == "lpips" else 1),
     ):
         values = [
-            better * (choice.value(rows[one["id"]], figure) or 0)
-            for one in sorted(drawn["points"], key=lambda one: one[axis])
+            better * (choice.value(rows[point["id"]], figure) or 0)
+            for point in sorted(drawn["points"], key=lambda item: item[axis])
         ]
         assert values == sorted(values)
     edge = drawn["lines"][0]["points"]
     assert not [
-        one
-        for one in drawn["points"]
-        if any(one["x"] > x and one["y"] > y for x, y in edge) and [one["x"], one["y"]] in edge
+        point
+        for point in drawn["points"]
+        if any(point["x"] > x and point["y"] > y for x, y in edge) and [point["x"], point["y"]] in edge
     ]
-    assert all(any(x >= one["x"] and y >= one["y"] for x, y in edge) for one in drawn["points"])
+    assert all(any(x >= point["x"] and y >= point["y"] for x, y in edge) for point in drawn["points"])
 
 
 def test_the_table_shows_printed_or_relative_figures() -> None:
     row = {False: ["1153.05", "17.71 s"], True: ["3.23×", "2.42×"]}
     for own, texts in row.items():
         drawn = sheet(select_settings(FLUX), FigureChoice(relative=own))
-        cells = next(one["cells"] for one in drawn["rows"] if one["tag"] == "Slow + TS")
+        cells = next(line["cells"] for line in drawn["rows"] if line["tag"] == "Slow + TS")
         assert [cell["text"].strip(" s") for cell in cells[1:3]] == [text.strip(" s") for text in texts]
         assert len(drawn["columns"]) == len(cells)
 
@@ -232,16 +240,16 @@ def test_every_figure_in_the_notes_is_printed_or_derived() -> None:
         0.04,
         0.003,
     )
-    assert max(one.value("clip_score") or 0 for one in select_settings(FLUX)) == 33.0988
-    assert max(one.value("image_reward") or 0 for one in select_settings(FLUX)) == 1.0591
+    assert max(setting.value("clip_score") or 0 for setting in select_settings(FLUX)) == 33.0988
+    assert max(setting.value("image_reward") or 0 for setting in select_settings(FLUX)) == 1.0591
     assert named("F8").value("clip_score") is None  # F8B0_W8 without a limit: no table has either score
     assert named("Fast").elsewhere == ("The summary table's “DBCache(Fast)” prints 32.552 for clip score.",)
 
 
 def test_fast_and_ultra_are_whole_numbers_of_computed_steps() -> None:
     full, cached = 3726.87 / 50, 1.3238  # TFLOPs of a step, and of a step that runs one block at the front
-    for one in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]}):
-        computed = ((one.value("tflops") or 0) - 50 * cached) / (full - cached)
+    for setting in select_settings(FLUX, ["dbcache", "forecast"], {"R": [0.8]}):
+        computed = ((setting.value("tflops") or 0) - 50 * cached) / (full - cached)
         assert computed == pytest.approx(round(computed), abs=0.001)
 
 
@@ -251,14 +259,14 @@ def test_psnr_in_eight_bit_arithmetic(true: float, reads: float) -> None:
     Gaussian noise and unrelated pictures.
     """
     draw = np.random.default_rng(0)
-    one = draw.integers(0, 256, (512, 512), dtype=np.uint8)
+    original = draw.integers(0, 256, (512, 512), dtype=np.uint8)
     sigma = 255 / 10 ** (true / 20)
     other = (
-        draw.integers(0, 256, one.shape, dtype=np.uint8)
+        draw.integers(0, 256, original.shape, dtype=np.uint8)
         if true < 10
-        else (np.clip(128 + draw.normal(0, sigma, one.shape), 0, 255).round().astype(np.uint8))
+        else (np.clip(128 + draw.normal(0, sigma, original.shape), 0, 255).round().astype(np.uint8))
     )
-    reference = one if true < 10 else np.full_like(one, 128)
+    reference = original if true < 10 else np.full_like(original, 128)
     wrapped = float(np.mean((reference - other) ** 2))
     assert 10 * math.log10(255**2 / wrapped) == pytest.approx(reads, abs=0.2)
 

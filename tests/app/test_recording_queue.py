@@ -24,9 +24,9 @@ def of(seed: int, model: str = "tiny") -> RunResult:
 
 def eventually(true: Callable[[], Any]) -> Any:
     until = time.monotonic() + PATIENCE
-    while not (found := true()) and time.monotonic() < until:
+    while not (reached := true()) and time.monotonic() < until:
         time.sleep(0.01)
-    return found
+    return reached
 
 
 def test_the_newest_is_recorded_first_and_another_models_are_let_go() -> None:

@@ -29,11 +29,11 @@ METHOD_SET = (
 
 
 def comparison(prompt: str = PROMPTS[0], method: Any = METHOD_SET[0], **fields: Any) -> Comparison:
-    one = pair(dbcache())
-    request = resolve(one.baseline.request.replaced(prompt=prompt, seed=2**32 - 1, **fields))
-    return one._replace(
-        baseline=one.baseline._replace(request=request, effective=request),
-        accelerated=one.accelerated._replace(request=request, effective=request, method=method.to_dict()),
+    result = pair(dbcache())
+    request = resolve(result.baseline.request.replaced(prompt=prompt, seed=2**32 - 1, **fields))
+    return result._replace(
+        baseline=result.baseline._replace(request=request, effective=request),
+        accelerated=result.accelerated._replace(request=request, effective=request, method=method.to_dict()),
     )
 
 
@@ -46,21 +46,21 @@ def lora(tmp_path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("method", METHOD_SET, ids=lambda method: method.name)
 def test_there_and_back(prompt: str, method: Any, tmp_path: Path) -> None:
-    one = comparison(prompt, method)
-    link = share.query_of(one)
+    result = comparison(prompt, method)
+    link = share.query_of(result)
     assert link.isascii()
     assert not set(link[3:]) & set(" &#%+/=")
     for back in (
         share.from_query(link.removeprefix("?c=")),
-        *(share.from_file(file) for file in unpacked(one, tmp_path)),
+        *(share.from_file(file) for file in unpacked(result, tmp_path)),
     ):
-        assert back.request == one.baseline.request
-        assert back.method == method_from(one.accelerated.method)
+        assert back.request == result.baseline.request
+        assert back.method == method_from(result.accelerated.method)
         assert back.left == ()
 
 
-def unpacked(one: Comparison, folder: Path, **more: bool) -> list[str]:
-    with zipfile.ZipFile(io.BytesIO(share.archive(one, **more))) as files:
+def unpacked(result: Comparison, folder: Path, **more: bool) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(share.archive(result, **more))) as files:
         files.extractall(folder)
         assert sorted(files.namelist()) == [
             "accelerated.png",
@@ -74,21 +74,21 @@ def unpacked(one: Comparison, folder: Path, **more: bool) -> list[str]:
 
 
 def test_files_stay_behind_and_are_named(lora: dict[str, Any], tmp_path: Path) -> None:
-    one = comparison(loras=[lora])
+    result = comparison(loras=[lora])
     for back in (
-        share.from_query(share.query_of(one)[3:]),
-        *(share.from_file(file) for file in unpacked(one, tmp_path)),
+        share.from_query(share.query_of(result)[3:]),
+        *(share.from_file(file) for file in unpacked(result, tmp_path)),
     ):
         assert back.request.loras == ()
         assert back.left == ("LoRA",)
 
 
 def test_no_path_of_this_machine_goes_along(lora: dict[str, Any], tmp_path: Path) -> None:
-    one = comparison(loras=[lora])
-    assert lora["file"] not in share.text_of(one)
-    assert lora["file"].encode() not in share.archive(one)
-    assert Path(lora["file"]).name.encode() in share.archive(one)
-    assert one.baseline.request.loras[0].file == lora["file"]  # the record itself is unchanged
+    result = comparison(loras=[lora])
+    assert lora["file"] not in share.text_of(result)
+    assert lora["file"].encode() not in share.archive(result)
+    assert Path(lora["file"]).name.encode() in share.archive(result)
+    assert result.baseline.request.loras[0].file == lora["file"]  # the record itself is unchanged
 
 
 def test_pictures_without_the_setting_inside(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_pictures_without_the_setting_inside(tmp_path: Path) -> None:
 
 
 def test_pixels_are_those_of_the_run(tmp_path: Path) -> None:
-    one = comparison()
+    result = comparison()
     before = Image.effect_noise((64, 64), 40).convert("RGB")
-    unpacked(one._replace(baseline=one.baseline._replace(image=before)), tmp_path)
+    unpacked(result._replace(baseline=result.baseline._replace(image=before)), tmp_path)
     assert Image.open(tmp_path / "baseline.png").tobytes() == before.tobytes()
 
 
@@ -113,7 +113,7 @@ GOOD: dict[str, Any] = {"request": {"prompt": "x"}, "method": {"name": "dbcache"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("", "no setting"),
         ("%%%", "no setting|not whole"),
@@ -134,11 +134,11 @@ GOOD: dict[str, Any] = {"request": {"prompt": "x"}, "method": {"name": "dbcache"
         (packed(GOOD | {"method": {"name": "dbcache", "strange": 1}}), "strange"),
     ],
 )
-def test_a_link_that_cannot_be_read_is_a_sentence(text: str, said: str) -> None:
-    with pytest.raises(EngineError, match=said) as found:
+def test_a_link_that_cannot_be_read_is_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(EngineError, match=sentence) as raised:
         share.from_query(text)
-    assert str(found.value).endswith(".")
-    assert len(str(found.value)) < 500
+    assert str(raised.value).endswith(".")
+    assert len(str(raised.value)) < 500
 
 
 def test_what_is_said_beside_is_passed_over() -> None:
@@ -176,6 +176,6 @@ def png(**chunks: str) -> bytes:
 )
 def test_a_file_that_cannot_be_read_is_a_sentence(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(EngineError, match=r"^file: ") as found:
+    with pytest.raises(EngineError, match=r"^file: ") as raised:
         share.from_file(str(tmp_path / name))
-    assert str(tmp_path) not in str(found.value)
+    assert str(tmp_path) not in str(raised.value)

@@ -38,7 +38,7 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_the_frontier_appears_once_the_settings_are_estimated(snapshots: list[dict[str, Any]]) -> None:
     assert chart(snapshots[0], FrontierChoice())["points"] == []
     assert "frontier appears" in chart(snapshots[0], FrontierChoice())["empty"]
-    estimated = next(one for one in snapshots if one["stage"] == "judging")
+    estimated = next(snapshot for snapshot in snapshots if snapshot["stage"] == "judging")
     view = chart(estimated, FrontierChoice())
     assert {point["mark"] for point in view["points"]} == {"expected", "cross"}
     assert len(estimated["cloud"]) == estimated["settings"]
@@ -50,11 +50,11 @@ def test_measured_settings_and_the_best_have_their_marks(snapshots: list[dict[st
     last = snapshots[-1]
     view = chart(last, FrontierChoice(), last["best"]["key"])
     by_key = {point["id"]: point for point in view["points"]}
-    for one in last["verified"]:
-        if one["key"] in by_key:  # the setting is within the axis
-            assert by_key[one["key"]]["mark"] in ("dot", "edge", "cross")
-            assert "measured on" in by_key[one["key"]]["lines"][1]
-            assert by_key[one["key"]]["picture"].startswith("gradio_api/file=")
+    for verification in last["verified"]:
+        if verification["key"] in by_key:  # the setting is within the axis
+            assert by_key[verification["key"]]["mark"] in ("dot", "edge", "cross")
+            assert "measured on" in by_key[verification["key"]]["lines"][1]
+            assert by_key[verification["key"]]["picture"].startswith("gradio_api/file=")
     assert by_key[last["best"]["key"]]["label"] == "best"
     assert all(0 <= point[axis] <= 100 for point in view["points"] for axis in "xy")
     assert all(0 <= place <= 100 for dot in view["cloud"] for place in dot)
@@ -76,7 +76,7 @@ def test_near_the_goal_shows_ten_decibels(snapshots: list[dict[str, Any]]) -> No
 
 
 def test_the_running_setting_is_shown(snapshots: list[dict[str, Any]]) -> None:
-    running = next(one for one in snapshots if one["stage"] == "verifying")
+    running = next(snapshot for snapshot in snapshots if snapshot["stage"] == "verifying")
     assert (
         next(
             point["mark"]
@@ -92,7 +92,7 @@ def test_table_and_csv_hold_every_described_setting(snapshots: list[dict[str, An
     rows = tune_views.sheet(last)["rows"]
     assert {row["id"] for row in rows} == set(settings_by_key(last))
     measured = tune_views.sheet(last, measured=True)["rows"]
-    assert {row["id"] for row in measured} == {one["key"] for one in last["verified"]}
+    assert {row["id"] for row in measured} == {verification["key"] for verification in last["verified"]}
     table = list(csv.DictReader(io.StringIO(tune_csv(last))))
     assert len(table) == len(rows)
     best = next(row for row in table if row["recipe"] == last["best"]["recipe"])
@@ -110,12 +110,12 @@ def test_the_card_shows_the_acceptance_prompts(snapshots: list[dict[str, Any]]) 
 
 
 def test_dots_below_the_floor_and_cliffs_look_different() -> None:
-    one = {
+    setting = {
         "acceptance": {"prompts": 2, "psnr_db_each": [29.0, 41.0]},
         "edge_db": 28.0,
         "neighbours": [{"recipe": "r", "knob": "max_warmup_steps", "value": 3, "psnr_db": 25.5}],
     }
-    view = tune_views.margins(one, {"kind": "close", "value": 30.0})
+    view = tune_views.margins(setting, {"kind": "close", "value": 30.0})
     assert [[dot["look"] for dot in row["dots"]] for row in view["rows"]] == [["below", ""], ["below"]]
     assert view["rows"][1]["text"] == "3: 25.5"
     assert view["lines"][0]["at"] > view["lines"][1]["at"]

@@ -38,10 +38,10 @@ def test_measured_time_and_counted_compute_are_two_numbers() -> None:
 
 
 def test_several_runs_a_side_tell_their_spread() -> None:
-    one = pair(dbcache(), reused=False)
-    timed = one._replace(
-        baseline=one.baseline._replace(timed=(8.0, 8.4, 9.0)),
-        accelerated=one.accelerated._replace(timed=(4.0, 4.0, 5.0)),
+    comparison = pair(dbcache(), reused=False)
+    timed = comparison._replace(
+        baseline=comparison.baseline._replace(timed=(8.0, 8.4, 9.0)),
+        accelerated=comparison.accelerated._replace(timed=(4.0, 4.0, 5.0)),
     )
     assert cards(timed)["speed"]["notes"][0] == "median of 3 alternating runs, 1.80× to 2.10×"
 
@@ -131,7 +131,7 @@ def test_times_share_one_axis() -> None:
     assert sum(part["share"] for part in accelerated["parts"]) == pytest.approx(whole, abs=1e-4)
     assert [part["name"] for part in baseline["parts"]] == ["encode", "denoise", "decode"]
     assert view["note"] == f"whole picture: {1 / whole:.2f}× faster"
-    assert [one["text"] for one in view["legend"]] == ["encode 0.12 s", "decode 0.32 s"]
+    assert [entry["text"] for entry in view["legend"]] == ["encode 0.12 s", "decode 0.32 s"]
     assert views.times(pair(METHODS["baseline"]()))["note"] == "whole picture: the same time"
     assert views.times(None)["rows"] == []
 

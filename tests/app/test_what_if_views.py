@@ -23,7 +23,7 @@ def forecast(
     """Return the forecast of ``method``, with the decisions of a run that has the same changes."""
     made, whole = run(method), LAST.baseline
     identical = all(call.mode == "C" for call in made.trace)
-    known = psnr_db is not None and not identical
+    has_psnr = psnr_db is not None and not identical
     return Forecast(
         method=method.to_dict(),
         calls=made.trace,
@@ -31,25 +31,25 @@ def forecast(
         baseline_seconds=whole.seconds.denoise,
         tflops=made.tflops if counted else None,
         baseline_tflops=whole.tflops,
-        psnr_db=psnr_db if known else None,
-        band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and known else None,
+        psnr_db=psnr_db if has_psnr else None,
+        band=(psnr_db - 2, psnr_db + 2) if psnr_db is not None and has_psnr else None,
         identical=identical,
         error=0.0 if identical else error,
-        note="" if known else "run this setting",
+        note="" if has_psnr else "run this setting",
     )
 
 
-def cards(found: Forecast) -> dict[str, dict[str, Any]]:
-    return {card["name"]: card for card in what_if_views.headline(found, LAST, cache=210_000_000)["cards"]}
+def cards(expected: Forecast) -> dict[str, dict[str, Any]]:
+    return {card["name"]: card for card in what_if_views.headline(expected, LAST, cache=210_000_000)["cards"]}
 
 
 def test_a_likeness_too_far_off_for_a_band_has_none_and_says_why() -> None:
-    found = forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4), psnr_db=24.0)
-    shown = cards(found._replace(band=None, note="so far off"))["psnr"]
+    expected = forecast(dbcache(residual_diff_threshold=0.2, max_continuous_cached_steps=4), psnr_db=24.0)
+    shown = cards(expected._replace(band=None, note="so far off"))["psnr"]
     assert shown["num"] == "24 dB"  # the card itself marks expected figures with a sign
     assert "so far off" in shown["notes"]
     assert "band" not in shown["scale"]
-    assert what_if_views.banded(found._replace(band=None)) == "≈ 24 dB"
+    assert what_if_views.banded(expected._replace(band=None)) == "≈ 24 dB"
 
 
 def test_expected_figures_stand_beside_the_last_runs() -> None:
@@ -116,12 +116,12 @@ def test_pictures_are_called_stale_only_while_they_are() -> None:
     assert what_if_views.stale(None) == {"text": ""}
 
 
-def frontier(known: bool = True) -> list[Forecast]:
+def frontier(calibrated: bool = True) -> list[Forecast]:
     """Return forecasts from slow and close to fast and far."""
     levels = {0.0: 60.0, 0.08: 45.0, 0.12: 33.0, 0.3: 24.0}
     settings = [dbcache(residual_diff_threshold=limit, max_continuous_cached_steps=-1) for limit in levels]
     return [
-        forecast(method, level if known else None, error=10 ** (-level / 20))
+        forecast(method, level if calibrated else None, error=10 ** (-level / 20))
         for method, level in zip(settings, levels.values(), strict=True)
     ]
 
@@ -140,15 +140,17 @@ def frontier(known: bool = True) -> list[Forecast]:
     ],
 )
 def test_the_dial_is_solved_by_the_forecasts(goal: str, value: float, place: int) -> None:
-    known = frontier()
-    assert [one.speedup for one in known] == sorted(one.speedup for one in known)
-    assert what_if_views.best(known, goal, value) is known[place]
+    forecasts = frontier()
+    assert [of_frontier.speedup for of_frontier in forecasts] == sorted(
+        of_frontier.speedup for of_frontier in forecasts
+    )
+    assert what_if_views.best(forecasts, goal, value) is forecasts[place]
     assert what_if_views.best([], goal, value) is None
 
 
 def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
-    known = frontier()
-    view = what_if_views.dial(known, [LAST], known[2])
+    forecasts = frontier()
+    view = what_if_views.dial(forecasts, [LAST], forecasts[2])
     assert view["db"] == [20.0, 45.0]
     assert [point["y"] for point in view["points"]] == [
         1.0,
@@ -159,7 +161,7 @@ def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
     assert view["points"][2]["band"] == [pytest.approx(11 / 25), pytest.approx(15 / 25)]
     assert view["runs"] == [{"x": what_if_views.across(LAST.speedup), "y": pytest.approx(13.6123 / 25)}]
     assert (view["at"]["speed_text"], view["at"]["likeness_text"]) == (
-        f"{known[2].speedup:.2f}×",
+        f"{forecasts[2].speedup:.2f}×",
         "33 ± 2 dB",
     )
     assert [mark["text"] for mark in view["speeds"]] == ["1×", "1.5×", "2×", "3×", "4×"]
@@ -178,7 +180,7 @@ def test_the_dial_draws_a_curve_the_runs_and_where_the_knobs_stand() -> None:
 
 
 def test_without_decibels_the_dial_keeps_the_order_and_says_so() -> None:
-    view = what_if_views.dial(frontier(known=False), [LAST], None)
+    view = what_if_views.dial(frontier(calibrated=False), [LAST], None)
     heights = [point["y"] for point in view["points"]]
     assert heights == sorted(heights, reverse=True)
     assert (view["db"], view["levels"], view["runs"], view["at"]) == (None, [], [], None)
@@ -196,8 +198,8 @@ def test_freeze_takes_the_most_common_decisions_and_tells_their_share() -> None:
         == "Frozen: the mask equals 1 of 1 run of this setting."
     )
     apart = [{"cond": "CCcc", "uncond": "CcCc"}]
-    mask, said = what_if_views.frozen_mask(apart, measured=True)
+    mask, sentence = what_if_views.frozen_mask(apart, measured=True)
     assert mask == "1110"
-    assert said.startswith("Frozen: the mask equals 0 of 1 run")
-    assert said.endswith("a step that any stream computed is now computed in all streams.")
+    assert sentence.startswith("Frozen: the mask equals 0 of 1 run")
+    assert sentence.endswith("a step that any stream computed is now computed in all streams.")
     assert "which has not run" in what_if_views.frozen_mask(runs[:1], measured=False)[1]

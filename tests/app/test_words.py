@@ -83,7 +83,7 @@ def test_memory_in_decimal_units(count: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "said"),
+    ("ratio", "sentence"),
     [
         (2.1, ("2.10×", "faster")),
         (0.5, ("2.00×", "slower")),
@@ -91,8 +91,8 @@ def test_memory_in_decimal_units(count: int, text: str) -> None:
         (0.998, ("1.00×", "the same")),
     ],
 )
-def test_slower_is_called_slower(ratio: float, said: tuple[str, str]) -> None:
-    assert words.times_faster(ratio) == said
+def test_slower_is_called_slower(ratio: float, sentence: tuple[str, str]) -> None:
+    assert words.times_faster(ratio) == sentence
 
 
 def test_ssim_of_pictures_that_differ_is_never_shown_as_one() -> None:
@@ -115,7 +115,7 @@ def test_a_change_reads_on_the_right_side_of_its_limit(change: float, limit: flo
 
 
 @pytest.mark.parametrize(
-    ("changes", "streak", "knobs", "said"),
+    ("changes", "streak", "knobs", "sentence"),
     [
         ({}, 2, {}, "cached: change 0.046 is below 0.12, second in a row"),
         (
@@ -159,8 +159,8 @@ def test_a_change_reads_on_the_right_side_of_its_limit(change: float, limit: flo
         ),
     ],
 )
-def test_every_reason_becomes_a_sentence(changes: dict, streak: int, knobs: dict, said: str) -> None:
-    assert words.sentence(CACHED._replace(**changes), streak, knobs) == said
+def test_every_reason_becomes_a_sentence(changes: dict, streak: int, knobs: dict, sentence: str) -> None:
+    assert words.sentence(CACHED._replace(**changes), streak, knobs) == sentence
 
 
 def test_forced_is_what_no_change_decided() -> None:

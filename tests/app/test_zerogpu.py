@@ -273,11 +273,11 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(zerogpu, "MOST_BASELINES", 2)
     baseline = run(RunRequest(prompt="a fox", steps=1, true_cfg_scale=1), METHODS["baseline"]())
     asked = [baseline.request.replaced(seed=seed) for seed in range(4)]
-    kept = [baseline._replace(request=one) for one in asked]
-    save_baseline(kept[3], tmp_path / "by hand")
+    baselines = [baseline._replace(request=request) for request in asked]
+    save_baseline(baselines[3], tmp_path / "by hand")
     runner = zerogpu.ForkedRunner(lambda *_: pytest.fail("run"), folder=tmp_path)
-    for place, one in enumerate(kept[:3]):
-        runner._save(one)  # pyright: ignore[reportPrivateUsage]
+    for place, this_baseline in enumerate(baselines[:3]):
+        runner._save(this_baseline)  # pyright: ignore[reportPrivateUsage]
         for folder in tmp_path.glob(f"*-{'[0-9a-f]' * 8}"):
             if folder.stat().st_mtime > 1000:  # just made
                 for path in (folder / "result.json", folder):
@@ -287,7 +287,7 @@ def test_no_more_baselines_are_kept_than_may_be(tmp_path: Path, monkeypatch: pyt
         for path in tmp_path.glob("*/result.json")
     }
     assert seeds == {1, 2, 3}
-    assert [one.request.seed for one in zerogpu.saved_baselines("tiny", [tmp_path])] == [
+    assert [each_baseline.request.seed for each_baseline in zerogpu.saved_baselines("tiny", [tmp_path])] == [
         2,
         3,
     ]  # put there by hand, and the newest

@@ -40,16 +40,16 @@ def main() -> dict[str, Any]:
     assert on_zerogpu()
     assert isinstance(run, ForkedRunner)
     baselines: Baselines = first_baselines()
-    worker, found = (
+    worker, report = (
         Worker(run, None, baselines=baselines),
         {},
     )  # as on the page, where a recording would cost a visitor
     events = [event for batch in worker.watch(worker.submit(APPLE, SETTING)) for event in batch]
     result = events[-1]
     assert isinstance(result, Comparison)
-    found["steps"] = sum(isinstance(event, Progress) and event.call is not None for event in events)
-    found["schedule"] = result.accelerated.schedule
-    found["drawn_in_fork"] = [fork.pid is not None for fork in spaces.forks]
+    report["steps"] = sum(isinstance(event, Progress) and event.call is not None for event in events)
+    report["schedule"] = result.accelerated.schedule
+    report["drawn_in_fork"] = [fork.pid is not None for fork in spaces.forks]
     again = run(
         APPLE,
         METHODS["dbcache"](max_warmup_steps=1),
@@ -57,8 +57,8 @@ def main() -> dict[str, Any]:
         emit=lambda event: None,
         stop=threading.Event(),
     )
-    found["reused"] = again.baseline_reused
-    found["declared"] = spaces.declared
+    report["reused"] = again.baseline_reused
+    report["declared"] = spaces.declared
 
     stop, seen = threading.Event(), []
 
@@ -70,15 +70,15 @@ def main() -> dict[str, Any]:
     try:
         run(APPLE.replaced(seed=8, steps=100), SETTING, baselines=Baselines(), emit=emit, stop=stop)
     except Cancelled:
-        found["cancelled"] = True
+        report["cancelled"] = True
     begun = time.monotonic()
     spaces.forks[-1].join(30)
-    found["fork_ended"] = spaces.forks[-1].exitcode == 0
-    found["seconds_to_end"] = time.monotonic() - begun
+    report["fork_ended"] = spaces.forks[-1].exitcode == 0
+    report["seconds_to_end"] = time.monotonic() - begun
     try:
         run(APPLE.replaced(width=2048), SETTING, baselines=Baselines(), emit=emit, stop=threading.Event())
     except EngineError as error:
-        found["early"] = str(error)
+        report["early"] = str(error)
     try:
         run(
             APPLE,
@@ -88,10 +88,10 @@ def main() -> dict[str, Any]:
             stop=threading.Event(),
         )
     except EngineError as error:
-        found["late"] = str(error)
+        report["late"] = str(error)
     direct = run_comparison(APPLE, SETTING)
-    found["same_picture"] = direct.accelerated.image.tobytes() == result.accelerated.image.tobytes()
-    return found
+    report["same_picture"] = direct.accelerated.image.tobytes() == result.accelerated.image.tobytes()
+    return report
 
 
 if __name__ == "__main__":

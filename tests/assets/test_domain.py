@@ -112,10 +112,10 @@ def test_the_matcher_finds_what_was_drawn_through_noise():
     rng, noise = Random(3), np.random.default_rng(3)
     for spec, _ in held_out(40):
         picture = render(spec, light(rng))
-        found = nearest(picture + noise.normal(0, 0.08, picture.shape).astype(np.float32))
-        assert (found.x, found.y) == offset(spec.place, spec.size)
-        verdict = judge(spec, found)
-        assert all(verdict[name] for name in ("thing", "background", "place", "size")), (spec, found)
+        match = nearest(picture + noise.normal(0, 0.08, picture.shape).astype(np.float32))
+        assert (match.x, match.y) == offset(spec.place, spec.size)
+        verdict = judge(spec, match)
+        assert all(verdict[name] for name in ("thing", "background", "place", "size")), (spec, match)
 
 
 def test_the_matcher_sees_what_is_wrong():

@@ -39,21 +39,27 @@ def test_every_scored_pair_was_held_out_and_comes_once() -> None:
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_settings_that_do_not_look_at_the_data_compute_about_their_budget(budget: int) -> None:
-    known = [one for one in contenders() if one.budget == budget and not looks_at_data(one.method)]
-    assert len(known) > 15
-    for one in known:
-        steps = one.method.effective(MODELS["tiny"].resolve(request(0))).steps
+    independent = [
+        contender
+        for contender in contenders()
+        if contender.budget == budget and not looks_at_data(contender.method)
+    ]
+    assert len(independent) > 15
+    for contender in independent:
+        steps = contender.method.effective(MODELS["tiny"].resolve(request(0))).steps
         assert steps
-        session = walk(one.method.plan(FACTS._replace(steps=steps)), steps, ("cond",), lambda call: 0.0)
+        session = walk(contender.method.plan(FACTS._replace(steps=steps)), steps, ("cond",), lambda call: 0.0)
         computed = sum(call.decision is not None and call.decision.mode == "C" for call in session.calls)
         assert abs(computed - budget) <= max(3, budget // 3), (
-            one.label
+            contender.label
         )  # the searched settings may use the compute that the other methods' first block takes
 
 
 def test_every_method_is_there_at_every_budget() -> None:
     for budget in BUDGETS:
-        assert {one.method.name for one in contenders() if one.budget == budget} >= set(METHODS) - {
+        assert {contender.method.name for contender in contenders() if contender.budget == budget} >= set(
+            METHODS
+        ) - {
             "baseline",
             "fixed_mask",
         }
@@ -86,9 +92,9 @@ def test_the_searched_recipes_are_compared_by_the_store(
     """
     monkeypatch.setattr("studies.shared.BUILD", tmp_path)
     near = [
-        one
-        for one in contenders()
-        if one.budget == 12 and one.method.name in ("dbcache", "kriging", "fewer_steps")
+        contender
+        for contender in contenders()
+        if contender.budget == 12 and contender.method.name in ("dbcache", "kriging", "fewer_steps")
     ]
     heights = {
         "Ours (search)": 50.0,
@@ -97,13 +103,17 @@ def test_the_searched_recipes_are_compared_by_the_store(
         "DBCache F1, even mask, dmd 1": 46.0,
     }
     store = Store("0")
-    for one in near:
-        psnr = heights.get(one.label, 30.0)
+    for neighbour in near:
+        psnr = heights.get(neighbour.label, 30.0)
         store.write(
             "scores",
-            {"key": method_key(one.method), "prompt": SEARCHED, "score": Score(psnr, 0.9, 12, psnr / 100)},
+            {
+                "key": method_key(neighbour.method),
+                "prompt": SEARCHED,
+                "score": Score(psnr, 0.9, 12, psnr / 100),
+            },
         )
-        store.write("times", {"key": method_key(one.method), "ratio": psnr / 80})
+        store.write("times", {"key": method_key(neighbour.method), "ratio": psnr / 80})
     write(tmp_path / "docs", Store(), near)
     page = (tmp_path / "docs" / "quality.md").read_text(encoding="utf-8")
     ours, theirs = (

@@ -75,8 +75,8 @@ def run(inputs: Path, out: Path, *more: str) -> int:
 def untimed(out: Path) -> list[str]:
     """Return the table's rows in the job's order, without times."""
     return [
-        json.dumps({name: value for name, value in one.items() if name != "seconds"})
-        for one in read_folder(out)[2]
+        json.dumps({name: value for name, value in line.items() if name != "seconds"})
+        for line in read_folder(out)[2]
     ]
 
 

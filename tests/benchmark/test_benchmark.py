@@ -43,8 +43,8 @@ def test_a_row_says_what_a_comparison_says(plain: Path) -> None:
 def test_once_more_makes_nothing(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (plain / "table.jsonl").read_bytes()
     assert run(tmp_path, plain, "--json") == 0
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (said["made"], said["kept"]) == (0, len(before.splitlines()))
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (data["made"], data["kept"]) == (0, len(before.splitlines()))
     assert (plain / "table.jsonl").read_bytes() == before
 
 
@@ -142,7 +142,7 @@ def test_settings_of_another_method_are_named_and_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "sentence"),
     [
         (["--shard", "3/2"], "shard: '3/2' is not valid; "),
         (["--limit", "0"], "limit: '0' is not valid; "),
@@ -155,11 +155,11 @@ def test_settings_of_another_method_are_named_and_run(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_argument_is_one_sentence(
-    more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, tmp_path / "out", *more) == 2
     heard = capsys.readouterr().err.strip()
-    assert heard.startswith(said)
+    assert heard.startswith(sentence)
     assert "\n" not in heard
     assert not (tmp_path / "out").exists()
 

@@ -33,9 +33,9 @@ def test_rows_and_pictures_are_there_when_it_is_opened_again(tmp_path: Path) -> 
         assert list(folder.rows) == [(0, "C0_Q0_NONE")]
         assert folder.picture((0, "C0_Q0_NONE")) == b"picture"
         folder.add(row(1, "C0_Q0_NONE"), b"another")
-    found, engine, rows = read_folder(tmp_path / "out")
-    assert (found, engine) == (job(), ENGINE)
-    assert [one["prompt"] for one in rows] == [0, 1]
+    summary, engine, rows = read_folder(tmp_path / "out")
+    assert (summary, engine) == (job(), ENGINE)
+    assert [entry["prompt"] for entry in rows] == [0, 1]
 
 
 @pytest.mark.parametrize("cut", [1, 10, 30])
@@ -66,14 +66,14 @@ def test_a_line_spoilt_in_the_middle_is_named(tmp_path: Path) -> None:
     with BenchmarkFolder(tmp_path, job()) as folder:
         for number in range(3):
             folder.add(row(number, "C0_Q0_NONE"), b"one")
-    found = table_lines(tmp_path)
-    (tmp_path / "table.jsonl").write_text("\n".join([found[0], found[1][:9], found[2], ""]), encoding="utf-8")
+    lines = table_lines(tmp_path)
+    (tmp_path / "table.jsonl").write_text("\n".join([lines[0], lines[1][:9], lines[2], ""]), encoding="utf-8")
     with pytest.raises(EngineError, match=r"^out: line 2 of .* cannot be read; "):
         BenchmarkFolder(tmp_path, job())
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "sentence"),
     [
         (lambda: job(2), "prompts 3 "),
         (lambda: job(shard=(1, 2)), "shard 1/1, not 1/2"),
@@ -82,11 +82,11 @@ def test_a_line_spoilt_in_the_middle_is_named(tmp_path: Path) -> None:
         (lambda: job().replaced(metrics=("psnr",)), "metrics psnr, ssim, not psnr"),
     ],
 )
-def test_another_job_is_refused(tmp_path: Path, other, said: str) -> None:
+def test_another_job_is_refused(tmp_path: Path, other, sentence: str) -> None:
     BenchmarkFolder(tmp_path, job()).__exit__()
     with pytest.raises(
         EngineError,
-        match=rf"^out: .* was made with {said}.*; give the same arguments, or choose another folder\.$",
+        match=rf"^out: .* was made with {sentence}.*; give the same arguments, or choose another folder\.$",
     ):
         BenchmarkFolder(tmp_path, other())
 
@@ -173,17 +173,17 @@ def test_no_more_room_is_one_sentence_and_costs_no_row(tmp_path: Path, size: int
         encoding="utf-8",
         cwd=ROOT,
     )
-    said = limited.stdout.strip()
-    assert said.startswith(
+    sentence = limited.stdout.strip()
+    assert sentence.startswith(
         f"out: {out} cannot be written to (File too large); make room or choose another folder: rows written "
         f"so far are"
     )
-    assert (limited.stderr, "\n" in said) == ("", False)
+    assert (limited.stderr, "\n" in sentence) == ("", False)
     table = (out / "table.jsonl").read_bytes()
     assert table.endswith(b"\n") or not table
-    kept = len(table.splitlines())
-    assert (kept > 10) == (picture == 10)
+    rows_before = len(table.splitlines())
+    assert (rows_before > 10) == (picture == 10)
     with BenchmarkFolder(out, job()) as folder:  # once there is room again, the benchmark continues
-        assert len(folder.rows) == kept
-        folder.add(row(kept, "C0_Q0_NONE"), b"x")
+        assert len(folder.rows) == rows_before
+        folder.add(row(rows_before, "C0_Q0_NONE"), b"x")
     assert not list(out.rglob("*.part"))

@@ -56,10 +56,12 @@ def test_the_published_psnr_wraps(strength: float, true: float, wrapped: float) 
     """The reference is integer arithmetic modulo 256, and the result of cache-dit's own function for noise of
     these strengths.
     """
-    reference, other = (np.asarray(one).astype(int) for one in pair(strength))
-    found = score(METRICS["psnr_wrapped"](), strength)
-    assert found == pytest.approx(10 * math.log10(255**2 / ((reference - other) ** 2 % 256).mean()), abs=1e-9)
-    assert found == pytest.approx(wrapped, abs=0.2)
+    reference, other = (np.asarray(picture_of_two).astype(int) for picture_of_two in pair(strength))
+    figure = score(METRICS["psnr_wrapped"](), strength)
+    assert figure == pytest.approx(
+        10 * math.log10(255**2 / ((reference - other) ** 2 % 256).mean()), abs=1e-9
+    )
+    assert figure == pytest.approx(wrapped, abs=0.2)
     assert score(METRICS["psnr"](), strength) == pytest.approx(true, abs=0.2)
 
 
@@ -111,7 +113,7 @@ def test_lpips_is_the_lpips_packages(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 )
     ours = METRICS["lpips"]()
     for strength in (2, 20, 60):
-        first, other = (lpips.im2tensor(np.asarray(one)) for one in pair(strength))
+        first, other = (lpips.im2tensor(np.asarray(image)) for image in pair(strength))
         assert score(ours, strength) == pytest.approx(reference(first, other).item(), abs=1e-6)
     assert score(ours, 0) == 0
 
@@ -171,11 +173,11 @@ def test_image_reward_is_the_authors_packages(tmp_path: Path, monkeypatch: pytes
     """
     recorded = json.loads(image_reward_reference.RECORDED.read_text(encoding="utf-8"))
     monkeypatch.setenv("IMAGEREWARD_MODEL_DIR", str(tmp_path))
-    found = image_reward_reference.ours(
+    outputs = image_reward_reference.ours(
         "small", recorded["names"]["small"], tmp_path, METRICS["image_reward"]
     )
-    assert found == pytest.approx(recorded["scores"]["small"], abs=1e-5)
-    assert len({round(one, 3) for one in found}) == 3
+    assert outputs == pytest.approx(recorded["scores"]["small"], abs=1e-5)
+    assert len({round(figure, 3) for figure in outputs}) == 3
 
 
 def test_a_weight_that_is_missing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,10 +196,10 @@ def test_absent_weights_are_named_and_skipped(
 ) -> None:
     for variable in ("CLIP_MODEL_DIR", "IMAGEREWARD_MODEL_DIR", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
-    found = available_metrics(f"psnr,{name}")
-    assert found.names == ("psnr",)
-    assert found.skipped[name].startswith(f"{name} needs ")
-    assert str(tmp_path) in found.skipped[name]
+    available = available_metrics(f"psnr,{name}")
+    assert available.names == ("psnr",)
+    assert available.skipped[name].startswith(f"{name} needs ")
+    assert str(tmp_path) in available.skipped[name]
     with pytest.raises(EngineError, match=f"^metrics: {name} needs "):
         load_metrics((name,))
 

@@ -53,15 +53,15 @@ def settings() -> dict[str, tuple[Method, float]]:
     """Return the DBCache settings of FLUX.1-dev: recipe -> (method, TFLOPs). Each has one figure, in whatever
     tables it occurs.
     """
-    found: dict[str, tuple[Method, float]] = {}
+    collected: dict[str, tuple[Method, float]] = {}
     for row in FLUX:
         if row.method["name"] == "dbcache":
             method = method_from(row.method)
-            assert found.setdefault(format_recipe(method), (method, row.figures["tflops"])) == (
+            assert collected.setdefault(format_recipe(method), (method, row.figures["tflops"])) == (
                 method,
                 row.figures["tflops"],
             )
-    return found
+    return collected
 
 
 SETTINGS = settings()
@@ -126,7 +126,9 @@ def test_the_tables_of_these_settings_could_not_be_had_by_chance() -> None:
     """
     loose = [SETTINGS[recipe] for recipe in SETTINGS if not whole(*SETTINGS[recipe])]
     assert len(loose) == 39
-    assert max(abs(implied(*one) * PROMPTS - round(implied(*one) * PROMPTS)) for one in loose) < 0.05
+    assert (
+        max(abs(implied(*setting) * PROMPTS - round(implied(*setting) * PROMPTS)) for setting in loose) < 0.05
+    )
 
 
 def reason(row: PublishedRow) -> str | None:
@@ -139,8 +141,9 @@ def reason(row: PublishedRow) -> str | None:
     if name == "dbcache":
         return "computed steps"
     if any(
-        one.published == tflops and method_from({"name": one.name, **one.knobs}).to_dict() == row.method
-        for one in ROWS
+        row_of_rivals.published == tflops
+        and method_from({"name": row_of_rivals.name, **row_of_rivals.knobs}).to_dict() == row.method
+        for row_of_rivals in ROWS
     ):
         return "as its method's schedule says: tests/engine/test_published_rows.py"
     return "by hand" if row.config in BY_HAND else None

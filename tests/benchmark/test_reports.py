@@ -28,28 +28,30 @@ def folder(plain: Path, tmp_path: Path) -> Path:
 
 def test_a_spread_is_what_numpy_says() -> None:
     values = [*np.random.default_rng(3).normal(33, 4, 199).tolist(), None]
-    found = statistics_of("psnr", values, 30)
-    assert found
-    known = np.array(values[:-1], dtype=float)
-    assert (found.mean, found.median, found.worst) == pytest.approx(
-        (known.mean(), np.median(known), known.min())
+    statistics = statistics_of("psnr", values, 30)
+    assert statistics
+    figures = np.array(values[:-1], dtype=float)
+    assert (statistics.mean, statistics.median, statistics.worst) == pytest.approx(
+        (figures.mean(), np.median(figures), figures.min())
     )
-    assert found.tail == pytest.approx(np.percentile(known, 5))
-    assert found.share == pytest.approx(((known >= 30).sum() + 1) / 200)
-    assert (found.count, found.identical) == (199, 1)
+    assert statistics.tail == pytest.approx(np.percentile(figures, 5))
+    assert statistics.share == pytest.approx(((figures >= 30).sum() + 1) / 200)
+    assert (statistics.count, statistics.identical) == (199, 1)
     # the interval that theory gives for this many values
-    half = 1.96 * known.std(ddof=1) / np.sqrt(len(known))
-    assert found.low is not None
-    assert found.high is not None
-    assert (found.low, found.high) == pytest.approx((known.mean() - half, known.mean() + half), abs=0.1)
-    assert statistics_of("psnr", values, 30) == found  # the result is the same every time
+    half = 1.96 * figures.std(ddof=1) / np.sqrt(len(figures))
+    assert statistics.low is not None
+    assert statistics.high is not None
+    assert (statistics.low, statistics.high) == pytest.approx(
+        (figures.mean() - half, figures.mean() + half), abs=0.1
+    )
+    assert statistics_of("psnr", values, 30) == statistics  # the result is the same every time
 
 
 def test_where_less_is_better_the_tail_is_above() -> None:
-    found = statistics_of("lpips", [0.1, 0.2, 0.3, 0.4], 0.25)
-    assert found
-    assert (found.worst, found.share) == (0.4, 0.5)
-    assert found.tail == pytest.approx(0.385)
+    statistics = statistics_of("lpips", [0.1, 0.2, 0.3, 0.4], 0.25)
+    assert statistics
+    assert (statistics.worst, statistics.share) == (0.4, 0.5)
+    assert statistics.tail == pytest.approx(0.385)
     assert statistics_of("psnr", [None, None], 30) is None
     single = statistics_of("psnr", [31.0], 30)
     assert single is not None
@@ -114,28 +116,28 @@ def test_charts_hold_every_setting(folder: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_points_place_is_its_figures(plain: Path) -> None:
     wanted, _, rows = read_folder(plain)
-    found = [line for line in figures_of(wanted, rows) if line.metrics.get("psnr")]
-    tree = ElementTree.fromstring(scatter("psnr", found, "TFLOPs", lambda line: line.tflops))
+    collected = [line for line in figures_of(wanted, rows) if line.metrics.get("psnr")]
+    tree = ElementTree.fromstring(scatter("psnr", collected, "TFLOPs", lambda line: line.tflops))
     places = [
         (float(point.attrib["cx"]), float(point.attrib["cy"]))
         for point in tree.iter("{http://www.w3.org/2000/svg}circle")
     ]
-    figures = [(line.tflops, -line.metrics["psnr"].mean) for line in found if line.metrics["psnr"]]
+    figures = [(line.tflops, -line.metrics["psnr"].mean) for line in collected if line.metrics["psnr"]]
     for axis in (0, 1):
         assert (
             np.argsort([place[axis] for place in places]).tolist()
             == np.argsort([figure[axis] for figure in figures]).tolist()
         )
-    assert bars("psnr", found).count("<rect") == 1 + len(found)
-    assert charts(found, ("lpips",)) == {}
+    assert bars("psnr", collected).count("<rect") == 1 + len(collected)
+    assert charts(collected, ("lpips",)) == {}
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.0], [31.4, 42.5], [-1.78, -0.5], [1e-6, 2e-6], [0.0, 3726.87]])
 def test_ticks_enclose(values: list[float]) -> None:
-    found = ticks(values)
-    assert found[0] <= min(values)
-    assert found[-1] >= max(values)
-    assert 2 <= len(found) <= 8
+    places = ticks(values)
+    assert places[0] <= min(values)
+    assert places[-1] >= max(values)
+    assert 2 <= len(places) <= 8
 
 
 class Pictures(HTMLParser):
@@ -183,13 +185,15 @@ def test_scores_of_folders_are_the_tables(
         )
         == 0
     )
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])["folders"]
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])["folders"]
     scored = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     for row in read_folder(folder)[2]:
-        found = next(one for one in scored if f"images/{one['folder']}/{one['picture']}" == row["picture"])
+        match = next(
+            score for score in scored if f"images/{score['folder']}/{score['picture']}" == row["picture"]
+        )
         if row["metrics"]:
-            assert {"psnr": found["psnr"], "ssim": found["ssim"]} == row["metrics"]
-    assert said["C0_Q0_NONE"]["psnr"] is None  # the baseline against itself
+            assert {"psnr": match["psnr"], "ssim": match["ssim"]} == row["metrics"]
+    assert data["C0_Q0_NONE"]["psnr"] is None  # the baseline against itself
     assert (
         main(["benchmark", "score", "--images", str(folder / "images" / "C0_Q0_NONE"), "--metrics", "psnr"])
         == 2
@@ -198,7 +202,7 @@ def test_scores_of_folders_are_the_tables(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (["summary", "nowhere"], "nowhere is not a benchmark's folder, "),
         (["worst", "{out}", "--most", "0"], "most: '0' is not valid; "),
@@ -209,9 +213,9 @@ def test_scores_of_folders_are_the_tables(
     ],
 )
 def test_what_is_wrong_is_one_sentence(
-    arguments: list[str], said: str, plain: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, plain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["benchmark", *(one.format(out=plain) for one in arguments)]) == 2
+    assert main(["benchmark", *(argument.format(out=plain) for argument in arguments)]) == 2
     heard = capsys.readouterr().err.strip()
-    assert heard.startswith(said)
+    assert heard.startswith(sentence)
     assert "\n" not in heard

@@ -40,9 +40,9 @@ def of(name: str, model: str = "flux-dev", steps: int = 50):
     ],
 )
 def test_the_seeds_sweeps(name: str, model: str, steps: int, size: int) -> None:
-    found = of(name, model, steps)
-    assert (len(found.methods), found.skipped) == (size, {})
-    assert len({setting_of(method).key for method in found.methods}) == size
+    chosen = of(name, model, steps)
+    assert (len(chosen.methods), chosen.skipped) == (size, {})
+    assert len({setting_of(method).key for method in chosen.methods}) == size
 
 
 def test_every_published_setting_of_the_sweeps_is_in_them() -> None:
@@ -63,14 +63,16 @@ def test_every_published_setting_of_the_sweeps_is_in_them() -> None:
 
 
 def test_the_published_settings_of_flux_under_the_rule_they_were_made_with() -> None:
-    found = of("published")
-    dbcache = [method for method in found.methods if method.name == "dbcache"]
+    chosen = of("published")
+    dbcache = [method for method in chosen.methods if method.name == "dbcache"]
     assert len(dbcache) == 78
     assert {method.model_dump()["streak_rule"] for method in dbcache} == {"before"}
     assert {"fora", "delta_dit", "teacache", "taylorseer", "foca", "fewer_steps"} <= {
-        method.name for method in found.methods
+        method.name for method in chosen.methods
     }
-    assert set(found.skipped) == {row.config for row in published_rows() if row.method["name"] not in METHODS}
+    assert set(chosen.skipped) == {
+        row.config for row in published_rows() if row.method["name"] not in METHODS
+    }
 
 
 def test_the_published_settings_of_lightning() -> None:
@@ -85,9 +87,9 @@ def test_the_published_settings_of_lightning() -> None:
 
 
 def test_what_of_a_set_does_not_fit_is_named_and_left_out() -> None:
-    found = of("bench-distill-8", "tiny", 8)
-    assert [format_recipe(method)[:4] for method in found.methods] == ["F1B0"]
-    assert all("leaves nothing to skip of 12 blocks" in reason for reason in found.skipped.values())
+    chosen = of("bench-distill-8", "tiny", 8)
+    assert [format_recipe(method)[:4] for method in chosen.methods] == ["F1B0"]
+    assert all("leaves nothing to skip of 12 blocks" in reason for reason in chosen.skipped.values())
 
 
 def test_what_somebody_wrote_is_not_left_out(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_what_somebody_wrote_is_not_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("", "holds no setting"),
         ("no such preset", "'no such preset' in "),
@@ -111,13 +113,13 @@ def test_what_somebody_wrote_is_not_left_out(tmp_path: Path) -> None:
         ("{", "cannot be read (JSONDecodeError)"),
     ],
 )
-def test_a_wrong_methods_file_is_one_sentence(text: str, said: str, tmp_path: Path) -> None:
+def test_a_wrong_methods_file_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
     path = tmp_path / ("methods.json" if text[:1] in ("[", "{") else "methods.txt")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(EngineError) as error:
         of(str(path))
     assert str(error.value).startswith("methods: ")
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -163,8 +165,8 @@ def test_published_figures_stand_beside_their_own_setting() -> None:
         }
         for setting in wanted.settings
     ]
-    found = {line.setting.key: line.published for line in figures_of(wanted, rows)}
-    assert found["F1B0_W8I2M0MC8_R0.8_T0O0"] == {
+    collected = {line.setting.key: line.published for line in figures_of(wanted, rows)}
+    assert collected["F1B0_W8I2M0MC8_R0.8_T0O0"] == {
         "clip_score": 32.4395,
         "image_reward": 0.9271,
         "latency_s": 11.40,
@@ -172,7 +174,7 @@ def test_published_figures_stand_beside_their_own_setting() -> None:
         "tflops": 651.90,
         "speedup_tflops": 5.72,
     }
-    assert found["F1B0_W1I1M0MC3_R1_T0O0"] == {} == found["C0_Q0_NONE"]
+    assert collected["F1B0_W1I1M0MC3_R1_T0O0"] == {} == collected["C0_Q0_NONE"]
 
 
 @pytest.mark.parametrize(

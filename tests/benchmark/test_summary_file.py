@@ -32,18 +32,23 @@ def test_summary_writes_what_reads_back_whole(folder: Path) -> None:
     assert main(["benchmark", "summary", str(folder)]) == 0
     wanted, engine, rows = read_folder(folder)
     data = (folder / "summary.json").read_bytes()
-    found = benchmark_summary_from(data)
-    assert found == benchmark_summary(wanted, engine, figures_of(wanted, rows))
-    assert (found.model, found.steps, found.prompts, found.engine) == ("tiny", STEPS, len(PROMPTS), engine)
-    assert len(found.settings) == 1 + len(RECIPES)
-    for one, line in zip(found.settings, figures_of(wanted, rows), strict=True):
-        assert (one.setting, one.rows, one.latency, one.speedup) == (
+    summary = benchmark_summary_from(data)
+    assert summary == benchmark_summary(wanted, engine, figures_of(wanted, rows))
+    assert (summary.model, summary.steps, summary.prompts, summary.engine) == (
+        "tiny",
+        STEPS,
+        len(PROMPTS),
+        engine,
+    )
+    assert len(summary.settings) == 1 + len(RECIPES)
+    for setting, line in zip(summary.settings, figures_of(wanted, rows), strict=True):
+        assert (setting.setting, setting.rows, setting.latency, setting.speedup) == (
             line.setting,
             line.rows,
             line.latency,
             line.speedup,
         )
-        assert one.metrics == {
+        assert setting.metrics == {
             name: statistics and statistics.mean for name, statistics in line.metrics.items()
         }
     assert not any(
@@ -71,7 +76,7 @@ def whole() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("where", "value", "said"),
+    ("where", "value", "sentence"),
     [
         ((), None, r"\(TypeError\)"),
         (("settings",), [], "settings: "),
@@ -93,7 +98,7 @@ def whole() -> dict[str, Any]:
         (("request",), {"image": {"file": "elsewhere.png"}}, "request: unknown field"),
     ],
 )
-def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: Any, said: str) -> None:
+def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: Any, sentence: str) -> None:
     data: Any = whole()
     if where:
         place = data
@@ -105,9 +110,9 @@ def test_anything_else_is_refused_in_a_sentence(where: tuple[Any, ...], value: A
     with pytest.raises(
         EngineError,
         match=r"^benchmark: this file was not written by `benchmark summary` \(.*\); choose [^\n]*\.$",
-    ) as found:
+    ) as raised:
         benchmark_summary_from(json.dumps(data).encode())
-    assert found.match(said)
+    assert raised.match(sentence)
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as play:
-        one = play.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield one
-        one.close()
+        launched = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ class Visit:
 
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.complaints, self.abroad = page, list[str](), list[str]()
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda text: self.complaints.append(text.text) if text.type == "error" else None)
         page.on(
             "response",
             lambda got: self.complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None,
@@ -126,11 +126,11 @@ def visit(browser: Browser, served: str, request: pytest.FixtureRequest) -> Iter
     """Yield the open page. Afterwards, check that its console is empty and that it asked no other machine."""
     options: dict[str, Any] = getattr(request, "param", {})
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}} | options)
-    found = Visit(context.new_page(), served)
-    found.page.goto(served)
-    found.page.locator("#generate").wait_for(timeout=60_000)
-    found.page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
-    yield found
+    page_visit = Visit(context.new_page(), served)
+    page_visit.page.goto(served)
+    page_visit.page.locator("#generate").wait_for(timeout=60_000)
+    page_visit.page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
+    yield page_visit
     context.close()
-    assert found.complaints == []
-    assert found.abroad == []
+    assert page_visit.complaints == []
+    assert page_visit.abroad == []

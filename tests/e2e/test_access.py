@@ -20,8 +20,10 @@ DESKTOP, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 
 
 def violations(page: Page, **only: Any) -> list[str]:
-    found = Axe().run(page, options={"runOnly": only, "resultTypes": ["violations"]}).response["violations"]
-    return [f"{one['id']}: {node['target']}" for one in found for node in one["nodes"]]
+    findings = (
+        Axe().run(page, options={"runOnly": only, "resultTypes": ["violations"]}).response["violations"]
+    )
+    return [f"{violation['id']}: {node['target']}" for violation in findings for node in violation["nodes"]]
 
 
 @pytest.mark.parametrize(
@@ -35,19 +37,19 @@ def test_no_tab_has_a_violation(visit: Visit) -> None:
     generate(page)
     page.locator("#take").click()
     expect(page.locator("#code textarea")).to_be_visible()
-    found: list[str] = []
+    collected: list[str] = []
     for scheme, rules in SCHEMES.items():
         for tab in ("Compare", "Tune", "History", "Published", "About"):
             page.get_by_role("tab", name=tab).click()
             expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-            found += [f"{scheme}, {tab}: {one}" for one in violations(page, **rules)]
+            collected += [f"{scheme}, {tab}: {violation}" for violation in violations(page, **rules)]
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
         page.get_by_role("button", name="Dark theme").click()
         expect(page.locator("body.dark")).to_have_count(1 if scheme == "light" else 0)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
-    found += [f"keyboard: {one}" for one in violations(page, **SCHEMES["light"])]
-    assert found == []
+    collected += [f"keyboard: {violation}" for violation in violations(page, **SCHEMES["light"])]
+    assert collected == []
 
 
 def test_the_pictures_flip_in_place(visit: Visit) -> None:

@@ -50,7 +50,7 @@ def test_compare_streams_and_ends_with_the_figures(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "sentence"),
     [
         (job(steps=0), "steps: 0"),
         (job(seed=True), "seed: True"),
@@ -72,10 +72,12 @@ def test_compare_streams_and_ends_with_the_figures(client: Client) -> None:
         ("text", "job"),
     ],
 )
-def test_bad_input_is_one_sentence_and_the_next_request_works(client: Client, bad: Any, said: str) -> None:
+def test_bad_input_is_one_sentence_and_the_next_request_works(
+    client: Client, bad: Any, sentence: str
+) -> None:
     with pytest.raises(AppError, match=r"[.;]") as error:
         client.predict(bad, api_name="/compare")
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "Traceback" not in str(error.value)
     assert (
         client.predict(job(steps=2) | {"method": METHOD | {"max_warmup_steps": 1}}, api_name="/compare")[
@@ -100,21 +102,21 @@ def test_simulate_judges_another_setting_without_a_run(client: Client) -> None:
         if not client.predict(api_name="/health")["to_record"]:
             break
         time.sleep(0.1)
-    found = client.predict(
+    answer = client.predict(
         {"job": key, "method": METHOD | {"residual_diff_threshold": 0.0}}, api_name="/simulate"
     )
-    assert (found["schedule"], found["identical"], found["compute_ratio"]) == ("C" * 8, True, 1.0)
+    assert (answer["schedule"], answer["identical"], answer["compute_ratio"]) == ("C" * 8, True, 1.0)
     cached = client.predict(
         {"job": key, "method": METHOD | {"residual_diff_threshold": 1.0}}, api_name="/simulate"
     )
     assert cached["schedule"] == "CCCccccc"
     assert cached["speedup"] > 1
-    for bad, said in (
+    for bad, sentence in (
         ({"job": "?", "method": METHOD}, "job"),
         ({"job": key}, "simulate"),
         ({"job": key, "method": {"name": "x"}}, "method"),
     ):
-        with pytest.raises(AppError, match=said):
+        with pytest.raises(AppError, match=sentence):
             client.predict(bad, api_name="/simulate")
 
 
@@ -122,22 +124,22 @@ def test_two_users_at_once_are_queued_and_never_mixed(served: str) -> None:
     """Each user gets the result that they would get alone."""
     method = METHOD | {"max_warmup_steps": 2}
     jobs = [{"request": {"prompt": APPLE, "seed": seed, "steps": 6}, "method": method} for seed in range(4)]
-    alone = [Client(served, verbose=False).predict(one, api_name="/compare") for one in jobs]
-    found: dict[int, Any] = {}
+    alone = [Client(served, verbose=False).predict(single_job, api_name="/compare") for single_job in jobs]
+    collected: dict[int, Any] = {}
 
     def ask(index: int) -> None:
-        found[index] = Client(served, verbose=False).predict(jobs[index], api_name="/compare")
+        collected[index] = Client(served, verbose=False).predict(jobs[index], api_name="/compare")
 
     threads = [threading.Thread(target=ask, args=(index,)) for index in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for index, one in enumerate(alone):
-        assert found[index]["request"]["seed"] == index
-        assert found[index]["psnr_db"] == one["psnr_db"]
-        assert [call["change"] for call in found[index]["accelerated"]["trace"]] == [
-            call["change"] for call in one["accelerated"]["trace"]
+    for index, result in enumerate(alone):
+        assert collected[index]["request"]["seed"] == index
+        assert collected[index]["psnr_db"] == result["psnr_db"]
+        assert [call["change"] for call in collected[index]["accelerated"]["trace"]] == [
+            call["change"] for call in result["accelerated"]["trace"]
         ]
 
 
@@ -168,9 +170,9 @@ def test_the_command_line_writes_pictures_and_figures(tmp_path: Path) -> None:
         folder=tmp_path,
     )
     assert ran.returncode == 0, ran.stderr
-    said = json.loads(ran.stdout.splitlines()[-1])
+    data = json.loads(ran.stdout.splitlines()[-1])
     written = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
-    assert written == said
+    assert written == data
     assert set(written) >= {
         "request",
         "method",

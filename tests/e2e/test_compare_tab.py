@@ -96,7 +96,7 @@ def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> Non
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "sentence"),
     [
         ("#steps", "28.5", "steps: 28.5"),
         ("#steps", "0", "steps: 0"),
@@ -104,13 +104,13 @@ def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> Non
         ("#seed", "", "seed: ''"),
     ],
 )
-def test_a_bad_field_is_named_and_nothing_runs(visit: Visit, field: str, value: str, said: str) -> None:
+def test_a_bad_field_is_named_and_nothing_runs(visit: Visit, field: str, value: str, sentence: str) -> None:
     page = visit.page
     page.locator(f"{field} input").fill(value)
     page.locator(f"{field} input").blur()
     page.locator("#generate").click()
     expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "error", timeout=30_000)
-    expect(page.locator("#status")).to_contain_text(said)
+    expect(page.locator("#status")).to_contain_text(sentence)
 
 
 def test_a_bad_recipe_changes_nothing(visit: Visit) -> None:

@@ -25,9 +25,9 @@ def test_a_lora_is_uploaded_weighed_and_refused_if_it_is_none(visit: Visit, tmp_
         page.locator("#lora input[type=file]").set_input_files(str(path))
         expect(page.locator("#lora")).to_contain_text(path.stem)
 
-    def generate(said: str) -> None:
+    def generate(text: str) -> None:
         page.locator("button#generate").click()
-        expect(page.locator("#status")).to_contain_text(said, timeout=RUN)
+        expect(page.locator("#status")).to_contain_text(text, timeout=RUN)
 
     expect(page.locator("#lora")).to_be_hidden()
     expect(page.locator("#picture")).to_be_hidden()

@@ -51,11 +51,11 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
     )
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    found = context.new_page()
-    found.goto(address)
-    found.locator("#generate").wait_for(timeout=60_000)
-    yield found
-    expect(found.locator(".cl-engine")).to_have_attribute(
+    open_page = context.new_page()
+    open_page.goto(address)
+    open_page.locator("#generate").wait_for(timeout=60_000)
+    yield open_page
+    expect(open_page.locator(".cl-engine")).to_have_attribute(
         "data-state", "idle", timeout=RUN
     )  # its thread must end with the test
     context.close()
@@ -85,8 +85,8 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
         page.wait_for_function("before => window.ends > before", arg=before, timeout=RUN)
         expect(page.locator("#status .cl-status")).to_have_attribute("data-kind", "done", timeout=RUN)
         told = page.locator("[data-card=flops]").inner_text()
-        found = re.search(r"([\d.,]+)\s*→", told) or pytest.fail(told)
-        return float(found[1].replace(",", ""))
+        match = re.search(r"([\d.,]+)\s*→", told) or pytest.fail(told)
+        return float(match[1].replace(",", ""))
 
     without = baseline()
     field.locator("input[type=file]").set_input_files(fox)

@@ -205,22 +205,22 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
 ) -> None:
     page = shown(visit)
     measured = {
-        one["setting"]["key"]: one
-        for one in json.loads((benchmark / "summary.json").read_text(encoding="utf-8"))["settings"]
+        setting["setting"]["key"]: setting
+        for setting in json.loads((benchmark / "summary.json").read_text(encoding="utf-8"))["settings"]
     }
     free, medium = "F1B0_W1I1M0MC2_R1_T0O0", "F1B0_W4I1M0MC6_R0.24_T1O1"
-    rows, said = page.locator("#published-sheet tbody tr"), page.locator("#published-laid")
+    rows, added = page.locator("#published-sheet tbody tr"), page.locator("#published-laid")
     file = page.locator("#published-filters input[type=file]")
     dots = page.locator("#published-chart .pt:has([data-mark=dot])")
 
     wrong = tmp_path / "wrong.json"
     wrong.write_text((benchmark / "job.json").read_text(encoding="utf-8"), encoding="utf-8")
     file.set_input_files(wrong)
-    expect(said).to_contain_text("benchmark: this file was not written by `benchmark summary`")
+    expect(added).to_contain_text("benchmark: this file was not written by `benchmark summary`")
     expect(rows).to_have_count(97)
 
     file.set_input_files(benchmark / "summary.json")
-    expect(said).to_contain_text("3 settings of tiny FLUX (embedded), 6 steps, 128 × 128, 2 prompts.")
+    expect(added).to_contain_text("3 settings of tiny FLUX (embedded), 6 steps, 128 × 128, 2 prompts.")
     expect(rows).to_have_count(100)
     expect(page.locator("#published-quality input:checked")).to_have_value(
         "ssim"

@@ -24,8 +24,8 @@ class Moves:
 
     def __init__(self, page: Page) -> None:
         self.page, self.asked = page, set[Request]()
-        page.on("request", lambda one: self.asked.add(one) if "/run/predict" in one.url else None)
-        page.on("requestfinished", lambda one: self.asked.discard(one))
+        page.on("request", lambda item: self.asked.add(item) if "/run/predict" in item.url else None)
+        page.on("requestfinished", lambda item: self.asked.discard(item))
 
     def settle(self) -> None:
         calm = 0

@@ -147,14 +147,14 @@ def test_a_sweep_is_stopped_half_way_and_swapped(visit: Visit) -> None:
     expect(done.nth(1)).to_be_visible()
     page.locator('#tune-jobs li.on [data-act="stop"]').click()
     expect(page.locator("#tune-jobs li.on")).to_have_attribute("data-state", "stopped")
-    kept = done.count()
-    assert 2 <= kept < 9
-    expect(page.locator("#sweep-cells button[data-state=waiting]")).to_have_count(9 - kept)
+    finished = done.count()
+    assert 2 <= finished < 9
+    expect(page.locator("#sweep-cells button[data-state=waiting]")).to_have_count(9 - finished)
     heads = page.locator("#sweep-cells thead th")
     expect(heads.nth(1)).to_have_text("0.1")
     page.locator("#sweep-swap").click()
     expect(heads.nth(1)).to_have_text("1")
-    expect(done).to_have_count(kept)
+    expect(done).to_have_count(finished)
 
     done.first.focus()
     page.keyboard.press("Enter")

@@ -50,16 +50,16 @@ def footprint(pipe: Pipe) -> dict[str, Any]:
         for part in ("transformer", "vae")
         for name, module in getattr(pipe, part).named_modules()
     ]
-    found = {}
+    collected = {}
     for name, item in [("pipeline", pipe), ("scheduler", pipe.scheduler), *modules]:
         own = vars(item)
-        found[name] = (
+        collected[name] = (
             sorted(own),
             id(own.get("forward")),
             id(type(item).__dict__.get("forward")),
             {key: len(value) for key, value in own.items() if key.endswith("_hooks")},
         )
-    return found
+    return collected
 
 
 def run(pipe: Pipe, method: Method, **more: Any) -> tuple[Tensor, Session]:

@@ -42,12 +42,12 @@ def followed(
         session.begin()
         calls = list(zip(*(path(name) for name in streams)))
         if budget is None:
-            return [model(**one) for step in calls for one in step], session.trace, None
+            return [model(**arguments) for step in calls for arguments in step], session.trace, None
         tensors = STEPS * len(streams) * (BLOCKS + 2)
         with recording_activations(
             model, session, clock, lambda size: most_positions(size, tensors, budget)
         ) as recorder:
-            answers = [model(**one) for step in calls for one in step]
+            answers = [model(**arguments) for step in calls for arguments in step]
     guided = 3.0 if len(streams) == 2 else None
     request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=guided)
     survey = survey_of(
@@ -75,7 +75,7 @@ def drawn(
         if not survey:
             return denoise(model, STEPS, GUIDED), None
         with recording_activations(model, session, clock, lambda size: size) as recorder:
-            found = denoise(model, STEPS, GUIDED)
+            outputs = denoise(model, STEPS, GUIDED)
     request = RunRequest(prompt="-", steps=STEPS, true_cfg_scale=CFG_SCALE)
     made = survey_of(
         recorder.fetched(),
@@ -86,7 +86,7 @@ def drawn(
         sigmas=SIGMAS,
         tflops=(6.5, np.ones(BLOCKS)),
     )
-    return found, with_error_propagation(made, recorder.recorded_calls(), model, stop=stop)
+    return outputs, with_error_propagation(made, recorder.recorded_calls(), model, stop=stop)
 
 
 def surveyed(model: nn.Module, streams: tuple[str, ...] = GUIDED, budget: int = 10**9) -> Survey:

@@ -79,8 +79,8 @@ def test_what_is_kept_of_joined_blocks_is_the_image(name: str) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_()
     hooks = [block.module.register_forward_hook(keep(block.number)) for block in blocks]
-    found = model(**calls.at(0), return_dict=False)[0]
-    found.square().sum().backward()
+    answer = model(**calls.at(0), return_dict=False)[0]
+    answer.square().sum().backward()
     for hook in hooks:
         hook.remove()
     last = seen[len(blocks) - 1]
@@ -103,8 +103,8 @@ def test_what_blocks_hand_on_is_in_one_order(name: str) -> None:
     assert recorded_calls is not None
     image = torch.from_numpy(recorder.fetched().values)
     assert all(
-        torch.equal(one[:, : image.shape[2]], samples)
-        for one, samples in zip(recorded_calls.block_tensors, image)
+        torch.equal(tensors[:, : image.shape[2]], samples)
+        for tensors, samples in zip(recorded_calls.block_tensors, image)
     )
     loop = _Loop(model, recorded_calls, SIGMAS, (1.0,), None)
     _, behind = loop.gradients(
@@ -119,8 +119,8 @@ def test_error_propagation_of_every_transformer_that_is_heard(name: str) -> None
     model, calls = tiny(name), Calls(name)
     recorded_calls = watched(model, [calls.at(step) for step in range(STEPS)]).recorded_calls()
     assert recorded_calls is not None
-    found = propagate_errors(model, recorded_calls, SIGMAS, (1.0,), as_they_are)
-    assert found is not None
+    propagation = propagate_errors(model, recorded_calls, SIGMAS, (1.0,), as_they_are)
+    assert propagation is not None
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name not in HEARD])

@@ -38,14 +38,14 @@ def test_ratios_are_those_that_diffusers_measures(capsys: pytest.CaptureFixture[
     with attached(model, FixedPlan(Plan(Always(), Reuse(), ())), steps=STEPS) as session:
         session.begin()
         plain = denoise(model, STEPS)
-    found = calibrate(model, [lambda: denoise(model, STEPS)], steps=STEPS)
+    calibration = calibrate(model, [lambda: denoise(model, STEPS)], steps=STEPS)
     assert np.array_equal(denoise(model, STEPS), plain)
     theirs = tiny_flux()
     theirs.enable_cache(MagCacheConfig(calibrate=True, num_inference_steps=STEPS))
     with theirs.cache_context("cond"):
         denoise(theirs, STEPS)
     printed = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("[1.0"))
-    assert found.ratios == pytest.approx(ast.literal_eval(printed), rel=1e-5)
+    assert calibration.ratios == pytest.approx(ast.literal_eval(printed), rel=1e-5)
 
 
 def test_the_polynomial_finds_a_quartic_again() -> None:
@@ -56,11 +56,13 @@ def test_the_polynomial_finds_a_quartic_again() -> None:
 
 def test_runs_and_streams_of_a_pipeline_are_taken_together() -> None:
     pipe = tiny_pipeline()
-    found = calibrate(pipe, [lambda: draw(pipe, steps=STEPS, guided=True), lambda: draw(pipe, steps=STEPS)])
-    assert found.polynomial is not None
-    assert found.ratios is not None
-    assert (len(found.polynomial), len(found.ratios)) == (5, STEPS)
-    facts = ModelFacts(6, STEPS, polynomial=found.polynomial, ratios=found.ratios)
+    calibration = calibrate(
+        pipe, [lambda: draw(pipe, steps=STEPS, guided=True), lambda: draw(pipe, steps=STEPS)]
+    )
+    assert calibration.polynomial is not None
+    assert calibration.ratios is not None
+    assert (len(calibration.polynomial), len(calibration.ratios)) == (5, STEPS)
+    facts = ModelFacts(6, STEPS, polynomial=calibration.polynomial, ratios=calibration.ratios)
     for name in ("teacache", "magcache"):
         assert METHODS[name]().plan(facts)
 
@@ -73,12 +75,12 @@ def test_a_model_without_teacaches_signal_is_calibrated_for_the_other_methods() 
         for step in range(STEPS):
             model(**calls.at(step))
 
-    found = calibrate(model, [one, one], steps=STEPS)
-    assert found.polynomial is None
-    assert found.ratios is not None
-    assert found.alike is not None
-    assert len(found.ratios) == len(found.alike) == STEPS
-    assert all(ratio > 0 for ratio in found.ratios)
+    calibration = calibrate(model, [one, one], steps=STEPS)
+    assert calibration.polynomial is None
+    assert calibration.ratios is not None
+    assert calibration.alike is not None
+    assert len(calibration.ratios) == len(calibration.alike) == STEPS
+    assert all(ratio > 0 for ratio in calibration.ratios)
 
 
 def test_the_command_says_which_prompts_are_missing_and_takes_them(

@@ -36,11 +36,13 @@ def columns(keys: float, neurons: float, interval: int = 4, **more: Any) -> Plan
 
 @fitting
 def test_all_columns_are_the_dense_model(name: str, models: dict[str, nn.Module]) -> None:
-    found, session = outputs(name, models[name], columns(1.0, 1.0, interval=8))
+    answers, session = outputs(name, models[name], columns(1.0, 1.0, interval=8))
     assert "".join(call.mode for call in session.trace) == "Cppppppp"
     plain, _ = outputs(name, models[name])
-    assert error(found, plain) < 1e-5
-    assert max(float((one - other).abs().max()) for one, other in zip(found, plain, strict=True)) < 1e-5
+    assert error(answers, plain) < 1e-5
+    assert (
+        max(float((answer - other).abs().max()) for answer, other in zip(answers, plain, strict=True)) < 1e-5
+    )
 
 
 @fitting
@@ -48,10 +50,10 @@ def test_a_computed_step_is_bit_equal_though_it_chooses_for_the_next(
     name: str, models: dict[str, nn.Module]
 ) -> None:
     plain, _ = outputs(name, models[name])
-    found, session = outputs(name, models[name], columns(0.2, 0.3))
+    answers, session = outputs(name, models[name], columns(0.2, 0.3))
     modes = [call.mode for call in session.trace]
     assert modes == list("CpppCppp")
-    assert [torch.equal(one, other) for one, other in zip(found, plain, strict=True)] == [
+    assert [torch.equal(answer, other) for answer, other in zip(answers, plain, strict=True)] == [
         mode == "C" for mode in modes
     ]
     always, _ = outputs(name, models[name], METHODS["chipmunk"](interval=1))
@@ -59,14 +61,14 @@ def test_a_computed_step_is_bit_equal_though_it_chooses_for_the_next(
 
 
 @fitting
-@pytest.mark.parametrize("kept", ["keys", "neurons", "both"])
+@pytest.mark.parametrize("part", ["keys", "neurons", "both"])
 def test_the_error_falls_with_the_share_that_is_kept(
-    name: str, kept: str, models: dict[str, nn.Module]
+    name: str, part: str, models: dict[str, nn.Module]
 ) -> None:
     plain, _ = outputs(name, models[name])
     errors = []
     for share in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
-        plan = columns(1.0 if kept == "neurons" else share, 1.0 if kept == "keys" else share)
+        plan = columns(1.0 if part == "neurons" else share, 1.0 if part == "keys" else share)
         errors.append(error(outputs(name, models[name], plan)[0], plain))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 1e-5 < errors[-2]
@@ -107,11 +109,11 @@ def test_neurons_that_moved_run_and_each_in_its_turn(models: dict[str, nn.Module
     neurons = parts.first.out_features
     ran = torch.zeros(1, 1, neurons)
     means = torch.linspace(0, -1, neurons).reshape(1, 1, -1)
-    found = set(parts.moved(means, ran, step=3)[0, 0].tolist())
+    moved_neurons = set(parts.moved(means, ran, step=3)[0, 0].tolist())
     turn = set(range(3, neurons, TURN))
-    assert len(found) == count(0.25, neurons)
-    assert turn <= found
-    rest = sorted(found - turn)
+    assert len(moved_neurons) == count(0.25, neurons)
+    assert turn <= moved_neurons
+    rest = sorted(moved_neurons - turn)
     assert rest == [neuron for neuron in range(rest[0], neurons) if neuron not in turn]
 
 

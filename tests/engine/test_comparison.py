@@ -127,7 +127,7 @@ def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: 
     marked = first.baseline._replace(survey="a survey", timed=(1.0, 2.0))
     baselines = Baselines()
     baselines.put(marked)
-    one = run_comparison(APPLE, SETTING, baselines=baselines, emit=events.append, repeats=3)
+    comparison = run_comparison(APPLE, SETTING, baselines=baselines, emit=events.append, repeats=3)
     assert [event.side for event in events if isinstance(event, Progress) and event.stage == "timing"] == [
         "baseline",
         "accelerated",
@@ -136,15 +136,18 @@ def test_several_runs_a_side_are_taken_in_turn_and_the_middle_one_counts(first: 
         "baseline",
         "accelerated",
     ]
-    assert not one.baseline_reused
-    assert one.baseline.image is marked.image
-    assert one.baseline.survey == "a survey"
-    ratios = [before / after for before, after in zip(one.baseline.timed, one.accelerated.timed, strict=True)]
-    assert one.spread == (min(ratios), max(ratios))
-    for side in (one.baseline, one.accelerated):
+    assert not comparison.baseline_reused
+    assert comparison.baseline.image is marked.image
+    assert comparison.baseline.survey == "a survey"
+    ratios = [
+        before / after
+        for before, after in zip(comparison.baseline.timed, comparison.accelerated.timed, strict=True)
+    ]
+    assert comparison.spread == (min(ratios), max(ratios))
+    for side in (comparison.baseline, comparison.accelerated):
         assert side.seconds.denoise == sorted(side.timed)[1]
         assert sum(call.seconds for call in side.trace) <= side.seconds.denoise
-    assert one.accelerated.schedules == first.accelerated.schedules
+    assert comparison.accelerated.schedules == first.accelerated.schedules
     again = run_comparison(APPLE, SETTING, baselines=baselines)
     assert (again.spread, again.baseline.timed) == (None, ())
 
@@ -229,7 +232,7 @@ def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "sentence"),
     [
         (lambda: (APPLE, METHODS["dbcache"](Fn_compute_blocks=12)), "Fn_compute_blocks"),
         (lambda: (APPLE, METHODS["dbcache"](max_warmup_steps=4)), "max_warmup_steps"),
@@ -238,9 +241,9 @@ def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
         (lambda: (APPLE.replaced(model="flux-dev"), SETTING), "gated"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_anything_runs(make: Callable[[], tuple], said: str) -> None:
+def test_what_does_not_fit_is_refused_before_anything_runs(make: Callable[[], tuple], sentence: str) -> None:
     events: list[Event] = []
-    with pytest.raises(EngineError, match=said):
+    with pytest.raises(EngineError, match=sentence):
         run_comparison(*make(), emit=events.append)
     assert not any(isinstance(event, Progress) and event.stage == "encode" for event in events)
 
@@ -273,7 +276,9 @@ def test_the_timed_baseline_records_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert surveyed.baseline.image.tobytes() == plain.baseline.image.tobytes()
 
 
-@pytest.mark.parametrize("method", [SETTING, METHODS["fewer_steps"](fraction=0.5)], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "method", [SETTING, METHODS["fewer_steps"](fraction=0.5)], ids=lambda item: item.name
+)
 def test_a_run_resolves_its_request_once_and_makes_one_plan(
     method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,8 +88,8 @@ def path(stream: str, model: nn.Module | None = None) -> Iterator[dict[str, Any]
 
 @on_both_models
 def test_a_setting_that_computes_everything_is_bit_equal_to_the_baseline(name: str, model: Model) -> None:
-    found, session = run(model, METHODS[name](**METHODS[name].always), ("cond", "uncond"))
-    assert torch.equal(found, denoise(model, STEPS, ("cond", "uncond")))
+    outputs, session = run(model, METHODS[name](**METHODS[name].always), ("cond", "uncond"))
+    assert torch.equal(outputs, denoise(model, STEPS, ("cond", "uncond")))
     assert {call.mode for call in session.trace} == {"C"}
     assert {call.blocks_run for call in session.trace} == {6}
 
@@ -101,8 +101,8 @@ def test_the_model_is_restored_after_a_run_an_error_and_a_cancel(name: str, mode
     baseline = denoise(model, STEPS)
 
     def restored() -> bool:
-        kept = all(dict(vars(module)) == before[path] for path, module in model.named_modules())
-        return kept and torch.equal(denoise(model, STEPS), baseline)
+        unchanged = all(dict(vars(module)) == before[path] for path, module in model.named_modules())
+        return unchanged and torch.equal(denoise(model, STEPS), baseline)
 
     run(model, method)
     assert restored()
@@ -137,24 +137,24 @@ def test_streams_never_mix(name: str, model: Model) -> None:
     def answers(*streams: str) -> tuple[list[Tensor], str]:
         with under(model, method, streams) as session, torch.inference_mode():
             session.begin()
-            found = [
+            collected = [
                 model(**call, return_dict=False)[0]
-                for calls in zip(*(path(one, model) for one in streams))
+                for calls in zip(*(path(stream, model) for stream in streams))
                 for call in calls
             ]
-        return found[:: len(streams)], modes(session, streams[0])
+        return collected[:: len(streams)], modes(session, streams[0])
 
     alone, schedule = answers("cond")
     together, schedule_of_two = answers("cond", "uncond")
     assert schedule_of_two == schedule
     assert method.grain == "none" or set(schedule) & {"c", "p"}  # otherwise this test would show nothing
-    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+    assert all(torch.equal(first, other) for first, other in zip(alone, together, strict=True))
 
 
 @on_both_models
 def test_decisions_are_repeatable(name: str, model: Model) -> None:
-    found, session = run(model, METHODS[name]())
+    outputs, session = run(model, METHODS[name]())
     again, session_again = run(model, METHODS[name]())
-    assert torch.equal(found, again)
+    assert torch.equal(outputs, again)
     assert [call[:8] for call in session.trace] == [call[:8] for call in session_again.trace]
     assert all(call.reason for call in session.trace)

@@ -55,8 +55,8 @@ def draw(pipe: Any, method: Method | None = None) -> tuple[Tensor, str]:
     if method is None:
         return latents(), ""
     with attached(pipe, method) as session:
-        found = latents()
-    return found, "".join(call.mode for call in session.trace)
+        drawn = latents()
+    return drawn, "".join(call.mode for call in session.trace)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def test_other_weights_are_another_picture_but_near(plain: Tensor) -> None:
 
 @pytest.mark.parametrize("method", COMPUTING, ids=lambda method: method.name)
 def test_what_computes_every_step_is_bit_equal(pipe: Any, plain: Tensor, method: Method) -> None:
-    found, modes = draw(pipe, method)
-    assert torch.equal(found, plain)
+    drawn, modes = draw(pipe, method)
+    assert torch.equal(drawn, plain)
     assert set(modes) == {"C"}
 
 
@@ -102,9 +102,9 @@ def test_what_computes_every_step_is_bit_equal(pipe: Any, plain: Tensor, method:
     ids=lambda method: method.name,
 )
 def test_it_caches_and_is_restored(pipe: Any, plain: Tensor, method: Method) -> None:
-    found, modes = draw(pipe, method)
+    drawn, modes = draw(pipe, method)
     assert set(modes) != {"C"}
-    assert not torch.equal(found, plain)
+    assert not torch.equal(drawn, plain)
     assert torch.equal(draw(pipe)[0], plain)
 
 
@@ -120,9 +120,9 @@ def test_neurons_cannot_be_chosen_from_packed_weights(pipe: Any, plain: Tensor) 
 def test_a_lora_lies_over_them_and_is_gone_afterwards(pipe: Any, plain: Tensor, tmp_path: Path) -> None:
     request = RunRequest(prompt="-", loras=(Lora(file=str(write(tmp_path, 1)), weight=0.8),))
     with apply_loras(LoadedModel(MODELS["tiny"], pipe, ENGINE, {}), request):
-        found = draw(pipe)[0]
-        assert torch.equal(draw(pipe, COMPUTING[1])[0], found)
-    assert not torch.equal(found, plain)
+        drawn = draw(pipe)[0]
+        assert torch.equal(draw(pipe, COMPUTING[1])[0], drawn)
+    assert not torch.equal(drawn, plain)
     assert torch.equal(draw(pipe)[0], plain)
     assert eight_bit(pipe.transformer) > 0.95
 
@@ -132,13 +132,16 @@ def test_a_single_file_has_the_same_weights(pipe: Any) -> None:
         FOLDER / "transformer" / "diffusion_pytorch_model.safetensors", MODELS["tiny"], INT8
     )
     assert eight_bit(made) == eight_bit(pipe.transformer)
-    for (name, one), (other, wanted) in zip(
+    for (name, loaded), (other, wanted) in zip(
         made.named_parameters(), pipe.transformer.named_parameters(), strict=True
     ):
         assert name == other
-        assert type(one) is type(wanted)
+        assert type(loaded) is type(wanted)
         assert torch.equal(
-            *(weight.dequantize() if isinstance(weight, Int8Tensor) else weight for weight in (one, wanted))
+            *(
+                weight.dequantize() if isinstance(weight, Int8Tensor) else weight
+                for weight in (loaded, wanted)
+            )
         ), name
 
 

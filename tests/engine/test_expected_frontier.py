@@ -19,25 +19,29 @@ def survey() -> Survey:
 
 
 def test_nothing_of_the_grid_beats_it(survey: Survey) -> None:
-    found = frontier(survey)
-    assert len(found) > 5
-    errors, speeds = [one.error or 0.0 for one in found], [one.speedup for one in found]
+    forecasts = frontier(survey)
+    assert len(forecasts) > 5
+    errors, speeds = (
+        [forecast.error or 0.0 for forecast in forecasts],
+        [forecast.speedup for forecast in forecasts],
+    )
     assert speeds == sorted(speeds)
     assert errors == sorted(errors)
     assert len(set(errors)) == len(errors)
     for method in settings(survey):
-        one = simulate(survey, method)
+        expected = simulate(survey, method)
         assert not any(
-            one.speedup > speed and (one.error or 0.0) < error for speed, error in zip(speeds, errors)
+            expected.speedup > speed and (expected.error or 0.0) < error
+            for speed, error in zip(speeds, errors)
         )
 
 
 def test_it_begins_with_the_baselines_own_picture_and_is_made_once(survey: Survey) -> None:
-    found = frontier(survey, KNOWN)
-    assert found[0].identical
-    assert found[-1].psnr_db is not None
-    assert frontier(survey, KNOWN) is found
-    assert frontier(survey) is not found
+    forecasts = frontier(survey, KNOWN)
+    assert forecasts[0].identical
+    assert forecasts[-1].psnr_db is not None
+    assert frontier(survey, KNOWN) is forecasts
+    assert frontier(survey) is not forecasts
 
 
 def test_thresholds_are_places_of_the_slider_within_the_changes(survey: Survey) -> None:

@@ -45,8 +45,8 @@ def mixtures_of(survey: Survey, off: np.ndarray) -> np.ndarray:
     direction.
     """
     each = survey.mixtures.shape[1] - len(survey.patterns)
-    found = np.einsum("kmo,ko->km", survey.mixtures, off)
-    return np.append(found[:, :each].ravel(), found[:, each:].sum(axis=0))
+    mixtures = np.einsum("kmo,ko->km", survey.mixtures, off)
+    return np.append(mixtures[:, :each].ravel(), mixtures[:, each:].sum(axis=0))
 
 
 def masked(mask: str, **knobs: Any) -> DBCache:
@@ -73,20 +73,20 @@ def test_the_last_layer_answers_as_the_model_does(
     missed = replay(survey, method.plan(survey.facts), survey.facts).errors
     assert missed
     assert len(missed) == sum(call.mode == "c" for call in trace)
-    for one in missed:
-        off = (cached[one.step * 2 + one.stream][0] - plain[one.step * 2 + one.stream][0])[0].numpy()
+    for error in missed:
+        off = (cached[error.step * 2 + error.stream][0] - plain[error.step * 2 + error.stream][0])[0].numpy()
         real = mixtures_of(survey, off)
-        found = sum(weight * answers[one.stream, one.step, then] for then, weight in one.terms)
-        assert np.linalg.norm(found - real) < 0.1 * np.linalg.norm(
+        answer = sum(weight * answers[error.stream, error.step, then] for then, weight in error.terms)
+        assert np.linalg.norm(answer - real) < 0.1 * np.linalg.norm(
             real
         )  # a small error is not an infinitely small error
 
 
 @pytest.fixture(scope="module")
 def loop(model: torch.nn.Module) -> tuple[torch.Tensor, Survey]:
-    found, survey = drawn(model, METHODS["baseline"](), survey=True)
+    result, survey = drawn(model, METHODS["baseline"](), survey=True)
     assert survey is not None
-    return found, survey
+    return result, survey
 
 
 def tries() -> list[DBCache]:
@@ -113,13 +113,13 @@ def test_errors_end_where_the_loop_takes_them(
     plain, survey = loop
     method = tries()[place]
     off = (drawn(model, method)[0] - plain)[0].numpy()
-    found = np.zeros(len(survey.patterns))
-    for one in replay(survey, method.plan(survey.facts), survey.facts).errors or ():
-        across = survey.mix[one.stream] * (survey.sigmas[one.step + 1] - survey.sigmas[one.step])
-        answers = ended(survey, one.site.start, one.site.stop)[one.stream, one.step]
-        found += across * sum(weight * answers[then] for then, weight in one.terms)
-    real = mixtures_of(survey, off)[-len(found) :]
-    assert np.linalg.norm(found - real) < 0.1 * WHITE * np.sqrt(np.mean(np.square(off)))
+    lengths = np.zeros(len(survey.patterns))
+    for error in replay(survey, method.plan(survey.facts), survey.facts).errors or ():
+        across = survey.mix[error.stream] * (survey.sigmas[error.step + 1] - survey.sigmas[error.step])
+        answers = ended(survey, error.site.start, error.site.stop)[error.stream, error.step]
+        lengths += across * sum(weight * answers[then] for then, weight in error.terms)
+    real = mixtures_of(survey, off)[-len(lengths) :]
+    assert np.linalg.norm(lengths - real) < 0.1 * WHITE * np.sqrt(np.mean(np.square(off)))
 
 
 def test_expected_dB_are_those_of_the_run(model: torch.nn.Module, loop: tuple[torch.Tensor, Survey]) -> None:
@@ -134,8 +134,8 @@ def test_expected_dB_are_those_of_the_run(model: torch.nn.Module, loop: tuple[to
     ):
         method = masked(mask, Fn_compute_blocks=front, Bn_compute_blocks=back, taylorseer_order=order)
         off = (drawn(model, method)[0] - plain)[0].numpy() * WHITE
-        found = psnr_expected(survey, replay(survey, method.plan(survey.facts), survey.facts))
-        assert found == pytest.approx(psnr_of(off.ravel()), abs=1.0)
+        result = psnr_expected(survey, replay(survey, method.plan(survey.facts), survey.facts))
+        assert result == pytest.approx(psnr_of(off.ravel()), abs=1.0)
 
 
 def test_directions_and_mixtures_are_as_large_as_the_picture(loop: tuple[torch.Tensor, Survey]) -> None:
@@ -169,9 +169,9 @@ def test_early_errors_across_the_directions_are_mended() -> None:
 def test_a_survey_of_a_part_says_that_it_cannot_judge(model: torch.nn.Module) -> None:
     part = surveyed(model, budget=30_000)
     assert not part.last.size
-    found = simulate(part, DBCache(residual_diff_threshold=1), KNOWN)
-    assert found.psnr_db is None
-    assert "later steps" in found.note
+    forecast = simulate(part, DBCache(residual_diff_threshold=1), KNOWN)
+    assert forecast.psnr_db is None
+    assert "later steps" in forecast.note
 
 
 def made_of(survey: Survey, values: np.ndarray) -> Survey:
@@ -214,23 +214,23 @@ def test_nothing_is_expected_to_change_where_the_predictor_is_right(
         taylorseer_order=order,
         Bn_compute_blocks=1,
     )
-    found = simulate(made_of(survey, values * 0.1), method, KNOWN)
-    assert "c" in found.schedule
-    assert found.psnr_db is not None
-    assert (found.psnr_db > 60) == right
+    forecast = simulate(made_of(survey, values * 0.1), method, KNOWN)
+    assert "c" in forecast.schedule
+    assert forecast.psnr_db is not None
+    assert (forecast.psnr_db > 60) == right
 
 
 def test_opposite_errors_cancel_and_equal_ones_add_up(survey: Survey) -> None:
     """A value that rises and falls again is reused, so the errors have both signs."""
 
     def of(values: list[float]) -> float:
-        found = simulate(
+        forecast = simulate(
             made_of(survey, np.array(values)),
             masked("11111100" + "1" * (STEPS - 8), taylorseer_order=0, Bn_compute_blocks=1),
             KNOWN,
         )
-        assert found.psnr_db is not None
-        return found.psnr_db
+        assert forecast.psnr_db is not None
+        return forecast.psnr_db
 
     flat = [1.0] * STEPS
     up = [*flat[:6], 2.0, 2.0, *flat[8:]]
@@ -258,12 +258,12 @@ def test_the_band_holds_nearly_all_and_is_never_too_wide_to_say_something() -> N
             for number in range(800)
         ]
 
-    found = calibrate_forecasts("tiny", "none", runs(1.0))
-    assert found is not None
-    assert found.off(40.0) == pytest.approx(1.645, abs=0.15)  # the value of a normal distribution
-    low, high = found.band(40.0) or (0.0, 0.0)
+    calibration = calibrate_forecasts("tiny", "none", runs(1.0))
+    assert calibration is not None
+    assert calibration.off(40.0) == pytest.approx(1.645, abs=0.15)  # the value of a normal distribution
+    low, high = calibration.band(40.0) or (0.0, 0.0)
     assert (high - low) / 2 == pytest.approx(1.96, abs=0.2)
-    assert found.held == pytest.approx(0.95, abs=0.03)
+    assert calibration.held == pytest.approx(0.95, abs=0.03)
     near = calibrate_forecasts("tiny", "none", runs(1.7))
     assert near is not None
     # nine of ten runs fit in the widest band, although nineteen of twenty do not
@@ -282,8 +282,8 @@ def test_the_band_is_wider_where_forecasts_are_worse() -> None:
         for level, spread in ((25.0, 2.0), (55.0, 0.5))
         for number in range(400)
     ]
-    found = calibrate_forecasts("tiny", "none", runs)
-    assert found is not None
-    assert found.off(25.0) == pytest.approx(4 * found.off(55.0), rel=0.15)
-    assert found.band(25.0) is None
-    assert found.band(55.0) is not None
+    calibration = calibrate_forecasts("tiny", "none", runs)
+    assert calibration is not None
+    assert calibration.off(25.0) == pytest.approx(4 * calibration.off(55.0), rel=0.15)
+    assert calibration.band(25.0) is None
+    assert calibration.band(55.0) is not None

@@ -141,11 +141,13 @@ def draw(
         assert result.device.type == "cuda"
         held = [
             tensor
-            for one in session.memory.values()
-            for history in one.places.values()
+            for stream in session.memory.values()
+            for history in stream.places.values()
             for tensor in history.tensors
         ]
-        held += [one.reference.signal for one in session.memory.values() if one.reference is not None]
+        held += [
+            stream.reference.signal for stream in session.memory.values() if stream.reference is not None
+        ]
         return list(session.calls), clock, held
 
 
@@ -230,7 +232,7 @@ def test_flux_dev_once_at_full_depth() -> None:
     assert {tuple(tensor.shape) for tensor in held} == {(1, 4096, 3072), (1, 512, 3072)}
 
 
-@pytest.mark.parametrize("name", [name for name, one in TRANSFORMERS.items() if one.video])
+@pytest.mark.parametrize("name", [name for name, description in TRANSFORMERS.items() if description.video])
 def test_videos_through_attached(name: str) -> None:
     """Full width, two blocks, 832 x 480."""
     clock = StandInClock()

@@ -125,10 +125,10 @@ def test_torch_is_restored_also_after_an_error() -> None:
 
     before = patched()
     flops.count(tiny_flux(), inputs())
-    assert all(one is other for one, other in zip(before, patched(), strict=True))
+    assert all(before_it is other for before_it, other in zip(before, patched(), strict=True))
     with pytest.raises(RuntimeError, match="broken"):
         flops.count(Broken(), {"x": torch.randn(1, 2)})
-    assert all(one is other for one, other in zip(before, patched(), strict=True))
+    assert all(before_it is other for before_it, other in zip(before, patched(), strict=True))
 
 
 def test_another_thread_is_not_counted() -> None:

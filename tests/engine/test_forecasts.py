@@ -28,11 +28,11 @@ def predicted(
     last_prediction: int | None = None,
 ) -> float:
     """Return the forecast of curve(scale * step) from the curve's values at ``steps``."""
-    kept = steps[: predictor.keep]
-    row = predictor.row(kept, step, 50, last_prediction, lambda: ())
-    known = [*kept, *([] if last_prediction is None else [last_prediction])]
-    assert len(row) <= len(known)
-    return sum(weight * curve(scale * at) for weight, at in zip(row, known))
+    newest = steps[: predictor.keep]
+    row = predictor.row(newest, step, 50, last_prediction, lambda: ())
+    remembered = [*newest, *([] if last_prediction is None else [last_prediction])]
+    assert len(row) <= len(remembered)
+    return sum(weight * curve(scale * at) for weight, at in zip(row, remembered))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, o
     last_prediction = 16 if predictor.uses_last_prediction else None
 
     def error(scale: float) -> float:
-        found = predicted(
+        result = predicted(
             predictor,
             lambda at: math.exp(at - 17 * scale),
             UNEVEN,
@@ -92,7 +92,7 @@ def test_the_error_falls_with_the_step_as_the_order_says(predictor: Predictor, o
             scale=scale,
             last_prediction=last_prediction,
         )
-        return abs(found - math.exp(3 * scale))
+        return abs(result - math.exp(3 * scale))
 
     coarse, fine = error(2e-3), error(1e-3)
     assert math.log2(coarse / fine) == pytest.approx(order, abs=0.05)
@@ -140,8 +140,8 @@ def test_foca_is_the_literal_recursion_of_its_equations() -> None:
         for step in range(computed[0] + 1, newest):
             before = computed[0] - 1 if computed[0] - 1 not in computed else None
             row = FoCa().row((computed[0], computed[1]), step, 50, before)
-            known = [*computed, *([] if before is None else [before])]
-            assert sum(w * used[at] for w, at in zip(row, known, strict=True)) == pytest.approx(
+            remembered = [*computed, *([] if before is None else [before])]
+            assert sum(w * used[at] for w, at in zip(row, remembered, strict=True)) == pytest.approx(
                 used[step], abs=1e-12
             )
         used[newest] = rng.normal()
@@ -214,8 +214,8 @@ def test_dmd_is_exact_on_turning_and_decaying_modes(ahead: float) -> None:
         return 0.8**at * shapes[0] + 1.02**at * shapes[1] + (turn * (shapes[2] + 1j * shapes[3])).real
 
     newest_first = np.array([state(at) for at in (5, 4, 3, 2, 1, 0)])
-    found = np.array(modes(grams(newest_first), ahead)) @ newest_first
-    assert found == pytest.approx(state(5 + ahead), abs=1e-6)
+    result = np.array(modes(grams(newest_first), ahead)) @ newest_first
+    assert result == pytest.approx(state(5 + ahead), abs=1e-6)
 
 
 def test_dmd_falls_back_where_it_cannot_fit() -> None:

@@ -10,7 +10,7 @@ from tools import gpu_check
 def test_it_prints_every_published_setting_beside_what_it_measured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = [one for one in gpu_check.settings() if one.title in ("Fast", "Ultra")]
+    chosen = [setting for setting in gpu_check.settings() if setting.title in ("Fast", "Ultra")]
     monkeypatch.setattr(gpu_check, "settings", lambda: chosen)
     assert gpu_check.main(["--weights", "random", "--tiny"]) == 0
     lines = capsys.readouterr().out.splitlines()

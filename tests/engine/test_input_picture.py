@@ -64,10 +64,10 @@ def drawn(model: Path, **more: Any) -> tuple[RunResult, dict[str, Any]]:
 
 
 def test_without_a_picture_it_costs_what_it_costs(kontext: Path) -> None:
-    found, given = drawn(kontext)
+    result, given = drawn(kontext)
     assert given["hidden_states"].shape[1] == 16
     with torch.no_grad():
-        assert found.trace[0].tflops == pytest.approx(
+        assert result.trace[0].tflops == pytest.approx(
             count(load_model(str(kontext)).pipe.transformer, given), rel=1e-6
         )
 
@@ -127,20 +127,20 @@ def test_its_tokens_are_counted_as_the_transformer_gets_them(
     4096 tokens.
     """
     model = request.getfixturevalue(name)
-    found, given = drawn(model, image={"file": str(picture)})
-    assert found.image.size == (64, 64)
+    result, given = drawn(model, image={"file": str(picture)})
+    assert result.image.size == (64, 64)
     assert given["hidden_states"].shape[1] > 16 + 3900
     with torch.no_grad():
         expected = count(load_model(str(model)).pipe.transformer, given)
-    assert [call.tflops for call in found.trace] == pytest.approx([expected] * 2, rel=1e-6)
+    assert [call.tflops for call in result.trace] == pytest.approx([expected] * 2, rel=1e-6)
 
 
 def test_a_model_that_needs_one_says_so(qwen_edit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(EngineError, match="draws from a picture; name the picture"):
         run(asking(qwen_edit), METHODS["baseline"]())
     assert main(["models", "--model", str(qwen_edit), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (found["image"], found["streams"], found["blocks"]) == ("needed", ["cond", "uncond"], [2])
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (data["image"], data["streams"], data["blocks"]) == ("needed", ["cond", "uncond"], [2])
 
 
 @pytest.mark.parametrize(

@@ -35,18 +35,18 @@ def kriging(values: Runs, settle: float = 0.0) -> Kriging:
 
 
 def test_three_values_foretell_whatever_moves_in_three_ways() -> None:
-    known, unseen = (11, 7, 2), runs(3, seed=1)
-    row = kriging(runs(3)).row(known, 16, TIMES)
-    missed = np.array(row) @ unseen[list(known)] - unseen[16]
+    steps, unseen = (11, 7, 2), runs(3, seed=1)
+    row = kriging(runs(3)).row(steps, 16, TIMES)
+    missed = np.array(row) @ unseen[list(steps)] - unseen[16]
     assert np.linalg.norm(missed) < 1e-3 * np.linalg.norm(unseen[16])
 
 
 def test_no_other_weights_miss_less_on_the_calibration() -> None:
-    known, values, chance = (11, 7, 2), runs(6), np.random.default_rng(2)
-    row = np.array(kriging(values).row(known, 14, TIMES))
+    steps, values, chance = (11, 7, 2), runs(6), np.random.default_rng(2)
+    row = np.array(kriging(values).row(steps, 14, TIMES))
 
     def missed(weights: np.ndarray) -> float:
-        return float(np.mean((weights @ values[list(known)] - values[14]) ** 2))
+        return float(np.mean((weights @ values[list(steps)] - values[14]) ** 2))
 
     assert all(missed(row) < missed(row + chance.normal(scale=0.05, size=3)) for _ in range(50))
     assert missed(row) < 0.5 * missed(np.array([1.0, 0.0, 0.0]))
@@ -63,8 +63,8 @@ def test_between_the_measured_times_the_line_is_straight() -> None:
     fine[::2], fine[1:-1:2] = values, (values[:-1] + values[1:]) / 2
     fine[-1] = 1.5 * values[-1] - 0.5 * values[-2]
     for step in (25, 26, 39):
-        found = kriging(values).row((23, 14, 5), step, 2 * TIMES)
-        assert found == pytest.approx(kriging(fine).row((23, 14, 5), step, 2 * TIMES), rel=1e-6)
+        result = kriging(values).row((23, 14, 5), step, 2 * TIMES)
+        assert result == pytest.approx(kriging(fine).row((23, 14, 5), step, 2 * TIMES), rel=1e-6)
 
 
 def test_settling_brings_the_sum_to_what_is_known_now() -> None:
@@ -74,8 +74,8 @@ def test_settling_brings_the_sum_to_what_is_known_now() -> None:
     values = runs(6, seed=3)
     plain, settling = kriging(values), kriging(values, settle=1.0)
 
-    def forecast(predictor: Kriging, known: tuple[int, ...], step: int) -> np.ndarray:
-        return np.array(predictor.row(known, step, TIMES)) @ values[list(known)]
+    def forecast(predictor: Kriging, steps: tuple[int, ...], step: int) -> np.ndarray:
+        return np.array(predictor.row(steps, step, TIMES)) @ values[list(steps)]
 
     handed = sum(forecast(plain, (7, 4, 1), step) for step in (8, 9, 10)) + forecast(
         settling, (11, 7, 4, 1), 12
@@ -86,7 +86,7 @@ def test_settling_brings_the_sum_to_what_is_known_now() -> None:
     assert settling.row((11, 7, 4, 1), 13, TIMES) == plain.row((11, 7, 4, 1), 13, TIMES)
     assert settling.row((2, 1, 0), 3, TIMES) == plain.row((2, 1, 0), 3, TIMES)  # no step was skipped
     half = np.array(kriging(values, settle=0.5).row((11, 7, 4, 1), 12, TIMES))
-    both = np.array([found.row((11, 7, 4, 1), 12, TIMES) for found in (plain, settling)])
+    both = np.array([forecaster.row((11, 7, 4, 1), 12, TIMES) for forecaster in (plain, settling)])
     assert half == pytest.approx(both.mean(axis=0))
 
 
@@ -101,8 +101,8 @@ def test_a_calibration_measures_it() -> None:
     ratio of sizes.
     """
     model = tiny_flux()
-    found = calibrate(model, [lambda: denoise(model, 9)], steps=9)
-    alike, ratios = np.array(found.alike), np.array(found.ratios)
+    calibration = calibrate(model, [lambda: denoise(model, 9)], steps=9)
+    alike, ratios = np.array(calibration.alike), np.array(calibration.ratios)
     assert alike.shape == (9, 9)
     assert alike == pytest.approx(alike.T)
     assert np.diag(alike).mean() == pytest.approx(1, abs=1e-5)

@@ -235,7 +235,7 @@ def test_doctor_sees_a_card_that_this_torch_cannot_use(monkeypatch: pytest.Monke
 def test_doctor_lists_every_row_and_how_it_would_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "device", lambda: card(26))
     monkeypatch.setattr(doctor, "installed", lambda package: True)
-    told = {one["model"]: one for one in doctor.run(doctor.argparse.Namespace()).data["models"]}
+    told = {model["model"]: model for model in doctor.run(doctor.argparse.Namespace()).data["models"]}
     assert set(told) == set(MODELS)
     assert "resident, int8 weights" in told["flux-dev"]["how"]
     assert told["flux2-klein-base-4b"]["how"].startswith("bfloat16, resident")

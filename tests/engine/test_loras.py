@@ -87,9 +87,11 @@ def test_both_sides_have_it_and_the_picture_is_diffusers_own(file: Path, plain: 
 
 
 def test_two_at_once(file: Path, tmp_path: Path) -> None:
-    one, two = Lora(file=str(file)), Lora(file=str(write(tmp_path, 2)), weight=0.5)
-    found = [run(with_loras(*loras), BASELINE).image.tobytes() for loras in ((one,), (two,), (one, two))]
-    assert len(set(found)) == 3
+    first, two = Lora(file=str(file)), Lora(file=str(write(tmp_path, 2)), weight=0.5)
+    collected = [
+        run(with_loras(*loras), BASELINE).image.tobytes() for loras in ((first,), (two,), (first, two))
+    ]
+    assert len(set(collected)) == 3
 
 
 def test_another_weight_or_another_content_is_another_baseline(file: Path, tmp_path: Path) -> None:

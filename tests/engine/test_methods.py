@@ -50,7 +50,7 @@ def outcome(method: Method) -> object:
     ("name", "knob"), [(name, knob.name) for name, method in METHODS.items() for knob in method.knobs()]
 )
 def test_every_knob_changes_something(name: str, knob: str) -> None:
-    knobs = {found.name: found for found in METHODS[name].knobs()}
+    knobs = {declared.name: declared for declared in METHODS[name].knobs()}
     elsewhere = [{}] + [
         {other.name: value} for other in knobs.values() if other.name != knob for value in others(other)
     ]
@@ -66,9 +66,9 @@ def test_says_what_it_is_and_refuses_what_it_cannot_take_in_one_sentence(name: s
     method = METHODS[name]
     assert method.title
     assert method.__module__ == f"cache_engine.methods.{name}"
-    said = refusal(method(), ModelFacts(blocks=6, steps=STEPS, sections=(6,)))
-    assert not said or re.fullmatch(r"(\w+): (FLUX\.1|[^.])+\.", said)
-    assert not said or said.partition(":")[0] in (name, *method.model_fields)
+    sentence = refusal(method(), ModelFacts(blocks=6, steps=STEPS, sections=(6,)))
+    assert not sentence or re.fullmatch(r"(\w+): (FLUX\.1|[^.])+\.", sentence)
+    assert not sentence or sentence.partition(":")[0] in (name, *method.model_fields)
 
 
 def refusal(method: Method, facts: ModelFacts) -> str:

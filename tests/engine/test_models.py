@@ -74,32 +74,32 @@ def bare(name: str) -> list[Tensor]:
     return loop(name, None)[0]["cond"]
 
 
-def same(one: list[Tensor], other: list[Tensor]) -> bool:
-    return all(map(torch.equal, one, other))
+def same(first: list[Tensor], other: list[Tensor]) -> bool:
+    return all(map(torch.equal, first, other))
 
 
 def test_at_least_sixteen_draw_pictures_and_two_draw_videos() -> None:
-    assert sum(not one.video for one in TRANSFORMERS.values()) >= 16
-    assert sum(one.video for one in TRANSFORMERS.values()) >= 2
+    assert sum(not description.video for description in TRANSFORMERS.values()) >= 16
+    assert sum(description.video for description in TRANSFORMERS.values()) >= 2
     assert set(CONFIGS) == set(TRANSFORMERS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_threshold_zero_is_bit_equal_to_the_bare_model(name: str) -> None:
-    found, trace = loop(name, METHODS["dbcache"](residual_diff_threshold=0, max_warmup_steps=0))
-    assert same(found["cond"], bare(name))
+    outputs, trace = loop(name, METHODS["dbcache"](residual_diff_threshold=0, max_warmup_steps=0))
+    assert same(outputs["cond"], bare(name))
     assert [call.mode for call in trace] == ["C"] * STEPS
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cached_step_skips_blocks_and_is_another_picture(name: str) -> None:
     method = METHODS["dbcache"](Fn_compute_blocks=1, **STATIC)
-    found, trace = loop(name, method)
+    outputs, trace = loop(name, method)
     modes = "".join(call.mode for call in trace)
     assert modes == "CCccC"
     for step, mode in enumerate(modes):
-        assert torch.isfinite(found["cond"][step]).all()
-        assert torch.equal(found["cond"][step], bare(name)[step]) == (mode == "C"), step
+        assert torch.isfinite(outputs["cond"][step]).all()
+        assert torch.equal(outputs["cond"][step], bare(name)[step]) == (mode == "C"), step
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -204,23 +204,28 @@ def test_diffusers_has_no_first_block_cache_for_the_others(name: str) -> None:
 )
 def test_diffusers_own_registry_says_the_same(name: str) -> None:
     ours = {section.path: (section.takes, section.returns) for section in TRANSFORMERS[name].sections}
-    found = registered(model_of(name)) or ()
-    assert {section.path: (section.takes, section.returns) for section in found} == ours
+    sections = registered(model_of(name)) or ()
+    assert {section.path: (section.takes, section.returns) for section in sections} == ours
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name, one in TRANSFORMERS.items() if all(part.outputs for part in one.sections))
+    "name",
+    sorted(
+        name
+        for name, description in TRANSFORMERS.items()
+        if all(part.outputs for part in description.sections)
+    ),
 )
 @pytest.mark.parametrize("method", ["fora", "taylorseer"])
 def test_module_methods_where_the_modules_are_described(name: str, method: str) -> None:
     """The first call is computed and equal. A cached call has the gates of its own step, so it differs from
     both.
     """
-    found, trace = loop(name, METHODS[method](interval=2) if method == "fora" else METHODS[method]())
+    outputs, trace = loop(name, METHODS[method](interval=2) if method == "fora" else METHODS[method]())
     modes = "".join(call.mode for call in trace)
     assert "c" in modes
     for step, mode in enumerate(modes):
-        assert torch.equal(found["cond"][step], bare(name)[step]) == (mode == "C"), step
+        assert torch.equal(outputs["cond"][step], bare(name)[step]) == (mode == "C"), step
 
 
 def test_a_class_that_nobody_describes_is_refused_in_one_sentence() -> None:

@@ -59,7 +59,7 @@ def test_in_the_middle_of_a_run(error: Exception) -> None:
     assert str(caught.value).endswith(".")
     assert len(full.seen) >= 2
     assert not any(
-        one() is not None for one in full.seen
+        tensor() is not None for tensor in full.seen
     )  # although the error and its stack frames still exist
     assert baselines.get(before.request, before.engine) is None
     after = run(APPLE, SETTING)

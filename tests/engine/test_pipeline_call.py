@@ -50,15 +50,17 @@ NEEDED = "BriaFiboEdit CogView4Control FluxControl HunyuanImageRefiner QwenImage
 
 def pipelines() -> dict[str, str]:
     """Every pipeline that draws pictures with a transformer of the table, and that transformer."""
-    found: dict[str, str] = {}
+    collected: dict[str, str] = {}
     for name in dir(diffusers):
         kind = getattr(diffusers, name)
         if name.endswith("Pipeline") and inspect.isclass(kind) and kind is not diffusers.DiffusionPipeline:
             part = inspect.signature(kind.__init__).parameters.get("transformer")
-            classes = [known for known in TRANSFORMERS if part and known in str(part.annotation)]
+            classes = [
+                description for description in TRANSFORMERS if part and description in str(part.annotation)
+            ]
             if classes and not TRANSFORMERS[classes[0]].video:
-                found[name.removesuffix("Pipeline")] = classes[0]
-    return found
+                collected[name.removesuffix("Pipeline")] = classes[0]
+    return collected
 
 
 def test_every_pipeline_of_diffusers_is_taken_or_refused_by_what_its_call_needs(tmp_path: Path) -> None:

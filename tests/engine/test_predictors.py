@@ -85,8 +85,8 @@ class Ladder:
         self.order, self.first, self.step = order, first, 0
         self.rungs: list[float] = []
 
-    def compute(self, step: int, found: float) -> None:
-        rungs = [found]
+    def compute(self, step: int, component: float) -> None:
+        rungs = [component]
         if self.rungs and step >= self.first:
             for before in self.rungs[: self.order]:
                 rungs.append((rungs[-1] - before) / (step - self.step))
@@ -112,20 +112,20 @@ def test_the_row_is_the_ladder_of_differences(order: int, first: int) -> None:
             else:
                 steps, values = zip(*remembered)
                 row = predictor.row(steps, step)
-                found = sum(weight * known for weight, known in zip(row, values))
-                assert found == pytest.approx(ladder.forecast(step), rel=1e-6, abs=1e-6)
+                prediction = sum(weight * component for weight, component in zip(row, values))
+                assert prediction == pytest.approx(ladder.forecast(step), rel=1e-6, abs=1e-6)
 
 
 def active_orders(modes: str, predictor: Taylor) -> list[int]:
     """Return the order that is used in each cached step: one less than the number of values with a weight."""
     remembered: tuple[int, ...] = ()
-    found = []
+    collected = []
     for step, mode in enumerate(modes):
         if mode == "C":
             remembered = (step, *remembered)[: predictor.keep]
         else:
-            found.append(sum(weight != 0 for weight in predictor.row(remembered, step)) - 1)
-    return found
+            collected.append(sum(weight != 0 for weight in predictor.row(remembered, step)) - 1)
+    return collected
 
 
 @pytest.mark.parametrize(

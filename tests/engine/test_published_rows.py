@@ -19,10 +19,10 @@ from studies.published_rows import PAGE, PLAIN, ROWS, PublishedSetting, count, p
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
 def test_the_ratio_to_the_plain_model_is_the_published_one(row: PublishedSetting) -> None:
-    found, expected = count(row), row.honest or row.published
+    counted, expected = count(row), row.honest or row.published
     assert expected
-    assert [found.modes.count(mode) for mode in "Ccp"] == [row.computed, row.cached, row.partial]
-    assert found.ratio == pytest.approx(PLAIN / expected, rel=0.003)
+    assert [counted.modes.count(mode) for mode in "Ccp"] == [row.computed, row.cached, row.partial]
+    assert counted.ratio == pytest.approx(PLAIN / expected, rel=0.003)
 
 
 @pytest.mark.parametrize(

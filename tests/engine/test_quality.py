@@ -20,15 +20,15 @@ def picture(seed: int, noise: int = 0) -> Image.Image:
 
 @pytest.mark.parametrize("noise", [1, 8, 64])
 def test_psnr_is_scikit_images(noise: int) -> None:
-    one, other = picture(0), picture(0, noise)
-    wanted = peak_signal_noise_ratio(np.asarray(one), np.asarray(other), data_range=255)
-    assert measure(one, other).psnr_db == pytest.approx(wanted, abs=1e-9)
+    first, other = picture(0), picture(0, noise)
+    wanted = peak_signal_noise_ratio(np.asarray(first), np.asarray(other), data_range=255)
+    assert measure(first, other).psnr_db == pytest.approx(wanted, abs=1e-9)
 
 
 def test_no_wrap_around_in_eight_bits() -> None:
     """The difference of 250 and 10 is 240, not 16 as in uint8."""
-    one, other = (Image.new("RGB", (16, 16), (level,) * 3) for level in (250, 10))
-    assert measure(one, other).psnr_db == pytest.approx(20 * np.log10(255 / 240))
+    first, other = (Image.new("RGB", (16, 16), (level,) * 3) for level in (250, 10))
+    assert measure(first, other).psnr_db == pytest.approx(20 * np.log10(255 / 240))
 
 
 def test_identical_is_said_not_infinite() -> None:
@@ -43,10 +43,10 @@ def test_other_sizes_are_refused() -> None:
 
 def test_the_scale_does_not_follow_the_picture() -> None:
     """The hottest colour means 255 / gain, whatever else is in the picture; no difference is black."""
-    one, other = Image.new("RGB", (2, 1)), Image.new("RGB", (2, 1))
+    first, other = Image.new("RGB", (2, 1)), Image.new("RGB", (2, 1))
     other.putpixel((1, 0), (0, 16, 0))
-    heat = np.asarray(difference(one, other, gain=16))
+    heat = np.asarray(difference(first, other, gain=16))
     assert tuple(heat[0, 0]) == (0, 0, 0)
-    weak = np.asarray(difference(one, other, gain=1))[0, 1].sum()
+    weak = np.asarray(difference(first, other, gain=1))[0, 1].sum()
     assert 0 < weak < heat[0, 1].sum()
-    assert (np.asarray(difference(one, other, gain=32))[0, 1] == HEAT[-1]).all()
+    assert (np.asarray(difference(first, other, gain=32))[0, 1] == HEAT[-1]).all()

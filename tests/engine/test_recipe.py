@@ -83,7 +83,7 @@ def test_a_mask_travels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("", "recipe"),
         ("F8B0_X3", "'X3'"),
@@ -96,10 +96,10 @@ def test_a_mask_travels() -> None:
         ("R0.1é", "recipe"),
     ],
 )
-def test_a_bad_recipe_is_one_sentence(text: str, said: str) -> None:
+def test_a_bad_recipe_is_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(EngineError, match=r"[.;]") as error:
         parse_recipe(text)
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -35,7 +35,7 @@ def test_it_changes_nothing(model: torch.nn.Module, streams: tuple[str, ...], bu
     before = dict(vars(model.get_submodule("transformer_blocks.0")))
     plain, _, _ = followed(model, METHODS["baseline"](), streams)
     watched, trace, _ = followed(model, METHODS["baseline"](), streams, budget)
-    assert all(torch.equal(one[0], other[0]) for one, other in zip(plain, watched))
+    assert all(torch.equal(method[0], other[0]) for method, other in zip(plain, watched))
     assert letters(trace, "cond") == "C" * STEPS
     assert vars(model.get_submodule("transformer_blocks.0")) == before
 

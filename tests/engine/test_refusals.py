@@ -103,8 +103,8 @@ def test_compiled_blocks_are_cached_as_plain_ones_are() -> None:
     def outputs(model: Any) -> tuple[list[torch.Tensor], str]:
         with attached(model, METHOD, steps=4) as session:
             session.begin()
-            found = [sample(model(**CALLS.at(step), return_dict=False)) for step in range(4)]
-        return found, "".join(call.mode for call in session.trace)
+            collected = [sample(model(**CALLS.at(step), return_dict=False)) for step in range(4)]
+        return collected, "".join(call.mode for call in session.trace)
 
     plain, compiled = tiny(NAME), tiny(NAME)
     for block in blocks(compiled):

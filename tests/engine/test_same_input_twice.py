@@ -83,7 +83,7 @@ def test_every_class_that_the_registry_knows_is_among_them() -> None:
     TransformerBlockRegistry._register()
     blocks = TransformerBlockRegistry._registry
     tried = {*TRANSFORMERS, *(row.split()[0] for row in ROWS)}
-    found = set()
+    collected = set()
     for name in dir(transformers) + dir(controlnets):
         kind = getattr(transformers, name, None) or getattr(controlnets, name)
         if not (inspect.isclass(kind) and issubclass(kind, ModelMixin)):
@@ -91,9 +91,9 @@ def test_every_class_that_the_registry_knows_is_among_them() -> None:
         named = vars(sys.modules[kind.__module__])
         used = {block for block in blocks if named.get(block.__name__) is block}
         if any(f"{block.__name__}(" in inspect.getsource(kind) for block in used):
-            found.add(name)
-    assert len(found) > 20
-    assert found <= tried
+            collected.add(name)
+    assert len(collected) > 20
+    assert collected <= tried
 
 
 class Custom(nn.Module):

@@ -31,20 +31,20 @@ def survey() -> Survey:
 
 @pytest.mark.parametrize("knobs", [{"residual_diff_threshold": 0}, {"max_warmup_steps": STEPS}])
 def test_where_all_is_computed_it_is_the_baseline(survey: Survey, knobs: dict) -> None:
-    found = simulate(survey, DBCache(**knobs))
-    assert found.identical
-    assert found.psnr_db is None
-    assert found.schedule == "C" * STEPS
-    assert found.seconds == pytest.approx(survey.loop_seconds)
-    assert found.tflops == pytest.approx(found.baseline_tflops)
+    forecast = simulate(survey, DBCache(**knobs))
+    assert forecast.identical
+    assert forecast.psnr_db is None
+    assert forecast.schedule == "C" * STEPS
+    assert forecast.seconds == pytest.approx(survey.loop_seconds)
+    assert forecast.tflops == pytest.approx(forecast.baseline_tflops)
 
 
 def test_a_static_mask_is_followed_to_the_letter(survey: Survey) -> None:
     mask = "110010001011"
-    found = simulate(
+    forecast = simulate(
         survey, DBCache(steps_computation_mask=mask, steps_computation_policy="static", max_warmup_steps=0)
     )
-    assert found.schedule == mask.replace("1", "C").replace("0", "c")
+    assert forecast.schedule == mask.replace("1", "C").replace("0", "c")
 
 
 def test_a_knob_that_does_not_fit_is_refused(survey: Survey) -> None:
@@ -60,9 +60,9 @@ def test_a_signal_that_was_not_recorded_is_not_made_up(survey: Survey) -> None:
 
 def test_other_weights_than_the_calibrated_get_no_estimate(survey: Survey) -> None:
     assert psnr_calibration_of(survey) is None  # the survey's engine has the revision "none"
-    found = simulate(survey, DBCache(residual_diff_threshold=1))
-    assert found.psnr_db is None
-    assert found.note
+    forecast = simulate(survey, DBCache(residual_diff_threshold=1))
+    assert forecast.psnr_db is None
+    assert forecast.note
 
 
 def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) -> None:
@@ -75,9 +75,9 @@ def test_a_stall_in_one_call_is_no_part_of_what_a_cache_saves(survey: Survey) ->
         **vars(survey)
         | {"call_seconds": calls, "block_seconds": blocks, "loop_seconds": float(calls.sum()), "memo": {}}
     )
-    found = simulate(timed, DBCache(residual_diff_threshold=1, max_warmup_steps=4))
+    forecast = simulate(timed, DBCache(residual_diff_threshold=1, max_warmup_steps=4))
     saved = 0.5 * (BLOCKS - 1) / BLOCKS * (STEPS - 4) / STEPS
-    assert found.seconds == pytest.approx(timed.loop_seconds * (1 - saved), rel=0.03)
+    assert forecast.seconds == pytest.approx(timed.loop_seconds * (1 - saved), rel=0.03)
 
 
 def test_the_command_says_what_the_library_says(
@@ -97,10 +97,10 @@ def test_the_command_says_what_the_library_says(
         )
         == 0
     )
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    found = simulate(survey, DBCache(residual_diff_threshold=0.2))
-    assert said["schedules"] == found.schedules
-    assert said["tflops"] == pytest.approx(found.tflops)
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
+    forecast = simulate(survey, DBCache(residual_diff_threshold=0.2))
+    assert data["schedules"] == forecast.schedules
+    assert data["tflops"] == pytest.approx(forecast.tflops)
     assert main(["simulate", "--survey", str(tmp_path / "none.npz")]) == 2
 
 

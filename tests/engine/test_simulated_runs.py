@@ -45,9 +45,9 @@ def survey(model: torch.nn.Module) -> Survey:
 @pytest.fixture(scope="module")
 def drawn_survey(model: torch.nn.Module) -> Survey:
     """Return the survey of a whole loop, with the effect of its later steps on errors."""
-    found = drawn(model, METHODS["baseline"](), survey=True)[1]
-    assert found is not None
-    return found
+    result = drawn(model, METHODS["baseline"](), survey=True)[1]
+    assert result is not None
+    return result
 
 
 def settings(count: int) -> list[Method]:
@@ -81,17 +81,17 @@ def test_on_a_path_that_caching_cannot_move_it_is_the_run(
 ) -> None:
     method = settings(24)[place]
     _, trace, _ = followed(model, method)
-    found = simulate(survey, method)
-    assert same([call[3:5] for call in found.trace], [call[3:5] for call in trace])
-    assert [call.blocks_run for call in found.trace] == [call.blocks_run for call in trace]
-    for mine, real in zip(found.trace, trace):
+    forecast = simulate(survey, method)
+    assert same([call[3:5] for call in forecast.trace], [call[3:5] for call in trace])
+    assert [call.blocks_run for call in forecast.trace] == [call.blocks_run for call in trace]
+    for mine, real in zip(forecast.trace, trace):
         assert (mine.change is None) == (real.change is None)
         assert mine.change is None or mine.change == pytest.approx(real.change, rel=3e-3)
 
 
 def test_these_settings_tell_something_apart(survey: Survey) -> None:
-    found = {simulate(survey, method).schedule for method in settings(24)}
-    assert len(found) > 10
+    forecast = {simulate(survey, method).schedule for method in settings(24)}
+    assert len(forecast) > 10
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -99,24 +99,24 @@ def test_every_method_is_simulated_or_refused_as_a_run_would(
     model: torch.nn.Module, survey: Survey, name: str
 ) -> None:
     method = METHODS[name]()
-    found = simulate(survey, method)
+    forecast = simulate(survey, method)
     if name == "fewer_steps":
-        assert len(found.schedule) < STEPS
-        assert "path" in found.note
-        assert found.psnr_db is None
+        assert len(forecast.schedule) < STEPS
+        assert "path" in forecast.note
+        assert forecast.psnr_db is None
         return
     _, trace, _ = followed(model, method)
-    assert found.schedules == {stream: letters(trace, stream) for stream in GUIDED}
+    assert forecast.schedules == {stream: letters(trace, stream) for stream in GUIDED}
     if METHODS[name].grain in ("module", "token", "column"):
-        assert "run this setting" in found.note
-        assert found.tflops is None
+        assert "run this setting" in forecast.note
+        assert forecast.tflops is None
 
 
-def guide(found: Any) -> float:
+def guide(forecast: Any) -> float:
     """Return the error that orders settings; it is never a likeness."""
-    assert found.psnr_db is None
-    assert found.error is not None
-    return found.error
+    assert forecast.psnr_db is None
+    assert forecast.error is not None
+    return forecast.error
 
 
 def test_plain_fewer_steps_miss_what_a_held_residual_would(drawn_survey: Survey) -> None:
@@ -130,8 +130,8 @@ def test_plain_fewer_steps_miss_what_a_held_residual_would(drawn_survey: Survey)
 def test_a_cache_within_fewer_steps_decides_on_the_changes_between_them(drawn_survey: Survey) -> None:
     changes = drawn_survey.changes(Signal("front_residual", "computed"), 1)
     assert changes is not None
-    found = simulate(drawn_survey, FewerSteps(fraction=0.5, cache="F1B0_W1I1M0MC0_R0.9_T0O0"))
-    first = [call for call in found.trace if call.stream == GUIDED[0]]
+    forecast = simulate(drawn_survey, FewerSteps(fraction=0.5, cache="F1B0_W1I1M0MC0_R0.9_T0O0"))
+    first = [call for call in forecast.trace if call.stream == GUIDED[0]]
     assert len(first) == STEPS // 2
     assert first[1].change == changes[0][0][2]
 
@@ -158,10 +158,10 @@ def test_a_comparison_says_what_its_survey_expected() -> None:
     result = run_comparison(
         RunRequest(prompt="a small red apple on a blue background", seed=7, steps=4), method, survey=True
     )
-    said = comparison_json(result)["survey"]
-    assert said["sampling_error"] < 2e-3
-    assert said["schedule"] == result.accelerated.schedule == "CCcc"
-    assert said["tflops"] == pytest.approx(result.accelerated.tflops, rel=2e-3)
+    data = comparison_json(result)["survey"]
+    assert data["sampling_error"] < 2e-3
+    assert data["schedule"] == result.accelerated.schedule == "CCcc"
+    assert data["tflops"] == pytest.approx(result.accelerated.tflops, rel=2e-3)
     recorded = run(result.baseline.request, METHODS["baseline"](), survey=True)
     assert recorded.survey is not None
     # the baseline recorded no survey
@@ -181,7 +181,7 @@ def test_the_likeness_is_that_of_real_runs() -> None:
             steps_computation_mask="111101101101",
             steps_computation_policy="static",
         )
-        found = simulate(survey, method, psnr_calibration_of(survey))
-        assert found.psnr_db == pytest.approx(
+        forecast = simulate(survey, method, psnr_calibration_of(survey))
+        assert forecast.psnr_db == pytest.approx(
             measure(baseline.image, run(request, method).image).psnr_db, abs=2.5
         )

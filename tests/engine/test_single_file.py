@@ -57,14 +57,14 @@ def test_the_command_line_says_what_it_found(
     path = tmp_path / "x.safetensors"
     save_file(weights, path)
     assert main(["models", "--model", str(path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    data = json.loads(capsys.readouterr().out.splitlines()[-1])
     tiny_row = MODELS["tiny"]
-    assert found["title"] == f"x ({tiny_row.title})"
-    assert found["transformer"] == "FluxTransformer2DModel"
-    assert sum(found["blocks"]) == tiny_row.blocks
-    assert found["streams"] == ["cond", "uncond"]
-    assert "dbcache" in found["methods"]
-    assert "teacache" in found["unfit"]  # its polynomial was fitted on other weights
+    assert data["title"] == f"x ({tiny_row.title})"
+    assert data["transformer"] == "FluxTransformer2DModel"
+    assert sum(data["blocks"]) == tiny_row.blocks
+    assert data["streams"] == ["cond", "uncond"]
+    assert "dbcache" in data["methods"]
+    assert "teacache" in data["unfit"]  # its polynomial was fitted on other weights
 
 
 # ---- recognised at full size, from names and shapes alone ----
@@ -143,7 +143,7 @@ def as_published(weights: Weights) -> Weights:
     """Convert diffusers' names and tensors to Black Forest Labs' layout: q, k and v in one; shift before
     scale at the end.
     """
-    found: Weights = {}
+    collected: Weights = {}
     for name, value in weights.items():
         if re.search(r"(to_[kv]|add_[kv]_proj)\.weight", name):
             continue
@@ -151,14 +151,14 @@ def as_published(weights: Weights) -> Weights:
             side, own = ("img", "to_{}") if "to_q" in name else ("txt", "add_{}_proj")
             block = name.split(".")[1]
             parts = [weights[f"transformer_blocks.{block}.attn.{own.format(part)}.weight"] for part in "qkv"]
-            found[f"double_blocks.{block}.{side}_attn.qkv.weight"] = torch.cat(parts)
+            collected[f"double_blocks.{block}.{side}_attn.qkv.weight"] = torch.cat(parts)
             continue
         if name.startswith("norm_out"):
             value = torch.cat(value.chunk(2)[::-1])
         for pattern, new in OWN_NAMES:
             name = re.sub(pattern, new, name)
-        found[name] = value.contiguous()
-    return found
+        collected[name] = value.contiguous()
+    return collected
 
 
 def test_flux2_in_its_publishers_layout(tmp_path: Path) -> None:
@@ -219,13 +219,15 @@ REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
     "other size": (
         of_weights(
             lambda own: {
-                name: one for name, one in own.items() if not name.startswith("transformer_blocks.1.")
+                name: setting for name, setting in own.items() if not name.startswith("transformer_blocks.1.")
             }
         ),
         r"is a FluxTransformer2DModel of \d+ \+ \d+ blocks, \d+ wide, unlike .*FLUX\.1-dev",
     ),
     "incomplete": (
-        of_weights(lambda own: {name: one for name, one in own.items() if not name.startswith("proj_out")}),
+        of_weights(
+            lambda own: {name: setting for name, setting in own.items() if not name.startswith("proj_out")}
+        ),
         r"lacks weights of tiny FLUX \(embedded\) \(",
     ),
 }

@@ -36,8 +36,8 @@ def model() -> FluxTransformer2DModel:
 def run(model: FluxTransformer2DModel, plan: Plan, steps: int, **more: Any) -> tuple[Tensor, Session, int]:
     with attached(model, FixedPlan(plan), steps=steps, **more) as session:
         session.begin()
-        found = denoise(model, steps)
-        return found, session, sum(memory.bytes for memory in session.memory.values())
+        outputs = denoise(model, steps)
+        return outputs, session, sum(memory.bytes for memory in session.memory.values())
 
 
 def test_a_call_with_served_modules_runs_none_of_what_they_replace(model: FluxTransformer2DModel) -> None:
@@ -87,9 +87,9 @@ def test_what_an_ip_adapter_adds_is_served_too() -> None:
             FluxIPAdapterAttnProcessor(hidden_size=32, cross_attention_dim=32, num_tokens=(4,), scale=[5.0])
         )
     adapted["ip_hidden_states"] = [picture]
-    found = answers(False)
-    assert not any(map(torch.equal, found, plain))
-    assert all(map(torch.equal, found, answers(True)))
+    outputs = answers(False)
+    assert not any(map(torch.equal, outputs, plain))
+    assert all(map(torch.equal, outputs, answers(True)))
 
 
 def test_modules_are_left_alone_by_plans_that_do_not_serve_them(model: FluxTransformer2DModel) -> None:

@@ -40,14 +40,14 @@ def test_saved_and_loaded_it_is_the_same(survey: Survey, tmp_path: Path) -> None
     survey.changes(FRONT, 1)  # derived results are not saved
     path = tmp_path / "survey.npz"
     survey.save(path)
-    for found in (load(path), pickle.loads(pickle.dumps(survey))):
-        assert not found.memo
-        assert found.facts == survey.facts
+    for copy in (load(path), pickle.loads(pickle.dumps(survey))):
+        assert not copy.memo
+        assert copy.facts == survey.facts
         for name, value in vars(survey).items():
             same = (
-                np.array_equal(value, vars(found)[name], equal_nan=True)
+                np.array_equal(value, vars(copy)[name], equal_nan=True)
                 if isinstance(value, np.ndarray)
-                else value == vars(found)[name]
+                else value == vars(copy)[name]
             )
             assert same or name == "memo", name
 

@@ -46,7 +46,9 @@ def test_every_cell_is_a_real_run_with_its_picture(done: tuple[Path, list[dict[s
     assert cell["psnr_db"] == measure(plain.image, cached.image).psnr_db
     assert cell["schedule"] == cached.schedule
     assert cell["compute_ratio"] == pytest.approx(plain.tflops / cached.tflops)
-    assert all(Path(one["picture"]).is_file() for one in last["cells"] if "picture" in one)
+    assert all(
+        Path(drawn_cell["picture"]).is_file() for drawn_cell in last["cells"] if "picture" in drawn_cell
+    )
 
 
 def test_a_combination_that_does_not_fit_says_why(done: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -58,12 +60,12 @@ def test_a_combination_that_does_not_fit_says_why(done: tuple[Path, list[dict[st
 def test_between_two_values_one_picture_is_drawn_and_none_twice(
     done: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    made = [one["made"] for one in done[1]]
+    made = [status["made"] for status in done[1]]
     assert made == list(range(6))
     assert done[1][0]["left"] == 5
     halves = sweep_json(task(), tmp_path)
-    for one in halves:
-        if one["made"] == 3:
+    for half in halves:
+        if half["made"] == 3:
             halves.close()  # pyright: ignore
             break
     again = list(sweep_json(task(), tmp_path))

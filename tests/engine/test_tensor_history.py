@@ -29,9 +29,9 @@ def test_a_single_weight_of_one_hands_out_the_tensor_itself(dtype: torch.dtype) 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_a_weighted_sum_keeps_the_dtype(dtype: torch.dtype) -> None:
     values = [noise(seed, 1, 3, 4).to(dtype) for seed in range(3)]
-    found = combine((3.0, -3.0, 1.0), values)
-    assert found.dtype == dtype
-    torch.testing.assert_close(found, 3 * values[0] - 3 * values[1] + values[2], rtol=0.02, atol=0.02)
+    result = combine((3.0, -3.0, 1.0), values)
+    assert result.dtype == dtype
+    torch.testing.assert_close(result, 3 * values[0] - 3 * values[1] + values[2], rtol=0.02, atol=0.02)
 
 
 def test_a_forecast_in_bfloat16_rounds_once() -> None:
@@ -55,12 +55,12 @@ def test_a_forecast_leaves_what_is_remembered_as_it_was() -> None:
     assert all(torch.equal(value, copy) for value, copy in zip(values, copies))
 
 
-@pytest.mark.parametrize(("order", "kept"), [(0, 1), (1, 2), (2, 3), (3, 4)])
-def test_it_remembers_one_value_more_than_the_order_and_the_residual(order: int, kept: int) -> None:
+@pytest.mark.parametrize(("order", "remembered"), [(0, 1), (1, 2), (2, 3), (3, 4)])
+def test_it_remembers_one_value_more_than_the_order_and_the_residual(order: int, remembered: int) -> None:
     model = tiny_flux()
     with attached(model, DBCache(max_warmup_steps=8, taylorseer_order=order), steps=10) as session:
         session.begin()
         denoise(model, 10)
         assert session.memory["cond"].bytes == 4 * 32 * (
-            kept * (16 + 6) + 16
+            remembered * (16 + 6) + 16
         )  # 16 image tokens and 6 text tokens of 32 numbers

@@ -51,8 +51,8 @@ def outputs(
         return answers(), session
 
 
-def error(found: list[Tensor], expected: list[Tensor]) -> float:
-    return float((torch.stack(found) - torch.stack(expected)).norm() / torch.stack(expected).norm())
+def error(served: list[Tensor], expected: list[Tensor]) -> float:
+    return float((torch.stack(served) - torch.stack(expected)).norm() / torch.stack(expected).norm())
 
 
 def tokens(**knobs: Any) -> Plan:
@@ -61,10 +61,10 @@ def tokens(**knobs: Any) -> Plan:
 
 @fitting
 def test_no_token_refreshed_is_fora_to_the_bit(name: str, models: dict[str, nn.Module]) -> None:
-    found, session = outputs(name, models[name], METHODS["toca"](interval=4, first=1, ratio=0.0))
+    served, session = outputs(name, models[name], METHODS["toca"](interval=4, first=1, ratio=0.0))
     expected, _ = outputs(name, models[name], METHODS["fora"](interval=4, first=1))
     assert "".join(call.mode for call in session.trace) == "CpppCppp"
-    assert all(map(torch.equal, found, expected))
+    assert all(map(torch.equal, served, expected))
 
 
 @contextmanager
@@ -94,14 +94,14 @@ def attention_served(model: nn.Module, name: str) -> Iterator[Callable[[bool], N
 def test_all_tokens_refreshed_is_the_model_with_its_attention_held(
     name: str, models: dict[str, nn.Module]
 ) -> None:
-    found, _ = outputs(name, models[name], tokens(ratio=100.0))
+    served, _ = outputs(name, models[name], tokens(ratio=100.0))
     calls, expected = Calls(name), []
     with attention_served(models[name], name) as let_run, torch.inference_mode():
         for step in range(STEPS):
             let_run(step % 4 == 0)
             expected.append(sample(models[name](**calls.at(step), return_dict=False)))
-    assert error(found, expected) < 1e-6
-    assert error(found, outputs(name, models[name])[0]) > 1e-4
+    assert error(served, expected) < 1e-6
+    assert error(served, outputs(name, models[name])[0]) > 1e-4
 
 
 @fitting
@@ -152,9 +152,9 @@ def test_the_chosen_tokens_are_those_of_the_highest_score(
         place: seen[place][0].unflatten(-1, (2, -1)).norm(dim=-1).mean(dim=-1) for place in ("key", "value")
     }
     if score in ("v_norm", "low_v_norm", "k_norm"):
-        found = lengths["key" if score == "k_norm" else "value"] * (-1 if score == "low_v_norm" else 1)
+        scores = lengths["key" if score == "k_norm" else "value"] * (-1 if score == "low_v_norm" else 1)
         assert (fresh[0] == 1).nonzero().flatten().tolist() == sorted(
-            found[0].topk(chosen.shape[1]).indices.tolist()
+            scores[0].topk(chosen.shape[1]).indices.tolist()
         )
     assert scored[fresh == 1].min() >= scored[fresh == 0].max()
 
@@ -178,13 +178,13 @@ def test_attention_received_is_the_mean_of_the_whole_map(masked: bool) -> None:
     generator = torch.Generator().manual_seed(3)
     query, key = torch.randn((2, 2, 3, ROWS + 9, 8), generator=generator)
     mask = (torch.rand((2, 1, 1, ROWS + 9), generator=generator) < 0.7) if masked else None
-    found = Meeting(query, key, key, mask, 0.3).received()
+    received = Meeting(query, key, key, mask, 0.3).received()
     logits = torch.einsum("bhqc,bhkc->bhqk", query, key) * 0.3
     expected = torch.softmax(logits if mask is None else logits.masked_fill(~mask, -torch.inf), dim=-1).mean(
         dim=(1, 2)
     )
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert found.sum(dim=1).tolist() == pytest.approx([1, 1])
+    assert torch.allclose(received, expected, atol=1e-6)
+    assert received.sum(dim=1).tolist() == pytest.approx([1, 1])
 
 
 @fitting

@@ -76,14 +76,14 @@ def test_the_best_is_measured_and_reaches_the_goal(tuned: tuple[Path, list[TuneS
     last = standings[-1]
     assert last.stage == "done"
     assert last.best is not None
-    verified = {one.place: one for one in last.verified}[last.best]
+    verified = {verification.place: verification for verification in last.verified}[last.best]
     assert verified.whole
     assert min(run.closeness for run in verified.runs) >= 28
     assert all(run.picture.is_file() for run in verified.runs)
     cheaper = [
-        one
-        for one in last.verified
-        if one.held >= 28 and one.runs[0].tflops < verified.runs[0].tflops * (1 - 1e-6)
+        verification
+        for verification in last.verified
+        if verification.held >= 28 and verification.runs[0].tflops < verified.runs[0].tflops * (1 - 1e-6)
     ]
     assert not cheaper
 
@@ -130,17 +130,17 @@ def test_a_best_that_falls_short_beyond_the_tuning_prompts_is_not_offered(
     """The tune uses the easier of two prompts, for a goal that its best setting misses
     on the other prompt.
     """
-    whole = next(one for one in tuned[1][-1].verified if one.whole)
+    whole = next(verification for verification in tuned[1][-1].verified if verification.whole)
     by_prompt = {task().prompts[int(run.picture.stem)]: run.closeness for run in whole.runs}
     hard, easy = sorted(by_prompt, key=by_prompt.__getitem__)
     goal = Goal(value=(by_prompt[hard] + by_prompt[easy]) / 2)
     easier = task(prompts=(easy,), acceptance=(hard,), goal=goal)
     last = list(tune(easier, with_surveys(tmp_path, surveys, easier.prompts)))[-1]
-    fell = [one.place for one in last.accepted if one.runs[0].closeness < goal.value]
+    fell = [acceptance.place for acceptance in last.accepted if acceptance.runs[0].closeness < goal.value]
     assert fell
     assert last.best not in fell
     assert len(last.verified) > task().most or last.best is not None
-    assert last.best is None or last.best in [one.place for one in last.accepted]
+    assert last.best is None or last.best in [acceptance.place for acceptance in last.accepted]
 
 
 def test_what_lies_beside_fewer_steps_is_told_in_steps(surveys: dict[str, Path], tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_what_lies_beside_fewer_steps_is_told_in_steps(surveys: dict[str, Path],
     *_, last = tune_json(plain, with_surveys(tmp_path, surveys, plain.prompts))
     assert last["best"]["method"]["name"] == "fewer_steps"
     steps = len(last["best"]["schedule"])
-    assert {(one["knob"], one["value"]) for one in last["best"]["neighbours"]} <= {
+    assert {(neighbour["knob"], neighbour["value"]) for neighbour in last["best"]["neighbours"]} <= {
         ("steps", steps - 1),
         ("steps", steps + 1),
     }

@@ -40,7 +40,7 @@ def standings(tmp_path_factory: pytest.TempPathFactory) -> list[TuneStatus]:
     """Stop a tune as soon as it has the survey, and continue with the survey of another model."""
     folder = tmp_path_factory.mktemp("tune")
     begun: Generator[TuneStatus] = tune(TASK, folder)
-    next(one for one in begun if one.stage == "judging")
+    next(status for status in begun if status.stage == "judging")
     begun.close()
     path = next((folder / "surveys").glob("*.npz"))
     unheard(load(path)).save(path)
@@ -49,7 +49,7 @@ def standings(tmp_path_factory: pytest.TempPathFactory) -> list[TuneStatus]:
 
 @pytest.fixture(scope="module")
 def has_estimate(standings: list[TuneStatus]) -> list[dict[str, Any]]:
-    return [status_json(TASK, one) for one in standings]
+    return [status_json(TASK, status) for status in standings]
 
 
 def test_the_goal_is_reached_by_real_runs_within_the_usual_number(
@@ -57,7 +57,9 @@ def test_the_goal_is_reached_by_real_runs_within_the_usual_number(
 ) -> None:
     last = has_estimate[-1]
     assert not [
-        one for one in standings[-1].candidates if one.has_closeness and not one.forecasts[0].identical
+        candidate
+        for candidate in standings[-1].candidates
+        if candidate.has_closeness and not candidate.forecasts[0].identical
     ]
     assert 0 < len(last["verified"]) <= TASK.most
     assert last["best"]["measured"]["psnr_db"] >= 30
@@ -67,32 +69,34 @@ def test_the_goal_is_reached_by_real_runs_within_the_usual_number(
 def test_what_is_not_known_has_no_decibels(
     standings: list[TuneStatus], has_estimate: list[dict[str, Any]]
 ) -> None:
-    for status, one in zip(standings, has_estimate, strict=True):
+    for status, snapshot in zip(standings, has_estimate, strict=True):
         told_of = {place for place in range(len(status.candidates)) if status.has_estimate(place)}
-        assert [row[2] is not None for row in one["cloud"]] == [
-            place in told_of for place in range(len(one["cloud"]))
+        assert [row[2] is not None for row in snapshot["cloud"]] == [
+            place in told_of for place in range(len(snapshot["cloud"]))
         ]
-        listed = [*one["frontier"], *one["fewer_steps"], *one["verified"]]
-        assert all(each["expected"]["psnr_db"] is not None for each in [*one["frontier"], *one["verified"]])
+        listed = [*snapshot["frontier"], *snapshot["fewer_steps"], *snapshot["verified"]]
+        assert all(
+            each["expected"]["psnr_db"] is not None for each in [*snapshot["frontier"], *snapshot["verified"]]
+        )
         for each in listed:
             assert (each["expected"]["psnr_db"] is None) == (each["expected"]["spread_db"] is None)
             assert each["expected"]["psnr_db"] is None or "measured" in each or "c" not in each["schedule"]
 
 
 def test_the_page_draws_it_without_a_figure(has_estimate: list[dict[str, Any]]) -> None:
-    for one in has_estimate:
-        view = chart(one, FrontierChoice())
-        known = {each["key"] for each in one["verified"]}
-        assert {point["id"] for point in view["points"]} <= known
+    for status in has_estimate:
+        view = chart(status, FrontierChoice())
+        verified = {each["key"] for each in status["verified"]}
+        assert {point["id"] for point in view["points"]} <= verified
         assert view["points"] or view["empty"]
-        rows = {row["id"]: row["cells"][4] for row in sheet(one)["rows"]}
-        for each in one["fewer_steps"]:
-            if each["key"] not in known:
+        rows = {row["id"]: row["cells"][4] for row in sheet(status)["rows"]}
+        for each in status["fewer_steps"]:
+            if each["key"] not in verified:
                 assert rows[each["key"]] == {"text": "no estimate", "sort": None}
-                facts = card(one, each)
+                facts = card(status, each)
                 assert facts["facts"] == [{"name": "PSNR", "text": "no estimate"}]
                 assert "run it to measure the quality" in " ".join(facts["notes"])
-        assert "no estimate" not in tune_csv(one)
+        assert "no estimate" not in tune_csv(status)
 
 
 def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
@@ -110,7 +114,7 @@ def test_a_guess_falls_with_the_compute_that_is_saved_and_what_is_known_stays(
             assert mean == pytest.approx(LEAST + (MOST - LEAST) * share[place])
             assert spread == GUESSED
     *_, (_, several) = forecast_candidates([DBCache(residual_diff_threshold=0), Spectrum()], [survey])
-    assert [one.has_closeness for one in several] == [True, False]
+    assert [other.has_closeness for other in several] == [True, False]
     assert several[0].closeness == (IDENTICAL,)
 
 
@@ -123,7 +127,7 @@ def test_a_method_within_blocks_is_run_too(tmp_path: Path) -> None:
         vary={"fora": {"interval": "2..5"}},
     )
     *_, last = tune(task, tmp_path)
-    assert not any(one.has_closeness for one in last.candidates)
+    assert not any(candidate.has_closeness for candidate in last.candidates)
     assert last.verified
     assert last.best is not None
     assert status_json(task, last)["best"]["measured"]["psnr_db"] >= 25

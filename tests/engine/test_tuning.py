@@ -31,40 +31,43 @@ def process(count: int = 40, spread: float = 3.0) -> tuple[GaussianProcess, np.n
 
 
 def test_without_measurements_the_forecast_is_believed_as_it_is() -> None:
-    one, expected, _ = process()
-    assert np.array_equal(one.posterior([]).mean, expected)
-    assert set(one.posterior([]).deviation) == {3.0}
+    belief, expected, _ = process()
+    assert np.array_equal(belief.posterior([]).mean, expected)
+    assert set(belief.posterior([]).deviation) == {3.0}
 
 
 def test_it_is_the_posterior_of_a_gaussian_process() -> None:
     """The reference is the textbook's equations with the kernel written out, and an inverse instead of a
     solver.
     """
-    one, expected, features = process()
+    belief, expected, features = process()
     places, values = [3, 7, 20], [30.0, 12.0, 41.0]
     kernel = SHARED + ALIKE * 2.0 ** -np.square(features[:, None] - features[None]).sum(axis=-1)
     inverse = np.linalg.inv(kernel[np.ix_(places, places)] + NOISE * np.eye(3))
     mean = expected + kernel[:, places] @ inverse @ (np.array(values) - expected[places])
-    assert np.allclose(one.posterior(list(zip(places, values, strict=True))).mean, mean)
+    assert np.allclose(belief.posterior(list(zip(places, values, strict=True))).mean, mean)
 
 
 def test_a_measured_setting_is_all_but_certain_and_corrects_those_like_it() -> None:
-    one, expected, _ = process()
-    after = one.posterior([(5, expected[5] + 6)])
+    belief, expected, _ = process()
+    after = belief.posterior([(5, expected[5] + 6)])
     assert after.mean[5] == pytest.approx(expected[5] + 6, abs=0.1)
     assert after.deviation[5] < 0.2 * after.deviation.max()
     assert (after.mean > expected).all()  # the part that all forecasts share is learnt from one measurement
 
 
 def test_forecasts_that_were_far_off_widen_what_is_left_open() -> None:
-    one, expected, _ = process()
-    near, far = one.posterior([(5, expected[5] + 1)]), one.posterior([(5, expected[5] + 15)])
+    belief, expected, _ = process()
+    near, far = (
+        belief.posterior([(5, expected[5] + 1)]),
+        belief.posterior([(5, expected[5] + 15)]),
+    )
     assert far.deviation.max() > 2 * near.deviation.max()
 
 
 def test_chances_and_gains_are_those_of_a_normal_distribution() -> None:
-    one, expected, _ = process()
-    after = one.posterior([(0, 30.0)])
+    belief, expected, _ = process()
+    after = belief.posterior([(0, 30.0)])
     draws = np.random.default_rng(2).normal(after.mean, after.deviation, size=(200_000, len(expected)))
     assert np.allclose(after.reaches(28), (draws >= 28).mean(axis=0), atol=0.01)
     assert np.allclose(after.gain(28), np.maximum(draws - 28, 0).mean(axis=0), atol=0.05)
@@ -97,14 +100,14 @@ def search(goal: Goal) -> tuple[Search, np.ndarray, np.ndarray]:
     ids=lambda goal: goal.kind,
 )
 def test_it_finds_the_best_of_thirty_within_six_runs(goal: Goal) -> None:
-    one, tflops, closeness = search(goal)
+    tune_search, tflops, closeness = search(goal)
     for _ in range(6):
-        place = one.next()
+        place = tune_search.next()
         if place is None:
             break
-        assert place not in one.measured
-        one.measure(place, closeness[place], tflops[place], tflops[place] / 10)
-    best = one.ranked()[0]
+        assert place not in tune_search.measured
+        tune_search.measure(place, closeness[place], tflops[place], tflops[place] / 10)
+    best = tune_search.ranked()[0]
     reach = closeness >= 30 if goal.kind == "close" else tflops <= 5
     ideal = tflops[reach].min() if goal.kind == "close" else tflops[reach].max()
     assert reach[best]
@@ -112,27 +115,27 @@ def test_it_finds_the_best_of_thirty_within_six_runs(goal: Goal) -> None:
 
 
 def test_what_misses_the_goal_is_never_the_best() -> None:
-    one, tflops, closeness = search(Goal(value=30))
-    one.measure(0, closeness[0], tflops[0], 0.1)
-    assert one.ranked() == []
+    tune_search, tflops, closeness = search(Goal(value=30))
+    tune_search.measure(0, closeness[0], tflops[0], 0.1)
+    assert tune_search.ranked() == []
 
 
 def test_expected_times_are_corrected_by_measured_ones() -> None:
     """The machine is half as fast as expected, so settings that seemed to reach a goal in time do not reach
     it.
     """
-    one, tflops, closeness = search(Goal(kind="fast", value=2))
-    first = one.next()
+    tune_search, tflops, closeness = search(Goal(kind="fast", value=2))
+    first = tune_search.next()
     assert first is not None
-    one.measure(first, closeness[first], tflops[first], 2 * tflops[first] / 10)
-    second = one.next()
+    tune_search.measure(first, closeness[first], tflops[first], 2 * tflops[first] / 10)
+    second = tune_search.next()
     assert second is not None
     assert 2 * tflops[second] / 10 <= 0.5
 
 
 # ---- space ----
 @pytest.mark.parametrize(
-    ("knob", "text", "found"),
+    ("knob", "text", "values"),
     [
         ("residual_diff_threshold", "0.04..0.20 /5", (0.04, 0.08, 0.12, 0.16, 0.2)),
         ("Fn_compute_blocks", "1, 4, 8", (1, 4, 8)),
@@ -142,8 +145,8 @@ def test_expected_times_are_corrected_by_measured_ones() -> None:
         ("taylorseer_order", "0..1, 1", (0, 1)),
     ],
 )
-def test_ranges_are_read(knob: str, text: str, found: tuple[Any, ...]) -> None:
-    assert space.parse_values(KNOBS[knob], text) == found
+def test_ranges_are_read(knob: str, text: str, values: tuple[Any, ...]) -> None:
+    assert space.parse_values(KNOBS[knob], text) == values
 
 
 @pytest.mark.parametrize(
@@ -200,8 +203,8 @@ def test_neighbours_are_one_step_of_one_knob_away() -> None:
     settings = space.grid("dbcache", vary, facts_of(REQUEST))
     near = space.neighbours(DBCache(Fn_compute_blocks=2, max_continuous_cached_steps=4), vary, settings)
     assert {
-        (one.model_dump()["Fn_compute_blocks"], one.model_dump()["max_continuous_cached_steps"])
-        for one in near
+        (neighbour.model_dump()["Fn_compute_blocks"], neighbour.model_dump()["max_continuous_cached_steps"])
+        for neighbour in near
     } == {(1, 4), (4, 4), (2, 2), (2, -1)}
 
 
@@ -214,23 +217,23 @@ def test_neighbours_of_fewer_steps_are_one_step_fewer_and_one_more() -> None:
 @pytest.mark.parametrize("steps", [7, 28, 50, 190])
 def test_shares_of_the_steps_are_short_and_give_every_number(steps: int) -> None:
     plain = space.fewer_steps_methods(facts_of(REQUEST.replaced(steps=steps)))
-    assert [one.effective(resolve(REQUEST.replaced(steps=steps))).steps for one in plain] == list(
+    assert [method.effective(resolve(REQUEST.replaced(steps=steps))).steps for method in plain] == list(
         range(2, steps)
     )
-    assert all(len(format_recipe(one)) <= len("fewer_steps(fraction=0.01234)") for one in plain)
+    assert all(len(format_recipe(method)) <= len("fewer_steps(fraction=0.01234)") for method in plain)
 
 
 def test_fewer_steps_vary_beside_a_caches_own_knobs() -> None:
     facts = facts_of(REQUEST)
     vary = space.parse_ranges("dbcache", {"fraction": "0.5, 1", "max_warmup_steps": "2, 4, 8"})
-    found = space.grid("dbcache", vary, facts)
-    within = [one for one in found if isinstance(one, FewerSteps)]
-    assert len(found) == 3 + 2  # 8 warm-up steps are more than the 4 steps of half a run
-    assert {one.effective(resolve(REQUEST)).steps for one in within} == {4}
-    for one in found:
-        assert space.parts_of(one).joined == one
-    half = next(one for one in within if space.parts_of(one).knobs["max_warmup_steps"] == 2)
-    near = [space.parts_of(one).knobs for one in space.neighbours(half, vary, found)]
+    methods = space.grid("dbcache", vary, facts)
+    within = [method for method in methods if isinstance(method, FewerSteps)]
+    assert len(methods) == 3 + 2  # 8 warm-up steps are more than the 4 steps of half a run
+    assert {method.effective(resolve(REQUEST)).steps for method in within} == {4}
+    for candidate in methods:
+        assert space.parts_of(candidate).joined == candidate
+    half = next(method for method in within if space.parts_of(method).knobs["max_warmup_steps"] == 2)
+    near = [space.parts_of(neighbour).knobs for neighbour in space.neighbours(half, vary, methods)]
     assert {(knobs["fraction"], knobs["max_warmup_steps"]) for knobs in near} == {(0.5, 4)}
 
 
@@ -256,7 +259,9 @@ def test_several_methods_are_one_space() -> None:
         goal=Goal(value=30),
         vary={"dbcache": {"max_warmup_steps": "2, 4"}, "teacache": {"threshold": "0.1, 0.2, 0.3"}},
     )
-    assert [one.name for one in task.settings] == ["dbcache"] * 2 + ["teacache"] * 3 + ["fewer_steps"] * 6
+    assert [setting.name for setting in task.settings] == ["dbcache"] * 2 + ["teacache"] * 3 + [
+        "fewer_steps"
+    ] * 6
     assert set(task.ranges_of(task.settings[3])) == {"threshold"}
     assert task.ranges_of(task.settings[-1]) == {}
     with pytest.raises(EngineError, match="magic"):

@@ -240,13 +240,13 @@ class Calls:
             fixed, moving = torch.randn(shape, generator=generator), torch.randn(shape, generator=drift)
             return (fixed + 0.05 * moving).to(device)
 
-        found = tensors(self.described, self.device, make)
+        arguments = tensors(self.described, self.device, make)
         for name in ("timestep", "timesteps", "t"):
-            if name in found:
-                found[name] = torch.full((1,), 1 - step / 20, device=self.device)
-        if "input_ids" in found:  # a text that is not embedded yet
-            found["input_ids"] += 1 if stream == "cond" else 2
-        return found
+            if name in arguments:
+                arguments[name] = torch.full((1,), 1 - step / 20, device=self.device)
+        if "input_ids" in arguments:  # a text that is not embedded yet
+            arguments["input_ids"] += 1 if stream == "cond" else 2
+        return arguments
 
 
 def sample(result: Any) -> Tensor:

@@ -92,7 +92,7 @@ def denoise(
         if step == broken_from:
             latents = latents * torch.nan
         sigma = torch.full((1,), 1 - step / steps, dtype=dtype)
-        found = [
+        collected = [
             model(
                 hidden_states=latents,
                 timestep=sigma,
@@ -102,7 +102,9 @@ def denoise(
             )[0]
             for name in streams
         ]
-        velocity = found[0] if len(found) == 1 else found[1] + CFG_SCALE * (found[0] - found[1])
+        velocity = (
+            collected[0] if len(collected) == 1 else collected[1] + CFG_SCALE * (collected[0] - collected[1])
+        )
         latents = latents - velocity / steps
     return latents
 

@@ -62,8 +62,8 @@ def test_same_decisions_and_latents(
 
 def known_to_both(trace: tuple[StepTrace, ...], theirs: dict[str, Any]) -> list[tuple[StepTrace, float]]:
     """Return the calls whose change cache-dit recorded too (it writes -1 if it did not measure)."""
-    found = [(call, theirs["changes"][call.stream].get(str(call.step), -1.0)) for call in trace]
-    return [(call, change) for call, change in found if change >= 0]
+    collected = [(call, theirs["changes"][call.stream].get(str(call.step), -1.0)) for call in trace]
+    return [(call, change) for call, change in collected if change >= 0]
 
 
 @dataclass(frozen=True)

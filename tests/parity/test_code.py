@@ -36,9 +36,9 @@ pipe = FluxPipeline.from_pretrained({str(FOLDER)!r}, vae=vae)
 
 
 def drawn(method: Any) -> Comparison:
-    one = run_comparison(REQUEST, method, baselines=BASELINES)
-    assert "c" in one.accelerated.schedule or one.accelerated.effective.steps != REQUEST.steps
-    return one
+    comparison = run_comparison(REQUEST, method, baselines=BASELINES)
+    assert "c" in comparison.accelerated.schedule or comparison.accelerated.effective.steps != REQUEST.steps
+    return comparison
 
 
 def pipeline() -> Any:
@@ -61,17 +61,17 @@ def pipeline() -> Any:
     ids=lambda method: f"{method.name} {method.to_dict().get('cache', '')}",
 )
 def test_on_a_pipeline_of_ones_own(method: Any) -> None:
-    one = drawn(method)
+    comparison = drawn(method)
     names: dict[str, Any] = {"pipe": pipeline()}
-    exec(code_of(one, "Your pipeline"), names)
-    assert names["image"].tobytes() == one.accelerated.image.tobytes()
+    exec(code_of(comparison, "Your pipeline"), names)
+    assert names["image"].tobytes() == comparison.accelerated.image.tobytes()
 
 
 def test_on_diffusers_alone() -> None:
-    one = drawn(FIRST_BLOCK)
+    comparison = drawn(FIRST_BLOCK)
     names: dict[str, Any] = {"pipe": pipeline()}
-    exec(code_of(one, "diffusers"), names)
-    assert names["image"].tobytes() == one.accelerated.image.tobytes()
+    exec(code_of(comparison, "diffusers"), names)
+    assert names["image"].tobytes() == comparison.accelerated.image.tobytes()
 
 
 @pytest.mark.parametrize("method", [FORECAST, FIRST_BLOCK], ids=["forecast", "first block"])
@@ -79,21 +79,23 @@ def test_on_cache_dit(method: Any, tmp_path: Path) -> None:
     """It runs in its own process, because cache-dit patches classes. Forecasts differ in the last bits, so a
     pixel may differ by a level.
     """
-    one, out = drawn(method), tmp_path / "image.png"
-    script = f"{LOADS}\n{code_of(one, 'cache-dit')}\nimage.save({str(out)!r})\n"
+    comparison, out = drawn(method), tmp_path / "image.png"
+    script = f"{LOADS}\n{code_of(comparison, 'cache-dit')}\nimage.save({str(out)!r})\n"
     ran = forked.run(["-c", script])
     assert ran.returncode == 0, ran.stderr[-3000:]
-    apart = np.abs(np.asarray(Image.open(out), int) - np.asarray(one.accelerated.image, int))
-    cached = np.abs(np.asarray(one.baseline.image, int) - np.asarray(one.accelerated.image, int))
+    apart = np.abs(np.asarray(Image.open(out), int) - np.asarray(comparison.accelerated.image, int))
+    cached = np.abs(
+        np.asarray(comparison.baseline.image, int) - np.asarray(comparison.accelerated.image, int)
+    )
     assert apart.max() <= 1 < cached.max()
 
 
 def test_in_a_shell(tmp_path: Path) -> None:
-    one = drawn(FORECAST)
-    text = code_of(one, "Command line").replace("python -m", f"{shlex.quote(sys.executable)} -m", 1)
+    comparison = drawn(FORECAST)
+    text = code_of(comparison, "Command line").replace("python -m", f"{shlex.quote(sys.executable)} -m", 1)
     text = text.replace("--out out", f"--no-survey --out {shlex.quote(str(tmp_path))}")
     ran = subprocess.run(
         ["sh", "-c", text], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", errors="replace"
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
-    assert Image.open(tmp_path / "accelerated.png").tobytes() == one.accelerated.image.tobytes()
+    assert Image.open(tmp_path / "accelerated.png").tobytes() == comparison.accelerated.image.tobytes()

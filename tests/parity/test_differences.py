@@ -93,14 +93,14 @@ def test_a_change_of_shape_is_minded_even_if_everything_is_similar(traps: Traps,
 
 def test_a_run_never_starts_from_the_one_before(traps: Traps, model: Any) -> None:
     assert traps["late refresh"] == ["CCCCcccc", "cCCCCccc", "ccCCCCcc"]
-    found = []
+    collected = []
     with attached(model, DBCache(residual_diff_threshold=ALWAYS), steps=8, streams=("cond",)) as session:
         for _ in range(3):
             session.begin()
-            found.append((denoise(model, 8), modes(session)))
-    assert [letters for _, letters in found] == ["CCCCcccc"] * 3
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][0], found[2][0])
+            collected.append((denoise(model, 8), modes(session)))
+    assert [letters for _, letters in collected] == ["CCCCcccc"] * 3
+    assert torch.equal(collected[0][0], collected[1][0])
+    assert torch.equal(collected[0][0], collected[2][0])
 
 
 def test_a_run_longer_than_announced_is_an_error(model: Any) -> None:

@@ -35,8 +35,8 @@ def ours(
     model, maker = tiny_flux(), SimpleNamespace(plan=plan) if plan else method
     with attached(model, maker, steps=STEPS, streams=streams) as session:
         session.begin()
-        found = denoise(model, STEPS, streams)
-    return found, "".join(call.mode for call in session.trace)
+        outputs = denoise(model, STEPS, streams)
+    return outputs, "".join(call.mode for call in session.trace)
 
 
 def theirs(config: Any, streams: tuple[str, ...]) -> Tensor:
@@ -67,8 +67,8 @@ def test_dbcache_of_one_front_block_is_first_block_cache_bit_for_bit(
         taylorseer_order=0,
         residual_diff_threshold=threshold,
     )
-    found, schedule = ours(method, streams)
-    assert torch.equal(found, theirs(FirstBlockCacheConfig(threshold=threshold), streams))
+    outputs, schedule = ours(method, streams)
+    assert torch.equal(outputs, theirs(FirstBlockCacheConfig(threshold=threshold), streams))
     assert ("c" in schedule) == (threshold > 0.1)
 
 
@@ -80,7 +80,7 @@ def test_magcache_is_diffusers_magcache_on_the_same_ratios(
     method = made(
         "magcache", threshold=threshold, max_continuous_cached_steps=longest, fraction=start, landmark=-1
     )
-    found, schedule = ours(method, streams, lambda facts: method.plan(facts._replace(ratios=RATIOS)))
+    outputs, schedule = ours(method, streams, lambda facts: method.plan(facts._replace(ratios=RATIOS)))
     config = MagCacheConfig(
         threshold=threshold,
         max_skip_steps=longest,
@@ -88,7 +88,7 @@ def test_magcache_is_diffusers_magcache_on_the_same_ratios(
         num_inference_steps=STEPS,
         mag_ratios=list(RATIOS),
     )
-    assert torch.equal(found, theirs(config, streams))
+    assert torch.equal(outputs, theirs(config, streams))
     assert "cc" in schedule
 
 
@@ -110,16 +110,16 @@ class Ladder:
             self.rungs, self.at = fresh, step
             return output
         ahead = step - self.at
-        found = tuple(
+        predicted = tuple(
             sum(rung * ahead**power / math.factorial(power) for power, rung in enumerate(rungs))
             for rungs in zip(*self.rungs)
         )
-        return found if isinstance(output, tuple) else found[0]
+        return predicted if isinstance(output, tuple) else predicted[0]
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_taylorseer_serves_the_recursion_of_its_paper_at_every_module(order: int) -> None:
-    found, schedule = ours(made("taylorseer", interval=4, order=order, first=3), ("cond",))
+    outputs, schedule = ours(made("taylorseer", interval=4, order=order, first=3), ("cond",))
     model, clock = tiny_flux(), {"step": -1}
     computed = {step for step, mode in enumerate(schedule) if mode == "C"}
     model.register_forward_pre_hook(lambda *_: clock.update(step=clock["step"] + 1))
@@ -132,8 +132,8 @@ def test_taylorseer_serves_the_recursion_of_its_paper_at_every_module(order: int
         module.register_forward_hook(lambda *call, ladder=ladder: ladder.hook(clock, computed, *call))
     expected = denoise(model, STEPS)
     assert computed == {0, 1, 2, 6, 10, 14}
-    assert torch.allclose(found, expected, atol=2e-6)
-    assert not torch.allclose(found, denoise(tiny_flux(), STEPS), atol=1e-4)
+    assert torch.allclose(outputs, expected, atol=2e-6)
+    assert not torch.allclose(outputs, denoise(tiny_flux(), STEPS), atol=1e-4)
 
 
 def test_attention_before_its_projection_gives_what_attention_after_it_gives() -> None:

@@ -63,11 +63,11 @@ def overlap() -> float:
 
 def late_refresh() -> list[str]:
     watch = cached(model := tiny_flux(), num_inference_steps=8)
-    found = []
+    collected = []
     for _ in range(3):
         denoise(model, 8)
-        found.append(watch.calls())
-    return found
+        collected.append(watch.calls())
+    return collected
 
 
 def other_shape() -> str:
