@@ -17,6 +17,7 @@ from .strict import EngineError, Strict
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SAFETENSORS = (".safetensors", ".sft")
 HEX = r"^[0-9a-f]{64}$"
 LEAST_SIDE, MOST_SIDE = 16, 8192  # pixels
 MOST_LORAS = 8
@@ -64,7 +65,7 @@ class Lora(HashedFile):
     weight: float = Field(default=1.0, ge=-4, le=4)
 
     def __init__(self, **data: Any) -> None:
-        if isinstance(file := data.get("file"), str) and not file.lower().endswith(".safetensors"):
+        if isinstance(file := data.get("file"), str) and not file.lower().endswith(SAFETENSORS):
             raise EngineError(
                 f"loras: {file[:200]} is not a .safetensors file, and other formats can run code; "
                 "convert it first."

@@ -130,7 +130,7 @@ def _request(model: str, *, metered: bool) -> RequestParts:
         with gr.Accordion("LoRA, input picture", open=False, elem_id="files"):
             lora = gr.File(
                 label="LoRA · .safetensors",
-                file_types=[".safetensors"],
+                file_types=[".safetensors", ".sft"],
                 type="filepath",
                 height=132,
                 interactive=True,

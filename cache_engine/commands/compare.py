@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..files import Lora, Picture
+from ..files import SAFETENSORS, Lora, Picture
 from ..records import Event, Progress, SideDone
 from ..strict import EngineError
 from .shared import (
@@ -105,7 +105,7 @@ def lora(text: str) -> Lora:
     path.
     """
     file, colon, weight = text.rpartition(":")
-    if colon and file.lower().endswith(".safetensors"):
+    if colon and file.lower().endswith(SAFETENSORS):
         return Lora(file=file, weight=real(weight))
     return Lora(file=text)
 
