@@ -255,7 +255,7 @@ def lines() -> Iterator[str]:
     yield (
         "The published table mixes two units. cache-dit's rows count 74.54 TFLOPs a step (3726.87 in "
         "all). The other methods' rows are all quoted from the FoCa paper (arXiv 2508.16211), which "
-        "counts 74.39 TFLOPs a step (3719.50 in all). So this page divides 3719.50 by the published "
+        "counts 74.39 TFLOPs a step (3719.50 in all). This page therefore divides 3719.50 by the published "
         "figure, divides our own 3726.87 by our count, and compares the two ratios. If a published "
         "figure does not belong to the setting that its row names, `expected` is the named setting's "
         "compute in the FoCa paper's unit, calculated by hand."

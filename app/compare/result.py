@@ -51,7 +51,8 @@ class ResultPanel:
     def show(
         self, key: str, done: list[str], gain: float, published: dict[str, Any] | None = None
     ) -> Updates:
-        """Return all updates that show the comparison ``key``. Return none if the worker has forgotten it.
+        """Return all updates that show the comparison ``key``. Return no update if the worker has forgotten
+        the comparison.
 
         published: figures that a source printed for this setting.
         """

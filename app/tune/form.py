@@ -164,7 +164,7 @@ def tune_task(request: RunRequest, fields: TuneFields) -> TuneTask:
 
 
 def _as_float(value: Any) -> Any:
-    """Return whole numbers as floats. Goal refuses all other values with its own sentence."""
+    """Return whole numbers as floats. The class Goal refuses any other value with its own sentence."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -1,9 +1,9 @@
 """ToCa: partial steps reuse the attention, and run the feed-forward for the tokens that need it most.
 
 Paper: "Accelerating Diffusion Transformers with Token-wise Feature Caching" (arXiv 2410.05317). The share of
-tokens by depth and the schedule are those of its code for FLUX: the first steps are computed, then one step
-in N. A token's need is its score at the last computed step plus its age: ``age_weight`` for every N steps
-since the token was last run. A block's scores are scaled to length 1. The score is one of these:
+tokens by depth and the schedule are those of the authors' code for FLUX: the first steps are computed, then
+one step in N. A token's need is its score at the last computed step plus its age: ``age_weight`` for every N
+steps since the token was last run. A block's scores are scaled to length 1. The score is one of these:
 - the length of the token's value vector (v_norm), which works with fast attention; low_v_norm prefers short
   values, as DuCa's code for DiT does;
 - the length of the token's key vector before normalisation;

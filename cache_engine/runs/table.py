@@ -96,7 +96,8 @@ def _locked(folder: Path) -> sqlite3.Connection:
 
 
 def read_rows(path: Path) -> tuple[list[Row], int]:
-    """Return the table's rows and the number of bytes they take. A torn last line comes after those bytes.
+    """Return the table's rows and the number of bytes they take. A torn last line lies after the counted
+    bytes.
 
     Raises EngineError if any other line cannot be read.
     """
