@@ -179,8 +179,8 @@ def limits(knob: Knob, facts: ModelFacts, knobs: Mapping[str, Any]) -> tuple[flo
     """Return both ends of a knob's slider: Fn + Bn stay below the number of blocks, step counts within the
     steps.
 
-    A value that no longer fits stays, and the slider is widened to include it. The check then reports it as
-    an error.
+    A value that no longer fits stays, and the slider is widened to include it. The check then reports such a
+    value as an error.
     """
     low, high = knob.low or 0, knob.high if knob.high is not None else 1
     if knob.name in OPPOSITE:

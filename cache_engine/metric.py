@@ -24,8 +24,7 @@ class MetricInput(NamedTuple):
 
 
 class Metric(ABC):
-    """One metric. Creating it loads its network; ``score`` may then be called any number of times. Making one
-    loads its network; ``score`` may then be called any number of times.
+    """One metric. Creating a metric loads its network; ``score`` may then be called any number of times.
 
     better: says whether a higher or a lower figure is better. reference: True if the metric compares with the
     baseline's picture.

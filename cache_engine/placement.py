@@ -74,8 +74,8 @@ CHOICES: tuple[tuple[PlacementMode, Quantisation], ...] = (
 def place(title: str, memory: MemoryNeeds | None, device: Device, *, quantiser: bool = True) -> Placement:
     """Return the first way that fits the free memory: on the device, offloaded, 8-bit weights, or both.
 
-    Offloading comes before 8-bit weights because it does not change the picture. ``quantiser``: True if
-    torchao is installed. Raises EngineError if no way fits; the sentence names a remedy.
+    Offloading comes before 8-bit weights, because offloading does not change the picture. ``quantiser``: True
+    if torchao is installed. Raises EngineError if no way fits; the sentence names a remedy.
     """
     if device.kind != "cuda":
         return Placement(device.kind, "float32", why="float32: bfloat16 is slow or inexact on this device")

@@ -86,7 +86,7 @@ Site = Stack | Modules | Tokens | Columns
 
 
 class ModelFacts(NamedTuple):
-    """The facts that a plan may depend on. A coefficient is None if it was not fitted for the model.
+    """The facts that a plan may depend on. Coefficients that were not fitted for the model are None.
 
     sections: the number of blocks in each block list.
     modules: True if the blocks' modules are described, so that ``Modules`` can be used.
@@ -235,7 +235,7 @@ class Predictor(Protocol):
         last_prediction: the step of the value that was predicted right before ``steps[0]``, or None. Its
         weight comes last.
         gram: a function that returns the inner products of the values at ``steps``, in the same order.
-        Calling it synchronises the device once.
+        Calling ``gram`` synchronises the device once.
         """
         ...
 

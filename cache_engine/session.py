@@ -16,7 +16,7 @@ STREAM_NAMES = ("cond", "uncond", "third", "fourth")
 
 @dataclass(slots=True)
 class Call:
-    """One forward of the transformer while it runs. Schedules see it as their probe."""
+    """One forward of the transformer while it runs. Schedules see the call as their probe."""
 
     step: int
     number: int
@@ -106,7 +106,7 @@ class Session:
         self.begun = True
 
     def end(self) -> None:
-        """End the run, complete or not. Forget its remembered values, but keep its trace."""
+        """End the run, complete or not. Forget the run's remembered values, but keep its trace."""
         self.begun = False
         self.memory.clear()
 

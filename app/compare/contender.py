@@ -61,8 +61,8 @@ def sentence(comparison: Comparison, other: Comparison | None) -> str:
 
 
 def equal(comparison: Comparison, other: Comparison | None) -> str:
-    """Name the number of plain steps with the same compute. Add their figures if ``other`` is a run with that
-    number.
+    """Name the number of plain steps with the same compute. Add the figures of ``other`` if it is a run with
+    this number of steps.
     """
     steps = same_compute(comparison).effective(comparison.baseline.request).steps or 0
     count = plural(steps, "plain step")

@@ -32,8 +32,8 @@ START_METHOD = "dbcache"
 
 
 def start_setting(model: str) -> tuple[str, Method]:
-    """Return the title and the method of the model's first preset. If it has no preset, return "" and the
-    start method.
+    """Return the title and the method of the model's first preset. If the model has no preset, return "" and
+    the start method.
     """
     title, preset = next(iter(presets_for(model).items()), ("", None))
     return title, preset.setting if preset else METHODS[START_METHOD]()

@@ -196,8 +196,8 @@ class WhatIf:
         return self.on_knob(values)
 
     def on_steps(self, values: Updates) -> Updates:
-        """Respond to a changed number of steps. No knob changes with it, so a recipe that is being typed
-        stays.
+        """Respond to a changed number of steps. No knob changes with the number of steps, so a recipe that is
+        being typed stays.
         """
         recipe = (self.parts.recipe_text, self.parts.recipe)
         return {part: value for part, value in self.on_knob(values).items() if part not in recipe}

@@ -132,8 +132,8 @@ class LongJobs:
             time.sleep(HEARTBEAT)
 
     def snapshot(self, key: str) -> Snapshot | None:
-        """Return a job's newest snapshot from ``tune_json`` or ``sweep_json``. Return None before its first
-        one, and for an unknown key.
+        """Return a job's newest snapshot from ``tune_json`` or ``sweep_json``. Return None before the job's
+        first snapshot, and for an unknown key.
         """
         with self._lock:
             if (

@@ -153,8 +153,8 @@ class PublishedHandlers:
 
     # ---- the user's own benchmark ----
     def add_benchmark(self, values: Updates) -> Updates:
-        """Add a file's settings to the rows. Choose its first cached setting, and a quality that this setting
-        has.
+        """Add a file's settings to the rows. Choose the file's first cached setting, and a quality that this
+        setting has.
         """
         try:
             settings = own_benchmark.read_summary(Path(values[self.own.file]))

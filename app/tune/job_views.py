@@ -47,8 +47,8 @@ def _share_done(job: LongJob) -> float:
 
 
 def seconds_left(job: LongJob) -> float | None:
-    """Return the longest time that the job can still take, from its speed so far. Return None before its
-    first picture.
+    """Return the longest time that the job can still take, from its speed so far. Return None before the
+    job's first picture.
 
     A time budget ends the search, but some pictures are drawn after it.
     """

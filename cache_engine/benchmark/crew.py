@@ -55,8 +55,7 @@ class Crew(Protocol):
         ...
 
     def events(self) -> Iterator[CrewEvent]:
-        """Yield the workers' events in the order in which they arrive. Raises EngineError. Raises
-        EngineError.
+        """Yield the workers' events in the order in which they arrive. Raises EngineError.
 
         After a Ready or Free event, the driver may give that worker an assignment before it takes the next
         event.

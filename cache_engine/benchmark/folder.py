@@ -18,7 +18,7 @@ JOB = "job.json"
 
 
 class BenchmarkFolder:
-    """A benchmark's folder while one process writes into it. Use it as a context manager."""
+    """A benchmark's folder while one process writes into it. Use the class as a context manager."""
 
     def __init__(self, path: Path, job: BenchmarkJob) -> None:
         """Make the folder, or continue in a folder of the same job. Raises EngineError if the folder cannot

@@ -1,4 +1,5 @@
-"""The plain model with fewer steps. Caches must be compared with it, because it is often hard to beat.
+"""The plain model with fewer steps. Caches must be compared with fewer steps, because these are often hard to
+beat.
 
 A cache can also be used within the fewer steps.
 """

@@ -29,7 +29,7 @@ class FORA(Method):
         False,
         "Before projection",
         "Remember the attention's result before its output projection. The projection then runs in "
-        "every step, for 2 % of a step's compute. The published row for N = 3 includes it.",
+        "every step, for 2 % of a step's compute. The published row for N = 3 includes this cost.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

@@ -1,8 +1,8 @@
 """PSNR as in the published tables: it is computed in 8-bit numbers, so the difference and its square wrap
 around at 256.
 
-Above about 31 dB this figure is too high by at most 1 dB. Below 30 dB it says little: two unrelated pictures
-get about 28 dB.
+Above about 31 dB this figure is too high by at most 1 dB. Below 30 dB this figure says little: two unrelated
+pictures get about 28 dB.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..quality import pixels
 
 
 class PsnrWrapped(Metric):
-    """PSNR in the published arithmetic. None if it sees no error (it does not see a constant error of 16
-    levels).
+    """PSNR in the published arithmetic. The result is None if this arithmetic sees no error (it does not see
+    a constant error of 16 levels).
     """
 
     name = "psnr_wrapped"

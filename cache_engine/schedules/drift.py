@@ -21,9 +21,9 @@ MOST_IN_ALL, MOST_IN_A_ROW = Decision("C", Reason.MAX_IN_ALL), Decision("C", Rea
 class _Streak:
     """Counts cached steps in a row as cache-dit did before 1.5.3.
 
-    The count went back to zero only if the limit struck, not if a step was computed for another reason. A
-    cached step right after a gap was not counted, unless it was the very first. The published tables were
-    made with this rule.
+    The old count went back to zero only if the limit on cached steps was reached, not if a step was computed
+    for another reason. A cached step right after a gap was not counted, unless it was the very first. The
+    published tables were made with this rule.
     """
 
     def __init__(self) -> None:

@@ -80,8 +80,8 @@ def attached(
 def transformer_and_scheduler(target: Any) -> tuple[nn.Module, Any]:
     """Return a pipeline's transformer and scheduler, or a bare transformer and None.
 
-    Raises EngineError if either of them already runs under a method. If two pipelines share a scheduler, both
-    sessions would count the steps of both runs.
+    Raises EngineError if the transformer or the scheduler already runs under a method. If two pipelines share
+    a scheduler, both sessions would count the steps of both runs.
     """
     piped = hasattr(target, "transformer")
     transformer = target.transformer if piped else target

@@ -167,7 +167,7 @@ class FeedForward:
         return moved.topk(count(self.site.neurons, moved.shape[-1]), dim=-1).indices
 
     def update(self, result: Tensor, before: Tensor, entering: Tensor, neurons: Tensor) -> None:
-        """Run the chosen neurons. Update their values in ``before`` and the last
+        """Run the chosen neurons. Update the neurons' values in ``before`` and the last
         layer's ``result`` in place.
         """
         for sample in range(len(entering)):

@@ -18,7 +18,7 @@ from .clock import Clock
 
 
 def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
-    """Set an attribute of one instance until the exit stack closes. The instance is then as before."""
+    """Set an attribute of one instance until the exit stack closes. After that, the instance is as before."""
     before = vars(item).get(name)
     own = name in vars(item)
     setattr(item, name, value)

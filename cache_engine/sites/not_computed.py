@@ -17,7 +17,8 @@ BETWEEN_BLOCKS = (
 
 
 class NotComputed(Tensor):
-    """A tensor with the shape, dtype and device of another one. Every operation on it raises EngineError.
+    """A tensor with the shape, dtype and device of another one. Every operation on such a tensor raises
+    EngineError.
 
     A range of skipped blocks has only one predicted value: that of its last block. The results of the earlier
     blocks in the range are unknown, so a model may only pass them on to the next block. A model that does

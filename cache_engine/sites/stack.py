@@ -106,7 +106,8 @@ class StackSite:
         """Raise EngineError if the inputs are not the very results of the block before.
 
         Skipping a range of blocks is right only if nothing happens between them. Objects are compared, not
-        their values, so the check takes no time on the device. It finds most such models in their first call.
+        their values, so the check takes no time on the device. This check finds most such models in their
+        first call.
         """
         before, values = self.handed_on
         self.handed_on = None, {}

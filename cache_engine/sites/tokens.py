@@ -4,8 +4,8 @@ need it most.
 Source: facts, not code, of ToCa (arXiv 2410.05317) and its implementation for FLUX. In a double block, image
 and text have a feed-forward each: its results for the chosen tokens replace the remembered results, and all
 results are multiplied by the gates of the current step. In a single block, attention and feed-forward end in
-one common
-projection: it runs for the chosen tokens, on their remembered attention and their new feed-forward results.
+one common projection: it runs for the chosen tokens, on their remembered attention and their new feed-forward
+results.
 
 A computed step remembers every module's output, and in single blocks also the attention before the
 projection. A computed step also remembers each token's score, and the step at which the token last ran.

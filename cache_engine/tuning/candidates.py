@@ -137,8 +137,8 @@ def costs_of(candidates: Sequence[Candidate]) -> SettingCosts:
 def _cost(forecast: Forecast) -> tuple[float, float]:
     """Return a forecast's TFLOPs and seconds.
 
-    A survey cannot count the compute of methods that skip parts of blocks. We count their skipped blocks as
-    free, because otherwise no such setting would ever run.
+    A survey cannot count the compute of methods that skip parts of blocks. We count the skipped blocks of
+    these methods as free, because otherwise no such setting would ever run.
     """
     if forecast.tflops is not None:
         return forecast.tflops, forecast.seconds
@@ -178,8 +178,8 @@ def deviation_of(
 ) -> np.ndarray:
     """Return one standard deviation of each expectation's error in dB: (candidates,).
 
-    The model's PSNR calibration contains it. A band of the calibration holds nine of ten runs, so it is 1.645
-    deviations wide to each side. Without a calibration, fixed values are used.
+    The model's PSNR calibration contains this deviation. A band of the calibration holds nine of ten runs, so
+    it is 1.645 deviations wide to each side. Without a calibration, fixed values are used.
     """
     calibration = psnr_calibration_of(surveys[0])
     stated = np.array(

@@ -56,7 +56,7 @@ BASELINE = setting_of(METHODS["baseline"]())
 
 
 class Measurements:
-    """The real runs of one request on several prompts. Use it as a context manager.
+    """The real runs of one request on several prompts. Use the class as a context manager.
 
     A prompt's number is its place in ``prompts``. emit, stop: as in ``run``. The folder belongs to one
     request with its prompts, to one engine, and to one process at a time: anything else raises EngineError.

@@ -129,7 +129,7 @@ def tunable_knobs(method: str) -> dict[str, Knob]:
 
 
 def parse_ranges(method: str, texts: Mapping[str, str]) -> Ranges:
-    """Read the ranges of knobs. Return them in the order of the method's knobs. Raises EngineError."""
+    """Read the ranges of knobs. Return the ranges in the order of the method's knobs. Raises EngineError."""
     knobs = tunable_knobs(method)
     for name in texts:
         if name not in knobs:

@@ -90,7 +90,8 @@ class Cell(NamedTuple):
 def sweep_json(
     task: SweepTask, folder: Path, *, emit: Emit = ignore, stop: threading.Event | None = None
 ) -> Generator[dict[str, Any]]:
-    """Make a sweep, or resume an earlier sweep of the same task. Yield its status as plain JSON values.
+    """Make a sweep, or resume an earlier sweep of the same task. Yield the sweep's status as plain JSON
+    values.
 
     The stage of the last value is "done". Raises EngineError or Cancelled; runs that are complete stay
     stored.

@@ -279,8 +279,8 @@ class _Verifier:
         return next(iter(self._search.ranked()), None)
 
     def _verify(self, place: int) -> Iterator[TuneStatus]:
-        """Run a setting on the tuning prompts, the hardest prompt first. Stop as soon as it has missed the
-        goal.
+        """Run a setting on the tuning prompts, the hardest prompt first. Stop as soon as the setting has
+        missed the goal.
         """
         candidate, goal, count = self._candidates[place], self._task.goal, len(self._task.prompts)
         runs: list[Measurement] = []

@@ -4,8 +4,8 @@ A cached call moves the latents by (noise level after the step - before) x (erro
 errors of all calls are added with their signs, as in the latents; adding their norms would lose the signs.
 The errors' effect on the end of the run was measured on the baseline (error_propagation.py), along the few
 directions in which runs of this picture end up different. The end of any error along these directions is
-therefore known. The rest of an error lies across these directions. For it we take the last layer's direct
-answer, minus the share that the model repairs at this noise level (``surviving_share``).
+therefore known. The rest of an error lies across these directions. For this rest we take the last layer's
+direct answer, minus the share that the model repairs at this noise level (``surviving_share``).
 
 The picture's difference is represented by a few random mixtures of every token's values, as large as the
 differences themselves.

@@ -46,8 +46,8 @@ def recording_survey(
 ) -> Iterator[SurveyTaken]:
     """Record a survey of the pipeline's run in this ``with`` block. The picture stays the same, bit for bit.
 
-    Use it inside ``attached``. request: the resolved request. tflops: the result of ``tflops_of_blocks``,
-    needed if the compute depends on more than the request.
+    Use this function inside ``attached``. request: the resolved request. tflops: the result of
+    ``tflops_of_blocks``, needed if the compute depends on more than the request.
     """
     spec, pipe = model.spec, model.pipe
     facts = spec.facts(request)

@@ -3,8 +3,8 @@
 gradio runs a component's script as the body of a function, where ``import`` is not allowed. With ``import()``
 in the browser, each module would cost a request, and the components would be drawn only after the page's
 first paint. For this reason the modules are joined here: each module becomes a function that returns its
-exports, and every module comes after those that it imports. In the repository they stay real modules, which
-the linter and node's tests can read.
+exports, and every module comes after those that it imports. In the repository, the scripts stay real modules,
+which the linter and node's tests can read.
 
 Two forms are allowed, each at the start of a line: ``import { a, b } from './file.js';``, and ``export``
 before a ``const`` or a ``function``.
