@@ -78,7 +78,7 @@ def draw_unclocked(request: RunRequest, method: Method) -> tuple[Image.Image, tu
     """Draw a picture as ``run`` does, but without warm-up and clocks, because studies
     make thousands of runs.
     """
-    model = load_model("tiny")
+    model = load_model(request.model)
     request = model.spec.resolve(method.effective(model.spec.resolve(request)))
     plan = method.plan(model.spec.facts(request))
     fresh_scheduler(model)

@@ -147,7 +147,7 @@ class ProcessorClock(Clock):
 
 def denoise_seconds(asked: RunRequest, method: Method) -> float:
     """Return the processor seconds of one denoising loop."""
-    model = load_model("tiny")
+    model = load_model(asked.model)
     asked = model.spec.resolve(asked)
     effective = model.spec.resolve(method.effective(asked))
     plan = method.plan(model.spec.facts(effective))
