@@ -20,8 +20,7 @@ from . import card, paths, scores
 from .student import Recipe, Student
 
 FOLDER = Path("build/tiny_lightning")
-ASSETS = Path(__file__).resolve().parents[1]
-TEACHER, OUT = ASSETS / "tiny_flux", ASSETS / "tiny_lightning"
+OUT = Path(__file__).resolve().parents[1] / "tiny_lightning"
 MOST_BYTES = 3_000_000  # of a LoRA file
 
 
@@ -61,12 +60,12 @@ SMOKE = Scale(
 def pipeline() -> FluxPipeline:
     """Return the teacher, freshly read."""
     torch.set_flush_denormal(True)
-    return teacher.load(TEACHER)
+    return teacher.load(scores.TEACHER)
 
 
 def draw(options: argparse.Namespace, scale: Scale) -> None:
     """Write the teacher's paths that are missing."""
-    paths.make(pipeline(), options.folder / "paths", scale.shards, teacher.scale(TEACHER), scale.paths)
+    paths.make(pipeline(), options.folder / "paths", scale.shards, teacher.scale(scores.TEACHER), scale.paths)
 
 
 def train(options: argparse.Namespace, scale: Scale) -> None:
@@ -94,24 +93,28 @@ def export(options: argparse.Namespace, scale: Scale) -> None:
 
 
 def evaluate(options: argparse.Namespace, scale: Scale) -> None:
-    """Score each LoRA, and the teacher in as many steps; write the card and the sheets."""
-    guidance, minutes = teacher.scale(TEACHER), []
-    full = scores.drawn(pipeline(), scale.prompts, guidance, scale.teacher_steps, scale.timed)
-    rows = [("embedded model", scale.teacher_steps, 2, scores.judged(full, None))]
+    """Score each LoRA beside the embedded model; write the card and the sheets. Latents are kept."""
+    guidance, minutes = teacher.scale(scores.TEACHER), []
+    ways = [scores.Way("embedded model", scale.teacher_steps, guidance)]
     for recipe in scale.recipes:
-        steps, name = recipe.steps, f"tiny-lightning-{recipe.steps}"
-        pipe = scores.with_lora(pipeline(), options.out / f"{name}.safetensors")
-        drawn = scores.drawn(pipe, scale.prompts, 1.0, steps, scale.timed)
-        contact_sheet(drawn.pictures[: card.SHOWN], options.out / f"contact-sheet-{steps}.png")
-        rows.append((name, steps, 1, scores.judged(drawn, full)))
-        for title, calls, asked in (("embedded model", 2, guidance), ("embedded model, no guidance", 1, 1.0)):
-            other = scores.drawn(pipeline(), scale.prompts, asked, steps, scale.timed)
-            rows.append((title, steps, calls, scores.judged(other, full)))
+        name, steps = f"tiny-lightning-{recipe.steps}", recipe.steps
+        ways += [
+            scores.Way(f"`{name}`", steps, 1.0, options.out / f"{name}.safetensors"),
+            scores.Way("embedded model, no guidance", steps, 1.0),
+            scores.Way("embedded model, as many calls", steps // 2, guidance),
+        ]
         state = torch.load(options.folder / f"lightning-{steps}.pt", weights_only=True)
         minutes.append(state["seconds"] / 60)
+    rows, full = [], None
+    for number, way in enumerate(ways):
+        drawn = scores.drawn(way, scale.prompts, scale.timed, options.folder / f"latents-{number}.pt")
+        if way.lora:
+            contact_sheet(drawn.pictures[: card.SHOWN], options.out / f"contact-sheet-{way.steps}.png")
+        rows.append(card.row(way, scores.judged(drawn, full)))
+        full = full or drawn
     facts = card.Facts(scale.prompts, scale.teacher_steps, (scale.shards - 1) * scale.paths, guidance)
     recipes = [card.learned(*pair) for pair in zip(scale.recipes, minutes, strict=True)]
-    card.write(options.out, facts, [card.row(*row) for row in rows], recipes)
+    card.write(options.out, facts, rows, recipes)
 
 
 STAGES = {"paths": draw, "train": train, "export": export, "evaluate": evaluate}

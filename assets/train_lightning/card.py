@@ -11,7 +11,7 @@ from assets.train_tiny_flux.build import SHIFT
 from assets.train_tiny_flux.domain import SIZE, TEXT_TOKENS
 
 from . import paths
-from .scores import Scores
+from .scores import Scores, Way
 from .student import RANK, Recipe
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -32,13 +32,13 @@ class Facts(NamedTuple):
     scale: float
 
 
-def row(title: str, steps: int, calls: int, scores: Scores) -> str:
+def row(way: Way, scores: Scores) -> str:
     """Return a line of the table of scores."""
     shares = " | ".join(f"{share:.1%}" for share in scores[:4])
     likeness = "" if scores.teacher_db is None else f"{scores.teacher_db:.1f} dB"
     return (
-        f"| {title} | {steps} | {calls} | {shares} | {scores.reference_db:.1f} dB | {likeness} | "
-        f"{scores.core_seconds:.2f} |"
+        f"| {way.title} | {way.steps} | {way.steps * way.calls} | {shares} | {scores.reference_db:.1f} dB | "
+        f"{likeness} | {scores.core_seconds:.2f} |"
     )
 
 

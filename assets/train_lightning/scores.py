@@ -10,11 +10,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from diffusers import FluxPipeline
+from torch import Tensor
 
 from assets.train_tiny_flux import evaluate
+from assets.train_tiny_flux import export as teacher
+from assets.train_tiny_flux.domain import SIZE, TEXT_TOKENS
 from cache_engine.models.lora_files import fused
 from cache_engine.placement import Placement
 from cache_engine.quality import psnr
+
+BATCH = 10
+CPU = Placement("cpu", "float32")
+TEACHER = Path(__file__).resolve().parents[1] / "tiny_flux"
 
 
 class Scores(NamedTuple):
@@ -41,23 +48,72 @@ class Drawn(NamedTuple):
     core_seconds: float
 
 
-def with_lora(teacher: FluxPipeline, file: Path) -> FluxPipeline:
-    """Fuse a LoRA file into the pipeline, with the code that loads the rows."""
-    return fused(lambda: teacher, lambda: file, "tiny FLUX", Placement("cpu", "float32"))
+class Way(NamedTuple):
+    """A way of drawing. lora: the file that is fused into the embedded model, if any."""
+
+    title: str
+    steps: int
+    guidance: float
+    lora: Path | None = None
+
+    @property
+    def calls(self) -> int:
+        """Calls of the transformer in a step."""
+        return 2 if self.guidance > 1 else 1
+
+    def pipe(self) -> FluxPipeline:
+        """Return the pipeline; a LoRA is fused with the code that loads the rows."""
+        pipe, file = teacher.load(TEACHER), self.lora
+        return pipe if file is None else fused(lambda: pipe, lambda: file, "tiny FLUX", CPU)
+
+    def latents(self, pipe: FluxPipeline, prompts: list[str], seeds: list[int]) -> Tensor:
+        """Return the final latents (B, 64, 96)."""
+        return pipe(
+            prompts,
+            negative_prompt=[""] * len(prompts),
+            true_cfg_scale=self.guidance,
+            num_inference_steps=self.steps,
+            width=SIZE,
+            height=SIZE,
+            max_sequence_length=TEXT_TOKENS,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            output_type="latent",
+        ).images
 
 
-def drawn(pipe: FluxPipeline, count: int, scale: float, steps: int, timed: int) -> Drawn:
-    """Draw held-out prompts, each with its number as the seed; then time so many pictures, each alone."""
+def drawn(way: Way, count: int, timed: int, file: Path) -> Drawn:
+    """Draw the held-out prompts, each with its number as the seed; then time so many pictures, each alone.
+
+    file: keeps the latents. A decoder may change without them.
+    """
+    pipe = way.pipe()
     prompts = [text for _, text in evaluate.held_out(count)]
-    pictures = evaluate.draw(pipe, prompts, list(range(count)), scale, steps)
-    threads, seconds = torch.get_num_threads(), []
+    if not file.exists():
+        batches = [range(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+        parts = [way.latents(pipe, [prompts[at] for at in batch], list(batch)) for batch in batches]
+        torch.save(torch.cat(parts), file)
+    pictures = [picture for part in torch.load(file).split(BATCH) for picture in decoded(pipe, part)]
+    return Drawn(pictures, median(core_seconds(way, pipe, prompts[0], number) for number in range(timed)))
+
+
+@torch.no_grad()
+def decoded(pipe: FluxPipeline, latents: Tensor) -> np.ndarray:
+    """Return the pictures (B, side, side, 3) of final latents, as the pipeline decodes them."""
+    config = pipe.vae.config
+    spread = pipe._unpack_latents(latents, SIZE, SIZE, pipe.vae_scale_factor)
+    pictures = pipe.vae.decode(spread / config.scaling_factor + config.shift_factor, return_dict=False)[0]
+    return pipe.image_processor.postprocess(pictures, output_type="np")
+
+
+def core_seconds(way: Way, pipe: FluxPipeline, prompt: str, seed: int) -> float:
+    """Return the processor seconds of one picture in one thread, decoding included."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for number in range(timed):
-        begun = time.process_time()
-        evaluate.draw(pipe, prompts[:1], [number], scale, steps)
-        seconds.append(time.process_time() - begun)
+    begun = time.process_time()
+    decoded(pipe, way.latents(pipe, [prompt], [seed]))
+    seconds = time.process_time() - begun
     torch.set_num_threads(threads)
-    return Drawn(pictures, median(seconds))
+    return seconds
 
 
 def judged(ours: Drawn, teachers: Drawn | None) -> Scores:

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_stage_leaves_its_files(folder: Path) -> None:
     out = folder / "tiny_lightning"
     page = (out / "README.md").read_text(encoding="utf-8")
-    assert "| tiny-lightning-8 | 8 | 1 |" in page
+    assert "| `tiny-lightning-8` | 8 | 8 |" in page
     assert "{" not in page
     for steps in (8, 4):
         assert (out / f"contact-sheet-{steps}.png").stat().st_size > 0
@@ -41,7 +41,7 @@ def test_a_file_changes_each_weight_by_the_product_of_its_two_matrices(folder: P
     file = folder / "tiny_lightning" / "tiny-lightning-4.safetensors"
     teacher = recipe.pipeline()
     weights = {name: weight.clone() for name, weight in teacher.transformer.state_dict().items()}
-    student = recipe.scores.with_lora(teacher, file).transformer.state_dict()
+    student = recipe.scores.Way("-", 4, 1.0, file).pipe().transformer.state_dict()
     assert student.keys() == weights.keys()  # plain layers again
     lora = load_file(file)
     names = {key.removesuffix(".lora_up.weight") for key in lora if key.endswith(".lora_up.weight")}
