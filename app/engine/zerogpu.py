@@ -49,6 +49,8 @@ MOST_BASELINES = 64  # number of baselines in memory, and in their folder
 # attention included, on the safe side). Unused seconds are not charged; a run that takes longer is cut off.
 TFLOPS_A_CALL = {
     "tiny": 0.01,
+    "tiny-lightning-8": 0.01,
+    "tiny-lightning-4": 0.01,
     "flux2-klein-base-4b": 34.9,
     "flux-dev": 74.6,
     "flux-schnell": 69.7,

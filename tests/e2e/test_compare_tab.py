@@ -70,6 +70,22 @@ def test_a_newcomer_generates_and_reads_the_comparison(visit: Visit) -> None:
     expect(page.locator("[data-card=psnr] .num")).to_contain_text("dB")
 
 
+def test_the_embedded_few_step_model_compares_in_its_own_steps(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#model input").click()
+    page.get_by_role("option", name="tiny FLUX Lightning, 8 steps (embedded)").click()
+    expect(page.locator("#steps input")).to_have_value("8")
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(
+        "F3B3_W4I1M0MC2_R0.5_T0O0"
+    )  # its first preset
+    recipe(page, "F1B0_W4MC1_R1_T0")
+    generate(page)
+    expect(page.locator("#timeline .cl-step")).to_have_count(8)
+    assert page.locator("#timeline [data-mode=cached]").count() == 2
+    assert figure(page, "speed") > 0
+    assert 15 < figure(page, "psnr") < 99
+
+
 def test_stop_leaves_no_half_picture_and_the_next_run_works(visit: Visit) -> None:
     page = visit.page
     pictures, speed = page.locator("#pair img"), page.locator("[data-card=speed] .num")

@@ -100,5 +100,5 @@ def test_a_picture_is_shown_for_a_model_that_takes_one_and_is_part_of_the_run(
         "was reused; only the accelerated side ran"
     )  # the baseline of the run without a picture
     page.locator("#model input").click()
-    page.get_by_role("option", name="tiny FLUX").click()
+    page.get_by_role("option", name="tiny FLUX (embedded)").click()
     expect(field).to_be_hidden()

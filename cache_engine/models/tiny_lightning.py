@@ -1,0 +1,53 @@
+"""The embedded model in few steps and without guidance: LoRAs that were distilled from it. Their card is in
+assets/tiny_lightning/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..model import Coefficients, ModelSpec
+from ..placement import Placement
+from . import tiny_flux
+from .lora_files import fused
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_lightning"
+
+
+def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
+    """Return the row whose LoRA draws in so many steps, with one call in each."""
+    title = f"tiny FLUX Lightning, {steps} steps (embedded)"
+    file = FOLDER / f"tiny-lightning-{steps}.safetensors"
+
+    def load(placement: Placement, **parts: Any) -> Any:
+        return fused(lambda: teacher.load(placement, **parts), lambda: file, title, placement)
+
+    def unavailable() -> str | None:
+        missing = f"{file.name} is missing from assets/tiny_lightning; restore it from the repository."
+        return teacher.unavailable() or (None if file.is_file() else missing)
+
+    @cache
+    def revision() -> str:
+        """Return a hash of the teacher's weights and the LoRA's."""
+        return hashlib.sha256(teacher.revision().encode() + file.read_bytes()).hexdigest()[:12]
+
+    return replace(
+        teacher,
+        name=f"tiny-lightning-{steps}",
+        title=title,
+        load=load,
+        steps=steps,
+        true_cfg_scale=1.0,
+        needs="a CPU; 19 MB on disk",
+        revision=revision,
+        unavailable=unavailable,
+        coefficients=Coefficients(),  # the teacher's were measured on other weights
+        psnr_calibration=None,
+    )
+
+
+ROWS = tuple(few_step_row(teacher, steps) for teacher in tiny_flux.ROWS for steps in (8, 4))
