@@ -33,7 +33,7 @@ HIGHEST_DB = 60.0  # dB: above this, no difference is visible, and the axis woul
 MARK_DISTANCE = 5.0
 X_NAMES = {
     COMPUTE: "times less compute, counted (log scale)",
-    TIME: "times faster, denoise loop (log scale)",
+    TIME: "times faster, denoising loop (log scale)",
 }
 NO_PREDICTION = "This model's baseline runs do not predict quality. A setting appears here once it has run."
 NO_TUNE = "No tune yet. Set a goal above, and press Start."

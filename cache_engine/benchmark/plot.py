@@ -26,7 +26,7 @@ def charts(figures: Sequence[SettingFigures], metrics: Sequence[str]) -> dict[st
             continue
         svgs[f"{name}-tflops.svg"] = scatter(name, scored, "TFLOPs a picture", lambda line: line.tflops)
         svgs[f"{name}-seconds.svg"] = scatter(
-            name, scored, "seconds a picture (denoise loop)", lambda line: line.denoise
+            name, scored, "seconds a picture (denoising loop)", lambda line: line.denoise
         )
         svgs[f"{name}-bars.svg"] = bars(name, scored)
     return svgs
