@@ -130,7 +130,7 @@ def test_a_loop_of_ones_own_that_tells_where_it_begins(scheduler: Any) -> None:
 
 
 def test_a_loop_that_nobody_was_told_of_is_refused_at_its_first_step() -> None:
-    with pytest.raises(EngineError, match="steps: the run begins at step 4 of 10, which"):
+    with pytest.raises(EngineError, match="steps: the run begins at step 4 of 10, but the pipeline told"):
         looped(FlowMatchEulerDiscreteScheduler(), 4)
 
 
