@@ -73,7 +73,7 @@ RULES = [
     # a part of a network, imported inside load()
     Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),
     Rule("cache_engine.models.catalog", "model records plans strict registry models.*"),
-    Rule("cache_engine.models*", "model placement records strict models.*", lazy=LOADERS + " torchao"),
+    Rule("cache_engine.models*", "model placement records files strict models.*", lazy=LOADERS + " torchao"),
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.model", "placement records plans strict"),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),

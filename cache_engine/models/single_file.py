@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 
 from ..model import Coefficients, ModelSpec
 from ..placement import Placement
-from ..strict import EngineError
+from ..strict import EngineError, first_line
+from .file_header import PREFIX as PREFIX
+from .file_header import Shapes, header, own
 
 # prefix of the weights in files that also hold text encoders and autoencoder
-PREFIX = "model.diffusion_model."
-MOST_HEADER = 100_000_000  # bytes; the limit that safetensors itself has
-SCALED = (".scale_weight", ".weight_scale", ".scale_input", ".comfy_quant", "scaled_fp8")
-Shapes = dict[str, tuple[int, ...]]
 
 
 class Layout(NamedTuple):
@@ -113,44 +111,8 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
     )
 
 
-def header(path: Path) -> Shapes:
-    """Read the names and shapes of the transformer's weights from the file's header. Raises EngineError."""
-    if path.suffix.lower() != ".safetensors":
-        raise EngineError(
-            f"model: {path.name} is not a .safetensors file, and other formats can run code or need "
-            "another loader; convert it first."
-        )
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            content = json.loads(file.read(length)) if 0 < length <= min(size, MOST_HEADER) else None
-        weights = {str(name): entry for name, entry in dict(content or {}).items() if name != "__metadata__"}
-        end = 8 + length + max((int(entry["data_offsets"][1]) for entry in weights.values()), default=0)
-        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in weights.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        weights, shapes, end = {}, {}, 0
-    if not shapes:
-        raise EngineError(
-            f"model: {path.name} is not a .safetensors file, or its beginning is damaged; download it again."
-        )
-    if size < end:
-        raise EngineError(f"model: {path.name} is incomplete ({size} of {end} bytes); download it again.")
-    if any(name.endswith(SCALED) for name in shapes):
-        raise EngineError(
-            f"model: {path.name} holds scaled 8-bit weights, which diffusers cannot unpack; choose the "
-            "file's bfloat16 version."
-        )
-    within = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
-    return within or shapes
-
-
 def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
     """Return the row whose configuration fits these shapes. Raises EngineError if no row fits."""
-    if any(".lora" in key or "lora_" in key for key in shapes):
-        raise EngineError(
-            f"model: {name} is a LoRA, not a model; name the LoRA's model, and pass this file with --lora."
-        )
     layout = next((layout for layout in LAYOUTS if all(mark in shapes for mark in layout.marks)), None)
     classes = ", ".join(dict.fromkeys(layout.transformer for layout in LAYOUTS))
     if layout is None:
@@ -195,7 +157,7 @@ def facts_of_config(layout: Layout, config: Mapping[str, Any]) -> dict[str, obje
 def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
     """Load the file's weights into the class and configuration of ``base``, with diffusers' own conversion.
 
-    Raises EngineError if weights are missing.
+    Raises EngineError if weights are missing, unknown, or of another shape.
     """
     import diffusers
     import torch
@@ -203,24 +165,49 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
 
     from .hub import quantise
 
-    weights = load_file(path)
-    within = {name.removeprefix(PREFIX): weights[name] for name in weights if name.startswith(PREFIX)}
+    weights = own(load_file(path))
     kind = getattr(diffusers, base.transformer)
-    lacking = f"model: {path.name} lacks weights of {base.title}"
+    with torch.device("meta"):
+        wanted = {name: tuple(value.shape) for name, value in kind(**base.config).state_dict().items()}
+    if weights.keys() & wanted.keys():  # the names of diffusers
+        _compare(path.name, base.title, {name: tuple(value.shape) for name, value in weights.items()}, wanted)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(
             json.dumps({"_class_name": base.transformer, **base.config}), encoding="utf-8"
         )
         try:
-            made = kind.from_single_file(
-                within or weights, config=folder, dtype=getattr(torch, placement.dtype)
-            )
-        except (KeyError, IndexError, ValueError) as error:  # the conversion looks up every weight by name
+            made = kind.from_single_file(weights, config=folder, dtype=getattr(torch, placement.dtype))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the conversion looks up every weight by name
             raise EngineError(
-                f"{lacking} ({type(error).__name__}: {error}); download it again, or choose another file."
+                f"model: {path.name} lacks weights of {base.title}, or has others ({first_line(error)}); "
+                "download it again, or choose another file."
             ) from error
     missing = [name for name, parameter in made.named_parameters() if parameter.is_meta]
     if missing:
-        raise EngineError(f"{lacking} (such as {missing[0]}); download it again, or choose another file.")
+        raise EngineError(_lacks(path.name, base.title, missing[0]))
     quantise(made, placement)
     return made
+
+
+def _compare(name: str, title: str, shapes: Shapes, wanted: Shapes) -> None:
+    """Raise EngineError where a file's weights, under the names of diffusers, differ from the wanted ones."""
+    if missing := sorted(wanted.keys() - shapes.keys()):
+        raise EngineError(_lacks(name, title, missing[0]))
+    if unknown := sorted(shapes.keys() - wanted.keys()):
+        raise EngineError(
+            f"model: {name} has weights that {title} does not have (such as {unknown[0]}); choose "
+            "another file."
+        )
+    for key, shape in shapes.items():
+        if shape != wanted[key]:
+            raise EngineError(
+                f"model: {name} has a {key} of shape {shape}, and {title} has {wanted[key]}; choose "
+                "another file."
+            )
+
+
+def _lacks(name: str, title: str, weight: str) -> str:
+    remedy = "download it again, or choose another file."
+    return f"model: {name} lacks weights of {title} (such as {weight}); {remedy}"

@@ -51,6 +51,14 @@ def test_it_draws_what_its_weights_draw(weights: Weights, tmp_path: Path) -> Non
     assert own.engine.revision.startswith(f"fine_tuned.safetensors ({path.stat().st_size} bytes")
 
 
+@pytest.mark.parametrize("prefix", ["", "diffusion_model."])
+def test_a_short_suffix_and_the_names_of_an_interface(prefix: str, weights: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "x.sft"
+    save_file({prefix + name: value for name, value in weights.items()}, path)
+    loaded = load_model(str(path)).pipe.transformer.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+
+
 def test_the_command_line_says_what_it_found(
     weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,8 +214,45 @@ REFUSED: dict[str, tuple[Callable[[Path, Weights], Path], str]] = {
     "cut short": (cut_short, r"is incomplete \(\d+ of \d+ bytes\); download it again"),
     "LoRA": (
         of_weights(lambda own: {"transformer.x.lora_A.weight": torch.zeros(2, 2)}),
+        "is a LoRA, not a model; name its model, and a LoRA's file with --lora",
+    ),
+    "peft's LoRA": (
+        of_weights(lambda own: {"base_model.model.x.lora_A.weight": torch.zeros(2, 2)}),
         "is a LoRA, not a model",
     ),
+    "LoHa": (of_weights(lambda own: {"lora_unet_x.hada_w1_a": torch.zeros(2, 2)}), "is a LoHa, not a model"),
+    "LoKr": (of_weights(lambda own: {"lora_unet_x.lokr_w1": torch.zeros(2, 2)}), "is a LoKr, not a model"),
+    "differences": (
+        of_weights(lambda own: {"diffusion_model.img_in.diff": torch.zeros(2, 2)}),
+        r"holds differences from a model \(\.diff\), not a model; choose the whole model",
+    ),
+    "unknown weight": (
+        of_weights(lambda own: own | {"extra.weight": torch.zeros(2)}),
+        r"has weights that tiny FLUX \(embedded\) does not have \(such as extra\.weight\); choose",
+    ),
+    "other shape": (
+        of_weights(lambda own: own | {"proj_out.bias": torch.zeros(3)}),
+        r"has a proj_out\.bias of shape \(3,\), and tiny FLUX \(embedded\) has \(\d+,\); choose another file",
+    ),
+    **{
+        part: (
+            of_weights(lambda own, part=part: own | {f"transformer_blocks.0.ff.net.2{part}": torch.zeros(2)}),
+            sentence,
+        )
+        for part, sentence in {
+            ".input_scale": "scaled 8-bit weights, which diffusers cannot unpack; choose the file's bfloat16",
+            ".weight_scale_inv": "scaled 8-bit weights",
+            ".weight.absmax": "4-bit or 8-bit weights of bitsandbytes",
+            ".weight.quant_state.bitsandbytes__nf4": "4-bit or 8-bit weights of bitsandbytes",
+            ".qweight": "4-bit weights of nunchaku",
+            ".wscales": "4-bit weights of nunchaku",
+        }.items()
+    },
+    "int8": (
+        of_weights(lambda own: {name: value.to(torch.int8) for name, value in own.items()}),
+        r"holds weights of type I8 without scales \(such as .*\.weight\); choose the file's bfloat16 version",
+    ),
+    "deep header": (of_bytes((10**5).to_bytes(8, "little") + b"[" * 10**5), "or its beginning is damaged"),
     "autoencoder": (
         of_weights(lambda own: {"decoder.conv_in.weight": torch.zeros(2, 2)}),
         "has unknown weights",
