@@ -120,8 +120,11 @@ class Session:
         if self.calls_in_step:  # a scheduler may step more than once for each call
             self.step, self.calls_in_step = self.step + 1, 0
 
-    def open(self) -> Call:
-        """Begin a call: determine its step and its stream."""
+    def open(self, model: str = "") -> Call:
+        """Begin a call: determine its step and its stream.
+
+        model: the name of the pipeline's second model. Its streams are its own: ``cond, transformer_2``.
+        """
         if not self.begun or self.plan is None:
             raise EngineError("the run has not begun; call session.begin() before the model.")
         calls, names = self.calls, self.streams or STREAM_NAMES
@@ -134,7 +137,7 @@ class Session:
                 f"call {len(calls) + 1} does not fit {self.total} steps of {most} calls; "
                 "begin a new run, or name the streams."
             )
-        name = names[in_step]
+        name = f"{names[in_step]}, {model}" if model else names[in_step]
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = _Stream(self.plan.schedule.begin())

@@ -141,7 +141,7 @@ def registered(transformer: Any) -> tuple[Section, ...] | None:
         return None
     sections = []
     for path, part in transformer.named_children():
-        kinds = {type(block) for block in part.children()} if hasattr(part, "__getitem__") else set()
+        kinds = {type(block) for block in part.children()} if hasattr(type(part), "__getitem__") else set()
         if len(kinds) != 1 or (kind := kinds.pop()) is None:
             continue
         try:

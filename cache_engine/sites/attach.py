@@ -23,7 +23,7 @@ from .blocks import Block, numbered
 from .call_hooks import CallHooks
 from .clock import Clock
 from .loop import Loop, set_temporarily
-from .refusals import refuse_model
+from .refusals import refuse_attached, refuse_changed_requests, refuse_model, unwrapped
 from .stack import StackSite
 
 
@@ -40,9 +40,10 @@ def attached(
 ) -> Iterator[Session]:
     """Run ``target`` (a diffusers pipeline, or a bare transformer) under ``method``; yield the session.
 
-    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. A bare transformer
-    needs ``steps`` and ``streams``, and a call of ``session.begin()`` before each run. Set ``session.costs``
-    before the first call if the trace shall contain TFLOPs.
+    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. A ``.transformer_2``
+    runs under the same method, and has a memory of its own. A bare transformer needs ``steps`` and
+    ``streams``, and a call of ``session.begin()`` before each run. Set ``session.costs`` before the first
+    call if the trace shall contain TFLOPs.
 
     method: a Method, or another object with ``plan(facts)``, such as a FixedPlan.
     stop: every call checks this event, and raises Cancelled if it is set.
@@ -50,12 +51,22 @@ def attached(
     clock: receives the times at which the denoising loop begins and ends. Raises EngineError if the model is
     not known, is already attached, or cannot be cached.
     """
-    transformer, scheduler = transformer_and_scheduler(target)
+    transformers, scheduler = transformers_and_scheduler(target)
     if scheduler is None and steps is None:
         raise EngineError("steps: a bare transformer does not tell how many steps a run has; pass steps=.")
+    refuse_changed_requests(method)
+    transformer, *_ = transformers.values()
     sections = sections_of(transformer)
-    blocks = numbered(transformer, sections)
-    refuse_model(transformer, (block.module for block in blocks))
+    stacks = {name: numbered(model, sections_of(model)) for name, model in transformers.items()}
+    blocks, *others = stacks.values()
+    for name, model in transformers.items():
+        refuse_attached(model)
+        refuse_model(model, (block.module for block in stacks[name]))
+    if any([block.section for block in other] != [block.section for block in blocks] for other in others):
+        raise EngineError(
+            f"{' and '.join(transformers)} have different blocks, so one plan does not fit both; run the "
+            "pipeline without a cache."
+        )
     session = Session(
         planner(method, transformer, sections, blocks, streams or ("cond",)),
         len(blocks),
@@ -64,34 +75,29 @@ def attached(
         stepped=scheduler is not None,
     )
     clock = clock or Clock(device_of(target))
-    loop = Loop(target, session, clock, stop) if scheduler is not None else None
     with ExitStack() as exits:
         exits.callback(session.end)
-        set_temporarily(exits, transformer, "_cachelens", True)
-        CallHooks(StackSite(session, blocks), clock, loop, stop, on_call).attach(exits, transformer)
-        if loop is not None:
-            set_temporarily(exits, scheduler, "_cachelens", True)
-            loop.attach(exits)
+        loop = None if scheduler is None else Loop(target, session, clock, stop, exits)
+        for number, (name, model) in enumerate(transformers.items()):
+            set_temporarily(exits, model, "_cachelens", True)
+            site = StackSite(session, stacks[name])
+            CallHooks(site, clock, loop, stop, on_call, name if number else "").attach(exits, model)
         yield session
-        if loop is not None:
-            loop.close()
 
 
-def transformer_and_scheduler(target: Any) -> tuple[nn.Module, Any]:
-    """Return a pipeline's transformer and scheduler, or a bare transformer and None.
+def transformers_and_scheduler(target: Any) -> tuple[dict[str, nn.Module], Any]:
+    """Return a pipeline's transformers and its scheduler, or a bare transformer and None.
 
-    Raises EngineError if the transformer or the scheduler already runs under a method. If two pipelines share
-    a scheduler, both sessions would count the steps of both runs.
+    Wan 2.2 has two transformers: one for the first steps, one for the others. Raises EngineError for a
+    transformer in another model's wrapper.
     """
-    piped = hasattr(target, "transformer")
-    transformer = target.transformer if piped else target
-    scheduler = getattr(target, "scheduler", None) if piped else None
-    for item in (transformer, scheduler):
-        if "_cachelens" in getattr(item, "__dict__", ()):
-            raise EngineError(
-                f"this {type(item).__name__} already runs under a method; leave that `with` first."
-            )
-    return transformer, scheduler
+    if not hasattr(target, "transformer"):
+        return {"transformer": unwrapped(target)}, None
+    named = {name: getattr(target, name, None) for name in ("transformer", "transformer_2")}
+    transformers = {name: unwrapped(model) for name, model in named.items() if model is not None}
+    if not transformers:
+        raise EngineError(f"this {type(target).__name__} has no transformer; load the pipeline with one.")
+    return transformers, getattr(target, "scheduler", None)
 
 
 def planner(
@@ -114,5 +120,5 @@ def device_of(target: Any) -> torch.device:
     """
     if (device := getattr(target, "_execution_device", None)) is not None:
         return device
-    transformer = getattr(target, "transformer", target)
+    transformer = getattr(target, "transformer", None) or getattr(target, "transformer_2", None) or target
     return getattr(transformer, "device", None) or next(transformer.parameters()).device

@@ -62,6 +62,13 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
     return blocks
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Return whether torch.compile runs the module: by module.compile(), or in place of its forward."""
+    return getattr(module, "_compiled_call_impl", None) is not None or hasattr(
+        vars(module).get("forward"), "_torchdynamo_orig_callable"
+    )
+
+
 def compiled(module: nn.Module) -> Callable[..., Any] | None:
     """Return the compiled call of a block, or None if the block is not compiled.
 

@@ -16,12 +16,12 @@ from torch import nn
 from ..plans import Columns, Modules, Site, Stack, Tokens
 from ..records import StepTrace
 from ..strict import Cancelled, EngineError
-from .blocks import compiled
+from .blocks import compiled, is_compiled
 from .clock import Clock
 from .columns import ColumnSite
 from .loop import Loop, set_temporarily
 from .modules import ModuleSite
-from .refusals import batch_of, refuse_call
+from .refusals import batch_of, refuse_call, refuse_late_compiling
 from .stack import StackSite
 from .tokens import TokenSite
 
@@ -38,11 +38,15 @@ class CallHooks:
         loop: Loop | None,
         stop: threading.Event | None,
         on_call: Callable[[StepTrace], None] | None,
+        name: str = "",
     ) -> None:
+        self.name = name  # of a pipeline's second transformer
         self.site, self.clock, self.loop, self.stop, self.on_call = site, clock, loop, stop, on_call
         self.session = site.session
-        self.compiled = any(compiled(block.module) is not None for block in site.blocks)
-        self.inner: list[InnerSite] = []
+        self.modules = [block.module for block in site.blocks]
+        self.compiled = any(map(is_compiled, self.modules))
+        self.inner = ExitStack()  # takes back the sites inside the blocks
+        self.run: Any = None  # the calls of the run that they were placed for
         self.parameters: list[str] = []
         self.start: Any = None  # the clock's mark at the start of the current call
 
@@ -52,8 +56,9 @@ class CallHooks:
         The transformer gets hooks and not a new forward, because a pipeline that offloads restores the
         transformer's own forward after every run.
         """
-        self.exits, self.parameters = exits, list(signature(transformer.forward).parameters)
+        self.parameters = list(signature(transformer.forward).parameters)
         exits.callback(self.site.leave)
+        exits.callback(self.inner.close)
         for module, replacement in self.site.forwards():
             set_temporarily(exits, module, "forward", replacement)
             if compiled(module) is not None:
@@ -64,7 +69,7 @@ class CallHooks:
         ):
             exits.callback(hook.remove)
 
-    def before(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(self, transformer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Begin a call of the transformer."""
         if self.site.at.call is not None:  # the previous call failed before its end
             self.site.leave()
@@ -73,13 +78,14 @@ class CallHooks:
             raise Cancelled
         if self.loop is not None:
             self.loop.begin()
+        refuse_late_compiling(transformer, self.modules)
         arguments = dict(zip(self.parameters, args)) | kwargs
         sites = self.session.plan.sites if self.session.plan else ()
         refuse_call(arguments, skips=any(isinstance(site, Stack) for site in sites))
-        call = self.session.open()
+        call = self.session.open(self.name)
         call.batch = batch_of(arguments, self.parameters[0])
         call.live = self.clock.live
-        if not self.inner:
+        if self.run is not self.session.calls:
             self.place(sites)
         if call.number == 0:
             self.clock.loop_begins = self.clock.synchronise()
@@ -87,14 +93,16 @@ class CallHooks:
         self.site.enter(call)
 
     def place(self, sites: tuple[Site, ...]) -> None:
-        """Attach the sites that act inside blocks.
+        """Attach the sites that act inside blocks, in the first call of each run.
 
-        The sites are attached at the first call whose plan has such sites, because blocks may be compiled
-        until then.
+        Before a run other modules may come into the blocks: a LoRA puts its layers around the model's own.
+        And blocks may be compiled before the first run.
         """
-        self.inner += [self.inner_site(site) for site in sites if not isinstance(site, Stack)]
-        for module, replacement in (pair for site in self.inner for pair in site.forwards()):
-            set_temporarily(self.exits, module, "forward", replacement)
+        self.inner.close()
+        inner = [self.inner_site(site) for site in sites if not isinstance(site, Stack)]
+        for module, replacement in (pair for site in inner for pair in site.forwards()):
+            set_temporarily(self.inner, module, "forward", replacement)
+        self.run = self.session.calls
 
     def inner_site(self, site: Site) -> InnerSite:
         """Return the object that carries out the plan's site inside the blocks.

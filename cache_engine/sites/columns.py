@@ -131,7 +131,8 @@ class ColumnSite:
         result, before, ran = here.remembered
         assert self.entered is not None
         if parts.offset:
-            result += F.linear(entering - before[..., : parts.offset], parts.last.weight[:, : parts.offset])
+            weight = parts.last.weight[:, : parts.offset].to(entering.dtype)
+            result += F.linear(entering - before[..., : parts.offset], weight)
             before[..., : parts.offset] = entering
         neurons = parts.moved(means, ran, here.call.step)
         ran.scatter_(2, neurons, means.gather(2, neurons))
@@ -169,20 +170,22 @@ class FeedForward:
     def update(self, result: Tensor, before: Tensor, entering: Tensor, neurons: Tensor) -> None:
         """Run the chosen neurons. Update the neurons' values in ``before`` and the last
         layer's ``result`` in place.
+
+        The weights may be stored in another dtype than the data's (layerwise casting), and a product may have
+        another one (autocast).
         """
+        first, last, bias, dtype = self.first.weight, self.last.weight.t(), self.first.bias, entering.dtype
         for sample in range(len(entering)):
             for tokens, places in alike(entering.shape[1], self.site.rows):
                 chosen = neurons[sample, places]  # (groups, chosen)
                 apart = (len(chosen), -1)
-                now = torch.matmul(
-                    entering[sample, tokens].unflatten(0, apart), self.first.weight[chosen].transpose(1, 2)
-                )
-                now = self.between(
-                    now if self.first.bias is None else now + self.first.bias[chosen].unsqueeze(1)
-                )
+                weight = first[chosen].to(dtype).transpose(1, 2)
+                now = torch.matmul(entering[sample, tokens].unflatten(0, apart), weight)
+                now = now if bias is None else now + bias[chosen].to(now.dtype).unsqueeze(1)
+                now = self.between(now).to(before.dtype)
                 then = before[sample, tokens].unflatten(0, apart)
                 at = chosen.unsqueeze(1).expand_as(now)
-                change = torch.matmul(now - then.gather(2, at), self.last.weight.t()[chosen + self.offset])
+                change = torch.matmul(now - then.gather(2, at), last[chosen + self.offset].to(now.dtype))
                 result[sample, tokens] += change.flatten(0, 1)
                 before[sample, tokens] = then.scatter(2, at, now).flatten(0, 1)
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial, wraps
+from inspect import signature
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from ..session import Session
 from ..strict import Cancelled, EngineError
 from .clock import Clock
+from .refusals import refuse_attached
 
 
 def set_temporarily(exits: ExitStack, item: Any, name: str, value: Any) -> None:
@@ -32,31 +34,41 @@ class Loop:
     only then has the pipeline told at which timestep the run starts. A step ends when ``step`` returns.
     """
 
-    def __init__(self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None) -> None:
-        self.pipe, self.scheduler, self.session, self.clock, self.stop = (
-            pipe,
-            pipe.scheduler,
-            session,
-            clock,
-            stop,
-        )
+    def __init__(
+        self, pipe: Any, session: Session, clock: Clock, stop: threading.Event | None, exits: ExitStack
+    ) -> None:
+        self.pipe, self.session, self.clock, self.stop, self.exits = pipe, session, clock, stop, exits
         self.due = False
         self.finite: list[tuple[int, torch.Tensor]] = []
+        self.follow(pipe.scheduler)
 
-    def attach(self, exits: ExitStack) -> None:
+    def follow(self, scheduler: Any) -> None:
+        """Wrap the pipeline's scheduler, until the engine leaves the model."""
+        refuse_attached(scheduler)
+        self.scheduler = scheduler
+        set_temporarily(self.exits, scheduler, "_cachelens", self)
         for name, ours in (("set_timesteps", self.set_timesteps), ("step", self.step)):
-            own = getattr(self.scheduler, name)
-            set_temporarily(exits, self.scheduler, name, wraps(own)(partial(ours, own)))
+            own = getattr(scheduler, name)
+            set_temporarily(self.exits, scheduler, name, wraps(own)(partial(ours, own)))
 
     def set_timesteps(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self.close()
         result = original(*args, **kwargs)
         self.session.end()
         self.due = True
         return result
 
     def begin(self) -> None:
-        """Begin a due run when the model is called."""
+        """Begin a due run when the model is called.
+
+        The pipeline may have been given another scheduler since the last run: then its timesteps were set
+        before it could be wrapped.
+        """
+        scheduler = self.pipe.scheduler
+        if vars(scheduler).get("_cachelens") is self:
+            self.scheduler = scheduler
+        else:
+            self.follow(scheduler)
+            self.due = True
         if self.due:
             self.due = False
             self.finite.clear()
@@ -66,9 +78,14 @@ class Loop:
 
     def step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         session, clock = self.session, self.clock
+        if self.due:
+            raise EngineError(
+                "the pipeline does not call the transformer that the method was attached to; leave the "
+                "`with`, and attach after the pipeline got its transformer."
+            )
         result = original(*args, **kwargs)
         if session.step == 0 and session.calls_in_step:
-            self.check_start()
+            self.check_start(signature(original).bind(*args, **kwargs).arguments.get("timestep"))
         sample = result[0] if isinstance(result, tuple) else result.prev_sample
         self.finite.append((session.step, torch.isfinite(sample).all()))
         session.next_step()
@@ -86,29 +103,24 @@ class Loop:
             raise Cancelled
         return result
 
-    def check_start(self) -> None:
-        """After the first step, raise EngineError if timesteps were skipped without a begin_index."""
-        times, current = self.scheduler.timesteps, (getattr(self.scheduler, "step_index", None) or 0) - 1
-        first = getattr(self.scheduler, "begin_index", None) or 0
-        if (
-            first + self.session.total == len(times)
-            and first < current < len(times)
-            and bool(times[first] != times[current])
-        ):
+    def check_start(self, time: Any) -> None:
+        """After the first step, raise EngineError if timesteps were skipped without a begin_index.
+
+        time: the step's timestep. Schedulers without a step_index are found by it.
+        """
+        times, first = self.scheduler.timesteps, getattr(self.scheduler, "begin_index", None) or 0
+        if first + self.session.total != len(times):
+            return
+        if hasattr(self.scheduler, "step_index"):
+            current = (self.scheduler.step_index or 0) - 1
+            late = first < current < len(times) and bool(times[first] != times[current])
+        else:
+            listed = torch.as_tensor(times).tolist()
+            current = listed.index(float(time)) if time is not None and float(time) in listed else first
+            late = current > first
+        if late:
             raise EngineError(
                 f"steps: the run begins at step {current} of {len(times)}, but the pipeline told "
                 "neither its scheduler (set_begin_index) nor _num_timesteps, so its steps cannot be "
                 "counted; use a strength of 1."
-            )
-
-    def close(self) -> None:
-        """At the end of a run, raise EngineError if it had fewer steps than timesteps.
-
-        The check covers schedulers without a step_index, which ``check_start`` cannot check.
-        """
-        session = self.session
-        if session.begun and 0 < session.step < session.total and not hasattr(self.scheduler, "step_index"):
-            raise EngineError(
-                f"steps: the run had {session.step} steps, but its decisions assumed {session.total}; "
-                "use a scheduler that knows its step_index, or a pipeline that sets _num_timesteps."
             )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
+from ..plans import PlanMaker
+from ..records import RunRequest
 from ..strict import EngineError
+from .blocks import is_compiled
 
 CONTROL = (
     "controlnet_block_samples",
@@ -18,13 +22,33 @@ CONTROL = (
 KEPT_KEYS = ("kv_cache", "kv_caches")
 
 
+COMPILED = (
+    "the transformer is compiled as a whole, so its blocks cannot be replaced; use the plain transformer, "
+    "and call its compile_repeated_blocks() before attaching."
+)
+
+
+def unwrapped(transformer: Any) -> nn.Module:
+    """Return the model inside peft's wrapper, whose calls run that very model.
+
+    Raises EngineError for torch's wrappers, whose calls do not.
+    """
+    if hasattr(transformer, "_orig_mod"):
+        raise EngineError(COMPILED)
+    if hasattr(transformer, "get_base_model"):
+        return unwrapped(transformer.get_base_model())
+    if isinstance(getattr(transformer, "module", None), nn.Module):
+        raise EngineError(
+            f"{type(transformer).__name__} runs copies or parts of the transformer, each of which would "
+            "decide for itself; use the model inside it (its .module)."
+        )
+    return transformer
+
+
 def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
     """Raise EngineError for a model whose blocks cannot be skipped one by one."""
-    if getattr(transformer, "_compiled_call_impl", None) is not None:
-        raise EngineError(
-            "the transformer is compiled as a whole, so its blocks cannot be replaced; compile the "
-            "blocks instead, with compile_repeated_blocks()."
-        )
+    if is_compiled(transformer):
+        raise EngineError(COMPILED)
     if getattr(transformer, "_parallel_config", None) is not None:
         raise EngineError(
             "context parallelism splits a picture over several devices, and each device would decide "
@@ -53,6 +77,40 @@ def refuse_model(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
         raise EngineError(
             f"the blocks are on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}); load "
             "the transformer on one device."
+        )
+
+
+def refuse_attached(item: Any) -> None:
+    """Raise EngineError for a transformer or scheduler that runs under a method already.
+
+    Two pipelines may share a scheduler: both sessions would then count the steps of both runs.
+    """
+    if "_cachelens" in getattr(item, "__dict__", ()):
+        raise EngineError(f"this {type(item).__name__} already runs under a method; leave that `with` first.")
+
+
+def refuse_changed_requests(method: PlanMaker) -> None:
+    """Raise EngineError for a method that changes the request: here the pipeline's caller makes it."""
+    effective = getattr(method, "effective", None)
+    request = RunRequest(model="-", prompt="-", steps=200)  # the most that a request may have
+    if effective is not None and effective(request) != request:
+        raise EngineError(
+            f"{type(method).__name__} runs fewer steps, but here the pipeline's caller sets the steps; give "
+            "the pipeline fewer steps, and attach the baseline or a cache; or use run() or compare()."
+        )
+
+
+def refuse_late_compiling(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
+    """Raise EngineError in a call if the transformer or its blocks were compiled after attaching.
+
+    torch.compile would trace the engine itself.
+    """
+    tracing = torch._C._dynamo.eval_frame.get_eval_frame_callback()  # pyright: ignore[reportAttributeAccessIssue]
+    if tracing not in (None, False) or is_compiled(transformer):
+        raise EngineError(COMPILED)
+    if any(getattr(module, "_compiled_call_impl", None) is not None for module in modules):
+        raise EngineError(
+            "the blocks were compiled inside the `with`; call compile_repeated_blocks() before attaching."
         )
 
 
