@@ -61,7 +61,7 @@ def cells(snapshot: SweepSnapshot | None, order: Order, chosen: str = "") -> Cel
         return {
             "tables": [],
             "columns": [],
-            "empty": "No sweep is chosen. Give two or three knobs a range above, and start one.",
+            "empty": "No sweep is chosen. Give two or three knobs a range above, and start a sweep.",
         }
     axes, order = snapshot["axes"], valid_order(snapshot, order)
     across, down = axes[order[0]], axes[order[1]]
