@@ -123,7 +123,8 @@ class Session:
     def open(self, model: str = "") -> Call:
         """Begin a call: determine its step and its stream.
 
-        model: the name of the pipeline's second model. Its streams are its own: ``cond, transformer_2``.
+        model: the name of the pipeline's second model, or "". A second model has streams of its own, such as
+        ``cond, transformer_2``.
         """
         if not self.begun or self.plan is None:
             raise EngineError("the run has not begun; call session.begin() before the model.")

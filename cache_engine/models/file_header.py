@@ -1,4 +1,6 @@
-"""The header of a .safetensors file: names and shapes of its weights, and whether diffusers can read them."""
+"""The header of a .safetensors file: it tells names and shapes of the weights, and whether diffusers can read
+them.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,17 @@ from typing import Any, NamedTuple, TypeVar
 from ..files import SAFETENSORS
 from ..strict import EngineError
 
-PREFIX = "model.diffusion_model."  # of files that hold text encoders and autoencoder too
+# prefix of the weights in files that also hold text encoders and autoencoder
+PREFIX = "model.diffusion_model."
 PREFIXES = (PREFIX, "diffusion_model.")
-MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
-PLAIN = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}  # numbers that mean what they say
+MOST_HEADER = 100_000_000  # bytes; the limit that safetensors itself has
+PLAIN = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}  # types whose numbers can be used directly
 Shapes = dict[str, tuple[int, ...]]
 T = TypeVar("T")
 
 
 class Packing(NamedTuple):
-    """A way to store weights in fewer bits. parts: pieces of the names that only such files have."""
+    """A way to store weights in fewer bits. parts: parts of weight names that only such files have."""
 
     parts: tuple[str, ...]
     description: str
@@ -47,7 +50,7 @@ ADAPTERS = {".hada_w": "a LoHa", ".lokr_w": "a LoKr", ".lora": "a LoRA", "lora_"
 def header(path: Path) -> Shapes:
     """Read the names and shapes of the transformer's weights from the file's header.
 
-    Raises EngineError for a damaged file, and for weights that diffusers would not read as they are meant.
+    Raises EngineError for a damaged file, and for weights that diffusers would misread.
     """
     if path.suffix.lower() not in SAFETENSORS:
         raise EngineError(
@@ -99,9 +102,9 @@ def _damaged(path: Path) -> str:
 
 
 def _refuse_packed(name: str, kinds: Mapping[str, str], shapes: Shapes) -> None:
-    """Raise EngineError for weights in fewer bits, for whole numbers and for additions to a model.
+    """Raise EngineError for weights in fewer bits, for whole numbers, and for files that only add to a model.
 
-    kinds: the type of each weight's numbers, as the header names it.
+    kinds: the number type of each weight, as the header names it.
     """
     for packing in PACKINGS:
         if any(part in f"{key}." for key in kinds for part in packing.parts):

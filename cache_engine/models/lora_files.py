@@ -24,16 +24,16 @@ OTHER_KINDS = {
     "diff": "a file of whole differences (.diff)",
     "diff_b": "a file of whole differences (.diff_b)",
 }
-# diffusers writes such words into its log when it loads a part of a file only.
+# diffusers writes these words into its log when it loads only a part of a file.
 PART_ONLY = re.compile(r"ignored|[Uu]nsupported keys|[Uu]nexpected keys|filter out")
 
 
 def load_lora(pipe: Any, path: Path, name: str, title: str) -> None:
     """Put the file's layers beside the pipeline's layers, as an adapter with this name.
 
-    title: the model's title, for messages. The names of diffusers, kohya's trainer, peft, ComfyUI and
-    FLUX.1's publisher are read. Raises EngineError for a file that is not a LoRA of this model, is damaged,
-    or would be applied in part.
+    title: the model's title, for messages. The layer names of diffusers, kohya's trainer, peft, ComfyUI and
+    FLUX.1's publisher can be read. Raises EngineError for a file that is not a LoRA of this model, is
+    damaged, or would be applied only in part.
     """
     import torch
 
@@ -71,9 +71,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _as_diffusers_reads_it(
     pipe: Any, file: Path, weights: Mapping[str, Any], title: str
 ) -> dict[str, Any] | None:
-    """Return None if diffusers finds all of the file's layers in the pipeline, else weights that it finds.
+    """Return None if diffusers finds all of the file's layers in the pipeline; otherwise return weights under
+    names that diffusers finds.
 
-    Raises EngineError if neither its layout nor ours fits the pipeline, naming the reason.
+    Raises EngineError with the reason if neither the file's layout nor a converted one fits the pipeline.
     """
     path = file
     endings = {key.rpartition(".")[2] for key in weights}
@@ -100,10 +101,12 @@ def _as_diffusers_reads_it(
 
 
 def _layers(pipe: Any, file: Path) -> set[str]:
-    """Return the layers that diffusers finds in a file, under its own names; empty if it reads none."""
+    """Return the layers that diffusers finds in a file, under diffusers' names. Return an empty set if it
+    reads none.
+    """
     try:
         return {LAYER.split(key)[0] for key in pipe.lora_state_dict(str(file)) if LAYER.search(key)}
-    except Exception:  # an unknown layout ends in any error; ours is tried next
+    except Exception:  # an unknown layout can raise any error; the converted layout is tried next
         return set()
 
 
@@ -120,7 +123,9 @@ def _foreign(layers: set[str], pipe: Any) -> list[str]:
 
 
 def _refuse_wider(pipe: Any, path: Path, weights: Mapping[str, Any]) -> None:
-    """Raise EngineError for a control LoRA: it needs a picture's channels beside those of the noise."""
+    """Raise EngineError for a control LoRA, because it needs a picture's channels
+    besides those of the noise.
+    """
     for key, value in weights.items():
         layer, _, kind = key.removeprefix("transformer.").partition(".lora_A")
         if layer.endswith(("x_embedder", "img_in")) and kind:
@@ -138,7 +143,9 @@ def _refuse_wider(pipe: Any, path: Path, weights: Mapping[str, Any]) -> None:
 
 @contextmanager
 def safetensors_name(path: Path) -> Iterator[Path]:
-    """Return the file under a name that diffusers takes for safetensors: a copy if it is named .sft."""
+    """Return the file under a name that diffusers accepts as safetensors: a copy if the
+    file is named .sft.
+    """
     if path.suffix.lower() == ".safetensors":
         yield path
         return
@@ -150,7 +157,7 @@ def safetensors_name(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """Collect the warnings that diffusers writes into its log within the ``with``."""
+    """Collect the warnings that diffusers writes into its log inside the ``with`` block."""
     import diffusers
 
     texts: list[str] = []

@@ -1,7 +1,7 @@
-"""Names that LoRA files give a model's layers, and the names that diffusers gives them.
+"""Maps the names that LoRA files give a model's layers to the names that diffusers gives them.
 
-Trainers and interfaces put prefixes before a layer's name, join its parts with underscores, or use the names
-of FLUX.1's publisher, which keeps the layers of query, key and value in one.
+Trainers and user interfaces put prefixes before a layer's name, join its parts with underscores, or use the
+names of FLUX.1's publisher, which stores the layers of query, key and value as one layer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PART = re.compile(
     r"^(?P<layer>.+?)\.(?:(?:lora_A|lora_down|lora\.down)(?:\.default)?\.(?P<down>weight)"
     r"|(?:lora_B|lora_up|lora\.up)(?:\.default)?\.(?P<up>weight)|(?P<alpha>alpha))$"
 )
-# FLUX.1: the publisher's name of a layer, and the layers of diffusers that it holds one after the other.
+# FLUX.1: maps the publisher's name of a layer to the diffusers layers that it holds one after the other.
 DOUBLE = {
     "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
     "img_attn.proj": ("attn.to_out.0",),
@@ -48,16 +48,17 @@ AROUND = {
     "final_layer.adaLN_modulation.1": "norm_out.linear",
 }
 TURNED = (
-    "final_layer.adaLN_modulation.1"  # the publisher has shift before scale, diffusers scale before shift
+    "final_layer.adaLN_modulation.1"  # the publisher stores shift before scale, diffusers scale before shift
 )
 
-Names = Mapping[str, tuple[str, ...]]  # a layer's name in a file -> its names in diffusers
+Names = Mapping[str, tuple[str, ...]]  # maps a layer's name in a file to its names in diffusers
 
 
 def published_names(modules: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return FLUX.1's publisher's names of a transformer's layers.
+    """Return the names that FLUX.1's publisher gives a transformer's layers.
 
-    modules: the names that diffusers gives them. Empty for a transformer of another family.
+    modules: the names that diffusers gives the layers. The result is empty for a transformer of another
+    family.
     """
     modules = set(modules)
     names: dict[str, tuple[str, ...]] = {theirs: (ours,) for theirs, ours in AROUND.items()}
@@ -94,7 +95,7 @@ def names_in_files(pipe: Any) -> dict[str, tuple[str, ...]]:
 def renamed(weights: Mapping[str, Any], pipe: Any) -> dict[str, Any] | None:
     """Return a file's weights (tensors) under the names of diffusers, with each alpha multiplied in.
 
-    None if a name is not known, or if a layer lacks one of its two matrices.
+    Return None if a name is not known, or if a layer lacks one of its two matrices.
     """
     names = names_in_files(pipe)
     layers: dict[str, dict[str, Any]] = {}
@@ -120,7 +121,7 @@ def renamed(weights: Mapping[str, Any], pipe: Any) -> dict[str, Any] | None:
 
 
 def _split(up: Any, names: tuple[str, ...], pipe: Any) -> tuple[Any, ...]:
-    """Split a matrix's rows among the layers that it was trained for as one."""
+    """Split a matrix's rows among the layers that were trained as one layer."""
     if len(names) == 1:
         return (up,)
     layers = (pipe.transformer.get_submodule(name.removeprefix("transformer.")) for name in names)

@@ -169,7 +169,7 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
     kind = getattr(diffusers, base.transformer)
     with torch.device("meta"):
         wanted = {name: tuple(value.shape) for name, value in kind(**base.config).state_dict().items()}
-    if weights.keys() & wanted.keys():  # the names of diffusers
+    if weights.keys() & wanted.keys():  # diffusers' names
         _compare(path.name, base.title, {name: tuple(value.shape) for name, value in weights.items()}, wanted)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(
@@ -192,7 +192,7 @@ def transformer(path: Path, base: ModelSpec, placement: Placement) -> Any:
 
 
 def _compare(name: str, title: str, shapes: Shapes, wanted: Shapes) -> None:
-    """Raise EngineError where a file's weights, under the names of diffusers, differ from the wanted ones."""
+    """Raise EngineError if a file's weights, under diffusers' names, differ from the wanted weights."""
     if missing := sorted(wanted.keys() - shapes.keys()):
         raise EngineError(_lacks(name, title, missing[0]))
     if unknown := sorted(shapes.keys() - wanted.keys()):

@@ -1,5 +1,5 @@
-"""The embedded model in few steps and without guidance: LoRAs that were distilled from it. Their card is in
-assets/tiny_lightning/.
+"""The embedded model with few steps and without guidance: LoRAs that were distilled from it. The LoRAs' card
+is in assets/tiny_lightning/.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_lightning"
 
 
 def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
-    """Return the row whose LoRA draws in so many steps, with one call in each."""
+    """Return the row whose LoRA draws in this many steps, with one call in each step."""
     title = f"tiny FLUX Lightning, {steps} steps (embedded)"
     file = FOLDER / f"tiny-lightning-{steps}.safetensors"
 
@@ -32,7 +32,7 @@ def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
 
     @cache
     def revision() -> str:
-        """Return a hash of the teacher's weights and the LoRA's."""
+        """Return a hash of the teacher's weights and the LoRA's weights."""
         return hashlib.sha256(teacher.revision().encode() + file.read_bytes()).hexdigest()[:12]
 
     return replace(
@@ -45,7 +45,7 @@ def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
         needs="a CPU; 19 MB on disk",
         revision=revision,
         unavailable=unavailable,
-        coefficients=Coefficients(),  # the teacher's were measured on other weights
+        coefficients=Coefficients(),  # the teacher's coefficients were measured on other weights
         psnr_calibration=None,
     )
 

@@ -40,10 +40,10 @@ def attached(
 ) -> Iterator[Session]:
     """Run ``target`` (a diffusers pipeline, or a bare transformer) under ``method``; yield the session.
 
-    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. A ``.transformer_2``
-    runs under the same method, and has a memory of its own. A bare transformer needs ``steps`` and
-    ``streams``, and a call of ``session.begin()`` before each run. Set ``session.costs`` before the first
-    call if the trace shall contain TFLOPs.
+    A pipeline needs ``.transformer`` and ``.scheduler``; each ``pipe()`` is a new run. A pipeline's
+    ``.transformer_2`` runs under the same method, and has a memory of its own. A bare transformer needs
+    ``steps`` and ``streams``, and a call of ``session.begin()`` before each run. Set ``session.costs`` before
+    the first call if the trace shall contain TFLOPs.
 
     method: a Method, or another object with ``plan(facts)``, such as a FixedPlan.
     stop: every call checks this event, and raises Cancelled if it is set.
@@ -88,8 +88,8 @@ def attached(
 def transformers_and_scheduler(target: Any) -> tuple[dict[str, nn.Module], Any]:
     """Return a pipeline's transformers and its scheduler, or a bare transformer and None.
 
-    Wan 2.2 has two transformers: one for the first steps, one for the others. Raises EngineError for a
-    transformer in another model's wrapper.
+    Wan 2.2 has two transformers: one for the first steps, one for the other steps. Raises EngineError for a
+    transformer inside another model's wrapper.
     """
     if not hasattr(target, "transformer"):
         return {"transformer": unwrapped(target)}, None

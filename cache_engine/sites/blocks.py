@@ -63,7 +63,7 @@ def numbered(transformer: nn.Module, sections: tuple[Section, ...]) -> list[Bloc
 
 
 def is_compiled(module: nn.Module) -> bool:
-    """Return whether torch.compile runs the module: by module.compile(), or in place of its forward."""
+    """Return whether torch.compile runs the module, by module.compile() or by replacing its forward."""
     return getattr(module, "_compiled_call_impl", None) is not None or hasattr(
         vars(module).get("forward"), "_torchdynamo_orig_callable"
     )

@@ -40,13 +40,13 @@ class CallHooks:
         on_call: Callable[[StepTrace], None] | None,
         name: str = "",
     ) -> None:
-        self.name = name  # of a pipeline's second transformer
+        self.name = name  # name of the pipeline's second transformer, or ""
         self.site, self.clock, self.loop, self.stop, self.on_call = site, clock, loop, stop, on_call
         self.session = site.session
         self.modules = [block.module for block in site.blocks]
         self.compiled = any(map(is_compiled, self.modules))
-        self.inner = ExitStack()  # takes back the sites inside the blocks
-        self.run: Any = None  # the calls of the run that they were placed for
+        self.inner = ExitStack()  # removes the sites inside the blocks
+        self.run: Any = None  # the calls of the run for which the sites were placed
         self.parameters: list[str] = []
         self.start: Any = None  # the clock's mark at the start of the current call
 
@@ -95,8 +95,8 @@ class CallHooks:
     def place(self, sites: tuple[Site, ...]) -> None:
         """Attach the sites that act inside blocks, in the first call of each run.
 
-        Before a run other modules may come into the blocks: a LoRA puts its layers around the model's own.
-        And blocks may be compiled before the first run.
+        Before a run, other modules may have entered the blocks: a LoRA puts its layers around the model's own
+        layers. The blocks may also be compiled before the first run.
         """
         self.inner.close()
         inner = [self.inner_site(site) for site in sites if not isinstance(site, Stack)]

@@ -171,8 +171,8 @@ class FeedForward:
         """Run the chosen neurons. Update the neurons' values in ``before`` and the last
         layer's ``result`` in place.
 
-        The weights may be stored in another dtype than the data's (layerwise casting), and a product may have
-        another one (autocast).
+        The weights may be stored in another dtype than the data (layerwise casting), and a product may have a
+        third dtype (autocast).
         """
         first, last, bias, dtype = self.first.weight, self.last.weight.t(), self.first.bias, entering.dtype
         for sample in range(len(entering)):

@@ -43,7 +43,7 @@ class Loop:
         self.follow(pipe.scheduler)
 
     def follow(self, scheduler: Any) -> None:
-        """Wrap the pipeline's scheduler, until the engine leaves the model."""
+        """Wrap the pipeline's scheduler until the engine leaves the model."""
         refuse_attached(scheduler)
         self.scheduler = scheduler
         set_temporarily(self.exits, scheduler, "_cachelens", self)
@@ -60,8 +60,8 @@ class Loop:
     def begin(self) -> None:
         """Begin a due run when the model is called.
 
-        The pipeline may have been given another scheduler since the last run: then its timesteps were set
-        before it could be wrapped.
+        If the pipeline got another scheduler since the last run, that scheduler's timesteps were set before
+        it could be wrapped.
         """
         scheduler = self.pipe.scheduler
         if vars(scheduler).get("_cachelens") is self:
@@ -106,7 +106,8 @@ class Loop:
     def check_start(self, time: Any) -> None:
         """After the first step, raise EngineError if timesteps were skipped without a begin_index.
 
-        time: the step's timestep. Schedulers without a step_index are found by it.
+        time: the timestep of the step. The timestep also reveals the start for schedulers without a
+        step_index.
         """
         times, first = self.scheduler.timesteps, getattr(self.scheduler, "begin_index", None) or 0
         if first + self.session.total != len(times):

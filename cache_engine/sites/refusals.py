@@ -29,9 +29,9 @@ COMPILED = (
 
 
 def unwrapped(transformer: Any) -> nn.Module:
-    """Return the model inside peft's wrapper, whose calls run that very model.
+    """Return the model inside peft's wrapper, whose calls run exactly this model.
 
-    Raises EngineError for torch's wrappers, whose calls do not.
+    Raises EngineError for torch's wrappers, whose calls run copies or parts of the model.
     """
     if hasattr(transformer, "_orig_mod"):
         raise EngineError(COMPILED)
@@ -90,9 +90,12 @@ def refuse_attached(item: Any) -> None:
 
 
 def refuse_changed_requests(method: PlanMaker) -> None:
-    """Raise EngineError for a method that changes the request: here the pipeline's caller makes it."""
+    """Raise EngineError for a method that changes the request, because here the pipeline's caller makes the
+    request.
+    """
     effective = getattr(method, "effective", None)
-    request = RunRequest(model="-", prompt="-", steps=200)  # the most that a request may have
+    # the largest number of steps that a request may have
+    request = RunRequest(model="-", prompt="-", steps=200)
     if effective is not None and effective(request) != request:
         raise EngineError(
             f"{type(method).__name__} runs fewer steps, but here the pipeline's caller sets the steps; give "
@@ -103,7 +106,7 @@ def refuse_changed_requests(method: PlanMaker) -> None:
 def refuse_late_compiling(transformer: nn.Module, modules: Iterable[nn.Module]) -> None:
     """Raise EngineError in a call if the transformer or its blocks were compiled after attaching.
 
-    torch.compile would trace the engine itself.
+    torch.compile would then trace the engine itself.
     """
     tracing = torch._C._dynamo.eval_frame.get_eval_frame_callback()  # pyright: ignore[reportAttributeAccessIssue]
     if tracing not in (None, False) or is_compiled(transformer):
