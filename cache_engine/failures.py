@@ -9,6 +9,7 @@ from types import TracebackType
 from .model import ModelSpec
 from .strict import EngineError, first_line
 
+UNEXPECTED = "engine: this could not be done"
 DEBUG = "CACHELENS_DEBUG"  # the environment variable that makes the command line print tracebacks
 ON_DISK = "No space left on device"
 OUT_OF_MEMORY = (
@@ -45,10 +46,7 @@ def unexpected(error: Exception, where: str) -> EngineError:
     """
     if isinstance(error, EngineError):
         return error
-    return EngineError(
-        f"engine: this could not be done ({first_line(error)}); choose another model, file or setting. "
-        f"{where}."
-    )
+    return EngineError(f"{UNEXPECTED} ({first_line(error)}); choose another model, file or setting. {where}.")
 
 
 class OutOfMemoryGuard:

@@ -146,7 +146,7 @@ def _shard(text: str | None, prompts: int) -> tuple[int, int]:
     if text is None:
         return 1, 1
     place, by, shards = text.partition("/")
-    if not (by and place.isdigit() and shards.isdigit() and 1 <= int(place) <= int(shards) <= prompts):
+    if not (by and place.isdecimal() and shards.isdecimal() and 1 <= int(place) <= int(shards) <= prompts):
         raise EngineError(
             f"shard: {text!r} is not valid; write I/N with I from 1 to N, and N at most the {prompts} "
             "prompts."

@@ -71,7 +71,7 @@ def request_from_options(options: argparse.Namespace, **more: Any) -> RunRequest
     }
     if options.size:
         width, by, height = options.size.lower().replace("×", "x").partition("x")
-        if not (by and width.isdigit() and height.isdigit()):
+        if not (by and width.isdecimal() and height.isdecimal()):
             raise EngineError(f"size: {options.size!r} is not valid; write it like 1024x1024.")
         fields |= {"width": int(width), "height": int(height)}
     return RunRequest(**{name: value for name, value in fields.items() if value is not None}, **more)

@@ -101,7 +101,7 @@ def _class_of(part: object) -> str | None:
 
 def _length(source: str, config: Mapping[str, Any], name: str) -> int:
     blocks = config.get(name)
-    if not isinstance(blocks, int) or isinstance(blocks, bool) or blocks < 0:
+    if not isinstance(blocks, int) or isinstance(blocks, bool) or not 0 <= blocks <= 1000:
         raise EngineError(
             f"model: transformer/config.json of {source} has {name} = {short_repr(blocks)}, which is no "
             "number of blocks; restore it."
