@@ -22,8 +22,8 @@ class _Streak:
     """Counts cached steps in a row as cache-dit did before 1.5.3.
 
     The old count went back to zero only if the limit on cached steps was reached, not if a step was computed
-    for another reason. A cached step right after a gap was not counted, unless it was the very first. The
-    published tables were made with this rule.
+    for another reason. The old rule did not count a cached step right after a gap, unless that step was the
+    very first cached step. The published tables were made with this rule.
     """
 
     def __init__(self) -> None:
