@@ -23,5 +23,5 @@ if __name__ == "__main__":
     page.launch(
         server_name=os.environ.get("HOST") or None,
         server_port=int(os.environ.get("PORT") or 7860),
-        **launch_options(),
+        **launch_options(page),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from starlette.routing import BaseRoute
 
 from cache_engine import with_survey
 
@@ -16,6 +18,7 @@ from .components.header import EngineState
 from .components.theme import css, theme
 from .controls import AT_ONCE
 from .engine.longjobs import LongJobs
+from .engine.state_stream import StateStream
 from .engine.store import JobStore, user_folder
 from .engine.worker import Worker
 from .engine.zerogpu import comparison_runner, first_baselines, on_zerogpu, space_model
@@ -23,12 +26,20 @@ from .form import default_model
 from .history.store import HistoryStore, history_folder
 from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
+from .tune import job_views
 from .tune.wiring import build_tab as build_tune
 
 MOST_WAITING = 24
+QUEUE_LOOK = 0.02  # seconds between two looks into the queue
 
 
-def build_page() -> gr.Blocks:
+class Page(gr.Blocks):
+    """The page. ``routes``: what its server answers beside gradio's own addresses."""
+
+    routes: Sequence[BaseRoute] = ()
+
+
+def build_page() -> Page:
     """Build the page. Raises EngineError if MODEL is not a known model, or if a preset file is wrong."""
     lent = on_zerogpu()  # on a lent GPU, recordings and long jobs would cost the visitor's GPU time
     worker = Worker(
@@ -39,8 +50,8 @@ def build_page() -> gr.Blocks:
         first_baselines(),
     )
     model = default_model(space_model() if lent else os.environ.get("MODEL", ""))
-    with gr.Blocks(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
-        badge = header(statuses.header((model,), "idle"), elem_id="header")
+    with Page(title="CacheLens", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+        header(statuses.header((model,), "idle"), elem_id="header")
         with gr.Tabs(elem_classes="cl-tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 parts, follow = compare.build(worker, model, page)
@@ -53,16 +64,19 @@ def build_page() -> gr.Blocks:
                 build_published(parts, tabs)
             with gr.Tab("About", id="about"):
                 about.build()
-        clock = gr.Timer(2)
-        clock.tick(
-            lambda: statuses.header((model,), _state(worker)),
-            outputs=badge,
-            **AT_ONCE,
-        )
         page.load(worker.warm, **AT_ONCE)
         api.build(worker)
+    page.routes = [StateStream(lambda: _shown_state(model, worker)).route]
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=MOST_WAITING, api_open=False)
+    # gradio looks 1,000 times a second whether an event is queued, which takes 5 % of a core for ever.
+    page._queue.sleep_when_free = QUEUE_LOOK
     return page
+
+
+def _shown_state(model: str, worker: Worker) -> dict[str, object]:
+    """Return the state that open pages follow."""
+    jobs = job_views.fingerprint(job_views.listed(worker.long))
+    return {"header": statuses.header((model,), _state(worker)), "jobs": jobs}
 
 
 def _state(worker: Worker) -> EngineState:
@@ -74,13 +88,14 @@ def _state(worker: Worker) -> EngineState:
     return "loading" if state["loading"] else "idle"
 
 
-def launch_options() -> dict[str, Any]:
-    """Return the options of ``launch`` other than host and port.
+def launch_options(page: Page) -> dict[str, Any]:
+    """Return the options of ``page.launch`` other than host and port.
 
     The options keep the page private: no analytics, no error traces, and no files except those of History and
     long jobs. An upload may be as large as a LoRA.
     """
     return {
+        "app_kwargs": {"routes": page.routes},
         "theme": theme(),
         "css": css(),
         "ssr_mode": False,

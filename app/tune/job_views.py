@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 
+from cache_engine import EngineError
+
 from ..components.jobs import JobsRow, JobsValue
+from ..engine.longjobs import LongJobs
 from ..engine.store import LongJob
 from ..words import plural, rough
 
@@ -19,6 +23,19 @@ STAGES = {
     "stopped": "stopped",
     "interrupted": "interrupted: the server ended",
 }
+
+
+def listed(long_jobs: LongJobs) -> list[LongJob]:
+    """Return all jobs, or none if another server uses their folder."""
+    try:
+        return long_jobs.jobs()
+    except EngineError:
+        return []
+
+
+def fingerprint(all_jobs: Sequence[LongJob]) -> str:
+    """Return a text that changes whenever a job has changed. A job's row is written after its snapshot."""
+    return json.dumps([(job.key, job.state, job.said, job.made) for job in all_jobs])
 
 
 def jobs(all_jobs: Sequence[LongJob], chosen: str) -> JobsValue:

@@ -144,7 +144,6 @@ class TuneParts:
     results: Results
     chosen: ChosenCard
     jobs: gr.HTML
-    clock: gr.Timer
     state: ViewState
 
     @property
@@ -176,7 +175,7 @@ def build(model: str) -> TuneParts:
                     chosen = _chosen_card()
                 all_jobs = jobs(job_views.jobs([], ""), elem_id="tune-jobs")
     state = ViewState(gr.State(""), gr.State(""), gr.State([]), gr.State(""), gr.State(""))
-    return TuneParts(task, results, chosen, all_jobs, gr.Timer(1, active=False), state)
+    return TuneParts(task, results, chosen, all_jobs, state)
 
 
 def _task_fields(model: str) -> TaskFields:

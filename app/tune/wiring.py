@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,7 +13,6 @@ from .. import statuses
 from ..compare.parts import CompareParts
 from ..controls import QUIET, Updates, error_line
 from ..engine.longjobs import LongJobs
-from ..engine.store import LongJob
 from ..engine.worker import Worker
 from . import form as tune_form
 from . import job_views, sweep_views
@@ -25,10 +23,11 @@ from .snapshot import TuneSnapshot
 from .sweep_views import SweepSnapshot
 from .task import TaskReader
 
-# Events run one at a time, because events outside a queue overtake each other, and an answer to the clock
-# must not undo a choice that the user made in the meantime. A second click before the answer is dropped.
+# Events run one at a time, because events outside a queue overtake each other, and the answer to a changed
+# job must not undo a choice that the user made in the meantime. A second click before the answer is dropped.
 ONCE: dict[str, Any] = {"concurrency_id": "tune", "concurrency_limit": 1, **QUIET}
 EACH: dict[str, Any] = {"trigger_mode": "multiple", **ONCE}  # of several quick clicks, none is dropped
+LATEST: dict[str, Any] = {"trigger_mode": "always_last", **ONCE}
 AT_ONCE_LAST: dict[str, Any] = {"queue": False, "trigger_mode": "always_last", **QUIET}
 
 
@@ -105,9 +104,9 @@ class TuneHandlers:
             outputs=[task.status, *outputs],
             **ONCE,
         )
-        tab.select(lambda: gr.Timer(active=True), outputs=[parts.clock], queue=False, **QUIET)
         page.load(self.show_first_job, inputs=inputs, outputs=outputs, **ONCE)
-        parts.clock.tick(self.refresh, inputs=inputs, outputs=outputs, **ONCE)
+        for changed in (tab.select, parts.jobs.look):
+            changed(self.refresh, inputs=inputs, outputs=outputs, **LATEST)
         parts.jobs.choose(self.choose_job, inputs=inputs, outputs=outputs, **EACH)
         parts.jobs.act(self.act_on_job, inputs=inputs, outputs=[task.status, *outputs], **EACH)
         for component in (results.chart, results.sheet, results.cells):
@@ -175,14 +174,14 @@ class TuneHandlers:
 
     def show_first_job(self, values: Updates) -> Updates:
         """After the page has loaded, show the running job, or else the newest job."""
-        jobs = self._jobs()
+        jobs = job_views.listed(self.jobs)
         newest = jobs[0].key if jobs else ""
         key = next((job.key for job in jobs if job.state == "running"), newest)
         return self.show(values, job=key, setting="")
 
     def refresh(self, values: Updates) -> Updates:
         """Draw the job again if any job has changed."""
-        if _state_of(self._jobs()) == values[self.state.drawn]:
+        if job_views.fingerprint(job_views.listed(self.jobs)) == values[self.state.drawn]:
             return {self.state.drawn: gr.skip()}
         return self.show(values)
 
@@ -204,12 +203,6 @@ class TuneHandlers:
             status = error_line(error)
         return {self.task.status: status} | self.show(values)
 
-    def _jobs(self) -> list[LongJob]:
-        try:
-            return self.jobs.jobs()
-        except EngineError:  # another server uses the folder
-            return []
-
     # ---- results ----
     def choose_setting(self, values: Updates, event: gr.EventData) -> Updates:
         """Show the setting whose point, row or cell was clicked."""
@@ -220,14 +213,14 @@ class TuneHandlers:
         state, results = self.state, self.results
         key = str(values[state.job] if job is None else job)
         setting = str(values[state.setting] if setting is None else setting)
-        jobs = self._jobs()
+        jobs = job_views.listed(self.jobs)
         kind = next((job.kind for job in jobs if job.key == key), "")
         key = key if kind else ""
         snapshot = self.jobs.snapshot(key) if key else None
         updates: Updates = {
             state.job: key,
             state.setting: setting,
-            state.drawn: _state_of(jobs),
+            state.drawn: job_views.fingerprint(jobs),
             self.parts.jobs: job_views.jobs(jobs, key),
             results.tune: gr.Column(visible=kind != "sweep"),
             results.sweep: gr.Column(visible=kind == "sweep"),
@@ -250,10 +243,3 @@ class TuneHandlers:
         order = sweep_views.next_order(sweep, values[state.order])
         cells = sweep_views.cells(sweep, order, values[state.setting])
         return {state.order: order, self.results.cells: cells}
-
-
-def _state_of(jobs: list[LongJob]) -> str:
-    """Return a text that changes whenever there is something new to draw. A job's row is written after its
-    snapshot.
-    """
-    return json.dumps([(job.key, job.state, job.said, job.made) for job in jobs])

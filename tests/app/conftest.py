@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from app import statuses
 from app.components.theme import css, theme
+from app.engine.state_stream import StateStream
 from tests.app.gallery import page_of_components
 from tests.app.past import Filled
 
@@ -18,7 +20,15 @@ PATIENCE = 30_000  # milliseconds: a busy machine is slow, which is not an error
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     page = page_of_components()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, theme=theme(), css=css())
+    stream = StateStream(lambda: {"header": statuses.header(("tiny FLUX",)), "jobs": ""})
+    _, url, _ = page.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        theme=theme(),
+        css=css(),
+        app_kwargs={"routes": [stream.route]},
+    )
     yield url
     page.close()
 

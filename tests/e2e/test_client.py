@@ -213,7 +213,8 @@ def test_the_page_is_served_before_torch_is_imported(tmp_path: Path) -> None:
 import sys, urllib.request
 from app.page import build_page, launch_options
 page = build_page()
-_, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+options = launch_options(page)
+_, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)
 for path in ("", "config"):
     assert urllib.request.urlopen(address + path).status == 200
 print(*(name for name in ("torch", "diffusers", "transformers", "calflops") if name in sys.modules))

@@ -40,7 +40,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
     page = build_page()
     _, address, _ = page.launch(
-        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options(page)
     )
     client = Client(address, verbose=False)
     yield client

@@ -48,7 +48,7 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
     served = build_page()
     _, address, _ = served.launch(
-        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
+        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options(served)
     )
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     open_page = context.new_page()

@@ -1,4 +1,7 @@
-"""The page's header: name, engine badge, dark switch, and the list of keys. It fires no event."""
+"""The page's header: name, engine badge, dark switch, and the list of keys. It fires no event.
+
+The badge follows the stream of ``app/engine/state_stream.py``.
+"""
 
 from __future__ import annotations
 

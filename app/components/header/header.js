@@ -1,4 +1,5 @@
 import { icon, make, set, shape } from '../base/dom.js';
+import { followState, openStateStream } from '../base/state.js';
 import { keyboard } from './keys.js';
 import { fitPictures } from './pictures.js';
 
@@ -23,11 +24,15 @@ export function mount({ root, keep }) {
     dialog,
   );
   fitPictures();
-  keep((value) => {
-    words.textContent = value?.engine ?? '';
+  function draw(value) {
+    const { engine = '', state = 'idle' } = value ?? {};
     badge.hidden = !value;
-    badge.dataset.state = value?.state ?? 'idle';
-  });
+    if (words.textContent !== engine) words.textContent = engine;
+    badge.dataset.state = state;
+  }
+  keep(draw);
+  followState(({ header }) => draw(header));
+  openStateStream(() => draw({ engine: 'no connection to the server', state: 'error' }));
 }
 
 function logo() {

@@ -1,6 +1,6 @@
 """The list of long jobs: how far each job is, and what a visitor can do with it.
 
-Events: ``choose {key}``, ``act {key, act}``.
+Events: ``choose {key}``, ``act {key, act}``, and ``look {}`` when a job has changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 import { make, set } from '../base/dom.js';
+import { followState } from '../base/state.js';
 
 export function mount({ root, trigger, keep }) {
   function row({ key, title, stage, note, share, state, acts, chosen }) {
@@ -42,6 +43,14 @@ export function mount({ root, trigger, keep }) {
     };
     return made;
   }
+
+  // Python draws the jobs again after `look`. A hidden tab asks when it is opened.
+  let seen = null;
+  followState(({ jobs }) => {
+    if (jobs === seen || !root.offsetParent) return;
+    seen = jobs;
+    trigger('look', {});
+  });
 
   keep((value) => {
     const { jobs = [], empty = '' } = value ?? {};
