@@ -24,7 +24,7 @@ NPM := $(shell command -v npm 2>/dev/null)
 NO_NPM := @echo "The page's scripts are left out: npm is missing. Install it with apt-get install npm, or brew install node." >&2
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny train-lightning clean
+.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny train-lightning example tour clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -87,6 +87,15 @@ evaluate-tiny: $(VENV)/.run
 # Distils the embedded model into the LoRAs of 8 and 4 steps: half an hour on two idle cores. Can be stopped and gone on with.
 train-lightning: $(VENV)/.run
 	$(RUN) -m assets.train_lightning all $(if $(SMOKE),--smoke)
+
+# On an idle machine: the comparison that the page shows before the first run.
+example: $(VENV)/.run
+	$(RUN) -m tools.example $(MODEL)
+
+# The pictures of the page in README.md.
+tour: $(VENV)/.dev
+	$(RUN) tools/browser.py --install
+	$(RUN) -m tools.tour
 
 clean:
 	rm -rf $(VENV) node_modules .pytest_cache .ruff_cache

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from cache_engine import Comparison, EngineError, Method, RunRequest, comparison_json, difference
 
 from . import form
-from .words import beside
+from .words import beside, other_size
 
 KEY = "cachelens"  # name of the text chunk in a PNG
 QUERY = "c"  # name of the link's parameter
@@ -102,7 +102,11 @@ def from_text(text: str, source: str) -> Carried:
     left = data.get("left")
     missing = [word for word, name in (("LoRA", "loras"), ("input picture", "image")) if given.get(name)]
     missing += [str(word)[:40] for word in left[:4]] if isinstance(left, list) else []
-    request = form.request_from({name: given[name] for name in FIELDS if given.get(name) is not None})
+    fields = {name: given[name] for name in FIELDS if given.get(name) is not None}
+    if size := other_size(str(given.get("model")), given.get("width"), given.get("height")):
+        fields = {name: value for name, value in fields.items() if name not in ("width", "height")}
+        missing.append(size)
+    request = form.request_from(fields)
     return Carried(
         request, form.method_of(data["method"], request), tuple(dict.fromkeys([*missing, *beside(request)]))
     )

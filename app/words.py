@@ -165,10 +165,18 @@ def sentence(call: StepTrace, streak: int, method: Mapping[str, Any] | None = No
     return f"{done}: {explanations.get(call.reason, f'{call.reason}{noted}')}{row}"
 
 
+def other_size(model: str, width: object, height: object) -> str:
+    """Name a size that this model does not draw, because it draws a single size; "" for all other sizes."""
+    sizes = MODELS[model].sizes if model in MODELS else ()
+    odd = len(sizes) == 1 and (width, height) != sizes[0]
+    return f"size {width} × {height}" if odd and isinstance(width, int) and isinstance(height, int) else ""
+
+
 def beside(request: RunRequest) -> list[str]:
     """Name the parts of a request that a file or a link does not carry to Compare."""
     row = MODELS.get(request.model)
     shorter = row is not None and request.max_sequence_length not in (None, row.max_sequence_length)
+    size = other_size(request.model, request.width, request.height)
     return [
         name
         for name, present in (
@@ -176,6 +184,7 @@ def beside(request: RunRequest) -> list[str]:
             ("input picture", request.image),
             ("negative prompt", request.negative_prompt),
             ("length of the text", shorter),
+            (size, size),
         )
         if present
     ]

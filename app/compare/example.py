@@ -26,7 +26,8 @@ def example(folder: Path = FOLDER) -> Comparison | None:
     """Return the first example, sorted by name, that holds both pictures. Return None if the folder has no
     example.
 
-    The example of a large model comes before that of the embedded model.
+    The example of a large model comes before that of the embedded model, and this one before those of its
+    few-step variants.
     """
     comparisons = []
     for path in sorted(folder.rglob("result.json")):
@@ -35,7 +36,11 @@ def example(folder: Path = FOLDER) -> Comparison | None:
                 comparisons.append(load_comparison(path.parent))
             except EngineError as error:  # the page then opens without an example
                 log.warning("%s", error)
-    return min(comparisons, key=lambda comparison: comparison.baseline.request.model == "tiny", default=None)
+    return min(comparisons, key=lambda comparison: _rank(comparison.baseline.request.model), default=None)
+
+
+def _rank(model: str) -> int:
+    return 0 if not model.startswith("tiny") else 1 if model == "tiny" else 2
 
 
 def headline(comparison: Comparison | None) -> HeadlineValue:

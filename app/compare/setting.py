@@ -26,6 +26,7 @@ from ..components.recipe import RecipeValue
 from ..components.status import StatusValue
 from ..controls import Updates
 from ..presets import preset_title, presets_for
+from ..words import other_size
 from .parts import CompareParts
 
 START_METHOD = "dbcache"
@@ -182,9 +183,10 @@ class SettingFields:
         """Put a whole comparison into the fields. ``model``: the model that is chosen at present."""
         parts, target = self.parts, request["model"]
         updates = self.for_model(target) if target != model else {}
+        size = request["width"], request["height"]
         updates |= {
             parts.model: target,
-            parts.size: form.size_text((request["width"], request["height"])),
+            parts.size: form.size_text(MODELS[target].sizes[0] if other_size(target, *size) else size),
             parts.steps: request["steps"],
             parts.seed: request["seed"],
             parts.prompt: request["prompt"],

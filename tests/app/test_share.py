@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from app import share
-from cache_engine import METHODS, Comparison, EngineError, method_from, resolve
+from cache_engine import METHODS, MODELS, Comparison, EngineError, method_from, resolve
 from tests.app.made import dbcache, pair
 
 PROMPTS = ("a small red apple", 'リンゴ 🍎 & <b>"x"</b> ?c=1#%', "é" * 2000)
@@ -110,6 +110,14 @@ def packed(data: Any) -> str:
 
 
 GOOD: dict[str, Any] = {"request": {"prompt": "x"}, "method": {"name": "dbcache"}}
+
+
+def test_a_size_that_the_model_does_not_draw_stays_behind_and_is_named() -> None:
+    text = json.loads(share.text_of(comparison()))
+    text["request"] |= {"width": 96, "height": 96}
+    back = share.from_text(json.dumps(text), "link")
+    assert (back.request.width, back.request.height) == MODELS["tiny"].sizes[0]
+    assert share.sentence(back.left) == " Not included: size 96 × 96."
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,19 @@ from assets.train_tiny_flux.domain import (
     words,
 )
 from assets.train_tiny_flux.evaluate import held_out, judge, nearest
-from assets.train_tiny_flux.render import backdrop, render
+from assets.train_tiny_flux.render import backdrop, glyph, render
+
+# Hue in degrees, saturation and brightness in 0..1 that a word for a colour allows.
+COLOURS = {
+    "red": ((330, 380), (0.5, 1), (0.5, 1)),
+    "orange": ((10, 45), (0.6, 1), (0.6, 1)),
+    "yellow": ((33, 65), (0.4, 1), (0.75, 1)),
+    "green": ((50, 165), (0.35, 1), (0.3, 1)),
+    "blue": ((180, 255), (0.25, 1), (0.4, 1)),
+    "purple": ((255, 310), (0.25, 1), (0.3, 1)),
+    "pink": ((330, 392), (0.1, 0.6), (0.8, 1)),
+    "brown": ((5, 45), (0.2, 1), (0.25, 0.85)),
+}
 
 
 @pytest.mark.parametrize("tokenizer", [t5_tokenizer(), clip_tokenizer()], ids=["t5", "clip"])
@@ -130,3 +142,27 @@ def test_every_place_is_another_offset_and_no_place_is_the_middle(size):
     named = [place for place in PLACES if place != "anywhere"]
     assert len({offset(place, size) for place in named}) == len(named)
     assert offset("anywhere", size) == offset("center", size)
+
+
+@pytest.mark.parametrize("word", COLOURS)
+def test_a_thing_has_the_colour_that_its_captions_say(word: str) -> None:
+    """At least a third of its coloured pixels."""
+    (low, high), saturation, brightness = COLOURS[word]
+    for thing in (name for name, (_, own) in THINGS.items() if word in own):
+        bitmap = glyph(thing)
+        opaque = np.asarray(bitmap)[..., 3] > 128
+        hue, strength, value = (
+            channel[opaque] for channel in np.moveaxis(np.asarray(bitmap.convert("RGB").convert("HSV")), 2, 0)
+        )
+        coloured = (strength > 50) & (value > 60)
+        degrees = hue[coloured] / 255 * 360
+        fits = ((degrees >= low) & (degrees <= high)) | ((degrees + 360 >= low) & (degrees + 360 <= high))
+        for channel, (least, most) in ((strength, saturation), (value, brightness)):
+            fits &= (channel[coloured] >= 255 * least) & (channel[coloured] <= 255 * most)
+        assert fits.mean() > 1 / 3, (thing, word)
+
+
+def test_every_word_for_a_colour_is_checked() -> None:
+    words = {word for _, adjectives in THINGS.values() for word in adjectives}
+    assert words - {"ripe", "sweet", "happy"} <= set(COLOURS)
+    assert {word for word in words if word in BACKGROUNDS} <= set(COLOURS)
