@@ -41,7 +41,7 @@ THINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "whale": ("\U0001f433", ("blue",)),
     "turtle": ("\U0001f422", ("green",)),
     "ladybug": ("\U0001f41e", ("red",)),
-    "butterfly": ("\U0001f98b", ("orange",)),
+    "butterfly": ("\U0001f98b", ()),
     "car": ("\U0001f697", ("red",)),
     "bus": ("\U0001f68c", ()),
     "train": ("\U0001f686", ()),
