@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.presets import presets
+from assets.train_lightning.scores import reduced
 from assets.train_tiny_flux.domain import Spec
 from assets.train_tiny_flux.evaluate import held_out, judge, nearest
 from cache_engine import METHODS, MODELS, Method, RunRequest
@@ -111,7 +112,7 @@ def measured(rows: Sequence[Contender], teacher: list[np.ndarray], repeats: int)
                 min(likeness(pictures, plain)),
                 mean(likeness(pictures, teacher)),
                 mean(
-                    judge(spec, nearest(picture / np.float32(255)))["thing"]
+                    judge(spec, nearest(reduced(picture / np.float32(255))))["thing"]
                     for (spec, _), picture in zip(asked()[:count], pictures, strict=True)
                 ),
                 mean(sum(call.mode != "C" for call in trace) for trace in traces),

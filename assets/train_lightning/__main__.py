@@ -95,7 +95,7 @@ def export(options: argparse.Namespace, scale: Scale) -> None:
 def evaluate(options: argparse.Namespace, scale: Scale) -> None:
     """Score each LoRA beside the embedded model; write the card and the sheets. Latents are kept."""
     guidance, minutes = teacher.scale(scores.TEACHER), []
-    ways = [scores.Way("embedded model", scale.teacher_steps, guidance)]
+    ways = []
     for recipe in scale.recipes:
         name, steps = f"tiny-lightning-{recipe.steps}", recipe.steps
         ways += [
@@ -105,14 +105,20 @@ def evaluate(options: argparse.Namespace, scale: Scale) -> None:
         ]
         state = torch.load(options.folder / f"lightning-{steps}.pt", weights_only=True)
         minutes.append(state["seconds"] / 60)
-    rows, full = [], None
-    for number, way in enumerate(ways):
-        drawn = scores.drawn(way, scale.prompts, scale.timed, options.folder / f"latents-{number}.pt")
+
+    def drawn(way: scores.Way, number: int) -> scores.Drawn:
+        return scores.drawn(way, scale.prompts, scale.timed, options.folder / f"latents-{number}.pt")
+
+    whole = scores.Way("embedded model", scale.teacher_steps, guidance)
+    full = drawn(whole, 0)
+    rows = [card.row(whole, scores.judged(full, None))]
+    for number, way in enumerate(ways, 1):
+        made = drawn(way, number)
         if way.lora:
-            contact_sheet(drawn.pictures[: card.SHOWN], options.out / f"contact-sheet-{way.steps}.png")
-        rows.append(card.row(way, scores.judged(drawn, full)))
-        full = full or drawn
-    facts = card.Facts(scale.prompts, scale.teacher_steps, (scale.shards - 1) * scale.paths, guidance)
+            contact_sheet(made.pictures[: card.SHOWN], options.out / f"contact-sheet-{way.steps}.png")
+        rows.append(card.row(way, scores.judged(made, full)))
+    taught, side = (scale.shards - 1) * scale.paths, len(full.pictures[0])
+    facts = card.Facts(scale.prompts, scale.teacher_steps, taught, guidance, side)
     recipes = [card.learned(*pair) for pair in zip(scale.recipes, minutes, strict=True)]
     card.write(options.out, facts, rows, recipes)
 

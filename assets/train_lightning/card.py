@@ -8,7 +8,7 @@ from typing import NamedTuple
 from safetensors.torch import load_file
 
 from assets.train_tiny_flux.build import SHIFT
-from assets.train_tiny_flux.domain import SIZE, TEXT_TOKENS
+from assets.train_tiny_flux.domain import TEXT_TOKENS
 
 from . import paths
 from .scores import Scores, Way
@@ -30,6 +30,7 @@ class Facts(NamedTuple):
     teacher_steps: int
     paths: int
     scale: float
+    side: int
 
 
 def row(way: Way, scores: Scores) -> str:
@@ -59,7 +60,7 @@ def write(out: Path, facts: Facts, rows: list[str], recipes: list[str]) -> None:
         layers=len(load_file(files[0])) // 2,
         megabytes=f"{max(file.stat().st_size for file in files) / 1e6:.2f}",
         shift=f"{SHIFT:g}",
-        side=SIZE,
+        side=facts.side,
         text=TEXT_TOKENS,
         prompts=facts.prompts,
         teacher_steps=facts.teacher_steps,

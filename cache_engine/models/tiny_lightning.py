@@ -42,7 +42,7 @@ def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
         load=load,
         steps=steps,
         true_cfg_scale=1.0,
-        needs="a CPU; 19 MB on disk",
+        needs=f"{teacher.needs}, and 3 MB for the LoRA",
         revision=revision,
         unavailable=unavailable,
         coefficients=Coefficients(),  # the teacher's coefficients were measured on other weights

