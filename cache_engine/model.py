@@ -129,6 +129,7 @@ class ModelSpec:
     step or as a second sample in the same call.
     as_called: the request does not determine the shapes of the calls, so compute is counted on real calls.
     unknown_words: (prompt) -> the words in it that the model was not trained on.
+    unread_words: (resolved request) -> how many words at the prompt's end lie behind the model's tokens.
     """
 
     name: str
@@ -164,6 +165,7 @@ class ModelSpec:
     doubles: bool = False
     as_called: bool = False
     unknown_words: Callable[[str], tuple[str, ...]] = field(default=lambda prompt: ())
+    unread_words: Callable[[RunRequest], int] = field(default=lambda request: 0)
 
     def resolve(self, request: RunRequest) -> RunRequest:
         """Return the request with every None replaced by this model's default.
@@ -209,6 +211,20 @@ class ModelSpec:
                 "model)."
             )
         return filled
+
+    def unread_note(self, request: RunRequest) -> str:
+        """Return a sentence about the words that the model will not read; empty if it reads them all.
+
+        request: resolved.
+        """
+        words = self.unread_words(request)
+        if not words:
+            return ""
+        end = "its last word is" if words == 1 else f"its last {words} words are"
+        return (
+            f"prompt: {end} not read, because {self.title} takes {request.max_sequence_length} tokens of "
+            "text; shorten the prompt."
+        )
 
     def facts(self, request: RunRequest) -> ModelFacts:
         """Return the facts that a plan may depend on. ``request`` is resolved."""

@@ -43,7 +43,7 @@ class Rule(NamedTuple):
     lazy: str = ""
 
 
-LOADERS = "torch diffusers transformers accelerate huggingface_hub safetensors PIL"
+LOADERS = "torch diffusers transformers tokenizers accelerate huggingface_hub safetensors PIL"
 DOWNWARD = "records plans strict method schedules.* predictors.* methods.*"
 # The first rule that matches a module counts.
 RULES = [

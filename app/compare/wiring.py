@@ -228,9 +228,15 @@ def toggle_lock(locked: bool) -> tuple[bool, gr.Button]:
 
 
 def unknown_words(model: str, prompt: str) -> StatusValue:
-    """Name the words of the prompt that the model does not know."""
-    words = MODELS[model].unknown_words(prompt)
-    return statuses.idle(f"{MODELS[model].title} does not know: {', '.join(words)}" if words else "")
+    """Name the words of the prompt that the model does not know, and say if its end is not read."""
+    row = MODELS[model]
+    words = row.unknown_words(prompt)
+    unknown = f"{row.title} does not know: {', '.join(words)}" if words else ""
+    try:
+        unread = row.unread_note(form.usual_request(model, row.steps).replaced(prompt=prompt))
+    except EngineError:  # an empty prompt: Generate names the reason
+        unread = ""
+    return statuses.idle(". ".join(part for part in (unknown, unread) if part))
 
 
 def _wire_setting(parts: CompareParts, setting: SettingFields, what_if: WhatIf) -> None:

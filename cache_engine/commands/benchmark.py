@@ -11,7 +11,7 @@ from ..benchmark.settings import SETS
 from ..models.catalog import spec_of
 from ..strict import EngineError
 from .benchmark_reports import REPORTS
-from .shared import Answer, Command, number, real, request_arguments, request_from_options
+from .shared import Answer, Command, number, real, request_arguments, request_from_options, tell_unread
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> Answer:
     job, skipped = _job(options)
     for name, reason in skipped.items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
+    tell_unread(job.request, job.prompts)
     with BenchmarkFolder(options.out, job) as folder:
         outcome = drive(folder, _crew(options.ray, job, workers, threads))
     data = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..models.catalog import spec_of
 from ..strict import EngineError
-from .shared import Answer, Command, number, request_arguments, request_from_options
+from .shared import Answer, Command, number, request_arguments, request_from_options, tell_unread
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> Answer:
         model.spec.resolve(request_from_options(options, prompt=prompts[n % len(prompts)], seed=n))
         for n in range(runs)
     ]
+    tell_unread(requests[0], prompts)
     with OutOfMemoryGuard(model.spec):
         coefficients = calibrate(model.pipe, [partial(draw, model, request) for request in requests])
     data = {

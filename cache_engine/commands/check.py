@@ -20,6 +20,7 @@ from .shared import (
     real,
     request_arguments,
     request_from_options,
+    tell_unread,
 )
 
 FALLS_SHORT = 3  # exit code of a setting that is not close enough
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> Answer:
     if not prompts:
         raise EngineError(f"prompts: {options.prompts} holds no prompt; write one prompt per line.")
     request = resolve(request_from_options(options, prompt=prompts[0], seed=number(options.seed)))
+    tell_unread(request, prompts)
     closeness = []
     with (
         tempfile.TemporaryDirectory() as temporary,

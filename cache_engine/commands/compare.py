@@ -18,6 +18,7 @@ from .shared import (
     real,
     request_arguments,
     request_from_options,
+    tell_unread,
 )
 
 
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> Answer:
         image=Picture(file=options.image) if options.image else None,
         **guidance,
     )
+    unread = tell_unread(request, [request.prompt])
     folder = writable(options.out)
     result = run_comparison(
         request,
@@ -83,6 +85,7 @@ def run(options: argparse.Namespace) -> Answer:
         folder,
         difference=difference(result.baseline.image, result.accelerated.image),
         **({"survey_note": why} if why else {}),
+        **({"prompt_note": unread} if unread else {}),
     )
     psnr = "identical" if result.quality.identical else f"{result.quality.psnr_db:.1f} dB"
     note = f"{why}\n" if why else ""

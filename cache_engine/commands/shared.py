@@ -7,10 +7,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..method import METHODS, Method
+from ..models.catalog import spec_of
 from ..recipe import parse_recipe
 from ..records import RunRequest
 from ..strict import EngineError
@@ -75,6 +76,18 @@ def request_from_options(options: argparse.Namespace, **more: Any) -> RunRequest
             raise EngineError(f"size: {options.size!r} is not valid; write it like 1024x1024.")
         fields |= {"width": int(width), "height": int(height)}
     return RunRequest(**{name: value for name, value in fields.items() if value is not None}, **more)
+
+
+def tell_unread(request: RunRequest, prompts: Sequence[str]) -> str:
+    """Print how many prompts the model does not read to their end, and return that sentence, or ""."""
+    spec = spec_of(request.model)
+    resolved = spec.resolve(request)
+    notes = [note for prompt in prompts if (note := spec.unread_note(resolved.replaced(prompt=prompt)))]
+    if not notes:
+        return ""
+    told = notes[0] if len(prompts) == 1 else f"{len(notes)} of {len(prompts)} prompts; the first: {notes[0]}"
+    print(told, flush=True)
+    return told
 
 
 def method_from_options(options: argparse.Namespace) -> Method:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..strict import EngineError
-from .shared import Answer, Command, number, pairs, real, request_arguments, request_from_options
+from .shared import Answer, Command, number, pairs, real, request_arguments, request_from_options, tell_unread
 
 GOALS = {"min_psnr": "close", "min_speedup": "fast", "min_compute_ratio": "cheap"}
 
@@ -72,7 +72,9 @@ def run(options: argparse.Namespace) -> Answer:
         raise EngineError(f"minutes: {minutes!r} is not valid; give a number.")
     ends = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     data: dict[str, Any] = {}
-    for data in tune_json(task_of(options), options.out, enough=lambda: time.monotonic() > ends):
+    task = task_of(options)
+    tell_unread(task.request, (*task.prompts, *task.acceptance))
+    for data in tune_json(task, options.out, enough=lambda: time.monotonic() > ends):
         print(f"{data['stage']}: {data['doing']}", file=sys.stderr) if sys.stderr.isatty() else None
     with writing(options.out):
         write_whole(options.out / "result.json", json.dumps(data, indent=1, ensure_ascii=False).encode())

@@ -10,6 +10,7 @@ from ..model import Coefficients, ModelSpec, Neurons, Section, Source
 from ..placement import MemoryNeeds
 from ..records import RunRequest
 from .hub import GB, Weights, load_pipeline
+from .prompt_length import unread_words
 
 
 def modulated(block: Any, arguments: Mapping[str, Any]) -> Any:
@@ -175,6 +176,7 @@ def _row(
         memory=MEMORY,
         coefficients=coefficients,
         examples=EXAMPLES,
+        unread_words=lambda request: unread_words(weights.source(), request),
     )
 
 

@@ -14,6 +14,7 @@ from ..records import RunRequest
 from ..strict import EngineError
 from .flux import EXAMPLES
 from .hub import GB, Weights, load_pipeline
+from .prompt_length import unread_words
 
 SECTIONS = (
     Section(
@@ -110,6 +111,7 @@ ROWS = (
         true_cfg_scale=4.0,
         memory=MEMORY,
         examples=EXAMPLES,
+        unread_words=lambda request: unread_words(BASE_4B.source(), request, template=3),
         image="optional",
     ),
 )

@@ -17,6 +17,7 @@ from . import single_file
 from .generic import TRANSFORMERS
 from .hub import Weights, load_pipeline
 from .pipeline_call import arguments, number, parameters, picture_argument, picture_need, refuse
+from .prompt_length import unread_words
 
 SIZES = ((1024, 1024), (768, 768), (512, 512))
 LISTED = "cache_engine/models/generic.py"
@@ -90,6 +91,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
         true_cfg_scale=float(number(takes, "true_cfg_scale") or 1),
         doubles="negative_prompt" in takes and "true_cfg_scale" not in takes,
         image=picture_need(pipeline, takes),
+        unread_words=partial(unread_words, source, takes_length="max_sequence_length" in takes),
         image_argument=picture_argument(takes) or "image",
     )
 

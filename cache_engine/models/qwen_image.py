@@ -14,6 +14,7 @@ from ..records import RunRequest
 from .flux import IMAGE, TEXT
 from .hub import GB, Weights, load_pipeline
 from .lora_files import fused
+from .prompt_length import unread_words
 
 SECTIONS = (
     Section(
@@ -146,6 +147,7 @@ def _row(name: str, title: str, **changed: Any) -> ModelSpec:
         text_tokens=text_tokens,
         needs="60 GB of GPU memory in bfloat16, 46 GB offloaded, 27 GB offloaded in 8 bits",
         examples=EXAMPLES,
+        unread_words=lambda request: unread_words(BASE.source(), request),
         **facts | changed,
     )
 

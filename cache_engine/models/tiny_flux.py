@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..placement import Placement
 from ..strict import EngineError
 from .flux import SECTIONS, arguments, shapes
 from .hub import load_pipeline
+from .prompt_length import unread_words
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_flux"
 
@@ -117,6 +118,7 @@ def _row() -> tuple[ModelSpec, ...]:
             psnr_calibration=FOLDER / "psnr_calibration.json",
             examples=tuple(domain["examples"]),
             unknown_words=_unknown_words,
+            unread_words=partial(unread_words, str(FOLDER)),
         ),
     )
 
