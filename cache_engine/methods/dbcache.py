@@ -131,7 +131,7 @@ class DBCache(Method):
         for name in ("max_cached_steps", "max_continuous_cached_steps"):
             if getattr(self, name) == 0:
                 raise EngineError(
-                    f"{name}: with 0, no step is ever cached; choose 1 or more, or -1 for no limit."
+                    f"{name}: 0 means that no step is ever cached; choose 1 or more, or -1 for no limit."
                 )
         fits_mask("steps_computation_mask", mask, facts)
         if mask.startswith("0") and self.steps_computation_policy == "static":
