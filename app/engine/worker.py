@@ -127,7 +127,10 @@ class Worker:
         return isinstance(self._compare, MeteredRunner)
 
     def cost_note(self, request: RunRequest, method: Method) -> str:
-        """Tell how much of the quota a comparison will use. Return "" if there is no quota."""
+        """Return a sentence that tells how much of a visitor's GPU quota a comparison will use.
+
+        Return "" where the server has no quota.
+        """
         if not isinstance(self._compare, MeteredRunner):
             return ""
         return self._compare.cost_note(request, method, self._baselines)

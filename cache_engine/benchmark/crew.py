@@ -50,7 +50,8 @@ class Crew(Protocol):
     def give(self, worker: int, assignment: Assignment, baseline: bytes | None) -> None:
         """Give an assignment to a worker that is Ready or Free.
 
-        baseline: the PNG of the prompt's baseline; None if the assignment begins with it.
+        baseline: the PNG file of the prompt's baseline run, as bytes. None if that run is the first of the
+        assignment, so that the worker makes it.
         """
         ...
 

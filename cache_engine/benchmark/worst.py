@@ -27,7 +27,8 @@ STYLE = (
 def write_worst_pairs(path: Path, metric: str, most: int) -> list[Row]:
     """Write ``worst-METRIC.html`` and its difference pictures into the benchmark's folder.
 
-    Returns the rows, the worst first. Raises EngineError if the metric compares no pictures here.
+    Returns the rows, the worst first. Raises EngineError if the metric does not
+    compare a picture with its baseline, or was not measured in this benchmark.
     """
     job, _, rows = read_folder(path)
     if metric not in METRICS or metric not in job.metrics or not METRICS[metric].reference:

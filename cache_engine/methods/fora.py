@@ -28,8 +28,8 @@ class FORA(Method):
     before_projection: bool = knob(
         False,
         "Before projection",
-        "Remember the attention's result before its output projection. The projection then runs in "
-        "every step, for 2 % of a step's compute. The published row for N = 3 includes this cost.",
+        "Remember the attention's result before its output projection. The output projection then runs in "
+        "cached steps too, which costs 2 % of a step's compute. The published row for N = 3 includes it.",
     )
 
     def plan(self, facts: ModelFacts) -> Plan:

@@ -76,10 +76,12 @@ class ImageReward(Metric):
 
 
 def network(state: Mapping[str, Any], text: Mapping[str, Any]) -> Any:
-    """Build the three parts and load the published weights. Layer sizes follow from the weights and ``text``.
+    """Build the three parts of the network and load the published weights into them.
 
-    text: the published configuration of the text encoder. Raises RuntimeError if a weight is missing or has
-    another shape.
+    The shapes of the weights and the text encoder's configuration give the size of every layer.
+
+    state: the published weights, by name.  text: the published configuration of the text encoder. Raises
+    RuntimeError if a weight is missing or has another shape.
     """
     import torch
     from transformers import BlipTextConfig, BlipVisionConfig

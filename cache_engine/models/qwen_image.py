@@ -76,7 +76,8 @@ LIGHTNING_SCHEDULE: dict[str, Any] = dict(
 def shapes(config: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
     """Return one call's arguments.
 
-    Each token stands for 16 x 16 pixels (the VAE's 8, packed 2 x 2). The text is as long as the prompt.
+    Each token stands for 16 x 16 pixels (the VAE's 8, packed 2 x 2). The text has as many tokens as
+    the prompt: it is not padded.
     """
     width, height, text = (
         request.width or 0,

@@ -112,7 +112,10 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
 
 
 def matching(name: str, shapes: Shapes, rows: Sequence[ModelSpec]) -> ModelSpec:
-    """Return the row whose configuration fits these shapes. Raises EngineError if no row fits."""
+    """Return the model whose configuration fits the shapes of the weights in a file.
+
+    Raises EngineError if none of ``rows`` fits.
+    """
     layout = next((layout for layout in LAYOUTS if all(mark in shapes for mark in layout.marks)), None)
     classes = ", ".join(dict.fromkeys(layout.transformer for layout in LAYOUTS))
     if layout is None:

@@ -107,7 +107,8 @@ class CallHooks:
     def inner_site(self, site: Site) -> InnerSite:
         """Return the object that carries out the plan's site inside the blocks.
 
-        A compiled block always runs as it was compiled, so only whole modules of it can be replaced.
+        The code of a compiled block cannot be changed. So a compiled model allows only sites that replace
+        whole modules inside a block. Raises EngineError for any other site.
         """
         if self.compiled and not isinstance(site, Modules):
             raise EngineError(

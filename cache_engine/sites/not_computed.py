@@ -21,8 +21,8 @@ class NotComputed(Tensor):
     EngineError.
 
     A range of skipped blocks has only one predicted value: that of its last block. The results of the earlier
-    blocks in the range are unknown, so a model may only pass them on to the next block. A model that does
-    anything else is found in its first call with skipped blocks, before that call returns.
+    blocks in the range are unknown, so a model may only pass them on to the next block. A model that reads or
+    changes them gets an error in its first call with skipped blocks, before that call returns a result.
     """
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]

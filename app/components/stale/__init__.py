@@ -1,7 +1,7 @@
 """The captions of the pictures, and a tag while the numbers belong to another setting. It fires no event.
 
-While a visitor holds down Space, or the picture in the view Flip, the left picture is shown in the place of
-the right one.
+While a visitor holds down the space bar, the left picture is shown in the place of the right one. In the view
+Flip, holding down the mouse button on the picture does the same.
 """
 
 from __future__ import annotations
