@@ -12,12 +12,16 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from .commands import COMMANDS
 from .failures import DEBUG, unexpected
 from .strict import one_line
+
+NO_OUTPUT = logging.NullHandler()
 
 
 class Defaults(argparse.HelpFormatter):
@@ -62,6 +66,18 @@ def _set_output(encoding: str | None = None) -> None:
         sys.stdout.reconfigure(errors="replace", encoding=encoding)
 
 
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the warnings of libraries, and logs that no handler takes, off stderr: it is for our own line."""
+    if os.environ.get(DEBUG):
+        yield
+        return
+    logging.getLogger().addHandler(NO_OUTPUT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     _set_output()
     options = parser().parse_args(arguments)
@@ -72,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:
-        answer = COMMANDS[options.command].run(options)
+        with quiet_libraries():
+            answer = COMMANDS[options.command].run(options)
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()

@@ -117,10 +117,9 @@ def writable(folder: Path) -> Path:
     """Make the folder before the run, so that an unusable path is reported early. Raises EngineError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EngineError(
-            f"out: {folder} cannot be made ({error.strerror or type(error).__name__}); choose another folder."
-        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise EngineError(f"out: {folder} cannot be made ({reason}); choose another folder.") from None
     return folder
 
 
