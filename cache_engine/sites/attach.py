@@ -108,7 +108,7 @@ def planner(
     streams: tuple[str, ...],
 ) -> Callable[[int], Plan]:
     """Return a function that makes the method's plan for a number of steps."""
-    lengths = tuple(sum(block.section is section for block in blocks) for section in sections)
+    lengths = tuple(sum(block.section == section for block in blocks) for section in sections)
     coefficients = coefficients_of(type(transformer).__name__, getattr(transformer, "config", {}))
     return lambda total: method.plan(model_facts(sections, lengths, total, streams, coefficients))
 
