@@ -199,7 +199,7 @@ class SettingFields:
         return updates | {parts.status: statuses.idle(message)}
 
     def for_model(self, model: str) -> Updates:
-        """Set the fields to the model's usual request and its first preset."""
+        """Fill the fields with the model's default size, steps and guidance, and choose its first preset."""
         row, parts = MODELS[model], self.parts
         sizes = [form.size_text(size) for size in row.sizes]
         title, method = start_setting(model)

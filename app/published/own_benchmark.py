@@ -24,7 +24,7 @@ from .tables import OWN_FAMILY, ROW_OF, SCORES, ListedBaseline, ListedSetting, p
 from .views import quality_text, ratio_bars
 
 MOST_BYTES = 2_000_000
-# the tables' PSNR wraps around, so only our wrapped PSNR can be compared with it
+# the tables' PSNR comes from differences that overflow, so only ours with the same overflow is comparable
 METRIC_OF = {"psnr": "psnr_wrapped"}
 TITLES = {"psnr": "PSNR, wrapped"}
 PRINTED_NAMES = {row: printed for printed, row in ROW_OF.items()}
@@ -193,8 +193,8 @@ def _notes(setting: ListedSetting, match: ListedSetting | None, psnr: str) -> It
         yield f"Published: {base.model} at {base.steps} steps on {base.cards}."
     if psnr != "identical" and "psnr" not in setting.printed:
         yield (
-            "The tables' PSNR wraps around. To compare with it, score your benchmark with the metric "
-            "psnr_wrapped as well."
+            "The tables' PSNR comes from differences that overflow at 256. To compare with it, score your "
+            "benchmark with the metric psnr_wrapped as well."
         )
     if setting.why_not_openable:
         yield setting.why_not_openable

@@ -211,8 +211,10 @@ def _always_shown(snapshot: TuneSnapshot, chosen: str) -> set[str]:
 def _spaced(
     settings: list[TunedSetting], choice: FrontierChoice, plane: Plane, always: set[str]
 ) -> list[TunedSetting]:
-    """Return all measured settings, and the settings in ``always``. Other settings are left out if they are
-    too close to a neighbour for pointing: first along the frontier, then along the plain model.
+    """Return the settings that get a mark: all measured settings, those in ``always``, and others that keep a
+    distance to their neighbour, so that a pointer can hit each.
+
+    The distance is kept between settings with a cache, and apart from that between those of the plain model.
     """
     kept = [setting for setting in settings if "measured" in setting or setting["key"] in always]
     others = [setting for setting in settings if setting not in kept]

@@ -93,8 +93,8 @@ def _page(job: BenchmarkJob, engine: Engine | None, figures: Sequence[SettingFig
         yield (
             "Published: cache-dit's tables (FLUX.1-dev at 50 steps, Qwen-Image-Lightning at 4; 1024 x "
             "1024, DrawBench, one NVIDIA L20 for FLUX.1-dev, two for Lightning; other methods' rows as "
-            "the FoCa paper quotes them). Their PSNR wraps at 256, so our PSNR that wraps too stands "
-            "beside it."
+            "the FoCa paper quotes them). They compute PSNR from 8-bit differences, which overflow at "
+            "256. For a fair comparison, our PSNR with the same overflow stands beside it."
         )
         yield ""
         yield from _table(

@@ -76,7 +76,7 @@ def propagate_errors(
     """Measure how errors propagate along a recorded run.
 
     sigmas: the noise levels before each step, and after the last step.
-    mix: the weight of each stream.
+    mix: the weight of each denoising stream (cond, uncond) in the guided output.
     shown: a function from latents to the picture. Returns None if the run has too few steps, or if no added
     error changes its end. Raises Cancelled.
     """

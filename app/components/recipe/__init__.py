@@ -27,5 +27,5 @@ class RecipeValue(TypedDict):
 
 
 def recipe(value: RecipeValue | None = None, **options: Any) -> gr.HTML:
-    """Make the chips of a recipe. None draws none."""
+    """Make the row of chips that shows a recipe, one chip for each knob. None draws no chip."""
     return drawn("recipe", value, **options)
