@@ -19,8 +19,8 @@ from .settings import PublishedRow, published_rows
 
 FLOORS = {"psnr": 30.0, "ssim": 0.9, "lpips": 0.1}
 RESAMPLED = 2000  # number of resamples that the bootstrap draws
-# Maps a published column to our metric. The published PSNR comes from 8-bit differences, which overflow at 256.
-# It is compared only with our PSNR that has the same overflow.
+# Maps a published column to our metric. The published PSNR comes from 8-bit differences, which overflow at
+# 256. It is compared only with our PSNR that has the same overflow.
 BESIDE = {
     "clip_score": "clip_score",
     "image_reward": "image_reward",
