@@ -38,7 +38,7 @@ def text(forecast: Forecast) -> str:
     likeness = (
         f"{forecast.psnr_db:.1f} dB ({_band(forecast)})"
         if forecast.psnr_db is not None
-        else ("identical" if forecast.identical else f"no estimate of the PSNR: {forecast.note}")
+        else ("identical" if forecast.identical else forecast.note)
     )
     compute = (
         f"{forecast.compute_ratio:.2f}x less compute" if forecast.compute_ratio else "compute is not counted"

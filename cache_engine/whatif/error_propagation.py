@@ -1,14 +1,17 @@
-"""Measures how small errors in a run grow or fade until its end. The measurement makes some more calls after
-a recorded run.
+"""Measures how small errors in a run grow or fade until the end of the run. This happens after the recorded
+baseline run, with additional calls of the transformer.
 
-Whatever error is made early, the runs of one picture end with a difference in a few directions that belong to
-this picture. To find these directions, we add small errors to the run, like those of a prediction, and follow
-the run to its end. A gradient then tells how far along each direction the run ends after an error at any step
-and block. The gradient is carried from the end of the run back to its start (the adjoint of the loop). Both
-computations (adding errors and carrying the gradient) move along the noise level in strides: where the noise
-level hardly changes, one call stands for several steps.
+First, the code finds the *directions*. Errors at early steps change the final picture, and for one prompt and
+seed nearly all errors change it in the same few ways: these differences of the picture are the directions. To
+find them, the code adds a few errors to the recorded run, such as the error of reusing an output, and follows
+each error to the final picture.
 
-The computation needs automatic differentiation, and memory for the gradients of one call.
+Second, the code calculates gradients: how far an error at any step and behind any block moves the final
+picture along each direction. The gradients are carried from the last step back to the first (the adjoint of
+the loop).
+
+Both computations go through the run in strides: where the noise level changes little, one call stands for
+several steps. They need automatic differentiation, and memory for the gradients of one call.
 """
 
 from __future__ import annotations
@@ -26,36 +29,36 @@ from ..sites.activation_recorder import RecordedCalls
 from ..sites.blocks import Block, image_first, numbered
 from ..strict import Cancelled
 
-# share of the noise level at the start: two calls are at most this far apart, unless the steps are farther
-# apart
+# Largest change of the noise level in a stride of several steps, as a share of the first noise level.
 STRIDE = 0.08
-EARLY = 0.75  # share of the noise level at the start: down to this level, errors are added
-EACH = 3  # mixtures for each token
-POSITIONS = ("img_ids", "txt_ids")  # positions of tokens: all samples of a call share them
-FIRST = 3  # the first step with an added error; methods warm up before it
+EARLY = 0.75  # errors are added while the noise level is at least this share of the first noise level
+EACH = 3  # number of mixtures for each token
+POSITIONS = ("img_ids", "txt_ids")  # arguments with the tokens' positions: all samples of a batch share them
+FIRST = 3  # first step at which an error is added: methods usually compute the steps before it
 
 
-Shown = Callable[
-    [Tensor], Tensor
-]  # takes latents (batch, tokens, outputs) and returns (batch, tokens, values), in levels of 8 bits
+# A function from latents, (batch, tokens, outputs), to the picture in 8-bit levels, (batch, tokens, values).
+Shown = Callable[[Tensor], Tensor]
 
 
 class ErrorPropagation(NamedTuple):
-    """The effect of errors on the end of a run, in float32 arrays of numpy.
+    """The effect of small errors on the final picture, as float32 arrays of numpy.
 
-    Axes: directions d, blocks k, steps t, streams s; calls c along the run, from the last step to the first.
+    Axes: d directions, e mixtures of a token, k blocks, t steps, s streams, c calls with gradients (from the
+    last step to the first).
 
-    For each token, ``EACH`` mixtures e of its values (with random signs) stand for the picture; they are as
-    large as the values' differences, in 8-bit levels. A direction has the length of a picture whose values
-    all differ by one level.
+    A mixture is a sum of a token's values in the picture, with random signs. It is scaled so that its mean
+    square is about that of the values. A direction is a difference of two pictures, scaled to a mean square
+    of one level. Levels are those of 8 bits: 255 from black to white.
 
-    ``mixtures`` (tokens, e + d, outputs): the effect of one unit of a token's output on the token's mixtures,
-    and its length along each direction.
+    ``mixtures`` (tokens, e + d, outputs): the effect of one unit in each value of a token's latents. The
+    second axis holds the effect on the token's e mixtures, then the length along each of the d directions.
     ``patterns`` (d, tokens * e): the mixtures of each direction.
-    ``levels`` (c,): the noise levels after the calls' steps.
-    ``products`` (c, s, k, d, t, k): how far an error moves the end along a direction. The first k is the
-    block behind which the error is added. The second k and t choose the error: a stream's residual up to that
-    block at that step. Outputs are velocities, so a product counts for one unit of noise level.
+    ``levels`` (c,): for each call, the noise level after its step.
+    ``products`` (c, s, k, d, t, k): how far an error moves the final picture along a direction. The first k
+    is the block behind which the error is added. The error is a recorded residual: that of all blocks up to
+    the second k, at step t. The transformer's output is a velocity, so a product is the effect for a step of
+    one unit of noise level.
     """
 
     mixtures: Any
@@ -75,10 +78,14 @@ def propagate_errors(
 ) -> ErrorPropagation | None:
     """Measure how errors propagate along a recorded run.
 
+    transformer: the model that made the recorded calls.
     sigmas: the noise levels before each step, and after the last step.
-    mix: the weight of each denoising stream (cond, uncond) in the guided output.
-    shown: a function from latents to the picture. Returns None if the run has too few steps, or if no added
-    error changes its end. Raises Cancelled.
+    mix: the weight of each stream (cond, uncond) in the guided output.
+    shown: a function from latents to the picture.
+    stop: an event; once it is set, the function raises Cancelled.
+
+    Returns None if the run has too few steps for an error to be added, or if an added error does not change
+    the final picture.
     """
     loop = _Loop(transformer, calls, sigmas, mix, stop)
     pushes = loop.pushes()
@@ -108,12 +115,14 @@ def propagate_errors(
 
 
 def as_they_are(latents: Tensor) -> Tensor:
-    """Use the latents as the picture: one unit is half the range from black to white."""
+    """Use the latents as the picture, in 8-bit levels. Two units of latents are the range from black to
+    white.
+    """
     return 127.5 * latents
 
 
 class _Loop:
-    """The denoising loop, linearised along the path of the recorded run."""
+    """The denoising loop of the recorded run, for small errors: the effect of an error is linear."""
 
     def __init__(
         self,
@@ -137,10 +146,11 @@ class _Loop:
         self.added = added.unflatten(0, (-1, streams)).movedim(1, 0)  # axes (s, t, k, values)
 
     def pushes(self) -> dict[int, Tensor]:
-        """Return, by step, two errors of the velocity for each stream: (errors, tokens, outputs).
+        """Return the errors that are added to the guided output, by step: (errors, tokens, outputs).
 
-        The first error is that of reusing the step before; the second is that of a line through the two steps
-        before.
+        Each stream makes two errors: that of reusing its output of the step before, and that of extrapolating
+        its outputs of the two steps before along a straight line. ``followed`` adds the errors of all these
+        steps with the same place in the tensor to one run.
         """
         steps = [
             step for step in range(FIRST, len(self.latents)) if self.sigmas[step] >= EARLY * self.sigmas[0]
@@ -161,7 +171,9 @@ class _Loop:
         return last + (self.sigmas[-1] - self.sigmas[-2]) * velocity
 
     def strides(self) -> list[tuple[int, int, int]]:
-        """Return the strides: the first step of each, its end, and the step that stands for it."""
+        """Return the strides as (first step, first step of the next stride, the step whose call stands for
+        the whole stride).
+        """
         strides, begin, sigmas = [], 0, self.sigmas
         while begin < len(self.latents):
             end = begin + 1
@@ -174,7 +186,11 @@ class _Loop:
 
     @torch.no_grad()
     def followed(self, pushes: Mapping[int, Tensor]) -> Tensor:
-        """Return how far each added error has moved the latents at the end: (errors, tokens, outputs)."""
+        """Follow the added errors to the end of the run. Return by how much each changes the final latents:
+        (errors, tokens, outputs).
+
+        pushes: the result of ``pushes()``.
+        """
         off = torch.zeros_like(next(iter(pushes.values())))
         for begin, end, step in self.strides():
             across = self.sigmas[end] - self.sigmas[begin]
@@ -194,8 +210,11 @@ class _Loop:
         return off
 
     def carried_back(self, gradient: Tensor) -> Iterator[tuple[float, Tensor]]:
-        """Yield the noise level after each stride's step, and the products of all streams, from the last
-        stride to the first.
+        """Carry gradients back through the run, from the last stride to the first. For each stride, yield the
+        noise level after its step, and its products: (streams, blocks, directions, steps, blocks).
+
+        gradient: for each direction, the gradient with respect to the final latents, (directions, tokens,
+        outputs).
         """
         slope = torch.zeros_like(gradient)
         for begin, end, step in reversed(self.strides()):
@@ -210,10 +229,12 @@ class _Loop:
             yield level, torch.stack(products)
 
     def gradients(self, step: int, stream: int, answer: Tensor) -> tuple[Tensor, Tensor]:
-        """Carry a gradient back through one call.
+        """Carry gradients back through one call of the transformer.
 
-        answer: the gradient with respect to the call's answer, (d, tokens, outputs). Returns the gradients
-        with respect to the call's latents, and to the tensors behind every block: (k, d, values).
+        answer: the gradients with respect to the call's output, (directions, tokens, outputs).
+
+        Returns the gradients with respect to the call's latents, (directions, tokens, outputs), and to the
+        tensors behind every block, (blocks, directions, values).
         """
         with torch.enable_grad(), self.collected_outputs() as behind:
             latents = self.latents[step][stream].expand(len(answer), -1, -1).clone().requires_grad_()
@@ -233,7 +254,9 @@ class _Loop:
 
     @contextmanager
     def collected_outputs(self) -> Iterator[list[list[Tensor]]]:
-        """Collect each block's output tensors while the block runs."""
+        """Collect the output tensors of all blocks that run in this ``with`` block, in a list of one entry
+        for each block.
+        """
         outputs: list[list[Tensor]] = []
 
         def hear(block: Block) -> Any:
@@ -249,7 +272,7 @@ class _Loop:
                 hook.remove()
 
     def answer(self, step: int, stream: int, latents: Tensor) -> Tensor:
-        """Run a recorded call again with a batch of other latents."""
+        """Run a recorded call again with a batch of other latents. Return its output. Raises Cancelled."""
         if self.stop is not None and self.stop.is_set():
             raise Cancelled
         arguments = self.arguments[step * len(self.mix) + stream]
@@ -261,14 +284,18 @@ class _Loop:
 
 
 def _plain(value: Any) -> Any:
-    """Return a tensor, or a list of tensors, that autograd accepts even if it was made in inference mode."""
+    """Copy tensors out of inference mode, so that autograd accepts them. ``value`` may be a tensor or a list;
+    any other value is returned as it is.
+    """
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def _repeated(value: Any, times: int) -> Any:
-    """Repeat an argument of one sample, to make a batch."""
+    """Repeat an argument ``times`` times along its batch axis, if it holds one sample. Return any other
+    argument as it is.
+    """
     if isinstance(value, list):
         return [_repeated(item, times) for item in value]
     return (

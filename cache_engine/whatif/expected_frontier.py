@@ -1,7 +1,8 @@
-"""Estimates from a survey the best PSNR of DBCache at every speed. The code uses numpy, not torch.
+"""Estimates from a survey which settings of DBCache are on the frontier. The code uses numpy, not torch.
 
-A grid of settings is simulated in about a second. The grid's thresholds come from the recorded changes. The
-result has the settings that no other setting beats.
+Several hundred settings (the grid) are simulated in about a second. Their thresholds lie within the changes
+that the survey recorded. The frontier has those settings that no other setting of the grid beats in both
+speed and error.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from .simulation import Forecast, simulate
 from .survey import Survey
 
 WARM_UPS, IN_A_ROW, ORDERS = (2, 4, 8), (1, 2, 3, 5, -1), (0, 1, 2)
-THRESHOLDS = 10  # number of thresholds within the recorded changes
-GAPS = (1, 2, 4, 6)  # distances in steps at which changes are collected
-STEP = 0.01  # one step of the threshold's slider
+THRESHOLDS = 10  # number of thresholds in the grid
+GAPS = (1, 2, 4, 6)  # changes between a step and the step this many steps earlier give the thresholds
+STEP = 0.01  # distance between two positions of the threshold's slider
 
 
 def frontier(survey: Survey, calibration: PsnrCalibration | None = None) -> tuple[Forecast, ...]:
-    """Return forecasts from the baseline's own speed to the fastest. No setting of the grid is both faster
-    and closer to the baseline than one of these.
+    """Return the forecasts of the settings on the frontier, the slowest first.
 
-    The result is computed once for each survey and stored in the survey's memo.
+    calibration: gives the forecasts their PSNR and band; None: they have neither.
+
+    The result is computed once and then stored in the survey's ``memo``.
     """
     key = ("frontier", calibration)
     if key not in survey.memo:
@@ -37,7 +39,7 @@ def frontier(survey: Survey, calibration: PsnrCalibration | None = None) -> tupl
 
 
 def settings(survey: Survey) -> Iterator[Method]:
-    """Yield the settings of the grid, and the setting that computes every step."""
+    """Yield the setting that computes every step, and then the settings of the grid."""
     facts = survey.facts
     yield DBCache(max_warmup_steps=min(4, facts.steps), residual_diff_threshold=0.0)
     fronts = sorted({1, max(1, facts.blocks // 7)}) if facts.blocks > 1 else []
@@ -54,7 +56,10 @@ def settings(survey: Survey) -> Iterator[Method]:
 
 
 def _thresholds(survey: Survey, front: int) -> list[float]:
-    """Return multiples of the slider's step that lie within the recorded changes after ``front`` blocks."""
+    """Return the grid's thresholds: multiples of ``STEP`` that lie within the recorded changes.
+
+    front: the number of first blocks whose residual is the signal.
+    """
     changes = survey.changes(Signal("front_residual", "computed"), front) or []
     recorded = [
         stream[step - gap][step]
@@ -69,8 +74,8 @@ def _thresholds(survey: Survey, front: int) -> list[float]:
 
 
 def _unbeaten(forecasts: list[Forecast]) -> tuple[Forecast, ...]:
-    """Return the unbeaten forecasts from slow to fast. Of two equally fast forecasts,
-    the closer one stays.
+    """Return the forecasts that no other forecast beats in both speed and error, the slowest first. Of two
+    equally fast forecasts, the one with the smaller error stays.
     """
     unbeaten: list[Forecast] = []
     for forecast in sorted(forecasts, key=lambda forecast: (-forecast.speedup, forecast.error or 0.0)):

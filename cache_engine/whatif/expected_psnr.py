@@ -1,14 +1,19 @@
-"""Estimates the PSNR that a setting's prediction errors cost. The code uses numpy, not torch.
+"""Estimates the PSNR of a setting from the errors of its predictions. The code uses numpy, not torch.
 
-A cached call moves the latents by (noise level after the step - before) x (error of the model's answer). The
-errors of all calls are added with their signs, as in the latents; adding their norms would lose the signs.
-The errors' effect on the end of the run was measured on the baseline (error_propagation.py), along the few
-directions in which runs of this picture end up different. The end of any error along these directions is
-therefore known. The rest of an error lies across these directions. For this rest we take the last layer's
-direct answer, minus the share that the model repairs at this noise level (``surviving_share``).
+Each error is followed to the final picture:
 
-The picture's difference is represented by a few random mixtures of every token's values, as large as the
-differences themselves.
+1. The error of a predicted residual makes an error of the transformer's output. The step then moves the
+   latents by (noise level after the step - noise level before it) x (error of the output) too far.
+2. The later steps let this error grow or fade. They turn it mostly into a few *directions*: differences of
+   the final picture that are the same for all errors. How far an error ends along each direction was measured
+   after the baseline run (error_propagation.py).
+3. The rest of the error is perpendicular to all directions. Of this rest, only a share is left at the end
+   (``surviving_share``).
+
+The effects of all errors are added with their signs, because errors can cancel.
+
+A difference of two pictures is represented by random mixtures: a few sums of each token's values, with random
+signs. They are scaled so that their mean square is about that of the values.
 """
 
 from __future__ import annotations
@@ -21,7 +26,10 @@ from .survey import Survey
 
 
 def psnr_expected(survey: Survey, run: Replay) -> float | None:
-    """Return the expected PSNR in dB, or None if the survey has no error propagation."""
+    """Return the expected PSNR of a replayed run in dB.
+
+    Returns None if the survey has no error propagation, or if the run has no errors.
+    """
     if not survey.products.size:
         return None
     pixels = 0.0
@@ -31,7 +39,9 @@ def psnr_expected(survey: Survey, run: Replay) -> float | None:
 
 
 def _by_site(survey: Survey, run: Replay) -> dict[Stack, tuple[list[int], list[float]]]:
-    """Return each site's errors as one sum: the rows of the site's table, and their weights."""
+    """Return, for each site, the sum of all errors of its predictions. The sum is given by the rows of the
+    site's ``table`` and by the weights of these rows.
+    """
     steps = survey.facts.steps
     sums = dict[Stack, tuple[list[int], list[float]]]()
     last, rows, weights = None, list[int](), list[float]()
@@ -46,10 +56,10 @@ def _by_site(survey: Survey, run: Replay) -> dict[Stack, tuple[list[int], list[f
 
 
 def table(survey: Survey, start: int, stop: int) -> np.ndarray:
-    """Return the effect of errors on the final picture, in 8-bit levels: (s * t * t, n).
+    """Return how errors change the final picture, in 8-bit levels: (streams * steps * steps, mixtures).
 
-    Row (stream, t, u) holds n random mixtures of the picture's difference. The error is the residual that the
-    blocks ``start`` to ``stop - 1`` added at step u; it is added at step t.
+    The errors are recorded residuals. Row (stream, t, u) holds the mixtures of the picture's change if the
+    residual of the blocks ``start`` to ``stop - 1`` at step u is added behind these blocks at step t.
     """
     key = ("pixels", start, stop)
     if key not in survey.memo:
@@ -63,17 +73,21 @@ def table(survey: Survey, start: int, stop: int) -> np.ndarray:
 
 
 def surviving_share(level: np.ndarray) -> np.ndarray:
-    """Return the share of an error across the directions that survives to the end, by noise level 0 to 1.
+    """Return the share of an error that is left at the end of the run, if the error is perpendicular to all
+    directions. We assume that the share is 1 - noise level.
 
-    Errors made at high noise are painted over; errors made at the end stay. Model: 1 - noise level.
+    level: the noise level after the step that made the error. 1: the start of the run, where the later steps
+    remove the whole error. 0: the end of the run, where the whole error stays.
     """
     return 1 - level
 
 
 def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
-    """Return how far along each direction an error ends: (s, t, t, d).
+    """Return how far errors move the final picture along each direction: (streams, steps, steps, directions).
 
-    Between the calls with known gradients, the gradients are interpolated.
+    Entry (stream, t, u, d) is the effect of the residual at step u, added behind the blocks ``start`` to
+    ``stop - 1`` at step t, for a step of one unit of noise level. The survey has gradients at a few noise
+    levels; at the others they are interpolated.
     """
     behind = survey.products[:, :, stop - 1]
     gradients = behind[..., stop - 1] - (behind[..., start - 1] if start > 0 else 0.0)  # axes (c, s, d, t)
@@ -84,10 +98,10 @@ def ended(survey: Survey, start: int, stop: int) -> np.ndarray:
 
 
 def _patterns(survey: Survey) -> np.ndarray:
-    """Return the mixtures of each direction, (d, n), with the direction's true size and its angles to the
-    others.
+    """Return the mixtures of each direction: (directions, mixtures).
 
-    A few random mixtures alone would have errors of some per cent.
+    Directions are perpendicular to each other, and each has a mean square of one level. Their random mixtures
+    have these properties only within a few per cent, so this function corrects the mixtures.
     """
     if "patterns" not in survey.memo:
         directions = np.linalg.qr(survey.patterns.T)[0]
@@ -97,8 +111,12 @@ def _patterns(survey: Survey) -> np.ndarray:
 
 
 def mixed(survey: Survey, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last layer's direct answer to an error: its mixtures (s, t, t, n), and its length along each
-    direction (s, t, t, d).
+    """Return how errors would change the picture if no later step altered them. The change follows from the
+    last layer alone, for one unit of noise level.
+
+    Returns two arrays: the mixtures of the change, (streams, steps, steps, mixtures), and the length of the
+    change along each direction, (streams, steps, steps, directions). Entry (stream, t, u) of both belongs to
+    the residual at step u, added behind the blocks ``start`` to ``stop - 1`` at step t.
     """
     weights = survey.memo.get("mixtures")
     if weights is None:
@@ -106,19 +124,21 @@ def mixed(survey: Survey, start: int, stop: int) -> tuple[np.ndarray, np.ndarray
     streams, steps, tokens, width, count = weights.shape
     each = count - len(survey.patterns)
     added = survey.added(start, stop).reshape(streams, steps, tokens, width)
-    # for each stream and token: (steps of the values, width) @ (width, steps * mixtures)
+    # for each stream and token: (steps u, channels) @ (channels, steps t * mixtures)
     answers = np.moveaxis(added, 1, 2) @ weights.transpose(0, 2, 3, 1, 4).reshape(streams, tokens, width, -1)
     answers = answers.reshape(streams, tokens, steps, steps, count).transpose(0, 3, 2, 1, 4)
     return answers[..., :each].reshape(streams, steps, steps, -1), answers[..., each:].sum(axis=3)
 
 
 def _mixtures(survey: Survey) -> np.ndarray:
-    """Return the effect of each channel of a token, before the last norm: (s, t, tokens, width, e + d), on
-    the token's e mixtures and along each of the d directions.
+    """Return how a small change of one channel of a token, before the last norm, changes the picture:
+    (streams, steps, tokens, channels, e + d).
 
-    The last layer is not a plain matrix: it normalises every token, then multiplies its channels by factors
-    that depend on the noise level and the prompt. Along the baseline's path, the norm and the factors are
-    known, and so is the layer's linear answer to a small error.
+    The last axis holds the change of the token's e mixtures, then the length along each of the d directions.
+
+    The last layer normalises every token, multiplies its channels by factors that depend on the noise level
+    and the prompt, and applies a matrix. The survey has the tokens and the factors of the baseline run.
+    Around these values, the effect of a small change is linear.
     """
     shape = (*survey.modulation.shape[:2], -1, survey.last.shape[1])
     hidden = (
@@ -134,18 +154,18 @@ def _mixtures(survey: Survey) -> np.ndarray:
         rows = mixed * survey.modulation[stream, step]
         rows -= rows.mean(
             axis=2, keepdims=True
-        )  # the norm removes a token's mean, and the part that is parallel to the token
+        )  # the derivative of the norm: without the mean, and without the part parallel to the token
         rows -= normal * (rows * normal).mean(axis=2, keepdims=True)
         effects[stream, step] = np.moveaxis(rows / spread[stream, step][:, None], 1, 2)
     return effects
 
 
 def psnr_of(pixels: np.ndarray) -> float:
-    """Return the PSNR in dB of two pictures after both were rounded to 8 bits.
+    """Return the expected PSNR in dB of two pictures after both were rounded to 8 bits.
 
     pixels: the differences before rounding, in 8-bit levels.
 
-    Rounding hides a difference smaller than one level, or enlarges it to one level. On average, the mean
+    Rounding turns a difference of 0.3 levels into 0 (in 70 of 100 pixels) or 1 (in 30). On average, the
     square of a difference d becomes d^2 + rest (1 - rest), where rest is the part of d beyond whole levels.
     """
     rest = np.abs(pixels) % 1.0

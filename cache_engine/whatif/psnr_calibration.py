@@ -1,8 +1,7 @@
-"""Calibrates the expected PSNR of a model: how far is it from the measured PSNR? The code uses numpy, not
-torch.
+"""A PSNR calibration tells how far forecasts of the PSNR were from real runs of the same model.
 
-The expected PSNR follows from the baseline's survey alone (expected_psnr.py). The calibration tells how far
-such forecasts were from real runs of the model. Without runs there is no calibration.
+The forecasts themselves come from the survey of a baseline run (expected_psnr.py). A calibration gives each
+forecast a band, such as 40 dB plus or minus 3 dB. The code uses numpy, not torch.
 """
 
 from __future__ import annotations
@@ -18,24 +17,29 @@ from ..models.catalog import MODELS
 from ..strict import EngineError
 from .survey import Survey
 
-WIDEST = 3.0  # dB to either side: a wider band would be useless
-HELD = 0.9  # promised share of runs within the band
-CAUTIOUS = 0.95  # share of runs that the band aims at, if WIDEST allows, because another prompt may be harder
-# expected dB at which the forecasts' errors are evaluated; pictures farther from the baseline are harder to
-# forecast
+WIDEST = 3.0  # dB to either side of a forecast: no wider band is shown
+HELD = 0.9  # at least this share of measured PSNRs should lie within the band
+# The band is made so wide that it would hold this share of the runs, because another prompt may be harder to
+# forecast. It is made narrower if it would exceed WIDEST.
+CAUTIOUS = 0.95
+# Values of the expected PSNR in dB at which the width of the band is calculated. A lower PSNR is harder to
+# forecast, so its band is wider.
 LEVELS = tuple(range(10, 70, 5))
-REACH = 5.0  # dB: a level uses the runs whose expected PSNR is within about this distance
-FEWEST = 12  # number of runs that a calibration needs, in all and at each level
+REACH = 5.0  # dB: the width at a level comes mostly from runs with an expected PSNR within this distance
+FEWEST = 12  # number of runs that a calibration needs, in all and near each level
 
 
 class PsnrCalibration(NamedTuple):
-    """The errors of one model's forecasts.
+    """The errors of one model's forecasts, from a comparison with real runs.
 
-    revision: version of the measured weights; other weights have no calibration.
+    model: the name of the model.
+    revision: the revision of the weights that ran. The calibration is valid only for these weights.
     levels: values of the expected PSNR in dB.
-    promised, cautious: at each level, the dB to either side of a forecast that held ``HELD`` and ``CAUTIOUS``
-    of the runs.
-    held: the share of a prompt's runs inside the bands that were fitted on the other prompts' runs.
+    promised: for each level, a distance in dB. ``HELD`` of the runs were no farther from their forecast.
+    cautious: the same for ``CAUTIOUS`` of the runs.
+    held: a check on other prompts: for each prompt, bands were fitted on the runs of all other prompts. This
+    share of the runs lay inside such bands.
+    runs, prompts: the number of real runs, and of their prompts.
     """
 
     model: str
@@ -48,11 +52,18 @@ class PsnrCalibration(NamedTuple):
     prompts: int
 
     def off(self, psnr_db: float) -> float:
-        """Return the dB to either side of ``psnr_db`` that hold nine of ten runs."""
+        """Return the distance in dB between forecast and run that nine of ten runs do not exceed.
+
+        psnr_db: the expected PSNR.
+        """
         return float(np.interp(psnr_db, self.levels, self.promised))
 
     def band(self, psnr_db: float) -> tuple[float, float] | None:
-        """Return the lowest and the highest PSNR in dB, or None if the band is too wide to be useful."""
+        """Return the band of a forecast: the lowest and the highest PSNR in dB. Return None if the band would
+        be too wide to be useful.
+
+        psnr_db: the expected PSNR.
+        """
         if self.off(psnr_db) > WIDEST:
             return None
         off = min(float(np.interp(psnr_db, self.levels, self.cautious)), WIDEST)
@@ -63,7 +74,7 @@ class PsnrCalibration(NamedTuple):
 
 
 def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
-    """Return the calibration of the survey's model and weights, or None if none was made."""
+    """Return the calibration of the model and weights that made the survey, or None if they have none."""
     own = survey.engine["model"] in MODELS and not survey.request.get("loras")
     path = MODELS[survey.engine["model"]].psnr_calibration if own else None
     if path is None or not path.is_file():
@@ -80,7 +91,7 @@ def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:
 
 
 class CheckedForecast(NamedTuple):
-    """A forecast, and the PSNR that a real run of the same setting measured."""
+    """The expected PSNR of a setting on one prompt, and the PSNR measured in a real run of that setting."""
 
     prompt: str
     expected_db: float
@@ -88,8 +99,11 @@ class CheckedForecast(NamedTuple):
 
 
 def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecast]) -> PsnrCalibration | None:
-    """Fit a calibration to runs. Returns None for fewer than ``FEWEST`` runs, or if all runs have the same
-    prompt.
+    """Fit a calibration to pairs of expected and measured PSNR.
+
+    revision: the revision of the weights that ran.
+
+    Returns None for fewer than ``FEWEST`` runs, or if all runs have the same prompt.
     """
     prompts = sorted({run.prompt for run in runs})
     if len(runs) < FEWEST or len(prompts) < 2:
@@ -109,16 +123,17 @@ def calibrate_forecasts(model: str, revision: str, runs: Sequence[CheckedForecas
 
 
 def _bands(runs: Sequence[CheckedForecast]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Return the levels, and near each level the quantiles of the distance between forecasts and runs.
+    """Return three fields of a PsnrCalibration: ``levels``, ``promised`` and ``cautious``.
 
-    A Gaussian kernel of the width ``REACH`` weights the runs by their distance from a level.
+    The distances at a level are weighted quantiles. A run weighs more the nearer its expected PSNR is to the
+    level (a Gaussian of the width ``REACH``). Levels with too few runs near them are left out.
     """
     expected = np.array([run.expected_db for run in runs])
     off = np.array([abs(run.measured_db - run.expected_db) for run in runs])
     order = np.argsort(off)
     near = np.exp(-(((np.array(LEVELS)[:, None] - expected) / REACH) ** 2) / 2)
     enough = near.sum(axis=1) >= FEWEST
-    if not enough.any():  # too few runs at each level: all runs count for all levels
+    if not enough.any():  # no level has enough runs near it: every run counts in full at every level
         near, enough = np.ones((len(LEVELS), len(runs))), np.ones(len(LEVELS), bool)
     shares = near[enough][:, order].cumsum(axis=1)
     shares /= shares[:, -1:]

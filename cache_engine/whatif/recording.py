@@ -1,4 +1,6 @@
-"""Records a survey while a baseline runs: tensors, the scheduler's noise levels, and counted compute."""
+"""Records a survey during a baseline run: activations, times and noise levels. The TFLOPs are counted after
+the run.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,12 @@ from .survey import BUDGET, Survey, in_half, most_positions
 
 
 class SurveyTaken:
-    """The result of ``recording_survey``. The result is empty until the run ends.
+    """The result of ``recording_survey``. Both fields are None until the ``with`` block ends.
 
-    recorded_calls: the input of ``propagate_errors``, or None if the run does not allow it.
+    survey: the survey, without its error propagation. It stays None if the run had another number of calls
+    than its request demands.
+    recorded_calls: the calls of the run, for ``with_error_propagation``. They stay None if the model's last
+    layer is of an unknown kind, if some positions were not recorded, or if a call has several samples.
     """
 
     def __init__(self) -> None:
@@ -44,16 +49,22 @@ def recording_survey(
     budget: int = BUDGET,
     tflops: tuple[float, np.ndarray] | None = None,
 ) -> Iterator[SurveyTaken]:
-    """Record a survey of the pipeline's run in this ``with`` block. The picture stays the same, bit for bit.
+    """Record a survey of the run that the pipeline makes in this ``with`` block. The picture stays the same,
+    bit for bit.
 
-    Use this function inside ``attached``. request: the resolved request. tflops: the result of
-    ``tflops_of_blocks``, needed if the compute depends on more than the request.
+    Use this function inside the ``with attached(...)`` block of the baseline.
+
+    model, session, clock: the model that runs, and the session and clock of ``attached``.
+    request: the resolved request.
+    budget: the largest size of the recorded activations in bytes.
+    tflops: the result of ``tflops_of_blocks``; None: the TFLOPs are counted from the request. Give it if the
+    TFLOPs depend on more than the request.
     """
     spec, pipe = model.spec, model.pipe
     facts = spec.facts(request)
     tensors = (
         facts.steps * len(facts.streams) * (facts.blocks + 2)
-    )  # the stream before the first block and after each block, and the modulated input
+    )  # per call: the image tensor before the first block and after each block, and the modulated input
     taken = SurveyTaken()
     with recording_activations(
         pipe.transformer, session, clock, lambda size: most_positions(size, tensors, budget)
@@ -64,11 +75,11 @@ def recording_survey(
         or clock.loop_ends is None
         or len(recorder.calls) != facts.steps * len(facts.streams)
     ):
-        return  # a run of another length was made: other settings cannot be estimated from it
+        return  # the run had another number of calls than the request: its records do not fit the facts
     full, blocks = tflops or tflops_of_blocks(partial(costs, request), facts)
     batch = session.calls[
         0
-    ].batch  # a call may hold both samples of a guidance, but the compute was counted for one sample
+    ].batch  # some pipelines put both samples of a guidance into one call; TFLOPs are counted for one sample
     sigmas = getattr(pipe.scheduler, "sigmas", None)
     taken.survey = survey_of(
         recorder.fetched(),
@@ -92,7 +103,12 @@ def survey_of(
     sigmas: tuple[float, ...],
     tflops: tuple[float, np.ndarray],
 ) -> Survey:
-    """Arrange the recorded calls by stream and step, in float16."""
+    """Make a survey from recorded activations: arrange them by stream and step, and store them as float16.
+
+    loop_seconds: measured time of the denoising loop.
+    sigmas: the scheduler's noise levels; a survey keeps them if there is one more than steps.
+    tflops: TFLOPs of a full call, and of each block.
+    """
     order = np.array(
         [[c for c, name in enumerate(activations.streams) if name == stream] for stream in facts.streams]
     )
@@ -134,10 +150,14 @@ def with_error_propagation(
     shown: Shown | None = None,
     stop: threading.Event | None = None,
 ) -> Survey:
-    """Return the survey with its error propagation, if that can be computed. Call this outside ``attached``.
+    """Return the survey with its error propagation, or the same survey if error propagation is impossible.
 
-    Error propagation takes as long as two to four runs. shown: a function from latents to the picture, as in
-    a model's row; None: the latents themselves serve as the picture. Raises Cancelled.
+    Call this function outside ``attached``. It takes as long as two to four runs.
+
+    recorded_calls: the calls that ``recording_survey`` recorded, or None.
+    transformer: the transformer that made the calls.
+    shown: a function that turns latents into the picture; None: the latents are used as the picture.
+    stop: an event; once it is set, the function raises Cancelled.
     """
     if recorded_calls is None or not survey.sigmas:
         return survey
@@ -148,10 +168,12 @@ def with_error_propagation(
 
 
 def tflops_of_blocks(count: Callable[[Plan], Costs], facts: ModelFacts) -> tuple[float, np.ndarray]:
-    """Return the TFLOPs of a full call and of each block. A block's TFLOPs are those that a call without it
-    saves.
+    """Return the TFLOPs of a full call, and an array with the TFLOPs of each block.
 
-    The blocks of one list are alike, so only one block of each list is counted.
+    A block's TFLOPs are the difference between a full call and a call that skips this block. The blocks of
+    one list are alike, so only the first block of each list is counted.
+
+    count: a function that takes a plan and returns the TFLOPs of its calls.
     """
     full = count(Plan(Always(), Reuse(), ()))("C", 0)
     blocks: list[float] = []

@@ -1,7 +1,8 @@
-"""``replay()`` decides a run without making it, and finds the errors of its predictions. It imports no torch.
+"""``replay()`` makes the decisions of a run without running the model, and calculates the errors of the run's
+predictions. It imports no torch.
 
-A replay uses the Session, the schedules, the predictors and the history rules of a real run. Where a real run
-would measure a change, the replay looks the change up in the survey.
+A replay uses the same Session, schedules, predictors and history rules as a real run. Where a real run
+measures a change, the replay looks the change up in the survey of the baseline run.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ WHOLE_OUTPUTS = (
     "no estimate of the PSNR: the survey records the residuals of blocks, not their outputs; run this setting"
 )
 
-# pairs (step, weight): a weighted sum of the values computed at these steps
+# A weighted sum of values, as pairs (step, weight): the value computed at each step counts with its weight.
 Terms = tuple[tuple[int, float], ...]
 
 
 class PredictionError(NamedTuple):
-    """The error of one call that was not computed: the predicted minus the recorded value at ``site``.
+    """The error of one skipped call: the predicted residual minus the residual that the survey recorded.
 
-    terms: the error as a weighted sum of recorded values. All steps are steps of the survey.
+    site: the blocks that the call skips, and whose residual is predicted.
+    stream: the place of the call's stream in ``ModelFacts.streams``.
+    step: the call's step, counted in the baseline run.
+    terms: the error as a weighted sum of recorded residuals. Their steps are counted in the baseline run too.
     """
 
     site: Stack
@@ -45,9 +49,11 @@ class PredictionError(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """A decided run. ``errors`` is None if the survey cannot estimate the predictions' errors.
+    """The decisions of a run, and the errors of its predictions.
 
-    note: the reason why ``errors`` is None, or why ``errors`` is only a rough guide.
+    session: the Session that made the decisions; its calls hold them.
+    errors: one entry for each skipped call; None if the survey cannot give these errors.
+    note: the reason why ``errors`` is None, or why it is only a rough guide; "" otherwise.
     """
 
     session: Session
@@ -56,9 +62,11 @@ class Replay(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """The facts of a step that all streams share.
+    """What a replay looks up for one step of the run. It is the same for all streams.
 
-    changes: the changes by stream and reference step, or None if the plan has no recorded signal.
+    stack: the blocks that the plan may skip at this step; None if the plan skips no whole blocks.
+    changes: the signal's recorded changes as [stream][reference step][step]. None if the plan uses no signal,
+    or if the survey did not record it.
     """
 
     stack: Stack | None
@@ -66,12 +74,16 @@ class _Step(NamedTuple):
 
 
 def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
-    """Decide every call of a run of ``facts.steps`` steps: as many steps as the survey has, or fewer.
+    """Decide every call of a run under ``plan``, and calculate the errors of the run's predictions.
 
-    A run of fewer steps takes another path. Each step of the shorter run is mapped to the baseline's step at
-    the same share of the run. The answer of a mapped step counts for all baseline steps up to the next mapped
-    step. The errors of such a run are only a rough guide. Raises EngineError if the schedule needs a change
-    that was not recorded.
+    facts: the facts of this run. It may have fewer steps than the baseline run, but not more.
+
+    In a run with fewer steps, the latents pass through other values. Each of its steps is therefore mapped to
+    the baseline's step at the same share of the run: step 5 of 10 to step 14 of 28. The model's answer at
+    step 14 then stands for the answers at the baseline's following steps, up to the next mapped step. The
+    errors of such a run are only a rough guide.
+
+    Raises EngineError if the schedule needs a change that the survey did not record.
     """
     session = Session(lambda _: plan, facts.blocks, streams=facts.streams)
     session.begin(facts.steps)
@@ -93,7 +105,7 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
     for step, (place, (stack, changes)) in enumerate(zip(mapped, steps)):
         for stream in streams:
             call = begin_call()
-            call.live = False  # a change is looked up only if a decision asks for it
+            call.live = False  # the session then checks a change only if the decision uses it
             place_history = stream.place_history if stack is stream.stack else stream.enter_stack(stack)
             if stack is not None and not place_history.can_predict:
                 call.ready = False
@@ -118,19 +130,29 @@ def replay(survey: Survey, plan: Plan, facts: ModelFacts) -> Replay:
 
 @lru_cache(maxsize=8)
 def _computed_values(steps: int) -> tuple[Terms, ...]:
-    """Return the value computed at each step as a sum: that value with weight 1."""
+    """Return ``Terms`` for the value computed at each step. A computed value is a sum of one term: itself,
+    with weight 1.
+    """
     return tuple(((step, 1.0),) for step in range(steps))
 
 
 def _mapped_steps(steps: int, recorded: int) -> Sequence[int]:
-    """Return, for each step of the run, the baseline's step at the same share of the run."""
+    """Return, for each step of a run of ``steps`` steps, the baseline's step at the same share of the run.
+
+    recorded: the number of steps of the baseline run.
+    """
     return range(steps) if steps == recorded else [round(step * recorded / steps) for step in range(steps)]
 
 
 def _errors_between(
     errors: Sequence[PredictionError], mapped: Sequence[int], facts: ModelFacts
 ) -> Iterator[PredictionError]:
-    """Yield the errors of a run that has only the steps ``mapped``, at every step of the baseline."""
+    """Yield the errors of a run with fewer steps as errors at every step of the baseline run.
+
+    errors: the errors of the run's predictions, with steps counted in the run itself.
+    mapped: for each step of the run, the baseline's step.
+    facts: the facts of the baseline run.
+    """
     until = [*mapped[1:], facts.steps]
     whole = Stack(0, facts.blocks)
     for stream, (first, end) in product(range(len(facts.streams)), zip(mapped, until)):
@@ -158,10 +180,13 @@ def _steps(survey: Survey, plan: Plan, facts: ModelFacts) -> list[_Step]:
 
 
 class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
-    """The memory of one stream of the replay. ``reference`` is a step of the survey.
+    """The values that one stream of a replayed run remembers.
 
-    mapped: the survey's step for each step of the run. error_terms: the errors computed so far for this
-    predictor, by the remembered steps and the predicted step.
+    index: the place of the stream in ``ModelFacts.streams``.
+    mapped: for each step of the run, the baseline's step.
+    reference: the baseline's step since which a change is measured.
+    error_terms: the errors calculated so far for this predictor, by the remembered steps and the predicted
+    step.
     """
 
     def __init__(
@@ -181,21 +206,29 @@ class _ReplayedStream(StreamHistory["_ReplayedPlace", int]):
         return self.place_history
 
     def gram(self, place: Hashable, steps: tuple[int, ...]) -> tuple[tuple[float, ...], ...]:
-        """Return the inner products of the residuals of a place's blocks, at ``steps`` of the run."""
+        """Return the inner products of the residuals at ``steps`` of the run: (steps, steps).
+
+        place: the Stack of the blocks that make the residuals.
+        """
         assert isinstance(place, Stack)
         rows = [self.index * self.survey.facts.steps + self.mapped[step] for step in steps]
         return tuple(map(tuple, self.survey.gram(place.start, place.stop)[np.ix_(rows, rows)].tolist()))
 
 
 class _ReplayedPlace(PlaceHistory[Terms]):
-    """The history of one place. A replayed history holds sums of recorded values instead of tensors."""
+    """The values that one place in the model (a Stack) remembers during a replay. A remembered value is not a
+    tensor, but ``Terms``: a weighted sum of recorded residuals.
+    """
 
     def __init__(self, stream: _ReplayedStream, place: Hashable) -> None:
         super().__init__()
         self.stream, self.place = stream, place
 
     def error(self, predictor: Predictor, step: int, total: int) -> Terms:
-        """Return the predicted value minus the recorded value at ``step``."""
+        """Return the value predicted for ``step`` minus the value recorded at ``step``.
+
+        total: the number of steps of the run.
+        """
         if predictor.needs_inner_products or predictor.uses_last_prediction:
             return (*self.predict(predictor, step, total), (step, -1.0))
         key = (self.steps, step)  # the error depends on the step numbers alone

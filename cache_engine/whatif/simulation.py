@@ -1,7 +1,9 @@
-"""``simulate()`` estimates the effect of a setting on a surveyed run, without running it. It uses numpy.
+"""``simulate()`` estimates a run under another setting from the survey of a baseline run. It makes no run,
+and imports numpy but no torch.
 
-The Session and the schedules of a real run make the decisions. The changes come from the survey; a real run
-would measure them. The forecast does not know that caching moves the picture off the baseline's path.
+The estimate uses the same Session and the same schedules as a real run. A real run measures the changes on
+which a schedule decides; the estimate takes the changes that the baseline run recorded. In a real run, each
+cached step alters the picture, and so all later changes. The estimate ignores this effect.
 """
 
 from __future__ import annotations
@@ -20,25 +22,30 @@ from .psnr_calibration import WIDEST, PsnrCalibration
 from .replay import Replay, replay
 from .survey import Survey
 
-UNCALIBRATED = "this model has no calibration, so the error of this estimate is unknown"
+UNCALIBRATED = "no estimate of the PSNR: no real runs of this model tell how far estimates are off"
 TOO_FAR = f"the picture is so far from the baseline's that the estimate may be off by more than {WIDEST:g} dB"
-UNSEEN = "no estimate of the PSNR: the survey does not tell how later steps change an error"
+UNSEEN = "no estimate of the PSNR: the survey does not record how later steps change an error"
 _MODE, _TFLOPS, _SECONDS = map(StepTrace._fields.index, ("mode", "tflops", "seconds"))
 
 
 class Forecast(NamedTuple):
-    """The expected result of one setting, estimated from a survey.
+    """The estimate of one run under a setting.
 
-    calls: the fields of ``trace``, in which the reason is each decision's ``text``.
-    tflops: None if the survey cannot count the compute.
-    psnr_db: None if the survey gives no estimate, or if ``identical`` is True: the picture is then the
-    baseline's.
-    band: (low, high) in dB; None if psnr_db is None, or if the band would be too wide to be useful.
-    note: the reason why PSNR or band is missing.
+    calls: one tuple for each call of the transformer, with the values of a StepTrace in the order of its
+    fields. ``trace`` returns the same calls as StepTraces.
+    tflops: TFLOPs of the run; None if the survey cannot count them.
+    psnr_db: expected PSNR of the picture against the baseline's picture. None if the survey gives no
+    estimate, or if ``identical`` is True.
+    band: (low, high) in dB: about nine of ten measured PSNRs lie between them. None if psnr_db is None, or if
+    the band would be too wide to be useful.
+    identical: True if every step is computed, so that the picture equals the baseline's.
+    error: expected root mean square difference of the two pictures; 1 is the range from black to white. None
+    if the survey gives no estimate. If psnr_db is None, use the error only to rank settings.
+    note: the reason why psnr_db or band is None; "" if both have a value.
     """
 
     method: dict[str, Any]
-    # plain tuples: thousands of forecasts are held in memory, but few of them are read
+    # plain tuples, not StepTraces: a tune holds thousands of forecasts, and reads the calls of few of them
     calls: tuple[tuple[Any, ...], ...]
     seconds: float  # seconds of the denoising loop
     baseline_seconds: float
@@ -47,14 +54,15 @@ class Forecast(NamedTuple):
     psnr_db: float | None
     band: tuple[float, float] | None
     identical: bool
-    error: (
-        float | None
-    )  # error of the loop's result; without a PSNR it only tells which of two settings is closer
+    error: float | None
     note: str
 
     @property
     def trace(self) -> tuple[StepTrace, ...]:
-        """Return the trace that the run would have, with the baseline's times."""
+        """Return the expected trace: one StepTrace for each call.
+
+        The time of a call is calculated from the times that the baseline run took for its blocks.
+        """
         calls = map(StepTrace._make, self.calls)
         return tuple(
             call._replace(reason=reason_text(call.reason, call.mode, call.change, call.limit))
@@ -87,10 +95,13 @@ class Forecast(NamedTuple):
 def simulate(
     survey: Survey, method: Method, calibration: PsnrCalibration | None = None, plan: Plan | None = None
 ) -> Forecast:
-    """Estimate a run of ``method`` on the survey's request.
+    """Estimate a run under ``method``, with the prompt, seed and size of the survey's baseline run.
 
-    calibration: turns the error into a PSNR with its band; with None, the forecast has no PSNR. Raises
-    EngineError if the knobs do not fit the model, or if the schedule needs a signal that was not recorded.
+    calibration: tells how far such estimates are off. With None, the forecast has neither PSNR nor band.
+    plan: the plan of ``method``; None: this function makes it.
+
+    Raises EngineError if the method's knobs do not fit the model, or if its schedule needs the change of a
+    signal that the survey did not record.
     """
     facts = _facts(survey, method)
     plan = method.plan(facts) if plan is None else plan
@@ -118,7 +129,7 @@ def simulate(
 def _judged(
     survey: Survey, replayed: Replay, calibration: PsnrCalibration | None, identical: bool
 ) -> tuple[float | None, float | None, tuple[float, float] | None, str]:
-    """Return the error, the PSNR in dB, its band, and a note. A value that is not known is None."""
+    """Return four fields of the Forecast: ``error``, ``psnr_db``, ``band`` and ``note``."""
     if identical:
         return 0.0, None, None, "every step is computed, so the picture equals the baseline's"
     if replayed.errors is None:
@@ -134,7 +145,9 @@ def _judged(
 
 
 def _facts(survey: Survey, method: Method) -> ModelFacts:
-    """Return the facts of the run under the method, which may have fewer steps."""
+    """Return the model facts for a run under ``method``. Some methods, such as FewerSteps, change the number
+    of steps.
+    """
     if type(method).effective is Method.effective:
         return survey.facts
     steps = method.effective(RunRequest(**survey.request)).steps
@@ -142,10 +155,13 @@ def _facts(survey: Survey, method: Method) -> ModelFacts:
 
 
 class Prices(NamedTuple):
-    """The costs of a run's parts: the baseline's measured times, and counted compute.
+    """The time and the compute of each part of a run, from the survey of its baseline.
 
-    step_seconds: time of a step without its calls.
-    call_seconds, seconds: by stream, the time of one call, and of a call's first k blocks.
+    step_seconds: mean time of a step without its calls of the transformer.
+    call_seconds: by stream, the mean time of a call that computes every block.
+    seconds: by stream, a list. Entry k is the mean time of the first k blocks of a call.
+    full_tflops: TFLOPs of a call that computes every block.
+    tflops: a list. Entry k is the TFLOPs of the first k blocks.
     """
 
     step_seconds: float
@@ -159,7 +175,8 @@ def _prices(survey: Survey) -> Prices:
     if "prices" not in survey.memo:
         names, steps = survey.facts.streams, survey.facts.steps
         calls = survey.call_seconds.mean(axis=1)
-        # a mean of shares and not of seconds, so that a stalled call counts no more than any other call
+        # The mean of each block's share of its call, and not of its seconds. Otherwise a call that the
+        # operating system interrupted would count more than the others.
         shares = (survey.block_seconds / survey.call_seconds).mean(axis=2)
         sums = np.concatenate([np.zeros((1, len(names))), shares.cumsum(axis=0) * calls])
         survey.memo["prices"] = Prices(
@@ -173,7 +190,7 @@ def _prices(survey: Survey) -> Prices:
 
 
 def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> tuple[tuple[Any, ...], ...]:
-    """Return the fields of each call's ``StepTrace``, in their order."""
+    """Return one tuple for each call: the values of a StepTrace in the order of its fields."""
     full = {
         name: (blocks, blocks, prices.full_tflops, seconds) for name, seconds in prices.call_seconds.items()
     }
@@ -193,8 +210,8 @@ def _traced(calls: Sequence[Call], plan: Plan, prices: Prices, blocks: int) -> t
 
 
 def _served(site: Stack, prices: Prices, blocks: int) -> dict[str, tuple[int, int, float, float]]:
-    """Return, by stream, the figures of a call that skips the stack: blocks run, all blocks, TFLOPs and
-    seconds.
+    """Return, by stream, four figures of a call that skips the blocks of ``site``: the number of blocks that
+    run, the number of all blocks, TFLOPs, seconds.
     """
     run, tflops = (
         blocks - (site.stop - site.start),

@@ -1,10 +1,12 @@
-"""A survey is the record of a baseline run from which other settings are estimated without running them.
+"""A survey is the record of a baseline run. From a survey, ``simulate`` estimates other settings without
+running them.
 
-A survey holds the image stream's activations before the first block and after every block, at the same
-positions for all steps and streams. Positions are drawn at random. The probability of a position follows the
-size of its channel, and its value is weighted by the inverse of the probability (Horvitz and Thompson 1952).
-In large transformers, a few channels are hundreds of times larger than the others; a uniform draw would miss
-them. The code uses numpy, not torch.
+A survey holds activations of the image tokens: before the first block, and after every block. If a tensor is
+too large, only some of its values are recorded, at the same random positions for all steps and streams. A
+position in a channel of large values is drawn with a higher probability, and its value is weighted by the
+inverse of that probability (Horvitz and Thompson 1952). In large transformers, the values of a few channels
+are hundreds of times larger than all others; a draw with equal probabilities would miss them. The code uses
+numpy, not torch.
 """
 
 from __future__ import annotations
@@ -22,21 +24,24 @@ from ..plans import ModelFacts, Signal
 from ..strict import EngineError
 
 VERSION = 3
-BUDGET = 56_000_000  # bytes of activations in one survey: FLUX.1-dev over 50 steps gets 9,491 positions
-_HALF_TOP = 1024.0  # the largest stored value; it is far from both ends of float16's range
+BUDGET = 56_000_000  # bytes of activations in one survey; for FLUX.1-dev at 50 steps: 9,491 positions
+_HALF_TOP = 1024.0  # largest value stored as float16, whose range is about 6e-8 to 65504
 
 
 def most_positions(elements: int, tensors: int, budget: int = BUDGET) -> int:
-    """Return how many of a tensor's ``elements`` are recorded: all of them, if ``tensors`` such tensors fit
-    the budget.
+    """Return the number of values that a survey records of each tensor: all of them, if the budget allows.
 
-    budget: bytes for all tensors in float16.
+    elements: number of values of one tensor.
+    tensors: number of tensors in the survey.
+    budget: bytes for all tensors together, stored as float16.
     """
     return max(1, min(elements, budget // (2 * tensors)))
 
 
 def in_half(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return ``values`` as float16, and the power of two by which they must be multiplied."""
+    """Return scaled ``values`` as float16, and their scale, a power of two. Multiply the scaled values by the
+    scale to get ``values`` back.
+    """
     top = float(np.abs(values).max(initial=0.0))
     scale = 2.0 ** np.ceil(np.log2(top / _HALF_TOP)) if top > 0 else 1.0
     return (values / scale).astype(np.float16), scale
@@ -48,35 +53,49 @@ def _nothing() -> np.ndarray:
 
 @dataclass(eq=False)
 class Survey:
-    """The record of one baseline run. Axes: streams s, steps t, blocks k, positions n. The shape ``(0,)``
-    marks an array that is absent.
+    """The record of one baseline run.
 
-    ``facts``: the facts that plans depend on.
-    ``request``, ``engine``: the run's request and the engine that made it.
-    ``mix``: the weight of each stream in the velocity.
-    ``sigmas``: the scheduler's noise levels, one more than steps, or none.
+    Axes of the arrays: s streams, t steps, k blocks, n recorded positions. An array of shape ``(0,)`` was not
+    recorded. "Image tensor" means the tensor that carries the image tokens from block to block.
 
-    ``entry`` (s, t, n): the image stream before the first block, in float16, to be multiplied by
-    ``entry_scale``.
-    ``residuals`` (k, s, t, n): the image stream after each block, minus the entry, in float16, to be
-    multiplied by ``scales`` (k,).
-    ``modulated`` (s, t, n) or (0,): TeaCache's signal in float16, to be multiplied by ``modulated_scale``.
-    ``last`` (outputs, channels): the last layer's weights.
-    ``modulation`` (s, t, channels): the factors of the norm before the last layer. Both ``last`` and
-    ``modulation`` are (0,) unless the last layer is of a known kind and the whole image stream was recorded.
+    The run:
+
+    ``facts``: the model's facts that a method's plan may depend on.
+    ``request``, ``engine``: the request, and the engine that ran it.
+    ``mix``: for each stream, the weight of its output in the guided output. Without guidance: (1.0,).
+    ``sigmas``: the scheduler's noise levels before each step and after the last step; () if unknown.
+
+    Recorded values, as float16. Multiply them by their scale:
+
+    ``entry`` (s, t, n): the image tensor before the first block. Scale: ``entry_scale``.
+    ``residuals`` (k, s, t, n): the image tensor after each block, minus ``entry``. Scale: ``scales`` (k,).
+    ``modulated`` (s, t, n): TeaCache's signal, if the model has it. Scale: ``modulated_scale``.
+
+    The last layer, recorded if its class is known and every position of the image tensor was recorded:
+
+    ``last`` (outputs, channels): the weights of the last layer.
+    ``modulation`` (s, t, channels): the factors of the norm before the last layer.
+
+    The effect of errors on the end of the run; ``error_propagation.ErrorPropagation`` explains these arrays:
+
     ``mixtures`` (tokens, e + d, outputs), ``patterns`` (d, tokens * e), ``levels`` (c,), ``products`` (c, s,
-    k, d, t, k): the effect of errors on the end of the run, as in ``error_propagation.ErrorPropagation``;
-    (0,) if it was not computed.
+    k, d, t, k).
 
-    ``weights`` (n,): the sum of weight times |value| is the mean over the whole image stream.
-    ``mean_abs`` (k, s, t): the exact mean size of the residuals over the whole image stream.
-    ``exact`` (s, t): the exact change of the first block's residual since the step before, over the whole
-    image stream; NaN at step 0.
+    Sums over all positions, recorded or not:
+
+    ``weights`` (n,): weights of the recorded positions. The sum of weight times |value| estimates the mean of
+    |value| over all positions.
+    ``mean_abs`` (k, s, t): the exact mean of |residual|.
+    ``exact`` (s, t): the exact change of the first block's residual since the step before; NaN at step 0.
+
+    Costs:
+
     ``call_seconds`` (s, t), ``block_seconds`` (k, s, t): measured times of calls and blocks.
-    ``loop_seconds``: the time of the denoising loop.
-    ``call_tflops``: TFLOPs of one full call.
+    ``loop_seconds``: measured time of the denoising loop.
+    ``call_tflops``: TFLOPs of a call that computes every block.
     ``block_tflops`` (k,): TFLOPs of each block.
-    ``memo``: results derived from the arrays, so that each is computed once.
+
+    ``memo``: results that were calculated from the arrays, so that each is calculated once.
     """
 
     facts: ModelFacts
@@ -114,11 +133,14 @@ class Survey:
         return sum(getattr(self, name).nbytes for name in _ARRAYS)
 
     def changes(self, signal: Signal, front: int) -> list[list[list[float]]] | None:
-        """Return the signal's relative change, mean|now - then| / mean|then|, as [stream][reference
-        step][step].
+        """Return the signal's change between every two steps, as [stream][reference step][step].
 
-        front: the number of blocks at the front whose residual is the signal, if the signal is a front
-        residual. Returns None if this run did not record the signal.
+        A change is the mean of |value at the step - value at the reference step|, divided by the mean of
+        |value at the reference step|.
+
+        front: the number of first blocks whose residual is the signal. Only a ``front_residual`` uses it.
+
+        Returns None if this run did not record the signal.
         """
         if signal.kind == "modulated_input":
             if not self.modulated.size:
@@ -137,8 +159,11 @@ class Survey:
         return self.memo[key]
 
     def _changes(self, values: np.ndarray, means: np.ndarray | None) -> list[list[float]]:
-        """Return the changes as [reference][step] from values (t, n) and means, (t,) or None. Changes up to
-        the reference are zero.
+        """Return the changes of one stream as [reference step][step]. The change is 0 at the reference step
+        and at the steps before it.
+
+        values: the recorded signal, (steps, positions).
+        means: the mean of |value| at each step, (steps,); None: it is estimated from ``values``.
         """
         means = np.abs(values) @ self.weights if means is None else means
         changes = np.zeros((len(values), len(values)))
@@ -147,8 +172,8 @@ class Survey:
         return changes.tolist()
 
     def added(self, start: int, stop: int) -> np.ndarray:
-        """Return the residual of the blocks ``start`` to ``stop - 1`` at every position: (s, t, n) in
-        float32.
+        """Return the residual of the blocks ``start`` to ``stop - 1`` at every recorded position, as float32:
+        (streams, steps, positions).
         """
         value = self.residuals[stop - 1].astype(np.float32) * self.scales[stop - 1]
         if start > 0:
@@ -156,8 +181,8 @@ class Survey:
         return value
 
     def gram(self, start: int, stop: int) -> np.ndarray:
-        """Return the inner products of the residuals of the blocks ``start`` to ``stop
-        - 1``: (s * t, s * t).
+        """Return the inner product of every two residuals of the blocks ``start`` to ``stop - 1``. Each
+        residual belongs to one stream and one step: (streams * steps, streams * steps).
         """
         key = (start, stop)
         if key not in self.memo:
@@ -167,8 +192,10 @@ class Survey:
 
     @property
     def sampling_error(self) -> float | None:
-        """Return the root mean square of (sampled change / exact change - 1), for the first block from each
-        step to the next.
+        """Return the typical relative error of a change that was calculated from the recorded positions only.
+
+        The error is the root mean square of (sampled change / exact change - 1). The changes are those of the
+        first block's residual from each step to the next.
 
         Returns None if the run has only one step.
         """
