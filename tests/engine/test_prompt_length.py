@@ -89,6 +89,6 @@ def test_commands_over_several_prompts_count_them(
     monkeypatch.chdir(tmp_path)
     Path("methods.txt").write_text("C0_Q0_NONE\n", encoding="utf-8")
     Path("prompts.txt").write_text(f"a red apple\n{LONG}\n", encoding="utf-8")
-    assert main([*arguments, "--prompts=prompts.txt", "--steps=2", "--true-cfg-scale=1"]) == 0
+    assert main([*arguments, "--prompts=prompts.txt", "--steps=8", "--true-cfg-scale=1"]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("1 of 2 prompts; the first: prompt: its last 5 words are not read")
