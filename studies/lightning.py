@@ -148,15 +148,28 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def rivals(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Return each plain row of fewer steps with the cached setting that is nearest in compute."""
+    cached = [(row, outcome) for row, outcome in rows if row.method != PLAIN]
+    return [
+        ((row, outcome), min(cached, key=lambda pair: abs(pair[1].tflops - outcome.tflops)))
+        for row, outcome in rows[1:]
+        if row.method == PLAIN
+    ]
+
+
+def answer(steps: int, rows: Sequence[Row]) -> str:
+    """Say in one sentence whether the cache beats fewer steps at about equal compute."""
+    better = [its.psnr_db > outcome.psnr_db for (_, outcome), (_, its) in rivals(rows)]
+    told = "yes" if all(better) else f"against {sum(better)} of {len(better)} rivals" if any(better) else "no"
+    return f"At {steps} steps: **{told}**."
+
+
 def verdict(rows: Sequence[Row]) -> str:
     """Set each plain row of fewer steps beside the cached setting that is nearest in compute."""
     whole = rows[0][1].tflops
-    cached = [(row, outcome) for row, outcome in rows if row.method != PLAIN]
     sentences = []
-    for row, outcome in rows[1:]:
-        if row.method != PLAIN:
-            continue
-        rival, its = min(cached, key=lambda pair: abs(pair[1].tflops - outcome.tflops))
+    for (row, outcome), (rival, its) in rivals(rows):
         gain = its.psnr_db - outcome.psnr_db
         sentences.append(
             f"- {row.label}: {outcome.psnr_db:.1f} dB for {outcome.tflops / whole:.0%} of the compute. The "
@@ -173,6 +186,7 @@ def page(count: int = PROMPTS, repeats: int = REPEATS) -> str:
     for steps in (4, 8):
         rows = measured(contenders(steps), teacher, repeats)
         parts |= {f"table_{steps}": table(rows), f"verdict_{steps}": verdict(rows)}
+        parts[f"answer_{steps}"] = answer(steps, rows)
     revisions = ", ".join(
         f"{name} {MODELS[name].revision()}" for name in ("tiny-lightning-4", "tiny-lightning-8")
     )

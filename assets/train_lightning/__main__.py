@@ -38,7 +38,7 @@ class Scale(NamedTuple):
 
 FULL = Scale(
     (Recipe(8, slopes=350, walks=150, walk_batch=4), Recipe(4, slopes=100, walks=400, start=8)),
-    shards=17,
+    shards=13,
     paths=64,
     looked_at=16,
     prompts=200,
@@ -93,7 +93,10 @@ def export(options: argparse.Namespace, scale: Scale) -> None:
 
 
 def evaluate(options: argparse.Namespace, scale: Scale) -> None:
-    """Score each LoRA beside the embedded model; write the card and the sheets. Latents are kept."""
+    """Score each LoRA beside the embedded model; write the card and the sheets.
+
+    The folder keeps the latents. A file note.md there is what the card says of this sitting.
+    """
     guidance, minutes = teacher.scale(scores.TEACHER), []
     ways = []
     for recipe in scale.recipes:
@@ -118,7 +121,9 @@ def evaluate(options: argparse.Namespace, scale: Scale) -> None:
             contact_sheet(made.pictures[: card.SHOWN], options.out / f"contact-sheet-{way.steps}.png")
         rows.append(card.row(way, scores.judged(made, full)))
     taught, side = (scale.shards - 1) * scale.paths, len(full.pictures[0])
-    facts = card.Facts(scale.prompts, scale.teacher_steps, taught, guidance, side)
+    note = options.folder / "note.md"
+    said = note.read_text(encoding="utf-8") if note.is_file() else ""
+    facts = card.Facts(scale.prompts, scale.teacher_steps, taught, guidance, side, said)
     recipes = [card.learned(*pair) for pair in zip(scale.recipes, minutes, strict=True)]
     card.write(options.out, facts, rows, recipes)
 

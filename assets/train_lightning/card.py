@@ -31,6 +31,7 @@ class Facts(NamedTuple):
     paths: int
     scale: float
     side: int
+    note: str
 
 
 def row(way: Way, scores: Scores) -> str:
@@ -67,6 +68,7 @@ def write(out: Path, facts: Facts, rows: list[str], recipes: list[str]) -> None:
         scores="\n".join([HEAD, *rows]),
         shown=min(SHOWN, facts.prompts),
         paths=facts.paths,
+        note=facts.note,
         scale=facts.scale,
         path_steps=paths.STEPS,
         recipes="\n".join(
