@@ -93,13 +93,17 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
         server.kill()
 
 
-def opened(browser: Browser, server: Server) -> Page:
-    """Return the page of such a server, in a fresh context."""
-    page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
-    page.goto(server.address)
+def go_to(page: Page, address: str) -> Page:
+    """Open an address, and wait until the page has answered its first event: it hears every later one."""
+    page.goto(address)
     page.locator("#generate").wait_for(timeout=60_000)
     page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
     return page
+
+
+def opened(browser: Browser, server: Server) -> Page:
+    """Return the page of such a server, in a fresh context."""
+    return go_to(browser.new_context(viewport={"width": 1440, "height": 1000}).new_page(), server.address)
 
 
 class Visit:
@@ -127,9 +131,7 @@ def visit(browser: Browser, served: str, request: pytest.FixtureRequest) -> Iter
     options: dict[str, Any] = getattr(request, "param", {})
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}} | options)
     page_visit = Visit(context.new_page(), served)
-    page_visit.page.goto(served)
-    page_visit.page.locator("#generate").wait_for(timeout=60_000)
-    page_visit.page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
+    go_to(page_visit.page, served)
     yield page_visit
     context.close()
     assert page_visit.complaints == []

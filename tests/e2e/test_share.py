@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from .conftest import Visit
+from .conftest import Visit, go_to
 from .test_compare_tab import generate, knob, recipe
 
 RECIPE = "F2B0_W3I1M0MC3_R0.33_T1O1"
@@ -67,8 +67,7 @@ def test_a_comparison_is_taken_along_and_opens_again(visit: Visit, tmp_path: Pat
     expect(page.locator("#steps input")).to_have_value("8")
     assert setting(page) == was == (PROMPT, "12345", RECIPE)
 
-    page = page.context.new_page()
-    page.goto(link.partition("?")[0])
+    page = go_to(page.context.new_page(), link.partition("?")[0])
     expect(page.locator("#seed input")).to_have_value("7")
     for file in ("accelerated.png", "result.json"):
         knob(page, "residual_diff_threshold", 0.5)
