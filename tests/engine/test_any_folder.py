@@ -47,9 +47,9 @@ def embedded_and_vae() -> tuple[FluxPipeline, AutoencoderKL]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the embedded model's text encoders, and a transformer and an autoencoder with
-    random weights.
+    random weights. As in the hub's cache, its files are links to files that are named by a hash.
     """
-    path = tmp_path_factory.mktemp("pipeline")
+    path = tmp_path_factory.mktemp("my models") / "flux (né 2024)"
     embedded, vae = embedded_and_vae()
     config = {name: value for name, value in embedded.transformer.config.items() if not name.startswith("_")}
     transformer = FluxTransformer2DModel(**config | dict(in_channels=16, num_layers=2, num_single_layers=2))
@@ -62,6 +62,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embedded.tokenizer_2,
         transformer,
     ).save_pretrained(path)
+    blobs = path.parent / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate(file for file in sorted(path.rglob("*")) if file.is_file()):
+        file.symlink_to(file.rename(blobs / f"{number:040x}"))
     return path
 
 

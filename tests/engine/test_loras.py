@@ -86,6 +86,15 @@ def test_both_sides_have_it_and_the_picture_is_diffusers_own(file: Path, plain: 
     assert result.baseline.image.tobytes() == by_hand.tobytes()
 
 
+def test_weights_of_0_and_minus_1(file: Path, plain: bytes) -> None:
+    pictures = [
+        run(with_loras(Lora(file=str(file), weight=weight)), BASELINE).image.tobytes()
+        for weight in (0, -1, 1)
+    ]
+    assert pictures[0] == plain
+    assert len(set(pictures)) == 3
+
+
 def test_two_at_once(file: Path, tmp_path: Path) -> None:
     first, two = Lora(file=str(file)), Lora(file=str(write(tmp_path, 2)), weight=0.5)
     collected = [
