@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cache_engine import EngineError, Method, method_from
+from cache_engine import EngineError, Method, method_from, writable
 
 from .engine.store import user_folder
 
@@ -111,6 +111,7 @@ def own_folder() -> Path:
 
 def save(title: str, description: str, model: str, steps: int, method: Mapping[str, Any]) -> Preset:
     """Save a preset of this user. Raises EngineError if the name is empty, too long or taken."""
+    title, description = writable(title), writable(description)
     if not 1 <= len(title) <= MOST_LETTERS:
         raise EngineError(
             f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters."

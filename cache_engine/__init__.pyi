@@ -55,6 +55,8 @@ from .sites.attach import attached as attached
 from .strict import Cancelled as Cancelled
 from .strict import EngineError as EngineError
 from .strict import lines_of as lines_of
+from .strict import short_repr as short_repr
+from .strict import writable as writable
 from .tuning.goal import Goal as Goal
 from .tuning.report import tune_json as tune_json
 from .tuning.space import USUAL_RANGES as USUAL_RANGES

@@ -32,7 +32,7 @@ class HashedFile(Strict):
     file: str = Field(min_length=1, max_length=1000)
     sha256: str = Field(pattern=HEX)
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         if "sha256" not in data and isinstance(data.get("file"), str):
             data["sha256"] = self.hashed(data["file"])
         super().__init__(**data)
@@ -64,7 +64,7 @@ class Lora(HashedFile):
 
     weight: float = Field(default=1.0, ge=-4, le=4)
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         if isinstance(file := data.get("file"), str) and not file.lower().endswith(SAFETENSORS):
             raise EngineError(
                 f"loras: {file[:200]} is not a .safetensors file, and other formats can run code; "
@@ -76,7 +76,7 @@ class Lora(HashedFile):
 class Picture(HashedFile):
     """The input picture of a model that edits pictures."""
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         super().__init__(**data)
         if "sha256" not in data:
             self.opened()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 
 from .method import METHODS, Method
 from .predictors import PredictorName
-from .strict import EngineError
+from .strict import EngineError, short_repr
 
 NUMBER = r"\d+(?:\.\d+)?"
 MASK, MASK_POLICY = "steps_computation_mask", "steps_computation_policy"
@@ -54,6 +54,7 @@ TOKEN = re.compile(
 )
 BASELINE = "C0_Q0_NONE"
 EXAMPLE = "F8B0_W8I1M0MC3_R0.12_T1O1"
+LONGEST = 500  # characters of a recipe; a mask of 200 steps and all other parts take half of these
 # Rows of the published tables that have a name in prose, each with its recipe or method. Knobs that a row
 # does not name follow from its TFLOPs (docs/published-rows.md).
 _NAMED: dict[str, str | dict[str, Any]] = {
@@ -100,7 +101,9 @@ def read_name(name: str) -> dict[str, Any]:
 def is_recipe(text: str) -> bool:
     """Return whether the text is a recipe, as opposed to the prose name of a table's row."""
     text = text.strip()
-    return text == BASELINE or (bool(text) and "".join(m.group() for m in TOKEN.finditer(text)) == text)
+    if not 0 < len(text) <= LONGEST:
+        return False
+    return text == BASELINE or "".join(match.group() for match in TOKEN.finditer(text)) == text
 
 
 def parse_recipe(text: str) -> Method:
@@ -112,6 +115,10 @@ def parse_recipe(text: str) -> Method:
     text = text.strip()
     if text == BASELINE:
         return METHODS["baseline"]()
+    if len(text) > LONGEST:
+        raise EngineError(
+            f"recipe: {short_repr(text)} has more than {LONGEST} characters; write it like {EXAMPLE}."
+        )
     if not is_recipe(text):
         rest = TOKEN.sub("", text)
         raise EngineError(f"recipe: {rest[:40]!r} cannot be read in {text[:60]!r}; write it like {EXAMPLE}.")

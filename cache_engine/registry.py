@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
-from .strict import EngineError
+from .strict import EngineError, short_repr
 
 T = TypeVar("T")
 
@@ -54,13 +54,14 @@ class Registry(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         try:
             return self._filled()[name]
-        except KeyError:
+        except (KeyError, TypeError):  # a page or a file may send a list or an object as the name
             raise EngineError(
-                f"{self._field}: {name!r} is not known; {self._choose} {', '.join(self._filled())}."
+                f"{self._field}: {short_repr(name, 120)} is not known; {self._choose} "
+                f"{', '.join(self._filled())}."
             ) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._filled()
+        return isinstance(name, str) and name in self._filled()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._filled())

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+LONGEST_SENTENCE = 4_000  # characters of an error; the list of described transformers takes half of these
+
 
 class EngineError(Exception):
-    """An error for the user, in one sentence that names the cause and the remedy."""
+    """An error for the user, in one sentence that names the cause and the remedy.
+
+    A sentence may quote what a visitor sent: a longer sentence loses its middle, and is made ``writable``.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        if len(sentence) > LONGEST_SENTENCE:
+            half = LONGEST_SENTENCE // 2
+            sentence = f"{sentence[:half]} ... {sentence[-half:]}"
+        super().__init__(writable(sentence))
 
 
 class Cancelled(Exception):
@@ -35,20 +47,21 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def __init__(self, **data: Any) -> None:
+    # ``/``: a key that is called "self" is an unknown field too, and not a second value of the first argument
+    def __init__(self, /, **data: Any) -> None:
         try:
             super().__init__(**data)
         except ValidationError as error:
             raise EngineError(self._sentence(error)) from None
 
-    def replaced(self, **changes: Any) -> Any:
+    def replaced(self, /, **changes: Any) -> Any:
         """Return a copy with some fields changed. The copy is validated too."""
         return type(self)(**{**self.model_dump(), **changes})
 
     @classmethod
     def _sentence(cls, error: ValidationError) -> str:
         first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else cls.__name__
+        field = one_line(str(first["loc"][0]))[:60] if first["loc"] else cls.__name__
         if first["type"] == "extra_forbidden":
             known = (
                 f"known fields are {', '.join(cls.model_fields)}"
@@ -85,6 +98,11 @@ class Strict(BaseModel):
         return f"give a value of type {wanted.get('type', 'as documented')}."
 
 
+def writable(text: str) -> str:
+    """Return the text with lone surrogates, which JSON may hold and no encoding can write, as escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def lines_of(text: str) -> list[str]:
     """Return the lines of a text, stripped, without the empty ones.
 
@@ -106,7 +124,11 @@ def one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
 
 
-def short_repr(value: object) -> str:
-    """Return a value as an error message shows it: on one line, with at most 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = _BRIEF.maxset = _BRIEF.maxstring = _BRIEF.maxother = 60
+
+
+def short_repr(value: object, most: int = 40) -> str:
+    """Return a value as an error message shows it: on one line, with at most ``most`` characters."""
+    text = repr(value[:most]) if isinstance(value, str) else _BRIEF.repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cache_engine import Comparison, EngineError, RunRequest, load_comparison, save_comparison
+from cache_engine import Comparison, EngineError, RunRequest, load_comparison, save_comparison, writable
 
 from ..engine.store import user_folder
 
@@ -131,7 +131,7 @@ class HistoryStore:
 
     def rename(self, key: str, name: object) -> None:
         """Give a run a name. Raises EngineError if the name cannot be written."""
-        self._write_note(key, name=" ".join(str(name or "").split())[:LONGEST])
+        self._write_note(key, name=writable(" ".join(str(name or "").split())[:LONGEST]))
 
     def pin(self, key: str, pinned: bool) -> None:
         """Pin a run, so that no newer run replaces it, or unpin it. Raises EngineError if the pin cannot be

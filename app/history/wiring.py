@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cache_engine import MODELS, EngineError, clock, difference
+from cache_engine import MODELS, EngineError, clock, difference, short_repr
 
 from .. import share, statuses
 from ..compare.parts import CompareParts
@@ -254,8 +254,8 @@ class HistoryHandlers:
         request = comparison.baseline.request
         if request.model not in MODELS:
             return self._refuse(
-                f"model: this page does not offer {request.model!r}, so this run can only be viewed in "
-                "History; open a run of a model in the list."
+                f"model: this page does not offer {short_repr(request.model)}, so this run can only be "
+                "viewed in History; open a run of a model in the list."
             )
         line = f"Run of {comparison.accelerated.clock}.{share.sentence(beside(request))}"
         fields = request.model_dump() | {"loras": (), "image": None}  # the uploaded files may be gone

@@ -19,6 +19,7 @@ from cache_engine import (
     SweepTask,
     TuneTask,
     lines_of,
+    short_repr,
     tunable_knobs,
 )
 
@@ -127,8 +128,8 @@ def parse_ranges(text: Any, methods: Sequence[str]) -> dict[str, dict[str, str]]
         name, sign, values = (part.strip() for part in line.partition("="))
         if not sign or not name or not values:
             raise EngineError(
-                f"may vary: {line!r} cannot be read; write a knob's name, =, and its values, such as "
-                "max_warmup_steps = 2, 4."
+                f"may vary: {short_repr(line)} cannot be read; write a knob's name, =, and its values, "
+                "such as max_warmup_steps = 2, 4."
             )
         ranges.setdefault(method, {})[name] = values
     if not ranges:
@@ -148,7 +149,8 @@ def tune_task(request: RunRequest, fields: TuneFields) -> TuneTask:
         raise EngineError("tuning prompts: missing; write one prompt a line.")
     if both := set(prompts) & set(acceptance):
         raise EngineError(
-            f"acceptance prompts: {min(both)!r} is also a tuning prompt; use other prompts for acceptance."
+            f"acceptance prompts: {short_repr(min(both))} is also a tuning prompt; use other prompts for "
+            "acceptance."
         )
     value, share = _as_float(fields.value), _share(fields.share)
     goal = Goal(kind=GOALS[fields.goal], value=value, share=share)  # pyright: ignore[reportArgumentType]
@@ -170,7 +172,7 @@ def _as_float(value: Any) -> Any:
 
 def _share(per_cent: Any) -> float:
     if not isinstance(per_cent, int | float) or not 1 <= per_cent <= 100:
-        raise EngineError(f"prompts to pass: {per_cent!r} is not valid; choose 1 to 100 %.")
+        raise EngineError(f"prompts to pass: {short_repr(per_cent)} is not valid; choose 1 to 100 %.")
     return per_cent / 100
 
 

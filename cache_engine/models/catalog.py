@@ -12,7 +12,7 @@ from ..model import Coefficients, ModelSpec, Section
 from ..plans import ModelFacts
 from ..records import RunRequest
 from ..registry import Registry, modules_of
-from ..strict import EngineError
+from ..strict import EngineError, short_repr
 from . import folder, generic
 
 
@@ -40,8 +40,8 @@ def spec_of(name: str) -> ModelSpec:
         return MODELS[name]
     if not folder.is_source(name):
         raise EngineError(
-            f"model: {name!r} is not known; choose one of {', '.join(MODELS)}, or name a diffusers "
-            "folder, a hub id, or a .safetensors file."
+            f"model: {short_repr(name, 120)} is not known; choose one of {', '.join(MODELS)}, or name a "
+            "diffusers folder, a hub id, or a .safetensors file."
         )
     return _spec_of_source(name)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from ..method import METHODS, Knob, Method
@@ -17,7 +17,9 @@ Ranges = Mapping[str, tuple[Any, ...]]
 FRACTION = "fraction"  # the share of the steps: it can vary together with DBCache's own knobs
 MOST = 20_000
 LONGEST = 60  # characters of a number or a range: longer numbers would be too large to compute with
-RANGE = re.compile(r"(?P<low>-?[\d.]+)\s*\.\.\s*(?P<high>-?[\d.]+)(?:\s*/\s*(?P<count>\d+))?")
+LONGEST_TEXT = 400  # characters of a value that is a text: a recipe or a mask
+LONGEST_LIST = 4_000  # characters of all values of a knob
+LONGEST_RANGES = 64_000  # characters of all ranges of a task
 # DBCache's ranges. Values that the model or the steps do not allow are left out. Bn does not vary, because it
 # was never worth its cost in our runs.
 USUAL_RANGES = {
@@ -79,8 +81,10 @@ def parse_values(knob: Knob, text: str) -> tuple[Any, ...]:
     or for a value outside the knob's bounds.
     """
     read: list[Any] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        if len(part) > LONGEST and knob.type in ("int", "float"):
+    longest = LONGEST if knob.type in ("int", "float") else LONGEST_TEXT
+    parts = filter(None, (part.strip() for part in text.split(","))) if len(text) <= LONGEST_LIST else [text]
+    for part in parts:
+        if len(part) > longest:
             raise EngineError(f"{knob.name}: {short_repr(part)} is too long; write 1, 4, 8 or 0.04..0.20 /5.")
         read += _parse_range(knob, part) if ".." in part else [_parse_value(knob, part)]
     for value in read:
@@ -104,20 +108,23 @@ def _parse_value(knob: Knob, text: str) -> Any:
         return int(text) if knob.type == "int" else float(text)
     except ValueError:
         raise EngineError(
-            f"{knob.name}: {text!r} is not a {'whole ' * (knob.type == 'int')}number; write 1, 4, 8 or "
-            "0.04..0.20 /5."
+            f"{knob.name}: {short_repr(text)} is not a {'whole ' * (knob.type == 'int')}number; write "
+            "1, 4, 8 or 0.04..0.20 /5."
         ) from None
 
 
 def _parse_range(knob: Knob, text: str) -> list[Any]:
-    match = RANGE.fullmatch(text)
-    if match is None or knob.type not in ("int", "float"):
-        raise EngineError(f"{knob.name}: {text!r} cannot be read; write a range like 0.04..0.20 /5.")
-    low, high = _parse_value(knob, match["low"]), _parse_value(knob, match["high"])
-    count = int(match["count"]) if match["count"] else high - low + 1 if knob.type == "int" else 0
+    first, _, rest = text.partition("..")
+    last, slash, number = (part.strip() for part in rest.partition("/"))
+    if knob.type not in ("int", "float") or not first or not last or (slash and not number.isdecimal()):
+        raise EngineError(
+            f"{knob.name}: {short_repr(text)} cannot be read; write a range like 0.04..0.20 /5."
+        )
+    low, high = _parse_value(knob, first.strip()), _parse_value(knob, last)
+    count = int(number) if slash else high - low + 1 if knob.type == "int" else 0
     if high < low or not 2 <= count <= 200:
         raise EngineError(
-            f"{knob.name}: {text!r} is not a range; write low..high /count, with 2 to 200 values."
+            f"{knob.name}: {short_repr(text)} is not a range; write low..high /count, with 2 to 200 values."
         )
     spread = [low + (high - low) * place / (count - 1) for place in range(count)]
     return [round(value) if knob.type == "int" else round(value, 4) for value in spread]
@@ -145,13 +152,7 @@ def grid(
     fixed: values of the other knobs. Raises EngineError if no combination fits, or if there are more than
     MOST.
     """
-    count = 1
-    for several in vary.values():
-        count *= len(several)
-    if count > MOST:
-        raise EngineError(
-            f"ranges: {count} settings are more than {MOST}; narrow a range, or leave a knob out."
-        )
+    refuse_too_many([vary])
     methods, reason = [], None
     for combination in product(*vary.values()):
         try:
@@ -163,6 +164,24 @@ def grid(
     if not methods:
         raise reason or EngineError("ranges: no knob varies; give a knob a range.")
     return methods
+
+
+def refuse_too_long(vary: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise EngineError if the ranges of a task are longer than any that people write."""
+    size = sum(len(text) for method, texts in vary.items() for text in (method, *texts, *texts.values()))
+    if size > LONGEST_RANGES:
+        raise EngineError(
+            f"vary: {size:,} characters are more than {LONGEST_RANGES:,}; write ranges such as 0.04..0.20 /5."
+        )
+
+
+def refuse_too_many(several: Iterable[Ranges]) -> None:
+    """Raise EngineError if the combinations of several methods' ranges are more than MOST together."""
+    count = sum(prod(len(values) for values in vary.values()) for vary in several)
+    if count > MOST:
+        raise EngineError(
+            f"ranges: {count} settings are more than {MOST}; narrow a range, or leave a knob out."
+        )
 
 
 def method_with(method: str, knobs: Mapping[str, Any], facts: ModelFacts) -> Method:

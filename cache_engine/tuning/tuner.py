@@ -32,7 +32,6 @@ CHECKED = 3  # number of the best setting's neighbours that run: those with the 
 HARDEST = 3  # number of prompts on which they run: those on which the best setting itself is worst
 TASK = "task.json"
 
-
 Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
 
 
@@ -54,18 +53,17 @@ class TuneTask(Strict):
     fewer_steps: bool = True
     most: Whole = Field(default=6, ge=1, le=500)
 
+    def model_post_init(self, _: object) -> None:
+        """Refuse ranges that would take seconds to read. Raises EngineError."""
+        space.refuse_too_long(self.vary)
+
     @property
     def settings(self) -> list[Method]:
-        """Return all settings that the tune chooses from.
-
-        Raises EngineError if ranges cannot be read, do not fit the model, or have too many combinations.
-        """
+        """Return all settings. Raises EngineError for ranges that are not valid or have too many settings."""
         facts = facts_of(resolve(self.request))
-        varied = [
-            setting
-            for method, texts in self.vary.items()
-            for setting in space.grid(method, space.parse_ranges(method, texts), facts)
-        ]
+        ranges = {method: space.parse_ranges(method, texts) for method, texts in self.vary.items()}
+        space.refuse_too_many(ranges.values())
+        varied = [setting for method, vary in ranges.items() for setting in space.grid(method, vary, facts)]
         return [*varied, *(space.fewer_steps_methods(facts) if self.fewer_steps else ())]
 
     def ranges_of(self, method: Method) -> space.Ranges:
