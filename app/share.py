@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.PngImagePlugin import PngInfo
 
 from cache_engine import Comparison, EngineError, Method, RunRequest, comparison_json, difference
 
@@ -37,7 +37,8 @@ FIELDS = (
     "max_sequence_length",
 )
 MOST_LETTERS = 20_000  # letters of a description; the longest prompts and masks take a quarter of these
-MOST_BYTES = 50_000_000  # bytes of a file; the largest possible PNG of 2048 x 2048 pixels takes half of these
+# Bytes of a result.json, and of a PNG before its pixels. A run of 200 steps takes a tenth of these.
+MOST_BYTES = 2_000_000
 FILES = (".png", ".json")
 
 
@@ -113,15 +114,17 @@ def from_text(text: str, source: str) -> Carried:
 
 
 def from_file(path: str) -> Carried:
-    """Read the setting from a PNG or a result.json. Raises EngineError."""
-    file = Path(path)
+    """Read the setting from a PNG or a result.json. Pixels are not decoded. Raises EngineError."""
+    is_picture = Path(path).suffix.lower() == ".png"
     try:
-        if file.stat().st_size > MOST_BYTES:
+        with Path(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES and not is_picture:
             raise EngineError(
                 f"file: it is larger than {MOST_BYTES // 1_000_000} MB; choose a PNG or a result.json "
                 "that CacheLens made."
             )
-        text = _inside(file) if file.suffix.lower() == ".png" else file.read_text(encoding="utf-8")
+        text = _inside(data) if is_picture else data.decode()
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         raise EngineError(
             "file: it cannot be read; choose a PNG or a result.json that CacheLens made."
@@ -129,10 +132,11 @@ def from_file(path: str) -> Carried:
     return from_text(text, "file")
 
 
-def _inside(file: Path) -> str:
-    with Image.open(file, formats=["PNG"]) as picture:
-        assert isinstance(picture, PngImageFile)
-        return str(picture.text.get(KEY, ""))
+def _inside(data: bytes) -> str:
+    """Return the text that a PNG carries before its pixels. ``data``: the file's first bytes."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+        # ``picture.text`` would decode all pixels and frames, to find texts behind them.
+        return str(picture.info.get(KEY, ""))
 
 
 def archive(comparison: Comparison, *, inside: bool = True) -> bytes:

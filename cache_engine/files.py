@@ -5,6 +5,7 @@ equal.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 SAFETENSORS = (".safetensors", ".sft")
 HEX = r"^[0-9a-f]{64}$"
 LEAST_SIDE, MOST_SIDE = 16, 8192  # pixels
+MOST_PIXELS = 25_000_000  # a picture with transparency takes 19 bytes for each pixel while it is decoded
+# Pillow knows more formats; for one of them, it starts another program.
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 MOST_LORAS = 8
+
+
+_DECODING = threading.Lock()
 
 
 class HashedFile(Strict):
@@ -79,11 +86,13 @@ class Picture(HashedFile):
     def __init__(self, /, **data: Any) -> None:
         super().__init__(**data)
         if "sha256" not in data:
-            self.opened()
+            _opens(self)
 
     def opened(self) -> Image:
-        """Return the picture upright, in RGB with 8 bits. Transparent parts become white. Transparent parts
-        become white.
+        """Return the picture upright, in RGB with 8 bits. Transparent parts become white.
+
+        Of an animation, this is the first frame. One picture at a time is decoded, so that many at once
+        cannot fill the memory.
 
         Raises EngineError for a file that is not a picture, is damaged, or has changed since it was named,
         and for a picture whose value for white is not known.
@@ -91,12 +100,16 @@ class Picture(HashedFile):
         from PIL import Image, ImageOps
 
         path = self.unchanged()
+        Image.init()
+        formats = [name for name in FORMATS if name in Image.OPEN]  # a Pillow can be built without AVIF
         try:
-            with Image.open(path) as picture:
-                if not all(LEAST_SIDE <= side <= MOST_SIDE for side in picture.size):
+            with _DECODING, Image.open(path, formats=formats) as picture:
+                within = all(LEAST_SIDE <= side <= MOST_SIDE for side in picture.size)
+                if not within or picture.width * picture.height > MOST_PIXELS:
                     raise EngineError(
                         f"image: {path.name} has {picture.width} x {picture.height} pixels; choose a "
-                        f"picture with sides of {LEAST_SIDE} to {MOST_SIDE} pixels."
+                        f"picture with sides of {LEAST_SIDE} to {MOST_SIDE} pixels, and at most "
+                        f"{MOST_PIXELS // 1_000_000} million pixels."
                     )
                 return _on_white(_eight_bits(ImageOps.exif_transpose(picture), path.name, picture.format))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -104,6 +117,12 @@ class Picture(HashedFile):
                 f"image: {path.name} is not a picture, or is damaged ({type(error).__name__}); choose a "
                 "PNG, JPEG or WebP file."
             ) from None
+
+
+@lru_cache(maxsize=64)
+def _opens(picture: Picture) -> None:
+    """Raise EngineError if the picture cannot be opened. A file that could is not decoded again."""
+    picture.opened()
 
 
 def _eight_bits(picture: Image, name: str, kind: str | None) -> Image:

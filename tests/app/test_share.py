@@ -7,7 +7,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,24 @@ def test_a_file_that_cannot_be_read_is_a_sentence(name: str, data: bytes, tmp_pa
     with pytest.raises(EngineError, match=r"^file: ") as raised:
         share.from_file(str(tmp_path / name))
     assert str(tmp_path) not in str(raised.value)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("frames", [b"", chunk(b"acTL", struct.pack(">II", 200_000, 0))])
+def test_the_setting_is_read_without_decoding_a_pixel(frames: bytes, tmp_path: Path) -> None:
+    """The file names 81 million pixels, or 200,000 frames, and holds none: to decode it would be an error."""
+    text = b"cachelens\0\0\0\0\0" + json.dumps(GOOD).encode()
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 9000, 9000, 8, 6, 0, 0, 0))
+    file = tmp_path / "a.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + head + frames + chunk(b"iTXt", text) + chunk(b"IDAT", b"none"))
+    assert share.from_file(str(file)).request.prompt == "x"
+
+
+@pytest.mark.parametrize("size", [share.MOST_BYTES, 48_000_000])
+def test_a_large_result_file_is_refused_before_it_is_read(size: int, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(json.dumps(GOOD).encode() + b" " * size)
+    with pytest.raises(EngineError, match=r"^file: it is larger than 2 MB; "):
+        share.from_file(str(tmp_path / "a.json"))

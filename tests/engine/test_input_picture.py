@@ -255,6 +255,9 @@ def test_a_picture_out_of_bounds_and_one_that_changed(picture: Path, tmp_path: P
         EngineError, match=r"wide\.png has 9000 x 20 pixels; choose a picture with sides of 16 to 8192 pixels"
     ):
         Picture(file=str(path))
+    Image.new("1", (8192, 4096)).save(path)  # 4 kB, and 600 MB when it is decoded with transparency
+    with pytest.raises(EngineError, match="and at most 25 million pixels"):
+        Picture(file=str(path))
     path.write_bytes(picture.read_bytes())
     named = Picture(file=str(path))
     Image.new("RGB", (96, 64)).save(path)
