@@ -6,19 +6,21 @@ did not measure them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cache_engine import EngineError, Method, method_from, writable
+from cache_engine import EngineError, Method, method_from, writable, write_whole
 
 from .engine.store import user_folder
 
 MOST_LETTERS = 60
+log = logging.getLogger(__name__)
 FOLDER = Path(__file__).resolve().parent.parent / "presets"
 
 
@@ -95,6 +97,30 @@ def read(path: Path) -> Preset:
     return preset
 
 
+class OwnPresets(NamedTuple):
+    """This user's presets, and a sentence for each file that is no preset."""
+
+    presets: tuple[Preset, ...]
+    skipped: tuple[str, ...]
+
+
+@lru_cache
+def _own(folder: Path) -> OwnPresets:
+    presets, skipped = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            presets.append(read(path))
+        except EngineError as error:
+            log.warning("%s", error)
+            skipped.append(str(error))
+    return OwnPresets(tuple(presets), tuple(skipped))
+
+
+def own_presets() -> OwnPresets:
+    """Return the presets that this user saved. A file that is no preset must not stop the page."""
+    return _own(own_folder())
+
+
 @lru_cache
 def presets(folder: Path = FOLDER) -> tuple[Preset, ...]:
     """Return a folder's presets in the order of their file names.
@@ -116,7 +142,7 @@ def save(title: str, description: str, model: str, steps: int, method: Mapping[s
         raise EngineError(
             f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters."
         )
-    if any(preset.title == title for preset in (*presets(), *presets(own_folder()))):
+    if any(preset.title == title for preset in (*presets(), *own_presets().presets)):
         raise EngineError(f"name: a preset “{title}” exists already; choose another name.")
     preset = Preset(
         title=title, description=description[:300], models=(model,), steps=steps, method=dict(method)
@@ -127,13 +153,13 @@ def save(title: str, description: str, model: str, steps: int, method: Mapping[s
     path = own_folder() / f"{plain}-{sha256(title.encode()).hexdigest()[:6]}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(preset.model_dump_json(indent=1, exclude_none=False) + "\n", encoding="utf-8")
+        write_whole(path, f"{preset.model_dump_json(indent=1, exclude_none=False)}\n".encode())
     except OSError as error:
         raise EngineError(
             f"presets: {path.parent} cannot be written to ({error.strerror}); make room, or set "
             "CACHELENS_DIR."
         ) from None
-    presets.cache_clear()
+    _own.cache_clear()
     return preset
 
 
@@ -141,7 +167,7 @@ def presets_for(model: str, method: str | None = None) -> dict[str, Preset]:
     """Return the presets that suit a model, by title. With ``method``, only presets of this method."""
     return {
         preset.title: preset
-        for preset in (*presets(), *presets(own_folder()))
+        for preset in (*presets(), *own_presets().presets)
         if preset.suits(model) and method in (None, preset.method["name"])
     }
 

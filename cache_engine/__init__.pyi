@@ -47,6 +47,7 @@ from .records import clock as clock
 from .report import comparison_json as comparison_json
 from .report import forecast_json as forecast_json
 from .runner import run as run
+from .runs.disk import write_whole as write_whole
 from .runs.run_folder import load_baseline as load_baseline
 from .runs.run_folder import load_comparison as load_comparison
 from .runs.run_folder import save_baseline as save_baseline

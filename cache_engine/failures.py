@@ -39,7 +39,7 @@ def as_engine_error(error: BaseException, spec: ModelSpec) -> EngineError:
     )
 
 
-def unexpected(error: Exception, where: str) -> EngineError:
+def unexpected(error: BaseException, where: str) -> EngineError:
     """Return an EngineError for an error that no rule names: of a library, of a file, or a mistake of ours.
 
     where: a text that tells the user where the traceback is. An EngineError is returned unchanged.

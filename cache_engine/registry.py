@@ -60,6 +60,10 @@ class Registry(Mapping[str, T]):
                 f"{', '.join(self._filled())}."
             ) from None
 
+    def get(self, name: object, default: Any = None) -> Any:
+        """Return the entry, or ``default`` for an unknown name."""
+        return self._filled()[name] if isinstance(name, str) and name in self._filled() else default
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._filled()
 

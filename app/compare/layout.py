@@ -14,7 +14,7 @@ from .. import form, statuses, views
 from ..components import dial, difference, headline, recipe, runs, stale, status, timeline, times
 from ..controls import DIFFERENCE_GAIN, segmented, slim_status
 from ..engine.worker import Worker
-from ..presets import presets_for
+from ..presets import own_presets, presets_for
 from . import example, sharing
 from .against import choices
 from .parts import (
@@ -80,7 +80,7 @@ def _prompt(model: str, *, metered: bool) -> PromptParts:
                 gr.Button(text, size="sm", min_width=0, elem_classes=["cl-example"])
                 for text in row.examples[:4]
             ]
-        unknown = slim_status("unknown")
+        unknown, first = slim_status("unknown"), f"The first run loads {row.title}."
         with gr.Row(elem_classes="cl-go"):
             generate = gr.Button("Generate", variant="primary", elem_id="generate")
             stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="stop")
@@ -91,7 +91,7 @@ def _prompt(model: str, *, metered: bool) -> PromptParts:
             generate=generate,
             stop=stop,
             cost=slim_status("cost") if metered else None,
-            status=status(statuses.idle(f"The first run loads {row.title}."), elem_id="status"),
+            status=status(statuses.idle(" ".join([first, *own_presets().skipped])), elem_id="status"),
         )
 
 

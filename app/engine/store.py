@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cache_engine import EngineError
+from cache_engine import EngineError, write_whole
 
 RESULT, FILES = "result.json", "files"
 TABLE = """CREATE TABLE IF NOT EXISTS jobs (
@@ -136,9 +136,7 @@ class JobStore:
         path = self.folder_of(key) / RESULT
         with _as_engine_error(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(snapshot, ensure_ascii=False), encoding="utf-8")
-            os.replace(part, path)
+            write_whole(path, json.dumps(snapshot, ensure_ascii=False).encode())
 
     def snapshot(self, key: str) -> dict[str, Any] | None:
         """Return the last snapshot that was saved, or None."""

@@ -176,7 +176,7 @@ class Worker:
         with self._turn:
             running = self._running.request.model if self._running else None
             return {
-                "status": "ok",
+                "status": "ok" if self._thread is None or self._alive() else "the engine has stopped",
                 "loaded": self.loaded,
                 "loading": self._warming,
                 "running": running,
@@ -197,10 +197,13 @@ class Worker:
     # ---- the thread ----
     def _wake(self) -> None:
         """Start the thread, or wake it. The caller holds ``_turn``."""
-        if not self._thread:
+        if not self._alive():
             self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
             self._thread.start()
         self._turn.notify_all()
+
+    def _alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
@@ -213,14 +216,16 @@ class Worker:
             try:
                 self._preload()
                 ended = work()
-            except Exception as error:  # the thread must outlive any job
+            except BaseException as error:  # the thread must outlive any job, also one that calls sys.exit
                 ended = self._as_sentence(error)
+            if isinstance(ended, Comparison) and self._running:
+                # before the page hears of the end: a run that was shown is stored, even if the server is
+                # killed at that moment
+                self.history.add(self._running.key, ended)
             with self._turn:
                 job, self._running, self._warming = self._running, None, False
             if job and ended:  # only after the lines above, because a client may submit the next job at once
                 job.events.put(ended)
-                if isinstance(ended, Comparison):
-                    self.history.add(job.key, ended)
             elif ended:  # outside a comparison, only preloading can fail
                 self.long.fail(str(ended))
 
@@ -289,7 +294,7 @@ class Worker:
                 self._comparisons.popitem(last=False)
 
     @staticmethod
-    def _as_sentence(error: Exception) -> Exception:
+    def _as_sentence(error: BaseException) -> Exception:
         """Return EngineError and Cancelled unchanged, and any other error as a
         sentence; log its traceback.
         """

@@ -17,7 +17,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cache_engine import Comparison, EngineError, RunRequest, load_comparison, save_comparison, writable
+from cache_engine import (
+    Comparison,
+    EngineError,
+    RunRequest,
+    load_comparison,
+    save_comparison,
+    writable,
+    write_whole,
+)
 
 from ..engine.store import user_folder
 
@@ -43,7 +51,8 @@ class HistoryEntry(NamedTuple):
     """The figures of a stored comparison.
 
     tflops, seconds (of the denoising loop): pairs of baseline and accelerated. timed: number of timed runs of
-    each side. small: True if the folder has a small picture.
+    each side. small: True if the folder has a small picture. number: counts the runs in the order in which
+    they were added; 0 for runs of older versions.
     """
 
     key: str
@@ -63,6 +72,7 @@ class HistoryEntry(NamedTuple):
     small: bool = False
     name: str = ""
     pinned: bool = False
+    number: int = 0
 
 
 class HistoryStore:
@@ -91,10 +101,15 @@ class HistoryStore:
                 small = comparison.accelerated.image.copy()
                 small.thumbnail((SMALL_SIDE, SMALL_SIDE))
                 small.save(part / SMALL)
+                number = 1 + max((entry.number for entry in entries.values()), default=0)
+                (part / NOTE).write_text(json.dumps({"number": number}), encoding="utf-8")
                 part.rename(self.folder / key)  # the folder appears complete, or not at all
                 if entry := _read_entry(self.folder / key):
                     entries[key] = entry
-                for old in [entry for entry in self.entries() if not entry.pinned][MOST:]:
+                # by the order of adding, because a clock can be set back; older runs have no number
+                unpinned = [entry for entry in entries.values() if not entry.pinned]
+                unpinned.sort(key=lambda entry: (entry.number, entry.finished))
+                for old in unpinned[:-MOST]:
                     self.remove(old.key)
                 self.last_failure = ""
             except Exception as error:  # no failure here may stop the engine's thread
@@ -176,11 +191,9 @@ class HistoryStore:
                 return
             changed = entry._replace(**fields)
             folder = self._run_folder(key)
-            part = folder / f".{NOTE}"
-            note = {"name": changed.name, "pinned": changed.pinned}
+            note = {"name": changed.name, "pinned": changed.pinned, "number": changed.number}
             try:
-                part.write_text(json.dumps(note, ensure_ascii=False), encoding="utf-8")
-                os.replace(part, folder / NOTE)
+                write_whole(folder / NOTE, json.dumps(note, ensure_ascii=False).encode())
             except OSError as error:
                 raise EngineError(
                     f"history: {folder} cannot be written to ({error.strerror}); make room, or remove it."
@@ -246,6 +259,7 @@ def _entry(folder: Path, result: Mapping[str, Any], note: Mapping[str, Any]) -> 
         (folder / SMALL).is_file(),
         str(note.get("name", ""))[:LONGEST],
         note.get("pinned") is True,
+        int(_number(note.get("number", 0))),
     )
     time.localtime(entry.finished)  # raises an error for a time that no clock can show
     return entry

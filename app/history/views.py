@@ -14,6 +14,7 @@ from ..words import beside, decibels, flops_unit, likeness, plural, seconds, sig
 from .store import HistoryEntry
 
 ALL, PINNED = "all", "pinned"
+LONGEST_SEARCH = 500  # characters; the rest of a search is not read
 ITS_BASELINE = "its baseline"  # the first choice of a picture to compare the run with
 IDENTICAL_SORTS_AT = 1e9  # dB: identical pictures are sorted above all others
 NO_RUN = (
@@ -50,12 +51,13 @@ CSV_HEADS = (
 
 def search(entries: Iterable[HistoryEntry], words: str, which: str = ALL) -> list[HistoryEntry]:
     """Return the entries in which every word occurs in prompt, setting, name or model."""
-    wanted = words.casefold().split()
-    return [
-        entry
-        for entry in entries
-        if (entry.pinned or which != PINNED) and all(word in _searched_text(entry) for word in wanted)
-    ]
+    wanted = set(words[:LONGEST_SEARCH].casefold().split())
+
+    def fits(entry: HistoryEntry) -> bool:
+        text = _searched_text(entry)
+        return all(word in text for word in wanted)
+
+    return [entry for entry in entries if (entry.pinned or which != PINNED) and fits(entry)]
 
 
 def _searched_text(entry: HistoryEntry) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..models.catalog import spec_of
+from ..runs.disk import write_whole
 from ..strict import EngineError
 from .shared import Answer, Command, number, request_arguments, request_from_options, tell_unread
 
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> Answer:
         **coefficients._asdict(),
     }
     try:
-        options.out.write_text(json.dumps(data) + "\n", encoding="utf-8")
+        write_whole(options.out, (json.dumps(data) + "\n").encode())
     except OSError as error:
         raise EngineError(
             f"out: {options.out} cannot be written ({error.strerror or type(error).__name__}); choose "

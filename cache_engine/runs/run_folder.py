@@ -20,6 +20,7 @@ from ..records import Comparison, Engine, RunRequest, RunResult, Seconds, Side, 
 from ..report import comparison_json, side_json
 from ..strict import EngineError
 from ..whatif.survey import Survey, load
+from .disk import write_whole
 
 RESULT, SURVEY = "result.json", "survey.npz"
 
@@ -65,9 +66,8 @@ def _write(
             picture.save(folder / f"{name}.png")
         if survey is not None:
             survey.save(folder / SURVEY)
-        (folder / RESULT).write_text(
-            json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8"
-        )  # written last: this file marks the folder as complete
+        # written last: this file marks the folder as complete
+        write_whole(folder / RESULT, json.dumps(data, indent=1, ensure_ascii=False).encode())
     except OSError as error:
         raise EngineError(
             f"out: {folder} cannot be written to ({error.strerror or type(error).__name__}); choose "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,7 +136,7 @@ def test_a_run_that_cannot_be_stored_is_reported_and_still_shown(tmp_path: Path)
     assert history.last_failure == "history: the last run could not be stored (Not a directory)."
     assert history.entries() == []
     full_history = Filled(tmp_path / "more").history
-    (tmp_path / "more" / "a" / ".note.json").mkdir()
+    (tmp_path / "more" / "a" / "note.json.part").mkdir()
     with pytest.raises(EngineError, match=r"^history: .* cannot be written to \(Is a directory\); "):
         full_history.pin("a", True)
 
@@ -206,3 +208,60 @@ def test_nothing_is_stored_on_a_space_or_when_switched_off(
     nothing.add("a", made())
     assert (nothing.entries(), nothing.comparison("a"), nothing.pictures("a")) == ([], None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_was_set_back_removes_no_new_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(history_module, "MOST", 3)
+    history = HistoryStore(tmp_path)
+    for key, finished in zip("abcde", (5_000.0, 5_001.0, 5_002.0, 1_000.0, 999.0)):
+        history.add(key, made(finished))
+    assert sorted(keys(history)) == ["c", "d", "e"]
+    again = HistoryStore(tmp_path)
+    again.pin("d", True)
+    again = HistoryStore(tmp_path)
+    again.add("f", made(500.0))
+    again.add("g", made(400.0))
+    assert sorted(keys(again)) == ["d", "e", "f", "g"]
+
+
+def test_a_run_is_stored_before_the_page_hears_of_its_end(tmp_path: Path) -> None:
+    history = HistoryStore(tmp_path)
+    worker = Worker(lambda *_, **__: made(), None, LongJobs(None), history)
+    job = worker.submit(made().baseline.request, METHOD)
+    for events in worker.watch(job):
+        if events and events[-1] == made():
+            assert keys(HistoryStore(tmp_path)) == [job.key]
+    assert keys(history) == [job.key]
+
+
+@pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError])
+def test_no_exception_of_a_job_ends_the_engines_thread(fault: type[BaseException], tmp_path: Path) -> None:
+    faults = [fault()]
+
+    def compare(*_: object, **__: object) -> Any:
+        if faults:
+            raise faults.pop()
+        return made()
+
+    worker = Worker(compare, None, LongJobs(None), HistoryStore(tmp_path))
+    with pytest.raises(EngineError, match=fault.__name__):
+        list(worker.watch(worker.submit(made().baseline.request, METHOD)))
+    assert worker.state()["status"] == "ok"
+    assert list(worker.watch(worker.submit(made().baseline.request, METHOD)))
+
+
+def test_an_engines_thread_that_ended_is_reported_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worker = Worker(lambda *_, **__: made(), None, LongJobs(None), HistoryStore(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "_next", lambda _: sys.exit())
+        worker.warm()
+        thread = worker._thread
+        assert thread is not None
+        thread.join(20)
+    assert worker.state()["status"] == "the engine has stopped"
+    assert list(worker.watch(worker.submit(made().baseline.request, METHOD)))
+    assert worker.state()["status"] == "ok"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
+import pytest
+
+from app.history import views
 from app.history.store import HistoryStore
 from app.history.views import PINNED, card, csv_table, rival_choices, rivals_line, search, sheet
 from cache_engine import clock
@@ -83,3 +87,25 @@ def test_the_clock_names_the_day_when_it_is_not_today() -> None:
     assert len(clock(noon, noon + 60)) == len("12:00")
     assert clock(noon, noon + 30 * 86_400).endswith(clock(noon, noon))
     assert clock(noon, noon + 400 * 86_400).endswith("2026")
+
+
+def test_a_long_search_is_cut_and_reads_each_text_once(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = views._searched_text
+    monkeypatch.setattr(views, "_searched_text", lambda entry: read.append(entry.key) or real(entry))
+    assert search(filled.history.entries(), "fox " * 50_000)
+    assert len(read) == 3
+
+
+def test_a_run_of_a_model_that_is_no_row_is_shown(filled: Filled) -> None:
+    file = filled.folder / "a" / "result.json"
+    result = json.loads(file.read_text(encoding="utf-8"))
+    result["request"]["model"] = "gone"
+    file.write_text(json.dumps(result), encoding="utf-8")
+    history = HistoryStore(filled.folder)
+    every = history.entries()
+    row = sheet(every, len(every), "a", "/kept")["rows"][2]
+    assert "gone" in str(row) + str(card(every[2]))
+    assert csv_table(every)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.presets import FOLDER, presets, presets_for, read
+from app.page import build_page
+from app.presets import FOLDER, _own, own_folder, own_presets, presets, presets_for, read, save
 from cache_engine import MODELS, EngineError, RunRequest, method_from, read_name
 
 with (FOLDER / "published.csv").open(encoding="utf-8") as file:
@@ -121,3 +122,33 @@ def test_a_broken_file_names_itself(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(EngineError, match=r"mine\.json"):
         read(path)
+
+
+def test_a_users_bad_presets_are_skipped_and_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A full disk left an empty file, and an update renamed a knob. The page starts and names both."""
+    monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
+    save("Mine", "good", "tiny", 8, GOOD["method"])
+    (own_folder() / "empty.json").write_bytes(b"")
+    renamed = GOOD | {"title": "Old", "method": GOOD["method"] | {"old_name": 1}}
+    (own_folder() / "renamed.json").write_text(json.dumps(renamed), encoding="utf-8")
+    (own_folder() / "a.json").mkdir()
+    _own.cache_clear()
+    assert [preset.title for preset in own_presets().presets] == ["Mine"]
+    first, second, third = own_presets().skipped
+    assert (first[:16], second[:19]) == ("presets/a.json: ", "presets/empty.json:")
+    assert third.startswith("presets/renamed.json: method.old_name: unknown field")
+    assert "Mine" in presets_for("tiny")
+    page = str(build_page().get_config_file())
+    assert all(sentence in page for sentence in (first, second))
+
+
+def test_a_preset_is_saved_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(EngineError, match=r"cannot be written to \(No space left on device\)"):
+        save("Mine", "good", "tiny", 8, GOOD["method"])
+    assert list(own_folder().iterdir()) == []
