@@ -1,7 +1,8 @@
 # `make run` serves the page, `make test` tests everything. Both need Python >= 3.11 and make, and install the rest.
 #   make test-all                                         make test, and the tests marked long
 #   make check FILE=tests/engine/test_session.py          one test file; installs requirements.txt and pytest only
-#   make run PORT=8080 HOST=0.0.0.0 MODEL=flux-schnell
+#   make run PORT=8080 MODEL=flux-schnell
+#   make run HOST=0.0.0.0 CACHELENS_AUTH=user:password    other machines may use the page (none: without a password)
 #   make run TORCH="torch torchvision --index-url URL"    installed first: a CPU wheel, say (`make clean` to change it later)
 HOST ?= 127.0.0.1
 PORT ?= 7860

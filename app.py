@@ -7,21 +7,29 @@ try:
 except ImportError:
     pass
 
-import os
 import sys
 
 from app.engine.zerogpu import prepare
 from app.page import build_page, launch_options
+from app.serving import serving
 from cache_engine import EngineError
 
 if __name__ == "__main__":
     try:
+        where = serving()
         prepare()
         page = build_page()
     except EngineError as error:
         sys.exit(str(error))
-    page.launch(
-        server_name=os.environ.get("HOST") or None,
-        server_port=int(os.environ.get("PORT") or 7860),
-        **launch_options(page),
-    )
+    try:
+        page.launch(
+            server_name=where.host,
+            server_port=where.port,
+            auth=where.auth,
+            **launch_options(page, where.names),
+        )
+    except OSError:
+        sys.exit(
+            f"PORT: the page cannot be served on {where.host}:{where.port}: another program uses the port, or "
+            "the address is not this machine's. Choose another PORT or HOST."
+        )

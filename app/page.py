@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from cache_engine import with_survey
@@ -26,6 +27,7 @@ from .form import default_model
 from .history.store import HistoryStore, history_folder
 from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
+from .serving import LOOPBACK, Guard
 from .tune import job_views
 from .tune.wiring import build_tab as build_tune
 
@@ -88,14 +90,16 @@ def _state(worker: Worker) -> EngineState:
     return "loading" if state["loading"] else "idle"
 
 
-def launch_options(page: Page) -> dict[str, Any]:
-    """Return the options of ``page.launch`` other than host and port.
+def launch_options(page: Page, names: tuple[str, ...] | None = LOOPBACK) -> dict[str, Any]:
+    """Return the options of ``page.launch`` other than host, port and auth.
+
+    names: the names that a request may be addressed to; None for all names.
 
     The options keep the page private: no analytics, no error traces, and no files except those of History and
     long jobs. An upload may be as large as a LoRA.
     """
     return {
-        "app_kwargs": {"routes": page.routes},
+        "app_kwargs": {"routes": page.routes, "middleware": [Middleware(Guard, names=names)]},
         "theme": theme(),
         "css": css(),
         "ssr_mode": False,

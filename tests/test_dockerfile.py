@@ -67,7 +67,7 @@ def test_it_installs_and_starts_as_the_readme_says() -> None:
 
 def test_port_and_host_are_those_that_the_launcher_reads() -> None:
     settings = dict(word.split("=", 1) for line in instructions("ENV") for word in shlex.split(line))
-    launcher = (ROOT / "app.py").read_text(encoding="utf-8")
+    launcher = (ROOT / "app" / "serving.py").read_text(encoding="utf-8")
     assert {"HOST", "PORT"} <= set(settings)
     assert all(f'"{name}"' in launcher for name in ("HOST", "PORT"))
     assert instructions("EXPOSE") == [settings["PORT"]]

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -118,6 +119,25 @@ def test_simulate_judges_another_setting_without_a_run(client: Client) -> None:
     ):
         with pytest.raises(AppError, match=sentence):
             client.predict(bad, api_name="/simulate")
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        ({"Host": "rebound.example"}, b"{}"),
+        ({"Origin": "https://elsewhere.example"}, b"{}"),
+        ({}, b"x" * 2_000_000),
+    ],
+    ids=["another name", "another site", "too large"],
+)
+def test_the_server_refuses_what_its_pages_do_not_send(
+    served: str, headers: dict[str, str], content: bytes
+) -> None:
+    for path in ("/gradio_api/queue/join", "/gradio_api/call/history_clear"):
+        answer = httpx.post(served + path, headers=headers, content=content)
+        assert answer.status_code in (403, 413)
+        assert answer.text.count(".") >= 1
+    assert httpx.get(served + "/cachelens/nothing").status_code == 404
 
 
 def test_two_users_at_once_are_queued_and_never_mixed(served: str) -> None:
