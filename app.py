@@ -30,6 +30,6 @@ if __name__ == "__main__":
         )
     except OSError:
         sys.exit(
-            f"PORT: the page cannot be served on {where.host}:{where.port}: another program uses the port, or "
+            f"PORT: the page cannot be served on {where.host}:{where.port}: another program uses it, or "
             "the address is not this machine's. Choose another PORT or HOST."
         )
