@@ -6,7 +6,8 @@ import math
 import random
 from typing import NamedTuple
 
-SIZE = 128  # picture side in pixels
+SIZE = 128  # side in pixels of the pictures that the encoder sees
+DRAWN = 2 * SIZE  # side in pixels of the pictures that the decoder draws
 TOKEN = 16  # pixels a side of one image token
 GRID = SIZE // TOKEN  # tokens a side
 TEXT_TOKENS = 16

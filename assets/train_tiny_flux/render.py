@@ -23,12 +23,13 @@ def glyph(thing: str) -> Image.Image:
 
 
 @cache
-def sprite(thing: str, size: str) -> tuple[np.ndarray, np.ndarray]:
+def sprite(thing: str, size: str, double: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(premultiplied colour (n, n, 3), transparency (n, n, 1)), float32 0..1, n = pixels a side of that
-    size.
+    size; double: twice as many, with twice the margin.
     """
-    side = SIZES[size] * TOKEN
-    inner = side - 2 * max(1, side // 32)
+    single = SIZES[size] * TOKEN
+    factor = 2 if double else 1
+    side, inner = factor * single, factor * (single - 2 * max(1, single // 32))
     image = glyph(thing).convert("RGBa")  # premultiplied: no dark fringe
     scale = inner / max(image.size)
     image = image.resize(
@@ -42,21 +43,22 @@ def sprite(thing: str, size: str) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(box[..., :3]), np.ascontiguousarray(1 - box[..., 3:])
 
 
-def backdrop(background: str, shade: float = 1.0, slope: float = 0.0) -> np.ndarray:
-    """An empty picture (SIZE, SIZE, 3), float32 0..1: the named colour, its brightness changing slowly
+def backdrop(background: str, shade: float = 1.0, slope: float = 0.0, side: int = SIZE) -> np.ndarray:
+    """An empty picture (side, side, 3), float32 0..1: the named colour, its brightness changing slowly
     downwards.
     """
     colour = np.array(BACKGROUNDS[background], np.float32) / 255
-    rows = shade + slope * np.linspace(-0.5, 0.5, SIZE, dtype=np.float32)
-    return np.clip(np.broadcast_to(colour * rows[:, None, None], (SIZE, SIZE, 3)), 0, 1)
+    rows = shade + slope * np.linspace(-0.5, 0.5, side, dtype=np.float32)
+    return np.clip(np.broadcast_to(colour * rows[:, None, None], (side, side, 3)), 0, 1)
 
 
-def render(spec: Spec, light: Light) -> np.ndarray:
-    """The picture (SIZE, SIZE, 3), float32 0..1."""
-    picture = backdrop(spec.background, *light).copy()
-    colour, clear = sprite(spec.thing, spec.size)
+def render(spec: Spec, light: Light, double: bool = False) -> np.ndarray:
+    """The picture (SIZE, SIZE, 3), float32 0..1; double: the same at twice the size."""
+    factor = 2 if double else 1
+    picture = backdrop(spec.background, *light, side=factor * SIZE).copy()
+    colour, clear = sprite(spec.thing, spec.size, double)
     side = len(colour)
-    x, y = (TOKEN * n for n in offset(spec.place, spec.size))
+    x, y = (factor * TOKEN * n for n in offset(spec.place, spec.size))
     picture[y : y + side, x : x + side] = picture[y : y + side, x : x + side] * clear + colour
     return picture
 
