@@ -86,7 +86,7 @@ class Picture(HashedFile):
     def __init__(self, /, **data: Any) -> None:
         super().__init__(**data)
         if "sha256" not in data:
-            _opens(self)
+            _opens(self)  # pyright: ignore[reportArgumentType]  # a frozen model has a hash
 
     def opened(self) -> Image:
         """Return the picture upright, in RGB with 8 bits. Transparent parts become white.
