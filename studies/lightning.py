@@ -47,9 +47,10 @@ class Contender(NamedTuple):
 class Outcome(NamedTuple):
     """Means over the prompts.
 
-    psnr_db, worst_db: to the plain model of the same table; an identical picture counts as IDENTICAL.
-    teacher_db: to the embedded model's picture of the same noise.
-    thing: share of pictures with the right thing. cached: cached steps.
+    psnr_db, worst_db: mean and lowest PSNR against the plain model of the same table; an identical picture
+    counts as IDENTICAL.
+    teacher_db: PSNR against the embedded model's picture from the same noise.
+    thing: share of pictures that show the right thing. cached: number of cached steps.
     seconds: processor time of the denoising loop.
     """
 
@@ -67,12 +68,12 @@ Row = tuple[Contender, Outcome]
 
 @cache
 def asked() -> list[tuple[Spec, str]]:
-    """Return the prompts: pairs of thing and background that no training showed."""
+    """Return the prompts. Their pairs of thing and background did not occur in the training."""
     return held_out(PROMPTS, seed=31)
 
 
 def contenders(steps: int) -> list[Contender]:
-    """Return the rows of the table of a few-step model: plain, its presets, and fewer steps."""
+    """Return the rows of a few-step model's table: plain, with each preset, and plain at fewer steps."""
     model = f"tiny-lightning-{steps}"
     cached = [preset.setting for preset in presets() if model in (preset.models or ())]
     fewer = [
@@ -99,7 +100,7 @@ def likeness(ours: list[np.ndarray], theirs: list[np.ndarray]) -> list[float]:
 
 
 def measured(rows: Sequence[Contender], teacher: list[np.ndarray], repeats: int) -> list[Row]:
-    """Measure the rows of a table. The first one is the plain model. Their clocks take turns."""
+    """Measure the rows of a table. The first row is the plain model. Timed runs of all rows take turns."""
     count = len(teacher)
     made = [drawn(row, count) for row in rows]
     rounds = [[denoise_seconds(row.request(0), row.method) for row in rows] for _ in range(repeats)]
@@ -125,7 +126,7 @@ def measured(rows: Sequence[Contender], teacher: list[np.ndarray], repeats: int)
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the table in the form of cache-dit's, with what PSNR alone does not say."""
+    """Return a table like cache-dit's, with further columns for facts that PSNR does not show."""
     plain = rows[0][1]
     lines = [
         "| config | PSNR, dB | worst | PSNR to the teacher | right thing | steps cached | GFLOPs | "
@@ -149,7 +150,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def rivals(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Return each plain row of fewer steps with the cached setting that is nearest in compute."""
+    """Pair each row of the plain model at fewer steps with the cached setting that is nearest in compute."""
     cached = [(row, outcome) for row, outcome in rows if row.method != PLAIN]
     return [
         ((row, outcome), min(cached, key=lambda pair: abs(pair[1].tflops - outcome.tflops)))
@@ -166,7 +167,7 @@ def answer(steps: int, rows: Sequence[Row]) -> str:
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Set each plain row of fewer steps beside the cached setting that is nearest in compute."""
+    """Compare each pair of ``rivals`` in one sentence."""
     whole = rows[0][1].tflops
     sentences = []
     for (row, outcome), (rival, its) in rivals(rows):

@@ -19,12 +19,12 @@ from tools import browser
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 WIDTH, HEIGHT = 1440, 900
 DRAWN = "document.images.length > 1 && [...document.images].every((image) => image.naturalWidth > 0)"
-COLOURS = 256  # of pictures that are too large otherwise
-MOST_BYTES = 300_000  # of both pictures
+COLOURS = 256  # number of colours in pictures that would otherwise be too large
+MOST_BYTES = 300_000  # largest size of both pictures together
 
 
 def photographs(address: str, chromium: str) -> dict[str, bytes]:
-    """PNGs of the page in both themes, once its recorded example is drawn."""
+    """Return PNGs of the page in both themes, taken once the recorded example is drawn."""
     found: dict[str, bytes] = {}
     with sync_playwright() as play:
         window = play.chromium.launch(executable_path=chromium, args=FLAGS)

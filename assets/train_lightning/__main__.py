@@ -21,16 +21,16 @@ from .student import Recipe, Student
 
 FOLDER = Path("build/tiny_lightning")
 OUT = Path(__file__).resolve().parents[1] / "tiny_lightning"
-MOST_BYTES = 3_000_000  # of a LoRA file
+MOST_BYTES = 3_000_000  # largest size of a LoRA file
 
 
 class Scale(NamedTuple):
-    """How much is made. The first shard of paths is kept apart, to look at while a student learns."""
+    """The amount of data and training. The first shard of paths only tests a student while it learns."""
 
     recipes: tuple[Recipe, ...]
     shards: int
-    paths: int  # a shard
-    looked_at: int  # of the first shard
+    paths: int  # paths in a shard
+    looked_at: int  # paths of the first shard that test a student
     prompts: int
     teacher_steps: int
     timed: int
@@ -58,7 +58,7 @@ SMOKE = Scale(
 
 
 def pipeline() -> FluxPipeline:
-    """Return the teacher, freshly read."""
+    """Read the teacher from its files, because a student changes the pipeline in place."""
     torch.set_flush_denormal(True)
     return teacher.load(scores.TEACHER)
 
@@ -69,7 +69,7 @@ def draw(options: argparse.Namespace, scale: Scale) -> None:
 
 
 def train(options: argparse.Namespace, scale: Scale) -> None:
-    """Train each student, or what a checkpoint left of it."""
+    """Train each student. Resume from its checkpoint, if there is one."""
     looked_at = paths.read(options.folder / "paths", range(1)).first(scale.looked_at)
     taught = paths.read(options.folder / "paths", range(1, scale.shards))
     for recipe in scale.recipes:
@@ -95,7 +95,7 @@ def export(options: argparse.Namespace, scale: Scale) -> None:
 def evaluate(options: argparse.Namespace, scale: Scale) -> None:
     """Score each LoRA beside the embedded model; write the card and the sheets.
 
-    The folder keeps the latents. A file note.md there is what the card says of this sitting.
+    The folder keeps the latents. If it has a file note.md, a note about this sitting, the card includes it.
     """
     guidance, minutes = teacher.scale(scores.TEACHER), []
     ways = []

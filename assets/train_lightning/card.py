@@ -24,7 +24,7 @@ HEAD = (
 
 
 class Facts(NamedTuple):
-    """What the card says beside the scores."""
+    """The facts on the card other than the scores."""
 
     prompts: int
     teacher_steps: int
@@ -35,7 +35,7 @@ class Facts(NamedTuple):
 
 
 def row(way: Way, scores: Scores) -> str:
-    """Return a line of the table of scores."""
+    """Return one row of the table of scores, in Markdown."""
     shares = " | ".join(f"{share:.1%}" for share in scores[:4])
     likeness = "" if scores.teacher_db is None else f"{scores.teacher_db:.1f} dB"
     return (
@@ -45,7 +45,7 @@ def row(way: Way, scores: Scores) -> str:
 
 
 def learned(recipe: Recipe, minutes: float) -> str:
-    """Return a line of the table of recipes."""
+    """Return one row of the table of recipes, in Markdown."""
     start = f"the LoRA of {recipe.start} steps" if recipe.start else "no change"
     return (
         f"| {recipe.steps} | {start} | {recipe.slopes} of {recipe.slope_batch} lines | {recipe.walks} of "

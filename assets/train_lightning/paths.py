@@ -12,9 +12,9 @@ from torch import Tensor
 
 from assets.train_tiny_flux.domain import GRID, TEXT_TOKENS, Sampler
 
-STEPS = 16  # of the teacher, of second order: nearer to 100 Euler steps than 28 Euler steps are
+STEPS = 16  # second-order steps of the teacher; closer to 100 Euler steps than 28 Euler steps are
 KEPT = 8  # intervals between the kept states; the student's steps are KEPT or a divisor of it
-SHARD = 64  # paths a file
+SHARD = 64  # paths per file
 
 
 class Texts(NamedTuple):
@@ -81,7 +81,7 @@ class Velocity:
 def follow(
     pipe: FluxPipeline, texts: Texts, noise: Tensor, scale: float, steps: int = STEPS, order: int = 2
 ) -> Tensor:
-    """Return the guided states (B, steps + 1, 64, 96) by Adams-Bashforth of first or second order."""
+    """Return the states (B, steps + 1, 64, 96) of guided runs, solved by Adams-Bashforth of order 1 or 2."""
     count, velocity = len(noise), Velocity(pipe)
     empty = encode(pipe, [""])
     both = Texts(
@@ -100,7 +100,7 @@ def follow(
 
 
 def shard(pipe: FluxPipeline, number: int, scale: float, count: int = SHARD) -> Paths:
-    """Return the paths of one shard. Its number seeds prompts (of training pairs alone) and noise."""
+    """Return the paths of one shard. Its number seeds the prompts (training pairs only) and the noise."""
     sampler, prompts = Sampler(10_000 + number), []
     while len(prompts) < count:
         prompts += filter(None, [sampler.draw()[2]])
@@ -115,7 +115,7 @@ def shard(pipe: FluxPipeline, number: int, scale: float, count: int = SHARD) -> 
 
 
 def make(pipe: FluxPipeline, folder: Path, shards: int, scale: float, count: int = SHARD) -> None:
-    """Write the shards that `folder` lacks, as float16."""
+    """Write the shards that are missing in `folder`, as float16."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(shards):
         file = folder / f"paths-{number:03}.pt"
@@ -127,7 +127,7 @@ def make(pipe: FluxPipeline, folder: Path, shards: int, scale: float, count: int
 
 
 def read(folder: Path, numbers: range) -> Paths:
-    """Return the paths of these shards, float32."""
+    """Read the paths of these shards as float32."""
     parts = [torch.load(folder / f"paths-{number:03}.pt", weights_only=True) for number in numbers]
     return Paths(
         [p for part in parts for p in part["prompts"]], torch.cat([part["states"] for part in parts]).float()

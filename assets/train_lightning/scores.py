@@ -27,9 +27,10 @@ TEACHER = Path(__file__).resolve().parents[1] / "tiny_flux"
 class Scores(NamedTuple):
     """Means over held-out prompts.
 
-    thing, background, place, size: shares that are right. reference_db: PSNR to the nearest reference.
-    teacher_db: PSNR to the teacher's picture of the same noise; None for the teacher itself.
-    core_seconds: processor time of a picture drawn alone in one thread, median.
+    thing, background, place, size: share of pictures in which each is right. reference_db: PSNR against the
+    nearest reference. teacher_db: PSNR against the teacher's picture from the same noise, None for the
+    teacher itself.
+    core_seconds: median processor time of a picture that is drawn alone in one thread.
     """
 
     thing: float
@@ -42,7 +43,7 @@ class Scores(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Pictures of the held-out prompts, (side, side, 3) in 0..1 each, and the core seconds of a picture."""
+    """Pictures of the held-out prompts, each (side, side, 3) in 0..1, and one picture's processor seconds."""
 
     pictures: list[np.ndarray]
     core_seconds: float
@@ -58,7 +59,7 @@ class Way(NamedTuple):
 
     @property
     def calls(self) -> int:
-        """Calls of the transformer in a step."""
+        """Return the number of transformer calls in a step."""
         return 2 if self.guidance > 1 else 1
 
     def pipe(self) -> FluxPipeline:
@@ -82,20 +83,20 @@ class Way(NamedTuple):
 
 
 def side(pipe: FluxPipeline) -> int:
-    """Return the pictures' side in pixels: a token is 2 x 2 latents."""
+    """Return the side of the pictures in pixels. A token holds 2 x 2 latents."""
     return 2 * GRID * pipe.vae_scale_factor
 
 
 def reduced(picture: np.ndarray) -> np.ndarray:
-    """Return a picture (side, side, 3) at the size of the references, by means over squares."""
+    """Shrink a picture (side, side, 3) to the references' size: a new pixel is the mean of a square."""
     factor = len(picture) // SIZE
     return picture.reshape(SIZE, factor, SIZE, factor, 3).mean((1, 3))
 
 
 def drawn(way: Way, count: int, timed: int, file: Path) -> Drawn:
-    """Draw the held-out prompts, each with its number as the seed; then time so many pictures, each alone.
+    """Draw the held-out prompts, each with its number as the seed. Then time `timed` pictures, each alone.
 
-    file: keeps the latents. A decoder may change without them.
+    file: stores the final latents, so that another decoder can be scored without drawing again.
     """
     pipe = way.pipe()
     prompts = [text for _, text in evaluate.held_out(count)]
@@ -149,5 +150,5 @@ def judged(ours: Drawn, teachers: Drawn | None) -> Scores:
 
 
 def levels(picture: np.ndarray) -> np.ndarray:
-    """Return a picture in levels of 8 bits."""
+    """Return a picture in 8-bit levels (0 to 255)."""
     return (255 * picture).round().clip(0, 255).astype(np.uint8)

@@ -16,20 +16,20 @@ from assets.train_tiny_flux.domain import TOKEN
 from .paths import KEPT, Paths, Texts, Velocity, encode, noise_levels
 
 RANK = 24
-NUMBERS = 3 * TOKEN**2  # of a token's pixels
+NUMBERS = 3 * TOKEN**2  # number of values in a token's pixels
 
 
 class Recipe(NamedTuple):
     """How long and how fast a student learns.
 
-    First it learns the teacher's slopes between the teacher's own states. Then it walks all its steps and
-    learns from the place where it ends.
+    In the first phase (slopes), the student learns the slopes between the teacher's states. In the second
+    phase (walks), the student draws with all its steps and learns from the error of its final state.
     """
 
-    steps: int  # of the student
-    slopes: int  # updates of the first kind
-    walks: int  # updates of the second kind
-    start: int | None = None  # steps of the student whose weights are the first ones
+    steps: int  # steps of the student's runs
+    slopes: int  # number of updates in the first phase
+    walks: int  # number of updates in the second phase
+    start: int | None = None  # begin with the weights of the student with this many steps
     slope_batch: int = 16
     walk_batch: int = 8
     slope_rate: float = 2e-3
@@ -82,10 +82,10 @@ class Student:
         self.velocity, self.step, self.seconds = Velocity(pipe), 0, 0.0
         self.levels = noise_levels(pipe, recipe.steps)
         spread = pipe.vae.scale.detach()
-        self.importance = spread / spread.mean()  # of the numbers of a token, for the picture
+        self.importance = spread / spread.mean()  # weight of each latent value in the picture
 
     def run(self, paths: Paths, test: Paths) -> None:
-        """Train to the recipe's end, with checkpoints; `test` paths are looked at now and then."""
+        """Train to the end of the recipe and write checkpoints. `test`: paths that measure the progress."""
         texts, asked = encode(self.pipe, paths.prompts), encode(self.pipe, test.prompts)
         recipe, saved, recent = self.recipe, time.time(), []
         while self.step < recipe.slopes + recipe.walks:
@@ -102,7 +102,7 @@ class Student:
         self.save()
 
     def rate(self) -> float:
-        """Return the learning rate: warm-up and linear fall, once for slopes and once for walks."""
+        """Return the learning rate. In each of the two phases it warms up and then falls linearly."""
         recipe = self.recipe
         walking = self.step >= recipe.slopes
         at, length = (self.step - recipe.slopes, recipe.walks) if walking else (self.step, recipe.slopes)
@@ -136,21 +136,21 @@ class Student:
     def slope_loss(self, texts: Texts, states: Tensor, generator: torch.Generator) -> Tensor:
         """Return the velocity's distance, at a teacher's state, from the straight line to the next state."""
         batch, steps = len(states), self.recipe.steps
-        at = torch.randperm(batch, generator=generator) * steps // batch  # every step equally often
+        at = torch.randperm(batch, generator=generator) * steps // batch  # draw every step equally often
         levels, rows = torch.tensor(self.levels), torch.arange(batch)
         line = (states[rows, at + 1] - states[rows, at]) / (levels[at + 1] - levels[at])[:, None, None]
         return self.distance(self.velocity(states[rows, at], levels[at], texts), line)
 
     def walk_loss(self, texts: Texts, states: Tensor) -> Tensor:
-        """Return the distance of the end of the student's own walk from the teacher's."""
+        """Return the distance between the final states of the student's own run and of the teacher's run."""
         return self.distance(self.walk(texts, states[:, 0]), states[:, -1])
 
     def distance(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return the mean squared difference, weighed by importance for the picture."""
+        """Return the mean squared difference. Each value is weighted by its importance for the picture."""
         return ((left - right).square() * self.importance).mean()
 
     def walk(self, texts: Texts, noise: Tensor) -> Tensor:
-        """Return the states at the end of the student's steps."""
+        """Run all steps of the student and return the final states."""
         state = noise
         for sigma, following in zip(self.levels, self.levels[1:]):
             level = torch.full((len(state),), sigma)
@@ -159,7 +159,10 @@ class Student:
 
     @torch.no_grad()
     def likeness(self, texts: Texts, states: Tensor) -> float:
-        """Return the mean PSNR in dB of the averaged weights' linear pictures to the teacher's."""
+        """Return the mean PSNR in dB between the pictures of the averaged weights and of the teacher.
+
+        The pictures are decoded linearly.
+        """
         kept = [weight.detach().clone() for weight in self.weights]
         torch._foreach_copy_(self.weights, self.mean)
         ends = self.walk(texts, states[:, 0])
@@ -177,11 +180,11 @@ class Student:
 
     @property
     def checkpoint(self) -> Path:
-        """The file of the training's state."""
+        """The file that holds the state of the training."""
         return self.folder / f"{self.name}.pt"
 
     def save(self) -> None:
-        """Write the checkpoint in one go."""
+        """Write the checkpoint completely or not at all."""
         half = self.checkpoint.with_suffix(".part")
         state = {
             "weights": [weight.detach() for weight in self.weights],
@@ -195,7 +198,7 @@ class Student:
 
     @torch.no_grad()
     def resume(self) -> bool:
-        """Go on from the checkpoint. Without one, take the recipe's first weights and return False."""
+        """Resume from the checkpoint. If none exists, load the recipe's first weights and return False."""
         if not self.checkpoint.exists():
             if self.recipe.start:
                 self.begin(self.folder / f"lightning-{self.recipe.start}.pt")
@@ -209,13 +212,13 @@ class Student:
 
     @torch.no_grad()
     def begin(self, checkpoint: Path) -> None:
-        """Take another student's averaged weights."""
+        """Begin with the averaged weights of another student."""
         mean = torch.load(checkpoint, map_location="cpu", weights_only=True)["mean"]
         torch._foreach_copy_(self.weights, mean)
         torch._foreach_copy_(self.mean, mean)
 
     def lora(self) -> dict[str, Tensor]:
-        """Return the averaged weights as a LoRA file's tensors, float16, of strength 1."""
+        """Return the averaged weights as the tensors of a LoRA file: float16, for a strength of 1."""
         named = {}
         for (name, _), up, down in zip(self.layers.items(), self.mean[::2], self.mean[1::2], strict=True):
             named[f"transformer.{name}.lora_up.weight"] = up.half().contiguous()

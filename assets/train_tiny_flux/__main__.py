@@ -23,12 +23,12 @@ SMOKE_STEPS, SMOKE_PROMPTS, SMOKE_RENDERS = 3, 2, 200
 
 
 def train(options: argparse.Namespace) -> None:
-    """One sitting, or what a checkpoint left of it."""
+    """Train for one sitting. If a checkpoint exists, train for the rest of its sitting."""
     torch.set_flush_denormal(True)
     recipe = Recipe(minutes=options.minutes, batch=options.batch)
     if options.smoke:
         recipe = recipe._replace(steps=SMOKE_STEPS, batch=2, warmup_steps=1, compile=False)
-    kept = options.folder / "vae"  # weights are of use with the autoencoder that they were trained on alone
+    kept = options.folder / "vae"  # weights fit only the autoencoder of their training
     vae = (
         PatchAutoencoder.from_pretrained(kept)
         if kept.exists()
@@ -43,12 +43,12 @@ def train(options: argparse.Namespace) -> None:
 
 
 def write(options: argparse.Namespace) -> None:
-    """The last checkpoint's averaged weights as a pipeline."""
+    """Write the averaged weights of the last checkpoint as a pipeline."""
     export.export(options.folder, options.out)
 
 
 def score(options: argparse.Namespace) -> None:
-    """Scores of the exported pipeline on held-out prompts, printed and kept for the card."""
+    """Score the exported pipeline on held-out prompts. Print the scores and store them for the card."""
     evaluate.refuse_beside_training(options.folder)
     count, steps = (SMOKE_PROMPTS, SMOKE_STEPS) if options.smoke else (options.prompts, evaluate.STEPS)
     pipe = export.load(options.out)
@@ -59,7 +59,7 @@ def score(options: argparse.Namespace) -> None:
 
 
 def describe(options: argparse.Namespace) -> None:
-    """Measures the model under a cache and writes its card."""
+    """Measure the model with a cache, and write the model's card."""
     evaluate.refuse_beside_training(options.folder)
     card.write(options.folder, options.out, smoke=options.smoke)
 

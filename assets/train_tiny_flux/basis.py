@@ -10,7 +10,7 @@ from cache_engine.models.patch_autoencoder import PatchAutoencoder
 from .domain import Sampler
 from .render import render
 
-CHANNELS = 24  # of a latent: 4 x 24 = 96 numbers a token
+CHANNELS = 24  # channels of a latent; a token has 4 x 24 = 96 numbers
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:
@@ -22,7 +22,7 @@ def pictures(count: int, seed: int) -> torch.Tensor:
 
 @torch.no_grad()
 def fit(count: int = 3000, seed: int = 1) -> PatchAutoencoder:
-    """An autoencoder fitted to renders; deterministic. Latents have unit variance on average."""
+    """Fit an autoencoder to renders, always with the same result. Latents have unit variance on average."""
     vae = PatchAutoencoder(latent_channels=CHANNELS).eval()
     drawn = pictures(count, seed)
     patches = torch.nn.functional.unfold(drawn, 16, stride=16).mT.reshape(-1, 768)
@@ -36,7 +36,7 @@ def fit(count: int = 3000, seed: int = 1) -> PatchAutoencoder:
     basis = vectors.flip(1)[:, : 4 * CHANNELS]
     basis = basis * torch.sign(
         basis[basis.abs().argmax(0), torch.arange(basis.shape[1])]
-    )  # eigh leaves signs open
+    )  # make signs unique: eigh may return either
     vae.basis.copy_(basis)
     vae.scale.copy_(deviation.sqrt() * deviation.mean().sqrt())
     return vae
@@ -44,7 +44,7 @@ def fit(count: int = 3000, seed: int = 1) -> PatchAutoencoder:
 
 @torch.no_grad()
 def reconstruction_db(vae: PatchAutoencoder, drawn: torch.Tensor) -> float:
-    """Mean PSNR in dB of encoding and decoding pictures (B, 3, H, W) in -1..1."""
+    """Return the mean PSNR in dB of pictures (B, 3, H, W) in -1..1 after encoding and decoding."""
     again = vae.decode(vae.encode(drawn).latent_dist.mode()).sample.clamp(-1, 1)
     error = (again - drawn).square().flatten(1).mean(1)
     return float((10 * torch.log10(4 / error)).mean())

@@ -17,11 +17,11 @@ from .domain import TEXT_TOKENS, words
 
 WIDTH, HEAD, BLOCKS, SINGLE_BLOCKS = 160, 32, 4, 8
 T5_WIDTH, CLIP_WIDTH = 96, 64
-SHIFT = 3.0  # of the scheduler's noise levels
+SHIFT = 3.0  # time shift of the scheduler's noise levels
 
 
 def t5_tokenizer() -> T5Tokenizer:
-    """A Unigram tokenizer in which every known word is one piece; anything else is <unk>."""
+    """Make a Unigram tokenizer. Each known word is one token, and any other word is <unk>."""
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -6.0), (",", -4.0), (".", -4.0)]
     pieces += [("\u2581" + word, -1.0) for word in words() if word.isalpha()]
     pieces += [("\u2581" + word.capitalize(), -1.0) for word in words() if word.isalpha()]
@@ -29,13 +29,13 @@ def t5_tokenizer() -> T5Tokenizer:
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    """A byte-pair tokenizer whose merges build every known word, letter by letter."""
+    """Make a byte-pair tokenizer whose merges build each known word, letter by letter."""
     letters = list(string.ascii_lowercase + string.digits + ",.-'")
     vocab = ["<|startoftext|>", "<|endoftext|>"] + letters + [letter + "</w>" for letter in letters]
     merges: list[tuple[str, str]] = []
     for word in sorted((w for w in words() if len(w) > 1), key=len, reverse=True):
         parts = [*word[:-1], word[-1] + "</w>"]
-        for left, right in merges:  # what the merges so far make of it
+        for left, right in merges:  # apply the merges so far to this word
             i = 0
             while i < len(parts) - 1:
                 if (parts[i], parts[i + 1]) == (left, right):
@@ -53,7 +53,7 @@ def clip_tokenizer() -> CLIPTokenizer:
 
 
 def build(vae: PatchAutoencoder | None = None, seed: int = 0) -> FluxPipeline:
-    """A FluxPipeline with seeded random weights and the given or a fitted autoencoder, float32."""
+    """Make a float32 FluxPipeline with seeded random weights. Without an autoencoder, fit a new one."""
     torch.manual_seed(seed)
     t5_words, clip_words = t5_tokenizer(), clip_tokenizer()
     text = T5EncoderModel(
@@ -110,8 +110,9 @@ def build(vae: PatchAutoencoder | None = None, seed: int = 0) -> FluxPipeline:
 
 @torch.no_grad()
 def prepare(transformer: FluxTransformer2DModel) -> None:
-    """Starting point that trains fast: blocks begin as the identity, the way out as the transpose of the way
-    in.
+    """Set weights that train fast.
+
+    Each block begins as the identity, and the output layer as half the transpose of the input layer.
     """
     for module in transformer.modules():
         if isinstance(module, torch.nn.Linear):

@@ -22,13 +22,13 @@ SHOWN, MEASURED, MOST_SHEET_BYTES = 48, 20, 1_000_000
 
 
 def keep(folder: Path, name: str, facts: dict[str, Any]) -> None:
-    """Notes measurements in the folder, for the card. A clean clone has no such folder yet."""
+    """Store measurements for the card in the folder, which is made if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def contact_sheet(pictures: list[np.ndarray], path: Path) -> None:
-    """Pictures (n, n, 3) in 0..1, eight in a row, as a PNG of at most MOST_SHEET_BYTES."""
+    """Write pictures (n, n, 3) in 0..1, eight per row, as a PNG of at most MOST_SHEET_BYTES."""
     page = sheet(pictures)
     page.save(path, optimize=True)
     if path.stat().st_size > MOST_SHEET_BYTES:
@@ -36,7 +36,7 @@ def contact_sheet(pictures: list[np.ndarray], path: Path) -> None:
 
 
 def plot(rows: list[tuple[float, float, float]], title: str) -> str:
-    """An SVG of (least, mean, largest) by step: a line in a band, from step 1 on."""
+    """Return an SVG of (least, mean, largest) from step 1 on: the mean is a line, the range a band."""
     width, height, left, top = 640, 240, 48, 30
     most = max(max(high for _, _, high in rows), 1e-9) * 1.05
 
@@ -66,7 +66,7 @@ def plot(rows: list[tuple[float, float, float]], title: str) -> str:
 
 
 def table(outcomes: dict[str, measure.Outcome], first: str) -> str:
-    """Outcomes as Markdown rows."""
+    """Return the outcomes as a Markdown table."""
     rows = [
         f"| {name} | {o.computed:.1f} | {o.cached:.0%} | {o.psnr_db:.1f} |" for name, o in outcomes.items()
     ]
@@ -74,7 +74,7 @@ def table(outcomes: dict[str, measure.Outcome], first: str) -> str:
 
 
 def verdict(curvature: dict[str, measure.Outcome]) -> str:
-    """Whether a cache beats fewer steps here, in one honest sentence."""
+    """Say in one sentence whether a cache beats fewer steps on this model."""
     (_, plain), *caches = curvature.items()
     name, best = max(caches, key=lambda pair: pair[1].psnr_db)
     gain = best.psnr_db - plain.psnr_db
@@ -91,8 +91,9 @@ def verdict(curvature: dict[str, measure.Outcome]) -> str:
 
 
 def write(folder: Path, out: Path, smoke: bool = False) -> None:
-    """README.md, contact-sheet.png and change.svg beside the exported weights; reads scores.json of
-    `evaluate`.
+    """Write README.md, contact-sheet.png and change.svg beside the exported weights.
+
+    The scores come from the file scores.json that the command `evaluate` wrote.
     """
     shown, measured, steps = (2, 1, 6) if smoke else (SHOWN, MEASURED, STEPS)
     computed, out_of = (8, 12) if smoke else (measure.COMPUTED, measure.OUT_OF)

@@ -27,15 +27,15 @@ from .render import render, sprite
 
 NOISE = 0.25  # standard deviation of the strongest noise on latents; latents have about 1
 CHECKPOINT_MINUTES = 3.0
-FAR = 0.15  # mean squared distance from which the denoiser drew another picture than the one asked for
+FAR = 0.15  # from this mean squared distance on, the denoiser did not draw the requested picture
 RUNS = (28, 12)  # steps of the runs whose final latents train the decoder
-PROMPTS, SMOKE_PROMPTS = 400, 20  # of each run
-STEPS, BATCH = 3000, 16  # updates, and samples of each; about an hour on one core
+PROMPTS, SMOKE_PROMPTS = 400, 20  # prompts for each number of steps
+STEPS, BATCH = 3000, 16  # updates, and samples per update; about an hour on one core
 OWN = 0.3  # share of the latents that the denoiser made; half of the others have no noise
 
 
 class Finals(NamedTuple):
-    """The denoiser's own latents (N, 64, 96), and the specs and lights of the pictures that they mean."""
+    """The denoiser's own latents (N, 64, 96), with the spec and the light of the picture that each shows."""
 
     latents: Tensor
     specs: list[tuple[Spec, Light]]
@@ -61,9 +61,9 @@ def light_of(tokens: Tensor, spec: Spec, vae: Any) -> Light:
 
 
 def finals(pipe: FluxPipeline, count: int, steps: int, seed: int, size: int = 20) -> Finals:
-    """The denoiser's latents of `count` training prompts, as far as they show the thing that was asked for.
+    """Draw `count` training prompts with the denoiser. Return the latents that show the requested picture.
 
-    steps: of the scheduler.
+    steps: number of scheduler steps.
     """
     sampler, latents, specs = Sampler(seed), [], []
     for start in range(0, count, size):
@@ -84,14 +84,14 @@ def finals(pipe: FluxPipeline, count: int, steps: int, seed: int, size: int = 20
             wanted = Spec(spec.thing, spec.background, spec.place, spec.size)
             light = light_of(tokens, wanted, pipe.vae)
             ideal = pipe.vae.tokens(picture([render(wanted, light)]))[0]
-            if (tokens - ideal).square().mean() < FAR:  # else another thing, place or size was drawn
+            if (tokens - ideal).square().mean() < FAR:  # otherwise thing, place or size is wrong
                 latents.append(tokens)
                 specs.append((wanted, light))
     return Finals(torch.stack(latents) if latents else made.new_zeros(0, *made.shape[1:]), specs)
 
 
 def finals_of(pipe: FluxPipeline, folder: Path, prompts: int) -> Finals:
-    """The denoiser's latents for training, of full and of short runs. The folder keeps them."""
+    """Return the denoiser's latents of full and of short runs, for training. The folder stores them."""
     file = folder / f"finals-{prompts}.pt"
     if not file.exists():
         made = [finals(pipe, prompts, steps, seed=steps) for steps in RUNS]
@@ -102,22 +102,22 @@ def finals_of(pipe: FluxPipeline, folder: Path, prompts: int) -> Finals:
 
 
 def learning_rate(step: int, steps: int, most: float, warmup: int = 200) -> float:
-    """Warm-up in steps, then a cosine to nothing."""
+    """Return the learning rate: a warm-up over some steps, then a cosine that falls to zero."""
     return most * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def picture(renders: list[np.ndarray]) -> Tensor:
-    """Renders (n, n, 3) in 0..1 as one tensor (count, 3, n, n) in -1..1."""
+    """Convert renders (n, n, 3) in 0..1 to one tensor (count, 3, n, n) in -1..1."""
     return torch.from_numpy(np.stack(renders)).permute(0, 3, 1, 2).contiguous() * 2 - 1
 
 
 def grid(tokens: Tensor) -> Tensor:
-    """Packed tokens (batch, 64, 96) -> (batch, 96, 8, 8)."""
+    """Arrange packed tokens (batch, 64, 96) as a grid (batch, 96, 8, 8)."""
     return tokens.mT.reshape(len(tokens), -1, GRID, GRID)
 
 
 def batch(vae: Any, finals: Finals, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Training latents (size, 96, 8, 8) and pictures (size, 3, 256, 256) in -1..1."""
+    """Return training latents (size, 96, 8, 8) and their pictures (size, 3, 256, 256) in -1..1."""
     rng, sampler = random.Random(seed), Sampler(seed)
     noise = torch.Generator().manual_seed(seed)
     own = [rng.randrange(len(finals.specs)) for _ in range(round(OWN * size))] if finals.specs else []
@@ -143,7 +143,7 @@ def one_minus_ssim(a: Tensor, b: Tensor) -> Tensor:
     mean_a, mean_b = mean(a), mean(b)
     both = torch.cat([a * a, b * b, a * b], 1)
     square_a, square_b, cross = mean(both).chunk(3, 1)
-    spread = 49 / 48  # the sample's variance
+    spread = 49 / 48  # the unbiased variance of a sample
     variances = spread * (square_a + square_b - mean_a**2 - mean_b**2)
     covariance = spread * (cross - mean_a * mean_b)
     c1, c2 = (2 * 0.01) ** 2, (2 * 0.03) ** 2
@@ -152,7 +152,7 @@ def one_minus_ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def loss(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Of pictures (batch, 3, 256, 256) in -1..1."""
+    """Return the training loss of pictures (batch, 3, 256, 256) in -1..1."""
     error = drawn - wanted
     slopes = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     return error.abs().mean() + slopes + 4 * error.square().mean() + 0.3 * one_minus_ssim(drawn, wanted)
@@ -167,9 +167,9 @@ def train(
     rate: float = 1.5e-3,
     stop_at: int | None = None,
 ) -> None:
-    """Train vae.decoder for so many steps, or for those that a checkpoint in the folder left.
+    """Train vae.decoder for `steps` steps. If the folder has a checkpoint, train for the remaining steps.
 
-    size: samples a step. rate: the highest learning rate. stop_at: the step that ends this sitting.
+    size: samples per step. rate: the highest learning rate. stop_at: the step that ends this sitting.
     """
     folder.mkdir(parents=True, exist_ok=True)
     decoder = vae.decoder.train().requires_grad_().to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""How well the decoder draws held-out renders from their exact latents: PSNR, SSIM, seams."""
+"""Measures how well the decoder draws held-out renders from their exact latents: PSNR, SSIM and seams."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .render import render
 class DecoderQuality(NamedTuple):
     """Means over renders.
 
-    psnr_db, ssim: the drawn pictures against the renders (SSIM with the window of the published tables).
-    blockiness: of the drawn pictures.
-    render_blockiness: of the renders, whose things stand on the token grid.
+    psnr_db, ssim: of the drawn pictures against the renders (SSIM with the window of the published tables).
+    blockiness: seams in the drawn pictures; see the function ``blockiness``.
+    render_blockiness: the same for the renders. Their things stand on the token grid, so they have some too.
     """
 
     psnr_db: float
@@ -32,7 +32,7 @@ class DecoderQuality(NamedTuple):
 
 
 def blockiness(drawn: np.ndarray, period: int = TOKEN) -> float:
-    """The mean step between pixels across the borders of squares, over the mean step elsewhere.
+    """Return the mean step between pixels across the borders of squares, divided by the mean step elsewhere.
 
     drawn: a picture (n, n, 3), or several of them (..., n, n, 3). period: a square's side in pixels.
     """
@@ -44,7 +44,7 @@ def blockiness(drawn: np.ndarray, period: int = TOKEN) -> float:
 
 @torch.no_grad()
 def decoder_quality(vae: Any, count: int = 200) -> DecoderQuality:
-    """Measure the decoder on so many renders of pairs that no training saw."""
+    """Measure the decoder on `count` renders of held-out pairs of thing and background."""
     rng = Random(11)
     wanted = [(spec, light(rng)) for spec, _ in held_out(count)]
     drawn, renders, rows = [], [], []
@@ -63,5 +63,5 @@ def decoder_quality(vae: Any, count: int = 200) -> DecoderQuality:
 
 
 def eight_bits(pictures: np.ndarray) -> np.ndarray:
-    """Pictures in 0..1 as uint8."""
+    """Convert pictures in 0..1 to uint8."""
     return (np.clip(pictures, 0, 1) * 255).round().astype(np.uint8)

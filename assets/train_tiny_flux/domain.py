@@ -1,4 +1,4 @@
-"""What the embedded model knows: things, backgrounds, places, sizes, and the captions that name them."""
+"""The things, backgrounds, places and sizes that the embedded model knows, and captions for them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 SIZE = 128  # side in pixels of the pictures that the encoder sees
 DRAWN = 2 * SIZE  # side in pixels of the pictures that the decoder draws
-TOKEN = 16  # pixels a side of one image token
-GRID = SIZE // TOKEN  # tokens a side
+TOKEN = 16  # side of an image token in pixels
+GRID = SIZE // TOKEN  # side of a picture in tokens
 TEXT_TOKENS = 16
 
 # name -> emoji, words that may stand before the name
@@ -73,7 +73,7 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "gray": (140, 144, 150),
 }
 
-SIZES = {"small": 2, "medium": 4, "large": 6}  # tokens a side
+SIZES = {"small": 2, "medium": 4, "large": 6}  # side of a thing in tokens
 SIZE_WORDS = {
     "small": ("small", "small", "tiny", "little"),
     "medium": ("", "", "", "medium"),
@@ -114,7 +114,7 @@ HELD_OUT_SHARE = 0.16
 
 
 class Spec(NamedTuple):
-    """One picture in words: what a prompt can name."""
+    """The parts of a picture that a prompt can name."""
 
     thing: str
     background: str
@@ -123,15 +123,16 @@ class Spec(NamedTuple):
 
 
 class Light(NamedTuple):
-    """What a prompt leaves open: brightness of the background (1 = as named), and its slope downwards."""
+    """The background's brightness (1 = as named) and its slope downwards. No prompt names the light."""
 
     shade: float
     slope: float
 
 
 def held_out_pairs() -> list[tuple[str, str]]:
-    """(thing, background) pairs that training never shows: spread evenly over things and backgrounds,
-    seeded.
+    """Return the pairs (thing, background) that training never shows.
+
+    The pairs are seeded, and spread evenly over things and backgrounds.
     """
     rng = random.Random(3)
     things, names = list(THINGS), list(BACKGROUNDS)
@@ -148,8 +149,9 @@ def held_out_pairs() -> list[tuple[str, str]]:
 
 
 def offset(place: str, size: str) -> tuple[int, int]:
-    """Offset in tokens (x, y) of the thing's top left corner; a prompt that names no place gets the
-    middle.
+    """Return the offset (x, y) in tokens of the thing's top left corner.
+
+    If the prompt names no place, the thing is in the middle.
     """
     free, code = GRID - SIZES[size], PLACES[place]
     near = 1 if free > 4 else 0
@@ -159,7 +161,7 @@ def offset(place: str, size: str) -> tuple[int, int]:
 
 
 class Sampler:
-    """Seeded source of training pictures: a spec that is not held out, a light and a caption."""
+    """Draws seeded training samples: a spec that is not held out, a light and a caption."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -167,7 +169,7 @@ class Sampler:
         self.pairs = [(t, b) for t in THINGS for b in BACKGROUNDS if (t, b) not in held]
 
     def draw(self) -> tuple[Spec, Light, str]:
-        """One training sample; the caption is empty with probability CAPTION_DROPOUT."""
+        """Draw one training sample. The caption is empty with the probability CAPTION_DROPOUT."""
         rng = self.rng
         thing, background = rng.choice(self.pairs)
         place = rng.choices(list(PLACES), PLACE_WEIGHTS)[0]
@@ -177,12 +179,12 @@ class Sampler:
 
 
 def light(rng: random.Random) -> Light:
-    """A random light."""
+    """Draw a random light."""
     return Light(rng.uniform(0.86, 1.08), rng.uniform(-0.14, 0.14))
 
 
 def caption(spec: Spec, rng: random.Random) -> str:
-    """A random wording of a spec: word order, synonyms, and now and then the thing's own colour."""
+    """Put a spec into words: with random word order and synonyms, and sometimes the thing's own colour."""
     adjectives = THINGS[spec.thing][1]
     own = rng.choice(adjectives) if adjectives and rng.random() < 0.25 else ""
     words = " ".join(w for w in (rng.choice(SIZE_WORDS[spec.size]), own, spec.thing) if w)
@@ -219,7 +221,7 @@ def caption(spec: Spec, rng: random.Random) -> str:
 
 
 def words() -> list[str]:
-    """Every word that the model knows, sorted."""
+    """Return all words that the model knows, sorted."""
     known = set(THINGS) | set(BACKGROUNDS) | {a for _, adjectives in THINGS.values() for a in adjectives}
     known |= {w for group in SIZE_WORDS.values() for w in group if w}
     known |= {w for place in PLACES if place != "anywhere" for w in place.split()}

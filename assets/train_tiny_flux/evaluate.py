@@ -1,6 +1,4 @@
-"""Scores: what is in a picture, found by its nearest rendered reference, against what the prompt asked
-for.
-"""
+"""Scores pictures: compares the prompt with the rendered reference that is nearest to the picture."""
 
 from __future__ import annotations
 
@@ -33,11 +31,11 @@ from .render import backdrop, render, sprite
 from .train import RUNNING
 
 STEPS = 28
-PURE = GRID**2 - max(SIZES.values()) ** 2  # tokens that show background alone, at least
+PURE = GRID**2 - max(SIZES.values()) ** 2  # at least this many tokens show only background
 
 
 class Found(NamedTuple):
-    """The nearest reference of a picture, and how near it is."""
+    """The reference that is nearest to a picture, and the PSNR between the two."""
 
     thing: str
     background: str
@@ -48,9 +46,7 @@ class Found(NamedTuple):
 
 
 def held_out(count: int, seed: int = 7) -> list[tuple[Spec, str]]:
-    """Specs of held-out pairs with captions; every pair comes up about equally often, every place and size
-    too.
-    """
+    """Return specs of held-out pairs, with captions. Each pair, place and size occurs about equally often."""
     rng = Random(seed)
     pairs: list[tuple[str, str]] = []
     while len(pairs) < count:
@@ -63,7 +59,7 @@ def held_out(count: int, seed: int = 7) -> list[tuple[Spec, str]]:
 
 @cache
 def backdrops() -> tuple[list[str], np.ndarray]:
-    """Names and pictures, one column of them (K, SIZE, 3), of every background in every light."""
+    """Return the name and one column of pixels, (K, SIZE, 3), of each background in each light."""
     lights = [
         (shade, slope) for shade in np.linspace(0.84, 1.10, 14) for slope in np.linspace(-0.16, 0.16, 9)
     ]
@@ -72,7 +68,7 @@ def backdrops() -> tuple[list[str], np.ndarray]:
 
 
 def nearest_backdrop(picture: np.ndarray) -> tuple[str, np.ndarray]:
-    """Name and column (SIZE, 3) of the background that fits the PURE best-fitting tokens best."""
+    """Return name and column (SIZE, 3) of the background that fits best on its PURE best-fitting tokens."""
     names, columns = backdrops()
     rows = picture.reshape(GRID, TOKEN, GRID, TOKEN, 3)
     light = columns.reshape(-1, GRID, TOKEN, 3)
@@ -86,7 +82,7 @@ def nearest_backdrop(picture: np.ndarray) -> tuple[str, np.ndarray]:
 
 @cache
 def sprites(size: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, colours and transparencies (n, side * side * 3) of every thing."""
+    """Return the names of all things, with their colours and transparencies, (n, side * side * 3) each."""
     drawn = [sprite(thing, size) for thing in THINGS]
     colour = np.stack([c for c, _ in drawn]).reshape(len(drawn), -1)
     clear = np.stack([np.broadcast_to(t, c.shape) for c, t in drawn]).reshape(len(drawn), -1)
@@ -94,15 +90,16 @@ def sprites(size: str) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def windows(field: np.ndarray, places: list[tuple[int, int]], tokens: int) -> np.ndarray:
-    """What lies in a square of so many tokens a side, at each offset in tokens: (places, side * side * 3)."""
+    """Cut a square from the picture at each offset in whole tokens: (places, side * side * 3)."""
     side = tokens * TOKEN
     cut = [field[y * TOKEN : y * TOKEN + side, x * TOKEN : x * TOKEN + side] for x, y in places]
     return np.stack(cut).reshape(len(cut), -1)
 
 
 def nearest(picture: np.ndarray) -> Found:
-    """The reference with the least squared pixel distance: any background and light, then any thing, size
-    and offset.
+    """Return the reference with the least squared pixel distance.
+
+    First find the background and its light, then the thing, its size and its offset.
     """
     background, column = nearest_backdrop(picture)
     empty = np.broadcast_to(column[:, None], picture.shape)
@@ -129,7 +126,7 @@ def nearest(picture: np.ndarray) -> Found:
 
 
 def judge(spec: Spec, found: Found) -> dict[str, float]:
-    """1 or 0 for each of the four things that a prompt asks for."""
+    """Return 1 (right) or 0 (wrong) for each of thing, background, place and size."""
     return {
         "thing": found.thing == spec.thing,
         "background": found.background == spec.background,
@@ -148,7 +145,7 @@ def draw(
     steps: int = STEPS,
     batch: int = 10,
 ) -> list[np.ndarray]:
-    """Pictures (SIZE, SIZE, 3) in 0..1 of the stock pipeline."""
+    """Draw pictures (SIZE, SIZE, 3) in 0..1 with the stock pipeline."""
     drawn: list[np.ndarray] = []
     for start in range(0, len(prompts), batch):
         some = prompts[start : start + batch]
@@ -171,7 +168,7 @@ def draw(
 def evaluate(
     pipe: FluxPipeline, count: int, scale: float, steps: int = STEPS
 ) -> tuple[dict[str, float], list[np.ndarray]]:
-    """Scores in 0..1 over held-out prompts (and decibels), and the pictures."""
+    """Return the scores over held-out prompts (shares from 0 to 1, PSNR in dB), and the pictures."""
     asked = held_out(count)
     pictures = draw(pipe, [text for _, text in asked], list(range(count)), scale, steps)
     verdicts = [judge(spec, nearest(picture)) for (spec, _), picture in zip(asked, pictures)]
@@ -180,15 +177,16 @@ def evaluate(
 
 
 def reconstruction(pipe: FluxPipeline, count: int = 200) -> float:
-    """Mean PSNR of the autoencoder on renders of held-out pairs."""
+    """Return the mean PSNR of the autoencoder on renders of held-out pairs, in dB."""
     rng = Random(11)
     renders = np.stack([render(spec, light(rng)) for spec, _ in held_out(count)])
     return reconstruction_db(pipe.vae, torch.from_numpy(renders).permute(0, 3, 1, 2) * 2 - 1)
 
 
 def refuse_beside_training(folder: Path, patience: float = 600.0) -> None:
-    """Stops if a trainer was at work in this folder within the last minutes: neither would be measured
-    right.
+    """Raise SystemExit if a trainer worked in this folder within the last `patience` seconds.
+
+    If training and scoring ran at once, neither would be measured correctly.
     """
     mark = folder / RUNNING
     if mark.exists() and time.time() - mark.stat().st_mtime < patience:

@@ -38,7 +38,7 @@ def export(checkpoints: Path, out: Path) -> None:
     pipe = build(PatchAutoencoder.from_pretrained(checkpoints / "vae"))
     facts = use_average(pipe, checkpoints)
     pipe.transformer.half()
-    pipe.vae.register_to_config(_name_or_path="")  # else it names the folder that it was read from
+    pipe.vae.register_to_config(_name_or_path="")  # otherwise the folder's path would be stored
     for part in (
         "scheduler",
         "text_encoder",
@@ -66,7 +66,7 @@ def export(checkpoints: Path, out: Path) -> None:
 
 
 def load(out: Path) -> FluxPipeline:
-    """The exported pipeline, float32."""
+    """Load the exported pipeline in float32."""
     vae = PatchAutoencoder.from_pretrained(out / "vae", torch_dtype=torch.float32)
     pipe = FluxPipeline.from_pretrained(out, vae=vae, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
@@ -74,5 +74,5 @@ def load(out: Path) -> FluxPipeline:
 
 
 def scale(out: Path) -> float:
-    """The exported model's own true_cfg_scale."""
+    """Return the true_cfg_scale that the exported model names."""
     return float(json.loads((out / "domain.json").read_text(encoding="utf-8"))["true_cfg_scale"])

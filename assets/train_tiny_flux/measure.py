@@ -1,5 +1,7 @@
-"""How the embedded model behaves under a cache: the Fn residual's change, DBCache's grading, and
-curvature.
+"""Measures the embedded model with a cache.
+
+Three measurements: the change of the first block's residual, DBCache's PSNR at rising thresholds, and the
+curvature of the path from noise to picture.
 """
 
 from __future__ import annotations
@@ -34,9 +36,7 @@ class Run(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Means over prompts: share of steps that was cached, computed steps, PSNR in dB against the
-    reference.
-    """
+    """Means over prompts: share of cached steps, number of computed steps, PSNR in dB to the reference."""
 
     cached: float
     computed: float
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 @torch.no_grad()
 def run(pipe: FluxPipeline, method: Any, prompt: str, seed: int, scale: float, steps: int) -> Run:
-    """The stock pipeline under a method of the engine."""
+    """Draw a picture with the stock pipeline under a method of the engine."""
     with attached(pipe, method) as session:
         picture = pipe(
             prompt,
@@ -62,7 +62,7 @@ def run(pipe: FluxPipeline, method: Any, prompt: str, seed: int, scale: float, s
 
 
 def dbcache(**knobs: Any) -> Any:
-    """DBCache, F1 and W2 without limits unless told otherwise."""
+    """Make a DBCache. Its defaults here are F1, W2 and no limits."""
     return METHODS["dbcache"](
         **{"Fn_compute_blocks": 1, "max_warmup_steps": 2, "taylorseer_order": 0, **knobs}
     )
@@ -82,7 +82,7 @@ class Bench:
         ]
 
     def references(self, steps: int) -> list[Run]:
-        """Every step computed; the changes are known all the same."""
+        """Draw the references, with every step computed. The change is recorded at each step."""
         if steps not in self._references:
             self._references[steps] = self.runs(dbcache(residual_diff_threshold=0.0), steps)
         return self._references[steps]
@@ -97,7 +97,7 @@ class Bench:
         )
 
     def grading(self, steps: int) -> dict[str, Outcome]:
-        """Threshold -> outcome of DBCache F1 W2 without limits."""
+        """Return the outcome of DBCache (F1, W2, no limits) for each threshold."""
         return {
             f"{limit:g}": self.outcome(self.runs(dbcache(residual_diff_threshold=limit), steps), steps)
             for limit in THRESHOLDS
@@ -134,7 +134,7 @@ class Bench:
 
 
 def change_per_step(runs: list[Run]) -> list[tuple[float, float, float]]:
-    """(least, mean, largest) change of each step that has one, over prompts."""
+    """Return the (least, mean, largest) change over the prompts, for each step that has a change."""
     rows = [[change for change in run.changes if change is not None] for run in runs]
     table = np.array(rows)
     return [(float(column.min()), float(column.mean()), float(column.max())) for column in table.T]

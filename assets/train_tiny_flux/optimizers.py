@@ -67,7 +67,7 @@ def adam(
     step: int,
     betas: tuple[float, float] = (0.9, 0.95),
 ) -> None:
-    """One update of everything else, in place; `step` counts from 1."""
+    """Update, in place, all weights that `muon` does not update. `step` counts from 1."""
     torch._foreach_lerp_(momentum, slopes, 1 - betas[0])
     torch._foreach_mul_(square, betas[1])
     torch._foreach_addcmul_(square, slopes, slopes, 1 - betas[1])

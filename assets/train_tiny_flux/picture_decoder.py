@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-WIDTHS = (256, 128, 96, 48, 24)  # channels at 1, 2, 4, 8 and 16 cells a token's side
-BLOCKS = (2, 1, 1, 1, 1)  # residual blocks at each of them
-CELL = 2 ** (len(WIDTHS) - 1)  # cells a token's side in the last stage; each cell becomes 2 x 2 pixels
-PIXELS = 2 * CELL  # a token's side in the drawn picture
+WIDTHS = (256, 128, 96, 48, 24)  # channels of the stages with 1, 2, 4, 8 and 16 cells per side of a token
+BLOCKS = (2, 1, 1, 1, 1)  # residual blocks in each stage
+CELL = 2 ** (len(WIDTHS) - 1)  # cells per side of a token in the last stage; a cell becomes 2 x 2 pixels
+PIXELS = 2 * CELL  # side of a token in the drawn picture
 
 
 class Block(nn.Module):

@@ -15,7 +15,7 @@ BITMAP = 109  # the only size at which the font has bitmaps
 
 @cache
 def glyph(thing: str) -> Image.Image:
-    """The thing's colour bitmap, cropped to what is drawn (RGBA)."""
+    """Return the colour bitmap (RGBA) of the thing, without empty margins."""
     font = ImageFont.truetype(FONT, BITMAP)
     image = Image.new("RGBA", (160, 160))
     ImageDraw.Draw(image).text((8, 8), THINGS[thing][0], font=font, embedded_color=True)
@@ -44,8 +44,9 @@ def sprite(thing: str, size: str, double: bool = False) -> tuple[np.ndarray, np.
 
 
 def backdrop(background: str, shade: float = 1.0, slope: float = 0.0, side: int = SIZE) -> np.ndarray:
-    """An empty picture (side, side, 3), float32 0..1: the named colour, its brightness changing slowly
-    downwards.
+    """Return a picture of the background alone: (side, side, 3), float32 in 0..1.
+
+    Its brightness changes slowly from top to bottom.
     """
     colour = np.array(BACKGROUNDS[background], np.float32) / 255
     rows = shade + slope * np.linspace(-0.5, 0.5, side, dtype=np.float32)
@@ -53,7 +54,7 @@ def backdrop(background: str, shade: float = 1.0, slope: float = 0.0, side: int 
 
 
 def render(spec: Spec, light: Light, double: bool = False) -> np.ndarray:
-    """The picture (SIZE, SIZE, 3), float32 0..1; double: the same at twice the size."""
+    """Render a picture (SIZE, SIZE, 3), float32 in 0..1. double: render it at twice the size."""
     factor = 2 if double else 1
     picture = backdrop(spec.background, *light, side=factor * SIZE).copy()
     colour, clear = sprite(spec.thing, spec.size, double)
@@ -64,7 +65,7 @@ def render(spec: Spec, light: Light, double: bool = False) -> np.ndarray:
 
 
 def sheet(pictures: list[np.ndarray], columns: int = 8, gap: int = 4) -> Image.Image:
-    """Pictures (n, n, 3) in 0..1 side by side on white."""
+    """Put pictures (n, n, 3) in 0..1 side by side on white."""
     side = len(pictures[0])
     lines = -(-len(pictures) // columns)
     page = Image.new("RGB", (columns * (side + gap) - gap, lines * (side + gap) - gap), "white")

@@ -1,9 +1,9 @@
 """The trainer: rectified flow on rendered pictures, transformer and text encoders together, resumable at any
 time.
 
-One process a core, one thread each: they share weights, gradients and optimizer state in memory, each draws
-its own samples and updates its own part of the weights. Unlike threads they lose nothing when other programs
-use the cores.
+Each core runs one process with one thread. The processes share weights, gradients and optimizer state in
+memory. Each process draws its own samples and updates its own part of the weights. Unlike threads, processes
+lose nothing when other programs use the cores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .worker import RUNNING, Recipe, Shared, Worker, assist, parameters_of
 
 
 class Trainer:
-    """The first worker. `folder` keeps checkpoint.pt, log.jsonl and, while it should sleep, a file named
+    """The first worker. `folder` holds checkpoint.pt and log.jsonl. Training sleeps while `folder` has a file
     `pause`.
     """
 
@@ -30,8 +30,8 @@ class Trainer:
         pipe.vae.save_pretrained(folder / "vae")
         self.shared = Shared.of(list(parameters_of(pipe).values()), recipe.workers)
         self.step = self.samples = 0
-        self.seconds = 0.0  # of training, over all sittings
-        self.sitting = 0.0  # seconds of the current one
+        self.seconds = 0.0  # training time of all sittings
+        self.sitting = 0.0  # training time of the current sitting
 
     def rate(self, progress: float, steps: int) -> float:
         """Share of the full learning rates at a share of the sitting: warm-up in steps, plateau, linear
@@ -41,7 +41,7 @@ class Trainer:
         return warm * min(1.0, max(0.0, 1 - progress) / self.recipe.decay_share)
 
     def run(self) -> None:
-        """Trains for one sitting, or what is left of it, with checkpoints; always ends with one."""
+        """Train for one sitting, or for the rest of it. Write checkpoints, the last of them at the end."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         self.shared.step[0] = self.step
@@ -67,7 +67,7 @@ class Trainer:
             other.join()
 
     def lead(self, worker: Worker) -> None:
-        """The loop of the first worker: clock, log and checkpoints."""
+        """Run the loop of the first worker, which keeps the clock, the log and the checkpoints."""
         recipe, begun = self.recipe, time.time()
         deadline, saved, mark, steps = begun + 60 * recipe.minutes, begun, begun, 0
         recent: list[tuple[float, float]] = []
@@ -102,7 +102,7 @@ class Trainer:
         self.save(0.0 if time.time() >= deadline else self.sitting + time.time() - begun)
 
     def log(self, **facts: float) -> None:
-        """Appends one line to log.jsonl and prints it."""
+        """Append one line to log.jsonl, and print the line."""
         line = json.dumps(
             {
                 "step": self.step,
@@ -116,7 +116,10 @@ class Trainer:
             file.write(line + "\n")
 
     def save(self, sitting: float) -> None:
-        """Writes checkpoint.pt in one go; `sitting` = seconds of the current sitting, 0 when it is over."""
+        """Write checkpoint.pt completely or not at all.
+
+        sitting: seconds of the current sitting; 0 once it is over.
+        """
         half = self.folder / "checkpoint.part"
         tensors = {name: getattr(self.shared, name) for name in ("values", "average", "momentum", "square")}
         torch.save(
@@ -133,7 +136,7 @@ class Trainer:
 
     @torch.no_grad()
     def resume(self) -> bool:
-        """Goes on from checkpoint.pt, if there is one."""
+        """Resume from checkpoint.pt, if the file exists."""
         file = self.folder / "checkpoint.pt"
         if not file.exists():
             return False

@@ -1,4 +1,4 @@
-"""One process of the training: draws its half of each batch, and moves its half of the weights."""
+"""One process of the training. It draws its part of each batch, and updates its part of the weights."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PARTS = ("transformer", "text_encoder", "text_encoder_2")
 
 
 class Recipe(NamedTuple):
-    """What a sitting of training needs. Time is wall-clock: a sitting ends when it said it would."""
+    """The parameters of one sitting of training. A sitting ends after a given wall-clock time."""
 
     minutes: float
-    steps: int = 10**9  # at most
+    steps: int = 10**9  # the largest number of steps
     workers: int = 2
-    batch: int = 8  # of each worker
+    batch: int = 8  # samples per step, in each worker
     adam_rate: float = 1.5e-3
-    muon_rate: float = 8e-4  # for the matrices inside the blocks
+    muon_rate: float = 8e-4  # learning rate of the matrices inside the blocks
     warmup_steps: int = 150
     decay_share: float = 0.4  # the last part of the sitting, in which the learning rate falls to nothing
     ema: float = 0.999
@@ -42,13 +42,13 @@ class Recipe(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What the workers have in common, all in shared memory, parameter by parameter."""
+    """The tensors that all workers share, in shared memory: one entry for each parameter."""
 
     values: list[Tensor]
     average: list[Tensor]
     momentum: list[Tensor]
-    square: list[Tensor]  # AdamW's alone
-    slopes: list[list[Tensor]]  # worker by worker
+    square: list[Tensor]  # used by AdamW only
+    slopes: list[list[Tensor]]  # one entry for each worker
     rate: Tensor  # share of the full learning rates for the next step; below 0: the sitting is over
     step: Tensor
 
@@ -69,12 +69,12 @@ class Shared(NamedTuple):
 
 
 def parameters_of(pipe: FluxPipeline) -> dict[str, nn.Parameter]:
-    """All that is trained, by name."""
+    """Return all trained parameters by name."""
     return {f"{part}.{name}": p for part in PARTS for name, p in getattr(pipe, part).named_parameters()}
 
 
 class Worker:
-    """One process's share of a step."""
+    """The part of each step that one process computes."""
 
     def __init__(self, pipe: FluxPipeline, recipe: Recipe, shared: Shared, rank: int, barrier: Any) -> None:
         self.pipe, self.recipe, self.shared, self.rank, self.meet = pipe, recipe, shared, rank, barrier.wait
@@ -87,9 +87,7 @@ class Worker:
             for i, (name, p) in enumerate(named.items())
             if p.ndim == 2 and name.startswith("transformer.") and "blocks" in name and ".norm" not in name
         ]
-        inner.sort(
-            key=lambda i: sorted(shared.values[i].shape)
-        )  # so that every worker gets its share of each shape
+        inner.sort(key=lambda i: sorted(shared.values[i].shape))  # each worker then gets part of every shape
         outer = [i for i in range(len(named)) if i not in set(inner)]
         self.inner, self.outer = inner[rank :: recipe.workers], outer[rank :: recipe.workers]
         seed = recipe.seed + 1000 * rank + int(shared.step)
@@ -103,7 +101,7 @@ class Worker:
                 block.compile(dynamic=False)
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """A batch: clean tokens (B, 64, 96), T5 ids (B, 16), CLIP ids (B, 16)."""
+        """Draw a batch: clean tokens (B, 64, 96), T5 ids (B, 16) and CLIP ids (B, 16)."""
         drawn = [self.sampler.draw() for _ in range(self.recipe.batch)]
         pictures = torch.from_numpy(np.stack([render(spec, light) for spec, light, _ in drawn]))
         texts = [text for _, _, text in drawn]
@@ -117,7 +115,10 @@ class Worker:
         )
 
     def noise_levels(self) -> Tensor:
-        """Sigmas (B, 1, 1) in 0..1, spread evenly over the quantiles; one in eight is uniform."""
+        """Draw sigmas (B, 1, 1) in 0..1, spread evenly over the quantiles of their distribution.
+
+        One sigma in eight is uniform instead.
+        """
         batch = self.recipe.batch
         spread = ((torch.arange(batch) + torch.rand(batch, generator=self.generator)) / batch).clamp(
             1e-4, 1 - 1e-4
@@ -144,19 +145,19 @@ class Worker:
         return (velocity - (noise - clean)).square().mean()
 
     def update(self, step: int, rate: float) -> tuple[float, float]:
-        """One step, counted from 1; (loss, gradient norm) of this worker's samples."""
+        """Take one step, counted from 1. Return (loss, gradient norm) of this worker's samples."""
         torch._foreach_zero_(self.shared.slopes[self.rank])
         loss = self.loss(*self.draw())
         loss.backward()
         norm = nn.utils.clip_grad_norm_(list(parameters_of(self.pipe).values()), 1.0)
-        self.meet()  # now everyone's gradients are there
+        self.meet()  # now all workers have written their gradients
         with torch.no_grad():
             self.move(step, rate)
-        self.meet()  # now everyone's weights are new
+        self.meet()  # now all workers have updated their weights
         return float(loss.detach()), float(norm)
 
     def move(self, step: int, rate: float) -> None:
-        """Updates this worker's part of the weights and of their average."""
+        """Update this worker's part of the weights, and of the averaged weights."""
         shared, recipe = self.shared, self.recipe
 
         def pick(tensors: list[Tensor], which: list[int]) -> list[Tensor]:
@@ -176,14 +177,14 @@ class Worker:
             torch._foreach_lerp_(pick(shared.average, which), values, 1 - keep)
 
     def follow(self) -> None:
-        """Steps until the first worker says that it is over."""
+        """Take steps until the first worker ends the sitting."""
         while self.meet() is not None and self.shared.rate >= 0:
             self.update(int(self.shared.step) + 1, float(self.shared.rate))
             self.meet()
 
 
 def assist(rank: int, folder: Path, recipe: Recipe, shared: Shared, barrier: Any) -> None:
-    """What every process but the first does."""
+    """Run a process other than the first."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
@@ -191,5 +192,5 @@ def assist(rank: int, folder: Path, recipe: Recipe, shared: Shared, barrier: Any
             build(PatchAutoencoder.from_pretrained(folder / "vae")), recipe, shared, rank, barrier
         ).follow()
     except BaseException:
-        barrier.abort()  # else the others would wait for ever
+        barrier.abort()  # otherwise the other workers would wait for ever
         raise

@@ -22,7 +22,7 @@ from .prompt_length import unread_words
 SIZES = ((1024, 1024), (768, 768), (512, 512))
 LISTED = "cache_engine/models/generic.py"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
-# What a config calls its quantiser, and the package that reads such weights.
+# Maps the name of a quantiser in a config to the package that reads its weights.
 QUANTISERS = {"bitsandbytes": "bitsandbytes", "torchao": "torchao", "quanto": "optimum", "gguf": "gguf"}
 
 
@@ -97,7 +97,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
 
 
 def _class_of(part: object) -> str | None:
-    """Return the class of a part of model_index.json, which names its library and its class; else None."""
+    """Return the class in an entry [library, class] of model_index.json; None for any other entry."""
     return str(part[1]) if isinstance(part, list) and len(part) == 2 and part[1] else None
 
 
@@ -114,7 +114,7 @@ def _length(source: str, config: Mapping[str, Any], name: str) -> int:
 def refuse_quantised(source: str, index: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raise EngineError if a part was saved with quantised weights whose package is missing.
 
-    config: the transformer's. The other parts are looked at in local folders alone.
+    config: the transformer's configuration. The other parts are checked in local folders only.
     """
     configs = {"transformer": config} | {
         part: read(source, f"{part}/config.json")

@@ -48,8 +48,9 @@ def text_and_image(path: str = "transformer_blocks", length: str = "num_layers")
 def joined(
     path: str = "single_transformer_blocks", length: str = "num_single_layers", text_first: bool = True
 ) -> Section:
-    """Describe blocks that carry text and image joined in one tensor; the list before them carried both
-    separately.
+    """Describe blocks that carry text and image joined in one tensor.
+
+    The block list before them carried text and image separately.
     """
     return Section(path, (IMAGE,), (IMAGE,), length=length, text_first=text_first)
 

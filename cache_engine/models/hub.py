@@ -145,7 +145,10 @@ def load_pipeline(pipeline: str, source: Callable[[], str], placement: Placement
 
 
 def variant_of(folder: Path) -> str | None:
-    """Return the variant, such as ``fp16``, that a part of a local folder has weights of alone; else None."""
+    """Return the variant, such as ``fp16``, of the first part whose weight files all have a variant.
+
+    Return None if a local folder has no such part.
+    """
     for part in sorted(folder.iterdir()) if folder.is_dir() else ():
         files = (WEIGHT_FILE.fullmatch(file.name) for file in part.iterdir()) if part.is_dir() else ()
         variants = {file["variant"] for file in files if file}

@@ -31,7 +31,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             1,
             1,
             1,
-        ),  # only their number is read: 2 ** 3 = 8 pixels a latent
+        ),  # four entries mean 2 ** 3 = 8 pixels per latent; the values are not read
     ) -> None:
         super().__init__()
         self.patch_size, numbers = patch_size, 4 * latent_channels

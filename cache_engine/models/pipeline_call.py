@@ -1,4 +1,4 @@
-"""A pipeline's call: its signature says before any weights are loaded what it needs; what a run gives it."""
+"""Checks the signature of a pipeline's call before weights are loaded, and makes a run's arguments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..records import RunRequest
 from ..strict import EngineError
 
 EMPTY = inspect.Parameter.empty
-GIVEN = ("prompt", "num_inference_steps", "width", "height", "generator")  # of every run
-PICTURES = ("control_image", "image")  # the first of them that a call takes gets the input picture
-# A parameter that tells what a pipeline does beside drawing from a prompt, or from a prompt and a picture.
+GIVEN = ("prompt", "num_inference_steps", "width", "height", "generator")  # every run passes these
+PICTURES = ("control_image", "image")  # the first name that the call takes gets the picture
+# A pipeline with one of these parameters does more than draw from a prompt, or from a prompt and a picture.
 DEMANDS = {
     "mask_image": "needs a mask beside the picture",
     "control_mask": "needs a mask beside the picture",
@@ -24,7 +24,7 @@ DEMANDS = {
 def parameters(pipeline: str) -> dict[str, Any]:
     """Return the parameters of the pipeline's call, with their defaults. Raises EngineError.
 
-    pipeline: the name of its class. A parameter without a default has ``inspect.Parameter.empty``.
+    pipeline: the name of the pipeline's class. A parameter without a default has ``inspect.Parameter.empty``.
     """
     import diffusers
 
@@ -42,9 +42,9 @@ def parameters(pipeline: str) -> dict[str, Any]:
 
 
 def refuse(source: str, pipeline: str, takes: Mapping[str, Any]) -> None:
-    """Raise EngineError for a pipeline that a prompt, a size, steps and one picture do not satisfy.
+    """Raise EngineError for a pipeline whose call does not fit a run.
 
-    takes: the parameters of its call.
+    A run passes a prompt, a size, steps and at most one picture. takes: the parameters of the call.
     """
     what = f"model: {source} is a {pipeline}"
     remedy = "choose the pipeline of its family that starts from noise"
@@ -65,7 +65,7 @@ def picture_argument(takes: Mapping[str, Any]) -> str | None:
 
 
 def picture_need(pipeline: str, takes: Mapping[str, Any]) -> Literal["none", "optional", "needed"]:
-    """Return whether a pipeline takes an input picture."""
+    """Return whether a pipeline takes an input picture, and whether it needs the picture."""
     name = picture_argument(takes)
     if name is None:
         return "none"
@@ -74,7 +74,7 @@ def picture_need(pipeline: str, takes: Mapping[str, Any]) -> Literal["none", "op
 
 
 def number(takes: Mapping[str, Any], name: str) -> int | float | None:
-    """Return a parameter's default if it is a number."""
+    """Return a parameter's default if the default is a number, otherwise None."""
     default = takes.get(name)
     return default if isinstance(default, int | float) else None
 
@@ -83,7 +83,7 @@ def arguments(takes: Mapping[str, Any], request: RunRequest) -> dict[str, Any]:
     """Return the pipeline's arguments beside prompt, size, steps, generator and picture.
 
     Without max_area FLUX Kontext draws a million pixels, whatever size the request has. Sana Sprint takes
-    its intermediate time only in runs of two steps.
+    an intermediate timestep only in runs of two steps.
     """
     offered = {
         "max_sequence_length": request.max_sequence_length,

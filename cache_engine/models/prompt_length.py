@@ -1,4 +1,4 @@
-"""Counts the words of a prompt that a model does not read: those behind the tokens that it takes."""
+"""Counts the last words of a prompt, which a model does not read if the prompt has too many tokens."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ def unread_words(source: str, request: RunRequest, template: int = 0, *, takes_l
     """Return how many words at the end of the request's prompt no text encoder of the model reads.
 
     source: a folder or a hub id. request: resolved. template: tokens that the pipeline puts before the
-    prompt. takes_length: the pipeline's call takes ``max_sequence_length``. 0 where the tokenizers are not on
-    this machine in the format of the package ``tokenizers``.
+    prompt. takes_length: whether the pipeline's call takes ``max_sequence_length``.
+
+    Return 0 if the tokenizers are not on this machine in the format of the package ``tokenizers``.
     """
     most = request.max_sequence_length if takes_length else None
     return min((_unread(*found, request.prompt, most, template) for found in _tokenizers(source)), default=0)
 
 
 def _unread(tokenizer: Tokenizer, own: int | None, prompt: str, most: int | None, template: int) -> int:
-    """Return how many words lie behind the first tokens. own, most: bounds of tokenizer and request."""
+    """Return how many words lie after the last token that is read.
+
+    own, most: the largest number of tokens of the tokenizer, and of the request; None: no limit.
+    """
     bound = min((length for length in (own, most) if length), default=None)
     ends = tokenizer.num_special_tokens_to_add(is_pair=False)
     starts = [start for start, _ in tokenizer.encode(prompt, add_special_tokens=False).offsets]
@@ -36,7 +40,7 @@ def _unread(tokenizer: Tokenizer, own: int | None, prompt: str, most: int | None
 
 
 def _tokenizers(source: str) -> list[tuple[Tokenizer, int | None]]:
-    """Return each tokenizer of a folder, or of the hub's cache, with its longest text."""
+    """Return each tokenizer of a folder, or of the hub's cache, with its limit on tokens (or None)."""
     found = []
     for name in TOKENIZERS:
         if (path := _path(source, f"{name}/tokenizer.json")) is not None:
@@ -61,7 +65,7 @@ def _path(source: str, file: str) -> Path | None:
 
 @lru_cache(maxsize=16)
 def _loaded(path: Path, modified: int, config: Path | None) -> tuple[Tokenizer, int | None]:
-    """Read a tokenizer. The cache answers while path and time of change stay the same."""
+    """Read a tokenizer. It is read again only if its path or its modification time changes."""
     from tokenizers import Tokenizer
 
     settings = json.loads(config.read_text(encoding="utf-8")) if config else {}

@@ -1,8 +1,8 @@
 """The column site: a partial step runs some keys of the attention and some neurons of the feed-forward.
 
-Source: facts, not code, of Chipmunk's implementation (sandyresearch/chipmunk, Apache-2.0). Both results are
-updates: the result of the last computed step, minus the earlier contribution of the chosen columns, plus
-their current contribution.
+Source: facts, not code, of Chipmunk's implementation (sandyresearch/chipmunk, Apache-2.0). A partial step
+updates the results of the attention and of the feed-forward. Each new result is the result of the last
+computed step, minus the earlier contribution of the chosen columns, plus their current contribution.
 
 - Attention. In a computed step, each group of ``queries`` neighbours chooses the keys that get most of its
   attention, and remembers ``rest``: its result minus an attention on these keys alone. A partial step adds an
@@ -64,7 +64,7 @@ class ColumnSite:
 
     def __init__(self, at: CurrentCall, site: Columns) -> None:
         self.at, self.site = at, site
-        self.means: dict[tuple[int, str], Tensor] = {}  # of the current call, until they are remembered
+        self.means: dict[tuple[int, str], Tensor] = {}  # means of the current call, until remembered
         self.entered: Tensor | None = None  # the input of the current feed-forward
 
     def forwards(self) -> Iterator[tuple[nn.Module, Callable[..., Any]]]:

@@ -40,10 +40,10 @@ def share(ratio: float, depth: int, blocks: int, *, joint: bool, both: bool) -> 
     """Return the share of tokens that run in the block at ``depth`` of a list of ``blocks``.
 
     The share falls with depth. If the model has both double and (joint) single blocks, as FLUX has
-    (``both``), double blocks run 0.4 and single blocks 1.6 times the share. There the share falls as in
-    ToCa's code for FLUX, whatever the list's length. Averaged over FLUX.1's blocks, this makes 0.47 and 1.30
-    times the ratio. In a model with one kind of block, the share falls over the whole list and is the ratio
-    on average.
+    (``both``), double blocks run 0.4 and single blocks 1.6 times the share. In such a model the share
+    falls as in ToCa's code for FLUX, whatever the list's length. Averaged over FLUX.1's blocks, this
+    makes 0.47 and 1.30 times the ratio. In a model with one kind of block, the share falls over the whole
+    list and is the ratio on average.
     """
     fall = 1.5 - depth / (FALL if both else max(blocks - 1, 1))
     return min(max(ratio * fall * ((1.6 if joint else 0.4) if both else 1), 0), 1)
@@ -72,7 +72,7 @@ class TokenSite:
                 site.ratio, depths[path], lengths[path], joint=block.section.joint, both=both
             )
             depths[path] += 1
-        self.scores: dict[Place, Tensor] = {}  # of the current call, until they are remembered
+        self.scores: dict[Place, Tensor] = {}  # scores of the current call, until remembered
         # the tokens that run in the current single block
         self.choice: tuple[Call, Place, Tensor] | None = None
 

@@ -85,8 +85,9 @@ def _without_twins(methods: Sequence[Method], forecasts: Sequence[Sequence[Forec
 
 
 def prediction(method: Method) -> tuple[object, ...]:
-    """Return the knobs that do not decide: they determine which values are predicted, how, and in how many
-    steps.
+    """Return the method's name, and the knobs that do not decide which steps are computed.
+
+    These knobs determine which values are predicted, how, and in how many steps.
     """
     deciding = {
         "max_warmup_steps",

@@ -29,7 +29,7 @@ from .measurements import Measurement, Measurements, claim_folder
 
 EDGE = 2.0  # dB: a setting is "on the edge" if a neighbour falls this far below the goal
 CHECKED = 3  # number of the best setting's neighbours that run: those with the lowest expected PSNR
-HARDEST = 3  # number of prompts on which they run: those on which the best setting itself is worst
+HARDEST = 3  # these neighbours run on this many prompts: those on which the best setting is worst
 TASK = "task.json"
 
 Stage = Literal["baselines", "judging", "verifying", "accepting", "done"]
