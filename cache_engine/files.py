@@ -111,7 +111,9 @@ class Picture(HashedFile):
                         f"picture with sides of {LEAST_SIDE} to {MOST_SIDE} pixels, and at most "
                         f"{MOST_PIXELS // 1_000_000} million pixels."
                     )
-                return _on_white(_eight_bits(ImageOps.exif_transpose(picture), path.name, picture.format))
+                tags = getattr(picture, "tag_v2", {})  # of a TIFF; a turned picture has lost them
+                upright = ImageOps.exif_transpose(picture)
+                return _on_white(_eight_bits(upright, path.name, picture.format, tags))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise EngineError(
                 f"image: {path.name} is not a picture, or is damaged ({type(error).__name__}); choose a "
@@ -125,19 +127,23 @@ def _opens(picture: Picture) -> None:
     picture.opened()
 
 
-def _eight_bits(picture: Image, name: str, kind: str | None) -> Image:
+def _eight_bits(picture: Image, name: str, kind: str | None, tags: Mapping[int, Any]) -> Image:
     """Return a picture of larger or fractional numbers in 8 bits, scaled by their range. Other pictures are
     returned unchanged.
 
-    kind: the picture's file format. Raises EngineError if the numbers do not tell which value is white.
+    kind: the picture's file format. tags: those of a TIFF, otherwise empty. They tell how many bits a number
+    has, and whether 0 is white. Raises EngineError if the numbers do not tell which value is white.
     """
     import numpy as np
     from PIL import Image
+    from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
-    # these formats hold numbers from 0 to 65535
+    # Pillow scales the numbers of PNG and PPM to 65535; those of a TIFF with 12 bits end at 4095
     deep = picture.mode.startswith("I;16") or (picture.mode == "I" and kind == "PPM")
     if picture.mode == "I" and not deep:
-        raise EngineError(f"image: {name} has 32-bit integers, so its white is not known; save it as a PNG.")
+        raise EngineError(
+            f"image: {name} has 32-bit or signed integers, so its white is not known; save it as a PNG."
+        )
     if not deep and picture.mode != "F":
         return picture
     values = np.asarray(picture, np.float32)
@@ -147,7 +153,11 @@ def _eight_bits(picture: Image, name: str, kind: str | None) -> Image:
             f"image: {name} has fractional numbers from {low:g} to {high:g}; scale them to 0 to 1, or save "
             "it as a PNG."
         )
-    grey = Image.fromarray(np.round(values * (255 / 65535 if deep else 255)).astype(np.uint8))
+    white = 2 ** tags.get(BITSPERSAMPLE, (16,))[0] - 1 if deep else 1
+    scaled = values * (255 / white)
+    if tags.get(PHOTOMETRIC_INTERPRETATION) == 0:  # 0 is white
+        scaled = 255 - scaled
+    grey = Image.fromarray(np.round(scaled).astype(np.uint8))
     if (hidden := picture.info.get("transparency")) is not None:
         grey.putalpha(Image.fromarray((values != hidden).astype(np.uint8) * 255))
     return grey

@@ -5,6 +5,7 @@ refuse it.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,7 @@ def test_a_wrong_file_is_one_sentence(content: bytes | None, sentence: str, tmp_
 RAMP = np.linspace(0, 1, 32 * 32).reshape(32, 32)
 EXPECTED = np.round(RAMP * 255)
 DEEP = np.round(RAMP * 65535).astype(np.uint16)
+TIFF_TAGS = {"width": (256, 4), "bits": (258, 3), "zero_is_black": (262, 3)}  # with the number's type
 
 
 def saved(path: Path, picture: Image.Image, **options: Any) -> Path:
@@ -173,9 +175,33 @@ def graymap(path: Path, values: np.ndarray[Any, Any]) -> Path:
     return path
 
 
+def retagged(path: Path, picture: Image.Image, **changes: tuple[int, int]) -> Path:
+    """A TIFF that Pillow reads, but does not write: its tags, as they were and as they are to be."""
+    content = saved(path, picture).read_bytes()
+    for name, values in changes.items():
+        old, new = (struct.pack("<HHII", *TIFF_TAGS[name], 1, value) for value in values)
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    path.write_bytes(content)
+    return path
+
+
+def of_12_bits(path: Path) -> Path:
+    """Two numbers in three bytes: saved as if each byte was a pixel."""
+    first, second = np.round(RAMP * 4095).astype(int).reshape(-1, 2).T
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=-1)
+    picture = Image.fromarray(packed.astype(np.uint8).reshape(32, 48))
+    return retagged(path, picture, width=(48, 32), bits=(8, 12))
+
+
 @pytest.mark.parametrize(
     "written",
     [
+        lambda folder: of_12_bits(folder / "of 12 bits.tif"),
+        lambda folder: retagged(folder / "x.tif", Image.fromarray(65535 - DEEP), zero_is_black=(1, 0)),
+        lambda folder: retagged(
+            folder / "x.tif", Image.fromarray(1 - RAMP.astype(np.float32)), zero_is_black=(1, 0)
+        ),
         lambda folder: saved(folder / "deep.png", Image.fromarray(DEEP)),
         lambda folder: saved(folder / "deep.tif", Image.fromarray(DEEP)),
         lambda folder: saved(folder / "big-endian.tif", Image.fromarray(DEEP.astype(">u2"))),
@@ -196,7 +222,10 @@ def test_larger_and_fractional_numbers_are_scaled_by_their_range(
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (DEEP.astype(np.int32) * 32768, "has 32-bit integers, so its white is not known; save it as a PNG"),
+        (
+            DEEP.astype(np.int32) * 32768,
+            "has 32-bit or signed integers, so its white is not known; save it as a PNG",
+        ),
         ((RAMP * 255).astype(np.float32), "has fractional numbers from 0 to 255; scale them to 0 to 1"),
         (np.full((32, 32), np.nan, np.float32), "has fractional numbers from nan to nan"),
     ],
@@ -206,6 +235,12 @@ def test_numbers_whose_white_is_not_known_are_refused(
 ) -> None:
     with pytest.raises(EngineError, match=rf"^image: x\.tif {sentence}"):
         Picture(file=str(saved(tmp_path / "x.tif", Image.fromarray(values))))
+
+
+def test_signed_numbers_are_refused(tmp_path: Path) -> None:
+    file = saved(tmp_path / "x.tif", Image.fromarray(DEEP // 2), tiffinfo={339: 2})
+    with pytest.raises(EngineError, match="has 32-bit or signed integers"):
+        Picture(file=str(file))
 
 
 def palette(colours: bytes) -> Image.Image:
