@@ -26,7 +26,7 @@ if __name__ == "__main__":
             server_name=where.host,
             server_port=where.port,
             auth=where.auth,
-            **launch_options(page, where.names),
+            **launch_options(page, where.access),
         )
     except OSError:
         sys.exit(

@@ -166,7 +166,8 @@ def _tune_task(task: dict[str, Any]) -> tuple[TuneTask, float | None]:
         )
     fields = dict(task)
     minutes = fields.pop("minutes", None)
-    if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 10_000):
+    number = isinstance(minutes, int | float) and not isinstance(minutes, bool)
+    if minutes is not None and not (number and 0 < minutes <= 10_000):
         raise EngineError(f"minutes: {minutes!r} is not valid; give a number from 0 to 10000.")
     prompts, request = fields.get("prompts"), fields.get("request")
     if isinstance(request, dict):

@@ -27,7 +27,7 @@ from .form import default_model
 from .history.store import HistoryStore, history_folder
 from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
-from .serving import LOOPBACK, Guard
+from .serving import Access, Guard
 from .tune import job_views
 from .tune.wiring import build_tab as build_tune
 
@@ -90,16 +90,16 @@ def _state(worker: Worker) -> EngineState:
     return "loading" if state["loading"] else "idle"
 
 
-def launch_options(page: Page, names: tuple[str, ...] | None = LOOPBACK) -> dict[str, Any]:
+def launch_options(page: Page, access: Access = Access()) -> dict[str, Any]:
     """Return the options of ``page.launch`` other than host, port and auth.
 
-    names: the names that a request may be addressed to; None for all names.
+    access: the requests that are answered.
 
     The options keep the page private: no analytics, no error traces, and no files except those of History and
     long jobs. An upload may be as large as a LoRA.
     """
     return {
-        "app_kwargs": {"routes": page.routes, "middleware": [Middleware(Guard, names=names)]},
+        "app_kwargs": {"routes": page.routes, "middleware": [Middleware(Guard, access=access)]},
         "theme": theme(),
         "css": css(),
         "ssr_mode": False,

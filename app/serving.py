@@ -1,8 +1,8 @@
 """Where the page is served and who may use it. The environment says it: HOST, PORT, CACHELENS_AUTH (who)
-and CACHELENS_HOSTS (further names of this machine).
+and CACHELENS_HOSTS (names of this machine other than localhost).
 
-On this machine alone (the default), the page answers only requests that were sent to a name of this machine,
-and takes changes only from its own pages. Otherwise a web site could point its own name at 127.0.0.1, or send
+On this machine alone (the default), the page answers only requests that were sent to a name of this machine.
+Changes are taken only from its own pages. Otherwise a web site could point its own name at 127.0.0.1, or send
 a form there, and the visitor's browser would let the site read and delete what the page stores.
 """
 
@@ -24,16 +24,27 @@ READING = ("GET", "HEAD", "OPTIONS")
 MOST_BYTES = 1_000_000  # bytes of a request other than an upload; the largest task takes a tenth of these
 
 
+class Access(NamedTuple):
+    """The requests that are answered.
+
+    names: the names that a request may be addressed to; None for all names.
+    own_pages: whether changes must come from the page's own address.
+    """
+
+    names: tuple[str, ...] | None = LOOPBACK
+    own_pages: bool = True
+
+
 class Serving(NamedTuple):
     """host, port: the address. auth: user and password, or None.
 
-    names: the names that a request may be addressed to; None for all names.
+    access: what ``Guard`` refuses.
     """
 
     host: str
     port: int
     auth: tuple[str, str] | None
-    names: tuple[str, ...] | None
+    access: Access
 
 
 def serving(environment: Mapping[str, str] = os.environ) -> Serving:
@@ -45,8 +56,10 @@ def serving(environment: Mapping[str, str] = os.environ) -> Serving:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
         raise EngineError(f"PORT: {text[:20]!r} is not valid; choose a number from 1 to 65535.")
     listed = tuple(filter(None, (name.strip() for name in environment.get("CACHELENS_HOSTS", "").split(","))))
-    local = host in (*LOOPBACK, "::1") and "SPACE_ID" not in environment
-    return Serving(host, int(text), _auth(environment, local), (*LOOPBACK, *listed) if local else None)
+    space = "SPACE_ID" in environment
+    local = host in (*LOOPBACK, "::1") and not space
+    access = Access((*LOOPBACK, *listed) if local or (listed and not space) else None, own_pages=not space)
+    return Serving(host, int(text), _auth(environment, local), access)
 
 
 def _auth(environment: Mapping[str, str], local: bool) -> tuple[str, str] | None:
@@ -67,24 +80,24 @@ def _auth(environment: Mapping[str, str], local: bool) -> tuple[str, str] | None
 class Guard:
     """The outermost layer of the server: refuses requests before anything reads them.
 
-    names: see ``Serving``.
+    access: see ``Access``.
     """
 
-    def __init__(self, app: ASGIApp, names: tuple[str, ...] | None) -> None:
-        self.app, self.names = app, names
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app, self.access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers, (names, own_pages) = Headers(scope=scope), self.access
         uploads = scope["path"].rstrip("/").endswith("/upload")  # gradio limits their size itself
         length = headers.get("content-length", "0")
         if not uploads and (not length.isdecimal() or int(length[:12]) > MOST_BYTES):
             refused = f"the request is larger than {MOST_BYTES:,} bytes", 413
-        elif self.names is not None and _name(headers.get("host", "")) not in self.names:
+        elif names is not None and _name(headers.get("host", "")) not in names:
             refused = "this page answers on this machine only; CACHELENS_HOSTS lists other names of it", 403
-        elif self.names is not None and scope["method"] not in READING and _foreign(headers):
+        elif own_pages and scope["method"] not in READING and _foreign(headers):
             refused = "another site's page sent this request", 403
         else:
             await self.app(scope, receive if uploads else _limited(receive), send)

@@ -11,21 +11,28 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.serving import LOOPBACK, MOST_BYTES, Guard, serving
+from app.serving import LOOPBACK, MOST_BYTES, Access, Guard, serving
 from cache_engine import EngineError
+
+HERE, NAMED = Access(LOOPBACK), Access((*LOOPBACK, "lens.local"))
+OPEN, SPACE = Access(None), Access(None, own_pages=False)
 
 
 @pytest.mark.parametrize(
     ("environment", "wanted"),
     [
-        ({}, ("127.0.0.1", 7860, None, LOOPBACK)),
-        ({"HOST": "", "PORT": ""}, ("127.0.0.1", 7860, None, LOOPBACK)),
-        ({"HOST": "localhost", "PORT": "8080"}, ("localhost", 8080, None, LOOPBACK)),
-        ({"CACHELENS_HOSTS": "lens.local, "}, ("127.0.0.1", 7860, None, (*LOOPBACK, "lens.local"))),
-        ({"HOST": "0.0.0.0", "CACHELENS_AUTH": "none"}, ("0.0.0.0", 7860, None, None)),
-        ({"HOST": "0.0.0.0", "CACHELENS_AUTH": "me:a:b"}, ("0.0.0.0", 7860, ("me", "a:b"), None)),
-        ({"GRADIO_SERVER_NAME": "0.0.0.0", "SPACE_ID": "me/lens"}, ("0.0.0.0", 7860, None, None)),
-        ({"SPACE_ID": "me/lens"}, ("127.0.0.1", 7860, None, None)),
+        ({}, ("127.0.0.1", 7860, None, HERE)),
+        ({"HOST": "", "PORT": ""}, ("127.0.0.1", 7860, None, HERE)),
+        ({"HOST": "localhost", "PORT": "8080"}, ("localhost", 8080, None, HERE)),
+        ({"CACHELENS_HOSTS": "lens.local, "}, ("127.0.0.1", 7860, None, NAMED)),
+        ({"HOST": "0.0.0.0", "CACHELENS_AUTH": "none"}, ("0.0.0.0", 7860, None, OPEN)),
+        ({"HOST": "0.0.0.0", "CACHELENS_AUTH": "me:a:b"}, ("0.0.0.0", 7860, ("me", "a:b"), OPEN)),
+        (
+            {"HOST": "0.0.0.0", "CACHELENS_AUTH": "none", "CACHELENS_HOSTS": "lens.local"},
+            ("0.0.0.0", 7860, None, NAMED),
+        ),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0", "SPACE_ID": "me/lens"}, ("0.0.0.0", 7860, None, SPACE)),
+        ({"SPACE_ID": "me/lens", "CACHELENS_HOSTS": "x"}, ("127.0.0.1", 7860, None, SPACE)),
     ],
 )
 def test_the_environment_says_where_and_who(environment: dict[str, str], wanted: tuple[object, ...]) -> None:
@@ -54,12 +61,12 @@ def test_what_is_not_valid_is_one_sentence(environment: dict[str, str], sentence
     assert "secret" not in str(raised.value)
 
 
-def client(names: tuple[str, ...] | None) -> TestClient:
+def client(access: Access) -> TestClient:
     async def answer(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 
     routes = [Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/upload")]
-    return TestClient(Guard(Starlette(routes=routes), names), base_url="http://127.0.0.1:7860")
+    return TestClient(Guard(Starlette(routes=routes), access), base_url="http://127.0.0.1:7860")
 
 
 @pytest.mark.parametrize(
@@ -80,11 +87,12 @@ def client(names: tuple[str, ...] | None) -> TestClient:
 )
 def test_a_page_of_this_machine_answers_its_own_pages_alone(headers: dict[str, str], code: int) -> None:
     for path in ("/", "/upload"):
-        assert client(LOOPBACK).post(path, headers=headers).status_code == code
+        assert client(HERE).post(path, headers=headers).status_code == code
     reading = 200 if "origin" in headers else code  # the browser shows another site no answer
-    assert client(LOOPBACK).get("/", headers=headers).status_code == reading
-    assert client(None).post("/", headers=headers).status_code == 200
-    assert client((*LOOPBACK, "rebound.example")).get("/", headers={"host": "rebound.example"}).is_success
+    assert client(HERE).get("/", headers=headers).status_code == reading
+    assert client(OPEN).post("/", headers=headers).status_code == (code if "origin" in headers else 200)
+    assert client(SPACE).post("/", headers=headers).status_code == 200
+    assert client(NAMED).get("/", headers={"host": "lens.local"}).is_success
 
 
 def pieces(count: int) -> Iterator[bytes]:
@@ -94,7 +102,7 @@ def pieces(count: int) -> Iterator[bytes]:
 
 
 def test_a_large_body_is_refused_unless_it_is_an_upload() -> None:
-    page = client(LOOPBACK)
+    page = client(HERE)
     assert page.post("/", content=b"x" * MOST_BYTES).text == str(MOST_BYTES)
     assert page.post("/", content=b"x" * (MOST_BYTES + 1)).status_code == 413
     assert page.post("/", headers={"content-length": "many"}).status_code == 413

@@ -7,9 +7,12 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
+from gradio.routes import App
 from starlette.requests import Request
+from starlette.testclient import TestClient
 
-from app.engine.state_stream import StateStream
+from app.engine.state_stream import ADDRESS, StateStream
 
 
 async def never() -> dict[str, Any]:
@@ -39,6 +42,24 @@ def test_a_page_hears_the_present_state_and_then_only_changes() -> None:
         return heard
 
     assert asyncio.run(messages()) == [{"jobs": "a"}, {"jobs": "b"}]
+
+
+def test_a_page_with_a_password_tells_its_state_after_the_login() -> None:
+    with gr.Blocks() as page:
+        gr.Markdown("A page.")
+    route = StateStream(lambda: {"header": "idle"}).route
+    page.auth = [("me", "secret")]  # as launch() stores it
+    app = App.create_app(page, app_kwargs={"routes": [route]})
+    app.stop_event = asyncio.Event()
+    app.stop_event.set()  # otherwise the stream would not end
+    visitor = TestClient(app)
+    assert visitor.get(ADDRESS).status_code == 401
+    guessed = {"cookie": f"access-token-{app.cookie_id}=guessed"}
+    assert visitor.get(ADDRESS, headers=guessed).status_code == 401
+    assert visitor.post("/login", data={"username": "me", "password": "wrong"}).status_code == 400
+    assert visitor.get(ADDRESS).status_code == 401
+    assert visitor.post("/login", data={"username": "me", "password": "secret"}).is_success
+    assert visitor.get(ADDRESS).is_success
 
 
 def test_the_stream_ends_with_the_server_and_with_the_page() -> None:
