@@ -32,7 +32,7 @@ from . import form
 from .engine.compare_job import ComparisonJob, JobStatus
 from .engine.kinds import tune_from
 from .engine.live import LiveComparison
-from .engine.longjobs import ON_ITS_WAY
+from .engine.store import ON_ITS_WAY
 from .engine.worker import Worker
 from .presets import presets
 from .tune.form import count_settings, tune_title

@@ -18,10 +18,9 @@ from pathlib import Path
 from cache_engine import Cancelled, EngineError, SweepTask, TuneTask, unexpected
 
 from .kinds import KINDS, Snapshot, Start, with_own_files
-from .store import JobStore, LongJob
+from .store import ON_ITS_WAY, JobStore, LongJob
 
 log = logging.getLogger(__name__)
-ON_ITS_WAY = ("waiting", "running", "stopping")
 HEARTBEAT = 0.5
 MOST_IN_LINE = 16
 MOST_REMEMBERED = 8  # number of snapshots in memory; each has about 300 kB, and every open page asks for them
@@ -233,10 +232,7 @@ class LongJobs:
             self._queue.remove(job)
         if running is not None:
             running.close()  # releases the job's folder
-        try:
-            self._open_store().update(job.key, state=state, said=reason)
-        except EngineError:
-            log.exception("job %s: its end could not be stored", job.key)
+        self._open_store().end(job.key, state, reason)
 
     def _remember(self, key: str, snapshot: Snapshot) -> None:
         self._snapshots[key] = snapshot

@@ -2,12 +2,14 @@
 job.
 
 The store lies in the user's folder: CACHELENS_DIR, or .cachelens in the home directory. The first write
-creates the folder. Only one server at a time uses it.
+creates the folder. Only one server at a time uses it, so its rows are read once and then kept in memory: open
+pages ask for them twice a second, also when the disk is full.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -21,6 +23,8 @@ from typing import Any, NamedTuple
 
 from cache_engine import EngineError, write_whole
 
+log = logging.getLogger(__name__)
+ON_ITS_WAY = ("waiting", "running", "stopping")
 RESULT, FILES = "result.json", "files"
 TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, task TEXT NOT NULL, budget REAL,
@@ -65,6 +69,7 @@ class JobStore:
         self.folder = user_folder() if folder is None else folder
         self._lock = threading.Lock()
         self._lock_file: sqlite3.Connection | None = None
+        self._rows: dict[str, LongJob] = {}  # the table, once ``_hold`` has read it
 
     @staticmethod
     def new_key() -> str:
@@ -80,6 +85,7 @@ class JobStore:
             table.execute(
                 f"INSERT INTO jobs ({', '.join(LongJob._fields)}) VALUES ({', '.join('?' * len(job))})", job
             )
+        self._rows[key] = job
         return job
 
     def copy_file(self, key: str, file: Path) -> Path:
@@ -100,13 +106,9 @@ class JobStore:
         """Return all jobs, the newest first."""
         if not self._path.is_file():  # reading must not create the folder
             return []
-        with self._table() as table:
-            return [
-                LongJob(*row)
-                for row in table.execute(
-                    f"SELECT {', '.join(LongJob._fields)} FROM jobs ORDER BY created DESC"
-                )
-            ]
+        with self._lock, _as_engine_error(self.folder):
+            self._hold()
+        return sorted(self._rows.copy().values(), key=lambda job: job.created, reverse=True)
 
     def update(self, key: str, **fields: Any) -> None:
         """Change fields of a job."""
@@ -115,12 +117,28 @@ class JobStore:
                 f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in fields)} WHERE key = ?",
                 (*fields.values(), key),
             )
+        self._change_row(key, fields)
+
+    def end(self, key: str, state: str, said: str) -> None:
+        """Change the state of a job that has ended. If that cannot be written, this server still knows it,
+        and the next server finds the job interrupted.
+        """
+        try:
+            self.update(key, state=state, said=said)
+        except EngineError:
+            log.exception("job %s: its end could not be stored", key)
+            self._change_row(key, {"state": state, "said": said})
+
+    def _change_row(self, key: str, fields: dict[str, Any]) -> None:
+        if key in self._rows:
+            self._rows[key] = self._rows[key]._replace(**fields)
 
     def remove(self, key: str) -> None:
         """Delete a job with its pictures and files."""
         with self._table() as table:
             table.execute("DELETE FROM jobs WHERE key = ?", (key,))
             self.remove_files(key)
+        self._rows.pop(key, None)
 
     def remove_files(self, key: str) -> None:
         """Delete a job's folder and files."""
@@ -157,7 +175,8 @@ class JobStore:
                 yield table
 
     def _hold(self) -> None:
-        """Lock the folder for this process, once. Mark the jobs that the previous process left unfinished.
+        """Lock the folder for this process, once. Read its jobs, and mark those that the previous process
+        left unfinished.
 
         The lock ends with the process, even if the process is killed.
         """
@@ -168,20 +187,27 @@ class JobStore:
             self.folder / ".lock", timeout=0, isolation_level=None, check_same_thread=False
         )
         try:
+            lock.execute("PRAGMA journal_mode = MEMORY")  # a lock needs no room on the disk
             lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             lock.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
             raise EngineError(
                 f"jobs: another CacheLens keeps its jobs in {self.folder}; stop it, or set CACHELENS_DIR to "
                 "another folder."
             ) from None
+        try:
+            with closing(sqlite3.connect(self._path)) as table, table:
+                table.execute("PRAGMA journal_mode = DELETE")  # reading then needs no room on the disk
+                table.execute(TABLE)
+                rows = table.execute(f"SELECT {', '.join(LongJob._fields)} FROM jobs").fetchall()
+        except BaseException:
+            lock.close()
+            raise
+        for job in map(LongJob._make, rows):
+            self._rows[job.key] = job._replace(state="interrupted") if job.state in ON_ITS_WAY else job
         self._lock_file = lock
-        with closing(sqlite3.connect(self._path)) as table, table:
-            table.execute("PRAGMA journal_mode = WAL")
-            table.execute(TABLE)
-            table.execute(
-                "UPDATE jobs SET state = 'interrupted' WHERE state IN ('waiting', 'running', 'stopping')"
-            )
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,48 @@ def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path
     assert (len(first.log), len(second.log)) == (2, 2)
     assert after.job(key).made == 4
     assert after.snapshot(key) == {"doing": "done", "made": 2, "left": 0, "stage": "done"}
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let every write to a file fail."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_ends_the_job_and_it_can_be_resumed(tmp_path: Path) -> None:
+    drawing = Drawing()
+    long_jobs = long(tmp_path, drawing)
+    first, other = (long_jobs.add("tune", "Tune", TASK) for _ in range(2))
+    steps(long_jobs, 3)
+    with full_disk():
+        steps(long_jobs)
+        assert not long_jobs.due
+        assert [long_jobs.job(key).state for key in (first, other)] == ["failed", "failed"]
+        assert "make room" in long_jobs.job(first).said
+        with pytest.raises(EngineError, match="make room"):
+            long_jobs.resume(first)
+        assert long_jobs.job(first).state == "failed"
+        with pytest.raises(EngineError, match="make room"):
+            long_jobs.add("tune", "Tune", TASK)
+    long_jobs.resume(first)
+    steps(long_jobs)
+    assert (long_jobs.job(first).state, long_jobs.job(first).said) == ("done", "")
+    assert drawing.log == [first] * 4
+    assert len(long_jobs.jobs()) == 2
+
+
+def test_a_server_that_starts_on_a_full_disk_lists_the_jobs(tmp_path: Path) -> None:
+    before = long(tmp_path, Drawing())
+    key = before.add("tune", "Tune", TASK)
+    assert before._store is not None
+    before._store._lock_file.close()  # pyright: ignore  # as the end of its process does
+    with full_disk():
+        assert [(job.key, job.state) for job in long(tmp_path, Drawing()).jobs()] == [(key, "interrupted")]
 
 
 def test_first_come_first_served_and_each_ends_for_itself(tmp_path: Path) -> None:
