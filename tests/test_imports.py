@@ -27,8 +27,8 @@ MODULES["app.py"] = ROOT / "app.py"  # the launcher; `import app` finds the pack
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "calflops"}
 TORCH_FREE = (
     "records plans strict files method recipe quality schedules.* predictors.* session model methods.* "
-    "models.* whatif.survey whatif.replay whatif.expected_psnr whatif.psnr_calibration whatif.simulation "
-    "whatif.expected_frontier history"
+    "models.* whatif.survey whatif.survey_file whatif.replay whatif.expected_psnr whatif.psnr_calibration "
+    "whatif.simulation whatif.expected_frontier history"
 )
 
 
@@ -77,6 +77,7 @@ RULES = [
     Rule("cache_engine.placement", "strict"),
     Rule("cache_engine.model", "placement records plans strict"),
     Rule("cache_engine.quality cache_engine.recipe", TORCH_FREE, "numpy skimage PIL pydantic"),
+    Rule("cache_engine.whatif.survey_file", TORCH_FREE, "numpy pydantic"),
     Rule(
         "cache_engine.whatif.survey cache_engine.whatif.replay cache_engine.whatif.expected_psnr "
         "cache_engine.whatif.psnr_calibration cache_engine.whatif.simulation "

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> Answer:
     from ..report import forecast_json
     from ..whatif.psnr_calibration import psnr_calibration_of  # imports numpy
     from ..whatif.simulation import simulate
-    from ..whatif.survey import load
+    from ..whatif.survey_file import load
 
     survey = load(options.survey)
     forecast = simulate(survey, method_from_options(options), psnr_calibration_of(survey))

@@ -19,7 +19,8 @@ from ..recipe import format_recipe
 from ..records import Comparison, Engine, RunRequest, RunResult, Seconds, Side, StepTrace
 from ..report import comparison_json, side_json
 from ..strict import EngineError
-from ..whatif.survey import Survey, load
+from ..whatif.survey import Survey
+from ..whatif.survey_file import load
 from .disk import write_whole
 
 RESULT, SURVEY = "result.json", "survey.npz"

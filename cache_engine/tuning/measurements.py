@@ -24,7 +24,8 @@ from ..runs.row import png_of, row_of
 from ..runs.setting import Setting, setting_of
 from ..runs.table import Table
 from ..strict import EngineError
-from ..whatif.survey import Survey, load
+from ..whatif.survey import Survey
+from ..whatif.survey_file import load
 
 REQUEST, SURVEYS = "request.json", "surveys"
 

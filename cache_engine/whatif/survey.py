@@ -12,8 +12,6 @@ numpy, not torch.
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -130,7 +128,7 @@ class Survey:
 
     @property
     def nbytes(self) -> int:
-        return sum(getattr(self, name).nbytes for name in _ARRAYS)
+        return sum(getattr(self, name).nbytes for name in ARRAYS)
 
     def changes(self, signal: Signal, front: int) -> list[list[list[float]]] | None:
         """Return the signal's change between every two steps, as [stream][reference step][step].
@@ -206,14 +204,16 @@ class Survey:
         return float(np.sqrt(np.mean((sampled / self.exact[:, 1:] - 1) ** 2)))
 
     def save(self, path: Path) -> None:
-        """Write the survey as an .npz file. Raises EngineError if the file cannot be written."""
+        """Write the survey as an .npz file, for ``survey_file.load``. Raises EngineError if that is
+        impossible.
+        """
         plain = {name: getattr(self, name) for name in _PLAIN} | {
             "facts": self.facts._asdict(),
             "version": VERSION,
         }
         try:
             with path.open("wb") as file:
-                np.savez(file, facts=json.dumps(plain), **{name: getattr(self, name) for name in _ARRAYS})
+                np.savez(file, facts=json.dumps(plain), **{name: getattr(self, name) for name in ARRAYS})
         except OSError as error:
             raise EngineError(
                 f"survey: {path} cannot be written ({error.strerror or type(error).__name__}); choose "
@@ -221,7 +221,7 @@ class Survey:
             ) from None
 
 
-_ARRAYS = (
+ARRAYS = (
     "entry",
     "residuals",
     "modulated",
@@ -239,38 +239,4 @@ _ARRAYS = (
     "levels",
     "products",
 )
-_PLAIN = tuple(item.name for item in fields(Survey) if item.name not in (*_ARRAYS, "facts", "memo"))
-
-
-def load(path: Path) -> Survey:
-    """Read a file that ``Survey.save`` wrote. Raises EngineError for any other file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            plain: dict[str, Any] = json.loads(str(file["facts"]))
-            if plain.pop("version") != VERSION:
-                raise EngineError(f"survey: {path} was written by another version; run the baseline again.")
-            facts = ModelFacts(**{name: _tuples(value) for name, value in plain.pop("facts").items()})
-            return Survey(
-                facts=facts,
-                **{name: _tuples(value) for name, value in plain.items()},
-                **{name: file[name] for name in _ARRAYS},
-            )
-    except FileNotFoundError:
-        raise EngineError(
-            f"survey: {path} does not exist; `compare --out DIR` writes DIR/survey.npz."
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        raise EngineError(
-            f"survey: {path} is not a survey, or is damaged; `compare --out DIR` writes DIR/survey.npz."
-        ) from None
-
-
-def _tuples(value: Any) -> Any:
-    """Turn JSON's lists back into tuples."""
-    return (
-        tuple(map(_tuples, value))
-        if isinstance(value, list)
-        else dict(value)
-        if isinstance(value, Mapping)
-        else value
-    )
+_PLAIN = tuple(item.name for item in fields(Survey) if item.name not in (*ARRAYS, "facts", "memo"))

@@ -15,7 +15,8 @@ import numpy as np
 from cache_engine import METHODS, MODELS, Method, run
 from cache_engine.plans import Plan, Predictor, Stack
 from cache_engine.predictors import Taylor
-from cache_engine.whatif.survey import Survey, load
+from cache_engine.whatif.survey import Survey
+from cache_engine.whatif.survey_file import load
 from studies.quality.settings import SEARCHED, STEPS, request
 
 # Pairs of a step and the share of an error made there that remains at the end. The shares were measured on

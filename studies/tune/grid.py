@@ -26,7 +26,8 @@ from cache_engine.session import Call, walk
 from cache_engine.tuning import space
 from cache_engine.tuning.candidates import prediction
 from cache_engine.tuning.measurements import IDENTICAL
-from cache_engine.whatif.survey import Survey, load
+from cache_engine.whatif.survey import Survey
+from cache_engine.whatif.survey_file import load
 from studies.shared import append_json_line, draw_unclocked, read_json_lines, results_folder
 from studies.tune.prompts import GRID
 

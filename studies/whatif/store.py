@@ -15,7 +15,8 @@ from cache_engine.plans import Signal
 from cache_engine.quality import measure
 from cache_engine.records import schedules_of
 from cache_engine.tuning.space import FRACTION, USUAL_RANGES, parse_ranges
-from cache_engine.whatif.survey import Survey, load
+from cache_engine.whatif.survey import Survey
+from cache_engine.whatif.survey_file import load
 from studies.shared import append_json_line, draw_unclocked, read_json_lines, results_folder
 
 # Pairs of thing and background that training never showed, drawn once (seed 2026). Nothing was fitted or

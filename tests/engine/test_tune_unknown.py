@@ -23,7 +23,8 @@ from cache_engine.tuning.goal import Goal
 from cache_engine.tuning.measurements import IDENTICAL
 from cache_engine.tuning.report import status_json
 from cache_engine.tuning.tuner import TuneStatus, TuneTask, search_of, tune
-from cache_engine.whatif.survey import Survey, load
+from cache_engine.whatif.survey import Survey
+from cache_engine.whatif.survey_file import load
 
 PROMPT = "a small red apple on a blue background"
 TASK = TuneTask(request=RunRequest(prompt=PROMPT, steps=8), prompts=(PROMPT,), goal=Goal(value=30))
