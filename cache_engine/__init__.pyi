@@ -11,6 +11,7 @@ from .comparison import run_comparison as run_comparison
 from .comparison import with_survey as with_survey
 from .failures import unexpected as unexpected
 from .loading import engine_of as engine_of
+from .loading import fetch_model as fetch_model
 from .loading import preload as preload
 from .loading import preload_model as preload_model
 from .method import METHODS as METHODS

@@ -38,16 +38,25 @@ def preload() -> None:
     _quiet()
 
 
-def preload_model(name: str) -> None:
-    """Load a row's pipeline before the first run needs it. Missing files are downloaded.
+def fetch_model(name: str) -> None:
+    """Let the hub's client download a row's missing files when the row is loaded. The owner of the machine
+    decides that; a request does not.
 
-    Raises EngineError, as ``load_model`` does.
+    Raises EngineError if the hub cannot be reached or the disk has no room.
     """
     spec = spec_of(name)
     try:
         spec.fetch()
     except Exception as error:
         raise as_engine_error(error, spec) from error
+
+
+def preload_model(name: str) -> None:
+    """Load a row's pipeline before the first run needs it. Missing files are downloaded.
+
+    Raises EngineError, as ``fetch_model`` and ``load_model`` do.
+    """
+    fetch_model(name)
     load_model(name)
 
 
@@ -67,15 +76,20 @@ def _quiet() -> None:
 
 
 def load_model(name: str) -> LoadedModel:
-    """Return the row's pipeline, from memory or from disk. A different loaded model is unloaded first.
+    """Return the row's pipeline, from memory or from disk. A different loaded model is unloaded first, once
+    it is known that this one is available and fits the device.
 
     Raises EngineError if the model is not available, if its files are damaged, or if it does not fit the
     memory.
     """
     with _LOCK:
         if name not in _LOADED:
+            spec, on = spec_of(name), device()
+            if reason := spec.unavailable():
+                raise EngineError(f"model: {reason}")
+            _place(spec, on._replace(free=on.total))
             unload_model()
-            _LOADED[name] = _load(spec_of(name))
+            _LOADED[name] = _load(spec)
         return _LOADED[name]
 
 
@@ -90,11 +104,9 @@ def unload_model() -> None:
 
 
 def _load(spec: ModelSpec) -> LoadedModel:
-    if reason := spec.unavailable():
-        raise EngineError(f"model: {reason}")
     _quiet()
     on = device()
-    placement = place(spec.title, spec.memory, on, quantiser=installed("torchao"))
+    placement = _place(spec, on)
     try:
         pipe = spec.load(placement)
         sections_of(pipe.transformer)
@@ -102,6 +114,10 @@ def _load(spec: ModelSpec) -> LoadedModel:
         unload_model()
         raise as_engine_error(error, spec) from error
     return LoadedModel(spec, pipe, _engine(spec, on, placement), {})
+
+
+def _place(spec: ModelSpec, on: Device) -> Placement:
+    return place(spec.title, spec.memory, on, quantiser=installed("torchao"))
 
 
 def _engine(spec: ModelSpec, on: Device, placement: Placement) -> Engine:

@@ -2,8 +2,7 @@
 
 Arguments and events are pickled to cross the fork, and the fork's memory is lost at its end. For this reason
 the parent process remembers the baselines, passes the matching baseline on, and receives events as they
-happen. On other machines, ``comparison_runner()`` returns ``run_comparison``, and nothing else in this file
-is used.
+happen. On other machines, ``comparison_runner()`` returns ``run_comparison``.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ from cache_engine import (
     compare,
     engine_of,
     facts_of,
+    fetch_model,
     load_baseline,
     preload_model,
     resolve,
@@ -248,9 +248,16 @@ def saved_baselines(model: str, folders: Iterable[Path]) -> list[RunResult]:
 
 
 def prepare() -> None:
-    """On ZeroGPU, download the model if needed and load it: the first fork needs it on its stand-in device.
+    """Get the model that the owner names in MODEL.
 
-    Raises EngineError if the model cannot be downloaded or loaded. On other machines, this does nothing.
+    On ZeroGPU, download the model if needed and load it: the first fork needs it on its stand-in device.
+    Raises EngineError if that is impossible. On other machines, the first run downloads and loads it; without
+    a hub, the page is served and the run says so.
     """
     if on_zerogpu():
         preload_model(space_model())
+    elif model := os.environ.get("MODEL"):
+        try:
+            fetch_model(model)
+        except EngineError as error:
+            log.warning("%s", error)

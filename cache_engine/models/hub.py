@@ -46,8 +46,9 @@ class Weights(NamedTuple):
         return self.folder or self.hub_id
 
     def unavailable(self) -> str | None:
-        """Return None if the weights can be loaded or downloaded now, otherwise one
-        sentence with the remedy.
+        """Return None if the weights are on this machine, otherwise one sentence with the remedy.
+
+        A request downloads nothing: the owner of the machine decides what is fetched.
         """
         if self.folder:
             present = (Path(self.folder) / self.index_file).is_file()
@@ -64,11 +65,10 @@ class Weights(NamedTuple):
         if self.gated and not token():
             return (
                 f"{self.hub_id} is gated ({self.licence}): accept its licence on "
-                f"huggingface.co/{self.hub_id}, then set HF_TOKEN or point {self.variable} to a local "
-                "folder; the embedded model (tiny) runs at once."
+                f"huggingface.co/{self.hub_id}, set HF_TOKEN and download it with `hf download "
+                f"{self.hub_id}` ({self.size / GB:.0f} GB), or point {self.variable} to a local folder; the "
+                "embedded model (tiny) runs at once."
             )
-        if self.gated:
-            return self._no_room()
         return (
             f"{self.hub_id} is not on this machine: download it with `hf download {self.hub_id}` "
             f"({self.size / GB:.0f} GB) or point {self.variable} to a local folder; the embedded model "

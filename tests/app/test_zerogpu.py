@@ -10,12 +10,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import gradio as gr
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from app.engine import zerogpu
 from app.engine.worker import Worker
@@ -32,6 +34,7 @@ from cache_engine import (
     run_comparison,
     save_baseline,
 )
+from cache_engine.model import ModelSpec
 from cache_engine.models.hub import Weights
 from tests import forked
 from tests.app.hub import served
@@ -177,9 +180,31 @@ def test_what_the_platform_refuses_reaches_the_visitor(
 
 def test_without_a_space_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    monkeypatch.delenv("MODEL", raising=False)
     monkeypatch.setattr(zerogpu, "preload_model", lambda name: pytest.fail("loaded"))
+    monkeypatch.setattr(zerogpu, "fetch_model", lambda name: pytest.fail("fetched"))
     zerogpu.prepare()
     assert zerogpu.comparison_runner() is run_comparison
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_owners_model_is_fetched_and_without_a_hub_the_page_is_served(
+    reached: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(spec: ModelSpec) -> None:
+        fetched.append(spec.name)
+        if not reached:
+            raise LocalEntryNotFoundError("no")
+
+    row = MODELS["qwen-image"]
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    monkeypatch.setenv("MODEL", row.name)
+    monkeypatch.setitem(MODELS._filled(), row.name, type(row)(**{**vars(row), "fetch": partial(fetch, row)}))
+    zerogpu.prepare()
+    assert fetched == [row.name]
+    assert ("the hub cannot be reached" in caplog.text) is not reached
 
 
 def test_what_crosses_the_fork_pickles() -> None:

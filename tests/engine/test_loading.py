@@ -147,9 +147,33 @@ def test_a_gated_model_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(hub, "token", lambda: False)
     monkeypatch.delenv("FLUX_DIR", raising=False)
     with pytest.raises(
-        EngineError, match=r"FLUX\.1-dev is gated .*accept its licence on .*set HF_TOKEN or point FLUX_DIR"
+        EngineError, match=r"FLUX\.1-dev is gated .*accept its licence on .*set HF_TOKEN .*or point FLUX_DIR"
     ):
         loading.load_model("flux-dev")
+
+
+def test_a_request_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "token", lambda: True)
+    monkeypatch.delenv("FLUX_DIR", raising=False)
+    with pytest.raises(
+        EngineError, match=r"FLUX\.1-dev is not on this machine: download it with `hf download"
+    ):
+        loading.load_model("flux-dev")
+
+
+@pytest.mark.parametrize("reason", ["not here", "too large", "unknown"])
+def test_a_model_that_cannot_be_had_leaves_the_loaded_one(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = loading.load_model("tiny")
+    if reason == "too large":
+        changed = {**vars(MODELS["flux-dev"]), "unavailable": lambda: None}
+        monkeypatch.setitem(MODELS._filled(), "flux-dev", type(MODELS["flux-dev"])(**changed))
+        monkeypatch.setattr(loading, "device", lambda: card(8)._replace(total=8 * GIB))
+    with pytest.raises(EngineError, match=r"^model: |^device: .* needs at least"):
+        loading.load_model("no-such-row" if reason == "unknown" else "flux-dev")
+    monkeypatch.undo()
+    assert loading.load_model("tiny") is loaded
 
 
 def test_a_wrong_folder_names_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
