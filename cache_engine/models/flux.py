@@ -168,7 +168,7 @@ def _row(
         max_sequence_length=text,
         licence=weights.licence,
         needs="36 GB of GPU memory in bfloat16, 24 GB offloaded, 16 GB in 8 bits",
-        revision=weights.source,
+        revision=weights.revision,
         unavailable=weights.unavailable,
         fetch=weights.fetch,
         guidance=3.5 if guided else None,

@@ -15,7 +15,7 @@ from ..model import ModelSpec
 from ..strict import EngineError, first_line, short_repr
 from . import single_file
 from .generic import TRANSFORMERS
-from .hub import Weights, load_pipeline
+from .hub import Weights, load_pipeline, revision_of
 from .pipeline_call import arguments, number, parameters, picture_argument, picture_need, refuse
 from .prompt_length import unread_words
 
@@ -84,7 +84,7 @@ def row(source: str, rows: Sequence[ModelSpec]) -> ModelSpec:
         max_sequence_length=min(int(number(takes, "max_sequence_length") or 512), 512),
         licence=weights.licence,
         needs="as much memory as its files are large",
-        revision=lambda: source,
+        revision=partial(revision_of, source),
         unavailable=lambda: None,
         guidance=number(takes, "guidance_scale"),
         as_called=True,

@@ -4,6 +4,7 @@ loaded.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -44,6 +45,10 @@ class Weights(NamedTuple):
     def source(self) -> str:
         """Return the local folder, or else the hub id."""
         return self.folder or self.hub_id
+
+    def revision(self) -> str:
+        """Return what identifies the weights; see ``revision_of``."""
+        return revision_of(self.source())
 
     def unavailable(self) -> str | None:
         """Return None if the weights are on this machine, otherwise one sentence with the remedy.
@@ -116,6 +121,20 @@ class Weights(NamedTuple):
             f"{self.hub_id} needs {self.size / GB:.0f} GB on disk and {place} has {free / GB:.0f} GB free; "
             "make room, or set HF_HOME to a larger disk."
         )
+
+
+def revision_of(source: str) -> str:
+    """Return a hub id unchanged. For a folder, return its name and a hash of its files' names, sizes and
+    times: results are shared, and a path would tell others about this machine.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        facts = file.stat()
+        digest.update(f"{file.relative_to(folder)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return f"{folder.resolve().name} {digest.hexdigest()[:12]}"
 
 
 def token() -> bool:

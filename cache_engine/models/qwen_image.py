@@ -126,7 +126,7 @@ def _row(name: str, title: str, **changed: Any) -> ModelSpec:
         load=partial(load_pipeline, "QwenImagePipeline", BASE.source),
         steps=50,
         true_cfg_scale=4.0,
-        revision=BASE.source,
+        revision=BASE.revision,
         unavailable=BASE.unavailable,
         fetch=BASE.fetch,
     )
@@ -193,7 +193,7 @@ def _lightning(steps: int, version: str) -> ModelSpec:
         load=load,
         steps=steps,
         true_cfg_scale=1.0,
-        revision=lambda: f"{BASE.source()} + {lora.source()}/{file()}",
+        revision=lambda: f"{BASE.revision()} + {lora.revision()}/{file()}",
         unavailable=unavailable,
         fetch=fetch,
     )

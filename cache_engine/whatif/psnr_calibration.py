@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,9 +67,6 @@ class PsnrCalibration(NamedTuple):
             return None
         off = min(float(np.interp(psnr_db, self.levels, self.cautious)), WIDEST)
         return psnr_db - off, psnr_db + off
-
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
 def psnr_calibration_of(survey: Survey) -> PsnrCalibration | None:

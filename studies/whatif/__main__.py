@@ -8,9 +8,10 @@ command again. Runs of other weights are ignored. Several processes can share th
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
-from cache_engine import MODELS, method_from
+from cache_engine import MODELS, method_from, write_whole
 from cache_engine.whatif.expected_psnr import psnr_expected
 from cache_engine.whatif.psnr_calibration import CheckedForecast, PsnrCalibration, calibrate_forecasts
 from cache_engine.whatif.replay import replay
@@ -42,7 +43,7 @@ def calibrate(store: RunStore) -> PsnrCalibration | None:
     calibration = calibrate_forecasts("tiny", store.revision, runs)
     path = MODELS["tiny"].psnr_calibration
     if calibration is not None and path is not None:
-        calibration.save(path)
+        write_whole(path, (json.dumps(calibration._asdict(), indent=1) + "\n").encode())
     return calibration
 
 

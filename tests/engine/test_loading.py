@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,6 +183,23 @@ def test_a_wrong_folder_names_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_
         EngineError, match=r"^model: FLUX_DIR: .* holds no model_index\.json; point it to the folder of "
     ):
         loading.load_model("flux-dev")
+
+
+def test_a_folders_revision_changes_with_its_files_and_tells_no_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "my-flux"
+    (place / "transformer").mkdir(parents=True)
+    (place / "model_index.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setenv("FLUX_DIR", str(place))
+    spec = MODELS["flux-dev"]
+    first = spec.revision()
+    assert re.fullmatch(r"my-flux [0-9a-f]{12}", first)
+    assert spec.revision() == first
+    (place / "transformer" / "model.safetensors").write_bytes(b"weights")
+    assert spec.revision() != first
+    monkeypatch.delenv("FLUX_DIR")
+    assert spec.revision() == "black-forest-labs/FLUX.1-dev"
 
 
 def test_lightning_wants_its_lora_beside_the_base_model(
