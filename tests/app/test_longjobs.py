@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -46,6 +45,7 @@ def test_what_was_drawn_before_the_server_was_killed_is_not_drawn_again(tmp_path
 @contextmanager
 def full_disk() -> Iterator[None]:
     """Let every write to a file fail."""
+    resource = pytest.importorskip("resource", reason="Windows has no limit on a file's size")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
