@@ -18,7 +18,7 @@ if __name__ == "__main__":
     try:
         where = serving()
         prepare()
-        page = build_page()
+        page = build_page(where.access)
     except EngineError as error:
         sys.exit(str(error))
     try:

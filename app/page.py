@@ -28,8 +28,8 @@ from .history.store import HistoryStore, history_folder
 from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
 from .serving import Access, Guard
-from .tune import job_views
 from .tune.wiring import build_tab as build_tune
+from .visitor import VisitorKeys, everybody, visitor
 
 MOST_WAITING = 24
 QUEUE_LOOK = 0.02  # seconds between two looks into the queue
@@ -41,14 +41,18 @@ class Page(gr.Blocks):
     routes: Sequence[BaseRoute] = ()
 
 
-def build_page() -> Page:
-    """Build the page. Raises EngineError if MODEL is not a known model, or if a preset file is wrong."""
+def build_page(access: Access = Access()) -> Page:
+    """Build the page. Raises EngineError if MODEL is not a known model, or if a preset file is wrong.
+
+    access: who may use the page.
+    """
     lent = on_zerogpu()  # on a lent GPU, recordings and long jobs would cost the visitor's GPU time
+    owner = visitor if access.apart else everybody
     worker = Worker(
         comparison_runner(),
         None if lent else with_survey,
-        LongJobs(None if lent else JobStore()),
-        HistoryStore(history_folder()),
+        LongJobs(None if lent else JobStore(), owner=owner),
+        HistoryStore(history_folder(), owner),
         first_baselines(),
     )
     model = default_model(space_model() if lent else os.environ.get("MODEL", ""))
@@ -75,10 +79,14 @@ def build_page() -> Page:
     return page
 
 
+def _layers(access: Access) -> list[Middleware]:
+    guard = Middleware(Guard, access=access)
+    return [guard, Middleware(VisitorKeys, framed=not access.own_pages)] if access.apart else [guard]
+
+
 def _shown_state(model: str, worker: Worker) -> dict[str, object]:
     """Return the state that open pages follow."""
-    jobs = job_views.fingerprint(job_views.listed(worker.long))
-    return {"header": statuses.header((model,), _state(worker)), "jobs": jobs}
+    return {"header": statuses.header((model,), _state(worker)), "jobs": worker.long.changes}
 
 
 def _state(worker: Worker) -> EngineState:
@@ -99,7 +107,7 @@ def launch_options(page: Page, access: Access = Access()) -> dict[str, Any]:
     long jobs. An upload may be as large as a LoRA.
     """
     return {
-        "app_kwargs": {"routes": page.routes, "middleware": [Middleware(Guard, access=access)]},
+        "app_kwargs": {"routes": page.routes, "middleware": _layers(access)},
         "theme": theme(),
         "css": css(),
         "ssr_mode": False,

@@ -20,6 +20,7 @@ from cache_engine import EngineError, Method, method_from, writable, write_whole
 from .engine.store import user_folder
 
 MOST_LETTERS = 60
+MOST_PRESETS = 200  # of this user; every one is a chip on the page
 log = logging.getLogger(__name__)
 FOLDER = Path(__file__).resolve().parent.parent / "presets"
 
@@ -141,6 +142,10 @@ def save(title: str, description: str, model: str, steps: int, method: Mapping[s
     if not 1 <= len(title) <= MOST_LETTERS:
         raise EngineError(
             f"name: {title[:20]!r} is not valid; give the preset a name of 1 to {MOST_LETTERS} characters."
+        )
+    if len(own_presets().presets) >= MOST_PRESETS:
+        raise EngineError(
+            f"presets: {MOST_PRESETS} are stored already; remove some from presets in CACHELENS_DIR."
         )
     if any(preset.title == title for preset in (*presets(), *own_presets().presets)):
         raise EngineError(f"name: a preset “{title}” exists already; choose another name.")

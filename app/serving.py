@@ -1,5 +1,5 @@
-"""Where the page is served and who may use it. The environment says it: HOST, PORT, CACHELENS_AUTH (who)
-and CACHELENS_HOSTS (names of this machine other than localhost).
+"""Where the page is served and who may use it. The environment says it: HOST, PORT, CACHELENS_AUTH (who),
+CACHELENS_HOSTS (names of this machine other than localhost) and CACHELENS_BOARD (who sees whose runs).
 
 On this machine alone (the default), the page answers only requests that were sent to a name of this machine.
 Changes are taken only from its own pages. Otherwise a web site could point its own name at 127.0.0.1, or send
@@ -28,11 +28,14 @@ class Access(NamedTuple):
     """The requests that are answered.
 
     names: the names that a request may be addressed to; None for all names.
-    own_pages: whether changes must come from the page's own address.
+    own_pages: whether changes must come from the page's own address. False on a Space, which shows the page
+    inside a page of the hub.
+    apart: whether each browser sees its own jobs and runs alone.
     """
 
     names: tuple[str, ...] | None = LOOPBACK
     own_pages: bool = True
+    apart: bool = False
 
 
 class Serving(NamedTuple):
@@ -58,7 +61,11 @@ def serving(environment: Mapping[str, str] = os.environ) -> Serving:
     listed = tuple(filter(None, (name.strip() for name in environment.get("CACHELENS_HOSTS", "").split(","))))
     space = "SPACE_ID" in environment
     local = host in (*LOOPBACK, "::1") and not space
-    access = Access((*LOOPBACK, *listed) if local or (listed and not space) else None, own_pages=not space)
+    access = Access(
+        (*LOOPBACK, *listed) if local or (listed and not space) else None,
+        own_pages=not space,
+        apart=not local and environment.get("CACHELENS_BOARD", "") != "shared",
+    )
     return Serving(host, int(text), _auth(environment, local), access)
 
 
@@ -90,7 +97,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, (names, own_pages) = Headers(scope=scope), self.access
+        headers, (names, own_pages, _) = Headers(scope=scope), self.access
         uploads = scope["path"].rstrip("/").endswith("/upload")  # gradio limits their size itself
         length = headers.get("content-length", "0")
         if not uploads and (not length.isdecimal() or int(length[:12]) > MOST_BYTES):

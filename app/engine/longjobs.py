@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from cache_engine import Cancelled, EngineError, SweepTask, TuneTask, unexpected
@@ -34,10 +35,16 @@ class LongJobs:
     """Holds the jobs that wait and the job that runs.
 
     store: None if long jobs are refused (on a Space that lends GPUs by the second).
+    owner: returns who asks: ``jobs`` lists the jobs of this owner. A job's key opens it to everybody.
     """
 
-    def __init__(self, store: JobStore | None, kinds: Mapping[str, Start] = KINDS) -> None:
-        self._store, self._kinds = store, kinds
+    def __init__(
+        self,
+        store: JobStore | None,
+        kinds: Mapping[str, Start] = KINDS,
+        owner: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._store, self._kinds, self._owner = store, kinds, owner
         self._queue: deque[LongJob] = deque()
         self._stop = threading.Event()
         self._begun: LongJob | None = None  # the running job, from just before its first picture
@@ -60,7 +67,9 @@ class LongJobs:
             with self._lock:
                 self._refuse_if_full()
                 self._queue.append(
-                    store.add(key, kind, title, own_task, None if minutes is None else 60 * minutes)
+                    store.add(
+                        key, kind, title, own_task, None if minutes is None else 60 * minutes, self._owner()
+                    )
                 )
         except EngineError:
             store.remove_files(key)
@@ -109,12 +118,23 @@ class LongJobs:
                 self._open_store().remove(key)
 
     def jobs(self) -> list[LongJob]:
-        """Return all jobs, the newest first."""
-        return self._store.jobs() if self._store else []
+        """Return the owner's jobs, the newest first."""
+        owner = self._owner()
+        return [job for job in self._store.jobs() if job.owner == owner] if self._store else []
+
+    @property
+    def changes(self) -> str:
+        """Return a text that changes whenever any job has changed. It names no job."""
+        try:
+            rows = self._store.jobs() if self._store else []
+        except EngineError:  # another server uses the folder
+            rows = []
+        shown = repr([(job.key, job.state, job.said, job.made) for job in rows])
+        return sha256(shown.encode(errors="replace")).hexdigest()[:16]
 
     def job(self, key: str) -> LongJob:
         """Return a job. Raises EngineError for an unknown key."""
-        job = next((job for job in self.jobs() if job.key == key), None)
+        job = self._store.job(key) if self._store else None
         if job is None:
             raise EngineError("job: no job has this key; choose a job from the list.")
         return job
@@ -135,11 +155,7 @@ class LongJobs:
         first snapshot, and for an unknown key.
         """
         with self._lock:
-            if (
-                key not in self._snapshots
-                and self._store
-                and any(job.key == key for job in self._store.jobs())
-            ):
+            if key not in self._snapshots and self._store and self._store.job(key):
                 if snapshot := self._store.snapshot(key):
                     self._remember(key, snapshot)
             return self._snapshots.get(key)

@@ -29,7 +29,9 @@ RESULT, FILES = "result.json", "files"
 TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, task TEXT NOT NULL, budget REAL,
     state TEXT NOT NULL, said TEXT NOT NULL DEFAULT '', made INTEGER NOT NULL DEFAULT 0,
-    left INTEGER NOT NULL DEFAULT 0, spent REAL NOT NULL DEFAULT 0, created REAL NOT NULL)"""
+    left INTEGER NOT NULL DEFAULT 0, spent REAL NOT NULL DEFAULT 0, created REAL NOT NULL,
+    owner TEXT NOT NULL DEFAULT '')"""
+ADD_OWNER = "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''"  # tables of earlier versions lack it
 
 
 def user_folder() -> Path:
@@ -43,7 +45,7 @@ class LongJob(NamedTuple):
 
     task: JSON. budget, spent: seconds. made, left: numbers of pictures. said: the present activity, or why
     the job ended. state: waiting, running, stopping; done, stopped, failed; or interrupted, if the server
-    ended before the job.
+    ended before the job. owner: the visitor whose job it is; "" where visitors are not kept apart.
     """
 
     key: str
@@ -57,6 +59,7 @@ class LongJob(NamedTuple):
     left: int
     spent: float
     created: float
+    owner: str = ""
 
 
 class JobStore:
@@ -76,11 +79,11 @@ class JobStore:
         """Return a key for a new job."""
         return secrets.token_urlsafe(9)
 
-    def add(self, key: str, kind: str, title: str, task: str, budget: float | None) -> LongJob:
+    def add(
+        self, key: str, kind: str, title: str, task: str, budget: float | None, owner: str = ""
+    ) -> LongJob:
         """Write a new job in the state "waiting"."""
-        job = LongJob(
-            key, kind, title, task, budget, "waiting", said="", made=0, left=0, spent=0.0, created=time.time()
-        )
+        job = LongJob(key, kind, title, task, budget, "waiting", "", 0, 0, 0.0, time.time(), owner)
         with self._table() as table:
             table.execute(
                 f"INSERT INTO jobs ({', '.join(LongJob._fields)}) VALUES ({', '.join('?' * len(job))})", job
@@ -109,6 +112,10 @@ class JobStore:
         with self._lock, _as_engine_error(self.folder):
             self._hold()
         return sorted(self._rows.copy().values(), key=lambda job: job.created, reverse=True)
+
+    def job(self, key: str) -> LongJob | None:
+        """Return a job, or None for an unknown key."""
+        return next((job for job in self.jobs() if job.key == key), None)
 
     def update(self, key: str, **fields: Any) -> None:
         """Change fields of a job."""
@@ -201,6 +208,8 @@ class JobStore:
             with closing(sqlite3.connect(self._path)) as table, table:
                 table.execute("PRAGMA journal_mode = DELETE")  # reading then needs no room on the disk
                 table.execute(TABLE)
+                if "owner" not in {column[1] for column in table.execute("PRAGMA table_info(jobs)")}:
+                    table.execute(ADD_OWNER)
                 rows = table.execute(f"SELECT {', '.join(LongJob._fields)} FROM jobs").fetchall()
         except BaseException:
             lock.close()

@@ -221,7 +221,7 @@ class Worker:
             if isinstance(ended, Comparison) and self._running:
                 # before the page hears of the end: a run that was shown is stored, even if the server is
                 # killed at that moment
-                self.history.add(self._running.key, ended)
+                self._running.context.run(self.history.add, self._running.key, ended)
             with self._turn:
                 job, self._running, self._warming = self._running, None, False
             if job and ended:  # only after the lines above, because a client may submit the next job at once

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,8 @@ from cache_engine import (
 
 from ..engine.store import user_folder
 
-MOST = 200  # number of runs that are not pinned; a further run replaces the oldest
+MOST = 200  # number of an owner's runs that are not pinned; a further run replaces the oldest
+MOST_OF_ALL = 1000  # the same for the runs of all owners
 LONGEST = 80  # number of letters in a name
 SMALL_SIDE = 96  # pixels of the longer side of the small picture
 # seconds; if a half-written folder is older than this, no running server is writing it
@@ -52,7 +53,8 @@ class HistoryEntry(NamedTuple):
 
     tflops, seconds (of the denoising loop): pairs of baseline and accelerated. timed: number of timed runs of
     each side. small: True if the folder has a small picture. number: counts the runs in the order in which
-    they were added; 0 for runs of older versions.
+    they were added; 0 for runs of older versions. owner: the visitor whose run it is; "" where visitors are
+    not kept apart.
     """
 
     key: str
@@ -73,16 +75,20 @@ class HistoryEntry(NamedTuple):
     name: str = ""
     pinned: bool = False
     number: int = 0
+    owner: str = ""
 
 
 class HistoryStore:
     """Stores comparisons in ``folder``; with None, it stores nothing. Any thread may call it.
 
+    owner: returns who asks. ``entries`` and ``clear`` treat the runs of this owner; the key of a run opens it
+    to everybody.
+
     ``last_failure``: the sentence that says why the last comparison could not be stored, or "".
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, owner: Callable[[], str] = lambda: "") -> None:
+        self.folder, self._owner = folder, owner
         self.last_failure = ""
         self._lock = threading.RLock()
         self._entries: dict[str, HistoryEntry] | None = None  # None until the folder has been read
@@ -102,14 +108,17 @@ class HistoryStore:
                 small.thumbnail((SMALL_SIDE, SMALL_SIDE))
                 small.save(part / SMALL)
                 number = 1 + max((entry.number for entry in entries.values()), default=0)
-                (part / NOTE).write_text(json.dumps({"number": number}), encoding="utf-8")
+                owner = self._owner()
+                note = {"number": number, "owner": owner}
+                (part / NOTE).write_text(json.dumps(note), encoding="utf-8")
                 part.rename(self.folder / key)  # the folder appears complete, or not at all
                 if entry := _read_entry(self.folder / key):
                     entries[key] = entry
                 # by the order of adding, because a clock can be set back; older runs have no number
                 unpinned = [entry for entry in entries.values() if not entry.pinned]
                 unpinned.sort(key=lambda entry: (entry.number, entry.finished))
-                for old in unpinned[:-MOST]:
+                own = [entry for entry in unpinned if entry.owner == owner]
+                for old in {*own[:-MOST], *unpinned[:-MOST_OF_ALL]}:
                     self.remove(old.key)
                 self.last_failure = ""
             except Exception as error:  # no failure here may stop the engine's thread
@@ -119,9 +128,11 @@ class HistoryStore:
                 shutil.rmtree(part, ignore_errors=True)
 
     def entries(self) -> list[HistoryEntry]:
-        """Return all entries, the newest first."""
+        """Return the owner's entries, the newest first."""
+        owner = self._owner()
         with self._lock:
-            return sorted(self._by_key().values(), key=lambda entry: entry.finished, reverse=True)
+            own = [entry for entry in self._by_key().values() if entry.owner == owner]
+            return sorted(own, key=lambda entry: entry.finished, reverse=True)
 
     def entry(self, key: str) -> HistoryEntry | None:
         """Return one entry; None for an unknown key."""
@@ -177,7 +188,7 @@ class HistoryStore:
                 shutil.rmtree(part, ignore_errors=True)
 
     def clear(self) -> None:
-        """Delete all comparisons that are not pinned. Raises EngineError if a
+        """Delete the owner's comparisons that are not pinned. Raises EngineError if a
         comparison cannot be removed.
         """
         for entry in self.entries():
@@ -191,7 +202,8 @@ class HistoryStore:
                 return
             changed = entry._replace(**fields)
             folder = self._run_folder(key)
-            note = {"name": changed.name, "pinned": changed.pinned, "number": changed.number}
+            kept = ("name", "pinned", "number", "owner")
+            note = {name: getattr(changed, name) for name in kept}
             try:
                 write_whole(folder / NOTE, json.dumps(note, ensure_ascii=False).encode())
             except OSError as error:
@@ -260,6 +272,7 @@ def _entry(folder: Path, result: Mapping[str, Any], note: Mapping[str, Any]) -> 
         str(note.get("name", ""))[:LONGEST],
         note.get("pinned") is True,
         int(_number(note.get("number", 0))),
+        str(note.get("owner", "")),
     )
     time.localtime(entry.finished)  # raises an error for a time that no clock can show
     return entry

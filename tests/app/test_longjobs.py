@@ -160,9 +160,10 @@ def test_the_time_budget_is_of_drawing_alone_and_outlives_a_restart(tmp_path: Pa
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
-    long(tmp_path, Drawing()).add("tune", "Tune", TASK)
+    first, second = long(tmp_path, Drawing()), long(tmp_path, Drawing())
+    first.add("tune", "Tune", TASK)
     with pytest.raises(EngineError, match="another CacheLens keeps its jobs"):
-        long(tmp_path, Drawing()).add("tune", "Tune", TASK)
+        second.add("tune", "Tune", TASK)
 
 
 def test_looking_makes_nothing(tmp_path: Path) -> None:

@@ -152,3 +152,13 @@ def test_a_preset_is_saved_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(EngineError, match=r"cannot be written to \(No space left on device\)"):
         save("Mine", "good", "tiny", 8, GOOD["method"])
     assert list(own_folder().iterdir()) == []
+
+
+def test_there_is_a_largest_number_of_presets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CACHELENS_DIR", str(tmp_path))
+    monkeypatch.setattr("app.presets.MOST_PRESETS", 2)
+    for title in ("one", "two"):
+        save(title, "-", "tiny", 28, GOOD["method"])
+    with pytest.raises(EngineError, match="2 are stored already"):
+        save("three", "-", "tiny", 28, GOOD["method"])
+    assert len(own_presets().presets) == 2

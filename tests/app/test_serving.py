@@ -15,7 +15,7 @@ from app.serving import LOOPBACK, MOST_BYTES, Access, Guard, serving
 from cache_engine import EngineError
 
 HERE, NAMED = Access(LOOPBACK), Access((*LOOPBACK, "lens.local"))
-OPEN, SPACE = Access(None), Access(None, own_pages=False)
+OPEN, SPACE = Access(None, apart=True), Access(None, own_pages=False, apart=True)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,11 @@ OPEN, SPACE = Access(None), Access(None, own_pages=False)
         ({"HOST": "0.0.0.0", "CACHELENS_AUTH": "me:a:b"}, ("0.0.0.0", 7860, ("me", "a:b"), OPEN)),
         (
             {"HOST": "0.0.0.0", "CACHELENS_AUTH": "none", "CACHELENS_HOSTS": "lens.local"},
-            ("0.0.0.0", 7860, None, NAMED),
+            ("0.0.0.0", 7860, None, NAMED._replace(apart=True)),
+        ),
+        (
+            {"HOST": "0.0.0.0", "CACHELENS_AUTH": "none", "CACHELENS_BOARD": "shared"},
+            ("0.0.0.0", 7860, None, Access(None)),
         ),
         ({"GRADIO_SERVER_NAME": "0.0.0.0", "SPACE_ID": "me/lens"}, ("0.0.0.0", 7860, None, SPACE)),
         ({"SPACE_ID": "me/lens", "CACHELENS_HOSTS": "x"}, ("127.0.0.1", 7860, None, SPACE)),

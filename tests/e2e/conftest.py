@@ -39,13 +39,15 @@ class Server:
         self.address = f"http://127.0.0.1:{self.port}"
         self.process: BaseProcess | None = None
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        """Start it. environment: further variables."""
         settings = {
             "PORT": str(self.port),
             "HOST": "127.0.0.1",
             "MODEL": "",
             "GRADIO_TEMP_DIR": str(self.folder),
             "CACHELENS_DIR": str(self.folder / "kept"),
+            **environment,
         }
         log = self.folder / "log"
         self.process = forked.start([str(ROOT / "app.py")], log, folder=self.folder, environment=settings)
