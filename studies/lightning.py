@@ -16,9 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from app.presets import presets
-from assets.train_lightning.scores import reduced
 from assets.train_tiny_flux.domain import Spec
-from assets.train_tiny_flux.evaluate import held_out, judge, nearest
+from assets.train_tiny_flux.evaluate import held_out, judge, nearest, reduced
 from cache_engine import METHODS, MODELS, Method, RunRequest
 from cache_engine.quality import pixels, psnr
 from cache_engine.recipe import format_recipe

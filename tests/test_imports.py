@@ -70,8 +70,9 @@ RULES = [
         "session model models.catalog records plans strict predictors.* sites.* history",
         "torch diffusers",
     ),
-    # a part of a network, imported inside load()
-    Rule("cache_engine.models.patch_autoencoder", "", "torch diffusers"),
+    # parts of a network, imported inside load()
+    Rule("cache_engine.models.patch_decoder", "", "torch"),
+    Rule("cache_engine.models.patch_autoencoder", "models.patch_decoder", "torch diffusers"),
     Rule("cache_engine.models.catalog", "model records plans strict registry models.*"),
     Rule("cache_engine.models*", "model placement records files strict models.*", lazy=LOADERS + " torchao"),
     Rule("cache_engine.placement", "strict"),

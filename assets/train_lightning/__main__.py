@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from assets.train_tiny_flux import export as teacher
 from assets.train_tiny_flux.card import contact_sheet
 from assets.train_tiny_flux.evaluate import STEPS
+from cache_engine.models.tiny_lightning import HASHES, file_hash
 
 from . import card, paths, scores
 from .student import Recipe, Student
@@ -90,6 +92,8 @@ def export(options: argparse.Namespace, scale: Scale) -> None:
         save_file(student.lora(), file, {"format": "pt"})
         if file.stat().st_size > MOST_BYTES:
             raise SystemExit(f"{file}: it is larger than {MOST_BYTES} bytes; choose a smaller rank.")
+    hashes = {file.name: file_hash(file) for file in sorted(options.out.glob("*.safetensors"))}
+    (options.out / HASHES).write_text(json.dumps(hashes, indent=1) + "\n", encoding="utf-8")
 
 
 def evaluate(options: argparse.Namespace, scale: Scale) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from assets.train_tiny_flux import evaluate
 from assets.train_tiny_flux import export as teacher
-from assets.train_tiny_flux.domain import GRID, SIZE, TEXT_TOKENS
+from assets.train_tiny_flux.domain import DRAWN, TEXT_TOKENS
 from cache_engine.models.lora_files import fused
 from cache_engine.placement import Placement
 from cache_engine.quality import psnr
@@ -74,23 +74,12 @@ class Way(NamedTuple):
             negative_prompt=[""] * len(prompts),
             true_cfg_scale=self.guidance,
             num_inference_steps=self.steps,
-            width=side(pipe),
-            height=side(pipe),
+            width=DRAWN,
+            height=DRAWN,
             max_sequence_length=TEXT_TOKENS,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             output_type="latent",
         ).images
-
-
-def side(pipe: FluxPipeline) -> int:
-    """Return the side of the pictures in pixels. A token holds 2 x 2 latents."""
-    return 2 * GRID * pipe.vae_scale_factor
-
-
-def reduced(picture: np.ndarray) -> np.ndarray:
-    """Shrink a picture (side, side, 3) to the references' size: a new pixel is the mean of a square."""
-    factor = len(picture) // SIZE
-    return picture.reshape(SIZE, factor, SIZE, factor, 3).mean((1, 3))
 
 
 def drawn(way: Way, count: int, timed: int, file: Path) -> Drawn:
@@ -112,7 +101,7 @@ def drawn(way: Way, count: int, timed: int, file: Path) -> Drawn:
 def decoded(pipe: FluxPipeline, latents: Tensor) -> np.ndarray:
     """Return the pictures (B, side, side, 3) of final latents, as the pipeline decodes them."""
     config = pipe.vae.config
-    spread = pipe._unpack_latents(latents, side(pipe), side(pipe), pipe.vae_scale_factor)
+    spread = pipe._unpack_latents(latents, DRAWN, DRAWN, pipe.vae_scale_factor)
     pictures = pipe.vae.decode(spread / config.scaling_factor + config.shift_factor, return_dict=False)[0]
     return pipe.image_processor.postprocess(pictures, output_type="np")
 
@@ -132,7 +121,7 @@ def judged(ours: Drawn, teachers: Drawn | None) -> Scores:
     """Return the scores of pictures of the held-out prompts."""
     asked = evaluate.held_out(len(ours.pictures))
     verdicts = [
-        evaluate.judge(spec, evaluate.nearest(reduced(picture)))
+        evaluate.judge(spec, evaluate.nearest(evaluate.reduced(picture)))
         for (spec, _), picture in zip(asked, ours.pictures, strict=True)
     ]
     means = {name: float(np.mean([verdict[name] for verdict in verdicts])) for name in verdicts[0]}

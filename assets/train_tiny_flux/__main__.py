@@ -1,4 +1,6 @@
-"""The whole recipe by hand: ``python -m assets.train_tiny_flux train|export|evaluate|card|all [--smoke]``."""
+"""The whole recipe by hand: ``python -m assets.train_tiny_flux STAGE [--smoke]``. STAGE is train, export,
+decoder, evaluate, card or all.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ import torch
 
 from cache_engine.models.patch_autoencoder import PatchAutoencoder
 
-from . import card, evaluate, export
+from . import card, decoder, evaluate, export
 from .basis import fit
 from .build import build
+from .decoder_quality import decoder_quality
 from .train import Recipe, Trainer
 
 FOLDER = Path("build/tiny_flux")
@@ -47,15 +50,33 @@ def write(options: argparse.Namespace) -> None:
     export.export(options.folder, options.out)
 
 
+def train_decoder(options: argparse.Namespace) -> None:
+    """Train the decoder on renders and on the exported denoiser's own latents, and write it.
+
+    If a checkpoint exists, train for the remaining updates.
+    """
+    evaluate.refuse_beside_training(options.folder)
+    torch.set_flush_denormal(True)
+    prompts, size, parts = decoder.PROMPTS, decoder.BATCH, decoder.PARTS
+    if options.smoke:
+        prompts, size, parts = SMOKE_PROMPTS, 2, [part._replace(steps=SMOKE_STEPS) for part in parts]
+    pipe = export.load(options.out)
+    own = decoder.finals_of(pipe, options.folder, prompts)
+    seconds = sum(decoder.train(pipe.vae, own, options.folder, part, size) for part in parts)
+    export.save_decoder(pipe.vae, options.out, sum(part.steps for part in parts), seconds)
+
+
 def score(options: argparse.Namespace) -> None:
     """Score the exported pipeline on held-out prompts. Print the scores and store them for the card."""
     evaluate.refuse_beside_training(options.folder)
     count, steps = (SMOKE_PROMPTS, SMOKE_STEPS) if options.smoke else (options.prompts, evaluate.STEPS)
     pipe = export.load(options.out)
     scores, pictures = evaluate.evaluate(pipe, count, export.scale(options.out), steps)
-    card.keep(options.folder, "scores", {"prompts": count, "steps": steps, **scores})
+    quality = decoder_quality(pipe.vae, count)._asdict()
+    card.keep(options.folder, "scores", {"prompts": count, "steps": steps, **scores, "decoder": quality})
     card.contact_sheet(pictures, options.folder / "evaluated.png")
-    print(json.dumps({name: round(value, 3) for name, value in scores.items()}))
+    for figures in (scores, quality):
+        print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
 def describe(options: argparse.Namespace) -> None:
@@ -64,7 +85,7 @@ def describe(options: argparse.Namespace) -> None:
     card.write(options.folder, options.out, smoke=options.smoke)
 
 
-STAGES = {"train": train, "export": write, "evaluate": score, "card": describe}
+STAGES = {"train": train, "export": write, "decoder": train_decoder, "evaluate": score, "card": describe}
 
 
 def main() -> None:

@@ -40,11 +40,3 @@ def fit(count: int = 3000, seed: int = 1) -> PatchAutoencoder:
     vae.basis.copy_(basis)
     vae.scale.copy_(deviation.sqrt() * deviation.mean().sqrt())
     return vae
-
-
-@torch.no_grad()
-def reconstruction_db(vae: PatchAutoencoder, drawn: torch.Tensor) -> float:
-    """Return the mean PSNR in dB of pictures (B, 3, H, W) in -1..1 after encoding and decoding."""
-    again = vae.decode(vae.encode(drawn).latent_dist.mode()).sample.clamp(-1, 1)
-    error = (again - drawn).square().flatten(1).mean(1)
-    return float((10 * torch.log10(4 / error)).mean())

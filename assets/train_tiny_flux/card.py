@@ -12,7 +12,7 @@ from PIL import Image
 from . import measure
 from .basis import CHANNELS
 from .build import BLOCKS, SHIFT, SINGLE_BLOCKS, WIDTH
-from .domain import BACKGROUNDS, CAPTION_DROPOUT, SIZE, SIZES, TEXT_TOKENS, THINGS, TOKEN, held_out_pairs
+from .domain import BACKGROUNDS, CAPTION_DROPOUT, DRAWN, GRID, SIZES, TEXT_TOKENS, THINGS, held_out_pairs
 from .evaluate import STEPS, draw, held_out
 from .export import load, scale
 from .render import sheet
@@ -114,9 +114,10 @@ def write(folder: Path, out: Path, smoke: bool = False) -> None:
         things=", ".join(THINGS),
         count=len(THINGS),
         backgrounds=", ".join(BACKGROUNDS),
-        side=SIZE,
+        side=DRAWN,
+        pixels=DRAWN // GRID,
         text=TEXT_TOKENS,
-        sizes=", ".join(f"{name} ({n * TOKEN} pixels)" for name, n in SIZES.items()),
+        sizes=", ".join(f"{name} ({n * DRAWN // GRID} pixels)" for name, n in SIZES.items()),
         double=BLOCKS,
         single=SINGLE_BLOCKS,
         width=WIDTH,
@@ -130,6 +131,8 @@ def write(folder: Path, out: Path, smoke: bool = False) -> None:
         updates=trained["step"],
         measured=measured,
         shown=shown,
+        decoder_updates=trained["decoder_updates"],
+        decoder_hours=trained["decoder_seconds"] / 3600,
         scores=scores,
         numbers=4 * CHANNELS,
         shift=SHIFT,

@@ -1,10 +1,9 @@
 """Trains the decoder: latents of 128 x 128 renders -> the same renders at 256 x 256. Resumable at any time.
 
-The embedded model does not use it yet. decoder.safetensors holds its weights after 3,000 updates.
-
 A third of the latents are exact, a third have noise, and a third are the trained denoiser's own: otherwise
 the decoder would sharpen the denoiser's errors. The loss is the mean absolute error, that of the steps
-between neighbouring pixels, the mean squared error, and 1 - SSIM.
+between neighbouring pixels, the mean squared error, and 1 - SSIM. A second, shorter part of the training
+weighs the steps across the borders between tokens more: it removes the last traces of seams.
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from diffusers import FluxPipeline
 from torch import Tensor, nn
+
+from cache_engine.models.patch_autoencoder import PatchAutoencoder
+from cache_engine.models.patch_decoder import PIXELS
 
 from .domain import BACKGROUNDS, DRAWN, GRID, SIZE, TEXT_TOKENS, TOKEN, Light, Sampler, Spec, caption, offset
 from .export import TRUE_CFG_SCALE
@@ -29,8 +31,8 @@ NOISE = 0.25  # standard deviation of the strongest noise on latents; latents ha
 CHECKPOINT_MINUTES = 3.0
 FAR = 0.15  # from this mean squared distance on, the denoiser did not draw the requested picture
 RUNS = (28, 12)  # steps of the runs whose final latents train the decoder
-PROMPTS, SMOKE_PROMPTS = 400, 20  # prompts for each number of steps
-STEPS, BATCH = 3000, 16  # updates, and samples per update; about an hour on one core
+PROMPTS = 400  # prompts for each number of steps
+BATCH = 16  # samples per update
 OWN = 0.3  # share of the latents that the denoiser made; half of the others have no noise
 
 
@@ -42,13 +44,14 @@ class Finals(NamedTuple):
 
 
 @torch.no_grad()
-def light_of(tokens: Tensor, spec: Spec, vae: Any) -> Light:
+def light_of(tokens: Tensor, spec: Spec, vae: PatchAutoencoder) -> Light:
     """The light (shade and slope) with which the spec's background fits latents (64, 96) best.
 
     Only pixels that the thing leaves free count: the colour there is linear in shade and slope.
     """
-    patches = (tokens * vae.scale) @ vae.basis.T + vae.mean
-    drawn = nn.functional.fold(patches.T[None], SIZE, TOKEN, stride=TOKEN)[0].permute(1, 2, 0).numpy()
+    drawn = (
+        nn.functional.fold(vae.patches(tokens).T[None], SIZE, TOKEN, stride=TOKEN)[0].permute(1, 2, 0).numpy()
+    )
     free = np.ones((SIZE, SIZE, 1), np.float32)
     _, clear = sprite(spec.thing, spec.size)
     x, y = (TOKEN * n for n in offset(spec.place, spec.size))
@@ -67,17 +70,17 @@ def finals(pipe: FluxPipeline, count: int, steps: int, seed: int, size: int = 20
     """
     sampler, latents, specs = Sampler(seed), [], []
     for start in range(0, count, size):
-        drawn = [sampler.draw() for _ in range(size)]
+        drawn = [sampler.draw() for _ in range(min(size, count - start))]
         texts = [text or caption(spec, sampler.rng) for spec, _, text in drawn]
         made = pipe(
             texts,
-            negative_prompt=[""] * size,
+            negative_prompt=[""] * len(texts),
             true_cfg_scale=TRUE_CFG_SCALE,
             num_inference_steps=steps,
             width=DRAWN,
             height=DRAWN,
             max_sequence_length=TEXT_TOKENS,
-            generator=[torch.Generator().manual_seed(seed * 100_000 + start + i) for i in range(size)],
+            generator=[torch.Generator().manual_seed(seed * 100_000 + start + i) for i in range(len(texts))],
             output_type="latent",
         ).images
         for (spec, _, _), tokens in zip(drawn, made):
@@ -101,6 +104,23 @@ def finals_of(pipe: FluxPipeline, folder: Path, prompts: int) -> Finals:
     return Finals(kept["latents"], [(Spec(*spec), Light(*light)) for spec, light in kept["specs"]])
 
 
+class Part(NamedTuple):
+    """A part of the training: about 20 minutes on one core for 1,000 updates.
+
+    rate: the highest learning rate. seed: of the first batch. border: the weight of a step across the border
+    between two tokens, in the loss; other steps between pixels have the weight 1.
+    """
+
+    name: str
+    steps: int
+    rate: float
+    seed: int
+    border: float = 1.0
+
+
+PARTS = (Part("decoder", 3000, 1.5e-3, seed=1000), Part("borders", 1000, 5e-4, seed=10_000, border=6.0))
+
+
 def learning_rate(step: int, steps: int, most: float, warmup: int = 200) -> float:
     """Return the learning rate: a warm-up over some steps, then a cosine that falls to zero."""
     return most * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -116,7 +136,7 @@ def grid(tokens: Tensor) -> Tensor:
     return tokens.mT.reshape(len(tokens), -1, GRID, GRID)
 
 
-def batch(vae: Any, finals: Finals, size: int, seed: int) -> tuple[Tensor, Tensor]:
+def batch(vae: PatchAutoencoder, finals: Finals, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return training latents (size, 96, 8, 8) and their pictures (size, 3, 256, 256) in -1..1."""
     rng, sampler = random.Random(seed), Sampler(seed)
     noise = torch.Generator().manual_seed(seed)
@@ -151,32 +171,35 @@ def one_minus_ssim(a: Tensor, b: Tensor) -> Tensor:
     return 1 - (index / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))).mean()
 
 
-def loss(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Return the training loss of pictures (batch, 3, 256, 256) in -1..1."""
+def loss(drawn: Tensor, wanted: Tensor, border: float = 1.0) -> Tensor:
+    """Return the training loss of pictures (batch, 3, 256, 256) in -1..1. border: see ``Part``."""
     error = drawn - wanted
-    slopes = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    weights = torch.ones(error.shape[-1] - 1)
+    weights[PIXELS - 1 :: PIXELS] = border
+    slopes = (error.diff(dim=2).abs().mean(3) + error.diff(dim=3).abs().mean(2)).mul(weights).mean()
     return error.abs().mean() + slopes + 4 * error.square().mean() + 0.3 * one_minus_ssim(drawn, wanted)
 
 
 def train(
-    vae: Any,
+    vae: PatchAutoencoder,
     finals: Finals,
     folder: Path,
-    steps: int,
+    part: Part,
     size: int = BATCH,
-    rate: float = 1.5e-3,
     stop_at: int | None = None,
-) -> None:
-    """Train vae.decoder for `steps` steps. If the folder has a checkpoint, train for the remaining steps.
+) -> float:
+    """Train vae.decoder for one part. If the folder has a checkpoint, train for the remaining steps.
 
-    size: samples per step. rate: the highest learning rate. stop_at: the step that ends this sitting.
+    Returns the seconds of all sittings.
+
+    size: samples per step. stop_at: the step that ends this sitting.
     """
     folder.mkdir(parents=True, exist_ok=True)
     decoder = vae.decoder.train().requires_grad_().to(memory_format=torch.channels_last)
     parameters = list(decoder.parameters())
     average = [p.detach().clone() for p in parameters]
-    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=1e-3)
-    file, step, seconds = folder / "decoder.pt", 0, 0.0
+    optimizer = torch.optim.AdamW(parameters, lr=part.rate, betas=(0.9, 0.98), weight_decay=1e-3)
+    file, step, seconds = folder / f"{part.name}.pt", 0, 0.0
     if file.exists():
         state = torch.load(file, map_location="cpu", weights_only=True)
         decoder.load_state_dict(state["decoder"])
@@ -190,13 +213,13 @@ def train(
         half.replace(file)
 
     saved, recent = time.time(), []
-    last = min(steps, stop_at or steps)
+    last = min(part.steps, stop_at or part.steps)
     while step < last:
         begun = time.time()
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, rate)
-        latents, wanted = batch(vae, finals, size, seed=1000 + step)
-        error = loss(decoder(latents), wanted)
+            group["lr"] = learning_rate(step, part.steps, part.rate)
+        latents, wanted = batch(vae, finals, size, seed=part.seed + step)
+        error = loss(decoder(latents), wanted, part.border)
         optimizer.zero_grad(set_to_none=True)
         error.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -219,3 +242,4 @@ def train(
     for parameter, value in zip(parameters, average, strict=True):
         parameter.data.copy_(value)
     decoder.eval().requires_grad_(False)
+    return seconds

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
+from cache_engine.models.patch_autoencoder import PatchAutoencoder
 from cache_engine.quality import measure
 
 from .decoder import grid, picture
@@ -43,7 +44,7 @@ def blockiness(drawn: np.ndarray, period: int = TOKEN) -> float:
 
 
 @torch.no_grad()
-def decoder_quality(vae: Any, count: int = 200) -> DecoderQuality:
+def decoder_quality(vae: PatchAutoencoder, count: int = 200) -> DecoderQuality:
     """Measure the decoder on `count` renders of held-out pairs of thing and background."""
     rng = Random(11)
     wanted = [(spec, light(rng)) for spec, _ in held_out(count)]

@@ -16,7 +16,7 @@ from diffusers import FluxPipeline
 from cache_engine import METHODS, attached
 from cache_engine.quality import psnr
 
-from .domain import SIZE
+from .domain import DRAWN
 from .evaluate import held_out
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
@@ -26,7 +26,7 @@ SEARCHED = "10000010000010000010000010000100001000010001001011"
 
 
 class Run(NamedTuple):
-    """One picture (SIZE, SIZE, 3) uint8, its first stream's schedule, and its change per step (None where
+    """One picture (DRAWN, DRAWN, 3) uint8, its first stream's schedule, and its change per step (None where
     unknown).
     """
 
@@ -52,8 +52,8 @@ def run(pipe: FluxPipeline, method: Any, prompt: str, seed: int, scale: float, s
             negative_prompt="",
             true_cfg_scale=scale,
             num_inference_steps=steps,
-            width=SIZE,
-            height=SIZE,
+            width=DRAWN,
+            height=DRAWN,
             max_sequence_length=pipe.tokenizer_2.model_max_length,
             generator=torch.Generator().manual_seed(seed),
         ).images[0]

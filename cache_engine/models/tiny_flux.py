@@ -21,19 +21,20 @@ from .prompt_length import unread_words
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_flux"
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that is shipped with the weights. Raises EngineError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"{path.name}: cannot be read ({type(error).__name__}); restore assets/tiny_flux from the "
-            "repository."
+            f"{path.name}: cannot be read ({type(error).__name__}); restore assets/{path.parent.name} "
+            "from the repository."
         ) from None
 
 
 @cache
 def _domain() -> dict[str, Any]:
-    return _json(FOLDER / "domain.json")
+    return read_json(FOLDER / "domain.json")
 
 
 def _load(placement: Placement, **parts: Any) -> Any:
@@ -41,6 +42,7 @@ def _load(placement: Placement, **parts: Any) -> Any:
 
     from .patch_autoencoder import PatchAutoencoder
 
+    refuse_changed(_revision(), _domain().get("weights"), "assets/tiny_flux")
     vae = PatchAutoencoder.from_pretrained(str(FOLDER / "vae"), dtype=getattr(torch, placement.dtype))
     return load_pipeline("FluxPipeline", lambda: str(FOLDER), placement, vae=vae, **parts)
 
@@ -50,13 +52,23 @@ def _unknown_words(prompt: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in re.findall(r"\w+", prompt.lower()) if word not in vocabulary))
 
 
-@cache
-def _revision() -> str:
-    """Return a hash of all weights, so that retrained weights count as another model."""
+def weights_hash(folder: Path) -> str:
+    """Return a hash of all weights in a folder, so that retrained weights count as another model."""
     digest = hashlib.sha256()
-    for path in sorted(FOLDER.rglob("*.safetensors")):
+    for path in sorted(folder.rglob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@cache
+def _revision() -> str:
+    return weights_hash(FOLDER)
+
+
+def refuse_changed(found: str, wanted: object, place: str) -> None:
+    """Raise EngineError if weights are not those that were exported: a flipped bit would go unnoticed."""
+    if found != wanted:
+        raise EngineError(f"model: the weights in {place} are damaged; restore them from the repository.")
 
 
 def _unavailable() -> str | None:
@@ -70,7 +82,7 @@ def _coefficients() -> Coefficients:
     weights, empty ones.
     """
     path = FOLDER / "calibration.json"
-    fitted = _json(path) if path.is_file() else {}
+    fitted = read_json(path) if path.is_file() else {}
     if fitted.get("revision") != _revision():
         return Coefficients()
     return Coefficients(
@@ -81,7 +93,10 @@ def _coefficients() -> Coefficients:
 
 
 def _to_pixels(pipe: Any, latents: Any) -> Any:
-    """Return the pixels of each token, in levels of 8 bits."""
+    """Return the pixels of each token as the encoder saw them, in levels of 8 bits.
+
+    Forecasts need pixels that depend on one token. The decoder's pixels depend on its neighbours too.
+    """
     return (127.5 + 127.5 * pipe.vae.patches(latents.to(pipe.vae.dtype)).float()).clamp(0, 255)
 
 
@@ -89,7 +104,9 @@ def _row() -> tuple[ModelSpec, ...]:
     if _unavailable():
         return ()
     config = {
-        key: value for key, value in _json(FOLDER / "transformer" / "config.json").items() if key[0] != "_"
+        key: value
+        for key, value in read_json(FOLDER / "transformer" / "config.json").items()
+        if key[0] != "_"
     }
     domain = _domain()
     return (
@@ -106,10 +123,10 @@ def _row() -> tuple[ModelSpec, ...]:
             call=arguments,
             steps=28,
             sizes=((domain["size"], domain["size"]),),
-            multiple=16,
+            multiple=32,
             max_sequence_length=domain["max_sequence_length"],
             licence="Apache-2.0; trained on Noto Color Emoji (OFL-1.1)",
-            needs="a CPU; 16 MB on disk",
+            needs="a CPU; 22 MB on disk",
             revision=_revision,
             unavailable=_unavailable,
             coefficients=_coefficients(),

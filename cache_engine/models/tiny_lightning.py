@@ -15,7 +15,13 @@ from ..placement import Placement
 from . import tiny_flux
 from .lora_files import fused
 
+HASHES = "hashes.json"  # the hashes of the LoRA files
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny_lightning"
+
+
+def file_hash(file: Path) -> str:
+    """Return a hash of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
@@ -24,6 +30,8 @@ def few_step_row(teacher: ModelSpec, steps: int) -> ModelSpec:
     file = FOLDER / f"tiny-lightning-{steps}.safetensors"
 
     def load(placement: Placement, **parts: Any) -> Any:
+        exported = tiny_flux.read_json(FOLDER / HASHES).get(file.name)
+        tiny_flux.refuse_changed(file_hash(file), exported, "assets/tiny_lightning")
         return fused(lambda: teacher.load(placement, **parts), lambda: file, title, placement)
 
     def unavailable() -> str | None:

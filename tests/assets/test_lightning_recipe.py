@@ -11,9 +11,8 @@ from safetensors.torch import load_file
 from assets.train_lightning import __main__ as recipe
 from assets.train_lightning import paths
 from assets.train_lightning.paths import noise_levels
-from assets.train_lightning.scores import side
 from assets.train_lightning.student import Recipe, Student
-from assets.train_tiny_flux.domain import TEXT_TOKENS
+from assets.train_tiny_flux.domain import DRAWN, TEXT_TOKENS
 
 SHORT = Recipe(4, slopes=1, walks=1, slope_batch=2, walk_batch=1)
 
@@ -87,8 +86,8 @@ def test_the_levels_are_the_schedulers_and_the_paths_are_the_pipelines() -> None
         negative_prompt="",
         true_cfg_scale=2.0,
         num_inference_steps=3,
-        width=side(pipe),
-        height=side(pipe),
+        width=DRAWN,
+        height=DRAWN,
         max_sequence_length=TEXT_TOKENS,
         latents=noise,
         output_type="latent",

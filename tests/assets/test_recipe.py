@@ -93,9 +93,9 @@ def test_the_smoke_run_passes_every_stage_and_leaves_the_real_weights_alone(tmp_
     assert all((out / name).stat().st_size > 0 for name in ("contact-sheet.png", "change.svg", "domain.json"))
     assert "{" not in page.replace("{count}", "")
     picture = load(out)(
-        "a red apple", num_inference_steps=1, width=128, height=128, max_sequence_length=16
+        "a red apple", num_inference_steps=1, width=256, height=256, max_sequence_length=16
     ).images[0]
-    assert picture.size == (128, 128)
+    assert picture.size == (256, 256)
 
 
 def test_scores_are_kept_where_nothing_was_trained_before(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_the_command_line_writes_pictures_and_figures(tmp_path: Path) -> None:
     }
     assert len(written["accelerated"]["schedule"]) == 8
     for name in ("baseline", "accelerated", "difference"):
-        assert Image.open(tmp_path / "out" / f"{name}.png").size == (128, 128)
+        assert Image.open(tmp_path / "out" / f"{name}.png").size == (256, 256)
 
 
 FAILURES = (

@@ -220,7 +220,7 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
     expect(rows).to_have_count(97)
 
     file.set_input_files(benchmark / "summary.json")
-    expect(added).to_contain_text("3 settings of tiny FLUX (embedded), 6 steps, 128 × 128, 2 prompts.")
+    expect(added).to_contain_text("3 settings of tiny FLUX (embedded), 6 steps, 256 × 256, 2 prompts.")
     expect(rows).to_have_count(100)
     expect(page.locator("#published-quality input:checked")).to_have_value(
         "ssim"
@@ -232,7 +232,7 @@ def test_a_benchmark_of_ones_own_is_laid_over_opened_and_taken_away(
         expect(point(page, f"yours {key}")).to_have_attribute(
             "aria-label",
             f"{key}, yours, measured, tiny FLUX (embedded), 6 steps, "
-            f"128 × 128, {faster:.2f}× less time, SSIM {ssim:.4f}",
+            f"256 × 256, {faster:.2f}× less time, SSIM {ssim:.4f}",
         )
 
     page.mouse.move(*at(page, f"yours {medium}"))

@@ -68,7 +68,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator("#tune-card")).to_contain_text("of 2 tuning prompts")
     expect(page.locator("#tune-card")).to_contain_text("Other prompts that pass (1)")
     expect(page.locator("#tune-margins .track b").first).to_be_visible()
-    assert page.locator("#tune-accelerated img").evaluate("one => one.naturalWidth") == 128
+    assert page.locator("#tune-accelerated img").evaluate("one => one.naturalWidth") == 256
 
     # a point reacts to the mouse: hover, click, and the row that belongs to it
     point = page.locator(
@@ -98,7 +98,7 @@ def test_a_tune_from_the_wish_to_a_preset(visit: Visit, tmp_path: Path) -> None:
         page.locator("#tune-chart .tip img").evaluate(
             "async one => { await one.decode(); return one.naturalWidth; }"
         )
-        == 128
+        == 256
     )
 
     # and to the keyboard

@@ -46,8 +46,8 @@ def draw(pipe: Any, method: Method | None = None) -> tuple[Tensor, str]:
         return pipe(
             prompt="a small red apple on a blue background",
             num_inference_steps=4,
-            width=128,
-            height=128,
+            width=256,
+            height=256,
             generator=torch.Generator().manual_seed(3),
             output_type="latent",
         ).images

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shutil import copy2, copytree
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from assets.train_lightning.scores import reduced
-from assets.train_tiny_flux.evaluate import held_out, judge, nearest
+from assets.train_tiny_flux.evaluate import held_out, judge, nearest, reduced
 from cache_engine import METHODS, MODELS, EngineError, RunRequest, run
 from cache_engine.__main__ import main
 from cache_engine.files import Lora
 from cache_engine.loading import load_model
-from cache_engine.models import tiny_lightning
+from cache_engine.models import tiny_flux, tiny_lightning
+from cache_engine.placement import Placement
 from cache_engine.quality import pixels, psnr
 from cache_engine.records import RunResult
 
 STEPS = (8, 4)
+CPU = Placement("cpu", "float32")
 APPLE = "a small red apple on a blue background"
 BASELINE = METHODS["baseline"]()
 
@@ -86,6 +88,43 @@ def test_one_without_its_file_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     assert row.unavailable() == (
         "tiny-lightning-8.safetensors is missing from assets/tiny_lightning; restore it from the repository."
     )
+
+
+def flipped(file: Path) -> None:
+    """Flip one bit of the last weight."""
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_flipped_bit_of_a_lora_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for file in tiny_lightning.FOLDER.glob("*"):
+        copy2(file, tmp_path)
+    monkeypatch.setattr(tiny_lightning, "FOLDER", tmp_path)
+    row = tiny_lightning.few_step_row(MODELS["tiny"], 8)
+    assert row.load(CPU)
+    flipped(tmp_path / "tiny-lightning-8.safetensors")
+    with pytest.raises(EngineError, match="the weights in assets/tiny_lightning are damaged"):
+        row.load(CPU)
+    (tmp_path / tiny_lightning.HASHES).unlink()
+    with pytest.raises(EngineError, match=r"^hashes\.json: cannot be read"):
+        row.load(CPU)
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder", "text_encoder_2"])
+def test_a_flipped_bit_of_the_embedded_model_is_noticed(
+    part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copytree(tiny_flux.FOLDER, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(tiny_flux, "FOLDER", tmp_path)
+    (file,) = (tmp_path / part).glob("*.safetensors")
+    flipped(file)
+    tiny_flux._revision.cache_clear()
+    try:
+        with pytest.raises(EngineError, match="the weights in assets/tiny_flux are damaged"):
+            MODELS["tiny"].load(CPU)
+    finally:
+        tiny_flux._revision.cache_clear()
 
 
 def test_other_weights_are_another_model() -> None:

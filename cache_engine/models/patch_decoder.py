@@ -31,7 +31,7 @@ class Block(nn.Module):
 
 
 class PictureDecoder(nn.Module):
-    """Packed latents (batch, numbers, h, w) -> pictures (batch, 3, 32 h, 32 w), about -1..1.
+    """A grid of tokens (batch, numbers, h, w) -> pictures (batch, 3, 32 h, 32 w), about -1..1.
 
     numbers: coordinates of a token.
     """
