@@ -236,7 +236,7 @@ def test_threshold_zero_is_the_baseline_to_the_pixel() -> None:
     [
         (lambda: (APPLE, METHODS["dbcache"](Fn_compute_blocks=12)), "Fn_compute_blocks"),
         (lambda: (APPLE, METHODS["dbcache"](max_warmup_steps=4)), "max_warmup_steps"),
-        (lambda: (APPLE.replaced(width=256), SETTING), "width"),
+        (lambda: (APPLE.replaced(width=128), SETTING), "width"),
         (lambda: (APPLE.replaced(guidance=3.0), SETTING), "guidance"),
         (lambda: (APPLE.replaced(model="flux-dev"), SETTING), "gated"),
     ],
