@@ -4,10 +4,12 @@
 #   make run PORT=8080 MODEL=flux-schnell
 #   make run HOST=0.0.0.0 CACHELENS_AUTH=user:password    other machines may use the page (none: without a password)
 #   make run TORCH="torch torchvision --index-url URL"    installed first: a CPU wheel, say (`make clean` to change it later)
+#   make test LOCKED=1                                    installs exactly the tried versions (requirements.lock)
 HOST ?= 127.0.0.1
 PORT ?= 7860
 MODEL ?=
 TORCH ?=
+LOCKED ?=
 SMOKE ?=
 WHAT_IF ?=
 TUNE ?=
@@ -23,9 +25,11 @@ RUN := $(BIN)/python
 SIDE_BY_SIDE := -n 2 --dist loadfile
 NPM := $(shell command -v npm 2>/dev/null)
 NO_NPM := @echo "The page's scripts are left out: npm is missing. Install it with apt-get install npm, or brew install node." >&2
+LOOSE := requirements.txt requirements-bench.txt requirements-dev.txt
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny train-lightning example tour clean
+.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny train-lightning example tour lock audit clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -93,6 +97,16 @@ train-lightning: $(VENV)/.run
 example: $(VENV)/.run
 	$(RUN) -m tools.example $(MODEL)
 
+# The versions that were tried, with hashes, for every system: what this environment has. Run `make test` before it.
+lock: $(VENV)/.dev
+	$(RUN) -m pip freeze --exclude uv > $(VENV)/tried.txt
+	$(RUN) -m uv pip compile $(LOCK_OPTIONS) $(LOOSE) --constraint $(VENV)/tried.txt --output-file requirements.lock
+
+# Known faults of the locked versions; sbom.json lists the versions for other tools.
+audit: $(VENV)/.dev
+	$(RUN) -m uv tool run pip-audit --requirement requirements.lock --disable-pip
+	$(RUN) -m uv tool run --from cyclonedx-bom cyclonedx-py requirements requirements.lock --output-file build/sbom.json
+
 # The pictures of the page in README.md.
 tour: $(VENV)/.dev
 	$(RUN) tools/browser.py --install
@@ -115,7 +129,7 @@ node_modules/.installed: package.json package-lock.json
 
 $(VENV)/.run: $(VENV)/.made requirements.txt
 	$(if $(TORCH),$(PIP) $(TORCH))
-	$(PIP) -r requirements.txt
+	$(PIP) $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements.txt)
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.run
@@ -123,5 +137,5 @@ $(VENV)/.check: $(VENV)/.run
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt requirements-bench.txt
-	$(PIP) -r requirements-dev.txt
+	$(if $(LOCKED),,$(PIP) -r requirements-dev.txt)
 	@touch $@
