@@ -104,7 +104,8 @@ lock: $(VENV)/.dev
 
 # Known faults of the locked versions; sbom.json lists the versions for other tools.
 audit: $(VENV)/.dev
-	$(RUN) -m uv tool run pip-audit --requirement requirements.lock --disable-pip
+	$(RUN) -m uv tool run pip-audit --strict --requirement requirements.lock --disable-pip
+	@mkdir -p build
 	$(RUN) -m uv tool run --from cyclonedx-bom cyclonedx-py requirements requirements.lock --output-file build/sbom.json
 
 # The pictures of the page in README.md.
