@@ -1,4 +1,4 @@
-"""Tests that requirements.lock has a hashed version, which the loose files allow, of all that they ask for."""
+"""Tests that requirements.lock has a hashed version of all that the loose files ask for, as they allow it."""
 
 from __future__ import annotations
 
