@@ -29,7 +29,7 @@ LOOSE := requirements.txt requirements-bench.txt requirements-dev.txt
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 PIP := $(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny train-lightning example tour lock audit clean
+.PHONY: run test test-all check lint lint-js test-js unit bench scale what-if quality gpu-check train-tiny evaluate-tiny train-lightning example tour soak lock audit clean
 
 run: $(VENV)/.run
 	$(RUN) app.py
@@ -96,6 +96,13 @@ train-lightning: $(VENV)/.run
 # On an idle machine: the comparison that the page shows before the first run.
 example: $(VENV)/.run
 	$(RUN) -m tools.example $(MODEL)
+
+# All attacks of tests/hardening in full, about half an hour: writes docs/reliability.md.
+soak: $(VENV)/.dev
+	rm -f build/soak.jsonl
+	@mkdir -p build
+	CACHELENS_SOAK=build/soak.jsonl $(RUN) -m pytest tests/hardening -m hardening -o timeout=3600 --durations=20
+	$(RUN) -m tools.reliability build/soak.jsonl
 
 # The versions that were tried, with hashes, for every system: what this environment has. Run `make test` before it.
 lock: $(VENV)/.dev

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from cache_engine import EngineError, write_whole
 
 log = logging.getLogger(__name__)
+DAMAGED = "jobs: {} holds a damaged jobs.sqlite; restore it, or remove it (the jobs' pictures stay)."
 ON_ITS_WAY = ("waiting", "running", "stopping")
 RESULT, FILES = "result.json", "files"
 TABLE = """CREATE TABLE IF NOT EXISTS jobs (
@@ -224,8 +225,12 @@ def _as_engine_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            raise EngineError(DAMAGED.format(folder)) from None
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise EngineError(
             f"jobs: {folder} cannot be written to ({reason}); make room, or set CACHELENS_DIR to another "
             "folder."
         ) from None
+    except ValueError:  # sqlite cannot decode what it wants to say of a damaged file
+        raise EngineError(DAMAGED.format(folder)) from None
