@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute
 
 from cache_engine import with_survey
@@ -32,6 +35,7 @@ from .tune.wiring import build_tab as build_tune
 from .visitor import VisitorKeys, everybody, visitor
 
 MOST_WAITING = 24
+MOST_SESSIONS = 200  # pages and programs that gradio remembers, each with 0.7 MB; it forgets the oldest
 QUEUE_LOOK = 0.02  # seconds between two looks into the queue
 
 
@@ -79,6 +83,11 @@ def build_page(access: Access = Access()) -> Page:
     return page
 
 
+def _not_valid(request: Request, error: Exception) -> PlainTextResponse:
+    """Answer a request that no route can read. FastAPI's own answer repeats its bytes, and fails on some."""
+    return PlainTextResponse("The request is not valid.", 422)
+
+
 def _layers(access: Access) -> list[Middleware]:
     guard = Middleware(Guard, access=access)
     return [guard, Middleware(VisitorKeys, framed=not access.own_pages)] if access.apart else [guard]
@@ -107,7 +116,12 @@ def launch_options(page: Page, access: Access = Access()) -> dict[str, Any]:
     long jobs. An upload may be as large as a LoRA.
     """
     return {
-        "app_kwargs": {"routes": page.routes, "middleware": _layers(access)},
+        "app_kwargs": {
+            "routes": page.routes,
+            "middleware": _layers(access),
+            "exception_handlers": {RequestValidationError: _not_valid},
+        },
+        "state_session_capacity": MOST_SESSIONS,
         "theme": theme(),
         "css": css(),
         "ssr_mode": False,

@@ -111,7 +111,7 @@ RULES = [
     Rule("cache_engine.*", None, " ".join(HEAVY) + " numpy PIL pydantic skimage ray huggingface_hub tqdm"),
     Rule("app.views app.statuses app.share", "", "PIL"),
     Rule("app.py", "", "spaces"),
-    Rule("app app.*", "", "gradio PIL spaces pydantic starlette"),
+    Rule("app app.*", "", "gradio PIL spaces pydantic starlette fastapi"),
 ]
 
 
