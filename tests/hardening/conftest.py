@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from gradio_client import Client
 
@@ -24,6 +25,8 @@ SETTING = method_from(
 )
 STEPS = 6
 LEAK = re.compile(r"Traceback|File \"|site-packages|/root/|/home/|/tmp/")
+EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "tiny"
+MEMORY = 400_000_000  # bytes by which the inputs of one test may let the process grow
 NEXT = "the next comparison equal bit for bit"
 Tell = Callable[[str, str], None]
 
@@ -54,6 +57,19 @@ def is_sentence(text: str) -> None:
     assert len(text) < 5_000
     assert not LEAK.search(text), text
     text.encode()
+
+
+class Grown:
+    """How much memory this process has gained since the start of a test."""
+
+    def __init__(self) -> None:
+        self.process = psutil.Process()
+        self.before = self.process.memory_info().rss
+
+    def megabytes(self) -> int:
+        grown = self.process.memory_info().rss - self.before
+        assert grown < MEMORY
+        return round(grown / 1e6)
 
 
 @pytest.fixture(scope="session")
