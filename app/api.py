@@ -34,6 +34,7 @@ from .engine.kinds import tune_from
 from .engine.live import LiveComparison
 from .engine.store import ON_ITS_WAY
 from .engine.worker import Worker
+from .pictures import with_urls
 from .presets import presets
 from .tune.form import count_settings, tune_title
 
@@ -130,7 +131,7 @@ class Endpoints:
                         "event": "tuned" if job.state == "done" else "ended",
                         "state": job.state,
                         "said": job.said,
-                        **(long.snapshot(key) or {}),
+                        **with_urls(long.snapshot(key) or {}),
                     }
 
     def cancel(self, job: str) -> bool:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from cache_engine import with_survey
 
-from . import about, api, statuses
+from . import about, api, pictures, statuses
 from .compare import layout as compare
 from .components import header
 from .components.header import EngineState
@@ -23,7 +23,7 @@ from .components.theme import css, theme
 from .controls import AT_ONCE
 from .engine.longjobs import LongJobs
 from .engine.state_stream import StateStream
-from .engine.store import JobStore, user_folder
+from .engine.store import JobStore
 from .engine.worker import Worker
 from .engine.zerogpu import comparison_runner, first_baselines, on_zerogpu, space_model
 from .form import default_model
@@ -76,7 +76,7 @@ def build_page(access: Access = Access()) -> Page:
                 about.build()
         page.load(worker.warm, **AT_ONCE)
         api.build(worker)
-    page.routes = [StateStream(lambda: _shown_state(model, worker)).route]
+    page.routes = [StateStream(lambda: _shown_state(model, worker)).route, pictures.ROUTE]
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=MOST_WAITING, api_open=False)
     # gradio looks 1,000 times a second whether an event is queued, which takes 5 % of a core for ever.
     page._queue.sleep_when_free = QUEUE_LOOK
@@ -112,8 +112,8 @@ def launch_options(page: Page, access: Access = Access()) -> dict[str, Any]:
 
     access: the requests that are answered.
 
-    The options keep the page private: no analytics, no error traces, and no files except those of History and
-    long jobs. An upload may be as large as a LoRA.
+    The options keep the page private: no analytics, no error traces, and no files except the pictures
+    of ``pictures.ROUTE``. An upload may be as large as a LoRA.
     """
     return {
         "app_kwargs": {
@@ -128,7 +128,6 @@ def launch_options(page: Page, access: Access = Access()) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": "1gb",
-        "allowed_paths": [str(path) for path in (user_folder() / "jobs", history_folder()) if path],
         "show_error": False,
         "footer_links": ["api"],
         "pwa": False,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -110,6 +111,13 @@ class Guard:
             await self.app(scope, receive if uploads else _limited(receive), send)
             return
         await PlainTextResponse(f"{refused[0]}.", refused[1])(scope, receive, send)
+
+
+def logged_in(request: Request) -> bool:
+    """Return whether the visitor may use the page. gradio asks this only for its own routes."""
+    app, cookies = request.app, request.cookies
+    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+    return app.auth is None or any(app.tokens.get(cookies.get(name)) for name in names)
 
 
 def _name(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Parts of values that several tabs make for cards, tables and charts: bars, addresses and CSV."""
+"""Parts of values that several tabs make for cards, tables and charts: bars and CSV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from .components.setting import SettingBar
 from .words import times_faster
@@ -32,11 +31,6 @@ def ratio_bars(compute_ratio: float, speedup: float, sign: str = "") -> list[Set
             "look": "forced",
         },
     ]
-
-
-def picture_url(path: str) -> str:
-    """Return the address at which the page serves a picture from an allowed folder."""
-    return f"gradio_api/file={quote(path)}"
 
 
 def csv_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

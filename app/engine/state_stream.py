@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ..serving import logged_in
+
 ADDRESS = "/cachelens/state"  # app/components/base/state.js asks for it
 LOOK = 0.5  # seconds between two looks at the state, however many pages are open
 ALIVE = 15.0  # seconds after which a quiet stream sends a comment, so that a lost connection is noticed
@@ -36,7 +38,7 @@ class StateStream:
         return Route(ADDRESS, self._answer)
 
     async def _answer(self, request: Request) -> Response:
-        if not _logged_in(request):
+        if not logged_in(request):
             return PlainTextResponse("Not authenticated.", 401)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._messages(request), headers=headers, media_type="text/event-stream")
@@ -61,13 +63,6 @@ class StateStream:
                 self._latest = json.dumps(self._read(), ensure_ascii=False)
                 self._read_at = time.monotonic()
             return self._latest
-
-
-def _logged_in(request: Request) -> bool:
-    """Return whether the visitor may use the page. gradio asks this only for its own routes."""
-    app, cookies = request.app, request.cookies
-    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-    return app.auth is None or any(app.tokens.get(cookies.get(name)) for name in names)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> Any:

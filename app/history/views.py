@@ -9,7 +9,8 @@ from cache_engine import MODELS, clock
 
 from ..components.setting import SettingValue
 from ..components.sheet import SheetColumn, SheetRow, SheetValue
-from ..values import csv_text, picture_url, ratio_bars
+from ..pictures import picture_url
+from ..values import csv_text, ratio_bars
 from ..words import beside, decibels, flops_unit, likeness, plural, seconds, significant, structural
 from .store import HistoryEntry
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..axes import Axis, around
 from ..components.chart import ChartLegend, ChartLimit, ChartLine, ChartPoint, ChartValue
-from ..values import picture_url
+from ..pictures import picture_url
 from ..words import decibels, plural, speed_text
 from .snapshot import (
     SPREAD,

@@ -7,7 +7,8 @@ from typing import Any, NotRequired, TypedDict, TypeGuard
 
 from ..components.cells import CellsValue, GridCell, GridRow, GridTable
 from ..components.setting import SettingValue
-from ..values import picture_url, ratio_bars
+from ..pictures import picture_url
+from ..values import ratio_bars
 from ..words import decibels, speed_text, structural
 
 # indices of the axes: the axis across, the axis down, and the axis with one grid for each value

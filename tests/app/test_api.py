@@ -21,3 +21,17 @@ def test_a_tune_may_have_a_budget_in_minutes(minutes: float | None) -> None:
 def test_a_budget_that_is_no_number_of_minutes_is_refused(minutes: Any) -> None:
     with pytest.raises(EngineError, match=r"^minutes: .* is not valid; give a number from 0 to 10000\.$"):
         _tune_task(TASK | {"minutes": minutes})
+
+
+def test_the_ranges_of_a_task_have_a_largest_length() -> None:
+    """Every open page asks for the list of jobs: 15 MB of ranges made each look take seconds."""
+    vary = {"dbcache": {f"knob{number}": "1, " * 1000 for number in range(30)}}
+    with pytest.raises(EngineError, match=r"^vary: [0-9,]+ characters are more than 64,000"):
+        _tune_task(TASK | {"vary": vary})
+
+
+def test_the_settings_of_a_task_have_a_largest_number() -> None:
+    vary = {"dbcache": {"residual_diff_threshold": "0.01..0.9 /200", "max_warmup_steps": "1..28 /28"}}
+    vary["dbcache"] |= {"Fn_compute_blocks": "1..11", "taylorseer_order": "0..2"}
+    with pytest.raises(EngineError, match=r"^ranges: [0-9]+ settings are more than 20000"):
+        _tune_task(TASK | {"vary": vary})

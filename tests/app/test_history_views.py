@@ -46,7 +46,7 @@ def test_rows_and_card_show_the_measured_figures(filled: Filled) -> None:
         "a",
         "pinned",
         "first",
-        "gradio_api/file=/kept/a/small.png",
+        "cachelens/picture/small.png",
     )
     assert [cell.get("text") for cell in row["cells"][3:6]] == [
         f"{made().speedup:.2f}×",

@@ -54,7 +54,7 @@ def test_measured_settings_and_the_best_have_their_marks(snapshots: list[dict[st
         if verification["key"] in by_key:  # the setting is within the axis
             assert by_key[verification["key"]]["mark"] in ("dot", "edge", "cross")
             assert "measured on" in by_key[verification["key"]]["lines"][1]
-            assert by_key[verification["key"]]["picture"].startswith("gradio_api/file=")
+            assert by_key[verification["key"]]["picture"].startswith("cachelens/picture/")
     assert by_key[last["best"]["key"]]["label"] == "best"
     assert all(0 <= point[axis] <= 100 for point in view["points"] for axis in "xy")
     assert all(0 <= place <= 100 for dot in view["cloud"] for place in dot)
