@@ -64,15 +64,15 @@ def _share_done(job: LongJob) -> float:
 
 
 def seconds_left(job: LongJob) -> float | None:
-    """Return the longest time that the job can still take, from its speed so far. Return None before the
-    job's first picture.
+    """Return the longest time that the job can still take, from its speed so far.
 
-    A time budget ends the search, but some pictures are drawn after it.
+    Return None before the job's first picture, and once its time budget is spent: an unknown number of
+    pictures is drawn after it.
     """
-    if not job.made:
+    if not job.made or (job.budget is not None and job.spent >= job.budget):
         return None
     left = job.left * job.spent / job.made
-    return left if job.budget is None or job.spent >= job.budget else min(left, job.budget - job.spent)
+    return left if job.budget is None else min(left, job.budget - job.spent)
 
 
 def _note(job: LongJob) -> str:

@@ -227,6 +227,9 @@ def test_a_job_in_words() -> None:
     )
     assert seconds_left(job) == 140  # the budget ends the job earlier
     assert seconds_left(job._replace(budget=None)) == 200
+    over = job._replace(spent=200.0)  # the budget is spent, and the last pictures are drawn
+    assert seconds_left(over) is None
+    assert jobs([over], "k")["jobs"][0]["note"] == "20 pictures in 3 min"
     row = jobs([job], "k")["jobs"][0]
     assert (row["note"], row["share"]) == ("20 pictures in 40 s · at most 2 min left", 0.222)
     assert row["acts"] == [{"act": "stop", "text": "Stop"}]
