@@ -31,6 +31,9 @@ from ..engine.store import user_folder
 
 MOST = 200  # number of an owner's runs that are not pinned; a further run replaces the oldest
 MOST_OF_ALL = 1000  # the same for the runs of all owners
+MOST_BYTES = (
+    2_000_000_000  # of the runs of all owners that are not pinned: about 300 pairs of 1024 x 1024 pixels
+)
 LONGEST = 80  # number of letters in a name
 SMALL_SIDE = 96  # pixels of the longer side of the small picture
 # seconds; if a half-written folder is older than this, no running server is writing it
@@ -54,7 +57,7 @@ class HistoryEntry(NamedTuple):
     tflops, seconds (of the denoising loop): pairs of baseline and accelerated. timed: number of timed runs of
     each side. small: True if the folder has a small picture. number: counts the runs in the order in which
     they were added; 0 for runs of older versions. owner: the visitor whose run it is; "" where visitors are
-    not kept apart.
+    not kept apart. size: bytes of the folder's files, without the note.
     """
 
     key: str
@@ -76,6 +79,7 @@ class HistoryEntry(NamedTuple):
     pinned: bool = False
     number: int = 0
     owner: str = ""
+    size: int = 0
 
 
 class HistoryStore:
@@ -118,7 +122,7 @@ class HistoryStore:
                 unpinned = [entry for entry in entries.values() if not entry.pinned]
                 unpinned.sort(key=lambda entry: (entry.number, entry.finished))
                 own = [entry for entry in unpinned if entry.owner == owner]
-                for old in {*own[:-MOST], *unpinned[:-MOST_OF_ALL]}:
+                for old in {*own[:-MOST], *unpinned[:-MOST_OF_ALL], *_beyond(unpinned, MOST_BYTES)}:
                     self.remove(old.key)
                 self.last_failure = ""
             except Exception as error:  # no failure here may stop the engine's thread
@@ -224,6 +228,19 @@ class HistoryStore:
         return self._entries
 
 
+def _beyond(entries: list[HistoryEntry], most: int) -> list[HistoryEntry]:
+    """Return the oldest entries that the newest ones leave no bytes for; never the newest.
+
+    entries: the oldest first.
+    """
+    total = 0
+    for place, entry in enumerate(reversed(entries)):
+        total += entry.size
+        if total > most and place:
+            return entries[: len(entries) - place]
+    return []
+
+
 def _read_entry(folder: Path) -> HistoryEntry | None:
     """Read a folder's figures. Return None if the folder holds no complete comparison.
 
@@ -273,6 +290,7 @@ def _entry(folder: Path, result: Mapping[str, Any], note: Mapping[str, Any]) -> 
         note.get("pinned") is True,
         int(_number(note.get("number", 0))),
         str(note.get("owner", "")),
+        sum(path.stat().st_size for path in folder.iterdir() if path.name != NOTE),
     )
     time.localtime(entry.finished)  # raises an error for a time that no clock can show
     return entry

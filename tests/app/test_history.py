@@ -124,6 +124,21 @@ def test_the_oldest_unpinned_run_is_removed(tmp_path: Path) -> None:
     assert keys(history) == [path.name for path in tmp_path.iterdir()] == ["old0"]
 
 
+def test_the_oldest_unpinned_runs_make_room_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = HistoryStore(tmp_path)
+    for place in range(4):
+        history.add(f"run{place}", made(1.0 + place))
+    history.pin("run0", True)
+    size = max(entry.size for entry in history.entries())
+    assert size == sum(path.stat().st_size for path in (tmp_path / "run3").iterdir() if path.stem != "note")
+    monkeypatch.setattr("app.history.store.MOST_BYTES", 3 * size)
+    history.add("run4", made(9.0))
+    assert keys(history) == ["run4", "run3", "run2", "run0"]
+    monkeypatch.setattr("app.history.store.MOST_BYTES", 10)
+    history.add("run5", made(10.0))
+    assert keys(history) == ["run5", "run0"]  # the newest stays, even if it is too large
+
+
 def test_a_run_that_cannot_be_stored_is_reported_and_still_shown(tmp_path: Path) -> None:
     (tmp_path / "history").write_text("in the way", encoding="utf-8")
     history = HistoryStore(tmp_path / "history")
