@@ -95,7 +95,7 @@ class Served:
 
     def settle(self) -> None:
         """Wait until nothing is running, waiting or to be recorded."""
-        client, state, until = self.client(), {}, time.monotonic() + 120
+        client, state, until = self.client(), {}, time.monotonic() + 600
         while time.monotonic() < until:
             state = client.predict(api_name="/health")
             if not (state["running"] or state["waiting"] or state["to_record"] or state["long"]):
