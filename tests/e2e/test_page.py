@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from .conftest import Visit
-from .test_compare_tab import RUN
+from .conftest import Server, Visit, opened
+from .test_compare_tab import RUN, generate, knob
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,25 @@ def test_what_the_keyboard_can_do_is_told_by_a_key_and_a_button(visit: Visit) ->
     page.get_by_role("button", name="Keyboard").click()
     told.get_by_role("button", name="Close").click()
     expect(told).to_be_hidden()
+
+
+def test_a_knob_is_heard_after_a_restart_of_the_server(browser: Browser, own_server: Server) -> None:
+    own_server.start()
+    page = opened(browser, own_server)
+    failed: list[str] = []
+    page.on("response", lambda got: failed.append(f"{got.status} {got.url}") if got.status >= 500 else None)
+    page.locator("#steps input").fill("6")
+    page.locator("#steps input").press("Tab")
+    generate(page)
+    own_server.kill()
+    own_server.start()
+    # gradio's page finds the server again, loads anew, and shows the recorded example
+    expect(page.locator("#stale")).to_contain_text("Recorded example", timeout=60_000)
+    page.wait_for_function("document.querySelector('.cl-engine')?.textContent?.length > 0")
+    knob(page, "residual_diff_threshold", 0.22)
+    expect(page.locator("#recipe-text input, #recipe-text textarea").first).to_have_value(
+        re.compile("_R0.22_")
+    )
+    generate(page)
+    assert failed == []
+    page.context.close()
