@@ -23,7 +23,7 @@ from .components.theme import css, theme
 from .controls import AT_ONCE
 from .engine.longjobs import LongJobs
 from .engine.state_stream import StateStream
-from .engine.store import JobStore
+from .engine.store import JobStore, everybody
 from .engine.worker import Worker
 from .engine.zerogpu import comparison_runner, first_baselines, on_zerogpu, space_model
 from .form import default_model
@@ -32,7 +32,7 @@ from .history.wiring import build_tab as build_history
 from .published.wiring import build_tab as build_published
 from .serving import Access, Guard
 from .tune.wiring import build_tab as build_tune
-from .visitor import VisitorKeys, everybody, visitor
+from .visitor import VisitorKeys, visitor
 
 MOST_WAITING = 24
 MOST_SESSIONS = 200  # pages and programs that gradio remembers, each with 0.7 MB; it forgets the oldest

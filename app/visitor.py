@@ -18,11 +18,6 @@ SECONDS = 365 * 24 * 3600
 KEY = re.compile(r"[\w-]{20,64}", re.ASCII)
 
 
-def everybody() -> str:
-    """Return the owner of all jobs and runs, where the page is one person's or a shared board."""
-    return ""
-
-
 def visitor() -> str:
     """Return the owner whose event is being answered: a hash of the browser's key, since it is stored with
     runs that may be shared.

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from cache_engine import Cancelled, EngineError, SweepTask, TuneTask, unexpected
 
 from .kinds import KINDS, Snapshot, Start, with_own_files
-from .store import ON_ITS_WAY, JobStore, LongJob
+from .store import ON_ITS_WAY, JobStore, LongJob, everybody
 
 log = logging.getLogger(__name__)
 HEARTBEAT = 0.5
@@ -29,6 +29,14 @@ NOT_HERE = (
     "jobs: long jobs do not run on a shared GPU that is lent by the second; run CacheLens on your own "
     "machine for them."
 )
+
+
+def fingerprint(jobs: Sequence[LongJob]) -> str:
+    """Return a text that changes whenever a job has changed, and that names no job. A job's row is written
+    after its snapshot.
+    """
+    rows = repr([(job.key, job.state, job.said, job.made) for job in jobs])
+    return sha256(rows.encode(errors="replace")).hexdigest()[:16]
 
 
 class LongJobs:
@@ -42,7 +50,7 @@ class LongJobs:
         self,
         store: JobStore | None,
         kinds: Mapping[str, Start] = KINDS,
-        owner: Callable[[], str] = lambda: "",
+        owner: Callable[[], str] = everybody,
     ) -> None:
         self._store, self._kinds, self._owner = store, kinds, owner
         self._queue: deque[LongJob] = deque()
@@ -124,13 +132,11 @@ class LongJobs:
 
     @property
     def changes(self) -> str:
-        """Return a text that changes whenever any job has changed. It names no job."""
+        """Return the fingerprint of all owners' jobs."""
         try:
-            rows = self._store.jobs() if self._store else []
+            return fingerprint(self._store.jobs() if self._store else [])
         except EngineError:  # another server uses the folder
-            rows = []
-        shown = repr([(job.key, job.state, job.said, job.made) for job in rows])
-        return sha256(shown.encode(errors="replace")).hexdigest()[:16]
+            return fingerprint([])
 
     def job(self, key: str) -> LongJob:
         """Return a job. Raises EngineError for an unknown key."""

@@ -35,6 +35,11 @@ TABLE = """CREATE TABLE IF NOT EXISTS jobs (
 ADD_OWNER = "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''"  # tables of earlier versions lack it
 
 
+def everybody() -> str:
+    """Return the owner of all jobs and runs, where the page is one person's or a shared board."""
+    return ""
+
+
 def user_folder() -> Path:
     """Return the folder of this user's jobs, runs and presets."""
     given = os.environ.get("CACHELENS_DIR")

@@ -27,7 +27,7 @@ from cache_engine import (
     write_whole,
 )
 
-from ..engine.store import user_folder
+from ..engine.store import everybody, user_folder
 
 MOST = 200  # number of an owner's runs that are not pinned; a further run replaces the oldest
 MOST_OF_ALL = 1000  # the same for the runs of all owners
@@ -91,7 +91,7 @@ class HistoryStore:
     ``last_failure``: the sentence that says why the last comparison could not be stored, or "".
     """
 
-    def __init__(self, folder: Path | None, owner: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, folder: Path | None, owner: Callable[[], str] = everybody) -> None:
         self.folder, self._owner = folder, owner
         self.last_failure = ""
         self._lock = threading.RLock()

@@ -20,7 +20,8 @@ ITS_BASELINE = "its baseline"  # the first choice of a picture to compare the ru
 IDENTICAL_SORTS_AT = 1e9  # dB: identical pictures are sorted above all others
 NO_RUN = (
     "No run yet. Every comparison that you make on Compare is stored here with its pictures and figures, and "
-    "stays after a restart. Nothing leaves this machine, but everybody who opens this page sees all runs."
+    "stays after a restart. Nothing leaves this machine. A page that was started as a shared board shows all "
+    "runs to everybody."
 )
 COLUMNS: tuple[SheetColumn, ...] = (
     {"text": "Setting", "kind": "name"},

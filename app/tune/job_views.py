@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 
@@ -31,11 +30,6 @@ def listed(long_jobs: LongJobs) -> list[LongJob]:
         return long_jobs.jobs()
     except EngineError:
         return []
-
-
-def fingerprint(all_jobs: Sequence[LongJob]) -> str:
-    """Return a text that changes whenever a job has changed. A job's row is written after its snapshot."""
-    return json.dumps([(job.key, job.state, job.said, job.made) for job in all_jobs])
 
 
 def jobs(all_jobs: Sequence[LongJob], chosen: str) -> JobsValue:

@@ -12,7 +12,7 @@ from cache_engine import EngineError
 from .. import statuses
 from ..compare.parts import CompareParts
 from ..controls import QUIET, Updates, error_line
-from ..engine.longjobs import LongJobs
+from ..engine.longjobs import LongJobs, fingerprint
 from ..engine.worker import Worker
 from . import form as tune_form
 from . import job_views, sweep_views
@@ -181,7 +181,7 @@ class TuneHandlers:
 
     def refresh(self, values: Updates) -> Updates:
         """Draw the job again if any job has changed."""
-        if job_views.fingerprint(job_views.listed(self.jobs)) == values[self.state.drawn]:
+        if fingerprint(job_views.listed(self.jobs)) == values[self.state.drawn]:
             return {self.state.drawn: gr.skip()}
         return self.show(values)
 
@@ -220,7 +220,7 @@ class TuneHandlers:
         updates: Updates = {
             state.job: key,
             state.setting: setting,
-            state.drawn: job_views.fingerprint(jobs),
+            state.drawn: fingerprint(jobs),
             self.parts.jobs: job_views.jobs(jobs, key),
             results.tune: gr.Column(visible=kind != "sweep"),
             results.sweep: gr.Column(visible=kind == "sweep"),
